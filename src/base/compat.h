@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  What differs between the servers that pgmaint builds on, 14 to 18.
+ *
+ * This is the only file that looks at PG_VERSION_NUM.  Everything else calls
+ * the names below, which follow the newest server where there is a choice.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_COMPAT_H
+#define PGMAINT_COMPAT_H
+
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/sampling.h"
+
+#if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 200000
+#error pgmaint needs PostgreSQL 14 or later
+#endif
+
+/* 16 folded the per-catalog ownership checks into one function */
+#if PG_VERSION_NUM < 160000
+#define relation_ownercheck(relid, roleid) pg_class_ownercheck(relid, roleid)
+#define database_ownercheck(dbid, roleid) pg_database_ownercheck(dbid, roleid)
+#else
+#define relation_ownercheck(relid, roleid) \
+	object_ownercheck(RelationRelationId, relid, roleid)
+#define database_ownercheck(dbid, roleid) \
+	object_ownercheck(DatabaseRelationId, dbid, roleid)
+#endif
+
+/* 17 lets roles without LOGIN run background workers when asked to */
+#if PG_VERSION_NUM >= 170000
+#define WORKER_MAY_BYPASS_LOGIN true
+#define WORKER_BYPASS_LOGIN BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define WORKER_MAY_BYPASS_LOGIN false
+#define WORKER_BYPASS_LOGIN 0
+#endif
+
+/* 18 dropped the run_once argument */
+#if PG_VERSION_NUM >= 180000
+#define portal_run(portal, toplevel, dest, qc) \
+	PortalRun(portal, FETCH_ALL, toplevel, dest, dest, qc)
+#else
+#define portal_run(portal, toplevel, dest, qc) \
+	PortalRun(portal, FETCH_ALL, toplevel, true, dest, dest, qc)
+#endif
+
+/* 15 renamed the reservation of a prefix */
+#if PG_VERSION_NUM >= 150000
+#define reserve_setting_prefix(prefix) MarkGUCPrefixReserved(prefix)
+#else
+#define reserve_setting_prefix(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 15 renamed the analysis of statements whose parameters have fixed types */
+#if PG_VERSION_NUM >= 150000
+#define analyze_and_rewrite(raw, source) \
+	pg_analyze_and_rewrite_fixedparams(raw, source, NULL, 0, NULL)
+#else
+#define analyze_and_rewrite(raw, source) \
+	pg_analyze_and_rewrite(raw, source, NULL, 0, NULL)
+#endif
+
+/* 15 moved the samplers' random state to pg_prng */
+#if PG_VERSION_NUM >= 150000
+typedef pg_prng_state SamplerState;
+#define sampler_state_init(seed, state) \
+	sampler_random_init_state((uint32) (seed), state)
+#define sampler_state_fract(state) sampler_random_fract(state)
+#else
+typedef struct SamplerState
+{
+	SamplerRandomState values;
+} SamplerState;
+#define sampler_state_init(seed, state) \
+	sampler_random_init_state((long) (seed), (state)->values)
+#define sampler_state_fract(state) sampler_random_fract((state)->values)
+#endif
+
+#endif /* PGMAINT_COMPAT_H */

@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  The pgmaint.* settings, and the settings that workers start from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+
+int pgmaint_max_workers = 2;
+int pgmaint_lock_timeout = 5000;
+int pgmaint_lock_retries = 3;
+int pgmaint_worker_timeout = 300;
+
+/*
+ * What a role or a database may have set for its sessions, and what would
+ * change the meaning of a worker's commands or stop them half-way.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+} pinned[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"statement_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"transaction_timeout", "0"},
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_deferrable", "off"},
+	{"transaction_read_only", "off"},
+	{"synchronous_commit", "on"},
+	{"session_replication_role", "origin"},
+	{"row_security", "on"},
+	{"default_tablespace", ""},
+	{"default_table_access_method", "heap"},
+	{"temp_tablespaces", ""},
+	{"zero_damaged_pages", "off"},
+	{"ignore_checksum_failure", "off"},
+	{"allow_system_table_mods", "off"},
+	{"standard_conforming_strings", "on"},
+	{"quote_all_identifiers", "off"},
+	{"transform_null_equals", "off"},
+	{"DateStyle", "ISO"},
+	{"IntervalStyle", "postgres"},
+	{"bytea_output", "hex"},
+	{"extra_float_digits", "1"},
+	{"jit", "off"},
+};
+
+/*
+ * Called once per process, by _PG_init.
+ */
+void
+define_settings(void)
+{
+	DefineCustomIntVariable(
+		"pgmaint.max_workers",
+		"Sets the number of task workers that a run uses at the same time.",
+		"Each is a background worker, beside the leader's own: max_worker_processes must have room for them.",
+		&pgmaint_max_workers, 2, 1, 64, PGC_SUSET, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.lock_timeout",
+		"Sets how long a task waits for a lock before it gives way.",
+		"The task is tried again later, pgmaint.lock_retries times.",
+		&pgmaint_lock_timeout, 5000, 10, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL,
+		NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.lock_retries",
+		"Sets how often a task that did not get its lock is tried again before it is skipped.",
+		NULL, &pgmaint_lock_retries, 3, 0, 100, PGC_SUSET, 0, NULL, NULL,
+		NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.worker_timeout",
+		"Sets how long a run waits for a free background worker slot before its tasks are skipped.",
+		NULL, &pgmaint_worker_timeout, 300, 1, INT_MAX / 1000, PGC_SUSET,
+		GUC_UNIT_S, NULL, NULL, NULL);
+
+	reserve_setting_prefix("pgmaint");
+}
+
+/*
+ * Brings a worker's session to known settings, whatever was set for its role
+ * or its database.  Settings that this server does not have are passed over.
+ */
+void
+pin_session_settings(void)
+{
+	for (int i = 0; i < lengthof(pinned); i++)
+	{
+		if (GetConfigOption(pinned[i].name, true, false) == NULL)
+			continue;
+		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
+						PGC_S_SESSION);
+	}
+}
+
+/*
+ * Steps may bring settings of their own, but never one of the pinned ones.
+ */
+bool
+setting_is_pinned(const char *name)
+{
+	for (int i = 0; i < lengthof(pinned); i++)
+	{
+		if (pg_strcasecmp(pinned[i].name, name) == 0)
+			return strcmp(pinned[i].name, "statement_timeout") != 0;
+	}
+	return false;
+}

@@ -1,0 +1,20 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The pgmaint.* settings, and the settings that workers start from.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_SETTINGS_H
+#define PGMAINT_SETTINGS_H
+
+extern int pgmaint_max_workers;
+extern int pgmaint_lock_timeout;
+extern int pgmaint_lock_retries;
+extern int pgmaint_worker_timeout;
+
+extern void define_settings(void);
+extern void pin_session_settings(void);
+extern bool setting_is_pinned(const char *name);
+
+#endif /* PGMAINT_SETTINGS_H */
