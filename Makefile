@@ -1,22 +1,99 @@
 # pgmaint: database maintenance from inside the server
+#
+#   make, make install     build and install it for the server that PG_CONFIG belongs to
+#   make installcheck      its tests against a running server on which it is installed
+#   make demo              see it at work, on a private server with a private database
+#   make check             all tests, on a private server; TESTS="name ..." for some of them
+#   make bench             measure it; writes test/bench/RESULTS.md
+#   make lint              the order of the folders in src/, and the formatting
+#
+# demo, check, bench and lint install what they miss with apt, and say so
+# first.  They touch no PostgreSQL cluster that is there already.
 
 EXTENSION = pgmaint
 VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" pgmaint.control)
 
 MODULE_big = pgmaint
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
-PG_CPPFLAGS = -I$(CURDIR)/src
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+
+# The server's headers come as system headers, so that the warnings are about
+# our code.  Two are off: callbacks have the arguments that the server gives
+# them, whether used or not, and lengthof() is unsigned where the server's own
+# loops, and ours, count with an int.
+PG_CPPFLAGS = -I$(CURDIR)/src -isystem $(includedir_server)
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 
 # the extension script, in the order in which its parts build on each other
 SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/report.sql)
 SCRIPT = sql/pgmaint--$(VERSION).sql
 DATA_built = $(SCRIPT)
-EXTRA_CLEAN = $(SCRIPT)
 
-PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+# what is built or left behind, of any version
+EXTRA_CLEAN = $(filter-out $(SCRIPT),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso
+
+REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=pgmaint
+ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --load-extension=pgmaint
+TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
+PROVE_TESTS = test/t/*.pl
+
+# These need no PGXS: they find or install a server first, and call make again.
+TOOLS = check demo bench lint check-includes check-format
+
+ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)
+
+.PHONY: $(TOOLS)
+
+check demo bench:
+	@test/tools/$@
+
+lint: check-includes check-format
+
+check-includes:
+	@test/tools/check-includes
+
+check-format:
+	@test/tools/check-format
+
+OTHERS = $(filter-out $(TOOLS),$(MAKECMDGOALS))
+ifneq ($(OTHERS),)
+.PHONY: $(OTHERS)
+$(OTHERS):
+	@$(MAKE) --no-print-directory $@
+endif
+
+else
+
+# Debian's PostgreSQL 15 where its server headers are installed; otherwise the
+# pg_config in the PATH.  (libpq-dev's pg_config comes without server headers.)
+ifeq ($(origin PG_CONFIG),undefined)
+PG_CONFIG := $(if $(wildcard /usr/include/postgresql/15/server/postgres.h),$(wildcard /usr/lib/postgresql/15/bin/pg_config))
+ifeq ($(PG_CONFIG),)
+PG_CONFIG := pg_config
+endif
+endif
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+ifeq ($(wildcard $(PGXS)),)
+
+.PHONY: all install uninstall installcheck clean distclean
+all install uninstall installcheck clean distclean:
+	@echo 'pgmaint: "$(PG_CONFIG)" does not lead to a PostgreSQL server that extensions can be built for.' >&2
+	@echo 'pgmaint: On Debian, apt-get install postgresql-server-dev-15; elsewhere, make PG_CONFIG=/path/to/pg_config.' >&2
+	@exit 1
+
+else
+
 include $(PGXS)
+
+# Debian's PGXS does not track headers: a changed one rebuilds everything
+HEADERS = $(wildcard src/*.h src/*/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(HEADERS)
 
 $(SCRIPT): $(SQL_PARTS) pgmaint.control Makefile
 	cat $(SQL_PARTS) > $@
+
+endif
+endif

@@ -1,0 +1,295 @@
+# shellcheck shell=bash
+#
+# What the tools beside this file share.  They run pgmaint on a private server:
+# a copy of the PostgreSQL installation in a temporary folder, with pgmaint
+# built from a copy of these sources and installed in it.  So no installation,
+# no cluster and no file of the checkout is changed, and several tools may run
+# at the same time.  The server and everything that talks to it runs as an
+# unprivileged user, listens on a Unix socket only, and is gone with its folder
+# when the tool ends, however it ends.
+#
+#   find_pg_config          sets pg_config to one that extensions can be built for
+#   begin                   makes the folder, sets work, sockets and the user
+#   build_tree              builds pgmaint and installs it in the copy
+#   start_server [line...]  makes a cluster with these configuration lines
+#   stop_server             stops it
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+tool=${0##*/}
+
+say()
+{
+	printf '%s\n' "$*"
+}
+
+die()
+{
+	printf 'pgmaint %s: %s\n' "$tool" "$*" >&2
+	exit 1
+}
+
+# a server that runs and that extensions can be built for
+pg_config_works()
+{
+	local bin include pgxs
+
+	bin=$("$1" --bindir 2>/dev/null) && [ -x "$bin/postgres" ] && [ -x "$bin/initdb" ] &&
+		include=$("$1" --includedir-server 2>/dev/null) && [ -f "$include/postgres.h" ] &&
+		pgxs=$("$1" --pgxs 2>/dev/null) && [ -f "$pgxs" ]
+}
+
+# PG_CONFIG decides where it is given; otherwise 15 is what pgmaint is
+# developed for, and any other version that is complete will do.
+find_pg_config()
+{
+	local candidate
+
+	if [ -n "${PG_CONFIG:-}" ]; then
+		pg_config=$(command -v "$PG_CONFIG") && pg_config_works "$pg_config" ||
+			die "PG_CONFIG=$PG_CONFIG does not lead to a PostgreSQL installation with server, server headers and PGXS"
+		return 0
+	fi
+	for candidate in /usr/lib/postgresql/15/bin/pg_config "$(command -v pg_config || true)" \
+		$(printf '%s\n' /usr/lib/postgresql/*/bin/pg_config | sort -rV); do
+		if pg_config_works "$candidate"; then
+			pg_config=$candidate
+			return 0
+		fi
+	done
+	return 1
+}
+
+# Runs a command as the unprivileged user, from the temporary folder.
+as_server()
+{
+	if [ -n "$server_user" ]; then
+		setpriv --reuid="$server_user" --regid="$(id -g "$server_user")" --init-groups \
+			env HOME="$work" "$@"
+	else
+		env HOME="$work" "$@"
+	fi
+}
+
+# Runs a command in a process group of its own and waits for it, so that a
+# signal to the tool ends the command at once.
+watched()
+{
+	local status=0
+
+	set -m
+	"$@" </dev/null &
+	child=$!
+	set +m
+	wait "$child" || status=$?
+	child=
+	return "$status"
+}
+
+# watched, with a copy of the output in a file
+logged()
+{
+	local log=$1
+	shift
+	watched with_copy "$log" "$@"
+}
+
+with_copy()
+{
+	local log=$1
+	shift
+	set -o pipefail
+	"$@" 2>&1 | tee "$log"
+}
+
+# watched, with the output in a file that is shown only when the command fails
+quietly()
+{
+	local log=$work/output
+	: > "$log"
+	watched into_file "$log" "$@" && return 0
+	tail -n 60 "$log" >&2
+	return 1
+}
+
+into_file()
+{
+	local log=$1
+	shift
+	"$@" > "$log" 2>&1
+}
+
+# the processes whose program is part of the private copy
+our_processes()
+{
+	local proc
+
+	for proc in /proc/[0-9]*; do
+		case $(readlink "$proc/exe" 2>/dev/null) in
+			"$work"/*) printf '%s\n' "${proc#/proc/}" ;;
+		esac
+	done
+}
+
+finish()
+{
+	local status=$? pidfile pid deadline
+
+	trap '' INT TERM HUP
+	trap - EXIT
+	set +e
+	cd /
+	if [ -n "${child:-}" ]; then
+		kill -TERM -- "-$child" 2>/dev/null
+		deadline=$((SECONDS + 3))
+		while kill -0 -- "-$child" 2>/dev/null && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
+		kill -KILL -- "-$child" 2>/dev/null
+	fi
+	# an immediate shutdown: the data goes away with the folder
+	find "$work" -maxdepth 6 -name postmaster.pid 2>/dev/null | while read -r pidfile; do
+		pid=$(head -n 1 "$pidfile" 2>/dev/null)
+		case $(readlink "/proc/$pid/exe" 2>/dev/null) in
+			"$work"/*) kill -QUIT "$pid" ;;
+		esac
+	done
+	deadline=$((SECONDS + 15))
+	while [ -n "$(our_processes)" ] && [ $SECONDS -lt $deadline ]; do sleep 0.1; done
+	for pid in $(our_processes); do kill -KILL "$pid" 2>/dev/null; done
+	rm -rf "$work" "$sockets"
+	exit "$status"
+}
+
+# Makes the temporary folder: below BENCH_DIR for benchmarks, else TMPDIR.
+begin()
+{
+	local place=${1:-${TMPDIR:-/tmp}} other=/tmp
+
+	umask 022
+	server_user=
+	if [ "$(id -u)" = 0 ]; then
+		server_user=nobody
+		if id postgres >/dev/null 2>&1; then server_user=postgres; fi
+	fi
+	work=$(mktemp -d "$place/pgmaint.XXXXXX")
+	work=$(cd "$work" && pwd -P)
+	sockets=$work
+	child=
+	trap finish EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	if [ -n "$server_user" ]; then
+		chown "$server_user" "$work"
+		as_server test -w "$work" 2>/dev/null ||
+			die "the user $server_user cannot reach $place; give another folder, such as TMPDIR=$other"
+	fi
+	# a socket's path has at most 107 bytes
+	if [ ${#work} -gt 60 ]; then
+		sockets=$(mktemp -d "$other/pgmaint.XXXXXX")
+		if [ -n "$server_user" ]; then chown "$server_user" "$sockets"; fi
+	fi
+	cd "$work"
+
+	# nobody's server, role, time zone or language but our own
+	local name
+	for name in $(compgen -e); do
+		case $name in
+			PG_CONFIG) ;;
+			PG* | LC_* | LANG | LANGUAGE | MAKEFLAGS | MFLAGS | MAKELEVEL | MAKEOVERRIDES | PROVE_FLAGS | PERL5LIB | CFLAGS | COPT)
+				unset "$name" ;;
+		esac
+	done
+	export LC_ALL=C
+}
+
+# a folder of links to another's entries, without what an earlier pgmaint left
+mirror()
+{
+	local entry
+
+	mkdir -p "$2"
+	for entry in "$1"/*; do
+		case ${entry##*/} in
+			pgmaint*) ;;
+			*) ln -sfn "$entry" "$2/" ;;
+		esac
+	done
+}
+
+# PostgreSQL finds its libraries and its data by where its programs are, as
+# long as the folders' places to each other are those it was built with.
+copy_installation()
+{
+	local lib share headers dir
+
+	lib=$("$pg_config" --pkglibdir)
+	share=$("$pg_config" --sharedir)
+	bindir=$tree$("$pg_config" --bindir)
+
+	mkdir -p "$bindir"
+	cp -a "$("$pg_config" --bindir)/." "$bindir"
+	mirror "$lib" "$tree$lib"
+	mirror "$share" "$tree$share"
+	rm "$tree$share/extension"
+	mirror "$share/extension" "$tree$share/extension"
+	for dir in --includedir --includedir-server; do
+		headers=$("$pg_config" $dir)
+		if [ ! -e "$tree$headers" ]; then
+			mkdir -p "$tree${headers%/*}"
+			ln -s "$headers" "$tree$headers"
+		fi
+	done
+	for dir in --pkglibdir --sharedir --includedir-server; do
+		[ "$("$bindir/pg_config" $dir)" = "$tree$("$pg_config" $dir)" ] ||
+			die "a copy of this PostgreSQL installation would use $("$bindir/pg_config" $dir)"
+	done
+}
+
+# Sets tree, bindir, pgxs_test (pg_regress and its like) and source.
+build_tree()
+{
+	local item
+
+	tree=$work/server
+	source=$work/source
+	pgxs_test=$(dirname "$("$pg_config" --pgxs)")/../test
+	mkdir "$source"
+	for item in Makefile pgmaint.control META.json README.md CHANGELOG.md sql src expected test; do
+		if [ -e "$root/$item" ]; then cp -R "$root/$item" "$source"; fi
+	done
+	find "$source" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name 'pgmaint--*.sql' \) -delete
+	chmod -R u+rwX,go+rX "$source"
+	copy_installation
+	if [ -n "$server_user" ]; then chown -R -h "$server_user" "$source" "$tree"; fi
+
+	say "building pgmaint for $("$pg_config" --version)"
+	quietly as_server make -C "$source" -j"$(nproc)" PG_CONFIG="$pg_config" with_llvm=no COPT=-Werror all ||
+		die 'the build failed'
+	quietly as_server make -C "$source" PG_CONFIG="$pg_config" with_llvm=no DESTDIR="$tree" install ||
+		die 'the installation failed'
+}
+
+# Makes and starts the cluster in $work/data; its superuser is postgres.
+start_server()
+{
+	export PATH=$bindir:$PATH PGHOST=$sockets PGPORT=5432 PGUSER=postgres
+	server_log=$work/server.log
+	quietly as_server initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale -N ||
+		die 'initdb failed'
+	{
+		say "listen_addresses = ''"
+		say "unix_socket_directories = '$sockets'"
+		say "port = 5432"
+		say "max_worker_processes = 16"
+		say "autovacuum = off"
+		printf '%s\n' "$@"
+	} >> "$work/data/postgresql.conf"
+	as_server pg_ctl -D "$work/data" -l "$server_log" -w -t 120 start >/dev/null || {
+		tail -n 30 "$server_log" >&2
+		die 'the server did not start'
+	}
+}
+
+stop_server()
+{
+	as_server pg_ctl -D "$work/data" -w -m fast stop >/dev/null
+}
