@@ -35,6 +35,15 @@
 	object_ownercheck(DatabaseRelationId, dbid, roleid)
 #endif
 
+/* 17 has a privilege for maintenance; before, it came with ownership */
+#if PG_VERSION_NUM >= 170000
+#define relation_maintain_privilege(relid, roleid) \
+	(pg_class_aclcheck(relid, roleid, ACL_MAINTAIN) == ACLCHECK_OK)
+#else
+#define relation_maintain_privilege(relid, roleid) \
+	relation_ownercheck(relid, roleid)
+#endif
+
 /* 17 lets roles without LOGIN run background workers when asked to */
 #if PG_VERSION_NUM >= 170000
 #define WORKER_MAY_BYPASS_LOGIN true

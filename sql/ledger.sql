@@ -1,0 +1,155 @@
+-- The ledger: what was asked for, what was done, what a person should know.
+-- Only the functions of this extension write it, with its owner's rights.
+
+CREATE TABLE pgmaint.runs (
+	run_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	plan text NOT NULL,
+	options jsonb,
+	requested_by name NOT NULL,
+	requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	started_at timestamptz,
+	finished_at timestamptz,
+	state text NOT NULL DEFAULT 'queued'
+		CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted')),
+	error text,
+	role oid NOT NULL,
+	steps jsonb NOT NULL,
+	current_step integer NOT NULL DEFAULT 0,
+	settings jsonb NOT NULL
+) WITH (fillfactor = 70);
+
+CREATE INDEX runs_unfinished ON pgmaint.runs (run_id) WHERE state IN ('queued', 'running');
+
+COMMENT ON TABLE pgmaint.runs IS 'one row for each execution of a plan';
+COMMENT ON COLUMN pgmaint.runs.options IS 'the options as they were given';
+COMMENT ON COLUMN pgmaint.runs.requested_by IS 'the role whose rights the commands of the run have';
+COMMENT ON COLUMN pgmaint.runs.state IS 'queued, running, succeeded, failed (a task failed or was stopped), cancelled, interrupted (the server or the leader went away)';
+COMMENT ON COLUMN pgmaint.runs.error IS 'why the run did not succeed';
+COMMENT ON COLUMN pgmaint.runs.role IS 'OID of the role in requested_by when the run was queued';
+COMMENT ON COLUMN pgmaint.runs.steps IS 'the steps of the plan, with their options, as they were when the run was queued';
+COMMENT ON COLUMN pgmaint.runs.current_step IS 'the step that is at work, or was the last';
+COMMENT ON COLUMN pgmaint.runs.settings IS 'the pgmaint.* settings of the session that queued the run';
+
+CREATE TABLE pgmaint.tasks (
+	task_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	run_id bigint NOT NULL REFERENCES pgmaint.runs ON DELETE CASCADE,
+	step integer NOT NULL,
+	action text NOT NULL,
+	target text NOT NULL,
+	command text NOT NULL,
+	reason text NOT NULL,
+	state text NOT NULL DEFAULT 'pending'
+		CHECK (state IN ('pending', 'running', 'succeeded', 'failed', 'skipped', 'cancelled', 'interrupted')),
+	attempt integer NOT NULL DEFAULT 0,
+	started_at timestamptz,
+	finished_at timestamptz,
+	bytes_before bigint,
+	bytes_after bigint,
+	evidence jsonb,
+	result jsonb,
+	sqlstate text,
+	error text,
+	relation oid,
+	relations oid[] NOT NULL DEFAULT '{}',
+	pid integer,
+	not_before timestamptz
+) WITH (fillfactor = 70);
+
+CREATE INDEX tasks_run ON pgmaint.tasks (run_id, step, task_id);
+CREATE INDEX tasks_relation ON pgmaint.tasks (relation, action, finished_at);
+CREATE INDEX tasks_unfinished ON pgmaint.tasks (run_id, step, task_id) WHERE state IN ('pending', 'running');
+
+COMMENT ON TABLE pgmaint.tasks IS 'one row for each command on one object inside a run';
+COMMENT ON COLUMN pgmaint.tasks.target IS 'the object, as it was named when the task was planned';
+COMMENT ON COLUMN pgmaint.tasks.reason IS 'why the task was planned';
+COMMENT ON COLUMN pgmaint.tasks.state IS 'pending, running, succeeded, failed, skipped, cancelled, interrupted';
+COMMENT ON COLUMN pgmaint.tasks.attempt IS 'how often the task was begun: more than once where a lock was not to be had';
+COMMENT ON COLUMN pgmaint.tasks.bytes_before IS 'size of the object in bytes when the task began';
+COMMENT ON COLUMN pgmaint.tasks.bytes_after IS 'size of the object in bytes when the task had succeeded';
+COMMENT ON COLUMN pgmaint.tasks.evidence IS 'the figures that the reason rests on';
+COMMENT ON COLUMN pgmaint.tasks.result IS 'what the task changed or found';
+COMMENT ON COLUMN pgmaint.tasks.sqlstate IS 'SQLSTATE of the error that ended the last attempt';
+COMMENT ON COLUMN pgmaint.tasks.error IS 'why the task failed, was skipped or was stopped';
+COMMENT ON COLUMN pgmaint.tasks.relation IS 'OID of the object';
+COMMENT ON COLUMN pgmaint.tasks.relations IS 'OIDs of all tables that the task works on: no two running tasks share one';
+COMMENT ON COLUMN pgmaint.tasks.pid IS 'process of the task worker, while the task runs';
+COMMENT ON COLUMN pgmaint.tasks.not_before IS 'when a task that gave way to a lock is tried again';
+
+CREATE TABLE pgmaint.findings (
+	finding_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	run_id bigint REFERENCES pgmaint.runs ON DELETE CASCADE,
+	check_id text NOT NULL,
+	severity text NOT NULL CHECK (severity IN ('info', 'warning', 'critical')),
+	object text,
+	message text NOT NULL,
+	detail jsonb,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+CREATE INDEX findings_run ON pgmaint.findings (run_id);
+
+COMMENT ON TABLE pgmaint.findings IS 'what a run noticed that a person should know';
+COMMENT ON COLUMN pgmaint.findings.check_id IS 'which check it was: F004 table bloat, F005 index bloat, or the name of what pgmaint looked at';
+COMMENT ON COLUMN pgmaint.findings.severity IS 'info, warning, critical';
+
+-- A request is a row of its own, so that a session that asks and then idles in
+-- its transaction holds no lock on the run.
+CREATE TABLE pgmaint.cancellations (
+	run_id bigint NOT NULL REFERENCES pgmaint.runs ON DELETE CASCADE,
+	requested_by name NOT NULL,
+	requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+CREATE INDEX cancellations_run ON pgmaint.cancellations (run_id);
+
+COMMENT ON TABLE pgmaint.cancellations IS 'who asked for which run to be cancelled';
+
+CREATE TABLE pgmaint.bloat_measurements (
+	run_id bigint REFERENCES pgmaint.runs ON DELETE SET NULL,
+	measured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	relation oid NOT NULL,
+	object text NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('table', 'index')),
+	method text NOT NULL,
+	total_bytes bigint NOT NULL,
+	live_bytes bigint,
+	dead_bytes bigint,
+	free_bytes bigint,
+	bloat_bytes bigint NOT NULL,
+	bloat_ratio double precision NOT NULL,
+	margin double precision NOT NULL,
+	leaf_density double precision,
+	sampled_blocks bigint NOT NULL,
+	total_blocks bigint NOT NULL
+);
+
+CREATE INDEX bloat_measurements_relation ON pgmaint.bloat_measurements (relation, measured_at);
+
+COMMENT ON TABLE pgmaint.bloat_measurements IS 'what bloat_report measured, kept so that growth can be seen';
+COMMENT ON COLUMN pgmaint.bloat_measurements.method IS 'access method of the table or the index';
+COMMENT ON COLUMN pgmaint.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where every block was read';
+
+CREATE VIEW pgmaint.bloat_history AS
+SELECT
+	m.object,
+	m.kind,
+	m.measured_at,
+	pg_catalog.pg_size_pretty(m.total_bytes) AS size,
+	pg_catalog.pg_size_pretty(m.bloat_bytes) AS bloat,
+	pg_catalog.round((m.bloat_ratio * 100)::numeric, 1) AS bloat_percent,
+	pg_catalog.pg_size_pretty(m.total_bytes - pg_catalog.lag(m.total_bytes) OVER history) AS size_growth,
+	pg_catalog.pg_size_pretty(m.bloat_bytes - pg_catalog.lag(m.bloat_bytes) OVER history) AS bloat_growth,
+	m.total_bytes,
+	m.bloat_bytes,
+	m.run_id
+FROM pgmaint.bloat_measurements m
+WINDOW history AS (PARTITION BY m.relation ORDER BY m.measured_at)
+ORDER BY m.object, m.measured_at;
+
+COMMENT ON VIEW pgmaint.bloat_history IS 'every measurement of every object, with its growth since the one before';
+
+REVOKE ALL ON pgmaint.runs, pgmaint.tasks, pgmaint.findings, pgmaint.cancellations,
+	pgmaint.bloat_measurements, pgmaint.bloat_history FROM PUBLIC;
+GRANT USAGE ON SCHEMA pgmaint TO pg_monitor;
+GRANT SELECT ON pgmaint.runs, pgmaint.tasks, pgmaint.findings, pgmaint.cancellations,
+	pgmaint.bloat_measurements, pgmaint.bloat_history TO pg_monitor;

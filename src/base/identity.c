@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.c
+ *	  Whose rights the current code has.
+ *
+ * Commands act as the role that asked for a run; the ledger is written with
+ * the rights of the extension's owner.  Everything that switches between the
+ * two is here.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "base/identity.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_may_maintain);
+
+/*
+ * The extension's own OID, which tells this installation from one that was
+ * dropped and created again under our feet.
+ */
+Oid
+extension_oid(bool missing_ok)
+{
+	return get_extension_oid("pgmaint", missing_ok);
+}
+
+/*
+ * Who owns the extension, and so its tables.
+ */
+static Oid
+extension_owner(void)
+{
+	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
+	Oid owner = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum("pgmaint"));
+	scan =
+		systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+
+	if (!OidIsValid(owner))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("extension \"pgmaint\" does not exist")));
+	return owner;
+}
+
+/*
+ * Take on the rights of the extension's owner, under a search path in which
+ * nobody else's operators or functions can come first.  An ERROR undoes both
+ * with the transaction; otherwise resume_caller() does.
+ */
+void
+assume_owner(Identity *caller)
+{
+	GetUserIdAndSecContext(&caller->user, &caller->security_context);
+	caller->settings_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(extension_owner(),
+						   caller->security_context |
+							   SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/*
+ * Give the owner's rights back.
+ */
+void
+resume_caller(const Identity *caller)
+{
+	AtEOXact_GUC(false, caller->settings_level);
+	SetUserIdAndSecContext(caller->user, caller->security_context);
+}
+
+/*
+ * May the role VACUUM and ANALYZE the relation?  The server itself skips what
+ * it may not touch with no more than a warning, so pgmaint asks beforehand.
+ */
+bool
+may_maintain_relation(Oid relation, Oid role)
+{
+	HeapTuple tuple;
+	bool shared;
+
+	if (superuser_arg(role))
+		return true;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	shared = ((Form_pg_class) GETSTRUCT(tuple))->relisshared;
+	ReleaseSysCache(tuple);
+
+	if (relation_maintain_privilege(relation, role))
+		return true;
+	return !shared && database_ownercheck(MyDatabaseId, role);
+}
+
+/*
+ * pgmaint.may_maintain(relation oid, role oid) returns boolean
+ */
+Datum
+pgmaint_may_maintain(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(may_maintain_relation(PG_GETARG_OID(0), PG_GETARG_OID(1)));
+}

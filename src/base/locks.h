@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * locks.h
+ *	  The locks by which pgmaint's own processes know of each other.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_LOCKS_H
+#define PGMAINT_LOCKS_H
+
+typedef enum EngineLock
+{
+	LOCK_LEADER = 1,  /* held by the one leader of the database */
+	LOCK_TASK_WORKER, /* shared by task workers, for as long as they live */
+	LOCK_TASKS		  /* held while tasks change state */
+} EngineLock;
+
+extern bool hold_engine_lock(EngineLock which, bool exclusive, bool wait);
+extern void release_engine_lock(EngineLock which, bool exclusive);
+extern void lock_in_transaction(EngineLock which);
+extern bool engine_lock_is_held(EngineLock which);
+
+#endif /* PGMAINT_LOCKS_H */

@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * findings.h
+ *	  The rows of pgmaint.findings.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_FINDINGS_H
+#define PGMAINT_FINDINGS_H
+
+#include "ledger/ledger.h"
+
+extern void add_finding(int64 run_id, const char *check_id,
+						const char *severity, const char *object,
+						const char *message, const char *detail);
+
+#endif /* PGMAINT_FINDINGS_H */

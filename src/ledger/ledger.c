@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * ledger.c
+ *	  Reading and writing pgmaint's own tables with their owner's rights.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "ledger/ledger.h"
+
+/*
+ * Begin to work on the ledger inside the caller's transaction.  Results that
+ * outlive the scope go to the memory context that is current now.
+ */
+void
+ledger_enter(LedgerScope *scope)
+{
+	scope->context = CurrentMemoryContext;
+	assume_owner(&scope->caller);
+	SPI_connect();
+}
+
+void
+ledger_leave(LedgerScope *scope)
+{
+	SPI_finish();
+	resume_caller(&scope->caller);
+	MemoryContextSwitchTo(scope->context);
+}
+
+/*
+ * The same in a transaction of its own.
+ *
+ * The lock on the extension comes first, as it does in DROP EXTENSION, so that
+ * the two cannot deadlock over the ledger's tables.  Once it is there, the
+ * extension must be the one that this process was started for.
+ */
+void
+ledger_begin(LedgerScope *scope, Oid extension)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	if (extension_oid(true) != extension)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"pgmaint\" was dropped during a run")));
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ledger_enter(scope);
+	scope->context = context;
+}
+
+void
+ledger_commit(LedgerScope *scope)
+{
+	ledger_leave(scope);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(scope->context);
+}
+
+/*
+ * Append a parameter.
+ */
+void
+bind_datum(LedgerQuery *query, Oid type, Datum value)
+{
+	Assert(query->count < LEDGER_MAX_PARAMETERS);
+	query->types[query->count] = type;
+	query->values[query->count] = value;
+	query->nulls[query->count] = ' ';
+	query->count++;
+}
+
+void
+bind_null(LedgerQuery *query, Oid type)
+{
+	bind_datum(query, type, (Datum) 0);
+	query->nulls[query->count - 1] = 'n';
+}
+
+void
+bind_bigint(LedgerQuery *query, int64 value)
+{
+	bind_datum(query, INT8OID, Int64GetDatum(value));
+}
+
+void
+bind_integer(LedgerQuery *query, int32 value)
+{
+	bind_datum(query, INT4OID, Int32GetDatum(value));
+}
+
+void
+bind_oid(LedgerQuery *query, Oid value)
+{
+	bind_datum(query, OIDOID, ObjectIdGetDatum(value));
+}
+
+void
+bind_boolean(LedgerQuery *query, bool value)
+{
+	bind_datum(query, BOOLOID, BoolGetDatum(value));
+}
+
+void
+bind_double(LedgerQuery *query, double value)
+{
+	bind_datum(query, FLOAT8OID, Float8GetDatum(value));
+}
+
+/*
+ * A NULL pointer is the SQL NULL.
+ */
+void
+bind_text(LedgerQuery *query, const char *value)
+{
+	if (value == NULL)
+		bind_null(query, TEXTOID);
+	else
+		bind_datum(query, TEXTOID, CStringGetTextDatum(value));
+}
+
+/*
+ * Run one statement with its parameters.
+ */
+uint64
+ledger_query(LedgerQuery *query, const char *sql)
+{
+	int result = SPI_execute_with_args(sql, query->count, query->types,
+									   query->values, query->nulls, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s",
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * A column as text, NULL for the SQL NULL.
+ */
+char *
+ledger_text(LedgerScope *scope, uint64 row, int column)
+{
+	MemoryContext previous;
+	char *value;
+
+	value =
+		SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
+	if (value == NULL)
+		return NULL;
+	previous = MemoryContextSwitchTo(scope->context);
+	value = pstrdup(value);
+	MemoryContextSwitchTo(previous);
+	return value;
+}
+
+Datum
+ledger_datum(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}
+
+/*
+ * Numbers, with zero for NULL.
+ */
+int64
+ledger_bigint(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = ledger_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+Oid
+ledger_oid(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = ledger_datum(row, column, &isnull);
+
+	return isnull ? InvalidOid : DatumGetObjectId(value);
+}
+
+bool
+ledger_boolean(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = ledger_datum(row, column, &isnull);
+
+	return !isnull && DatumGetBool(value);
+}

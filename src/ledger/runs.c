@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * runs.c
+ *	  The rows of pgmaint.runs.
+ *
+ * The caller is inside a ledger scope.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+
+#include "base/settings.h"
+#include "ledger/runs.h"
+
+#define RUN_COLUMNS                                                         \
+	"run_id, plan, role, requested_by, steps, "                             \
+	"(settings->>'max_workers')::int8, (settings->>'lock_timeout')::int8, " \
+	"(settings->>'lock_retries')::int8, (settings->>'worker_timeout')::int8 "
+
+/*
+ * Queue a run.  The pgmaint.* settings are those of this session, so that
+ * SET pgmaint.max_workers before a call means what it says.
+ */
+int64
+add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
+		Jsonb *steps)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, plan);
+	if (options == NULL)
+		bind_null(&query, JSONBOID);
+	else
+		bind_datum(&query, JSONBOID, JsonbPGetDatum(options));
+	bind_text(&query, role_name);
+	bind_oid(&query, role);
+	bind_datum(&query, JSONBOID, JsonbPGetDatum(steps));
+	bind_integer(&query, pgmaint_max_workers);
+	bind_integer(&query, pgmaint_lock_timeout);
+	bind_integer(&query, pgmaint_lock_retries);
+	bind_integer(&query, pgmaint_worker_timeout);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.runs (plan, options, requested_by, role, steps, settings) "
+		"VALUES ($1, $2, $3, $4, $5, pg_catalog.jsonb_build_object("
+		"'max_workers', $6, 'lock_timeout', $7, 'lock_retries', $8, "
+		"'worker_timeout', $9)) RETURNING run_id");
+	return ledger_bigint(0, 1);
+}
+
+/*
+ * Fill a Run from the only row of the last query.
+ */
+static void
+fill_run(LedgerScope *scope, Run *run)
+{
+	MemoryContext previous;
+	bool isnull;
+
+	run->run_id = ledger_bigint(0, 1);
+	run->plan = ledger_text(scope, 0, 2);
+	run->role = ledger_oid(0, 3);
+	run->requested_by = ledger_text(scope, 0, 4);
+	previous = MemoryContextSwitchTo(scope->context);
+	run->steps = DatumGetJsonbPCopy(ledger_datum(0, 5, &isnull));
+	MemoryContextSwitchTo(previous);
+	run->max_workers = (int) ledger_bigint(0, 6);
+	run->lock_timeout = (int) ledger_bigint(0, 7);
+	run->lock_retries = (int) ledger_bigint(0, 8);
+	run->worker_timeout = (int) ledger_bigint(0, 9);
+}
+
+bool
+read_run(LedgerScope *scope, int64 run_id, Run *run)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	if (ledger_query(&query, "SELECT " RUN_COLUMNS
+							 "FROM pgmaint.runs WHERE run_id = $1") == 0)
+		return false;
+	fill_run(scope, run);
+	return true;
+}
+
+/*
+ * The state of a run and its error, or NULL when there is no such run.
+ */
+char *
+read_run_state(LedgerScope *scope, int64 run_id, char **error)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	if (ledger_query(&query, "SELECT state, error FROM pgmaint.runs "
+							 "WHERE run_id = $1") == 0)
+		return NULL;
+	if (error != NULL)
+		*error = ledger_text(scope, 0, 2);
+	return ledger_text(scope, 0, 1);
+}
+
+/*
+ * The run that has waited longest.
+ */
+bool
+find_queued_run(LedgerScope *scope, Run *run)
+{
+	LedgerQuery query = {0};
+
+	if (ledger_query(&query, "SELECT " RUN_COLUMNS
+							 "FROM pgmaint.runs WHERE state = 'queued' "
+							 "ORDER BY run_id LIMIT 1") == 0)
+		return false;
+	fill_run(scope, run);
+	return true;
+}
+
+void
+begin_run(int64 run_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	(void) ledger_query(
+		&query, "UPDATE pgmaint.runs SET state = 'running', "
+				"started_at = pg_catalog.clock_timestamp() WHERE run_id = $1");
+}
+
+void
+begin_step(int64 run_id, int step)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_integer(&query, step);
+	(void) ledger_query(
+		&query, "UPDATE pgmaint.runs SET current_step = $2 WHERE run_id = $1");
+}
+
+void
+end_run(int64 run_id, const char *state, const char *error)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_text(&query, state);
+	bind_text(&query, error);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.runs SET state = $2, error = $3, "
+		"finished_at = pg_catalog.clock_timestamp() WHERE run_id = $1");
+}
+
+void
+add_cancellation(int64 run_id, const char *role_name)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_text(&query, role_name);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.cancellations (run_id, requested_by) VALUES ($1, $2)");
+}
+
+bool
+cancellation_requested(int64 run_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	return ledger_query(
+			   &query,
+			   "SELECT 1 FROM pgmaint.cancellations WHERE run_id = $1 LIMIT 1") >
+		   0;
+}
+
+bool
+unfinished_runs_exist(void)
+{
+	LedgerQuery query = {0};
+
+	return ledger_query(&query,
+						"SELECT 1 FROM pgmaint.runs "
+						"WHERE state IN ('queued', 'running') LIMIT 1") > 0;
+}
+
+/*
+ * Only a leader, of which there is one, may say this of runs that it did not
+ * begin: nobody else can be at work on them.
+ */
+uint64
+interrupt_running_runs(const char *error)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, error);
+	return ledger_query(
+		&query,
+		"UPDATE pgmaint.runs SET state = 'interrupted', error = $1, "
+		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'running'");
+}

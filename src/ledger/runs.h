@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * runs.h
+ *	  The rows of pgmaint.runs.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_RUNS_H
+#define PGMAINT_RUNS_H
+
+#include "utils/jsonb.h"
+
+#include "ledger/ledger.h"
+
+typedef struct Run
+{
+	int64 run_id;
+	char *plan;
+	Oid role;
+	char *requested_by;
+	Jsonb *steps;
+	/* the settings of the session that queued it */
+	int max_workers;
+	int lock_timeout;
+	int lock_retries;
+	int worker_timeout;
+} Run;
+
+extern int64 add_run(const char *plan, Jsonb *options, Oid role,
+					 const char *role_name, Jsonb *steps);
+extern bool read_run(LedgerScope *scope, int64 run_id, Run *run);
+extern char *read_run_state(LedgerScope *scope, int64 run_id, char **error);
+extern bool find_queued_run(LedgerScope *scope, Run *run);
+extern void begin_run(int64 run_id);
+extern void begin_step(int64 run_id, int step);
+extern void end_run(int64 run_id, const char *state, const char *error);
+extern void add_cancellation(int64 run_id, const char *role_name);
+extern bool cancellation_requested(int64 run_id);
+extern bool unfinished_runs_exist(void);
+extern uint64 interrupt_running_runs(const char *error);
+
+#endif /* PGMAINT_RUNS_H */

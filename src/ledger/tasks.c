@@ -1,0 +1,297 @@
+/*-------------------------------------------------------------------------
+ *
+ * tasks.c
+ *	  The rows of pgmaint.tasks.
+ *
+ * The caller is inside a ledger scope.  Whatever changes the state of a task
+ * takes LOCK_TASKS first and keeps it until its commit: so two workers cannot
+ * claim tasks of one table at a time, and tasks become visible as finished in
+ * the order of finished_at.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "base/locks.h"
+#include "ledger/tasks.h"
+
+/*
+ * A list of OIDs as oid[].
+ */
+static Datum
+oid_array(List *oids)
+{
+	Datum *values = palloc(sizeof(Datum) * (list_length(oids) + 1));
+	int count = 0;
+	ListCell *cell;
+
+	foreach (cell, oids)
+		values[count++] = ObjectIdGetDatum(lfirst_oid(cell));
+	return PointerGetDatum(construct_array(values, count, OIDOID, sizeof(Oid),
+										   true, TYPALIGN_INT));
+}
+
+static void
+bind_json(LedgerQuery *query, const char *json)
+{
+	if (json == NULL)
+		bind_null(query, JSONBOID);
+	else
+		bind_datum(query, JSONBOID,
+				   DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+}
+
+static void
+bind_size(LedgerQuery *query, int64 bytes)
+{
+	if (bytes < 0)
+		bind_null(query, INT8OID);
+	else
+		bind_bigint(query, bytes);
+}
+
+void
+add_task(int64 run_id, int step, const PlannedTask *task)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_integer(&query, step);
+	bind_text(&query, task->action);
+	bind_text(&query, task->target);
+	bind_text(&query, task->command);
+	bind_text(&query, task->reason);
+	bind_json(&query, task->evidence);
+	bind_oid(&query, task->relation);
+	bind_datum(&query, OIDARRAYOID, oid_array(task->relations));
+	bind_size(&query, task->bytes);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, "
+		"evidence, relation, relations, bytes_before) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+}
+
+/*
+ * Take the next task of a step whose time has come and whose tables nobody
+ * else is working on.  Returns false when there is none just now.
+ */
+bool
+claim_task(LedgerScope *scope, int64 run_id, int step, ClaimedTask *task)
+{
+	LedgerQuery query = {0};
+	bool isnull;
+	Datum evidence;
+
+	lock_in_transaction(LOCK_TASKS);
+	bind_bigint(&query, run_id);
+	bind_integer(&query, step);
+	if (ledger_query(
+			&query,
+			"UPDATE pgmaint.tasks t SET state = 'running', attempt = t.attempt + 1, "
+			"started_at = pg_catalog.clock_timestamp(), pid = pg_catalog.pg_backend_pid(), "
+			"not_before = NULL, sqlstate = NULL, error = NULL "
+			"WHERE t.task_id = (SELECT p.task_id FROM pgmaint.tasks p "
+			"WHERE p.run_id = $1 AND p.step = $2 AND p.state = 'pending' "
+			"AND (p.not_before IS NULL OR p.not_before <= pg_catalog.clock_timestamp()) "
+			"AND NOT EXISTS (SELECT 1 FROM pgmaint.cancellations c WHERE c.run_id = $1) "
+			"AND NOT EXISTS (SELECT 1 FROM pgmaint.tasks r WHERE r.run_id = $1 "
+			"AND r.step = $2 AND r.state = 'running' AND r.relations && p.relations) "
+			"ORDER BY p.task_id LIMIT 1) "
+			"RETURNING t.task_id, t.action, t.target, t.command, t.relation, "
+			"t.attempt::int8, t.evidence") == 0)
+		return false;
+	task->task_id = ledger_bigint(0, 1);
+	task->action = ledger_text(scope, 0, 2);
+	task->target = ledger_text(scope, 0, 3);
+	task->command = ledger_text(scope, 0, 4);
+	task->relation = ledger_oid(0, 5);
+	task->attempt = (int) ledger_bigint(0, 6);
+	evidence = ledger_datum(0, 7, &isnull);
+	task->evidence = NULL;
+	if (!isnull)
+	{
+		MemoryContext previous = MemoryContextSwitchTo(scope->context);
+
+		task->evidence = DatumGetJsonbPCopy(evidence);
+		MemoryContextSwitchTo(previous);
+	}
+	return true;
+}
+
+void
+finish_task(int64 task_id, const TaskOutcome *outcome)
+{
+	LedgerQuery query = {0};
+
+	lock_in_transaction(LOCK_TASKS);
+	bind_bigint(&query, task_id);
+	bind_text(&query, outcome->state);
+	bind_size(&query, outcome->bytes_before);
+	bind_size(&query, outcome->bytes_after);
+	bind_json(&query, outcome->result);
+	bind_text(&query, outcome->sqlstate);
+	bind_text(&query, outcome->error);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.tasks SET state = $2, finished_at = pg_catalog.clock_timestamp(), "
+		"bytes_before = coalesce($3, bytes_before), bytes_after = $4, result = $5, "
+		"sqlstate = $6, error = $7, pid = NULL WHERE task_id = $1");
+}
+
+/*
+ * Put a task back that has given way, to be tried again after a while.
+ */
+void
+postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
+{
+	LedgerQuery query = {0};
+
+	lock_in_transaction(LOCK_TASKS);
+	bind_bigint(&query, task_id);
+	bind_text(&query, outcome->sqlstate);
+	bind_text(&query, outcome->error);
+	bind_double(&query, (double) milliseconds / 1000.0);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.tasks SET state = 'pending', sqlstate = $2, error = $3, pid = NULL, "
+		"not_before = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4) "
+		"WHERE task_id = $1");
+}
+
+void
+count_tasks(int64 run_id, int step, TaskCounts *counts)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_integer(&query, step);
+	(void) ledger_query(
+		&query,
+		"SELECT pg_catalog.count(*) FILTER (WHERE state = 'pending'), "
+		"pg_catalog.count(*) FILTER (WHERE state = 'running'), "
+		"pg_catalog.count(*) FILTER (WHERE state NOT IN ('pending', 'running')), "
+		"greatest(0, pg_catalog.ceil(1000 * pg_catalog.extract('epoch', "
+		"pg_catalog.min(coalesce(not_before, pg_catalog.clock_timestamp())) "
+		"FILTER (WHERE state = 'pending') - pg_catalog.clock_timestamp())))::int8 "
+		"FROM pgmaint.tasks WHERE run_id = $1 AND step = $2");
+	counts->pending = ledger_bigint(0, 1);
+	counts->running = ledger_bigint(0, 2);
+	counts->finished = ledger_bigint(0, 3);
+	counts->milliseconds_to_next = ledger_bigint(0, 4);
+}
+
+/*
+ * What will not be begun any more.
+ */
+uint64
+end_pending_tasks(int64 run_id, const char *state, const char *error)
+{
+	LedgerQuery query = {0};
+
+	lock_in_transaction(LOCK_TASKS);
+	bind_bigint(&query, run_id);
+	bind_text(&query, state);
+	bind_text(&query, error);
+	return ledger_query(
+		&query,
+		"UPDATE pgmaint.tasks SET state = $2, error = coalesce(error || '; ', '') || $3, "
+		"finished_at = pg_catalog.clock_timestamp(), not_before = NULL "
+		"WHERE run_id = $1 AND state = 'pending'");
+}
+
+/*
+ * A task worker is gone, and left the tasks that it had claimed.
+ */
+uint64
+interrupt_tasks_of(int64 run_id, int pid, const char *error)
+{
+	LedgerQuery query = {0};
+
+	lock_in_transaction(LOCK_TASKS);
+	bind_bigint(&query, run_id);
+	bind_integer(&query, pid);
+	bind_text(&query, error);
+	return ledger_query(
+		&query,
+		"UPDATE pgmaint.tasks SET state = 'interrupted', error = $3, pid = NULL, "
+		"finished_at = pg_catalog.clock_timestamp() "
+		"WHERE run_id = $1 AND state = 'running' AND pid = $2");
+}
+
+/*
+ * What a leader finds that died, or leaves that dies: see
+ * interrupt_running_runs(), which must follow.
+ */
+uint64
+interrupt_running_tasks(const char *error)
+{
+	LedgerQuery query = {0};
+
+	lock_in_transaction(LOCK_TASKS);
+	bind_text(&query, error);
+	return ledger_query(
+		&query,
+		"UPDATE pgmaint.tasks t SET "
+		"state = CASE t.state WHEN 'running' THEN 'interrupted' ELSE 'cancelled' END, "
+		"error = CASE t.state WHEN 'running' THEN $1 ELSE $1 || ' before this task began' END, "
+		"finished_at = pg_catalog.clock_timestamp(), pid = NULL, not_before = NULL "
+		"WHERE t.state IN ('pending', 'running') "
+		"AND t.run_id IN (SELECT r.run_id FROM pgmaint.runs r WHERE r.state = 'running')");
+}
+
+/*
+ * The tasks that a run did not bring to their end, for the run's error; NULL
+ * when there are none.  Skipped tasks have been accounted for by a finding.
+ */
+char *
+describe_unfinished_work(LedgerScope *scope, int64 run_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	(void) ledger_query(
+		&query,
+		"SELECT pg_catalog.count(*) FILTER (WHERE t.bad)::text || ' of ' || pg_catalog.count(*)::text "
+		"|| ' tasks did not succeed: ' || pg_catalog.string_agg("
+		"t.action || ' ' || t.target || ' (' || t.state || ')', ', ' ORDER BY t.task_id) "
+		"FILTER (WHERE t.nth <= 10) "
+		"|| CASE WHEN pg_catalog.count(*) FILTER (WHERE t.bad) > 10 THEN ', …' ELSE '' END "
+		"FROM (SELECT x.*, x.state IN ('failed', 'interrupted', 'cancelled') AS bad, "
+		"CASE WHEN x.state IN ('failed', 'interrupted', 'cancelled') THEN pg_catalog.row_number() OVER "
+		"(PARTITION BY x.state IN ('failed', 'interrupted', 'cancelled') ORDER BY x.task_id) END AS nth "
+		"FROM pgmaint.tasks x WHERE x.run_id = $1) t HAVING pg_catalog.bool_or(t.bad)");
+	if (SPI_processed == 0)
+		return NULL;
+	return ledger_text(scope, 0, 1);
+}
+
+/*
+ * How many milliseconds a task will take, from what this object took before,
+ * by bytes; else from what the action took elsewhere on this server.  Negative
+ * when nothing is known.
+ */
+int64
+estimate_duration(const char *action, Oid relation, int64 bytes)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, action);
+	bind_oid(&query, relation);
+	bind_bigint(&query, Max(bytes, 8192));
+	(void) ledger_query(
+		&query,
+		"WITH history AS (SELECT t.relation, 1000 * pg_catalog.extract('epoch', t.finished_at - t.started_at) "
+		"/ greatest(t.bytes_before, 8192) AS rate FROM pgmaint.tasks t "
+		"WHERE t.action = $1 AND t.state = 'succeeded' AND t.bytes_before IS NOT NULL "
+		"ORDER BY t.relation = $2 DESC, t.task_id DESC LIMIT 20) "
+		"SELECT coalesce(coalesce("
+		"pg_catalog.avg(h.rate) FILTER (WHERE h.relation = $2), "
+		"pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate)) * $3, -1)::int8 FROM history h");
+	return ledger_bigint(0, 1);
+}

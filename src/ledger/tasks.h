@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * tasks.h
+ *	  The rows of pgmaint.tasks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_TASKS_H
+#define PGMAINT_TASKS_H
+
+#include "nodes/pg_list.h"
+#include "utils/jsonb.h"
+
+#include "ledger/ledger.h"
+
+/* what an action wants done */
+typedef struct PlannedTask
+{
+	const char *action;
+	char *target;
+	char *command;
+	char *reason;
+	char *evidence; /* JSON object, or NULL */
+	Oid relation;
+	List *relations; /* OIDs of all tables that are worked on */
+	int64 bytes;
+} PlannedTask;
+
+/* what a task worker has taken on */
+typedef struct ClaimedTask
+{
+	int64 task_id;
+	char *action;
+	char *target;
+	char *command;
+	Oid relation;
+	int attempt;
+	Jsonb *evidence;
+} ClaimedTask;
+
+/* how it ended; negative sizes are unknown */
+typedef struct TaskOutcome
+{
+	const char *state;
+	int64 bytes_before;
+	int64 bytes_after;
+	char *result; /* JSON object, or NULL */
+	const char *sqlstate;
+	char *error;
+} TaskOutcome;
+
+typedef struct TaskCounts
+{
+	int64 pending;
+	int64 running;
+	int64 finished;
+	int64 milliseconds_to_next; /* until a pending task may be tried again */
+} TaskCounts;
+
+extern void add_task(int64 run_id, int step, const PlannedTask *task);
+extern bool claim_task(LedgerScope *scope, int64 run_id, int step,
+					   ClaimedTask *task);
+extern void finish_task(int64 task_id, const TaskOutcome *outcome);
+extern void postpone_task(int64 task_id, const TaskOutcome *outcome,
+						  int64 milliseconds);
+extern void count_tasks(int64 run_id, int step, TaskCounts *counts);
+extern uint64 end_pending_tasks(int64 run_id, const char *state,
+								const char *error);
+extern uint64 interrupt_tasks_of(int64 run_id, int pid, const char *error);
+extern uint64 interrupt_running_tasks(const char *error);
+extern char *describe_unfinished_work(LedgerScope *scope, int64 run_id);
+extern int64 estimate_duration(const char *action, Oid relation, int64 bytes);
+
+#endif /* PGMAINT_TASKS_H */
