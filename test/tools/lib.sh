@@ -45,7 +45,8 @@ find_pg_config()
 	local candidate
 
 	if [ -n "${PG_CONFIG:-}" ]; then
-		pg_config=$(command -v "$PG_CONFIG") && pg_config_works "$pg_config" ||
+		pg_config=$(command -v "$PG_CONFIG" || true)
+		pg_config_works "$pg_config" ||
 			die "PG_CONFIG=$PG_CONFIG does not lead to a PostgreSQL installation with server, server headers and PGXS"
 		return 0
 	fi
@@ -158,10 +159,10 @@ finish()
 	exit "$status"
 }
 
-# Makes the temporary folder: below BENCH_DIR for benchmarks, else TMPDIR.
+# Makes the temporary folder, below the one that is given.
 begin()
 {
-	local place=${1:-${TMPDIR:-/tmp}} other=/tmp
+	local place=$1 other=/tmp
 
 	umask 022
 	server_user=
@@ -187,7 +188,7 @@ begin()
 		sockets=$(mktemp -d "$other/pgmaint.XXXXXX")
 		if [ -n "$server_user" ]; then chown "$server_user" "$sockets"; fi
 	fi
-	cd "$work"
+	cd "$work" || exit
 
 	# nobody's server, role, time zone or language but our own
 	local name
@@ -244,6 +245,7 @@ copy_installation()
 	done
 }
 
+# shellcheck disable=SC2034  # the tools use what is set here
 # Sets tree, bindir, pgxs_test (pg_regress and its like) and source.
 build_tree()
 {
@@ -262,9 +264,9 @@ build_tree()
 	if [ -n "$server_user" ]; then chown -R -h "$server_user" "$source" "$tree"; fi
 
 	say "building pgmaint for $("$pg_config" --version)"
-	quietly as_server make -C "$source" -j"$(nproc)" PG_CONFIG="$pg_config" with_llvm=no COPT=-Werror all ||
+	quietly as_server make -s -C "$source" -j"$(nproc)" PG_CONFIG="$pg_config" with_llvm=no COPT=-Werror all ||
 		die 'the build failed'
-	quietly as_server make -C "$source" PG_CONFIG="$pg_config" with_llvm=no DESTDIR="$tree" install ||
+	quietly as_server make -s -C "$source" PG_CONFIG="$pg_config" with_llvm=no DESTDIR="$tree" install ||
 		die 'the installation failed'
 }
 
