@@ -11,7 +11,7 @@
 # first.  They touch no PostgreSQL cluster that is there already.
 
 EXTENSION = pgmaint
-VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" pgmaint.control)
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" pgmaint.control)
 
 MODULE_big = pgmaint
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
@@ -25,7 +25,7 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 
 # the extension script, in the order in which its parts build on each other
 SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/report.sql)
-SCRIPT = sql/pgmaint--$(VERSION).sql
+SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 DATA_built = $(SCRIPT)
 
 # what is built or left behind, of any version

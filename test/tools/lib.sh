@@ -19,7 +19,7 @@ tool=${0##*/}
 
 say()
 {
-	printf '%s\n' "$*"
+	printf '%s\n' "$@"
 }
 
 die()
@@ -268,22 +268,19 @@ build_tree()
 		die 'the build failed'
 	quietly as_server make -s -C "$source" PG_CONFIG="$pg_config" with_llvm=no DESTDIR="$tree" install ||
 		die 'the installation failed'
+	export PATH=$bindir:$PATH
 }
 
 # Makes and starts the cluster in $work/data; its superuser is postgres.
 start_server()
 {
-	export PATH=$bindir:$PATH PGHOST=$sockets PGPORT=5432 PGUSER=postgres
+	export PGHOST=$sockets PGPORT=5432 PGUSER=postgres
 	server_log=$work/server.log
 	quietly as_server initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale -N ||
 		die 'initdb failed'
 	{
-		say "listen_addresses = ''"
-		say "unix_socket_directories = '$sockets'"
-		say "port = 5432"
-		say "max_worker_processes = 16"
-		say "autovacuum = off"
-		printf '%s\n' "$@"
+		say "listen_addresses = ''" "unix_socket_directories = '$sockets'" 'port = 5432' \
+			'max_worker_processes = 16' 'autovacuum = off' "$@"
 	} >> "$work/data/postgresql.conf"
 	as_server pg_ctl -D "$work/data" -l "$server_log" -w -t 120 start >/dev/null || {
 		tail -n 30 "$server_log" >&2
