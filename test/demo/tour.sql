@@ -1,0 +1,100 @@
+-- What a DBA would type, and what comes back.  The data is that of data.sql.
+
+\set ON_ERROR_STOP on
+\pset footer off
+\pset linestyle unicode
+\pset border 2
+\pset null '·'
+\set ECHO queries
+
+\echo
+\echo :h'1. Install it':o
+\echo
+
+CREATE EXTENSION pgmaint;
+
+\echo
+\echo :h'2. How much of each table is bloat?':o
+\echo '   From a sample of its blocks, so it is quick on big tables; the margin is that of 95 %.'
+\echo
+
+SELECT relation, pg_size_pretty(total_bytes) AS size,
+       pg_size_pretty(dead_bytes) AS dead, pg_size_pretty(free_bytes) AS free,
+       to_char(100 * bloat_ratio, '990D0 %') AS bloat,
+       to_char(100 * margin, '"± "990D0 %') AS margin,
+       sampled_blocks || ' of ' || total_blocks AS blocks
+  FROM pgmaint.table_bloat()
+ WHERE total_bytes > 1024 * 1024
+ ORDER BY bloat_bytes DESC;
+
+\echo
+\echo :h'3. And of each index?':o
+\echo
+
+SELECT index, pg_size_pretty(total_bytes) AS size, pg_size_pretty(bloat_bytes) AS bloat,
+       to_char(100 * bloat_ratio, '990D0 %') AS ratio,
+       to_char(100 * leaf_density, '990D0 %') AS "leaf density"
+  FROM pgmaint.index_bloat()
+ WHERE total_bytes > 1024 * 1024
+ ORDER BY bloat_bytes DESC;
+
+\echo
+\echo :h'4. What would the weekly plan do, and why?':o
+\echo
+
+SELECT action, target, reason, pg_size_pretty(estimate_bytes) AS estimate
+  FROM pgmaint.dry_run('weekly')
+ ORDER BY step, estimate_bytes DESC NULLS LAST;
+
+\echo
+\echo :h'5. Do it, and wait for it':o
+\echo '   SELECT pgmaint.run(\'weekly\') would return at once and leave the work to the server.'
+\echo
+
+CALL pgmaint.run_and_wait('weekly');
+
+\set ECHO none
+SELECT max(run_id) AS run FROM pgmaint.runs \gset
+\set ECHO queries
+
+\echo
+\echo :h'6. What was done, why, and what it gained':o
+\echo
+
+SELECT command, state, reason,
+       pg_size_pretty(bytes_before - bytes_after) AS given_back,
+       to_char(finished_at - started_at, 'SS.MS" s"') AS took
+  FROM pgmaint.tasks
+ WHERE run_id = :run
+ ORDER BY task_id;
+
+\echo
+\echo :h'7. The tables afterwards':o
+\echo '   VACUUM gives room back to the table, not to the disk: what was dead is free for new rows.'
+\echo
+
+SELECT relation, pg_size_pretty(total_bytes) AS size,
+       pg_size_pretty(dead_bytes) AS dead, pg_size_pretty(free_bytes) AS free,
+       to_char(100 * bloat_ratio, '990D0 %') AS bloat
+  FROM pgmaint.table_bloat()
+ WHERE total_bytes > 1024 * 1024
+ ORDER BY bloat_bytes DESC;
+
+\echo
+\echo :h'8. The same for a person who reads it in the morning':o
+\echo
+
+\pset format unaligned
+\pset tuples_only on
+SELECT pgmaint.report(:run);
+\pset tuples_only off
+\pset format aligned
+\pset footer off
+
+\echo
+\echo :h'9. The weekly plan once more: what was done need not be done again':o
+\echo
+
+SELECT action, target, reason FROM pgmaint.dry_run('weekly');
+
+CALL pgmaint.run_and_wait('weekly');
