@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ *
+ * btreepage.h
+ *	  What is on a page of a B-tree, and what of it a rebuild would write.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_BLOAT_BTREEPAGE_H
+#define PGMAINT_BLOAT_BTREEPAGE_H
+
+#include "access/nbtree.h"
+#include "utils/rel.h"
+
+typedef enum BTreePageKind
+{
+	BTREE_META,
+	BTREE_LEAF,
+	BTREE_INTERNAL,
+	BTREE_UNUSED /* deleted, half-dead, or never used */
+} BTreePageKind;
+
+/* a build of the leaf pages that were shown to it, in this order */
+typedef struct BTreeBuild
+{
+	bool deduplicate;
+	Size reserve; /* a page with less room than this counts as full */
+	Size room;	  /* on the page that is being filled */
+	Size used;
+	Size last_size;	 /* of the last tuple ... */
+	Size last_extra; /* ... and what of it a high key does not need */
+	int ntuples;
+	uint64 full_pages;
+	uint64 full_bytes; /* tuples and line pointers on these */
+} BTreeBuild;
+
+extern BTreePageKind btree_page_kind(Page page);
+extern Size btree_page_room(Page page);
+extern Size btree_page_free(Page page);
+extern int btree_count_tids(Page page);
+extern void btree_pick_tids(Page page, const int *positions, int npositions,
+							ItemPointerData *tids);
+extern int btree_internal_bytes(Page page, int *ntuples);
+
+extern void btree_build_init(BTreeBuild *build, Relation index,
+							 bool deduplicate);
+extern double btree_build_page_bytes(const BTreeBuild *build);
+extern uint64 btree_build_pages(const BTreeBuild *build);
+extern double btree_build_inner_pages(double leaf_pages, double tuple_bytes);
+extern int btree_build_page(BTreeBuild *build, Page page, double live_share,
+							double start);
+
+#endif /* PGMAINT_BLOAT_BTREEPAGE_H */

@@ -1,0 +1,237 @@
+/*-------------------------------------------------------------------------
+ *
+ * heappage.c
+ *	  What is on a page of a table, and what of it a rewrite would keep.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "storage/bufpage.h"
+
+#include "bloat/heappage.h"
+
+/* room for tuples and their line pointers on an empty page */
+#define HEAP_PAGE_ROOM (BLCKSZ - SizeOfPageHeaderData)
+
+void
+heap_rewrite_init(HeapRewrite *rewrite, Relation rel)
+{
+	memset(rewrite, 0, sizeof(HeapRewrite));
+	rewrite->reserve =
+		RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
+	rewrite->room = HEAP_PAGE_ROOM;
+}
+
+/*
+ * Puts a tuple on the page that is being filled, or on a new one if it would
+ * eat into what fillfactor reserves.  The same rule as raw_heap_insert's, so
+ * that what wide tuples leave unused at the end of pages is accounted for.
+ */
+static void
+heap_rewrite_tuple(HeapRewrite *rewrite, Size length)
+{
+	Size needed = length + sizeof(ItemIdData);
+
+	if (rewrite->used > 0 && needed + rewrite->reserve > rewrite->room)
+	{
+		rewrite->full_pages++;
+		rewrite->full_bytes += rewrite->used;
+		rewrite->room = HEAP_PAGE_ROOM;
+		rewrite->used = 0;
+	}
+	rewrite->room -= Min(needed, rewrite->room);
+	rewrite->used += needed;
+}
+
+/*
+ * How many bytes of tuples and line pointers a page of the rewritten table
+ * holds on average.
+ */
+double
+heap_rewrite_page_bytes(const HeapRewrite *rewrite)
+{
+	Size room = HEAP_PAGE_ROOM - rewrite->reserve;
+
+	/* hardly any live tuples: how they are packed does not matter then */
+	if (rewrite->full_pages < 2)
+		return Max(Max(room, rewrite->used), 1);
+	return (double) rewrite->full_bytes / rewrite->full_pages;
+}
+
+uint64
+heap_rewrite_pages(const HeapRewrite *rewrite)
+{
+	return rewrite->full_pages + (rewrite->used > 0 ? 1 : 0);
+}
+
+/*
+ * Would VACUUM remove this tuple?  One that some snapshot may still see is
+ * not bloat yet.
+ */
+static inline bool
+tuple_is_dead(HeapTuple tuple, TransactionId horizon, Buffer buffer)
+{
+	uint16 infomask = tuple->t_data->t_infomask;
+
+	/* nearly all tuples, and nothing to look up for them */
+	if ((infomask & HEAP_XMIN_COMMITTED) && (infomask & HEAP_XMAX_INVALID) &&
+		!(infomask & HEAP_MOVED))
+		return false;
+	return HeapTupleSatisfiesVacuum(tuple, horizon, buffer) == HEAPTUPLE_DEAD;
+}
+
+static inline bool
+item_is_sane(ItemId item)
+{
+	return ItemIdGetLength(item) >= SizeofHeapTupleHeader &&
+		   ItemIdGetOffset(item) >= SizeOfPageHeaderData &&
+		   ItemIdGetOffset(item) + ItemIdGetLength(item) <= BLCKSZ;
+}
+
+/*
+ * Counts live, dead and free bytes of a page.  Together with the page header
+ * they make up the page.  Tuples that a rewrite would keep are shown to it.
+ *
+ * A tuple whose line pointer cannot be right counts as live, without looking
+ * at it: damage must not look like something that can be thrown away.
+ */
+void
+judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
+				HeapRewrite *rewrite, HeapPage *result)
+{
+	Page page = BufferGetPage(buffer);
+	OffsetNumber maxoff;
+	bool all_visible;
+	HeapTupleData tuple;
+	int live = 0;
+	int dead = 0;
+	int kept = 0;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+
+	if (PageIsNew(page))
+	{
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		memset(result, 0, sizeof(HeapPage));
+		result->free_bytes = BLCKSZ;
+		return;
+	}
+
+	/* whatever VACUUM has set all-visible holds nothing dead */
+	all_visible = PageIsAllVisible(page);
+	maxoff = PageGetMaxOffsetNumber(page);
+	tuple.t_tableOid = relid;
+
+	for (OffsetNumber off = FirstOffsetNumber; off <= maxoff; off++)
+	{
+		ItemId item = PageGetItemId(page, off);
+		Size length;
+
+		if (!ItemIdIsUsed(item))
+			continue;
+		if (ItemIdIsDead(item))
+		{
+			dead += sizeof(ItemIdData);
+			continue;
+		}
+		if (ItemIdIsRedirected(item))
+		{
+			live += sizeof(ItemIdData);
+			continue;
+		}
+
+		length = MAXALIGN(ItemIdGetLength(item));
+		if (!all_visible && item_is_sane(item))
+		{
+			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+			tuple.t_len = ItemIdGetLength(item);
+			ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), off);
+			if (tuple_is_dead(&tuple, horizon, buffer))
+			{
+				dead += length + sizeof(ItemIdData);
+				continue;
+			}
+		}
+		live += length + sizeof(ItemIdData);
+		kept += length + sizeof(ItemIdData);
+		heap_rewrite_tuple(rewrite, length);
+	}
+
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+	result->live_bytes = Min(live, HEAP_PAGE_ROOM);
+	result->dead_bytes = Min(dead, HEAP_PAGE_ROOM - result->live_bytes);
+	result->free_bytes =
+		HEAP_PAGE_ROOM - result->live_bytes - result->dead_bytes;
+	result->kept_bytes = kept;
+}
+
+/*
+ * Would VACUUM remove the index entries that point to tid?  That it does when
+ * nothing of the row's HOT chain is left or visible to anybody.
+ *
+ * The chain is followed as heap_hot_search_buffer does.  The buffer must be
+ * locked.
+ */
+bool
+heap_row_is_dead(Oid relid, Buffer buffer, TransactionId horizon,
+				 ItemPointer tid)
+{
+	Page page = BufferGetPage(buffer);
+	OffsetNumber off = ItemPointerGetOffsetNumber(tid);
+	OffsetNumber maxoff;
+	TransactionId prior_xmax = InvalidTransactionId;
+	bool at_root = true;
+
+	if (PageIsNew(page))
+		return true;
+	if (PageIsAllVisible(page))
+		return false;
+
+	maxoff = PageGetMaxOffsetNumber(page);
+
+	/* a damaged chain may be a ring */
+	for (int steps = 0; steps <= maxoff; steps++)
+	{
+		ItemId item;
+		HeapTupleData tuple;
+
+		if (off < FirstOffsetNumber || off > maxoff)
+			return true;
+		item = PageGetItemId(page, off);
+		if (ItemIdIsRedirected(item) && at_root)
+		{
+			off = ItemIdGetRedirect(item);
+			at_root = false;
+			continue;
+		}
+		if (!ItemIdIsNormal(item))
+			return true;
+		if (!item_is_sane(item))
+			return false;
+
+		tuple.t_tableOid = relid;
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+		tuple.t_len = ItemIdGetLength(item);
+		ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), off);
+
+		/* the slot was reused by another row */
+		if (TransactionIdIsValid(prior_xmax) &&
+			!TransactionIdEquals(prior_xmax,
+								 HeapTupleHeaderGetXmin(tuple.t_data)))
+			return true;
+
+		if (!tuple_is_dead(&tuple, horizon, buffer))
+			return false;
+		if (!HeapTupleIsHotUpdated(&tuple))
+			return true;
+
+		prior_xmax = HeapTupleHeaderGetUpdateXid(tuple.t_data);
+		off = ItemPointerGetOffsetNumber(&tuple.t_data->t_ctid);
+		at_root = false;
+	}
+	return true;
+}

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_bloat.h
+ *	  How much smaller an index would be if it were built anew.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_BLOAT_INDEX_BLOAT_H
+#define PGMAINT_BLOAT_INDEX_BLOAT_H
+
+#include "utils/rel.h"
+
+#include "bloat/sample.h"
+
+typedef struct IndexBloat
+{
+	Oid indexid;
+	Oid relid;
+	const char *method;
+	int64 total_bytes;
+	int64 bloat_bytes;	 /* what REINDEX would give back */
+	double bloat_ratio;	 /* of total_bytes, 0 to 1 */
+	double margin;		 /* of bloat_ratio, at 95 % confidence */
+	double leaf_density; /* 0 to 1, B-trees only */
+	bool has_density;
+	int64 sampled_blocks;
+	int64 total_blocks;
+} IndexBloat;
+
+extern void measure_index_bloat(Oid indexid, double precision, uint32 seed,
+								IndexBloat *result);
+extern void measure_open_index(Relation index, Relation table,
+							   double precision, uint32 seed,
+							   IndexBloat *result);
+
+/* btree_bloat.c and other_index_bloat.c: return the blocks after a rebuild */
+extern double measure_btree(BlockSample *sample, Relation index,
+							Relation table, IndexBloat *result);
+extern double measure_free_space(BlockSample *sample, Relation index);
+
+#endif /* PGMAINT_BLOAT_INDEX_BLOAT_H */

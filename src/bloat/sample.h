@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * sample.h
+ *	  Which blocks are read, and how sure one can be after reading them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_BLOAT_SAMPLE_H
+#define PGMAINT_BLOAT_SAMPLE_H
+
+#include "storage/bufmgr.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+
+/* values summed up per block; the margin is that of the first */
+#define SAMPLE_VALUES 4
+
+/* a run of neighbouring blocks, sampled at the same rate as the others */
+typedef struct Stratum
+{
+	BlockNumber start;
+	BlockNumber nblocks;
+	BlockNumber nread;
+	double mean;			   /* of the first value ... */
+	double squares;			   /* ... and squared distances from it */
+	double within;			   /* variance of the values themselves */
+	double sum[SAMPLE_VALUES]; /* of every value */
+} Stratum;
+
+/* one relation of the sample: a table, its TOAST table, or an index */
+typedef struct SamplePart
+{
+	Relation rel;
+	BlockNumber nblocks;
+	int nstrata;
+	Stratum *strata;
+	uint8 *taken;		 /* a bit per block */
+	BlockNumber *blocks; /* what the round wants read, ascending */
+	BlockNumber nwanted; /* number of these */
+	double unit;		 /* how much of the first value makes up a block */
+} SamplePart;
+
+typedef struct BlockSample
+{
+	double precision;
+	double margin;
+	bool full; /* every block is read, in order: SamplePart.blocks is NULL */
+	int rounds;
+	int nparts;
+	SamplePart parts[2];
+	SamplerState random;
+} BlockSample;
+
+typedef void (*BlockReader)(Buffer buffer, void *context);
+
+extern void sample_init(BlockSample *sample, double precision, uint32 seed);
+extern SamplePart *sample_add(BlockSample *sample, Relation rel);
+extern bool sample_next_round(BlockSample *sample);
+extern void sample_note(SamplePart *part, BlockNumber block,
+						const double *values, double within);
+extern void sample_judge(BlockSample *sample);
+extern double sample_total(const SamplePart *part, int value);
+extern int64 sample_blocks_read(const BlockSample *sample);
+extern int64 sample_blocks_total(const BlockSample *sample);
+
+extern void read_blocks(Relation rel, const BlockNumber *blocks,
+						BlockNumber nblocks, BufferAccessStrategy strategy,
+						BlockReader reader, void *context);
+
+#endif /* PGMAINT_BLOAT_SAMPLE_H */
