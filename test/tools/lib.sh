@@ -102,6 +102,14 @@ with_copy()
 	"$@" 2>&1 | tee "$log"
 }
 
+with_copy_of_output()
+{
+	local file=$1
+	shift
+	set -o pipefail
+	"$@" | tee -a "$file"
+}
+
 # watched, with the output in a file that is shown only when the command fails
 quietly()
 {
