@@ -1,6 +1,9 @@
 -- What a DBA would type, and what comes back.  The data is that of data.sql.
+-- The variables h and o switch bold type on and off; width is the terminal's.
 
 \set ON_ERROR_STOP on
+\pset format wrapped
+\pset columns :width
 \pset footer off
 \pset linestyle unicode
 \pset border 2
@@ -27,7 +30,6 @@ SELECT relation, pg_size_pretty(total_bytes) AS size,
  WHERE total_bytes > 1024 * 1024
  ORDER BY bloat_bytes DESC;
 
-\echo
 \echo :h'3. And of each index?':o
 \echo
 
@@ -38,7 +40,6 @@ SELECT index, pg_size_pretty(total_bytes) AS size, pg_size_pretty(bloat_bytes) A
  WHERE total_bytes > 1024 * 1024
  ORDER BY bloat_bytes DESC;
 
-\echo
 \echo :h'4. What would the weekly plan do, and why?':o
 \echo
 
@@ -46,7 +47,6 @@ SELECT action, target, reason, pg_size_pretty(estimate_bytes) AS estimate
   FROM pgmaint.dry_run('weekly')
  ORDER BY step, estimate_bytes DESC NULLS LAST;
 
-\echo
 \echo :h'5. Do it, and wait for it':o
 \echo '   SELECT pgmaint.run(\'weekly\') would return at once and leave the work to the server.'
 \echo
@@ -57,18 +57,16 @@ CALL pgmaint.run_and_wait('weekly');
 SELECT max(run_id) AS run FROM pgmaint.runs \gset
 \set ECHO queries
 
-\echo
 \echo :h'6. What was done, why, and what it gained':o
 \echo
 
 SELECT command, state, reason,
        pg_size_pretty(bytes_before - bytes_after) AS given_back,
-       to_char(finished_at - started_at, 'SS.MS" s"') AS took
+       round(extract(epoch FROM finished_at - started_at), 1) || ' s' AS took
   FROM pgmaint.tasks
  WHERE run_id = :run
  ORDER BY task_id;
 
-\echo
 \echo :h'7. The tables afterwards':o
 \echo '   VACUUM gives room back to the table, not to the disk: what was dead is free for new rows.'
 \echo
@@ -80,7 +78,6 @@ SELECT relation, pg_size_pretty(total_bytes) AS size,
  WHERE total_bytes > 1024 * 1024
  ORDER BY bloat_bytes DESC;
 
-\echo
 \echo :h'8. The same for a person who reads it in the morning':o
 \echo
 
@@ -88,8 +85,7 @@ SELECT relation, pg_size_pretty(total_bytes) AS size,
 \pset tuples_only on
 SELECT pgmaint.report(:run);
 \pset tuples_only off
-\pset format aligned
-\pset footer off
+\pset format wrapped
 
 \echo
 \echo :h'9. The weekly plan once more: what was done need not be done again':o
