@@ -52,6 +52,7 @@ CREATE TABLE pgmaint.tasks (
 	relation oid,
 	relations oid[] NOT NULL DEFAULT '{}',
 	pid integer,
+	worker integer,
 	not_before timestamptz
 ) WITH (fillfactor = 70);
 
@@ -73,6 +74,7 @@ COMMENT ON COLUMN pgmaint.tasks.error IS 'why the task failed, was skipped or wa
 COMMENT ON COLUMN pgmaint.tasks.relation IS 'OID of the object';
 COMMENT ON COLUMN pgmaint.tasks.relations IS 'OIDs of all tables that the task works on: no two running tasks share one';
 COMMENT ON COLUMN pgmaint.tasks.pid IS 'process of the task worker, while the task runs';
+COMMENT ON COLUMN pgmaint.tasks.worker IS 'number of the task worker within its run';
 COMMENT ON COLUMN pgmaint.tasks.not_before IS 'when a task that gave way to a lock is tried again';
 
 CREATE TABLE pgmaint.findings (

@@ -44,6 +44,13 @@
 	relation_ownercheck(relid, roleid)
 #endif
 
+/* options of VACUUM and ANALYZE that not every server has */
+#define SERVER_HAS_VACUUM_16 (PG_VERSION_NUM >= 160000)
+#define SERVER_HAS_ANALYZE_ONLY (PG_VERSION_NUM >= 180000)
+
+/* before 15 the counters of the statistics collector lag behind */
+#define SERVER_COUNTS_AT_ONCE (PG_VERSION_NUM >= 150000)
+
 /* 17 lets roles without LOGIN run background workers when asked to */
 #if PG_VERSION_NUM >= 170000
 #define WORKER_MAY_BYPASS_LOGIN true
@@ -84,6 +91,7 @@ typedef pg_prng_state SamplerState;
 #define sampler_state_init(seed, state) \
 	sampler_random_init_state((uint32) (seed), state)
 #define sampler_state_fract(state) sampler_random_fract(state)
+#define sampler_seed() pg_prng_uint32(&pg_global_prng_state)
 #else
 typedef struct SamplerState
 {
@@ -92,6 +100,7 @@ typedef struct SamplerState
 #define sampler_state_init(seed, state) \
 	sampler_random_init_state((long) (seed), (state)->values)
 #define sampler_state_fract(state) sampler_random_fract((state)->values)
+#define sampler_seed() ((uint32) random())
 #endif
 
 #endif /* PGMAINT_COMPAT_H */

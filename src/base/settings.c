@@ -33,7 +33,6 @@ static const struct
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_deferrable", "off"},
-	{"transaction_read_only", "off"},
 	{"synchronous_commit", "on"},
 	{"session_replication_role", "origin"},
 	{"row_security", "on"},
@@ -50,6 +49,8 @@ static const struct
 	{"IntervalStyle", "postgres"},
 	{"bytea_output", "hex"},
 	{"extra_float_digits", "1"},
+	{"lock_timeout", "5s"},
+	{"role", "none"},
 	{"jit", "off"},
 };
 
@@ -104,11 +105,14 @@ pin_session_settings(void)
 }
 
 /*
- * Steps may bring settings of their own, but never one of the pinned ones.
+ * Steps may bring settings of their own, but never one of the pinned ones:
+ * all but statement_timeout, which can only make a task end sooner.
  */
 bool
 setting_is_pinned(const char *name)
 {
+	if (pg_strcasecmp(name, "session_authorization") == 0)
+		return true;
 	for (int i = 0; i < lengthof(pinned); i++)
 	{
 		if (pg_strcasecmp(pinned[i].name, name) == 0)

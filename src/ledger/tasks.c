@@ -82,7 +82,8 @@ add_task(int64 run_id, int step, const PlannedTask *task)
  * else is working on.  Returns false when there is none just now.
  */
 bool
-claim_task(LedgerScope *scope, int64 run_id, int step, ClaimedTask *task)
+claim_task(LedgerScope *scope, int64 run_id, int step, int worker,
+		   ClaimedTask *task)
 {
 	LedgerQuery query = {0};
 	bool isnull;
@@ -91,11 +92,12 @@ claim_task(LedgerScope *scope, int64 run_id, int step, ClaimedTask *task)
 	lock_in_transaction(LOCK_TASKS);
 	bind_bigint(&query, run_id);
 	bind_integer(&query, step);
+	bind_integer(&query, worker);
 	if (ledger_query(
 			&query,
 			"UPDATE pgmaint.tasks t SET state = 'running', attempt = t.attempt + 1, "
 			"started_at = pg_catalog.clock_timestamp(), pid = pg_catalog.pg_backend_pid(), "
-			"not_before = NULL, sqlstate = NULL, error = NULL "
+			"worker = $3, not_before = NULL, sqlstate = NULL, error = NULL "
 			"WHERE t.task_id = (SELECT p.task_id FROM pgmaint.tasks p "
 			"WHERE p.run_id = $1 AND p.step = $2 AND p.state = 'pending' "
 			"AND (p.not_before IS NULL OR p.not_before <= pg_catalog.clock_timestamp()) "
@@ -141,7 +143,7 @@ finish_task(int64 task_id, const TaskOutcome *outcome)
 		&query,
 		"UPDATE pgmaint.tasks SET state = $2, finished_at = pg_catalog.clock_timestamp(), "
 		"bytes_before = coalesce($3, bytes_before), bytes_after = $4, result = $5, "
-		"sqlstate = $6, error = $7, pid = NULL WHERE task_id = $1");
+		"sqlstate = $6, error = $7, pid = NULL WHERE task_id = $1 AND state = 'running'");
 }
 
 /*
@@ -161,7 +163,7 @@ postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
 		&query,
 		"UPDATE pgmaint.tasks SET state = 'pending', sqlstate = $2, error = $3, pid = NULL, "
 		"not_before = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4) "
-		"WHERE task_id = $1");
+		"WHERE task_id = $1 AND state = 'running'");
 }
 
 void
@@ -209,19 +211,19 @@ end_pending_tasks(int64 run_id, const char *state, const char *error)
  * A task worker is gone, and left the tasks that it had claimed.
  */
 uint64
-interrupt_tasks_of(int64 run_id, int pid, const char *error)
+interrupt_tasks_of(int64 run_id, int worker, const char *error)
 {
 	LedgerQuery query = {0};
 
 	lock_in_transaction(LOCK_TASKS);
 	bind_bigint(&query, run_id);
-	bind_integer(&query, pid);
+	bind_integer(&query, worker);
 	bind_text(&query, error);
 	return ledger_query(
 		&query,
 		"UPDATE pgmaint.tasks SET state = 'interrupted', error = $3, pid = NULL, "
 		"finished_at = pg_catalog.clock_timestamp() "
-		"WHERE run_id = $1 AND state = 'running' AND pid = $2");
+		"WHERE run_id = $1 AND state = 'running' AND worker = $2");
 }
 
 /*

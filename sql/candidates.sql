@@ -1,0 +1,332 @@
+-- What needs work, and why.
+--
+-- These functions read catalogs and statistics of every table, and pgmaint's
+-- own measurements; they change nothing, and call nothing that users define.
+
+CREATE FUNCTION pgmaint.may_maintain(relation oid, role oid)
+RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'pgmaint_may_maintain';
+
+COMMENT ON FUNCTION pgmaint.may_maintain(oid, oid) IS
+	'may the role VACUUM and ANALYZE the relation (owner, database owner, superuser; from PostgreSQL 17 also MAINTAIN)';
+
+-- Every table and materialized view that outlives a session, with what the
+-- server knows of it.  A TOAST table is part of its owner.
+CREATE FUNCTION pgmaint.table_states(for_role oid)
+RETURNS TABLE (
+	relation oid,
+	kind "char",
+	name text,
+	schema name,
+	toast oid,
+	may_maintain boolean,
+	estimated_rows double precision,
+	live_rows bigint,
+	dead_rows bigint,
+	toast_live_rows bigint,
+	toast_dead_rows bigint,
+	inserted_rows bigint,
+	modified_rows bigint,
+	xid_age bigint,
+	multixact_age bigint,
+	wraparound_ratio double precision,
+	last_vacuum timestamptz,
+	last_analyze timestamptz
+)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT
+		c.oid,
+		c.relkind,
+		format('%I.%I', n.nspname, c.relname),
+		n.nspname,
+		c.reltoastrelid,
+		pgmaint.may_maintain(c.oid, for_role),
+		c.reltuples::double precision,
+		pg_stat_get_live_tuples(c.oid),
+		pg_stat_get_dead_tuples(c.oid),
+		coalesce(pg_stat_get_live_tuples(nullif(c.reltoastrelid, 0)), 0),
+		coalesce(pg_stat_get_dead_tuples(nullif(c.reltoastrelid, 0)), 0),
+		pg_stat_get_ins_since_vacuum(c.oid),
+		pg_stat_get_mod_since_analyze(c.oid),
+		a.xid_age,
+		a.multixact_age,
+		greatest(
+			a.xid_age / least(current_setting('autovacuum_freeze_max_age')::double precision,
+				(SELECT o.option_value::double precision FROM pg_options_to_table(c.reloptions) o
+				WHERE o.option_name = 'autovacuum_freeze_max_age')),
+			a.multixact_age / least(current_setting('autovacuum_multixact_freeze_max_age')::double precision,
+				(SELECT o.option_value::double precision FROM pg_options_to_table(c.reloptions) o
+				WHERE o.option_name = 'autovacuum_multixact_freeze_max_age'))),
+		greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)),
+		greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))
+	FROM pg_class c
+	JOIN pg_namespace n ON n.oid = c.relnamespace
+	LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+	CROSS JOIN LATERAL (
+		SELECT
+			CASE WHEN c.relkind = 'p' THEN 0
+				ELSE greatest(age(c.relfrozenxid), age(t.relfrozenxid)) END::bigint AS xid_age,
+			CASE WHEN c.relkind = 'p' THEN 0
+				ELSE greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) END::bigint AS multixact_age
+	) a
+	WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't';
+END;
+
+COMMENT ON FUNCTION pgmaint.table_states(oid) IS
+	'every table and materialized view with its row counts, ages and last maintenance';
+
+CREATE FUNCTION pgmaint.stale_statistics(
+	min_modified_rows bigint DEFAULT 100,
+	min_modified_ratio double precision DEFAULT 0.05,
+	everything boolean DEFAULT false,
+	for_role oid DEFAULT pg_catalog.to_regrole(pg_catalog.quote_ident(CURRENT_USER))::oid
+)
+RETURNS TABLE (
+	relation regclass,
+	reason text,
+	estimated_rows bigint,
+	modified_rows bigint,
+	last_analyze timestamptz,
+	may_maintain boolean
+)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH states AS MATERIALIZED (
+		SELECT s.*, greatest(s.estimated_rows, s.live_rows, 0) AS known_rows
+		FROM pgmaint.table_states(for_role) s
+	),
+	-- a table that was never analyzed has no rows in pg_statistic; the server's
+	-- counters alone do not tell, because a crash clears them
+	tables AS (
+		SELECT
+			s.relation,
+			s.known_rows,
+			s.modified_rows,
+			s.last_analyze,
+			s.may_maintain,
+			s.last_analyze IS NULL
+				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND NOT p.stainherit)
+				AND (s.known_rows > 0 OR s.estimated_rows < 0 AND pg_relation_size(s.relation) > 0) AS never,
+			-- pgmaint's own ledger changes with every run
+			s.modified_rows >= CASE WHEN s.schema = 'pgmaint' THEN greatest(10000, min_modified_rows)
+					ELSE min_modified_rows END
+				AND s.modified_rows >= min_modified_ratio * s.known_rows AS stale
+		FROM states s
+		WHERE s.kind IN ('r', 'm') AND s.relation <> 'pg_catalog.pg_statistic'::regclass
+	),
+	-- autovacuum never analyzes a parent: what its partitions have seen since
+	-- the parent's own last ANALYZE has to be added up
+	parents AS (
+		SELECT
+			s.relation,
+			l.known_rows,
+			l.modified_rows + abs(l.known_rows - greatest(s.estimated_rows, 0))::bigint
+				+ (0.1 * l.renewed_rows)::bigint AS modified_rows,
+			s.last_analyze,
+			s.may_maintain,
+			l.known_rows > 0
+				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND p.stainherit) AS never
+		FROM states s
+		CROSS JOIN LATERAL (
+			SELECT
+				coalesce(sum(x.known_rows), 0) AS known_rows,
+				coalesce(sum(x.modified_rows), 0)::bigint AS modified_rows,
+				coalesce(sum(x.known_rows) FILTER (
+					WHERE x.last_analyze > s.last_analyze + interval '1 hour'), 0) AS renewed_rows
+			FROM pg_partition_tree(s.relation) t
+			JOIN states x ON x.relation = t.relid
+			WHERE t.isleaf
+		) l
+		WHERE s.kind = 'p'
+	),
+	judged AS (
+		SELECT t.*, false AS parent FROM tables t
+		UNION ALL
+		SELECT p.*, p.modified_rows >= min_modified_rows
+			AND p.modified_rows >= min_modified_ratio * p.known_rows, true FROM parents p
+	)
+	SELECT
+		j.relation::regclass,
+		CASE
+			WHEN j.never AND j.parent THEN 'statistics of the partitioned table as a whole were never made'
+			WHEN j.never THEN 'statistics were never made'
+			WHEN j.stale THEN format('statistics are stale: %s of %s rows changed since the last ANALYZE',
+				trim(to_char(j.modified_rows, '999,999,999,999,999')),
+				trim(to_char(j.known_rows, '999,999,999,999,999')))
+			ELSE 'every table was asked for'
+		END,
+		j.known_rows::bigint,
+		j.modified_rows,
+		j.last_analyze,
+		j.may_maintain
+	FROM judged j
+	WHERE j.never OR j.stale OR everything
+	ORDER BY j.never DESC, j.modified_rows / greatest(j.known_rows, 1) DESC, j.relation;
+END;
+
+COMMENT ON FUNCTION pgmaint.stale_statistics(bigint, double precision, boolean, oid) IS
+	'tables whose planner statistics were never made, or are stale: at least min_modified_rows and min_modified_ratio of the rows changed';
+
+CREATE FUNCTION pgmaint.vacuum_candidates(
+	min_dead_rows bigint DEFAULT 1000,
+	min_dead_ratio double precision DEFAULT 0.05,
+	min_inserted_ratio double precision DEFAULT 0.2,
+	min_wraparound_ratio double precision DEFAULT 0.7,
+	everything boolean DEFAULT false,
+	for_role oid DEFAULT pg_catalog.to_regrole(pg_catalog.quote_ident(CURRENT_USER))::oid
+)
+RETURNS TABLE (
+	relation regclass,
+	reason text,
+	size text,
+	dead_rows bigint,
+	dead_ratio double precision,
+	inserted_rows bigint,
+	xid_age bigint,
+	multixact_age bigint,
+	wraparound_ratio double precision,
+	last_vacuum timestamptz,
+	total_bytes bigint,
+	causes text[],
+	may_maintain boolean
+)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH judged AS (
+		SELECT
+			s.*,
+			greatest(s.estimated_rows, s.live_rows, 0) AS known_rows,
+			s.wraparound_ratio >= min_wraparound_ratio AS wraparound_due,
+			s.dead_rows >= min_dead_rows
+				AND s.dead_rows >= min_dead_ratio * (s.dead_rows + s.live_rows) AS dead_due,
+			s.toast_dead_rows >= min_dead_rows
+				AND s.toast_dead_rows >= min_dead_ratio * (s.toast_dead_rows + s.toast_live_rows) AS toast_due,
+			s.inserted_rows >= 1000
+				AND s.inserted_rows >= min_inserted_ratio * greatest(s.estimated_rows, 0) AS inserts_due,
+			-- the server's counters are lost in a crash, what lies in the pages is not
+			(
+				SELECT m.dead_bytes
+				FROM pgmaint.bloat_measurements m
+				WHERE m.relation = s.relation
+					AND m.measured_at > greatest(s.last_vacuum, clock_timestamp() - interval '1 day')
+					AND m.dead_bytes >= greatest(1048576, min_dead_ratio * m.total_bytes)
+				ORDER BY m.measured_at DESC
+				LIMIT 1
+			) AS sampled_dead_bytes
+		FROM pgmaint.table_states(for_role) s
+		WHERE s.kind IN ('r', 'm')
+	)
+	SELECT
+		j.relation::regclass,
+		coalesce(nullif(concat_ws('; ',
+			CASE WHEN j.wraparound_due THEN format(
+				'wraparound: transaction ID age %s, multixact age %s, %s %% of the way to a forced vacuum',
+				trim(to_char(j.xid_age, '999,999,999,999')), trim(to_char(j.multixact_age, '999,999,999,999')),
+				round((j.wraparound_ratio * 100)::numeric)) END,
+			CASE WHEN j.dead_due THEN format('dead rows: %s, %s %% of the table',
+				trim(to_char(j.dead_rows, '999,999,999,999,999')),
+				round((100.0 * j.dead_rows / greatest(j.dead_rows + j.live_rows, 1))::numeric, 1)) END,
+			CASE WHEN j.toast_due THEN format('dead rows in its TOAST table: %s',
+				trim(to_char(j.toast_dead_rows, '999,999,999,999,999'))) END,
+			CASE WHEN j.sampled_dead_bytes IS NOT NULL AND NOT j.dead_due THEN format(
+				'dead rows: %s in sampled pages', pg_size_pretty(j.sampled_dead_bytes)) END,
+			CASE WHEN j.inserts_due THEN format('inserts without freeze: %s rows since the last VACUUM',
+				trim(to_char(j.inserted_rows, '999,999,999,999,999'))) END), ''),
+			'every table was asked for'),
+		pg_size_pretty(b.total_bytes),
+		j.dead_rows,
+		j.dead_rows / greatest(j.dead_rows + j.live_rows, 1)::double precision,
+		j.inserted_rows,
+		j.xid_age,
+		j.multixact_age,
+		j.wraparound_ratio,
+		j.last_vacuum,
+		b.total_bytes,
+		array_remove(ARRAY[
+			CASE WHEN j.wraparound_due THEN 'wraparound' END,
+			CASE WHEN j.dead_due OR j.sampled_dead_bytes IS NOT NULL THEN 'dead rows' END,
+			CASE WHEN j.toast_due THEN 'dead rows in TOAST' END,
+			CASE WHEN j.inserts_due THEN 'inserts' END], NULL),
+		j.may_maintain
+	FROM judged j
+	CROSS JOIN LATERAL (SELECT coalesce(pg_table_size(j.relation), 0) AS total_bytes) b
+	WHERE everything OR j.wraparound_due OR j.dead_due OR j.toast_due OR j.inserts_due
+		OR j.sampled_dead_bytes IS NOT NULL
+	ORDER BY coalesce(j.wraparound_due, false) DESC,
+		CASE WHEN j.wraparound_due THEN j.wraparound_ratio END DESC,
+		j.last_vacuum NULLS FIRST, j.dead_rows DESC, j.relation;
+END;
+
+COMMENT ON FUNCTION pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid) IS
+	'tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled pages), inserts without freeze';
+
+-- Whoever keeps dead rows from being removed, oldest first.
+CREATE FUNCTION pgmaint.xmin_holders()
+RETURNS TABLE (
+	kind text,
+	holder text,
+	xmin_age bigint,
+	since timestamptz,
+	database name,
+	pid integer
+)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT h.kind, h.holder, h.xmin_age, h.since, h.database, h.pid
+	FROM (
+		SELECT
+			CASE WHEN a.backend_type = 'walsender' THEN 'standby' ELSE 'session' END AS kind,
+			CASE WHEN a.backend_type = 'walsender'
+				THEN format('standby "%s" through hot_standby_feedback', a.application_name)
+				ELSE format('process %s of role %I%s, %s', a.pid, a.usename,
+					CASE WHEN a.application_name <> '' THEN format(' (%s)', a.application_name) ELSE '' END,
+					coalesce(a.state, a.backend_type))
+			END AS holder,
+			greatest(age(a.backend_xmin), age(a.backend_xid))::bigint AS xmin_age,
+			a.xact_start AS since,
+			a.datname AS database,
+			a.pid
+		FROM pg_stat_activity a
+		WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
+			AND a.pid <> pg_backend_pid()
+			AND (a.backend_type = 'walsender' OR a.datname = current_database())
+			-- VACUUM's own snapshots hold nothing back
+			AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
+		UNION ALL
+		SELECT 'prepared transaction', format('prepared transaction "%s" of role %I', p.gid, p.owner),
+			age(p.transaction)::bigint, p.prepared, p.database, NULL
+		FROM pg_prepared_xacts p
+		WHERE p.database = current_database()
+		UNION ALL
+		SELECT 'replication slot',
+			format('replication slot "%s"%s', r.slot_name, CASE WHEN r.active THEN '' ELSE ', not in use' END),
+			greatest(age(r.xmin), age(r.catalog_xmin))::bigint, NULL, r.database, r.active_pid
+		FROM pg_replication_slots r
+		WHERE r.xmin IS NOT NULL OR r.catalog_xmin IS NOT NULL
+	) h
+	ORDER BY h.xmin_age DESC NULLS LAST, h.since NULLS LAST;
+END;
+
+COMMENT ON FUNCTION pgmaint.xmin_holders() IS
+	'sessions, prepared transactions, replication slots and standbys that keep dead rows of this database from being removed, oldest first';
+
+REVOKE ALL ON FUNCTION
+	pgmaint.may_maintain(oid, oid),
+	pgmaint.table_states(oid),
+	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
+	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
+	pgmaint.xmin_holders()
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.may_maintain(oid, oid),
+	pgmaint.table_states(oid),
+	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
+	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
+	pgmaint.xmin_holders()
+TO pg_monitor;

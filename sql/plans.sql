@@ -1,0 +1,76 @@
+-- Plans: ordered lists of actions with options.
+
+CREATE TABLE pgmaint.plan_definitions (
+	plan text PRIMARY KEY,
+	steps jsonb NOT NULL,
+	defined_by name NOT NULL,
+	defined_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+COMMENT ON TABLE pgmaint.plan_definitions IS 'the plans that users defined; one of the name of a built-in plan takes its place';
+
+-- dumped and restored with the database
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.plan_definitions', '');
+
+CREATE FUNCTION pgmaint.built_in_plans()
+RETURNS TABLE (plan text, steps jsonb)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	VALUES ('weekly'::text, '["bloat_report", "vacuum", "analyze"]'::jsonb);
+END;
+
+COMMENT ON FUNCTION pgmaint.built_in_plans() IS 'the plans that come with pgmaint';
+
+CREATE VIEW pgmaint.plans AS
+SELECT
+	p.plan,
+	s.step::integer AS step,
+	coalesce(s.definition ->> 'action', s.definition #>> '{}') AS action,
+	s.definition -> 'options' AS options,
+	p.origin
+FROM (
+	SELECT d.plan, d.steps, 'user'::text AS origin
+	FROM pgmaint.plan_definitions d
+	UNION ALL
+	SELECT b.plan, b.steps, 'built-in'
+	FROM pgmaint.built_in_plans() b
+	WHERE NOT EXISTS (SELECT FROM pgmaint.plan_definitions d WHERE d.plan = b.plan)
+) p
+CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(p.steps) WITH ORDINALITY AS s (definition, step)
+ORDER BY p.plan, s.step;
+
+COMMENT ON VIEW pgmaint.plans IS 'every plan''s steps';
+
+CREATE FUNCTION pgmaint.define_plan(plan text, steps jsonb)
+RETURNS void
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_define_plan';
+
+COMMENT ON FUNCTION pgmaint.define_plan(text, jsonb) IS
+	'define or replace a plan: steps is an array of action names, or of objects with "action" and "options"';
+
+CREATE FUNCTION pgmaint.drop_plan(plan text)
+RETURNS void
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_drop_plan';
+
+COMMENT ON FUNCTION pgmaint.drop_plan(text) IS
+	'drop a plan that a user defined; a built-in plan of the same name shows again';
+
+CREATE FUNCTION pgmaint.actions()
+RETURNS TABLE (action text, option text, value text, default_value text, description text)
+LANGUAGE c STABLE
+AS 'MODULE_PATHNAME', 'pgmaint_actions';
+
+COMMENT ON FUNCTION pgmaint.actions() IS
+	'every action, and its options with what they take and their defaults';
+
+REVOKE ALL ON pgmaint.plan_definitions, pgmaint.plans FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.built_in_plans(),
+	pgmaint.define_plan(text, jsonb),
+	pgmaint.drop_plan(text),
+	pgmaint.actions()
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.plan_definitions, pgmaint.plans TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint.built_in_plans(), pgmaint.actions() TO pg_monitor;

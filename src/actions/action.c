@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * action.c
+ *	  The table of actions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "actions/action.h"
+
+static const Action *const actions[] = {
+	&bloat_report_action,
+	&vacuum_action,
+	&analyze_action,
+};
+
+/*
+ * For walking over all of them; NULL past the last.
+ */
+const Action *
+action_by_number(int number)
+{
+	return number < (int) lengthof(actions) ? actions[number] : NULL;
+}
+
+/*
+ * Find an action by its name; NULL when there is none.
+ */
+const Action *
+find_action(const char *name)
+{
+	for (int i = 0; i < (int) lengthof(actions); i++)
+	{
+		if (strcmp(actions[i]->name, name) == 0)
+			return actions[i];
+	}
+	return NULL;
+}
+
+/*
+ * The names of all actions, for hints.
+ */
+char *
+list_actions(void)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < (int) lengthof(actions); i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", actions[i]->name);
+	return names.data;
+}

@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * action.h
+ *	  What an action is, and which there are.
+ *
+ * An action plans tasks and carries them out.  Most tasks are a command that
+ * runs at top level; an action whose work is done in C brings an execute
+ * function instead.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_ACTION_H
+#define PGMAINT_ACTION_H
+
+#include "lib/stringinfo.h"
+
+#include "actions/options.h"
+#include "actions/tablestate.h"
+#include "ledger/tasks.h"
+
+/* what an action knows when it plans, and what it hands back */
+typedef struct PlanContext
+{
+	Oid role;		/* whose rights the tasks will have */
+	Jsonb *options; /* checked, or NULL */
+	int64 run_id;	/* 0 in a dry run */
+	List *tasks;	/* of PlannedTask */
+	List *findings; /* of PlannedFinding */
+	List *analyzed; /* OIDs whose statistics an earlier step renews */
+	LedgerScope *scope;
+} PlanContext;
+
+/* what a person should know although no task came of it */
+typedef struct PlannedFinding
+{
+	const char *check_id;
+	const char *severity;
+	char *object;
+	char *message;
+	char *detail;
+} PlannedFinding;
+
+/* what an action knows when it carries out a task */
+typedef struct TaskContext
+{
+	int64 run_id;
+	Oid extension;
+	Jsonb *options;
+	const ClaimedTask *task;
+	TableState before;
+	char *result;	/* JSON object for the ledger */
+	char *not_done; /* why a command that ended well did nothing */
+	List *findings; /* of PlannedFinding */
+} TaskContext;
+
+/* why a task that could be begun should not be */
+typedef enum HoldBack
+{
+	HOLD_BACK_NOTHING,
+	HOLD_BACK_RETRY, /* the cause may go away soon */
+	HOLD_BACK_SKIP
+} HoldBack;
+
+typedef struct Action
+{
+	const char *name;
+	const char *description;
+	const ActionOption *options;
+	/* inside a ledger scope; must only read */
+	void (*plan)(PlanContext *context);
+	/* in a transaction of its own, as the role; may be NULL */
+	HoldBack (*consider)(TaskContext *context, char **reason);
+	/* in a transaction, as the role; NULL: the command runs at top level */
+	void (*execute)(TaskContext *context);
+	/* after success, inside a ledger scope; may be NULL */
+	void (*record)(TaskContext *context);
+} Action;
+
+extern const Action *find_action(const char *name);
+extern const Action *action_by_number(int number);
+extern char *list_actions(void);
+
+extern const Action bloat_report_action;
+extern const Action vacuum_action;
+extern const Action analyze_action;
+
+#endif /* PGMAINT_ACTION_H */

@@ -1,0 +1,275 @@
+/*-------------------------------------------------------------------------
+ *
+ * bloat_report.c
+ *	  The action "bloat_report": measure tables and indexes, keep the figures.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_type.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "actions/selection.h"
+#include "base/compat.h"
+#include "bloat/index_bloat.h"
+#include "bloat/relations.h"
+#include "bloat/table_bloat.h"
+
+static const ActionOption options[] = {
+	SELECTION_OPTIONS,
+	PLAIN_OPTION("min_size", OPTION_BYTES, "8 MB",
+				 "measure tables and indexes from this size on"),
+	RANGE_OPTION(
+		"precision", OPTION_NUMBER, 0.0005, 0.2, "0.01",
+		"95 % margin of the bloat ratio to reach, 0.01 being one percentage point"),
+	RANGE_OPTION(
+		"bloat_threshold", OPTION_NUMBER, 0, 1, "0.4",
+		"a finding from this bloat ratio on, if at least min_size could be given back"),
+	SETTINGS_OPTION,
+	END_OF_OPTIONS,
+};
+
+/*
+ * One task for each table that is large enough, or has an index that is.
+ */
+static void
+plan_bloat_report(PlanContext *context)
+{
+	LedgerQuery query = {0};
+	List *left_alone = NIL;
+	uint64 rows;
+
+	bind_selection(context, &query);
+	bind_bigint(&query,
+				option_given(context->options, "tables") &&
+						!option_given(context->options, "min_size")
+					? 0
+					: option_bytes(options, context->options, "min_size"));
+	bind_oid(&query, context->role);
+	rows = ledger_query(
+		&query,
+		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
+		"CASE WHEN m.measured_at IS NULL THEN pg_catalog.format('%s, never measured', "
+		"pg_catalog.pg_size_pretty(s.bytes)) ELSE pg_catalog.format('%s, last measured %s', "
+		"pg_catalog.pg_size_pretty(s.bytes), m.measured_at::pg_catalog.date) END, "
+		"pg_catalog.pg_has_role($4, 'pg_stat_scan_tables', 'USAGE') "
+		"OR pg_catalog.has_table_privilege($4, c.oid, 'SELECT') "
+		"OR pg_catalog.pg_has_role($4, c.relowner, 'USAGE'), "
+		"s.bytes, pg_catalog.jsonb_build_object('bytes', s.bytes, 'index_bytes', s.index_bytes)::text, "
+		"ARRAY[c.oid] "
+		"FROM pg_catalog.pg_class c "
+		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+		"JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
+		"CROSS JOIN LATERAL (SELECT "
+		"coalesce(pg_catalog.pg_relation_size(c.oid), 0) "
+		"+ coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0) AS bytes, "
+		"coalesce((SELECT pg_catalog.max(pg_catalog.pg_relation_size(i.indexrelid)) "
+		"FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid), 0) AS index_bytes) s "
+		"LEFT JOIN LATERAL (SELECT pg_catalog.max(b.measured_at) AS measured_at "
+		"FROM pgmaint.bloat_measurements b WHERE b.relation = c.oid) m ON true "
+		"WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' "
+		"AND greatest(s.bytes, s.index_bytes) >= $3 "
+		"AND " SELECTION_CONDITION(
+			"c.oid", "n.nspname", "$1",
+			"$2") "ORDER BY m.measured_at NULLS FIRST, s.bytes DESC");
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PlannedTask *task;
+
+		if (!ledger_boolean(row, 4))
+		{
+			left_alone =
+				lappend(left_alone, ledger_text(context->scope, row, 2));
+			continue;
+		}
+		task = task_from_row(context, "bloat_report", row);
+		task->command = psprintf("SELECT * FROM pgmaint.table_bloat(%s)",
+								 quote_literal_cstr(task->target));
+	}
+	note_left_alone(context, "a bloat report", left_alone);
+}
+
+/*
+ * Keep one measurement; sizes of -1 do not apply.
+ */
+static void
+keep_measurement(TaskContext *context, Oid relation, const char *object,
+				 const char *kind, const char *method, const TableBloat *bloat,
+				 const IndexBloat *index)
+{
+	LedgerScope scope;
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, context->run_id);
+	bind_oid(&query, relation);
+	bind_text(&query, object);
+	bind_text(&query, kind);
+	bind_text(&query, method);
+	bind_bigint(&query, bloat->total_bytes);
+	if (index == NULL)
+	{
+		bind_bigint(&query, bloat->live_bytes);
+		bind_bigint(&query, bloat->dead_bytes);
+		bind_bigint(&query, bloat->free_bytes);
+	}
+	else
+	{
+		bind_null(&query, INT8OID);
+		bind_null(&query, INT8OID);
+		bind_null(&query, INT8OID);
+	}
+	bind_bigint(&query, bloat->bloat_bytes);
+	bind_double(&query, bloat->bloat_ratio);
+	bind_double(&query, bloat->margin);
+	if (index != NULL && index->has_density)
+		bind_double(&query, index->leaf_density);
+	else
+		bind_null(&query, FLOAT8OID);
+	bind_bigint(&query, bloat->sampled_blocks);
+	bind_bigint(&query, bloat->total_blocks);
+	ledger_enter(&scope);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.bloat_measurements (run_id, relation, object, kind, method, "
+		"total_bytes, live_bytes, dead_bytes, free_bytes, bloat_bytes, bloat_ratio, margin, "
+		"leaf_density, sampled_blocks, total_blocks) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
+	ledger_leave(&scope);
+}
+
+/*
+ * A finding where much could be given back.
+ */
+static void
+judge(TaskContext *context, const char *check_id, const char *what,
+	  const char *object, const TableBloat *bloat)
+{
+	PlannedFinding *finding;
+
+	if (bloat->bloat_ratio <
+			option_number(options, context->options, "bloat_threshold") ||
+		bloat->bloat_bytes <
+			option_bytes(options, context->options, "min_size"))
+		return;
+	finding = palloc0(sizeof(PlannedFinding));
+	finding->check_id = check_id;
+	finding->severity = "warning";
+	finding->object = pstrdup(object);
+	finding->message = psprintf(
+		"%s is %.0f %% bloat: %s of %s would be given back by writing it anew",
+		what, 100 * bloat->bloat_ratio,
+		text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
+			pg_size_pretty, Int64GetDatum(bloat->bloat_bytes)))),
+		text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
+			pg_size_pretty, Int64GetDatum(bloat->total_bytes)))));
+	finding->detail = psprintf(
+		"{\"bloat_bytes\": %lld, \"total_bytes\": %lld, "
+		"\"bloat_ratio\": %.4f, \"margin\": %.4f}",
+		(long long) bloat->bloat_bytes, (long long) bloat->total_bytes,
+		bloat->bloat_ratio, bloat->margin);
+	context->findings = lappend(context->findings, finding);
+}
+
+/*
+ * From which size on an index is measured: those of tables that were named
+ * always are.
+ */
+static int64
+smallest_index(Jsonb *given)
+{
+	if (option_given(given, "tables") && !option_given(given, "min_size"))
+		return 0;
+	return option_bytes(options, given, "min_size");
+}
+
+/*
+ * Measure one index, keep the figures.  Returns what it could give back, or
+ * -1 where it is too small or of a kind that cannot be measured.
+ */
+static int64
+report_index(TaskContext *context, Oid indexid, double precision)
+{
+	Relation relation = relation_open(indexid, AccessShareLock);
+	bool measurable = index_can_be_measured(relation, false);
+	int64 size = (int64) RelationGetNumberOfBlocks(relation) * BLCKSZ;
+	IndexBloat index;
+	TableBloat bloat = {0};
+	char *object;
+
+	relation_close(relation, NoLock);
+	if (!measurable || size < smallest_index(context->options))
+		return -1;
+
+	measure_index_bloat(indexid, precision, sampler_seed(), &index);
+	bloat.total_bytes = index.total_bytes;
+	bloat.bloat_bytes = index.bloat_bytes;
+	bloat.bloat_ratio = index.bloat_ratio;
+	bloat.margin = index.margin;
+	bloat.sampled_blocks = index.sampled_blocks;
+	bloat.total_blocks = index.total_blocks;
+	object = quote_qualified_identifier(
+		get_namespace_name(get_rel_namespace(indexid)), get_rel_name(indexid));
+	keep_measurement(context, indexid, object, "index", index.method, &bloat,
+					 &index);
+	judge(context, "F005", "index", object, &bloat);
+	return index.bloat_bytes;
+}
+
+/*
+ * Measure one table and its indexes.
+ */
+static void
+execute_bloat_report(TaskContext *context)
+{
+	Oid relid = context->task->relation;
+	double precision = option_number(options, context->options, "precision");
+	TableBloat bloat;
+	Relation relation;
+	List *indexes;
+	ListCell *cell;
+	int64 index_bytes = 0;
+	int measured = 0;
+
+	measure_table_bloat(relid, precision, sampler_seed(), &bloat);
+	keep_measurement(context, relid, context->task->target, "table", "heap",
+					 &bloat, NULL);
+	judge(context, "F004", "table", context->task->target, &bloat);
+
+	relation = relation_open(relid, AccessShareLock);
+	indexes = RelationGetIndexList(relation);
+	relation_close(relation, NoLock);
+	foreach (cell, indexes)
+	{
+		int64 bytes;
+
+		CHECK_FOR_INTERRUPTS();
+		bytes = report_index(context, lfirst_oid(cell), precision);
+		if (bytes < 0)
+			continue;
+		index_bytes += bytes;
+		measured++;
+	}
+	context->result = psprintf(
+		"{\"bloat_bytes\": %lld, \"bloat_ratio\": %.4f, \"margin\": %.4f, "
+		"\"dead_bytes\": %lld, \"sampled_blocks\": %lld, \"total_blocks\": %lld, "
+		"\"indexes\": %d, \"index_bloat_bytes\": %lld}",
+		(long long) bloat.bloat_bytes, bloat.bloat_ratio, bloat.margin,
+		(long long) bloat.dead_bytes, (long long) bloat.sampled_blocks,
+		(long long) bloat.total_blocks, measured, (long long) index_bytes);
+}
+
+const Action bloat_report_action = {
+	.name = "bloat_report",
+	.description =
+		"measure the bloat of tables and indexes from a sample of their blocks, and keep the figures",
+	.options = options,
+	.plan = plan_bloat_report,
+	.execute = execute_bloat_report,
+};

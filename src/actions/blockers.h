@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * blockers.h
+ *	  Who stands in the way of a task, for the person who can tell them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_BLOCKERS_H
+#define PGMAINT_BLOCKERS_H
+
+#include "ledger/ledger.h"
+
+extern char *name_lock_holders(LedgerScope *scope, int64 task_id);
+extern char *name_xmin_holder(LedgerScope *scope, int64 *seconds_held);
+
+#endif /* PGMAINT_BLOCKERS_H */

@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * tablestate.c
+ *	  What the server knows of a table, before and after a task.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "pgstat.h"
+#include "utils/fmgrprotos.h"
+#include "utils/syscache.h"
+
+#include "actions/tablestate.h"
+#include "base/compat.h"
+
+#define STATISTIC(function, relation) \
+	DatumGetInt64(DirectFunctionCall1(function, ObjectIdGetDatum(relation)))
+
+/*
+ * Everything is zero for a relation that is gone.
+ */
+void
+read_table_state(Oid relation, TableState *state)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Form_pg_class form;
+
+	memset(state, 0, sizeof(*state));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	form = (Form_pg_class) GETSTRUCT(tuple);
+	state->pages = form->relpages;
+	state->all_visible_pages = form->relallvisible;
+	ReleaseSysCache(tuple);
+
+	state->live_rows = STATISTIC(pg_stat_get_live_tuples, relation);
+	state->dead_rows = STATISTIC(pg_stat_get_dead_tuples, relation);
+	state->modified_rows = STATISTIC(pg_stat_get_mod_since_analyze, relation);
+	state->vacuum_count = STATISTIC(pg_stat_get_vacuum_count, relation);
+	state->analyze_count = STATISTIC(pg_stat_get_analyze_count, relation);
+	state->xid_age = transaction_age(relation);
+}
+
+/*
+ * The age of a table's relfrozenxid; zero where it has none.
+ */
+int64
+transaction_age(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	TransactionId frozen = InvalidTransactionId;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		frozen = ((Form_pg_class) GETSTRUCT(tuple))->relfrozenxid;
+		ReleaseSysCache(tuple);
+	}
+	if (!TransactionIdIsNormal(frozen))
+		return 0;
+	return (int32) (XidFromFullTransactionId(ReadNextFullTransactionId()) -
+					frozen);
+}
+
+/*
+ * VACUUM and ANALYZE that pass a table over say so with no more than a
+ * warning.  The server's own count of them tells for certain, where it is kept
+ * and is up to date at once.
+ */
+bool
+count_shows_nothing_done(int64 before, int64 after)
+{
+	return SERVER_COUNTS_AT_ONCE && pgstat_track_counts && after <= before;
+}

@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ *
+ * removable.c
+ *	  Would VACUUM find anything that it may remove?
+ *
+ * A session that has been idle in its transaction for hours, a forgotten
+ * replication slot: VACUUM reads a whole table and removes nothing.  A few
+ * hundred random pages tell beforehand.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/transam.h"
+#include "access/visibilitymap.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "bloat/removable.h"
+
+/* enough to tell "nothing" from "a tenth" for certain */
+#define BLOCKS_TO_LOOK_AT 300
+
+/*
+ * Count the rows of one page by what VACUUM would make of them.
+ */
+static void
+count_rows(Relation relation, Buffer buffer, TransactionId horizon,
+		   RemovableSample *sample)
+{
+	Page page = BufferGetPage(buffer);
+	OffsetNumber last = PageGetMaxOffsetNumber(page);
+
+	for (OffsetNumber item = FirstOffsetNumber; item <= last; item++)
+	{
+		ItemId pointer = PageGetItemId(page, item);
+		HeapTupleData tuple;
+
+		if (ItemIdIsDead(pointer))
+			sample->dead++;
+		if (!ItemIdIsNormal(pointer))
+			continue;
+		ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), item);
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, pointer);
+		tuple.t_len = ItemIdGetLength(pointer);
+		tuple.t_tableOid = RelationGetRelid(relation);
+		switch (HeapTupleSatisfiesVacuum(&tuple, horizon, buffer))
+		{
+			case HEAPTUPLE_DEAD:
+				sample->dead++;
+				break;
+			case HEAPTUPLE_RECENTLY_DEAD:
+			case HEAPTUPLE_DELETE_IN_PROGRESS:
+				sample->recently_dead++;
+				break;
+			case HEAPTUPLE_LIVE:
+				if (TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple.t_data),
+										  horizon))
+					sample->settled++;
+				else
+					sample->recent++;
+				break;
+			case HEAPTUPLE_INSERT_IN_PROGRESS:
+				sample->recent++;
+				break;
+		}
+	}
+}
+
+/*
+ * Random pages of a heap that are not all-visible.  Returns how many.
+ *
+ * All-visible ones cost no more than a look at the map, so ten times as many
+ * are drawn; of those that are left, every n-th is taken, so that the whole
+ * length of the table is covered.
+ */
+static int
+draw_blocks(Relation relation, BlockNumber *blocks)
+{
+	BlockSamplerData sampler;
+	Buffer map = InvalidBuffer;
+	int drawn = 0;
+
+	BlockSampler_Init(&sampler, RelationGetNumberOfBlocks(relation),
+					  BLOCKS_TO_LOOK_AT * 10, sampler_seed());
+	while (BlockSampler_HasMore(&sampler))
+	{
+		BlockNumber block = BlockSampler_Next(&sampler);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!VM_ALL_VISIBLE(relation, block, &map))
+			blocks[drawn++] = block;
+	}
+	if (BufferIsValid(map))
+		ReleaseBuffer(map);
+
+	if (drawn > BLOCKS_TO_LOOK_AT)
+	{
+		for (int i = 0; i < BLOCKS_TO_LOOK_AT; i++)
+			blocks[i] = blocks[(int64) i * drawn / BLOCKS_TO_LOOK_AT];
+		drawn = BLOCKS_TO_LOOK_AT;
+	}
+	return drawn;
+}
+
+/*
+ * Look at random pages of a heap.
+ *
+ * Takes AccessShareLock, and so may end in a lock timeout.  Leaves the sample
+ * empty for relations that are not heaps.
+ */
+void
+sample_removable(Oid relid, RemovableSample *sample)
+{
+	Relation relation = relation_open(relid, AccessShareLock);
+	BufferAccessStrategy strategy;
+	BlockNumber *blocks;
+	TransactionId horizon;
+
+	memset(sample, 0, sizeof(*sample));
+	if (relation->rd_rel->relam != HEAP_TABLE_AM_OID)
+	{
+		relation_close(relation, AccessShareLock);
+		return;
+	}
+	horizon = GetOldestNonRemovableTransactionId(relation);
+	sample->horizon_age =
+		(int32) (XidFromFullTransactionId(ReadNextFullTransactionId()) -
+				 horizon);
+
+	strategy = GetAccessStrategy(BAS_BULKREAD);
+	blocks = palloc(sizeof(BlockNumber) * BLOCKS_TO_LOOK_AT * 10);
+	sample->blocks = draw_blocks(relation, blocks);
+	for (int i = 0; i < sample->blocks; i++)
+		PrefetchBuffer(relation, MAIN_FORKNUM, blocks[i]);
+	for (int i = 0; i < sample->blocks; i++)
+	{
+		Buffer buffer;
+
+		CHECK_FOR_INTERRUPTS();
+		buffer = ReadBufferExtended(relation, MAIN_FORKNUM, blocks[i],
+									RBM_NORMAL, strategy);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		if (!PageIsNew(BufferGetPage(buffer)))
+			count_rows(relation, buffer, horizon, sample);
+		UnlockReleaseBuffer(buffer);
+	}
+	pfree(blocks);
+	FreeAccessStrategy(strategy);
+	relation_close(relation, AccessShareLock);
+}
