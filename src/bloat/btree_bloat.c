@@ -6,7 +6,12 @@
  * Until VACUUM comes by, entries of dead rows look like any other.  So of
  * every leaf page that is read, some of the rows that it points to are looked
  * up in the table, unless the visibility map says that all rows there are
- * visible.  The share of dead ones is taken off the page.
+ * visible.  What a rebuild would write for these, with and without the dead
+ * ones, gives the share of the page that is live.
+ *
+ * Where a rebuild merges equal keys, the rows of a key are looked up together.
+ * An UPDATE leaves two entries of one key, one of them dead: nothing is left
+ * to merge then, and that takes more room than half of a merged pair.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,11 +28,18 @@
 #include "bloat/heappage.h"
 #include "bloat/index_bloat.h"
 
-/* rows looked up per leaf page of a sample */
-#define PROBES_PER_PAGE 8
+/* keys that have rows looked up, per leaf page of a sample */
+#define KEYS_PER_PAGE 8
 
-/* rows looked up if all pages are read: few pages can have more of them each */
-#define PROBES_IN_ALL 16384
+/* the same if all pages are read: few pages can have more of them each */
+#define KEYS_IN_ALL 16384
+
+/*
+ * How many rows of a key are looked up.  If it has many, what it takes is
+ * nearly proportional to their number, and one will do.
+ */
+#define ROWS_PER_KEY 4
+#define MANY_ROWS 32
 
 /* leaf pages that are kept until their rows were looked up */
 #define KEPT_PAGES 128
@@ -41,18 +53,27 @@ typedef struct LeafPage
 {
 	BlockNumber block;
 	int ntids; /* that the page points to */
-	int nprobes;
-	int ndead; /* among these */
-	double start;
+	int first; /* of its keys in BTreeScan.keys */
+	int nkeys;
 	PGAlignedBlock page;
 } LeafPage;
 
-/* a row to be looked up, for a leaf page */
-typedef struct Probe
+/* a key of a leaf page that has rows looked up */
+typedef struct KeyProbe
+{
+	Size size;
+	int ntids;
+	int nrows; /* that are looked up */
+	int ndead; /* among these */
+	double weight;
+} KeyProbe;
+
+/* a row to be looked up, for a key */
+typedef struct RowProbe
 {
 	ItemPointerData tid;
-	LeafPage *leaf;
-} Probe;
+	KeyProbe *key;
+} RowProbe;
 
 typedef struct BTreeScan
 {
@@ -70,12 +91,13 @@ typedef struct BTreeScan
 	TransactionId horizon;
 	BlockNumber table_blocks;
 	Buffer vmbuffer;
-	int probes_per_page;
-	int *positions;
-	ItemPointerData *tids;
-	Probe *probes;
-	int nprobes;
-	int probe; /* the next one to be answered */
+	int keys_per_page;
+	KeyProbe *keys;
+	int nkeys;
+	RowProbe *rows;
+	int nrows;
+	int row; /* the next one to be answered */
+	bool dead_seen;
 
 	/* of internal pages */
 	int64 inner_bytes;
@@ -83,63 +105,101 @@ typedef struct BTreeScan
 } BTreeScan;
 
 static int
-compare_probes(const void *a, const void *b)
+compare_rows(const void *a, const void *b)
 {
-	return ItemPointerCompare((ItemPointer) & ((const Probe *) a)->tid,
-							  (ItemPointer) & ((const Probe *) b)->tid);
+	return ItemPointerCompare((ItemPointer) & ((const RowProbe *) a)->tid,
+							  (ItemPointer) & ((const RowProbe *) b)->tid);
 }
 
 /*
- * Picks the rows of a leaf page that are to be looked up: every so manieth,
- * from a random start.
+ * Has a row looked up, unless it is clear already what came of it.
  */
 static void
-choose_probes(BTreeScan *scan, LeafPage *leaf)
+probe_row(BTreeScan *scan, KeyProbe *key, ItemPointer tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(tid);
+
+	key->nrows++;
+
+	/*
+	 * Beyond the table's end as we came: added since, so hardly dead, or an
+	 * entry that leads nowhere.
+	 */
+	if (block >= scan->table_blocks)
+	{
+		if (block >= RelationGetNumberOfBlocks(scan->table))
+			key->ndead++;
+		return;
+	}
+	if (visibilitymap_get_status(scan->table, block, &scan->vmbuffer) &
+		VISIBILITYMAP_ALL_VISIBLE)
+		return;
+	scan->rows[scan->nrows].tid = *tid;
+	scan->rows[scan->nrows].key = key;
+	scan->nrows++;
+}
+
+/*
+ * Picks rows of a leaf page: every so manieth, from a random start.  The keys
+ * that these belong to are what is looked into.
+ */
+static void
+choose_keys(BTreeScan *scan, LeafPage *leaf)
 {
 	Page page = (Page) leaf->page.data;
-	int nprobes = Min(scan->probes_per_page, leaf->ntids);
-	double step = (double) leaf->ntids / Max(nprobes, 1);
+	int wanted = Min(scan->keys_per_page, leaf->ntids);
+	double step = (double) leaf->ntids / Max(wanted, 1);
 	double start = sampler_state_fract(&scan->sample->random);
+	BTreeKey key;
+	int seen = 0;
+	int picked = 0;
 
-	leaf->nprobes = nprobes;
-	leaf->ndead = 0;
-	if (nprobes == 0 || !scan->probing)
+	leaf->first = scan->nkeys;
+	leaf->nkeys = 0;
+	if (!scan->probing)
 		return;
 
-	for (int i = 0; i < nprobes; i++)
+	btree_first_key(page, &key);
+	while (picked < wanted && btree_next_key(page, scan->deduplicate, &key))
 	{
-		int position = (int) ((i + start) * step);
+		KeyProbe *probe = &scan->keys[scan->nkeys];
+		int mine = 0;
+		int nrows;
 
-		scan->positions[i] = Min(position, leaf->ntids - 1);
-	}
-	btree_pick_tids(page, scan->positions, nprobes, scan->tids);
-
-	for (int i = 0; i < nprobes; i++)
-	{
-		BlockNumber block;
-
-		if (!ItemPointerIsValid(&scan->tids[i]))
-			continue;
-		block = ItemPointerGetBlockNumber(&scan->tids[i]);
-		if (block >= scan->table_blocks)
+		while (picked < wanted && (picked + start) * step < seen + key.ntids)
 		{
-			/* added after we came, so hardly dead; or an entry that leads
-			 * nowhere, which a rebuild drops */
-			if (block >= RelationGetNumberOfBlocks(scan->table))
-				leaf->ndead++;
-			continue;
+			picked++;
+			mine++;
 		}
-		if (visibilitymap_get_status(scan->table, block, &scan->vmbuffer) &
-			VISIBILITYMAP_ALL_VISIBLE)
+		seen += key.ntids;
+		if (mine == 0)
 			continue;
-		scan->probes[scan->nprobes].tid = scan->tids[i];
-		scan->probes[scan->nprobes].leaf = leaf;
-		scan->nprobes++;
+
+		nrows = mine;
+		if (scan->deduplicate && key.ntids < MANY_ROWS)
+			nrows = Max(nrows, ROWS_PER_KEY);
+		nrows = Min(nrows, key.ntids);
+
+		probe->size = key.size;
+		probe->ntids = key.ntids;
+		probe->nrows = 0;
+		probe->ndead = 0;
+		probe->weight = (double) mine / key.ntids;
+		for (int i = 0; i < nrows; i++)
+		{
+			int position = (int) ((i + start) * key.ntids / nrows);
+			ItemPointerData tid;
+
+			if (btree_get_tid(page, &key, Min(position, key.ntids - 1), &tid))
+				probe_row(scan, probe, &tid);
+		}
+		scan->nkeys++;
+		leaf->nkeys++;
 	}
 }
 
 /*
- * Answers the probes of one block of the table.
+ * Looks up the rows of one block of the table.
  */
 static void
 probe_table_block(Buffer buffer, void *context)
@@ -148,45 +208,96 @@ probe_table_block(Buffer buffer, void *context)
 	BlockNumber block = BufferGetBlockNumber(buffer);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	while (scan->probe < scan->nprobes &&
-		   ItemPointerGetBlockNumber(&scan->probes[scan->probe].tid) == block)
+	while (scan->row < scan->nrows &&
+		   ItemPointerGetBlockNumber(&scan->rows[scan->row].tid) == block)
 	{
-		Probe *probe = &scan->probes[scan->probe++];
+		RowProbe *row = &scan->rows[scan->row++];
 
 		if (heap_row_is_dead(RelationGetRelid(scan->table), buffer,
-							 scan->horizon, &probe->tid))
-			probe->leaf->ndead++;
+							 scan->horizon, &row->tid))
+			row->key->ndead++;
 	}
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 }
 
 static void
-answer_probes(BTreeScan *scan)
+look_up_rows(BTreeScan *scan)
 {
 	BlockNumber *blocks;
 	BlockNumber nblocks = 0;
 
-	if (scan->nprobes == 0)
+	if (scan->nrows == 0)
 		return;
-	qsort(scan->probes, scan->nprobes, sizeof(Probe), compare_probes);
+	qsort(scan->rows, scan->nrows, sizeof(RowProbe), compare_rows);
 
-	blocks = palloc(scan->nprobes * sizeof(BlockNumber));
-	for (int i = 0; i < scan->nprobes; i++)
+	blocks = palloc(scan->nrows * sizeof(BlockNumber));
+	for (int i = 0; i < scan->nrows; i++)
 	{
-		BlockNumber block = ItemPointerGetBlockNumber(&scan->probes[i].tid);
+		BlockNumber block = ItemPointerGetBlockNumber(&scan->rows[i].tid);
 
 		if (nblocks == 0 || blocks[nblocks - 1] != block)
 			blocks[nblocks++] = block;
 	}
-	scan->probe = 0;
+	scan->row = 0;
 	read_blocks(scan->table, blocks, nblocks, scan->strategy,
 				probe_table_block, scan);
 	pfree(blocks);
-	scan->nprobes = 0;
+	scan->nrows = 0;
 }
 
 /*
- * Looks up the rows of the leaf pages kept so far, and adds the pages to the
+ * Of what a rebuild would write for the page if all of its rows were live,
+ * the share that it does write.  "variance" is that of the share.
+ */
+static double
+live_share(const BTreeScan *scan, const LeafPage *leaf, double *variance)
+{
+	double full = 0;
+	double live = 0;
+	double squares = 0;
+	double share = 1;
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		for (int i = 0; i < leaf->nkeys; i++)
+		{
+			const KeyProbe *key = &scan->keys[leaf->first + i];
+			int nlive = key->ntids;
+			double full_bytes;
+			double live_bytes;
+
+			if (key->nrows > 0)
+				nlive = (int) rint((double) key->ntids *
+								   (key->nrows - key->ndead) / key->nrows);
+			full_bytes = key->weight * btree_key_bytes(scan->deduplicate,
+													   key->size, key->ntids);
+			live_bytes = key->weight *
+						 btree_key_bytes(scan->deduplicate, key->size, nlive);
+			if (pass == 0)
+			{
+				full += full_bytes;
+				live += live_bytes;
+			}
+			else
+			{
+				double residual = live_bytes - share * full_bytes;
+
+				squares += residual * residual;
+			}
+		}
+		if (full > 0)
+			share = live / full;
+	}
+
+	*variance = 0;
+	if (leaf->nkeys > 1 && scan->keys_per_page < leaf->ntids)
+		*variance = squares / (full * full) * leaf->nkeys / (leaf->nkeys - 1) *
+					(1 - (double) scan->keys_per_page / leaf->ntids);
+	return share;
+}
+
+/*
+ * Looks up rows of the leaf pages kept so far, and adds the pages to the
  * build and to the sample.
  */
 static void
@@ -195,34 +306,27 @@ finish_leaves(BTreeScan *scan)
 	for (int i = 0; i < scan->nleaves; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		choose_probes(scan, &scan->leaves[i]);
+		choose_keys(scan, &scan->leaves[i]);
 	}
-	answer_probes(scan);
+	look_up_rows(scan);
 
 	for (int i = 0; i < scan->nleaves; i++)
 	{
 		LeafPage *leaf = &scan->leaves[i];
 		Page page = (Page) leaf->page.data;
-		double live = 1;
-		double within = 0;
 		double values[SAMPLE_VALUES] = {0};
+		double variance;
+		double bytes = btree_build_page(&scan->build, page);
 
-		if (leaf->nprobes > 0)
-			live -= (double) leaf->ndead / leaf->nprobes;
-		values[KEPT] = btree_build_page(&scan->build, page, live, leaf->start);
+		values[KEPT] = bytes * live_share(scan, leaf, &variance);
+		if (values[KEPT] < bytes)
+			scan->dead_seen = true;
 		values[ROOM] = btree_page_room(page);
 		values[FREE] = btree_page_free(page);
-
-		if (leaf->nprobes > 1 && leaf->nprobes < leaf->ntids && live > 0)
-		{
-			double full = values[KEPT] / live;
-
-			within = full * full * live * (1 - live) / (leaf->nprobes - 1) *
-					 (1 - (double) leaf->nprobes / leaf->ntids);
-		}
-		sample_note(scan->part, leaf->block, values, within);
+		sample_note(scan->part, leaf->block, values, bytes * bytes * variance);
 	}
 	scan->nleaves = 0;
+	scan->nkeys = 0;
 }
 
 /*
@@ -247,7 +351,6 @@ note_btree_page(Buffer buffer, void *context)
 			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 			leaf->block = block;
 			leaf->ntids = btree_count_tids((Page) leaf->page.data);
-			leaf->start = sampler_state_fract(&scan->sample->random);
 			if (++scan->nleaves == KEPT_PAGES)
 				finish_leaves(scan);
 			return;
@@ -319,21 +422,21 @@ begin_scan(BTreeScan *scan, BlockSample *sample, Relation index,
 static void
 begin_round(BTreeScan *scan, Relation index)
 {
-	if (scan->probes_per_page == 0 || scan->sample->full)
-	{
-		int64 probes = PROBES_PER_PAGE;
+	if (scan->keys != NULL && !scan->sample->full)
+		return;
 
-		if (scan->sample->full)
-			probes = Max(probes, PROBES_IN_ALL / scan->part->nblocks);
-		scan->probes_per_page = (int) Min(probes, MaxTIDsPerBTreePage);
-		scan->positions = palloc(sizeof(int) * scan->probes_per_page);
-		scan->tids = palloc(sizeof(ItemPointerData) * scan->probes_per_page);
-		scan->probes =
-			palloc(sizeof(Probe) * scan->probes_per_page * KEPT_PAGES);
-		scan->inner_bytes = 0;
-		scan->inner_tuples = 0;
-		btree_build_init(&scan->build, index, scan->deduplicate);
-	}
+	scan->keys_per_page = KEYS_PER_PAGE;
+	if (scan->sample->full)
+		scan->keys_per_page =
+			Max(KEYS_PER_PAGE, KEYS_IN_ALL / scan->part->nblocks);
+	scan->keys_per_page = Min(scan->keys_per_page, MaxTIDsPerBTreePage);
+	scan->keys = palloc(sizeof(KeyProbe) * scan->keys_per_page * KEPT_PAGES);
+	scan->rows = palloc(sizeof(RowProbe) * scan->keys_per_page * KEPT_PAGES *
+						ROWS_PER_KEY);
+	scan->inner_bytes = 0;
+	scan->inner_tuples = 0;
+	scan->dead_seen = false;
+	btree_build_init(&scan->build, index, scan->deduplicate);
 }
 
 /*
@@ -379,9 +482,9 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 	if (room > 0)
 		result->leaf_density = 1 - sample_total(scan.part, FREE) / room;
 
-	if (sample->full)
+	/* the build itself does not know of dead rows */
+	leaves = ceil(sample_total(scan.part, KEPT) / scan.part->unit);
+	if (sample->full && !scan.dead_seen)
 		leaves = btree_build_pages(&scan.build);
-	else
-		leaves = ceil(sample_total(scan.part, KEPT) / scan.part->unit);
 	return 1 + leaves + btree_build_inner_pages(leaves, downlink_bytes(&scan));
 }

@@ -107,6 +107,30 @@ tids_of_tuple(IndexTuple tuple)
 }
 
 /*
+ * Do the tuples hold the same key, up to keysize?
+ */
+static inline bool
+same_key(IndexTuple left, IndexTuple right, Size keysize)
+{
+	const uint16 flags = INDEX_NULL_MASK | INDEX_VAR_MASK;
+
+	return (left->t_info & flags) == (right->t_info & flags) &&
+		   memcmp((char *) left + sizeof(IndexTupleData),
+				  (char *) right + sizeof(IndexTupleData),
+				  keysize - sizeof(IndexTupleData)) == 0;
+}
+
+static inline Size
+size_of_key(IndexTuple tuple)
+{
+	Size size = BTreeTupleIsPosting(tuple) ? BTreeTupleGetPostingOffset(tuple)
+										   : IndexTupleSize(tuple);
+
+	size = MAXALIGN(size);
+	return size > BTREE_PAGE_ROOM ? 0 : size;
+}
+
+/*
  * How many rows a leaf page points to, without those that were found to be
  * dead already.
  */
@@ -120,45 +144,78 @@ btree_count_tids(Page page)
 	{
 		IndexTuple tuple = live_tuple(page, off);
 
-		if (tuple != NULL)
+		if (tuple != NULL && size_of_key(tuple) >= sizeof(IndexTupleData))
 			ntids += tids_of_tuple(tuple);
 	}
 	return ntids;
 }
 
 /*
- * The rows at these positions, ascending, of all that btree_count_tids found.
+ * Begins a walk over the keys of a leaf page.
  */
 void
-btree_pick_tids(Page page, const int *positions, int npositions,
-				ItemPointerData *tids)
+btree_first_key(Page page, BTreeKey *key)
+{
+	memset(key, 0, sizeof(BTreeKey));
+	key->next = first_tuple(page);
+}
+
+/*
+ * Moves on to the next key.  Without deduplication every tuple is one by
+ * itself.
+ */
+bool
+btree_next_key(Page page, bool deduplicate, BTreeKey *key)
 {
 	OffsetNumber maxoff = PageGetMaxOffsetNumber(page);
-	int picked = 0;
-	int seen = 0;
+	IndexTuple first = NULL;
 
-	for (OffsetNumber off = first_tuple(page);
-		 off <= maxoff && picked < npositions; off++)
+	key->ntids = 0;
+	for (; key->next <= maxoff; key->next++)
+	{
+		IndexTuple tuple = live_tuple(page, key->next);
+		Size size = tuple == NULL ? 0 : size_of_key(tuple);
+
+		if (size < sizeof(IndexTupleData))
+			continue;
+		if (first == NULL)
+		{
+			first = tuple;
+			key->first = key->next;
+			key->size = size;
+		}
+		else if (!deduplicate || size != key->size ||
+				 !same_key(first, tuple, size))
+			break;
+		key->ntids += tids_of_tuple(tuple);
+	}
+	return first != NULL;
+}
+
+/*
+ * The row at this position among all that the key's tuples point to.
+ */
+bool
+btree_get_tid(Page page, const BTreeKey *key, int position, ItemPointer tid)
+{
+	for (OffsetNumber off = key->first; off < key->next; off++)
 	{
 		IndexTuple tuple = live_tuple(page, off);
 		int ntids;
 
-		if (tuple == NULL)
+		if (tuple == NULL || size_of_key(tuple) < sizeof(IndexTupleData))
 			continue;
 		ntids = tids_of_tuple(tuple);
-		while (picked < npositions && positions[picked] < seen + ntids)
+		if (position < ntids)
 		{
-			if (BTreeTupleIsPosting(tuple))
-				tids[picked] =
-					*BTreeTupleGetPostingN(tuple, positions[picked] - seen);
-			else
-				tids[picked] = tuple->t_tid;
-			picked++;
+			*tid = BTreeTupleIsPosting(tuple)
+					   ? *BTreeTupleGetPostingN(tuple, position)
+					   : tuple->t_tid;
+			return ItemPointerIsValid(tid);
 		}
-		seen += ntids;
+		position -= ntids;
 	}
-	for (; picked < npositions; picked++)
-		ItemPointerSetInvalid(&tids[picked]);
+	return false;
 }
 
 /*
@@ -225,94 +282,65 @@ build_add(BTreeBuild *build, Size size, Size extra)
 }
 
 /*
- * Adds the rows that share a key.  Returns the bytes that they take.
+ * How many rows a posting list of this key holds.
  */
 static int
-build_add_key(BTreeBuild *build, Size keysize, int ntids)
+posting_list_length(bool deduplicate, Size keysize)
 {
-	int room_for_tids = 0;
-	int bytes = 0;
+	if (!deduplicate || keysize > MAX_POSTING_BYTES)
+		return 1;
+	return Max((MAXALIGN_DOWN(MAX_POSTING_BYTES) - keysize) /
+				   sizeof(ItemPointerData),
+			   1);
+}
 
-	if (build->deduplicate && keysize < MAX_POSTING_BYTES)
-		room_for_tids = (MAXALIGN_DOWN(MAX_POSTING_BYTES) - keysize) /
-						sizeof(ItemPointerData);
-	room_for_tids = Max(room_for_tids, 1);
-
-	while (ntids > 0)
-	{
-		int here = Min(ntids, room_for_tids);
-		Size size = keysize;
-
-		if (here > 1)
-			size = MAXALIGN(keysize + here * sizeof(ItemPointerData));
-		build_add(build, size, size - keysize);
-		bytes += size + sizeof(ItemIdData);
-		ntids -= here;
-	}
-	return bytes;
+static inline Size
+posting_tuple_size(Size keysize, int ntids)
+{
+	if (ntids == 1)
+		return keysize;
+	return MAXALIGN(keysize + ntids * sizeof(ItemPointerData));
 }
 
 /*
- * Do the tuples hold the same key, up to keysize?
+ * The bytes of tuples and line pointers that rows of one key take.
  */
-static inline bool
-same_key(IndexTuple left, IndexTuple right, Size keysize)
+int
+btree_key_bytes(bool deduplicate, Size keysize, int ntids)
 {
-	const uint16 flags = INDEX_NULL_MASK | INDEX_VAR_MASK;
+	int length = posting_list_length(deduplicate, keysize);
+	int bytes = (ntids / length) *
+				(posting_tuple_size(keysize, length) + sizeof(ItemIdData));
 
-	return (left->t_info & flags) == (right->t_info & flags) &&
-		   memcmp((char *) left + sizeof(IndexTupleData),
-				  (char *) right + sizeof(IndexTupleData),
-				  keysize - sizeof(IndexTupleData)) == 0;
+	if (ntids % length > 0)
+		bytes +=
+			posting_tuple_size(keysize, ntids % length) + sizeof(ItemIdData);
+	return bytes;
 }
 
 /*
  * Adds the tuples of a leaf page to the build, and returns the bytes that
  * they take in it.
- *
- * Of the rows that the page points to only a share is live.  Which ones is
- * not known, so they are taken evenly: as many of each key, and of each
- * stretch of the page.  "start", 0 to 1, is where the first one is.
  */
 int
-btree_build_page(BTreeBuild *build, Page page, double live_share, double start)
+btree_build_page(BTreeBuild *build, Page page)
 {
-	OffsetNumber maxoff = PageGetMaxOffsetNumber(page);
-	IndexTuple key = NULL;
-	Size keysize = 0;
-	double due = start;
-	int ntids = 0;
+	BTreeKey key;
 	int bytes = 0;
 
-	for (OffsetNumber off = first_tuple(page); off <= maxoff; off++)
+	btree_first_key(page, &key);
+	while (btree_next_key(page, build->deduplicate, &key))
 	{
-		IndexTuple tuple = live_tuple(page, off);
-		Size size;
-		int live;
+		int length = posting_list_length(build->deduplicate, key.size);
 
-		if (tuple == NULL)
-			continue;
-		size = BTreeTupleIsPosting(tuple) ? BTreeTupleGetPostingOffset(tuple)
-										  : IndexTupleSize(tuple);
-		size = MAXALIGN(size);
-		if (size < sizeof(IndexTupleData) || size > BTREE_PAGE_ROOM)
-			continue;
-
-		if (key == NULL || size != keysize || !same_key(key, tuple, size))
+		bytes += btree_key_bytes(build->deduplicate, key.size, key.ntids);
+		for (int left = key.ntids; left > 0; left -= length)
 		{
-			if (key != NULL)
-				bytes += build_add_key(build, keysize, ntids);
-			key = tuple;
-			keysize = size;
-			ntids = 0;
+			Size size = posting_tuple_size(key.size, Min(left, length));
+
+			build_add(build, size, size - key.size);
 		}
-		due += tids_of_tuple(tuple) * live_share;
-		live = (int) floor(due);
-		due -= live;
-		ntids += live;
 	}
-	if (key != NULL)
-		bytes += build_add_key(build, keysize, ntids);
 	return bytes;
 }
 

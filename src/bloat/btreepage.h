@@ -19,6 +19,15 @@ typedef enum BTreePageKind
 	BTREE_UNUSED /* deleted, half-dead, or never used */
 } BTreePageKind;
 
+/* the tuples of a leaf page that a rebuild would merge, as long as they fit */
+typedef struct BTreeKey
+{
+	OffsetNumber first; /* the first of the tuples ... */
+	OffsetNumber next;	/* ... and what follows the last one */
+	Size size;			/* of the key, with the tuple's header */
+	int ntids;			/* rows that the tuples point to */
+} BTreeKey;
+
 /* a build of the leaf pages that were shown to it, in this order */
 typedef struct BTreeBuild
 {
@@ -37,8 +46,10 @@ extern BTreePageKind btree_page_kind(Page page);
 extern Size btree_page_room(Page page);
 extern Size btree_page_free(Page page);
 extern int btree_count_tids(Page page);
-extern void btree_pick_tids(Page page, const int *positions, int npositions,
-							ItemPointerData *tids);
+extern void btree_first_key(Page page, BTreeKey *key);
+extern bool btree_next_key(Page page, bool deduplicate, BTreeKey *key);
+extern bool btree_get_tid(Page page, const BTreeKey *key, int position,
+						  ItemPointer tid);
 extern int btree_internal_bytes(Page page, int *ntuples);
 
 extern void btree_build_init(BTreeBuild *build, Relation index,
@@ -46,7 +57,7 @@ extern void btree_build_init(BTreeBuild *build, Relation index,
 extern double btree_build_page_bytes(const BTreeBuild *build);
 extern uint64 btree_build_pages(const BTreeBuild *build);
 extern double btree_build_inner_pages(double leaf_pages, double tuple_bytes);
-extern int btree_build_page(BTreeBuild *build, Page page, double live_share,
-							double start);
+extern int btree_key_bytes(bool deduplicate, Size keysize, int ntids);
+extern int btree_build_page(BTreeBuild *build, Page page);
 
 #endif /* PGMAINT_BLOAT_BTREEPAGE_H */

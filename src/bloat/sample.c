@@ -281,12 +281,14 @@ sample_note(SamplePart *part, BlockNumber block, const double *values,
 }
 
 /*
- * How far from the mean 95 % of a t distribution reach to either side.
+ * How far from the mean 95 % of a t distribution reach to either side, and a
+ * little more: stopping as soon as the margin looks small enough favours
+ * samples whose variance is too small.
  */
 static double
 t_quantile(double df)
 {
-	return 1.96 + 2.37 / df + 2.82 / (df * df) + 2.6 / (df * df * df);
+	return 2.1 + 2.37 / df + 2.82 / (df * df) + 2.6 / (df * df * df);
 }
 
 /*
