@@ -27,7 +27,7 @@ COMMENT ON FUNCTION pgmaint.table_bloat IS
 
 CREATE FUNCTION pgmaint.index_bloat(
 	INOUT "index" regclass DEFAULT NULL,
-	"precision" double precision DEFAULT 0.01,
+	"precision" double precision DEFAULT 0.02,
 	seed bigint DEFAULT NULL,
 	min_size bigint DEFAULT 0,
 	OUT relation regclass,

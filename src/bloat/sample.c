@@ -27,9 +27,14 @@
 /* relations up to this size are read as a whole */
 #define FULL_BLOCKS 2000
 
-/* how many strata, and how many blocks of each in the first round */
+/* how many strata */
 #define STRATA 64
-#define FIRST_BLOCKS 640
+
+/*
+ * How many blocks are in the first round.  From 3 / precision on they may be
+ * enough, if they are all alike.
+ */
+#define FIRST_BLOCKS(precision) Min(Max(6.4 / (precision), 256), 640)
 
 /* a sample of more than one block in this many is not worth sampling */
 #define FULL_SHARE 3
@@ -218,7 +223,7 @@ sample_next_round(BlockSample *sample)
 
 	if (sample->rounds++ == 0)
 	{
-		wanted = FIRST_BLOCKS;
+		wanted = FIRST_BLOCKS(sample->precision);
 		if (total <= FULL_BLOCKS)
 			wanted = total;
 		else
@@ -298,7 +303,7 @@ t_quantile(double df)
  * To the variance that was seen, that of two more blocks is added, as far
  * from the mean as a block can be.  For shares near zero or one that is the
  * interval of Agresti and Coull, which keeps its promise where the normal
- * approximation does not: no empty page among 640 does not mean that there
+ * approximation does not: no empty page among hundreds does not mean that there
  * is none.
  */
 void
