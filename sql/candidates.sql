@@ -109,9 +109,10 @@ BEGIN ATOMIC
 			s.last_analyze,
 			s.may_maintain,
 			s.last_analyze IS NULL
+				-- pgmaint's own ledger changes with every run
+				AND (s.schema <> 'pgmaint' OR s.known_rows >= 10000)
 				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND NOT p.stainherit)
 				AND (s.known_rows > 0 OR s.estimated_rows < 0 AND pg_relation_size(s.relation) > 0) AS never,
-			-- pgmaint's own ledger changes with every run
 			s.modified_rows >= CASE WHEN s.schema = 'pgmaint' THEN greatest(10000, min_modified_rows)
 					ELSE min_modified_rows END
 				AND s.modified_rows >= min_modified_ratio * s.known_rows AS stale
@@ -206,7 +207,7 @@ BEGIN ATOMIC
 				AND s.dead_rows >= min_dead_ratio * (s.dead_rows + s.live_rows) AS dead_due,
 			s.toast_dead_rows >= min_dead_rows
 				AND s.toast_dead_rows >= min_dead_ratio * (s.toast_dead_rows + s.toast_live_rows) AS toast_due,
-			s.inserted_rows >= 1000
+			s.inserted_rows >= CASE WHEN s.schema = 'pgmaint' THEN 10000 ELSE 1000 END
 				AND s.inserted_rows >= min_inserted_ratio * greatest(s.estimated_rows, 0) AS inserts_due,
 			-- the server's counters are lost in a crash, what lies in the pages is not
 			(

@@ -27,7 +27,6 @@ typedef struct PlanContext
 	List *tasks;	/* of PlannedTask */
 	List *findings; /* of PlannedFinding */
 	List *analyzed; /* OIDs whose statistics an earlier step renews */
-	LedgerScope *scope;
 } PlanContext;
 
 /* what a person should know although no task came of it */

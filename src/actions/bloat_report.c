@@ -85,8 +85,7 @@ plan_bloat_report(PlanContext *context)
 
 		if (!ledger_boolean(row, 4))
 		{
-			left_alone =
-				lappend(left_alone, ledger_text(context->scope, row, 2));
+			left_alone = lappend(left_alone, ledger_text(row, 2));
 			continue;
 		}
 		task = task_from_row(context, "bloat_report", row);

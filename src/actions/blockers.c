@@ -16,7 +16,7 @@
  * for; NULL when nobody does any more.
  */
 char *
-name_lock_holders(LedgerScope *scope, int64 task_id)
+name_lock_holders(int64 task_id)
 {
 	LedgerQuery query = {0};
 
@@ -40,7 +40,7 @@ name_lock_holders(LedgerScope *scope, int64 task_id)
 		"AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() "
 		"AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', "
 		"'ExclusiveLock', 'AccessExclusiveLock')");
-	return ledger_text(scope, 0, 1);
+	return ledger_text(0, 1);
 }
 
 /*
@@ -49,7 +49,7 @@ name_lock_holders(LedgerScope *scope, int64 task_id)
  * slot, whose start nobody knows, when it is negative.
  */
 char *
-name_xmin_holder(LedgerScope *scope, int64 *seconds_held)
+name_xmin_holder(int64 *seconds_held)
 {
 	LedgerQuery query = {0};
 
@@ -64,5 +64,5 @@ name_xmin_holder(LedgerScope *scope, int64 *seconds_held)
 			"LIMIT 1") == 0)
 		return NULL;
 	*seconds_held = ledger_bigint(0, 2);
-	return ledger_text(scope, 0, 1);
+	return ledger_text(0, 1);
 }

@@ -10,7 +10,7 @@
 
 #include "ledger/ledger.h"
 
-extern char *name_lock_holders(LedgerScope *scope, int64 task_id);
-extern char *name_xmin_holder(LedgerScope *scope, int64 *seconds_held);
+extern char *name_lock_holders(int64 task_id);
+extern char *name_xmin_holder(int64 *seconds_held);
 
 #endif /* PGMAINT_BLOCKERS_H */

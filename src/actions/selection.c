@@ -88,7 +88,6 @@ scope_is_all(PlanContext *context, const ActionOption *options)
 PlannedTask *
 task_from_row(PlanContext *context, const char *action, uint64 row)
 {
-	MemoryContext previous = MemoryContextSwitchTo(context->scope->context);
 	PlannedTask *task = palloc0(sizeof(PlannedTask));
 	ArrayType *array;
 	Datum *members;
@@ -98,11 +97,11 @@ task_from_row(PlanContext *context, const char *action, uint64 row)
 
 	task->action = action;
 	task->relation = ledger_oid(row, 1);
-	task->target = ledger_text(context->scope, row, 2);
-	task->reason = ledger_text(context->scope, row, 3);
+	task->target = ledger_text(row, 2);
+	task->reason = ledger_text(row, 3);
 	value = ledger_datum(row, 5, &isnull);
 	task->bytes = isnull ? -1 : DatumGetInt64(value);
-	task->evidence = ledger_text(context->scope, row, 6);
+	task->evidence = ledger_text(row, 6);
 	array = DatumGetArrayTypeP(ledger_datum(row, 7, &isnull));
 	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &members,
 					  NULL, &count);
@@ -110,7 +109,6 @@ task_from_row(PlanContext *context, const char *action, uint64 row)
 		task->relations =
 			lappend_oid(task->relations, DatumGetObjectId(members[i]));
 	context->tasks = lappend(context->tasks, task);
-	MemoryContextSwitchTo(previous);
 	return task;
 }
 
@@ -118,7 +116,6 @@ void
 plan_finding(PlanContext *context, const char *check_id, const char *severity,
 			 char *object, char *message, char *detail)
 {
-	MemoryContext previous = MemoryContextSwitchTo(context->scope->context);
 	PlannedFinding *finding = palloc(sizeof(PlannedFinding));
 
 	finding->check_id = check_id;
@@ -127,7 +124,6 @@ plan_finding(PlanContext *context, const char *check_id, const char *severity,
 	finding->message = pstrdup(message);
 	finding->detail = detail == NULL ? NULL : pstrdup(detail);
 	context->findings = lappend(context->findings, finding);
-	MemoryContextSwitchTo(previous);
 }
 
 /*

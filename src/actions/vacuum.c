@@ -163,8 +163,7 @@ plan_vacuum(PlanContext *context)
 
 		if (!ledger_boolean(row, 4))
 		{
-			left_alone =
-				lappend(left_alone, ledger_text(context->scope, row, 2));
+			left_alone = lappend(left_alone, ledger_text(row, 2));
 			continue;
 		}
 		task = task_from_row(context, "vacuum", row);
@@ -173,7 +172,7 @@ plan_vacuum(PlanContext *context)
 						   frozen || ledger_boolean(row, 8), analyze);
 		if (analyze)
 		{
-			char *why = ledger_text(context->scope, row, 10);
+			char *why = ledger_text(row, 10);
 
 			if (why != NULL && strcmp(why, task->reason) != 0)
 				task->reason = psprintf("%s; %s", task->reason, why);
@@ -264,7 +263,7 @@ consider_vacuum(TaskContext *context, char **reason)
 	if (!work_is_futile(context->task, &what))
 		return HOLD_BACK_NOTHING;
 	ledger_enter(&scope);
-	holder = name_xmin_holder(&scope, &seconds_held);
+	holder = name_xmin_holder(&seconds_held);
 	ledger_leave(&scope);
 	if (holder == NULL)
 		return HOLD_BACK_NOTHING;

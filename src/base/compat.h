@@ -85,6 +85,15 @@
 	pg_analyze_and_rewrite(raw, source, NULL, 0, NULL)
 #endif
 
+/* 15 has a function for what every set-returning function begins with */
+#if PG_VERSION_NUM >= 160000
+#define materialize_result(fcinfo) InitMaterializedSRF(fcinfo, 0)
+#elif PG_VERSION_NUM >= 150000
+#define materialize_result(fcinfo) SetSingleFuncCall(fcinfo, 0)
+#else
+extern void materialize_result(struct FunctionCallInfoBaseData *fcinfo);
+#endif
+
 /* 15 moved the samplers' random state to pg_prng */
 #if PG_VERSION_NUM >= 150000
 typedef pg_prng_state SamplerState;

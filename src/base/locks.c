@@ -62,15 +62,14 @@ lock_in_transaction(EngineLock which)
 }
 
 /*
- * Does another process hold the lock?
+ * Is there a leader?  Asked by trying a lock that it holds; that is not the
+ * lock which decides who becomes leader, so that asking stands in nobody's way.
  */
 bool
-engine_lock_is_held(EngineLock which)
+leader_is_alive(void)
 {
-	LOCKTAG tag;
-	int holders;
-
-	set_engine_tag(&tag, which);
-	(void) GetLockConflicts(&tag, ExclusiveLock, &holders);
-	return holders > 0;
+	if (!hold_engine_lock(LOCK_LEADER_ALIVE, false, false))
+		return true;
+	release_engine_lock(LOCK_LEADER_ALIVE, false);
+	return false;
 }

@@ -279,7 +279,6 @@ load_plan(const char *plan)
 	LedgerQuery query = {0};
 	Jsonb *steps;
 	bool isnull;
-	MemoryContext previous;
 
 	ledger_enter(&scope);
 	bind_text(&query, plan);
@@ -296,14 +295,12 @@ load_plan(const char *plan)
 			"SELECT pg_catalog.string_agg(p.plan, ', ' ORDER BY p.plan) FROM (SELECT d.plan "
 			"FROM pgmaint.plan_definitions d UNION SELECT b.plan "
 			"FROM pgmaint.built_in_plans() b WHERE $1 IS NOT NULL) p");
-		names = ledger_text(&scope, 0, 1);
+		names = ledger_text(0, 1);
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("plan \"%s\" does not exist", plan),
 						errhint("Valid plans are: %s.", names)));
 	}
-	previous = MemoryContextSwitchTo(scope.context);
 	steps = DatumGetJsonbPCopy(ledger_datum(0, 1, &isnull));
-	MemoryContextSwitchTo(previous);
 	ledger_leave(&scope);
 	return steps;
 }
@@ -448,7 +445,7 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 			&query,
 			"SELECT pg_catalog.string_agg(d.plan, ', ' ORDER BY d.plan) "
 			"FROM pgmaint.plan_definitions d WHERE $1 IS NOT NULL");
-		names = ledger_text(&scope, 0, 1);
+		names = ledger_text(0, 1);
 		ereport(ERROR,
 				(errcode(built_in ? ERRCODE_WRONG_OBJECT_TYPE
 								  : ERRCODE_UNDEFINED_OBJECT),

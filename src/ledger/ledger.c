@@ -18,15 +18,22 @@
 #include "ledger/ledger.h"
 
 /*
- * Begin to work on the ledger inside the caller's transaction.  Results that
- * outlive the scope go to the memory context that is current now.
+ * Begin to work on the ledger inside the caller's transaction.
+ *
+ * SPI's own memory ends with the scope; what is allocated in the scope goes to
+ * the caller's context, which stays current all through.
  */
 void
 ledger_enter(LedgerScope *scope)
 {
 	scope->context = CurrentMemoryContext;
+	/* foreign keys need one that outlives the statement */
+	scope->snapshot_set = !ActiveSnapshotSet();
+	if (scope->snapshot_set)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	assume_owner(&scope->caller);
 	SPI_connect();
+	MemoryContextSwitchTo(scope->context);
 }
 
 void
@@ -34,6 +41,8 @@ ledger_leave(LedgerScope *scope)
 {
 	SPI_finish();
 	resume_caller(&scope->caller);
+	if (scope->snapshot_set)
+		PopActiveSnapshot();
 	MemoryContextSwitchTo(scope->context);
 }
 
@@ -56,16 +65,14 @@ ledger_begin(LedgerScope *scope, Oid extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("extension \"pgmaint\" was dropped during a run")));
-	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(context);
 	ledger_enter(scope);
-	scope->context = context;
 }
 
 void
 ledger_commit(LedgerScope *scope)
 {
 	ledger_leave(scope);
-	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(scope->context);
 }
@@ -138,9 +145,11 @@ bind_text(LedgerQuery *query, const char *value)
 uint64
 ledger_query(LedgerQuery *query, const char *sql)
 {
+	MemoryContext context = CurrentMemoryContext;
 	int result = SPI_execute_with_args(sql, query->count, query->types,
 									   query->values, query->nulls, false, 0);
 
+	MemoryContextSwitchTo(context);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s",
 			 SPI_result_code_string(result));
@@ -148,22 +157,13 @@ ledger_query(LedgerQuery *query, const char *sql)
 }
 
 /*
- * A column as text, NULL for the SQL NULL.
+ * A column as text in the current memory context, NULL for the SQL NULL.
  */
 char *
-ledger_text(LedgerScope *scope, uint64 row, int column)
+ledger_text(uint64 row, int column)
 {
-	MemoryContext previous;
-	char *value;
-
-	value =
-		SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
-	if (value == NULL)
-		return NULL;
-	previous = MemoryContextSwitchTo(scope->context);
-	value = pstrdup(value);
-	MemoryContextSwitchTo(previous);
-	return value;
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						column);
 }
 
 Datum

@@ -16,6 +16,7 @@ typedef struct LedgerScope
 {
 	Identity caller;
 	MemoryContext context;
+	bool snapshot_set;
 } LedgerScope;
 
 /* inside the caller's transaction */
@@ -51,8 +52,8 @@ extern void bind_datum(LedgerQuery *query, Oid type, Datum value);
 /* run a statement; returns the number of rows, which are in SPI_tuptable */
 extern uint64 ledger_query(LedgerQuery *query, const char *sql);
 
-/* a column of a row of the last query, copied to the scope's context */
-extern char *ledger_text(LedgerScope *scope, uint64 row, int column);
+/* a column of a row of the last query */
+extern char *ledger_text(uint64 row, int column);
 extern int64 ledger_bigint(uint64 row, int column);
 extern Oid ledger_oid(uint64 row, int column);
 extern bool ledger_boolean(uint64 row, int column);

@@ -55,18 +55,15 @@ add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
  * Fill a Run from the only row of the last query.
  */
 static void
-fill_run(LedgerScope *scope, Run *run)
+fill_run(Run *run)
 {
-	MemoryContext previous;
 	bool isnull;
 
 	run->run_id = ledger_bigint(0, 1);
-	run->plan = ledger_text(scope, 0, 2);
+	run->plan = ledger_text(0, 2);
 	run->role = ledger_oid(0, 3);
-	run->requested_by = ledger_text(scope, 0, 4);
-	previous = MemoryContextSwitchTo(scope->context);
+	run->requested_by = ledger_text(0, 4);
 	run->steps = DatumGetJsonbPCopy(ledger_datum(0, 5, &isnull));
-	MemoryContextSwitchTo(previous);
 	run->max_workers = (int) ledger_bigint(0, 6);
 	run->lock_timeout = (int) ledger_bigint(0, 7);
 	run->lock_retries = (int) ledger_bigint(0, 8);
@@ -74,7 +71,7 @@ fill_run(LedgerScope *scope, Run *run)
 }
 
 bool
-read_run(LedgerScope *scope, int64 run_id, Run *run)
+read_run(int64 run_id, Run *run)
 {
 	LedgerQuery query = {0};
 
@@ -82,7 +79,7 @@ read_run(LedgerScope *scope, int64 run_id, Run *run)
 	if (ledger_query(&query, "SELECT " RUN_COLUMNS
 							 "FROM pgmaint.runs WHERE run_id = $1") == 0)
 		return false;
-	fill_run(scope, run);
+	fill_run(run);
 	return true;
 }
 
@@ -90,7 +87,7 @@ read_run(LedgerScope *scope, int64 run_id, Run *run)
  * The state of a run and its error, or NULL when there is no such run.
  */
 char *
-read_run_state(LedgerScope *scope, int64 run_id, char **error)
+read_run_state(int64 run_id, char **error)
 {
 	LedgerQuery query = {0};
 
@@ -99,15 +96,15 @@ read_run_state(LedgerScope *scope, int64 run_id, char **error)
 							 "WHERE run_id = $1") == 0)
 		return NULL;
 	if (error != NULL)
-		*error = ledger_text(scope, 0, 2);
-	return ledger_text(scope, 0, 1);
+		*error = ledger_text(0, 2);
+	return ledger_text(0, 1);
 }
 
 /*
  * The run that has waited longest.
  */
 bool
-find_queued_run(LedgerScope *scope, Run *run)
+find_queued_run(Run *run)
 {
 	LedgerQuery query = {0};
 
@@ -115,7 +112,7 @@ find_queued_run(LedgerScope *scope, Run *run)
 							 "FROM pgmaint.runs WHERE state = 'queued' "
 							 "ORDER BY run_id LIMIT 1") == 0)
 		return false;
-	fill_run(scope, run);
+	fill_run(run);
 	return true;
 }
 

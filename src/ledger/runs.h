@@ -28,9 +28,9 @@ typedef struct Run
 
 extern int64 add_run(const char *plan, Jsonb *options, Oid role,
 					 const char *role_name, Jsonb *steps);
-extern bool read_run(LedgerScope *scope, int64 run_id, Run *run);
-extern char *read_run_state(LedgerScope *scope, int64 run_id, char **error);
-extern bool find_queued_run(LedgerScope *scope, Run *run);
+extern bool read_run(int64 run_id, Run *run);
+extern char *read_run_state(int64 run_id, char **error);
+extern bool find_queued_run(Run *run);
 extern void begin_run(int64 run_id);
 extern void begin_step(int64 run_id, int step);
 extern void end_run(int64 run_id, const char *state, const char *error);

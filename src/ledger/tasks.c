@@ -82,8 +82,7 @@ add_task(int64 run_id, int step, const PlannedTask *task)
  * else is working on.  Returns false when there is none just now.
  */
 bool
-claim_task(LedgerScope *scope, int64 run_id, int step, int worker,
-		   ClaimedTask *task)
+claim_task(int64 run_id, int step, int worker, ClaimedTask *task)
 {
 	LedgerQuery query = {0};
 	bool isnull;
@@ -109,20 +108,15 @@ claim_task(LedgerScope *scope, int64 run_id, int step, int worker,
 			"t.attempt::int8, t.evidence") == 0)
 		return false;
 	task->task_id = ledger_bigint(0, 1);
-	task->action = ledger_text(scope, 0, 2);
-	task->target = ledger_text(scope, 0, 3);
-	task->command = ledger_text(scope, 0, 4);
+	task->action = ledger_text(0, 2);
+	task->target = ledger_text(0, 3);
+	task->command = ledger_text(0, 4);
 	task->relation = ledger_oid(0, 5);
 	task->attempt = (int) ledger_bigint(0, 6);
 	evidence = ledger_datum(0, 7, &isnull);
 	task->evidence = NULL;
 	if (!isnull)
-	{
-		MemoryContext previous = MemoryContextSwitchTo(scope->context);
-
 		task->evidence = DatumGetJsonbPCopy(evidence);
-		MemoryContextSwitchTo(previous);
-	}
 	return true;
 }
 
@@ -252,7 +246,7 @@ interrupt_running_tasks(const char *error)
  * when there are none.  Skipped tasks have been accounted for by a finding.
  */
 char *
-describe_unfinished_work(LedgerScope *scope, int64 run_id)
+describe_unfinished_work(int64 run_id)
 {
 	LedgerQuery query = {0};
 
@@ -270,7 +264,7 @@ describe_unfinished_work(LedgerScope *scope, int64 run_id)
 		"FROM pgmaint.tasks x WHERE x.run_id = $1) t HAVING pg_catalog.bool_or(t.bad)");
 	if (SPI_processed == 0)
 		return NULL;
-	return ledger_text(scope, 0, 1);
+	return ledger_text(0, 1);
 }
 
 /*

@@ -58,8 +58,7 @@ typedef struct TaskCounts
 } TaskCounts;
 
 extern void add_task(int64 run_id, int step, const PlannedTask *task);
-extern bool claim_task(LedgerScope *scope, int64 run_id, int step, int worker,
-					   ClaimedTask *task);
+extern bool claim_task(int64 run_id, int step, int worker, ClaimedTask *task);
 extern void finish_task(int64 task_id, const TaskOutcome *outcome);
 extern void postpone_task(int64 task_id, const TaskOutcome *outcome,
 						  int64 milliseconds);
@@ -68,7 +67,7 @@ extern uint64 end_pending_tasks(int64 run_id, const char *state,
 								const char *error);
 extern uint64 interrupt_tasks_of(int64 run_id, int worker, const char *error);
 extern uint64 interrupt_running_tasks(const char *error);
-extern char *describe_unfinished_work(LedgerScope *scope, int64 run_id);
+extern char *describe_unfinished_work(int64 run_id);
 extern int64 estimate_duration(const char *action, Oid relation, int64 bytes);
 
 #endif /* PGMAINT_TASKS_H */

@@ -1,0 +1,105 @@
+-- The engine: asking for runs, and seeing what they do.
+
+CREATE FUNCTION pgmaint.run(plan text, options jsonb DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'pgmaint_run';
+
+COMMENT ON FUNCTION pgmaint.run(text, jsonb) IS
+	'queue a plan and return the run''s id at once; it begins when the transaction commits';
+
+CREATE FUNCTION pgmaint.run_action(action text, options jsonb DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'pgmaint_run_action';
+
+COMMENT ON FUNCTION pgmaint.run_action(text, jsonb) IS
+	'queue one action by itself, as a run';
+
+CREATE PROCEDURE pgmaint.run_and_wait(plan text, options jsonb DEFAULT NULL, INOUT run_id bigint DEFAULT NULL)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'pgmaint_run_and_wait';
+
+COMMENT ON PROCEDURE pgmaint.run_and_wait(text, jsonb, bigint) IS
+	'queue a plan and wait for its end: a NOTICE for each finished task, an ERROR if the run did not succeed; a cancel cancels the run';
+
+CREATE FUNCTION pgmaint.dry_run(plan text, options jsonb DEFAULT NULL)
+RETURNS TABLE (
+	step integer,
+	action text,
+	target text,
+	command text,
+	reason text,
+	estimate_bytes bigint,
+	estimate_duration interval
+)
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'pgmaint_dry_run';
+
+COMMENT ON FUNCTION pgmaint.dry_run(text, jsonb) IS
+	'the tasks that a run would do now; nothing is done.  estimate_duration comes from earlier runs, and is null before there were any';
+
+CREATE FUNCTION pgmaint.cancel(run_id bigint)
+RETURNS boolean
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_cancel';
+
+COMMENT ON FUNCTION pgmaint.cancel(bigint) IS
+	'ask a run to end, interrupting the commands it is executing; false if it had ended already';
+
+CREATE FUNCTION pgmaint.tick()
+RETURNS boolean
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'pgmaint_tick';
+
+COMMENT ON FUNCTION pgmaint.tick() IS
+	'take on runs that were left queued, and set right what a crash left running; true if there was anything to see to';
+
+CREATE VIEW pgmaint.progress AS
+SELECT
+	r.run_id,
+	r.plan,
+	t.step,
+	t.action,
+	t.target,
+	coalesce(v.phase, a.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' ELSE 'working' END) AS phase,
+	coalesce(
+		pg_catalog.round(100.0 * v.heap_blks_scanned / nullif(v.heap_blks_total, 0), 1),
+		pg_catalog.round(100.0 * a.sample_blks_scanned / nullif(a.sample_blks_total, 0), 1),
+		0) AS percent_done,
+	pg_catalog.date_trunc('milliseconds', pg_catalog.clock_timestamp() - t.started_at) AS elapsed,
+	c.finished AS tasks_finished,
+	c.planned AS tasks_planned,
+	pg_catalog.format('%s of %s', r.current_step, pg_catalog.jsonb_array_length(r.steps)) AS step_of,
+	t.attempt,
+	t.pid,
+	t.command
+FROM pgmaint.runs r
+JOIN pgmaint.tasks t ON t.run_id = r.run_id AND t.state = 'running'
+-- the row of a worker that is gone stays until the next leader sees to it
+JOIN pg_catalog.pg_stat_activity s ON s.pid = t.pid AND s.backend_type = 'pgmaint task worker'
+LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = t.pid
+LEFT JOIN pg_catalog.pg_stat_progress_analyze a ON a.pid = t.pid
+CROSS JOIN LATERAL (
+	SELECT
+		pg_catalog.count(*) AS planned,
+		pg_catalog.count(*) FILTER (WHERE x.state NOT IN ('pending', 'running')) AS finished
+	FROM pgmaint.tasks x
+	WHERE x.run_id = r.run_id AND x.step = t.step
+) c
+WHERE r.state = 'running'
+ORDER BY r.run_id, t.task_id;
+
+COMMENT ON VIEW pgmaint.progress IS
+	'what every task worker is doing now; percent_done is that of the command''s present phase';
+
+REVOKE ALL ON pgmaint.progress FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.run(text, jsonb),
+	pgmaint.run_action(text, jsonb),
+	pgmaint.dry_run(text, jsonb),
+	pgmaint.cancel(bigint),
+	pgmaint.tick()
+FROM PUBLIC;
+REVOKE ALL ON PROCEDURE pgmaint.run_and_wait(text, jsonb, bigint) FROM PUBLIC;
+GRANT SELECT ON pgmaint.progress TO pg_monitor;

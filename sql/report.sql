@@ -1,0 +1,132 @@
+-- What happened, for a person.
+
+CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
+RETURNS SETOF text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH chosen AS (
+		SELECT r.*
+		FROM pgmaint.runs r
+		WHERE r.run_id = coalesce(report.run_id, (SELECT max(x.run_id) FROM pgmaint.runs x))
+	),
+	tasks AS (
+		SELECT
+			t.*,
+			CASE WHEN t.action = 'bloat_report' THEN t.action || ' ' || t.target ELSE t.command END AS what,
+			extract(epoch FROM t.finished_at - t.started_at) AS seconds,
+			CASE WHEN t.action <> 'bloat_report' THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
+			greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows
+		FROM pgmaint.tasks t
+		JOIN chosen c USING (run_id)
+	),
+	told AS (
+		SELECT t.*, concat_ws(', ',
+			CASE WHEN t.removed_rows > 0 THEN trim(to_char(t.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
+			CASE WHEN t.returned_bytes > 0 THEN pg_size_pretty(t.returned_bytes) || ' returned to the file system' END,
+			CASE WHEN (t.result ->> 'xid_age_before')::bigint - (t.result ->> 'xid_age_after')::bigint >= 1000000 THEN format(
+				'transaction ID age lowered from %s to %s',
+				trim(to_char((t.result ->> 'xid_age_before')::bigint, '999,999,999,999')),
+				trim(to_char((t.result ->> 'xid_age_after')::bigint, '999,999,999,999'))) END,
+			CASE WHEN (t.result ->> 'analyzed')::boolean THEN 'statistics renewed' END,
+			CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN format(
+				'%s of %s are bloat (%s %% ± %s)',
+				pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
+				pg_size_pretty((t.result ->> 'total_blocks')::bigint * current_setting('block_size')::bigint),
+				round(100 * (t.result ->> 'bloat_ratio')::numeric, 1),
+				round(100 * (t.result ->> 'margin')::numeric, 1)) END,
+			CASE WHEN (t.result ->> 'indexes')::bigint > 0 THEN format(
+				'%s in %s %s',
+				pg_size_pretty((t.result ->> 'index_bloat_bytes')::bigint),
+				t.result ->> 'indexes',
+				CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END) END) AS gain
+		FROM tasks t
+	),
+	lines AS (
+		SELECT 100 AS part, 0::bigint AS nth, format('Run %s: %s, %s', c.run_id, c.plan, c.state) AS line FROM chosen c
+		UNION ALL
+		SELECT 101, 0, format('  requested by %s at %s', c.requested_by, date_trunc('second', c.requested_at)) FROM chosen c
+		UNION ALL
+		SELECT 102, 0, format('  began %s, took %s', date_trunc('second', c.started_at),
+			date_trunc('milliseconds', coalesce(c.finished_at, clock_timestamp()) - c.started_at))
+		FROM chosen c WHERE c.started_at IS NOT NULL
+		UNION ALL
+		SELECT 103, 0, '  options ' || c.options::text FROM chosen c WHERE c.options IS NOT NULL
+		UNION ALL
+		SELECT 104, 0, '  ' || c.error FROM chosen c WHERE c.error IS NOT NULL
+		UNION ALL
+		SELECT 200, 0, E'\nSteps' FROM chosen c
+		UNION ALL
+		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.definition ->> 'action', 14),
+			CASE
+				WHEN s.step > c.current_step THEN 'not reached'
+				WHEN g.planned = 0 THEN 'nothing due'
+				ELSE concat_ws(', ',
+					format('%s of %s done in %s s', g.succeeded, g.planned, round(g.seconds, 1)),
+					CASE WHEN g.failed > 0 THEN g.failed || ' failed' END,
+					CASE WHEN g.skipped > 0 THEN g.skipped || ' skipped' END,
+					CASE WHEN g.stopped > 0 THEN g.stopped || ' stopped' END,
+					CASE WHEN g.open > 0 THEN g.open || ' to go' END,
+					CASE WHEN g.removed_rows > 0 THEN trim(to_char(g.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
+					CASE WHEN g.returned_bytes > 0 THEN pg_size_pretty(g.returned_bytes) || ' returned' END)
+			END)
+		FROM chosen c
+		CROSS JOIN LATERAL jsonb_array_elements(c.steps) WITH ORDINALITY AS s (definition, step)
+		CROSS JOIN LATERAL (
+			SELECT
+				count(*) AS planned,
+				count(*) FILTER (WHERE t.state = 'succeeded') AS succeeded,
+				count(*) FILTER (WHERE t.state = 'failed') AS failed,
+				count(*) FILTER (WHERE t.state = 'skipped') AS skipped,
+				count(*) FILTER (WHERE t.state IN ('cancelled', 'interrupted')) AS stopped,
+				count(*) FILTER (WHERE t.state IN ('pending', 'running')) AS open,
+				coalesce(extract(epoch FROM max(t.finished_at) - min(t.started_at)), 0) AS seconds,
+				sum(t.removed_rows) AS removed_rows,
+				sum(t.returned_bytes) AS returned_bytes
+			FROM tasks t
+			WHERE t.step = s.step
+		) g
+		UNION ALL
+		SELECT 300, 0, E'\nDone' WHERE EXISTS (SELECT FROM tasks t WHERE t.state = 'succeeded')
+		UNION ALL
+		SELECT 302, x.nth, concat(
+			'  ', x.what, ' (', round(x.seconds, 1), ' s)',
+			E'\n      why:    ', x.reason,
+			E'\n      result: ' || nullif(x.gain, ''))
+		FROM (SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth FROM told t WHERE t.state = 'succeeded') x
+		WHERE x.nth <= 50
+		UNION ALL
+		SELECT 303, 0, format('  … and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s',
+			count(*) - 50, min(t.run_id))
+		FROM tasks t WHERE t.state = 'succeeded' HAVING count(*) > 50
+		UNION ALL
+		SELECT 400, 0, E'\nNot done' WHERE EXISTS (SELECT FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running'))
+		UNION ALL
+		SELECT 401, t.task_id, format(E'  %s: %s%s\n      %s', t.state, t.what,
+			CASE WHEN t.attempt > 1 THEN format(', after %s attempts', t.attempt) END, coalesce(t.error, ''))
+		FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running')
+		UNION ALL
+		SELECT 500, 0, E'\nFindings' WHERE EXISTS (SELECT FROM pgmaint.findings f JOIN chosen c USING (run_id))
+		UNION ALL
+		SELECT 501,
+			CASE f.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END * 1000000000000 + f.finding_id,
+			format('  %s %s%s: %s', upper(f.severity), f.check_id, ' ' || f.object, f.message)
+		FROM pgmaint.findings f
+		JOIN chosen c USING (run_id)
+		WHERE f.check_id <> 'skipped'
+		UNION ALL
+		SELECT 999, 0, CASE WHEN report.run_id IS NULL THEN 'There has been no run yet.'
+			ELSE format('There is no run %s.', report.run_id) END
+		WHERE NOT EXISTS (SELECT FROM chosen)
+	)
+	SELECT s.line
+	FROM lines l
+	CROSS JOIN LATERAL regexp_split_to_table(l.line, E'\n') WITH ORDINALITY AS s (line, nth)
+	ORDER BY l.part, l.nth, s.nth;
+END;
+
+COMMENT ON FUNCTION pgmaint.report(bigint) IS
+	'what a run did, why, what it gained and what it could not do, in lines of text; the latest run if none is named';
+
+REVOKE ALL ON FUNCTION pgmaint.report(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.report(bigint) TO pg_monitor;

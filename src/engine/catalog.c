@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *	  actions: which actions there are, and what options they take.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "actions/action.h"
+#include "base/compat.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_actions);
+
+#define ACTION_COLUMNS 5
+
+/*
+ * pgmaint.actions(): a row for each action, followed by those of its options.
+ */
+Datum
+pgmaint_actions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Action *action;
+
+	materialize_result(fcinfo);
+	for (int i = 0; (action = action_by_number(i)) != NULL; i++)
+	{
+		Datum values[ACTION_COLUMNS];
+		bool action_nulls[ACTION_COLUMNS] = {false, true, true, true, false};
+
+		values[0] = CStringGetTextDatum(action->name);
+		values[4] = CStringGetTextDatum(action->description);
+		tuplestore_putvalues(result->setResult, result->setDesc, values,
+							 action_nulls);
+		for (const ActionOption *option = action->options;
+			 option->name != NULL; option++)
+		{
+			bool nulls[ACTION_COLUMNS] = {0};
+
+			values[1] = CStringGetTextDatum(option->name);
+			values[2] = CStringGetTextDatum(option_kind_name(option));
+			nulls[3] = option->fallback == NULL;
+			if (!nulls[3])
+				values[3] = CStringGetTextDatum(option->fallback);
+			values[4] = CStringGetTextDatum(option->description);
+			tuplestore_putvalues(result->setResult, result->setDesc, values,
+								 nulls);
+		}
+	}
+	return (Datum) 0;
+}

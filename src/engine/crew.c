@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * crew.c
+ *	  The leader's task workers for one step.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "engine/crew.h"
+#include "engine/launch.h"
+#include "ledger/findings.h"
+#include "ledger/tasks.h"
+
+#define MAX_CREW 64
+
+/* how many workers in a row may end without having finished a task */
+#define MAX_FUTILE_STARTS 3
+
+/* how often the ledger is looked at while workers are at work */
+#define LOOK_INTERVAL_MS 200
+
+typedef struct CrewMember
+{
+	BackgroundWorkerHandle *handle; /* NULL: the place is free */
+	int worker;
+	int64 finished_before; /* tasks that had been finished when it started */
+} CrewMember;
+
+static struct
+{
+	const Run *run;
+	TaskWorkerArguments arguments;
+	CrewMember members[MAX_CREW];
+	int present;
+	int futile_starts;
+	TimestampTz no_slot_since; /* 0: there was one */
+} crew;
+
+/* numbers go on through the steps of a run, so that none is used twice */
+static int last_worker = 0;
+
+void
+crew_begin(const Run *run, int step, Oid extension)
+{
+	memset(&crew, 0, sizeof(crew));
+	crew.run = run;
+	crew.arguments.database = MyDatabaseId;
+	crew.arguments.extension = extension;
+	crew.arguments.role = run->role;
+	crew.arguments.run_id = run->run_id;
+	crew.arguments.step = step;
+}
+
+/*
+ * Free the places of workers that have ended.  A task that one of them had
+ * claimed and not finished was interrupted.  What there is to do is counted
+ * after that, so that the count has all that they did.
+ */
+static void
+count_those_present(TaskCounts *counts)
+{
+	bool ended[MAX_CREW] = {0};
+
+	crew.present = 0;
+	for (int i = 0; i < MAX_CREW; i++)
+	{
+		pid_t pid;
+
+		if (crew.members[i].handle == NULL)
+			continue;
+		if (GetBackgroundWorkerPid(crew.members[i].handle, &pid) !=
+			BGWH_STOPPED)
+		{
+			crew.present++;
+			continue;
+		}
+		(void) interrupt_tasks_of(crew.run->run_id, crew.members[i].worker,
+								  "the task worker was terminated");
+		pfree(crew.members[i].handle);
+		crew.members[i].handle = NULL;
+		ended[i] = true;
+	}
+	count_tasks(crew.run->run_id, crew.arguments.step, counts);
+	for (int i = 0; i < MAX_CREW; i++)
+	{
+		if (!ended[i])
+			continue;
+		if (counts->finished == crew.members[i].finished_before &&
+			counts->pending > 0)
+			crew.futile_starts++;
+		else
+			crew.futile_starts = 0;
+	}
+}
+
+/*
+ * Put one more worker to work; false when no slot is free.
+ */
+static bool
+add_member(const TaskCounts *counts)
+{
+	MemoryContext previous;
+	bool launched;
+
+	for (int i = 0; i < MAX_CREW; i++)
+	{
+		CrewMember *member = &crew.members[i];
+
+		if (member->handle != NULL)
+			continue;
+		crew.arguments.worker = ++last_worker;
+		/* the handle lives until the worker has ended */
+		previous = MemoryContextSwitchTo(TopMemoryContext);
+		launched = launch_task_worker(&crew.arguments, &member->handle);
+		MemoryContextSwitchTo(previous);
+		if (!launched)
+		{
+			member->handle = NULL;
+			return false;
+		}
+		member->worker = crew.arguments.worker;
+		member->finished_before = counts->finished;
+		crew.present++;
+		return true;
+	}
+	return true;
+}
+
+/*
+ * Tasks that nobody can be found for.
+ */
+static void
+skip_for_want_of_workers(void)
+{
+	const char *message = psprintf(
+		"no background worker slot was free for %d s (max_worker_processes = %s)",
+		crew.run->worker_timeout,
+		GetConfigOption("max_worker_processes", false, false));
+
+	(void) end_pending_tasks(crew.run->run_id, "failed", message);
+	add_finding(crew.run->run_id, "worker_slots", "warning", NULL, message,
+				NULL);
+}
+
+/*
+ * Bring the crew up to its strength.
+ */
+static void
+fill_up(const TaskCounts *counts)
+{
+	int64 wanted =
+		Min(crew.run->max_workers, counts->pending + counts->running);
+	TimestampTz now = GetCurrentTimestamp();
+
+	while (crew.present < wanted)
+	{
+		if (add_member(counts))
+		{
+			crew.no_slot_since = 0;
+			continue;
+		}
+		if (crew.present > 0)
+			break;
+		if (crew.no_slot_since == 0)
+		{
+			crew.no_slot_since = now;
+			ereport(
+				LOG,
+				(errmsg(
+					 "pgmaint run %lld waits for a free background worker slot",
+					 (long long) crew.run->run_id),
+				 errhint(
+					 "Wait for other workers to end, or raise max_worker_processes.")));
+		}
+		else if (TimestampDifferenceExceeds(crew.no_slot_since, now,
+											crew.run->worker_timeout * 1000))
+			skip_for_want_of_workers();
+		break;
+	}
+}
+
+/*
+ * See to the workers and the tasks of the step.  Returns false when there is
+ * nothing left to do.  The caller is inside a ledger scope.
+ */
+bool
+crew_look_after(bool cancelled)
+{
+	TaskCounts counts;
+
+	count_those_present(&counts);
+	if (counts.pending == 0 || cancelled)
+		return crew.present > 0;
+	if (crew.futile_starts >= MAX_FUTILE_STARTS)
+	{
+		(void) end_pending_tasks(
+			crew.run->run_id, "failed",
+			psprintf(
+				"task workers of role \"%s\" ended before they could begin "
+				"a task; the server log says why",
+				crew.run->requested_by));
+		return crew.present > 0;
+	}
+	fill_up(&counts);
+	return true;
+}
+
+/*
+ * Interrupt what the workers are executing.  Said again at every look, in case
+ * a command swallowed it.
+ */
+void
+crew_interrupt(void)
+{
+	for (int i = 0; i < MAX_CREW; i++)
+	{
+		pid_t pid;
+
+		if (crew.members[i].handle != NULL &&
+			GetBackgroundWorkerPid(crew.members[i].handle, &pid) ==
+				BGWH_STARTED)
+			(void) kill(pid, SIGINT);
+	}
+}
+
+/*
+ * Wait until a worker starts or ends, somebody sets the latch, or it is time
+ * for another look.
+ */
+void
+crew_wait(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 LOOK_INTERVAL_MS, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+/*
+ * End all workers and wait for them.
+ */
+void
+crew_dismiss(void)
+{
+	for (int i = 0; i < MAX_CREW; i++)
+	{
+		if (crew.members[i].handle != NULL)
+			TerminateBackgroundWorker(crew.members[i].handle);
+	}
+	for (int i = 0; i < MAX_CREW; i++)
+	{
+		if (crew.members[i].handle == NULL)
+			continue;
+		(void) WaitForBackgroundWorkerShutdown(crew.members[i].handle);
+		crew.members[i].handle = NULL;
+	}
+}
+
+/*
+ * The leader goes away with an error: nobody would look after its workers.
+ */
+void
+crew_dismiss_at_exit(int code, Datum arg)
+{
+	for (int i = 0; i < MAX_CREW; i++)
+	{
+		if (crew.members[i].handle != NULL)
+			TerminateBackgroundWorker(crew.members[i].handle);
+	}
+}

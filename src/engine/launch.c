@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * launch.c
+ *	  Starting the leader and the task workers.
+ *
+ * All are dynamic background workers: nothing of pgmaint runs while nothing
+ * is due, and shared_preload_libraries is not needed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+
+#include "base/compat.h"
+#include "base/identity.h"
+#include "engine/launch.h"
+
+StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
+				 "arguments must fit into bgw_extra");
+
+/* the leader to start when this transaction commits, if the database is set */
+static LeaderArguments wanted_leader;
+
+/*
+ * Ask for a process.  The constants fit, so that nothing in here can fail but
+ * for want of a slot: it is called in the middle of a commit.
+ */
+static bool
+launch(const char *type, const char *name, const char *function,
+	   const void *arguments, Size size, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags =
+		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "pgmaint", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
+	strlcpy(worker.bgw_type, type, BGW_MAXLEN);
+	strlcpy(worker.bgw_name, name, BGW_MAXLEN);
+	memcpy(worker.bgw_extra, arguments, size);
+	worker.bgw_notify_pid = handle == NULL ? 0 : MyProcPid;
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+static bool
+start_wanted_leader(void)
+{
+	LeaderArguments arguments = wanted_leader;
+
+	wanted_leader.database = InvalidOid;
+	return launch("pgmaint leader", "pgmaint leader", "pgmaint_leader_main",
+				  &arguments, sizeof(arguments), NULL);
+}
+
+/*
+ * The row of the run becomes visible with the commit, so the leader is started
+ * then and not before.  An ERROR here would be a PANIC.
+ */
+static void
+at_end_of_transaction(XactEvent event, void *arg)
+{
+	if (!OidIsValid(wanted_leader.database))
+		return;
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			if (!start_wanted_leader())
+				ereport(
+					WARNING,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg(
+						 "no background worker slot is free to start the pgmaint leader"),
+					 errdetail(
+						 "The run stays queued until a leader is started by the next call."),
+					 errhint(
+						 "Wait for other workers to end, or raise max_worker_processes.")));
+			break;
+		case XACT_EVENT_ABORT:
+			wanted_leader.database = InvalidOid;
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg(
+					 "cannot PREPARE a transaction that has queued a pgmaint run"),
+				 errhint("Queue the run in a transaction of its own.")));
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+set_wanted_leader(void)
+{
+	wanted_leader.extension = extension_oid(false);
+	wanted_leader.database = MyDatabaseId;
+}
+
+/*
+ * Start a leader when this transaction commits.  When one is up already, the
+ * new one notices and goes away.  A savepoint that is rolled back leaves a
+ * leader that finds nothing to do.
+ */
+void
+launch_leader_at_commit(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(at_end_of_transaction, NULL);
+		registered = true;
+	}
+	set_wanted_leader();
+}
+
+/*
+ * Start a leader now, for runs that are committed; false when no slot is free.
+ */
+bool
+launch_leader(void)
+{
+	set_wanted_leader();
+	return start_wanted_leader();
+}
+
+bool
+launch_task_worker(const TaskWorkerArguments *arguments,
+				   BackgroundWorkerHandle **handle)
+{
+	char name[BGW_MAXLEN];
+
+	snprintf(name, sizeof(name), "pgmaint task worker %d of run %lld",
+			 arguments->worker, (long long) arguments->run_id);
+	return launch("pgmaint task worker", name, "pgmaint_task_worker_main",
+				  arguments, sizeof(*arguments), handle);
+}

@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * launch.h
+ *	  Starting the leader and the task workers.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_LAUNCH_H
+#define PGMAINT_LAUNCH_H
+
+#include "postmaster/bgworker.h"
+
+/* what a leader has to know; goes into bgw_extra */
+typedef struct LeaderArguments
+{
+	Oid database;
+	Oid extension;
+} LeaderArguments;
+
+/* what a task worker has to know */
+typedef struct TaskWorkerArguments
+{
+	Oid database;
+	Oid extension;
+	Oid role;
+	int64 run_id;
+	int step;
+	int worker;
+} TaskWorkerArguments;
+
+extern void launch_leader_at_commit(void);
+extern bool launch_leader(void);
+extern bool launch_task_worker(const TaskWorkerArguments *arguments,
+							   BackgroundWorkerHandle **handle);
+
+#endif /* PGMAINT_LAUNCH_H */

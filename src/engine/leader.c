@@ -1,0 +1,432 @@
+/*-------------------------------------------------------------------------
+ *
+ * leader.c
+ *	  The leader: one for each database in which a run is due.
+ *
+ * It takes queued runs one after the other.  For each step of a run it asks
+ * the action for tasks, starts task workers, and watches them.  Every change
+ * of state is committed when it happens, and between two looks at the ledger
+ * the leader has no transaction and no snapshot.
+ *
+ * The leader is connected as the bootstrap superuser and executes no SQL but
+ * pgmaint's own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "base/locks.h"
+#include "base/settings.h"
+#include "engine/crew.h"
+#include "engine/launch.h"
+#include "engine/plan.h"
+#include "ledger/findings.h"
+#include "ledger/runs.h"
+
+PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
+
+static LeaderArguments arguments;
+
+/* set by SIGINT: somebody called pg_cancel_backend() on the leader */
+static volatile sig_atomic_t cancel_current_run = false;
+
+/*
+ * SIGTERM interrupts what the leader is executing, but leaves it alive for
+ * long enough to write down the truth.
+ */
+static void
+handle_terminate(SIGNAL_ARGS)
+{
+	int save_errno = errno;
+
+	ShutdownRequestPending = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+static void
+handle_cancel(SIGNAL_ARGS)
+{
+	int save_errno = errno;
+
+	cancel_current_run = true;
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/*
+ * Write down that what was running was stopped, and leave.
+ */
+static void
+leave_interrupted(void)
+{
+	LedgerScope scope;
+
+	QueryCancelPending = false;
+	crew_dismiss();
+	HOLD_CANCEL_INTERRUPTS();
+	ledger_begin(&scope, arguments.extension);
+	(void) interrupt_running_tasks("the server or the leader was stopped");
+	(void) interrupt_running_runs("the server or the leader was stopped");
+	ledger_commit(&scope);
+	RESUME_CANCEL_INTERRUPTS();
+	proc_exit(0);
+}
+
+/*
+ * End a run before its first task.
+ */
+static void
+end_run_at_once(const Run *run, const char *state, const char *error)
+{
+	LedgerScope scope;
+
+	ledger_begin(&scope, arguments.extension);
+	end_run(run->run_id, state, error);
+	ledger_commit(&scope);
+}
+
+/*
+ * Ask an action for its tasks and write them down.
+ */
+static void
+plan_and_record(const Run *run, int number, const Step *step)
+{
+	LedgerScope scope;
+	PlanContext context = {0};
+	ListCell *cell;
+
+	ledger_begin(&scope, arguments.extension);
+	begin_step(run->run_id, number);
+	context.role = run->role;
+	context.run_id = run->run_id;
+	plan_step(&context, step);
+	foreach (cell, context.tasks)
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_task(run->run_id, number, lfirst(cell));
+	}
+	foreach (cell, context.findings)
+	{
+		PlannedFinding *finding = lfirst(cell);
+
+		add_finding(run->run_id, finding->check_id, finding->severity,
+					finding->object, finding->message, finding->detail);
+	}
+	ledger_commit(&scope);
+}
+
+/*
+ * Bring a run to its end, and say which.
+ */
+static void
+finish_run(const Run *run, bool cancelled)
+{
+	LedgerScope scope;
+	char *unfinished;
+
+	ledger_begin(&scope, arguments.extension);
+	if (cancelled)
+		end_run(run->run_id, "cancelled", "the run was cancelled");
+	else
+	{
+		unfinished = describe_unfinished_work(run->run_id);
+		end_run(run->run_id, unfinished == NULL ? "succeeded" : "failed",
+				unfinished);
+	}
+	ledger_commit(&scope);
+}
+
+/*
+ * Was the run's cancellation asked for, through the ledger or by a signal?
+ */
+static bool
+run_is_cancelled(const Run *run)
+{
+	LedgerScope scope;
+	bool cancelled;
+
+	if (cancel_current_run)
+		return true;
+	ledger_begin(&scope, arguments.extension);
+	cancelled = cancellation_requested(run->run_id);
+	ledger_commit(&scope);
+	return cancelled;
+}
+
+/*
+ * Carry out one step: keep workers going until no task is left.  Returns false
+ * when the run was cancelled.
+ */
+static bool
+carry_out_step(const Run *run, int number)
+{
+	MemoryContext previous = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(previous, "pgmaint look",
+												  ALLOCSET_DEFAULT_SIZES);
+	bool cancelled = false;
+
+	crew_begin(run, number, arguments.extension);
+	for (;;)
+	{
+		LedgerScope scope;
+		bool working;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		ledger_begin(&scope, arguments.extension);
+		if (!cancelled &&
+			(cancel_current_run || cancellation_requested(run->run_id)))
+		{
+			cancelled = true;
+			(void) end_pending_tasks(
+				run->run_id, "cancelled",
+				"the run was cancelled before this task began");
+		}
+		working = crew_look_after(cancelled);
+		ledger_commit(&scope);
+		if (!working)
+			break;
+		if (cancelled)
+			crew_interrupt();
+		crew_wait();
+	}
+	MemoryContextSwitchTo(previous);
+	MemoryContextDelete(context);
+	return !cancelled;
+}
+
+/*
+ * One run from its first step to its last.
+ */
+static void
+carry_out_run(const Run *run)
+{
+	List *steps;
+	ListCell *cell;
+	LedgerScope scope;
+	bool role_exists;
+	bool cancelled;
+	int number = 0;
+
+	cancel_current_run = false;
+	if (run_is_cancelled(run))
+	{
+		end_run_at_once(run, "cancelled",
+						"the run was cancelled before it began");
+		return;
+	}
+	ledger_begin(&scope, arguments.extension);
+	role_exists = SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(run->role));
+	if (role_exists)
+		begin_run(run->run_id);
+	ledger_commit(&scope);
+	if (!role_exists)
+	{
+		end_run_at_once(
+			run, "failed",
+			psprintf("role \"%s\" was dropped after the run was queued",
+					 run->requested_by));
+		return;
+	}
+
+	cancelled = false;
+	steps = parse_steps(run->plan, run->steps);
+	foreach (cell, steps)
+	{
+		plan_and_record(run, ++number, lfirst(cell));
+		cancelled = !carry_out_step(run, number);
+		if (cancelled)
+			break;
+	}
+	finish_run(run, cancelled);
+}
+
+/*
+ * Was the extension dropped during the run?  Then there is no ledger to write
+ * to, and nobody who would read it.
+ */
+static void
+leave_if_dropped(const Run *run)
+{
+	bool dropped;
+
+	StartTransactionCommand();
+	dropped = extension_oid(true) != arguments.extension;
+	CommitTransactionCommand();
+	if (!dropped)
+		return;
+	ereport(LOG,
+			(errmsg("pgmaint run %lld ends because the extension was dropped",
+					(long long) run->run_id)));
+	crew_dismiss();
+	proc_exit(0);
+}
+
+/*
+ * A run that could not be carried out for an error of pgmaint's own: the tasks
+ * that were begun have been told to stop, the run fails, others go on.
+ */
+static void
+give_up_run(const Run *run, const ErrorData *error)
+{
+	LedgerScope scope;
+
+	crew_dismiss();
+	ledger_begin(&scope, arguments.extension);
+	(void) interrupt_running_tasks("the run ended because of an error");
+	end_run(run->run_id, "failed", error->message);
+	ledger_commit(&scope);
+}
+
+/*
+ * The same, with whatever goes wrong.
+ */
+static void
+carry_out_run_safely(const Run *run, MemoryContext context)
+{
+	PG_TRY();
+	{
+		carry_out_run(run);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		if (ShutdownRequestPending)
+			leave_interrupted();
+		leave_if_dropped(run);
+		ereport(LOG, (errmsg("pgmaint run %lld failed: %s",
+							 (long long) run->run_id, error->message)));
+		give_up_run(run, error);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Take on the runs that are queued, oldest first.
+ */
+static void
+carry_out_queued_runs(void)
+{
+	MemoryContext context = AllocSetContextCreate(
+		TopMemoryContext, "pgmaint run", ALLOCSET_DEFAULT_SIZES);
+
+	for (;;)
+	{
+		LedgerScope scope;
+		Run run;
+		bool found;
+
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		if (ShutdownRequestPending)
+			leave_interrupted();
+		ledger_begin(&scope, arguments.extension);
+		found = find_queued_run(&run);
+		ledger_commit(&scope);
+		if (!found)
+			break;
+		carry_out_run_safely(&run, context);
+	}
+}
+
+/*
+ * Set right what an earlier leader left behind that died.  Its task workers,
+ * if any outlived it, are ended first.
+ */
+static void
+reconcile(void)
+{
+	LedgerScope scope;
+
+	if (!hold_engine_lock(LOCK_TASK_WORKER, true, false))
+	{
+		LedgerQuery query = {0};
+
+		ledger_begin(&scope, arguments.extension);
+		(void) ledger_query(
+			&query,
+			"SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a "
+			"WHERE a.backend_type = 'pgmaint task worker' "
+			"AND a.datname = pg_catalog.current_database()");
+		ledger_commit(&scope);
+		(void) hold_engine_lock(LOCK_TASK_WORKER, true, true);
+	}
+	release_engine_lock(LOCK_TASK_WORKER, true);
+
+	ledger_begin(&scope, arguments.extension);
+	(void) interrupt_running_tasks(
+		"the server or the leader stopped while the run was going on");
+	(void) interrupt_running_runs(
+		"the server or the leader stopped while the run was going on");
+	ledger_commit(&scope);
+}
+
+static bool
+runs_are_queued(void)
+{
+	LedgerScope scope;
+	bool exist;
+
+	ledger_begin(&scope, arguments.extension);
+	exist = unfinished_runs_exist();
+	ledger_commit(&scope);
+	return exist;
+}
+
+/*
+ * Entry point of the background worker.
+ *
+ * After the last run the lock is given back before the queue is looked at once
+ * more: a run that was queued meanwhile either finds the lock free for its own
+ * leader, or is found here.
+ */
+void
+pgmaint_leader_main(Datum main_arg)
+{
+	memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
+	pqsignal(SIGTERM, handle_terminate);
+	pqsignal(SIGINT, handle_cancel);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(arguments.database, InvalidOid,
+											  0);
+	pin_session_settings();
+	before_shmem_exit(crew_dismiss_at_exit, (Datum) 0);
+
+	do
+	{
+		if (!hold_engine_lock(LOCK_LEADER, true, false))
+			break;
+		(void) hold_engine_lock(LOCK_LEADER_ALIVE, true, true);
+		reconcile();
+		carry_out_queued_runs();
+		release_engine_lock(LOCK_LEADER_ALIVE, true);
+		release_engine_lock(LOCK_LEADER, true);
+	} while (!ShutdownRequestPending && runs_are_queued());
+	proc_exit(0);
+}

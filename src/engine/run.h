@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.h
+ *	  Asking for runs, and for their end.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_RUN_H
+#define PGMAINT_RUN_H
+
+#include "utils/jsonb.h"
+
+extern int64 queue_run(const char *function, const char *plan, Jsonb *options);
+
+#endif /* PGMAINT_RUN_H */

@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ *
+ * wait.c
+ *	  run_and_wait: queue a run, wait for its end, tell how it goes.
+ *
+ * A procedure, because it must hold no snapshot while it waits: one would keep
+ * VACUUM from removing anything, and REINDEX CONCURRENTLY would wait for it
+ * for ever.  It commits before every wait.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "access/htup_details.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/locks.h"
+#include "engine/launch.h"
+#include "engine/run.h"
+#include "ledger/runs.h"
+#include "ledger/tasks.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_run_and_wait);
+
+/* a look at the ledger is cheap; the first ones come soon after each other */
+#define FIRST_INTERVAL_MS 10
+#define LAST_INTERVAL_MS 200
+
+/* for how long a cancelled run is waited for before Ctrl-C gives in */
+#define CANCEL_WAIT_MS 10000
+
+/* how often a run that nobody takes on gets another leader */
+#define LAUNCH_INTERVAL_MS 1000
+
+typedef struct Watch
+{
+	int64 run_id;
+	TimestampTz last_finished; /* of the tasks that have been told of */
+	int64 last_task;
+	bool queued_said;
+	MemoryContext context; /* of what the last look saw */
+	char *state;
+	char *error;
+} Watch;
+
+/*
+ * Let go of everything: commit, and make sure that no snapshot is left.
+ */
+static void
+hold_nothing(void)
+{
+	SPI_commit();
+	InvalidateCatalogSnapshot();
+	Assert(MyProc->xmin == InvalidTransactionId);
+}
+
+/*
+ * One NOTICE for each task that has finished since the last look.
+ */
+static void
+tell_finished_tasks(Watch *watch)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_bigint(&query, watch->run_id);
+	bind_datum(&query, TIMESTAMPTZOID,
+			   TimestampTzGetDatum(watch->last_finished));
+	bind_bigint(&query, watch->last_task);
+	rows = ledger_query(
+		&query,
+		"WITH finished AS (SELECT t.*, pg_catalog.row_number() OVER "
+		"(PARTITION BY t.step ORDER BY t.finished_at, t.task_id) AS nth, "
+		"s.planned, r.steps FROM pgmaint.tasks t "
+		"JOIN (SELECT run_id, step, pg_catalog.count(*) AS planned FROM pgmaint.tasks "
+		"WHERE run_id = $1 GROUP BY run_id, step) s USING (run_id, step) "
+		"JOIN (SELECT run_id, pg_catalog.jsonb_array_length(steps) AS steps FROM pgmaint.runs) r "
+		"USING (run_id) WHERE t.run_id = $1 AND t.finished_at IS NOT NULL) "
+		"SELECT f.finished_at, f.task_id, pg_catalog.format("
+		"'[%s %%] %s of %s: %s %s%s%s', "
+		"pg_catalog.lpad(pg_catalog.floor(100.0 * (f.step - 1 + f.nth::numeric / f.planned) "
+		"/ f.steps)::text, 3), f.nth, f.planned, "
+		"CASE WHEN pg_catalog.strpos(f.command, f.target) > 0 AND f.action <> 'bloat_report' "
+		"THEN f.command ELSE f.action || ' ' || f.target END, "
+		"f.state, CASE WHEN f.started_at IS NULL THEN '' ELSE pg_catalog.format(' after %s s', "
+		"pg_catalog.round(pg_catalog.extract('epoch', f.finished_at - f.started_at), 1)) END, "
+		"CASE WHEN f.error IS NULL THEN '' ELSE ': ' || f.error END) "
+		"FROM finished f WHERE (f.finished_at, f.task_id) > ($2, $3) "
+		"ORDER BY f.finished_at, f.task_id");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool isnull;
+
+		watch->last_finished =
+			DatumGetTimestampTz(ledger_datum(row, 1, &isnull));
+		watch->last_task = ledger_bigint(row, 2);
+		ereport(NOTICE, (errmsg_internal("%s", ledger_text(row, 3))));
+	}
+}
+
+/*
+ * Look at the run once.
+ */
+static void
+look(Watch *watch)
+{
+	LedgerScope scope;
+	MemoryContext previous;
+
+	MemoryContextReset(watch->context);
+	previous = MemoryContextSwitchTo(watch->context);
+	ledger_enter(&scope);
+	watch->state = read_run_state(watch->run_id, &watch->error);
+	if (watch->state != NULL)
+		tell_finished_tasks(watch);
+	ledger_leave(&scope);
+	MemoryContextSwitchTo(previous);
+}
+
+static bool
+is_over(const Watch *watch)
+{
+	return watch->state == NULL || (strcmp(watch->state, "queued") != 0 &&
+									strcmp(watch->state, "running") != 0);
+}
+
+/*
+ * The user has asked for an end, or a timeout has: cancel the run, wait a
+ * little for it to end, and let the interrupt take its course.
+ */
+static void
+cancel_and_leave(Watch *watch)
+{
+	TimestampTz since = GetCurrentTimestamp();
+	LedgerScope scope;
+
+	HOLD_CANCEL_INTERRUPTS();
+	ledger_enter(&scope);
+	add_cancellation(watch->run_id, GetUserNameFromId(GetUserId(), false));
+	ledger_leave(&scope);
+	launch_leader_at_commit();
+	hold_nothing();
+	while (!is_over(watch) && !ProcDiePending &&
+		   !TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+									   CANCEL_WAIT_MS))
+	{
+		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
+						 PG_WAIT_EXTENSION);
+		look(watch);
+		hold_nothing();
+	}
+	RESUME_CANCEL_INTERRUPTS();
+	ereport(NOTICE, (errmsg("run %lld %s", (long long) watch->run_id,
+							is_over(watch) ? "was cancelled"
+										   : "was asked to cancel")));
+	CHECK_FOR_INTERRUPTS();
+	ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+					errmsg("canceling statement due to user request")));
+}
+
+/*
+ * A run that is still queued waits for another, or for a worker slot: say so
+ * once, and see that there is a leader.
+ */
+static void
+see_to_queued_run(Watch *watch, TimestampTz *last_launch)
+{
+	if (!watch->queued_said)
+		ereport(
+			NOTICE,
+			(errmsg("run %lld is queued", (long long) watch->run_id),
+			 errdetail(
+				 "%s",
+				 leader_is_alive()
+					 ? "It begins when the run before it has ended."
+					 : "It begins when a background worker slot is free.")));
+	watch->queued_said = true;
+	if (!TimestampDifferenceExceeds(*last_launch, GetCurrentTimestamp(),
+									LAUNCH_INTERVAL_MS))
+		return;
+	*last_launch = GetCurrentTimestamp();
+	if (!leader_is_alive())
+		(void) launch_leader();
+}
+
+/*
+ * Wait for the end of the run.  Interrupts are looked at between two looks at
+ * the ledger, and held off during them.
+ */
+static void
+wait_for_end(Watch *watch)
+{
+	TimestampTz last_launch = GetCurrentTimestamp();
+	TimestampTz queued_since = last_launch;
+	int interval = FIRST_INTERVAL_MS;
+
+	for (;;)
+	{
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 interval, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		if (QueryCancelPending)
+			cancel_and_leave(watch);
+		CHECK_FOR_INTERRUPTS();
+
+		HOLD_CANCEL_INTERRUPTS();
+		look(watch);
+		if (watch->state != NULL && strcmp(watch->state, "queued") == 0 &&
+			TimestampDifferenceExceeds(queued_since, GetCurrentTimestamp(),
+									   LAUNCH_INTERVAL_MS / 2))
+			see_to_queued_run(watch, &last_launch);
+		hold_nothing();
+		RESUME_CANCEL_INTERRUPTS();
+		if (is_over(watch))
+			return;
+		interval = Min(interval * 2, LAST_INTERVAL_MS);
+	}
+}
+
+/*
+ * A run that did not succeed is an error here, so that scripts notice.
+ */
+static void
+raise_outcome(const Watch *watch)
+{
+	if (watch->state == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("run %lld is no longer in the ledger",
+							   (long long) watch->run_id)));
+	if (strcmp(watch->state, "succeeded") == 0)
+		return;
+	ereport(
+		ERROR,
+		(errcode(strcmp(watch->state, "cancelled") == 0
+					 ? ERRCODE_QUERY_CANCELED
+					 : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+		 errmsg("run %lld %s: %s", (long long) watch->run_id,
+				strcmp(watch->state, "failed") == 0
+					? "failed"
+					: psprintf("was %s", watch->state),
+				watch->error == NULL ? "no reason is known" : watch->error),
+		 errhint("See pgmaint.report(%lld).", (long long) watch->run_id)));
+}
+
+/*
+ * CALL pgmaint.run_and_wait(plan text, options jsonb, INOUT run_id bigint)
+ */
+Datum
+pgmaint_run_and_wait(PG_FUNCTION_ARGS)
+{
+	CallContext *call = castNode(CallContext, fcinfo->context);
+	MemoryContext previous;
+	Watch watch = {0};
+	char *plan;
+	Jsonb *options = NULL;
+	TupleDesc descriptor;
+	Datum value;
+	bool isnull = false;
+
+	if (call->atomic)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg(
+				 "pgmaint.run_and_wait() cannot be executed in a transaction block"),
+			 errdetail(
+				 "It commits while it waits, so that it holds no snapshot."),
+			 errhint(
+				 "Call it by itself, outside a transaction block and not from a "
+				 "function; SELECT pgmaint.run(...) works in a transaction and "
+				 "does not wait.")));
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("the plan must not be null")));
+
+	/* what is still needed after a commit */
+	previous = MemoryContextSwitchTo(PortalContext);
+	plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (!PG_ARGISNULL(1))
+		options = PG_GETARG_JSONB_P_COPY(1);
+	MemoryContextSwitchTo(previous);
+
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	watch.run_id = queue_run("pgmaint.run_and_wait()", plan, options);
+	watch.last_finished = DT_NOBEGIN;
+	watch.context = AllocSetContextCreate(PortalContext, "pgmaint look",
+										  ALLOCSET_DEFAULT_SIZES);
+	hold_nothing();
+	wait_for_end(&watch);
+	SPI_finish();
+	raise_outcome(&watch);
+
+	if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	value = Int64GetDatum(watch.run_id);
+	PG_RETURN_DATUM(HeapTupleGetDatum(
+		heap_form_tuple(BlessTupleDesc(descriptor), &value, &isnull)));
+}
