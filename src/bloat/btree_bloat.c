@@ -70,10 +70,10 @@ finish_leaves(BTreeScan *scan)
 		Page page = (Page) leaf->page.data;
 		double values[SAMPLE_VALUES] = {0};
 		double variance;
-		double bytes = btree_build_page(&scan->build, page);
+		double live = live_share(&scan->lookup, &leaf->keys, &variance);
+		double bytes = btree_build_page(&scan->build, page, live);
 
-		values[KEPT] =
-			bytes * live_share(&scan->lookup, &leaf->keys, &variance);
+		values[KEPT] = bytes * live;
 		if (values[KEPT] < bytes)
 			scan->dead_seen = true;
 		values[ROOM] = btree_page_room(page);
@@ -201,6 +201,7 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 		read_blocks(index, scan.part->blocks, scan.part->nwanted,
 					scan.strategy, note_btree_page, &scan);
 		finish_leaves(&scan);
+		btree_build_last_key(&scan.build);
 		scan.part->unit = btree_build_page_bytes(&scan.build);
 		sample_judge(sample);
 	}

@@ -248,6 +248,7 @@ btree_build_init(BTreeBuild *build, Relation index, bool deduplicate)
 	build->deduplicate = deduplicate;
 	build->reserve = BTGetTargetPageFreeSpace(index);
 	build->room = BUILD_PAGE_ROOM;
+	build->key = palloc(BLCKSZ);
 }
 
 /*
@@ -319,11 +320,33 @@ btree_key_bytes(bool deduplicate, Size keysize, int ntids)
 }
 
 /*
+ * Adds the key that the last page ended with, now that all of its rows are
+ * known.
+ */
+void
+btree_build_last_key(BTreeBuild *build)
+{
+	int length = posting_list_length(build->deduplicate, build->keysize);
+
+	for (int left = build->ntids; left > 0; left -= length)
+	{
+		Size size = posting_tuple_size(build->keysize, Min(left, length));
+
+		build_add(build, size, size - build->keysize);
+	}
+	build->ntids = 0;
+}
+
+/*
  * Adds the tuples of a leaf page to the build, and returns the bytes that
- * they take in it.
+ * they take in it as long as all of their rows are live.
+ *
+ * Only a share of them is.  For how pages fill up that matters where keys
+ * have long posting lists: few of them fit on a page, and so what is left of
+ * a key decides over how much of the page is used.
  */
 int
-btree_build_page(BTreeBuild *build, Page page)
+btree_build_page(BTreeBuild *build, Page page, double live_share)
 {
 	BTreeKey key;
 	int bytes = 0;
@@ -331,15 +354,28 @@ btree_build_page(BTreeBuild *build, Page page)
 	btree_first_key(page, &key);
 	while (btree_next_key(page, build->deduplicate, &key))
 	{
-		int length = posting_list_length(build->deduplicate, key.size);
+		IndexTuple tuple =
+			(IndexTuple) PageGetItem(page, PageGetItemId(page, key.first));
+		int ntids = key.ntids;
 
-		bytes += btree_key_bytes(build->deduplicate, key.size, key.ntids);
-		for (int left = key.ntids; left > 0; left -= length)
+		bytes += btree_key_bytes(build->deduplicate, key.size, ntids);
+		if (ntids >= BTREE_MANY_ROWS)
 		{
-			Size size = posting_tuple_size(key.size, Min(left, length));
-
-			build_add(build, size, size - key.size);
+			build->due += ntids * live_share;
+			ntids = (int) build->due;
+			build->due -= ntids;
 		}
+		if (build->deduplicate && build->ntids > 0 &&
+			build->keysize == key.size &&
+			same_key((IndexTuple) build->key, tuple, key.size))
+		{
+			build->ntids += ntids;
+			continue;
+		}
+		btree_build_last_key(build);
+		memcpy(build->key, tuple, key.size);
+		build->keysize = key.size;
+		build->ntids = ntids;
 	}
 	return bytes;
 }

@@ -11,6 +11,9 @@
 #include "access/nbtree.h"
 #include "utils/rel.h"
 
+/* a key with so many rows takes up room in proportion to their number */
+#define BTREE_MANY_ROWS 32
+
 typedef enum BTreePageKind
 {
 	BTREE_META,
@@ -40,6 +43,12 @@ typedef struct BTreeBuild
 	int ntuples;
 	uint64 full_pages;
 	uint64 full_bytes; /* tuples and line pointers on these */
+
+	/* the last key, whose rows may go on on the next page */
+	char *key;
+	Size keysize;
+	int ntids;
+	double due; /* what was lost in rounding */
 } BTreeBuild;
 
 extern BTreePageKind btree_page_kind(Page page);
@@ -58,6 +67,7 @@ extern double btree_build_page_bytes(const BTreeBuild *build);
 extern uint64 btree_build_pages(const BTreeBuild *build);
 extern double btree_build_inner_pages(double leaf_pages, double tuple_bytes);
 extern int btree_key_bytes(bool deduplicate, Size keysize, int ntids);
-extern int btree_build_page(BTreeBuild *build, Page page);
+extern int btree_build_page(BTreeBuild *build, Page page, double live_share);
+extern void btree_build_last_key(BTreeBuild *build);
 
 #endif /* PGMAINT_BLOAT_BTREEPAGE_H */

@@ -35,12 +35,8 @@
 /* the same if all pages are read: few pages can have more of them each */
 #define KEYS_IN_ALL 16384
 
-/*
- * How many rows of a key are looked up.  If it has many, what it takes is
- * nearly proportional to their number, and one will do.
- */
+/* rows of a key that are looked up, unless it has many: then one will do */
 #define ROWS_PER_KEY 4
-#define MANY_ROWS 32
 
 void
 row_lookup_init(RowLookup *lookup, Relation table, bool deduplicate,
@@ -169,7 +165,7 @@ pick_keys(RowLookup *lookup, Page page, LeafKeys *leaf)
 			continue;
 
 		nrows = mine;
-		if (lookup->deduplicate && key.ntids < MANY_ROWS)
+		if (lookup->deduplicate && key.ntids < BTREE_MANY_ROWS)
 			nrows = Max(nrows, ROWS_PER_KEY);
 		nrows = Min(nrows, key.ntids);
 

@@ -78,7 +78,7 @@ some_partitions(Oid relid)
 			continue;
 		if (named == HINTED_PARTITIONS)
 		{
-			appendStringInfoString(&names, ", ...");
+			appendStringInfoString(&names, " and others");
 			break;
 		}
 		appendStringInfo(&names, "%s%s", named++ > 0 ? ", " : "",

@@ -1,0 +1,197 @@
+--
+-- index_bloat: what a rebuild of an index would give back
+--
+SET client_min_messages = warning;
+CREATE SCHEMA bloat;
+SET search_path = bloat;
+
+-- measures the indexes of a table, rebuilds them, and says whether the
+-- estimate was within its margin and two points of what that gave back
+CREATE FUNCTION held_against_reindex(tab regclass, "precision" float8 DEFAULT 0.02)
+	RETURNS TABLE (index regclass, bloated text, right_within boolean) LANGUAGE plpgsql AS $$
+DECLARE
+	estimate record;
+	before bigint;
+	gain float8;
+BEGIN
+	FOR estimate IN SELECT * FROM pgmaint.index_bloat(tab, "precision", 1) b ORDER BY b.index::text COLLATE "C" LOOP
+		before := pg_relation_size(estimate.index);
+		EXECUTE 'REINDEX INDEX ' || estimate.index;
+		gain := 1 - pg_relation_size(estimate.index) / before::float8;
+		index := estimate.index;
+		bloated := CASE WHEN gain > 0.05 THEN 'yes' ELSE 'no' END;
+		right_within := abs(gain - estimate.bloat_ratio) <= estimate.margin + 0.02
+			AND before = estimate.total_bytes;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+
+CREATE TABLE t (id int, kind int, name text, at timestamptz) WITH (autovacuum_enabled = off);
+INSERT INTO t SELECT g, g % 50, md5(g::text), 'epoch'::timestamptz + hashint4(g) * interval '1 second'
+FROM generate_series(1, 60000) g;
+CREATE UNIQUE INDEX t_id ON t (id);
+CREATE INDEX t_kind ON t (kind);
+CREATE INDEX t_kind_each ON t (kind) WITH (deduplicate_items = off);
+CREATE INDEX t_name ON t (name);
+CREATE INDEX t_name_loose ON t (name) WITH (fillfactor = 50);
+CREATE INDEX t_at ON t (at);
+CREATE INDEX t_both ON t (name, at) INCLUDE (id);
+CREATE INDEX t_none ON t (id) WHERE id < 0;
+CREATE INDEX t_expression ON t (lower(name)) WHERE kind < 10;
+
+-- new ones
+SELECT index, relation, method, total_bytes = pg_relation_size(index) AS size, bloat_ratio < 0.01 AS no_bloat,
+	margin, round(leaf_density::numeric, 1) AS leaf_density, sampled_blocks = total_blocks AS exact
+FROM pgmaint.index_bloat('t') ORDER BY index::text COLLATE "C";
+
+-- rows deleted, not vacuumed
+DELETE FROM t WHERE id % 3 = 0;
+BEGIN;
+SELECT * FROM held_against_reindex('t');
+ROLLBACK;
+-- entries that were found dead by a scan
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT count(name) FROM t WHERE id > 0;
+RESET enable_seqscan;
+RESET enable_bitmapscan;
+BEGIN;
+SELECT * FROM held_against_reindex('t');
+ROLLBACK;
+-- vacuumed
+VACUUM t;
+BEGIN;
+SELECT * FROM held_against_reindex('t');
+ROLLBACK;
+-- rows updated, so that every key has an old and a new entry
+UPDATE t SET at = at + interval '1 day', kind = kind + 1 WHERE id % 2 = 0;
+BEGIN;
+SELECT * FROM held_against_reindex('t');
+ROLLBACK;
+-- a stretch deleted, whose pages VACUUM gives up
+DELETE FROM t WHERE id <= 20000;
+VACUUM t;
+BEGIN;
+SELECT * FROM held_against_reindex('t');
+ROLLBACK;
+
+-- rows that were updated in place keep their one entry
+CREATE TABLE hot (id int, n int) WITH (fillfactor = 50, autovacuum_enabled = off);
+INSERT INTO hot SELECT g, 0 FROM generate_series(1, 20000) g;
+CREATE INDEX hot_id ON hot (id);
+UPDATE hot SET n = n + 1;
+SELECT index, bloat_bytes FROM pgmaint.index_bloat('hot');
+-- as long as somebody may see a row, its entry stays
+BEGIN;
+DELETE FROM hot;
+SELECT index, bloat_bytes FROM pgmaint.index_bloat('hot_id');
+ROLLBACK;
+
+-- sampled, in a wide index
+CREATE TABLE large (id int, filler text) WITH (autovacuum_enabled = off);
+INSERT INTO large SELECT g, (SELECT string_agg(md5((g * 50 + n)::text), '') FROM generate_series(1, 24) n)
+FROM generate_series(1, 24000) g;
+CREATE INDEX large_filler ON large (filler);
+SELECT sampled_blocks < total_blocks AS sampled, margin <= 0.02 AS precise, abs(bloat_ratio) <= margin + 0.01 AS no_bloat
+FROM pgmaint.index_bloat('large_filler', seed => 1);
+DELETE FROM large WHERE hashint4(id) & 3 = 0;
+SELECT * FROM held_against_reindex('large');
+
+--
+-- Other methods, by what is free on their pages
+--
+CREATE TABLE o (id int, words text[], place point, r int4range) WITH (autovacuum_enabled = off);
+INSERT INTO o SELECT g, ARRAY['a' || g % 100, 'b' || g % 7], point(g % 1000, g % 777), int4range(g, g + 5)
+FROM generate_series(1, 20000) g;
+CREATE INDEX o_brin ON o USING brin (id);
+CREATE INDEX o_gin ON o USING gin (words);
+CREATE INDEX o_gist ON o USING gist (place);
+CREATE INDEX o_hash ON o USING hash (id);
+CREATE INDEX o_spgist ON o USING spgist (place);
+CREATE INDEX o_btree ON o (r);
+SELECT index, relation, method, margin, leaf_density IS NULL AS no_density, total_bytes = pg_relation_size(index) AS size
+FROM pgmaint.index_bloat('o') ORDER BY index::text COLLATE "C";
+DELETE FROM o WHERE id > 2000;
+CREATE TABLE before AS SELECT * FROM pgmaint.index_bloat('o');
+VACUUM o;
+SELECT a.index, a.bloat_ratio > b.bloat_ratio + 0.3 AS freed
+FROM before b JOIN pgmaint.index_bloat('o') a USING (index)
+WHERE a.method IN ('gin', 'gist', 'spgist', 'hash') ORDER BY a.index::text COLLATE "C";
+
+--
+-- All indexes
+--
+CREATE TABLE "Tische ""x""" (a int PRIMARY KEY, b text);
+CREATE TABLE parted (a int) PARTITION BY RANGE (a);
+CREATE TABLE part1 PARTITION OF parted FOR VALUES FROM (0) TO (1);
+CREATE INDEX parted_a ON parted (a);
+SELECT bool_and(ordered) AS ordered FROM (
+	SELECT bloat_bytes <= lag(bloat_bytes) OVER () AS ordered FROM pgmaint.index_bloat()) o;
+SELECT index, relation, method, bloat_bytes FROM pgmaint.index_bloat()
+WHERE relation IN ('"Tische ""x"""'::regclass, 'parted'::regclass, 'part1'::regclass) ORDER BY index::text COLLATE "C";
+SELECT count(*) > 50 AS catalogs FROM pgmaint.index_bloat() WHERE relation::oid < 16384;
+SELECT index FROM pgmaint.index_bloat(min_size => 4 * 1024 * 1024) WHERE relation::oid >= 16384 ORDER BY index::text COLLATE "C";
+-- of a TOAST table, and one that is invalid
+SELECT count(*) FROM pg_class c, LATERAL pgmaint.index_bloat(c.reltoastrelid) WHERE c.oid = 't'::regclass;
+INSERT INTO "Tische ""x""" VALUES (1, 'same'), (2, 'same');
+CREATE UNIQUE INDEX CONCURRENTLY invalid ON "Tische ""x""" (b);
+SELECT index, method FROM pgmaint.index_bloat('invalid');
+
+--
+-- What cannot be judged, when it is named
+--
+CREATE VIEW a_view AS SELECT 1;
+SELECT pgmaint.index_bloat('parted_a');
+SELECT pgmaint.index_bloat('parted');
+SELECT pgmaint.index_bloat('a_view');
+SELECT pgmaint.index_bloat('no_such_index');
+SELECT pgmaint.index_bloat(1);
+SELECT pgmaint.index_bloat('t_id', 0);
+SELECT pgmaint.index_bloat('t_id', 'NaN');
+SELECT pgmaint.index_bloat('t_id', 0.7);
+SELECT pgmaint.index_bloat('t_id', min_size => -1);
+CREATE ACCESS METHOD regress_bloat_index TYPE INDEX HANDLER gisthandler;
+CREATE OPERATOR CLASS other_points DEFAULT FOR TYPE point USING regress_bloat_index AS
+	OPERATOR 6 ~=, STORAGE box,
+	FUNCTION 1 gist_point_consistent(internal, point, smallint, oid, internal),
+	FUNCTION 2 gist_box_union(internal, internal),
+	FUNCTION 3 gist_point_compress(internal),
+	FUNCTION 5 gist_box_penalty(internal, internal, internal),
+	FUNCTION 6 gist_box_picksplit(internal, internal),
+	FUNCTION 7 gist_box_same(box, box, internal);
+CREATE TABLE other (a point);
+CREATE INDEX other_method ON other USING regress_bloat_index (a);
+SELECT pgmaint.index_bloat('other_method');
+SELECT count(*) FROM pgmaint.index_bloat('other');
+DROP ACCESS METHOD regress_bloat_index CASCADE;
+
+--
+-- Who may: the same as for the table
+--
+CREATE ROLE regress_bloat_reader;
+CREATE TABLE secret (a int PRIMARY KEY);
+GRANT USAGE ON SCHEMA bloat TO PUBLIC;
+SET ROLE regress_bloat_reader;
+SELECT * FROM pgmaint.index_bloat('secret_pkey');
+RESET ROLE;
+GRANT USAGE ON SCHEMA pgmaint TO regress_bloat_reader;
+GRANT EXECUTE ON FUNCTION pgmaint.index_bloat TO regress_bloat_reader;
+SET ROLE regress_bloat_reader;
+SELECT * FROM pgmaint.index_bloat('secret_pkey');
+SELECT * FROM pgmaint.index_bloat('secret');
+SELECT count(*) FROM pgmaint.index_bloat() WHERE relation = 'secret'::regclass;
+RESET ROLE;
+GRANT SELECT ON secret TO regress_bloat_reader;
+SET ROLE regress_bloat_reader;
+SELECT index, bloat_bytes FROM pgmaint.index_bloat('secret_pkey');
+RESET ROLE;
+
+BEGIN READ ONLY;
+SELECT count(*) > 50 AS many FROM pgmaint.index_bloat();
+COMMIT;
+
+REVOKE ALL ON SCHEMA pgmaint FROM regress_bloat_reader;
+REVOKE ALL ON FUNCTION pgmaint.index_bloat FROM regress_bloat_reader;
+DROP SCHEMA bloat CASCADE;
+DROP ROLE regress_bloat_reader;
