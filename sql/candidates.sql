@@ -155,7 +155,7 @@ BEGIN ATOMIC
 		CASE
 			WHEN j.never AND j.parent THEN 'statistics of the partitioned table as a whole were never made'
 			WHEN j.never THEN 'statistics were never made'
-			WHEN j.stale THEN format('statistics are stale: %s of %s rows changed since the last ANALYZE',
+			WHEN j.stale THEN format('statistics are stale: %s rows changed since the last ANALYZE, of %s',
 				trim(to_char(j.modified_rows, '999,999,999,999,999')),
 				trim(to_char(j.known_rows, '999,999,999,999,999')))
 			ELSE 'every table was asked for'
@@ -201,10 +201,9 @@ BEGIN ATOMIC
 	WITH judged AS (
 		SELECT
 			s.*,
-			greatest(s.estimated_rows, s.live_rows, 0) AS known_rows,
 			s.wraparound_ratio >= min_wraparound_ratio AS wraparound_due,
 			s.dead_rows >= min_dead_rows
-				AND s.dead_rows >= min_dead_ratio * (s.dead_rows + s.live_rows) AS dead_due,
+				AND s.dead_rows >= min_dead_ratio * s.all_rows AS dead_due,
 			s.toast_dead_rows >= min_dead_rows
 				AND s.toast_dead_rows >= min_dead_ratio * (s.toast_dead_rows + s.toast_live_rows) AS toast_due,
 			s.inserted_rows >= CASE WHEN s.schema = 'pgmaint' THEN 10000 ELSE 1000 END
@@ -219,8 +218,13 @@ BEGIN ATOMIC
 				ORDER BY m.measured_at DESC
 				LIMIT 1
 			) AS sampled_dead_bytes
-		FROM pgmaint.table_states(for_role) s
-		WHERE s.kind IN ('r', 'm')
+		FROM (
+			-- dead ones too; the counters may be younger than the table, the
+			-- catalog's estimate may be older than the last changes
+			SELECT t.*, greatest(t.estimated_rows, t.live_rows + t.dead_rows, 1) AS all_rows
+			FROM pgmaint.table_states(for_role) t
+			WHERE t.kind IN ('r', 'm')
+		) s
 	)
 	SELECT
 		j.relation::regclass,
@@ -231,7 +235,7 @@ BEGIN ATOMIC
 				round((j.wraparound_ratio * 100)::numeric)) END,
 			CASE WHEN j.dead_due THEN format('dead rows: %s, %s %% of the table',
 				trim(to_char(j.dead_rows, '999,999,999,999,999')),
-				round((100.0 * j.dead_rows / greatest(j.dead_rows + j.live_rows, 1))::numeric, 1)) END,
+				round((100 * j.dead_rows / j.all_rows)::numeric, 1)) END,
 			CASE WHEN j.toast_due THEN format('dead rows in its TOAST table: %s',
 				trim(to_char(j.toast_dead_rows, '999,999,999,999,999'))) END,
 			CASE WHEN j.sampled_dead_bytes IS NOT NULL AND NOT j.dead_due THEN format(
@@ -241,7 +245,7 @@ BEGIN ATOMIC
 			'every table was asked for'),
 		pg_size_pretty(b.total_bytes),
 		j.dead_rows,
-		j.dead_rows / greatest(j.dead_rows + j.live_rows, 1)::double precision,
+		j.dead_rows / j.all_rows,
 		j.inserted_rows,
 		j.xid_age,
 		j.multixact_age,
