@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 
+#include "bloat/btreebuild.h"
 #include "bloat/btreepage.h"
 #include "bloat/btreerows.h"
 #include "bloat/index_bloat.h"

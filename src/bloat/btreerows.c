@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "storage/procarray.h"
 
+#include "bloat/btreebuild.h"
 #include "bloat/btreepage.h"
 #include "bloat/btreerows.h"
 #include "bloat/heappage.h"
