@@ -95,8 +95,8 @@ item_is_sane(ItemId item)
  * Counts live, dead and free bytes of a page.  Together with the page header
  * they make up the page.  Tuples that a rewrite would keep are shown to it.
  *
- * A tuple whose line pointer cannot be right counts as live, without looking
- * at it: damage must not look like something that can be thrown away.
+ * If a line pointer cannot be right, all that seems to be free on the page
+ * counts as live: damage must not look like something that can be thrown away.
  */
 void
 judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
@@ -105,6 +105,7 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 	Page page = BufferGetPage(buffer);
 	OffsetNumber maxoff;
 	bool all_visible;
+	bool damaged = false;
 	HeapTupleData tuple;
 	int live = 0;
 	int dead = 0;
@@ -143,8 +144,13 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 			continue;
 		}
 
+		if (!item_is_sane(item))
+		{
+			damaged = true;
+			continue;
+		}
 		length = MAXALIGN(ItemIdGetLength(item));
-		if (!all_visible && item_is_sane(item))
+		if (!all_visible)
 		{
 			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
 			tuple.t_len = ItemIdGetLength(item);
@@ -161,6 +167,15 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 	}
 
 	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+
+	if (damaged && live + dead + sizeof(ItemIdData) < HEAP_PAGE_ROOM)
+	{
+		int rest = HEAP_PAGE_ROOM - live - dead;
+
+		live += rest;
+		kept += rest;
+		heap_rewrite_tuple(rewrite, rest - sizeof(ItemIdData));
+	}
 
 	result->live_bytes = Min(live, HEAP_PAGE_ROOM);
 	result->dead_bytes = Min(dead, HEAP_PAGE_ROOM - result->live_bytes);
