@@ -209,45 +209,37 @@ has_cause(const ClaimedTask *task, const char *cause)
 static bool
 work_is_futile(const ClaimedTask *task, char **what)
 {
+	bool wraparound = has_cause(task, "wraparound");
+	bool inserts = has_cause(task, "inserts");
+	int64 age = transaction_age(task->relation);
 	RemovableSample sample;
-	bool ages = has_cause(task, "wraparound");
-
-	sample_removable(task->relation, &sample);
-	if (sample.recently_dead + sample.recent == 0)
-		return false;
 
 	if (has_cause(task, "dead rows in TOAST"))
 		return false;
-	if (sample.dead * 10 >= sample.dead + sample.recently_dead &&
-		sample.dead > 0)
+	sample_removable(task->relation, &sample);
+	if (wraparound && sample.horizon_age * 10 < age * 9)
 		return false;
-	if (has_cause(task, "inserts") &&
-		sample.settled * 10 >= sample.settled + sample.recent)
+	if (inserts && sample.settled * 10 >= sample.settled + sample.recent)
 		return false;
-	if (ages)
+	if (has_cause(task, "dead rows") || (!wraparound && !inserts))
 	{
-		int64 age = transaction_age(task->relation);
-
-		if (sample.horizon_age * 10 < age * 9)
+		if (sample.recently_dead == 0 ||
+			sample.dead * 9 >= sample.recently_dead)
 			return false;
-		*what =
-			psprintf("its transaction ID age of %lld can hardly be lowered",
-					 (long long) age);
-		return true;
+		*what = psprintf(
+			"of %lld dead rows in %lld sampled pages, %lld can be removed so far",
+			(long long) (sample.dead + sample.recently_dead),
+			(long long) sample.blocks, (long long) sample.dead);
 	}
-	if (sample.recently_dead == 0 && !has_cause(task, "inserts"))
-		return false;
-	*what =
-		psprintf("of the rows in %lld sampled pages, %lld are dead and "
-				 "none of them can be removed yet",
-				 (long long) sample.blocks, (long long) sample.recently_dead);
-	if (sample.dead > 0)
-		*what =
-			psprintf("of the rows in %lld sampled pages, %lld are dead and "
-					 "only %lld of them can be removed yet",
-					 (long long) sample.blocks,
-					 (long long) (sample.dead + sample.recently_dead),
-					 (long long) sample.dead);
+	else if (inserts)
+		*what = psprintf(
+			"of %lld rows in %lld sampled pages, %lld can be frozen so far",
+			(long long) (sample.settled + sample.recent),
+			(long long) sample.blocks, (long long) sample.settled);
+	else
+		*what = psprintf(
+			"its transaction ID age of %lld could be lowered to no less than %lld",
+			(long long) age, (long long) sample.horizon_age);
 	return true;
 }
 

@@ -183,6 +183,9 @@ carry_out_step(const Run *run, int number)
 												  ALLOCSET_DEFAULT_SIZES);
 	bool cancelled = false;
 
+	pgstat_report_activity(
+		STATE_RUNNING, psprintf("pgmaint run %lld, %s: step %d",
+								(long long) run->run_id, run->plan, number));
 	crew_begin(run, number, arguments.extension);
 	for (;;)
 	{

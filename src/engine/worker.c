@@ -21,6 +21,7 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -31,6 +32,7 @@
 #include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
@@ -184,7 +186,11 @@ execute_task(TaskContext *context)
 	pgstat_report_activity(STATE_RUNNING, context->task->command);
 	StartTransactionCommand();
 	MemoryContextSwitchTo(previous);
+	if (StatementTimeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 	step->action->execute(context);
+	if (StatementTimeout > 0)
+		disable_timeout(STATEMENT_TIMEOUT, false);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(previous);
 	(void) pgstat_report_stat(true);
@@ -198,18 +204,16 @@ static void
 record_task(TaskContext *context, Ending *ending)
 {
 	MemoryContext previous = CurrentMemoryContext;
-	Relation relation;
+	Oid relation = context->task->relation;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(previous);
-	relation = try_relation_open(context->task->relation, AccessShareLock);
-	if (relation != NULL)
-	{
-		relation_close(relation, NoLock);
-		ending->outcome.bytes_after = bytes_on_disk(context->task->relation);
-	}
+	/* what has been done must not fail for want of its new size */
+	if (ConditionalLockRelationOid(relation, AccessShareLock) &&
+		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
+		ending->outcome.bytes_after = bytes_on_disk(relation);
 	if (step->action->record != NULL)
 		step->action->record(context);
 	PopActiveSnapshot();
@@ -425,6 +429,11 @@ work(void)
 		int64 milliseconds;
 		bool claimed;
 
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
 		turn = 1 - turn;
 		MemoryContextReset(contexts[turn]);
 		MemoryContextSwitchTo(contexts[turn]);
