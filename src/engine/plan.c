@@ -139,6 +139,20 @@ merge_options(Jsonb *a, Jsonb *b)
 }
 
 /*
+ * Does an option of a run hold the options of one action?  An option of
+ * another action may have the same name, but no object as its value.
+ */
+static bool
+is_for_one_action(Jsonb *options, const char *name)
+{
+	JsonbValue *value = json_field(options, name);
+
+	return find_action(name) != NULL && value != NULL &&
+		   value->type == jbvBinary &&
+		   JsonContainerIsObject(value->val.binary.data);
+}
+
+/*
  * The options of a run are for those steps that know them, or, under the name
  * of an action, for its steps alone.  What no step can use is an error.
  */
@@ -172,7 +186,8 @@ distribute_options(const char *plan, List *steps, Jsonb *options)
 			if (token != WJB_KEY)
 				continue;
 			name = value_text(&element);
-			if (find_option(step->action->options, name) != NULL)
+			if (find_option(step->action->options, name) != NULL &&
+				!is_for_one_action(options, name))
 				known = lappend(known, makeString(name));
 			else
 				mine = DatumGetJsonbP(
@@ -186,12 +201,12 @@ distribute_options(const char *plan, List *steps, Jsonb *options)
 	foreach (cell, steps)
 	{
 		Step *step = lfirst(cell);
-		JsonbValue *mine = json_field(options, step->action->name);
 
-		if (mine == NULL || mine->type != jbvBinary ||
-			!JsonContainerIsObject(mine->val.binary.data))
+		if (!is_for_one_action(options, step->action->name))
 			continue;
-		step->options = merge_options(step->options, JsonbValueToJsonb(mine));
+		step->options = merge_options(
+			step->options,
+			JsonbValueToJsonb(json_field(options, step->action->name)));
 		known = lappend(known, makeString(pstrdup(step->action->name)));
 	}
 

@@ -1,0 +1,72 @@
+--
+-- The pgmaint.* settings
+--
+-- what is set before the library is there is not lost
+SET pgmaint.lock_retries = 9;
+LOAD 'pgmaint';
+SHOW pgmaint.lock_retries;
+RESET pgmaint.lock_retries;
+SHOW pgmaint.max_workers;
+SHOW pgmaint.lock_timeout;
+SHOW pgmaint.lock_retries;
+SHOW pgmaint.worker_timeout;
+
+SELECT name, context, vartype, unit, min_val, max_val, boot_val, short_desc, extra_desc
+FROM pg_settings WHERE name LIKE 'pgmaint.%' ORDER BY name \gx
+
+-- units
+SET pgmaint.lock_timeout = '1500ms';
+SHOW pgmaint.lock_timeout;
+SET pgmaint.lock_timeout = '1min';
+SHOW pgmaint.lock_timeout;
+SET pgmaint.lock_timeout = 250;
+SHOW pgmaint.lock_timeout;
+SET pgmaint.worker_timeout = 90;
+SHOW pgmaint.worker_timeout;
+SET pgmaint.worker_timeout = '2h';
+SHOW pgmaint.worker_timeout;
+RESET ALL;
+SHOW pgmaint.lock_timeout;
+
+-- what is out of range, or is none of them
+SET pgmaint.max_workers = 0;
+SET pgmaint.max_workers = 65;
+SET pgmaint.max_workers = 'many';
+SET pgmaint.lock_timeout = 0;
+SET pgmaint.lock_timeout = '9ms';
+SET pgmaint.lock_timeout = '5 parsec';
+SET pgmaint.lock_retries = -1;
+SET pgmaint.lock_retries = 101;
+SET pgmaint.worker_timeout = 0;
+-- PostgreSQL 14 knows no reserved prefixes
+DO $$
+BEGIN
+	SET pgmaint.nonsense = 1;
+	IF current_setting('server_version_num')::int >= 150000 THEN
+		RAISE EXCEPTION 'pgmaint.nonsense was taken';
+	END IF;
+EXCEPTION WHEN invalid_name THEN
+END
+$$;
+
+-- they are an administrator's to set, and can be granted
+CREATE ROLE pgmaint_regress_settings LOGIN;
+SET ROLE pgmaint_regress_settings;
+SET pgmaint.max_workers = 4;
+SET pgmaint.lock_timeout = '1s';
+SET pgmaint.lock_retries = 1;
+SET pgmaint.worker_timeout = '1s';
+SHOW pgmaint.max_workers;
+RESET ROLE;
+ALTER ROLE pgmaint_regress_settings SET pgmaint.lock_timeout = '1s';
+DROP ROLE pgmaint_regress_settings;
+
+-- a run goes by the settings of the session that asked for it
+SET client_min_messages = warning;
+SET pgmaint.max_workers = 3;
+SET pgmaint.lock_timeout = '1234ms';
+BEGIN;
+SET LOCAL pgmaint.lock_retries = 7;
+SELECT pgmaint.run('weekly') > 0 AS queued;
+SELECT settings FROM pgmaint.runs ORDER BY run_id DESC LIMIT 1;
+ROLLBACK;
