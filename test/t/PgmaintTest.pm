@@ -1,0 +1,136 @@
+# What the TAP tests share: a server with pgmaint in it, work that takes as long
+# as a test wants, and waiting for what a run comes to.
+
+package PgmaintTest;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use Test::More;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(
+  create_slow_table
+  last_run
+  no_processes_left
+  run_error
+  run_state
+  slow_vacuum
+  start_server
+  tasks
+  wait_for_end
+  wait_for_restart
+  wait_for_slow_vacuum
+);
+
+# A server of its own with these lines in its configuration, and pgmaint in the
+# database postgres.
+sub start_server
+{
+	my ($name, @lines) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(allows_streaming => 1);
+	$node->append_conf('postgresql.conf',
+		join("\n", 'autovacuum = off', 'max_worker_processes = 16', 'restart_after_crash = on', @lines, ''));
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION pgmaint');
+	return $node;
+}
+
+# A table of many pages, each of which has dead rows.
+sub create_slow_table
+{
+	my ($node, $table, $database) = @_;
+
+	$node->safe_psql($database || 'postgres',
+		"CREATE TABLE $table (id int, filler text) WITH (fillfactor = 10);
+		ALTER TABLE $table ALTER filler SET STORAGE PLAIN;
+		INSERT INTO $table SELECT g, repeat('x', 700) FROM generate_series(1, 2000) g;
+		DELETE FROM $table WHERE id % 2 = 0");
+}
+
+# Options under which VACUUM takes minutes for such a table.
+sub slow_vacuum
+{
+	my (@tables) = @_;
+	my $list = join ', ', map { qq("$_") } @tables;
+
+	return qq('{"tables": [$list], "settings": {"vacuum_cost_delay": "100ms", "vacuum_cost_limit": 1}}');
+}
+
+# Wait until the table is in the middle of its VACUUM; returns the process that
+# is at it.
+sub wait_for_slow_vacuum
+{
+	my ($node, $table, $database) = @_;
+	$database ||= 'postgres';
+
+	$node->poll_query_until($database,
+		"SELECT count(*) = 1 FROM pgmaint.progress WHERE target = '$table' AND phase = 'scanning heap'")
+	  or die "no VACUUM of $table";
+	return $node->safe_psql($database, "SELECT pid FROM pgmaint.progress WHERE target = '$table'");
+}
+
+# Wait until a run has ended; returns its state.
+sub wait_for_end
+{
+	my ($node, $run, $database) = @_;
+	$database ||= 'postgres';
+
+	$node->poll_query_until($database,
+		"SELECT state NOT IN ('queued', 'running') FROM pgmaint.runs WHERE run_id = $run")
+	  or die "run $run did not end";
+	return run_state($node, $run, $database);
+}
+
+sub run_state
+{
+	my ($node, $run, $database) = @_;
+	return $node->safe_psql($database || 'postgres', "SELECT state FROM pgmaint.runs WHERE run_id = $run");
+}
+
+sub run_error
+{
+	my ($node, $run, $database) = @_;
+	return $node->safe_psql($database || 'postgres', "SELECT error FROM pgmaint.runs WHERE run_id = $run");
+}
+
+sub last_run
+{
+	my ($node, $database) = @_;
+	return $node->safe_psql($database || 'postgres', 'SELECT max(run_id) FROM pgmaint.runs');
+}
+
+# The tasks of a run with their states, in the order of their names.
+sub tasks
+{
+	my ($node, $run, $database) = @_;
+	return $node->safe_psql($database || 'postgres',
+		"SELECT coalesce(string_agg(target || ' ' || state, ', ' ORDER BY target, task_id), 'none')
+		FROM pgmaint.tasks WHERE run_id = $run");
+}
+
+# No process of pgmaint may stay once all runs have ended.
+sub no_processes_left
+{
+	my ($node, $name) = @_;
+	ok( $node->poll_query_until('postgres',
+			"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'pgmaint%'"),
+		$name);
+}
+
+# Wait until the server has started again after a process was killed; the
+# offset is the size of its log before that.
+sub wait_for_restart
+{
+	my ($node, $offset) = @_;
+
+	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
+	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not start again';
+}
+
+1;
