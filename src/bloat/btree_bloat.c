@@ -45,7 +45,13 @@ typedef struct BTreeScan
 	LeafPage *leaves;
 	int nleaves;
 
+	bool full;		  /* every page is read */
+	double leaf_mean; /* of what leaf pages read so far keep */
+	int64 nleaves_read;
+
 	/* of internal pages */
+	List *inner_blocks; /* of this round, as OIDs: they are as wide */
+	int64 inner_pages;
 	int64 inner_bytes;
 	int64 inner_tuples;
 } BTreeScan;
@@ -75,6 +81,8 @@ finish_leaves(BTreeScan *scan)
 		double bytes = btree_build_page(&scan->build, page, live);
 
 		values[KEPT] = bytes * live;
+		scan->leaf_mean +=
+			(values[KEPT] - scan->leaf_mean) / ++scan->nleaves_read;
 		if (values[KEPT] < bytes)
 			scan->dead_seen = true;
 		values[ROOM] = btree_page_room(page);
@@ -88,6 +96,10 @@ finish_leaves(BTreeScan *scan)
 /*
  * Takes a leaf page away in a copy, so that it is locked for no longer than
  * that.
+ *
+ * Internal pages stand and fall with the leaf pages below them.  In a sample
+ * they count as average leaf pages: how many of the few that there are come
+ * up in it is chance, and their downlinks tell better how many they are.
  */
 static void
 note_btree_page(Buffer buffer, void *context)
@@ -112,6 +124,13 @@ note_btree_page(Buffer buffer, void *context)
 		case BTREE_INTERNAL:
 			scan->inner_bytes += btree_internal_bytes(page, &ntuples);
 			scan->inner_tuples += ntuples;
+			scan->inner_pages++;
+			if (!scan->full)
+			{
+				LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+				scan->inner_blocks = lappend_oid(scan->inner_blocks, block);
+				return;
+			}
 			break;
 		default:
 			break;
@@ -161,6 +180,10 @@ begin_round(BTreeScan *scan, const BlockSample *sample, Relation index)
 					 sample->full ? scan->part->nblocks : 0);
 	btree_build_init(&scan->build, index, scan->lookup.deduplicate);
 	scan->dead_seen = false;
+	scan->full = sample->full;
+	scan->leaf_mean = 0;
+	scan->nleaves_read = 0;
+	scan->inner_pages = 0;
 	scan->inner_bytes = 0;
 	scan->inner_tuples = 0;
 }
@@ -175,6 +198,34 @@ downlink_bytes(const BTreeScan *scan)
 	if (scan->inner_tuples == 0)
 		return 3 * sizeof(IndexTupleData) + sizeof(ItemIdData);
 	return (double) scan->inner_bytes / scan->inner_tuples;
+}
+
+/*
+ * Adds the internal pages of a round to the sample, now that it is known what
+ * leaf pages keep.
+ */
+static void
+finish_inner_pages(BTreeScan *scan)
+{
+	double values[SAMPLE_VALUES] = {0};
+	ListCell *cell;
+
+	values[KEPT] = scan->leaf_mean;
+	foreach (cell, scan->inner_blocks)
+		sample_note(scan->part, lfirst_oid(cell), values, 0);
+	list_free(scan->inner_blocks);
+	scan->inner_blocks = NIL;
+}
+
+/*
+ * Which share of the pages in use is internal pages.
+ */
+static double
+inner_share(const BTreeScan *scan)
+{
+	if (scan->full || scan->inner_tuples == 0)
+		return 0;
+	return Min((double) scan->inner_pages / scan->inner_tuples, 0.5);
 }
 
 /*
@@ -202,6 +253,7 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 		read_blocks(index, scan.part->blocks, scan.part->nwanted,
 					scan.strategy, note_btree_page, &scan);
 		finish_leaves(&scan);
+		finish_inner_pages(&scan);
 		btree_build_last_key(&scan.build);
 		scan.part->unit = btree_build_page_bytes(&scan.build);
 		sample_judge(sample);
@@ -215,7 +267,8 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 		result->leaf_density = 1 - sample_total(scan.part, FREE) / room;
 
 	/* the build itself does not know of dead rows */
-	leaves = ceil(sample_total(scan.part, KEPT) / scan.part->unit);
+	leaves = ceil(sample_total(scan.part, KEPT) / scan.part->unit *
+				  (1 - inner_share(&scan)));
 	if (sample->full && !scan.dead_seen)
 		leaves = btree_build_pages(&scan.build);
 	return 1 + leaves + btree_build_inner_pages(leaves, downlink_bytes(&scan));

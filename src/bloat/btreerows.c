@@ -31,7 +31,7 @@
 #include "bloat/sample.h"
 
 /* keys that have rows looked up, per leaf page of a sample */
-#define KEYS_PER_PAGE 8
+#define KEYS_PER_PAGE 6
 
 /* the same if all pages are read: few pages can have more of them each */
 #define KEYS_IN_ALL 16384

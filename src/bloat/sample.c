@@ -162,7 +162,7 @@ static void
 draw_blocks(BlockSample *sample, SamplePart *part, Stratum *stratum,
 			double rate)
 {
-	BlockNumber target = (BlockNumber) ceil(stratum->nblocks * rate);
+	BlockNumber target = (BlockNumber) rint(stratum->nblocks * rate);
 	BlockNumber first = part->nwanted;
 
 	/* a variance takes two */

@@ -28,7 +28,8 @@ BEGIN
 	FOR index IN SELECT indexrelid FROM pg_index WHERE indrelid = tab LOOP
 		before := pg_relation_size(index);
 		SELECT b.bloat_ratio, b.leaf_density - p.avg_leaf_density / 100 INTO estimate, density
-		FROM pgmaint.index_bloat(index) b, pgstatindex(index) p;
+		FROM pgmaint.index_bloat(held_against_reindex.index) b,
+			pgstatindex(held_against_reindex.index) p;
 		pgstatindex := pgstatindex_says(index);
 		EXECUTE format('REINDEX INDEX %s', index);
 		gain := 1 - pg_relation_size(index) / before::float8;
