@@ -153,9 +153,11 @@ cancel_and_leave(Watch *watch)
 	ledger_leave(&scope);
 	launch_leader_at_commit();
 	hold_nothing();
+	/* where no leader can be started, there is nothing to wait for */
 	while (!is_over(watch) && !ProcDiePending &&
 		   !TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
-									   CANCEL_WAIT_MS))
+									   leader_is_alive() ? CANCEL_WAIT_MS
+														 : LAUNCH_INTERVAL_MS))
 	{
 		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
 						 PG_WAIT_EXTENSION);
