@@ -11,6 +11,14 @@ AS 'MODULE_PATHNAME', 'pgmaint_may_maintain';
 COMMENT ON FUNCTION pgmaint.may_maintain(oid, oid) IS
 	'may the role VACUUM and ANALYZE the relation (owner, database owner, superuser; from PostgreSQL 17 also MAINTAIN)';
 
+CREATE FUNCTION pgmaint.file_size(filenode oid, tablespace oid)
+RETURNS bigint
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_file_size';
+
+COMMENT ON FUNCTION pgmaint.file_size(oid, oid) IS
+	'bytes in the main fork of a relation of this database, by relfilenode and reltablespace of pg_class';
+
 -- Every table and materialized view that outlives a session, with what the
 -- server knows of it.  A TOAST table is part of its owner.
 CREATE FUNCTION pgmaint.table_states(for_role oid)
@@ -323,6 +331,7 @@ COMMENT ON FUNCTION pgmaint.xmin_holders() IS
 
 REVOKE ALL ON FUNCTION
 	pgmaint.may_maintain(oid, oid),
+	pgmaint.file_size(oid, oid),
 	pgmaint.table_states(oid),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
@@ -330,6 +339,7 @@ REVOKE ALL ON FUNCTION
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	pgmaint.may_maintain(oid, oid),
+	pgmaint.file_size(oid, oid),
 	pgmaint.table_states(oid),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),

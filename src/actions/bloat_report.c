@@ -54,6 +54,15 @@ plan_bloat_report(PlanContext *context)
 	bind_oid(&query, context->role);
 	rows = ledger_query(
 		&query,
+		/* files that pg_class does not name, because they are mapped or have
+		 * just been replaced, are for the server to find */
+		"WITH sizes AS MATERIALIZED (SELECT x.oid, coalesce("
+		"pgmaint.file_size(nullif(x.relfilenode, 0), x.reltablespace), "
+		"pg_catalog.pg_relation_size(x.oid::pg_catalog.regclass), 0) AS bytes "
+		"FROM pg_catalog.pg_class x "
+		"WHERE x.relkind IN ('r', 'm', 't', 'i') AND x.relpersistence <> 't'), "
+		"indexes AS (SELECT i.indrelid, pg_catalog.max(z.bytes) AS bytes "
+		"FROM pg_catalog.pg_index i JOIN sizes z ON z.oid = i.indexrelid GROUP BY i.indrelid) "
 		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
 		"CASE WHEN m.measured_at IS NULL THEN pg_catalog.format('%s, never measured', "
 		"pg_catalog.pg_size_pretty(s.bytes)) ELSE pg_catalog.format('%s, last measured %s', "
@@ -66,11 +75,11 @@ plan_bloat_report(PlanContext *context)
 		"FROM pg_catalog.pg_class c "
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 		"JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
-		"CROSS JOIN LATERAL (SELECT "
-		"coalesce(pg_catalog.pg_relation_size(c.oid), 0) "
-		"+ coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0) AS bytes, "
-		"coalesce((SELECT pg_catalog.max(pg_catalog.pg_relation_size(i.indexrelid)) "
-		"FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid), 0) AS index_bytes) s "
+		"JOIN sizes z ON z.oid = c.oid "
+		"LEFT JOIN sizes t ON t.oid = c.reltoastrelid "
+		"LEFT JOIN indexes i ON i.indrelid = c.oid "
+		"CROSS JOIN LATERAL (SELECT z.bytes + coalesce(t.bytes, 0) AS bytes, "
+		"coalesce(i.bytes, 0) AS index_bytes) s "
 		"LEFT JOIN LATERAL (SELECT pg_catalog.max(b.measured_at) AS measured_at "
 		"FROM pgmaint.bloat_measurements b WHERE b.relation = c.oid) m ON true "
 		"WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' "

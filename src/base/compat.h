@@ -12,6 +12,7 @@
 #define PGMAINT_COMPAT_H
 
 #include "catalog/pg_class.h"
+#include "common/relpath.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "tcop/pquery.h"
@@ -92,6 +93,17 @@
 #define materialize_result(fcinfo) SetSingleFuncCall(fcinfo, 0)
 #else
 extern void materialize_result(struct FunctionCallInfoBaseData *fcinfo);
+#endif
+
+/* 18 returns a path in a struct */
+#if PG_VERSION_NUM >= 180000
+#define main_fork_path(tablespace, filenode)                                  \
+	pstrdup(                                                                  \
+		GetRelationPath(MyDatabaseId, tablespace, filenode, -1, MAIN_FORKNUM) \
+			.str)
+#else
+#define main_fork_path(tablespace, filenode) \
+	GetRelationPath(MyDatabaseId, tablespace, filenode, -1, MAIN_FORKNUM)
 #endif
 
 /* 15 moved the samplers' random state to pg_prng */

@@ -39,6 +39,9 @@ PG_FUNCTION_INFO_V1(pgmaint_run_and_wait);
 #define FIRST_INTERVAL_MS 10
 #define LAST_INTERVAL_MS 200
 
+/* between them: this part of the time that has passed */
+#define INTERVAL_PART 16
+
 /* for how long a cancelled run is waited for before Ctrl-C gives in */
 #define CANCEL_WAIT_MS 10000
 
@@ -229,7 +232,11 @@ wait_for_end(Watch *watch)
 		RESUME_CANCEL_INTERRUPTS();
 		if (is_over(watch))
 			return;
-		interval = Min(interval * 2, LAST_INTERVAL_MS);
+		interval = Max(FIRST_INTERVAL_MS,
+					   Min(TimestampDifferenceMilliseconds(
+							   queued_since, GetCurrentTimestamp()) /
+							   INTERVAL_PART,
+						   LAST_INTERVAL_MS));
 	}
 }
 

@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * filesize.c
+ *	  How large the files of many relations are, without opening them.
+ *
+ * pg_relation_size() takes a lock on each relation and builds its relcache
+ * entry, which for some thousand tables takes longer than all the rest of
+ * planning, and keeps the memory.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "base/compat.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_file_size);
+
+/*
+ * pgmaint.file_size(filenode oid, tablespace oid) returns bigint
+ *
+ * The bytes in the main fork of a relation of this database that is not
+ * temporary, from what pg_class says of it; NULL when there is no such file.
+ */
+Datum
+pgmaint_file_size(PG_FUNCTION_ARGS)
+{
+	Oid tablespace = PG_GETARG_OID(1);
+	char *path = main_fork_path(OidIsValid(tablespace) ? tablespace
+													   : MyDatabaseTableSpace,
+								PG_GETARG_OID(0));
+	int64 bytes = 0;
+
+	for (int segment = 0;; segment++)
+	{
+		struct stat state;
+
+		CHECK_FOR_INTERRUPTS();
+		if (stat(segment == 0 ? path : psprintf("%s.%d", path, segment),
+				 &state) < 0)
+		{
+			if (errno != ENOENT)
+				ereport(ERROR,
+						(errcode_for_file_access(),
+						 errmsg("could not stat file \"%s\": %m", path)));
+			if (segment == 0)
+				PG_RETURN_NULL();
+			break;
+		}
+		bytes += state.st_size;
+		/* a segment that is not full is the last */
+		if (state.st_size < (off_t) RELSEG_SIZE * BLCKSZ)
+			break;
+	}
+	PG_RETURN_INT64(bytes);
+}
