@@ -113,8 +113,10 @@ $holder->quit;
 	$caller->query_until(qr/go/, "\\echo go\nCALL pgmaint.run_and_wait('weekly', $weekly);\n");
 	wait_for_slow_vacuum($node, 'public.slow');
 	$run = last_run($node);
-	is($node->safe_psql('postgres', "SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE pid = $pid"),
-		't', 'run_and_wait() holds no snapshot and no transaction ID');
+	# it has one for the moment of each look at the ledger
+	ok( $node->poll_query_until('postgres',
+			"SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity WHERE pid = $pid"),
+		'run_and_wait() holds no snapshot and no transaction ID');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid, 60000)");
 	is(run_state($node, $run), 'running', 'the run of a session that was ended goes on');
 	$node->safe_psql('postgres', "SELECT pgmaint.cancel($run)");
