@@ -7,7 +7,7 @@ GRANT USAGE ON SCHEMA pgmaint TO pg_stat_scan_tables, pg_monitor;
 
 CREATE FUNCTION pgmaint.table_bloat(
 	INOUT relation regclass DEFAULT NULL,
-	"precision" double precision DEFAULT 0.01,
+	max_margin double precision DEFAULT 0.01,
 	seed bigint DEFAULT NULL,
 	min_size bigint DEFAULT 0,
 	OUT total_bytes bigint,
@@ -27,7 +27,7 @@ COMMENT ON FUNCTION pgmaint.table_bloat IS
 
 CREATE FUNCTION pgmaint.index_bloat(
 	INOUT "index" regclass DEFAULT NULL,
-	"precision" double precision DEFAULT 0.02,
+	max_margin double precision DEFAULT 0.02,
 	seed bigint DEFAULT NULL,
 	min_size bigint DEFAULT 0,
 	OUT relation regclass,

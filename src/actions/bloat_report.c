@@ -26,8 +26,8 @@ static const ActionOption options[] = {
 	PLAIN_OPTION("min_size", OPTION_BYTES, "8 MB",
 				 "measure tables and indexes from this size on"),
 	RANGE_OPTION(
-		"precision", OPTION_NUMBER, 0.0005, 0.2, "0.01",
-		"95 % margin of the bloat ratio to reach, 0.01 being one percentage point"),
+		"max_margin", OPTION_NUMBER, 0.0005, 0.2, "0.01",
+		"95 % margin of the bloat ratio to reach for tables, 0.01 being one percentage point; twice that for indexes"),
 	RANGE_OPTION(
 		"bloat_threshold", OPTION_NUMBER, 0, 1, "0.4",
 		"a finding from this bloat ratio on, if at least min_size could be given back"),
@@ -202,7 +202,7 @@ smallest_index(Jsonb *given)
  * -1 where it is too small or of a kind that cannot be measured.
  */
 static int64
-report_index(TaskContext *context, Oid indexid, double precision)
+report_index(TaskContext *context, Oid indexid, double max_margin)
 {
 	Relation relation = relation_open(indexid, AccessShareLock);
 	bool measurable = index_can_be_measured(relation, false);
@@ -215,7 +215,8 @@ report_index(TaskContext *context, Oid indexid, double precision)
 	if (!measurable || size < smallest_index(context->options))
 		return -1;
 
-	measure_index_bloat(indexid, precision, sampler_seed(), &index);
+	/* an index costs more to judge: each entry has a row to look up */
+	measure_index_bloat(indexid, 2 * max_margin, sampler_seed(), &index);
 	bloat.total_bytes = index.total_bytes;
 	bloat.bloat_bytes = index.bloat_bytes;
 	bloat.bloat_ratio = index.bloat_ratio;
@@ -237,7 +238,7 @@ static void
 execute_bloat_report(TaskContext *context)
 {
 	Oid relid = context->task->relation;
-	double precision = option_number(options, context->options, "precision");
+	double max_margin = option_number(options, context->options, "max_margin");
 	TableBloat bloat;
 	Relation relation;
 	List *indexes;
@@ -245,7 +246,7 @@ execute_bloat_report(TaskContext *context)
 	int64 index_bytes = 0;
 	int measured = 0;
 
-	measure_table_bloat(relid, precision, sampler_seed(), &bloat);
+	measure_table_bloat(relid, max_margin, sampler_seed(), &bloat);
 	keep_measurement(context, relid, context->task->target, "table", "heap",
 					 &bloat, NULL);
 	judge(context, "F004", "table", context->task->target, &bloat);
@@ -258,7 +259,7 @@ execute_bloat_report(TaskContext *context)
 		int64 bytes;
 
 		CHECK_FOR_INTERRUPTS();
-		bytes = report_index(context, lfirst_oid(cell), precision);
+		bytes = report_index(context, lfirst_oid(cell), max_margin);
 		if (bytes < 0)
 			continue;
 		index_bytes += bytes;

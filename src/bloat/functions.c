@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(pgmaint_table_bloat);
 PG_FUNCTION_INFO_V1(pgmaint_index_bloat);
 
 /*
- * The arguments that both functions share: precision, seed, min_size.
+ * The arguments that both functions share: max_margin, seed, min_size.
  */
 static void
 read_arguments(FunctionCallInfo fcinfo, BloatCall *call)
@@ -34,13 +34,13 @@ read_arguments(FunctionCallInfo fcinfo, BloatCall *call)
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("precision must not be null")));
+						errmsg("max_margin must not be null")));
 	call->precision = PG_GETARG_FLOAT8(1);
 	if (isnan(call->precision) || call->precision <= 0 ||
 		call->precision >= 0.5)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("precision must be greater than 0 and less than 0.5"),
+				 errmsg("max_margin must be greater than 0 and less than 0.5"),
 				 errhint("It is the margin to reach, as a share of the "
 						 "relation: 0.01 is one percentage point.")));
 

@@ -7,14 +7,14 @@ SET search_path = bloat;
 
 -- measures the indexes of a table, rebuilds them, and says whether the
 -- estimate was within its margin and two points of what that gave back
-CREATE FUNCTION held_against_reindex(tab regclass, "precision" float8 DEFAULT 0.02)
+CREATE FUNCTION held_against_reindex(tab regclass, max_margin float8 DEFAULT 0.02)
 	RETURNS TABLE (index regclass, bloated text, right_within boolean) LANGUAGE plpgsql AS $$
 DECLARE
 	estimate record;
 	before bigint;
 	gain float8;
 BEGIN
-	FOR estimate IN SELECT * FROM pgmaint.index_bloat(tab, "precision", 1) b ORDER BY b.index::text COLLATE "C" LOOP
+	FOR estimate IN SELECT * FROM pgmaint.index_bloat(tab, max_margin, 1) b ORDER BY b.index::text COLLATE "C" LOOP
 		before := pg_relation_size(estimate.index);
 		EXECUTE 'REINDEX INDEX ' || estimate.index;
 		gain := 1 - pg_relation_size(estimate.index) / before::float8;

@@ -77,7 +77,7 @@ $$;
 \set action bloat_report
 \set values '''{"min_size": 0}'', ''{"min_size": 65536}'', ''{"min_size": "64 kB"}'', ''{"min_size": "1.5 GB"}'', ''{"min_size": -1}'', ''{"min_size": "-1 MB"}'', ''{"min_size": "64 stones"}'', ''{"min_size": "much"}'', ''{"min_size": true}'', ''{"min_size": ["8 MB"]}'''
 :try
-\set values '''{"precision": 0.0005}'', ''{"precision": 0.2}'', ''{"precision": 0}'', ''{"precision": 0.3}'', ''{"bloat_threshold": 2}'''
+\set values '''{"max_margin": 0.0005}'', ''{"max_margin": 0.2}'', ''{"max_margin": 0}'', ''{"max_margin": 0.3}'', ''{"bloat_threshold": 2}'''
 :try
 
 -- settings of the tasks' sessions: those that exist, that are not kept at a safe value
