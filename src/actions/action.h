@@ -18,6 +18,8 @@
 #include "actions/tablestate.h"
 #include "ledger/tasks.h"
 
+typedef struct Action Action;
+
 /* what an action knows when it plans, and what it hands back */
 typedef struct PlanContext
 {
@@ -44,6 +46,8 @@ typedef struct TaskContext
 {
 	int64 run_id;
 	Oid extension;
+	int lock_timeout; /* in milliseconds */
+	const Action *action;
 	Jsonb *options;
 	const ClaimedTask *task;
 	TableState before;
@@ -60,7 +64,7 @@ typedef enum HoldBack
 	HOLD_BACK_SKIP
 } HoldBack;
 
-typedef struct Action
+struct Action
 {
 	const char *name;
 	const char *description;
@@ -73,7 +77,7 @@ typedef struct Action
 	void (*execute)(TaskContext *context);
 	/* after success, inside a ledger scope; may be NULL */
 	void (*record)(TaskContext *context);
-} Action;
+};
 
 extern const Action *find_action(const char *name);
 extern const Action *action_by_number(int number);

@@ -20,9 +20,6 @@
 
 #include "engine/plan.h"
 
-PG_FUNCTION_INFO_V1(pgmaint_define_plan);
-PG_FUNCTION_INFO_V1(pgmaint_drop_plan);
-
 static char *
 value_text(const JsonbValue *value)
 {
@@ -269,7 +266,7 @@ qualify_tables(Jsonb *options)
 /*
  * Check the options of every step with the rights of the caller.
  */
-static void
+void
 check_steps(List *steps)
 {
 	ListCell *cell;
@@ -393,85 +390,4 @@ plan_step(PlanContext *context, const Step *step)
 	context->tasks = NIL;
 	context->findings = NIL;
 	step->action->plan(context);
-}
-
-/*
- * pgmaint.define_plan(plan text, steps jsonb) returns void
- *
- * Whatever is wrong with a plan is said now, not on the night it runs.
- */
-Datum
-pgmaint_define_plan(PG_FUNCTION_ARGS)
-{
-	char *plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	List *steps = parse_steps(plan, PG_GETARG_JSONB_P(1));
-	LedgerScope scope;
-	LedgerQuery query = {0};
-
-	if (plan[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
-						errmsg("the name of a plan must not be empty")));
-	if (find_action(plan) != NULL)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_RESERVED_NAME),
-			 errmsg("a plan cannot be named \"%s\", which is an action", plan),
-			 errhint("Choose another name.")));
-	check_steps(steps);
-	bind_text(&query, plan);
-	bind_datum(&query, JSONBOID, JsonbPGetDatum(steps_to_jsonb(steps)));
-	bind_text(&query, GetUserNameFromId(GetUserId(), false));
-	ledger_enter(&scope);
-	(void) ledger_query(
-		&query,
-		"INSERT INTO pgmaint.plan_definitions (plan, steps, defined_by) VALUES ($1, $2, $3) "
-		"ON CONFLICT (plan) DO UPDATE SET steps = excluded.steps, defined_by = excluded.defined_by, "
-		"defined_at = excluded.defined_at");
-	ledger_leave(&scope);
-	PG_RETURN_VOID();
-}
-
-/*
- * pgmaint.drop_plan(plan text) returns void
- */
-Datum
-pgmaint_drop_plan(PG_FUNCTION_ARGS)
-{
-	char *plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	LedgerScope scope;
-	LedgerQuery query = {0};
-	bool built_in;
-
-	bind_text(&query, plan);
-	ledger_enter(&scope);
-	if (ledger_query(
-			&query,
-			"DELETE FROM pgmaint.plan_definitions WHERE plan = $1 RETURNING 1") ==
-		0)
-	{
-		char *names;
-
-		built_in =
-			ledger_query(
-				&query,
-				"SELECT FROM pgmaint.built_in_plans() b WHERE b.plan = $1") >
-			0;
-		(void) ledger_query(
-			&query,
-			"SELECT pg_catalog.string_agg(d.plan, ', ' ORDER BY d.plan) "
-			"FROM pgmaint.plan_definitions d WHERE $1 IS NOT NULL");
-		names = ledger_text(0, 1);
-		ereport(ERROR,
-				(errcode(built_in ? ERRCODE_WRONG_OBJECT_TYPE
-								  : ERRCODE_UNDEFINED_OBJECT),
-				 built_in
-					 ? errmsg("plan \"%s\" is built in and cannot be dropped",
-							  plan)
-					 : errmsg("plan \"%s\" does not exist", plan),
-				 names == NULL
-					 ? errhint("No plans have been defined here.")
-					 : errhint("Plans that can be dropped are: %s.", names)));
-	}
-	ledger_leave(&scope);
-	PG_RETURN_VOID();
 }

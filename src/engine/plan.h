@@ -19,6 +19,7 @@ typedef struct Step
 extern List *parse_steps(const char *plan, Jsonb *steps);
 extern List *steps_of_plan(const char *plan, Jsonb *options);
 extern List *step_of_action(const char *action, Jsonb *options);
+extern void check_steps(List *steps);
 extern Jsonb *steps_to_jsonb(List *steps);
 extern void plan_step(PlanContext *context, const Step *step);
 

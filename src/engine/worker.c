@@ -13,7 +13,6 @@
 
 #include <signal.h>
 
-#include "access/relation.h"
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -21,28 +20,15 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lmgr.h"
-#include "storage/proc.h"
-#include "tcop/tcopprot.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/portal.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
-#include "utils/timeout.h"
-#include "utils/timestamp.h"
 
-#include "actions/blockers.h"
 #include "base/compat.h"
 #include "base/locks.h"
 #include "base/settings.h"
 #include "engine/launch.h"
 #include "engine/plan.h"
-#include "exec/toplevel.h"
+#include "engine/task.h"
 #include "ledger/findings.h"
 #include "ledger/runs.h"
 
@@ -51,14 +37,6 @@ PGDLLEXPORT void pgmaint_task_worker_main(Datum main_arg);
 static TaskWorkerArguments arguments;
 static Run run;
 static const Step *step;
-
-/* how a task ended, and what has to be said about it */
-typedef struct Ending
-{
-	TaskOutcome outcome;
-	bool retry; /* it gave way: try again, unless that has been done enough */
-	List *findings;
-} Ending;
 
 /*
  * Read what the run and the step want of this worker.
@@ -94,243 +72,6 @@ apply_session_settings(void)
 	apply_settings(step->options);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
-}
-
-/*
- * Is the object still what the task was planned for?  Takes AccessShareLock
- * until the end of the transaction.
- */
-static bool
-target_is_there(const ClaimedTask *task, char **reason)
-{
-	Relation relation = try_relation_open(task->relation, AccessShareLock);
-	char *name;
-
-	if (relation == NULL)
-	{
-		*reason = psprintf("%s was dropped after the task had been planned",
-						   task->target);
-		return false;
-	}
-	name = quote_qualified_identifier(
-		get_namespace_name(RelationGetNamespace(relation)),
-		RelationGetRelationName(relation));
-	relation_close(relation, NoLock);
-	if (strcmp(name, task->target) == 0)
-		return true;
-	*reason = psprintf("%s was renamed to %s after the task had been planned",
-					   task->target, name);
-	return false;
-}
-
-/*
- * What a table or an index takes on disk, TOAST and maps included.
- */
-static int64
-bytes_on_disk(Oid relation)
-{
-	return DatumGetInt64(
-		DirectFunctionCall1(pg_table_size, ObjectIdGetDatum(relation)));
-}
-
-/*
- * Look at the object before work begins: is it still there, does it still make
- * sense?  Returns false when the task has ended here.
- */
-static bool
-prepare_task(TaskContext *context, Ending *ending)
-{
-	const ClaimedTask *task = context->task;
-	HoldBack hold_back = HOLD_BACK_NOTHING;
-	char *reason = NULL;
-	MemoryContext previous = CurrentMemoryContext;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(previous);
-	if (!target_is_there(task, &reason))
-		hold_back = HOLD_BACK_SKIP;
-	else
-	{
-		ending->outcome.bytes_before = bytes_on_disk(task->relation);
-		if (step->action->consider != NULL)
-			hold_back = step->action->consider(context, &reason);
-	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(previous);
-
-	if (hold_back == HOLD_BACK_NOTHING)
-		return true;
-	ending->outcome.state = "skipped";
-	ending->outcome.error = reason;
-	ending->retry = hold_back == HOLD_BACK_RETRY;
-	return false;
-}
-
-/*
- * Do the work, as the role of the run.
- */
-static void
-execute_task(TaskContext *context)
-{
-	MemoryContext previous = CurrentMemoryContext;
-
-	if (step->action->execute == NULL)
-	{
-		execute_at_top_level(context->task->command);
-		return;
-	}
-	SetCurrentStatementStartTimestamp();
-	pgstat_report_activity(STATE_RUNNING, context->task->command);
-	StartTransactionCommand();
-	MemoryContextSwitchTo(previous);
-	if (StatementTimeout > 0)
-		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
-	step->action->execute(context);
-	if (StatementTimeout > 0)
-		disable_timeout(STATEMENT_TIMEOUT, false);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(previous);
-	(void) pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-/*
- * See what came of it.
- */
-static void
-record_task(TaskContext *context, Ending *ending)
-{
-	MemoryContext previous = CurrentMemoryContext;
-	Oid relation = context->task->relation;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	MemoryContextSwitchTo(previous);
-	/* what has been done must not fail for want of its new size */
-	if (ConditionalLockRelationOid(relation, AccessShareLock) &&
-		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
-		ending->outcome.bytes_after = bytes_on_disk(relation);
-	if (step->action->record != NULL)
-		step->action->record(context);
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(previous);
-
-	ending->outcome.state = "succeeded";
-	ending->outcome.result = context->result;
-	ending->findings = context->findings;
-	if (context->not_done != NULL)
-	{
-		ending->outcome.state = "skipped";
-		ending->outcome.error = context->not_done;
-	}
-}
-
-/*
- * Who was in the way, as long as they can still be seen.
- */
-static char *
-explain_lock_failure(const ClaimedTask *task)
-{
-	LedgerScope scope;
-	char *holders;
-
-	HOLD_CANCEL_INTERRUPTS();
-	ledger_begin(&scope, arguments.extension);
-	holders = name_lock_holders(task->task_id);
-	ledger_commit(&scope);
-	RESUME_CANCEL_INTERRUPTS();
-	if (holders == NULL)
-		return psprintf("no lock within %d ms; whoever held it is gone by now",
-						run.lock_timeout);
-	return psprintf("no lock within %d ms: %s", run.lock_timeout, holders);
-}
-
-/*
- * An ERROR as the ending of a task.
- */
-static void
-end_with_error(const ClaimedTask *task, const ErrorData *error, Ending *ending)
-{
-	ending->outcome.sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
-	ending->outcome.error =
-		error->detail == NULL
-			? pstrdup(error->message)
-			: psprintf("%s; %s", error->message, error->detail);
-	ending->outcome.state = "failed";
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_LOCK_NOT_AVAILABLE:
-			ending->outcome.state = "skipped";
-			ending->outcome.error = explain_lock_failure(task);
-			ending->retry = true;
-			break;
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-			ending->retry = true;
-			break;
-		case ERRCODE_QUERY_CANCELED:
-			/* statement_timeout has the same code, but is no request */
-			if (StatementTimeout == 0 ||
-				!TimestampDifferenceExceeds(
-					GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(),
-					StatementTimeout))
-				ending->outcome.state = "cancelled";
-			break;
-		default:
-			break;
-	}
-}
-
-/*
- * From a claimed task to its ending, whatever happens on the way.
- */
-static void
-carry_out_task(const ClaimedTask *task, Ending *ending)
-{
-	MemoryContext context = CurrentMemoryContext;
-	TaskContext work = {0};
-
-	memset(ending, 0, sizeof(*ending));
-	ending->outcome.bytes_before = -1;
-	ending->outcome.bytes_after = -1;
-	work.run_id = arguments.run_id;
-	work.extension = arguments.extension;
-	work.options = step->options;
-	work.task = task;
-
-	PG_TRY();
-	{
-		if (prepare_task(&work, ending))
-		{
-			execute_task(&work);
-			record_task(&work, ending);
-		}
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		HOLD_INTERRUPTS();
-		disable_all_timeouts(false);
-		QueryCancelPending = false;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		EmitErrorReport();
-		debug_query_string = NULL;
-		AbortCurrentTransaction();
-		PortalErrorCleanup();
-		FlushErrorState();
-		MemoryContextSwitchTo(context);
-		pgstat_report_activity(STATE_IDLE, NULL);
-		RESUME_INTERRUPTS();
-		end_with_error(task, error, ending);
-	}
-	PG_END_TRY();
 }
 
 /*
@@ -441,7 +182,15 @@ work(void)
 		last = NULL;
 		if (claimed)
 		{
-			carry_out_task(&tasks[turn], &ending);
+			TaskContext context = {0};
+
+			context.run_id = arguments.run_id;
+			context.extension = arguments.extension;
+			context.lock_timeout = run.lock_timeout;
+			context.action = step->action;
+			context.options = step->options;
+			context.task = &tasks[turn];
+			carry_out_task(&context, &ending);
 			last = &tasks[turn];
 			continue;
 		}

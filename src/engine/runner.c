@@ -1,0 +1,201 @@
+/*-------------------------------------------------------------------------
+ *
+ * runner.c
+ *	  One run, from its first step to its last; part of the leader.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "engine/crew.h"
+#include "engine/plan.h"
+#include "engine/runner.h"
+#include "ledger/findings.h"
+
+volatile sig_atomic_t cancel_current_run = false;
+
+/* the extension that the ledger belongs to */
+static Oid extension;
+
+/*
+ * End a run before its first task.
+ */
+static void
+end_run_at_once(const Run *run, const char *state, const char *error)
+{
+	LedgerScope scope;
+
+	ledger_begin(&scope, extension);
+	end_run(run->run_id, state, error);
+	ledger_commit(&scope);
+}
+
+/*
+ * Ask an action for its tasks and write them down.
+ */
+static void
+plan_and_record(const Run *run, int number, const Step *step)
+{
+	LedgerScope scope;
+	PlanContext context = {0};
+	ListCell *cell;
+
+	ledger_begin(&scope, extension);
+	begin_step(run->run_id, number);
+	context.role = run->role;
+	context.run_id = run->run_id;
+	plan_step(&context, step);
+	foreach (cell, context.tasks)
+	{
+		CHECK_FOR_INTERRUPTS();
+		add_task(run->run_id, number, lfirst(cell));
+	}
+	foreach (cell, context.findings)
+	{
+		PlannedFinding *finding = lfirst(cell);
+
+		add_finding(run->run_id, finding->check_id, finding->severity,
+					finding->object, finding->message, finding->detail);
+	}
+	ledger_commit(&scope);
+}
+
+/*
+ * Bring a run to its end, and say which.
+ */
+static void
+finish_run(const Run *run, bool cancelled)
+{
+	LedgerScope scope;
+	char *unfinished;
+
+	ledger_begin(&scope, extension);
+	if (cancelled)
+		end_run(run->run_id, "cancelled", "the run was cancelled");
+	else
+	{
+		unfinished = describe_unfinished_work(run->run_id);
+		end_run(run->run_id, unfinished == NULL ? "succeeded" : "failed",
+				unfinished);
+	}
+	ledger_commit(&scope);
+}
+
+/*
+ * Was the run's cancellation asked for, through the ledger or by a signal?
+ */
+static bool
+run_is_cancelled(const Run *run)
+{
+	LedgerScope scope;
+	bool cancelled;
+
+	if (cancel_current_run)
+		return true;
+	ledger_begin(&scope, extension);
+	cancelled = cancellation_requested(run->run_id);
+	ledger_commit(&scope);
+	return cancelled;
+}
+
+/*
+ * Carry out one step: keep workers going until no task is left.  Returns false
+ * when the run was cancelled.
+ */
+static bool
+carry_out_step(const Run *run, int number)
+{
+	MemoryContext previous = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(previous, "pgmaint look",
+												  ALLOCSET_DEFAULT_SIZES);
+	bool cancelled = false;
+
+	pgstat_report_activity(
+		STATE_RUNNING, psprintf("pgmaint run %lld, %s: step %d",
+								(long long) run->run_id, run->plan, number));
+	crew_begin(run, number, extension);
+	for (;;)
+	{
+		LedgerScope scope;
+		bool working;
+
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(context);
+		MemoryContextSwitchTo(context);
+		ledger_begin(&scope, extension);
+		if (!cancelled &&
+			(cancel_current_run || cancellation_requested(run->run_id)))
+		{
+			cancelled = true;
+			(void) end_pending_tasks(
+				run->run_id, "cancelled",
+				"the run was cancelled before this task began");
+		}
+		working = crew_look_after(cancelled);
+		ledger_commit(&scope);
+		if (!working)
+			break;
+		if (cancelled)
+			crew_interrupt();
+		crew_wait();
+	}
+	MemoryContextSwitchTo(previous);
+	MemoryContextDelete(context);
+	return !cancelled;
+}
+
+/*
+ * One run from its first step to its last.
+ */
+void
+carry_out_run(const Run *run, Oid of_extension)
+{
+	List *steps;
+	ListCell *cell;
+	LedgerScope scope;
+	bool role_exists;
+	bool cancelled;
+	int number = 0;
+
+	extension = of_extension;
+	cancel_current_run = false;
+	if (run_is_cancelled(run))
+	{
+		end_run_at_once(run, "cancelled",
+						"the run was cancelled before it began");
+		return;
+	}
+	ledger_begin(&scope, extension);
+	role_exists = SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(run->role));
+	if (role_exists)
+		begin_run(run->run_id);
+	ledger_commit(&scope);
+	if (!role_exists)
+	{
+		end_run_at_once(
+			run, "failed",
+			psprintf("role \"%s\" was dropped after the run was queued",
+					 run->requested_by));
+		return;
+	}
+
+	cancelled = false;
+	steps = parse_steps(run->plan, run->steps);
+	foreach (cell, steps)
+	{
+		plan_and_record(run, ++number, lfirst(cell));
+		cancelled = !carry_out_step(run, number);
+		if (cancelled)
+			break;
+	}
+	finish_run(run, cancelled);
+}

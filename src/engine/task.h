@@ -1,0 +1,23 @@
+/*-------------------------------------------------------------------------
+ *
+ * task.h
+ *	  One task, from its claim to its ending.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_TASK_H
+#define PGMAINT_TASK_H
+
+#include "actions/action.h"
+
+/* how a task ended, and what has to be said about it */
+typedef struct Ending
+{
+	TaskOutcome outcome;
+	bool retry; /* it gave way: try again, unless that has been done enough */
+	List *findings;
+} Ending;
+
+extern void carry_out_task(TaskContext *context, Ending *ending);
+
+#endif /* PGMAINT_TASK_H */
