@@ -45,7 +45,7 @@ static const struct
 	{"standard_conforming_strings", "on"},
 	{"quote_all_identifiers", "off"},
 	{"transform_null_equals", "off"},
-	{"DateStyle", "ISO"},
+	{"DateStyle", "ISO, MDY"},
 	{"IntervalStyle", "postgres"},
 	{"bytea_output", "hex"},
 	{"extra_float_digits", "1"},

@@ -61,6 +61,7 @@ RESET ROLE;
 ALTER ROLE pgmaint_regress_settings SET pgmaint.lock_timeout = '1s';
 DROP ROLE pgmaint_regress_settings;
 
+TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 -- a run goes by the settings of the session that asked for it
 SET client_min_messages = warning;
 SET pgmaint.max_workers = 3;
@@ -70,3 +71,31 @@ SET LOCAL pgmaint.lock_retries = 7;
 SELECT pgmaint.run('weekly') > 0 AS queued;
 SELECT settings FROM pgmaint.runs ORDER BY run_id DESC LIMIT 1;
 ROLLBACK;
+
+-- task workers start from known settings, whatever the role or the database has;
+-- those of a step are added.  ANALYZE calls a function that tells what it sees.
+CREATE SCHEMA settings;
+CREATE FUNCTION settings.tell(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
+CREATE TABLE settings.told (id int);
+INSERT INTO settings.told SELECT generate_series(1, 10);
+CREATE INDEX ON settings.told (settings.tell(id));
+CREATE OR REPLACE FUNCTION settings.tell(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+	RAISE EXCEPTION '%', (SELECT string_agg(format('%s=%s', name, current_setting(name)), ' ' ORDER BY n) FROM unnest(ARRAY[
+		'search_path', 'jit', 'lock_timeout', 'statement_timeout', 'default_transaction_isolation', 'DateStyle', 'synchronous_commit',
+		'maintenance_work_mem', 'vacuum_cost_delay', 'default_statistics_target', 'my.own', 'session_authorization', 'role']) WITH ORDINALITY AS s (name, n));
+END
+$$;
+ALTER ROLE CURRENT_USER SET search_path = settings;
+ALTER ROLE CURRENT_USER SET statement_timeout = '7s';
+ALTER ROLE CURRENT_USER SET default_transaction_isolation = 'serializable';
+ALTER ROLE CURRENT_USER SET DateStyle = 'German';
+ALTER ROLE CURRENT_USER SET maintenance_work_mem = '12MB';
+SET pgmaint.lock_timeout = '4321ms';
+\set VERBOSITY terse
+CALL pgmaint.run_and_wait('weekly', '{"tables": "settings.told", "min_size": "1 TB", "vacuum": {"schemas": "nowhere"}, "settings": {"vacuum_cost_delay": 3, "default_statistics_target": "7", "my.own": true, "statement_timeout": "1min"}}');
+CALL pgmaint.run_and_wait('weekly', '{"tables": "settings.told", "min_size": "1 TB", "vacuum": {"schemas": "nowhere"}, "settings": {"my.own": "x''; SELECT 1"}}');
+\set VERBOSITY default
+SELECT replace(error, current_user, 'me') FROM pgmaint.tasks WHERE target = 'settings.told' ORDER BY task_id;
+ALTER ROLE CURRENT_USER RESET ALL;
+DROP SCHEMA settings CASCADE;

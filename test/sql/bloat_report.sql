@@ -1,0 +1,90 @@
+--
+-- bloat_report: what it measures, keeps and finds
+--
+SET client_min_messages = warning;
+CREATE SCHEMA report;
+SET search_path = report;
+TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.bloat_measurements;
+CREATE PROCEDURE count_now() LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('server_version_num')::int >= 150000 THEN
+		PERFORM pg_stat_force_next_flush();
+	ELSE
+		PERFORM pg_sleep(1.5);
+	END IF;
+END
+$$;
+CREATE TABLE bloated (id int PRIMARY KEY, filler text);
+INSERT INTO bloated SELECT g, repeat('x', 100) FROM generate_series(1, 20000) g;
+CREATE INDEX bloated_filler ON bloated (filler, id);
+CREATE TABLE compact (id int);
+INSERT INTO compact SELECT generate_series(1, 20000);
+CREATE TABLE tiny (id int PRIMARY KEY);
+INSERT INTO tiny VALUES (1);
+CREATE TABLE parent (id int) PARTITION BY RANGE (id);
+CREATE TABLE child PARTITION OF parent FOR VALUES FROM (0) TO (100000);
+INSERT INTO parent SELECT generate_series(1, 20000);
+CREATE MATERIALIZED VIEW matview AS SELECT * FROM compact;
+CREATE UNLOGGED TABLE unlogged AS SELECT * FROM compact;
+CREATE TEMP TABLE temporary AS SELECT * FROM compact;
+DELETE FROM bloated WHERE id > 10000;
+CALL count_now();
+VACUUM (TRUNCATE false) bloated;
+
+-- everything from a size on, each table with its indexes in one task
+SELECT pgmaint.define_plan('measure', '[{"action": "bloat_report", "options": {"schemas": "report", "min_size": "100 kB", "bloat_threshold": 0.3}}]');
+CALL pgmaint.run_and_wait('measure');
+SELECT target, command, reason, state, bytes_before = pg_table_size(relation) AS size FROM pgmaint.tasks ORDER BY target COLLATE "C";
+SELECT object, kind, method, total_bytes = pg_relation_size(relation) AS size, bloat_ratio BETWEEN 0.3 AND 0.7 AS half, bloat_ratio < 0.1 AS little,
+	bloat_bytes = 0 OR abs(bloat_bytes / total_bytes::float8 - bloat_ratio) < 0.01 AS agree,
+	margin, sampled_blocks = total_blocks AS all_read, live_bytes > 0 AS live, dead_bytes, free_bytes IS NOT NULL AS free, leaf_density IS NOT NULL AS density
+FROM pgmaint.bloat_measurements ORDER BY object COLLATE "C";
+SELECT array(SELECT jsonb_object_keys(evidence) ORDER BY 1) AS evidence, array(SELECT jsonb_object_keys(result) ORDER BY 1) AS result FROM pgmaint.tasks LIMIT 1;
+SELECT target, (result->>'indexes')::int AS indexes, (result->>'bloat_ratio')::float8 BETWEEN 0.3 AND 0.7 AS half, (result->>'index_bloat_bytes')::bigint > 100000 AS index_bloat
+FROM pgmaint.tasks WHERE target IN ('report.bloated', 'report.compact') ORDER BY target;
+
+-- a finding where much could be given back
+SELECT check_id, severity, object, regexp_replace(message, '\d+ [kM]B', 'N', 'g') ~ 'is \d\d % bloat: N of N would be given back' AS message,
+	array(SELECT jsonb_object_keys(detail) ORDER BY 1) AS detail FROM pgmaint.findings ORDER BY check_id, object COLLATE "C";
+CALL pgmaint.run_and_wait('measure', '{"bloat_threshold": 0.9}');
+SELECT count(*) FROM pgmaint.findings WHERE run_id = 2;
+-- the ratio alone does not make one
+CALL pgmaint.run_and_wait('measure', '{"min_size": "100 MB", "tables": "bloated"}');
+SELECT count(*) FROM pgmaint.tasks WHERE run_id = 3;
+-- tables that are named are measured whatever their size
+SELECT pgmaint.define_plan('measure', '["bloat_report"]');
+CALL pgmaint.run_and_wait('measure', '{"tables": ["tiny", "parent"]}');
+SELECT target, regexp_replace(reason, '\d\d\d\d-\d\d-\d\d', 'DATE') AS reason, state FROM pgmaint.tasks WHERE run_id = 4 ORDER BY target COLLATE "C";
+-- those that were measured longest ago come first
+CALL pgmaint.run_and_wait('measure', '{"schemas": "report", "min_size": "8 kB"}');
+SELECT count(*) > 0 AS some, min(task_id) FILTER (WHERE target ~ 'tiny|child') > max(task_id) FILTER (WHERE target !~ 'tiny|child') AS last
+FROM pgmaint.tasks WHERE run_id = 5;
+
+-- growth from one measurement to the next
+INSERT INTO compact SELECT generate_series(1, 20000);
+DELETE FROM bloated WHERE id <= 5000;
+CALL pgmaint.run_and_wait('measure', '{"tables": ["compact", "bloated"]}');
+SELECT object, kind, run_id, size = pg_size_pretty(total_bytes) AS size, bloat = pg_size_pretty(bloat_bytes) AS bloat,
+	bloat_percent BETWEEN 0 AND 100 AS percent, size_growth, bloat_growth ~ '^\d+ [kM]B$' AS bloat_grew
+FROM pgmaint.bloat_history WHERE object IN ('report.compact', 'report.bloated') AND run_id IN (1, 2, 6) ORDER BY object COLLATE "C", measured_at;
+SELECT object, total_bytes > lag(total_bytes) OVER w AS grew, bloat_bytes > lag(bloat_bytes) OVER w AS more_bloat
+FROM pgmaint.bloat_history WHERE kind = 'table' AND object IN ('report.compact', 'report.bloated') AND run_id IN (5, 6)
+WINDOW w AS (PARTITION BY object ORDER BY measured_at) ORDER BY object COLLATE "C", measured_at;
+-- a table that is gone keeps its history
+DROP TABLE compact CASCADE;
+SELECT count(*) > 0 AS still_there FROM pgmaint.bloat_history WHERE object = 'report.compact';
+-- so does a run
+DELETE FROM pgmaint.runs WHERE run_id < 6;
+SELECT count(*) > 0 AS still_there FROM pgmaint.bloat_history WHERE run_id IS NULL;
+
+-- what cannot be measured is no error
+CREATE INDEX ON bloated USING hash (id);
+CREATE INDEX ON bloated USING brin (id);
+CALL pgmaint.run_and_wait('measure', '{"tables": "bloated"}');
+SELECT object, method FROM pgmaint.bloat_measurements WHERE run_id = 7 ORDER BY object COLLATE "C";
+CALL pgmaint.run_and_wait('measure', '{"tables": ["pg_class", "pg_authid"]}');
+SELECT target, state FROM pgmaint.tasks WHERE run_id = 8 ORDER BY target;
+SELECT pgmaint.drop_plan('measure');
+TRUNCATE pgmaint.bloat_measurements;
+DROP SCHEMA report CASCADE;
