@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 
 #include "engine/plan.h"
@@ -30,6 +31,8 @@ pgmaint_define_plan(PG_FUNCTION_ARGS)
 	LedgerScope scope;
 	LedgerQuery query = {0};
 
+	PreventCommandDuringRecovery("pgmaint.define_plan()");
+	PreventCommandIfReadOnly("pgmaint.define_plan()");
 	if (plan[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
 						errmsg("the name of a plan must not be empty")));
@@ -64,6 +67,8 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 	LedgerQuery query = {0};
 	bool built_in;
 
+	PreventCommandDuringRecovery("pgmaint.drop_plan()");
+	PreventCommandIfReadOnly("pgmaint.drop_plan()");
 	bind_text(&query, plan);
 	ledger_enter(&scope);
 	if (ledger_query(
