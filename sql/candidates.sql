@@ -286,12 +286,13 @@ RETURNS TABLE (
 	xmin_age bigint,
 	since timestamptz,
 	database name,
-	pid integer
+	pid integer,
+	catalogs_only boolean
 )
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT h.kind, h.holder, h.xmin_age, h.since, h.database, h.pid
+	SELECT h.kind, h.holder, h.xmin_age, h.since, h.database, h.pid, h.catalogs_only
 	FROM (
 		SELECT
 			CASE WHEN a.backend_type = 'walsender' THEN 'standby' ELSE 'session' END AS kind,
@@ -304,7 +305,8 @@ BEGIN ATOMIC
 			greatest(age(a.backend_xmin), age(a.backend_xid))::bigint AS xmin_age,
 			a.xact_start AS since,
 			a.datname AS database,
-			a.pid
+			a.pid,
+			false AS catalogs_only
 		FROM pg_stat_activity a
 		WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)
 			AND a.pid <> pg_backend_pid()
@@ -313,21 +315,23 @@ BEGIN ATOMIC
 			AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
 		UNION ALL
 		SELECT 'prepared transaction', format('prepared transaction "%s" of role %I', p.gid, p.owner),
-			age(p.transaction)::bigint, p.prepared, p.database, NULL
+			age(p.transaction)::bigint, p.prepared, p.database, NULL, false
 		FROM pg_prepared_xacts p
 		WHERE p.database = current_database()
 		UNION ALL
 		SELECT 'replication slot',
 			format('replication slot "%s"%s', r.slot_name, CASE WHEN r.active THEN '' ELSE ', not in use' END),
-			greatest(age(r.xmin), age(r.catalog_xmin))::bigint, NULL, r.database, r.active_pid
+			age(x.xmin)::bigint, NULL, r.database, r.active_pid, x.catalogs_only
 		FROM pg_replication_slots r
-		WHERE r.xmin IS NOT NULL OR r.catalog_xmin IS NOT NULL
+		-- logical decoding keeps old rows of the catalogs, and of nothing else
+		CROSS JOIN LATERAL (VALUES (r.xmin, false), (r.catalog_xmin, true)) AS x (xmin, catalogs_only)
+		WHERE x.xmin IS NOT NULL
 	) h
 	ORDER BY h.xmin_age DESC NULLS LAST, h.since NULLS LAST;
 END;
 
 COMMENT ON FUNCTION pgmaint.xmin_holders() IS
-	'sessions, prepared transactions, replication slots and standbys that keep dead rows of this database from being removed, oldest first';
+	'sessions, prepared transactions, replication slots and standbys that keep dead rows of this database, or of its catalogs only, from being removed, oldest first';
 
 REVOKE ALL ON FUNCTION
 	pgmaint.may_maintain(oid, oid),

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/catalog.h"
+
 #include "actions/blockers.h"
 
 /*
@@ -44,15 +46,16 @@ name_lock_holders(int64 task_id)
 }
 
 /*
- * The oldest holder of a snapshot that keeps dead rows, other than pgmaint
- * itself, and for how long; NULL when there is none.  The time is that of a
+ * The oldest holder of a snapshot that keeps dead rows of the relation, other
+ * than pgmaint itself, and for how long; NULL when there is none.  The time is that of a
  * slot, whose start nobody knows, when it is negative.
  */
 char *
-name_xmin_holder(int64 *seconds_held)
+name_xmin_holder(Oid relation, int64 *seconds_held)
 {
 	LedgerQuery query = {0};
 
+	bind_boolean(&query, IsCatalogRelationOid(relation));
 	if (ledger_query(
 			&query,
 			"SELECT h.holder || CASE WHEN h.since IS NULL THEN '' ELSE pg_catalog.format("
@@ -60,7 +63,8 @@ name_xmin_holder(int64 *seconds_held)
 			"coalesce(pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - h.since), -1)::int8 "
 			"FROM pgmaint.xmin_holders() h "
 			"LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = h.pid "
-			"WHERE a.backend_type IS NULL OR a.backend_type NOT LIKE 'pgmaint %' "
+			"WHERE (a.backend_type IS NULL OR a.backend_type NOT LIKE 'pgmaint %') "
+			"AND ($1 OR NOT h.catalogs_only) "
 			"LIMIT 1") == 0)
 		return NULL;
 	*seconds_held = ledger_bigint(0, 2);

@@ -255,7 +255,7 @@ consider_vacuum(TaskContext *context, char **reason)
 	if (!work_is_futile(context->task, &what))
 		return HOLD_BACK_NOTHING;
 	ledger_enter(&scope);
-	holder = name_xmin_holder(&seconds_held);
+	holder = name_xmin_holder(context->task->relation, &seconds_held);
 	ledger_leave(&scope);
 	if (holder == NULL)
 		return HOLD_BACK_NOTHING;
