@@ -177,7 +177,7 @@ foreach my $call (
 	'pgmaint.progress',
 	'pgmaint.bloat_history')
 {
-	foreach my $role (qw(boss plain))
+	foreach my $role (qw(plain boss))
 	{
 		next if $role eq 'plain' && $call =~ /plans$|progress|bloat|report|drop_plan|cancel/;
 		($status, $stdout, $stderr) = $node->psql('postgres',
