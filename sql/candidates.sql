@@ -11,13 +11,13 @@ AS 'MODULE_PATHNAME', 'pgmaint_may_maintain';
 COMMENT ON FUNCTION pgmaint.may_maintain(oid, oid) IS
 	'may the role VACUUM and ANALYZE the relation (owner, database owner, superuser; from PostgreSQL 17 also MAINTAIN)';
 
-CREATE FUNCTION pgmaint.file_size(filenode oid, tablespace oid)
+CREATE FUNCTION pgmaint.file_size(filenode oid, tablespace oid, pages integer)
 RETURNS bigint
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_file_size';
 
-COMMENT ON FUNCTION pgmaint.file_size(oid, oid) IS
-	'bytes in the main fork of a relation of this database, by relfilenode and reltablespace of pg_class';
+COMMENT ON FUNCTION pgmaint.file_size(oid, oid, integer) IS
+	'bytes in the main fork of a relation, by relfilenode, reltablespace and relpages of pg_class; takes no lock';
 
 -- Every table and materialized view that outlives a session, with what the
 -- server knows of it.  A TOAST table is part of its owner.
@@ -76,9 +76,9 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (
 		SELECT
 			CASE WHEN c.relkind = 'p' THEN 0
-				ELSE greatest(age(c.relfrozenxid), age(t.relfrozenxid)) END::bigint AS xid_age,
+				ELSE greatest(age(nullif(c.relfrozenxid, '0')), age(nullif(t.relfrozenxid, '0')), 0) END::bigint AS xid_age,
 			CASE WHEN c.relkind = 'p' THEN 0
-				ELSE greatest(mxid_age(c.relminmxid), mxid_age(t.relminmxid)) END::bigint AS multixact_age
+				ELSE greatest(mxid_age(nullif(c.relminmxid, '0')), mxid_age(nullif(t.relminmxid, '0')), 0) END::bigint AS multixact_age
 	) a
 	WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't';
 END;
@@ -103,7 +103,7 @@ RETURNS TABLE (
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH states AS MATERIALIZED (
+	WITH RECURSIVE states AS MATERIALIZED (
 		SELECT s.*, greatest(s.estimated_rows, s.live_rows, 0) AS known_rows
 		FROM pgmaint.table_states(for_role) s
 	),
@@ -120,12 +120,38 @@ BEGIN ATOMIC
 				-- pgmaint's own ledger changes with every run
 				AND (s.schema <> 'pgmaint' OR s.known_rows >= 10000)
 				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND NOT p.stainherit)
-				AND (s.known_rows > 0 OR s.estimated_rows < 0 AND pg_relation_size(s.relation) > 0) AS never,
+				AND (s.known_rows > 0 OR s.estimated_rows < 0 AND EXISTS (
+					SELECT FROM pg_class c
+					WHERE c.oid = s.relation
+						AND pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) > 0)) AS never,
 			s.modified_rows >= CASE WHEN s.schema = 'pgmaint' THEN greatest(10000, min_modified_rows)
 					ELSE min_modified_rows END
 				AND s.modified_rows >= min_modified_ratio * s.known_rows AS stale
 		FROM states s
 		WHERE s.kind IN ('r', 'm') AND s.relation <> 'pg_catalog.pg_statistic'::regclass
+	),
+	-- read from pg_inherits, because pg_partition_tree() would lock them all
+	members AS (
+		SELECT s.relation AS root, i.inhrelid AS member
+		FROM states s
+		JOIN pg_inherits i ON i.inhparent = s.relation
+		WHERE s.kind = 'p'
+		UNION ALL
+		SELECT m.root, i.inhrelid
+		FROM members m
+		JOIN pg_inherits i ON i.inhparent = m.member
+	),
+	sums AS (
+		SELECT
+			p.relation,
+			sum(x.known_rows) AS known_rows,
+			sum(x.modified_rows)::bigint AS modified_rows,
+			coalesce(sum(x.known_rows) FILTER (
+				WHERE x.last_analyze > p.last_analyze + interval '1 hour'), 0) AS renewed_rows
+		FROM members m
+		JOIN states p ON p.relation = m.root
+		JOIN states x ON x.relation = m.member AND x.kind = 'r'
+		GROUP BY p.relation
 	),
 	-- autovacuum never analyzes a parent: what its partitions have seen since
 	-- the parent's own last ANALYZE has to be added up
@@ -140,17 +166,7 @@ BEGIN ATOMIC
 			l.known_rows > 0
 				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND p.stainherit) AS never
 		FROM states s
-		CROSS JOIN LATERAL (
-			SELECT
-				coalesce(sum(x.known_rows), 0) AS known_rows,
-				coalesce(sum(x.modified_rows), 0)::bigint AS modified_rows,
-				coalesce(sum(x.known_rows) FILTER (
-					WHERE x.last_analyze > s.last_analyze + interval '1 hour'), 0) AS renewed_rows
-			FROM pg_partition_tree(s.relation) t
-			JOIN states x ON x.relation = t.relid
-			WHERE t.isleaf
-		) l
-		WHERE s.kind = 'p'
+		JOIN sums l ON l.relation = s.relation
 	),
 	judged AS (
 		SELECT t.*, false AS parent FROM tables t
@@ -267,7 +283,12 @@ BEGIN ATOMIC
 			CASE WHEN j.inserts_due THEN 'inserts' END], NULL),
 		j.may_maintain
 	FROM judged j
-	CROSS JOIN LATERAL (SELECT coalesce(pg_table_size(j.relation), 0) AS total_bytes) b
+	JOIN pg_class c ON c.oid = j.relation
+	LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
+	CROSS JOIN LATERAL (
+		SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages)
+			+ coalesce(pgmaint.file_size(t.relfilenode, t.reltablespace, t.relpages), 0) AS total_bytes
+	) b
 	WHERE everything OR j.wraparound_due OR j.dead_due OR j.toast_due OR j.inserts_due
 		OR j.sampled_dead_bytes IS NOT NULL
 	ORDER BY coalesce(j.wraparound_due, false) DESC,
@@ -298,9 +319,8 @@ BEGIN ATOMIC
 			CASE WHEN a.backend_type = 'walsender' THEN 'standby' ELSE 'session' END AS kind,
 			CASE WHEN a.backend_type = 'walsender'
 				THEN format('standby "%s" through hot_standby_feedback', a.application_name)
-				ELSE format('process %s of role %I%s, %s', a.pid, a.usename,
-					CASE WHEN a.application_name <> '' THEN format(' (%s)', a.application_name) ELSE '' END,
-					coalesce(a.state, a.backend_type))
+				ELSE concat('process ', a.pid, ' of role ' || quote_ident(a.usename),
+					' (' || nullif(a.application_name, '') || ')', ', ' || coalesce(a.state, a.backend_type))
 			END AS holder,
 			greatest(age(a.backend_xmin), age(a.backend_xid))::bigint AS xmin_age,
 			a.xact_start AS since,
@@ -314,7 +334,7 @@ BEGIN ATOMIC
 			-- VACUUM's own snapshots hold nothing back
 			AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)
 		UNION ALL
-		SELECT 'prepared transaction', format('prepared transaction "%s" of role %I', p.gid, p.owner),
+		SELECT 'prepared transaction', format('prepared transaction "%s" of role %s', p.gid, coalesce(quote_ident(p.owner), 'unknown')),
 			age(p.transaction)::bigint, p.prepared, p.database, NULL, false
 		FROM pg_prepared_xacts p
 		WHERE p.database = current_database()
@@ -335,7 +355,7 @@ COMMENT ON FUNCTION pgmaint.xmin_holders() IS
 
 REVOKE ALL ON FUNCTION
 	pgmaint.may_maintain(oid, oid),
-	pgmaint.file_size(oid, oid),
+	pgmaint.file_size(oid, oid, integer),
 	pgmaint.table_states(oid),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
@@ -343,7 +363,6 @@ REVOKE ALL ON FUNCTION
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	pgmaint.may_maintain(oid, oid),
-	pgmaint.file_size(oid, oid),
 	pgmaint.table_states(oid),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),

@@ -13,11 +13,13 @@ CREATE TABLE pgmaint.runs (
 		CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'interrupted')),
 	error text,
 	role oid NOT NULL,
+	database oid NOT NULL,
 	steps jsonb NOT NULL,
 	current_step integer NOT NULL DEFAULT 0,
 	settings jsonb NOT NULL
 ) WITH (fillfactor = 70);
 
+CREATE INDEX runs_finished ON pgmaint.runs (finished_at);
 CREATE INDEX runs_unfinished ON pgmaint.runs (run_id) WHERE state IN ('queued', 'running');
 
 COMMENT ON TABLE pgmaint.runs IS 'one row for each execution of a plan';
@@ -26,6 +28,7 @@ COMMENT ON COLUMN pgmaint.runs.requested_by IS 'the role whose rights the comman
 COMMENT ON COLUMN pgmaint.runs.state IS 'queued, running, succeeded, failed (a task failed or was stopped), cancelled, interrupted (the server or the leader went away)';
 COMMENT ON COLUMN pgmaint.runs.error IS 'why the run did not succeed';
 COMMENT ON COLUMN pgmaint.runs.role IS 'OID of the role in requested_by when the run was queued';
+COMMENT ON COLUMN pgmaint.runs.database IS 'OID of the database in which the run was queued, which tells a copy of it';
 COMMENT ON COLUMN pgmaint.runs.steps IS 'the steps of the plan, with their options, as they were when the run was queued';
 COMMENT ON COLUMN pgmaint.runs.current_step IS 'the step that is at work, or was the last';
 COMMENT ON COLUMN pgmaint.runs.settings IS 'the pgmaint.* settings of the session that queued the run';
@@ -57,8 +60,10 @@ CREATE TABLE pgmaint.tasks (
 ) WITH (fillfactor = 70);
 
 CREATE INDEX tasks_run ON pgmaint.tasks (run_id, step, task_id);
+CREATE INDEX tasks_finished ON pgmaint.tasks (run_id, finished_at, task_id);
 CREATE INDEX tasks_relation ON pgmaint.tasks (relation, action, finished_at);
-CREATE INDEX tasks_unfinished ON pgmaint.tasks (run_id, step, task_id) WHERE state IN ('pending', 'running');
+CREATE INDEX tasks_pending ON pgmaint.tasks (run_id, step, task_id) WHERE state = 'pending';
+CREATE INDEX tasks_running ON pgmaint.tasks (run_id, step) WHERE state = 'running';
 
 COMMENT ON TABLE pgmaint.tasks IS 'one row for each command on one object inside a run';
 COMMENT ON COLUMN pgmaint.tasks.target IS 'the object, as it was named when the task was planned';
@@ -125,6 +130,8 @@ CREATE TABLE pgmaint.bloat_measurements (
 	total_blocks bigint NOT NULL
 );
 
+CREATE INDEX bloat_measurements_run ON pgmaint.bloat_measurements (run_id);
+CREATE INDEX bloat_measurements_time ON pgmaint.bloat_measurements (measured_at);
 CREATE INDEX bloat_measurements_relation ON pgmaint.bloat_measurements (relation, measured_at);
 
 COMMENT ON TABLE pgmaint.bloat_measurements IS 'what bloat_report measured, kept so that growth can be seen';

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
@@ -35,6 +36,18 @@ static const ActionOption options[] = {
 	END_OF_OPTIONS,
 };
 
+/* what was measured of a table or of one of its indexes */
+typedef struct Measurement
+{
+	Oid relation;
+	char kind; /* RELKIND_RELATION or RELKIND_INDEX */
+	char *object;
+	const char *method;
+	TableBloat bloat; /* of an index, without live, dead and free bytes */
+	bool has_density;
+	double leaf_density;
+} Measurement;
+
 /*
  * One task for each table that is large enough, or has an index that is.
  */
@@ -54,11 +67,8 @@ plan_bloat_report(PlanContext *context)
 	bind_oid(&query, context->role);
 	rows = ledger_query(
 		&query,
-		/* files that pg_class does not name, because they are mapped or have
-		 * just been replaced, are for the server to find */
-		"WITH sizes AS MATERIALIZED (SELECT x.oid, coalesce("
-		"pgmaint.file_size(nullif(x.relfilenode, 0), x.reltablespace), "
-		"pg_catalog.pg_relation_size(x.oid::pg_catalog.regclass), 0) AS bytes "
+		"WITH sizes AS MATERIALIZED (SELECT x.oid, "
+		"pgmaint.file_size(x.relfilenode, x.reltablespace, x.relpages) AS bytes "
 		"FROM pg_catalog.pg_class x "
 		"WHERE x.relkind IN ('r', 'm', 't', 'i') AND x.relpersistence <> 't'), "
 		"indexes AS (SELECT i.indrelid, pg_catalog.max(z.bytes) AS bytes "
@@ -105,50 +115,56 @@ plan_bloat_report(PlanContext *context)
 }
 
 /*
- * Keep one measurement; sizes of -1 do not apply.
+ * Keep the measurements.  All are written at the end, because whoever writes
+ * has a transaction ID, and keeps dead rows elsewhere as long as it is open.
  */
 static void
-keep_measurement(TaskContext *context, Oid relation, const char *object,
-				 const char *kind, const char *method, const TableBloat *bloat,
-				 const IndexBloat *index)
+keep_measurements(TaskContext *context, List *measurements)
 {
 	LedgerScope scope;
-	LedgerQuery query = {0};
+	ListCell *cell;
 
-	bind_bigint(&query, context->run_id);
-	bind_oid(&query, relation);
-	bind_text(&query, object);
-	bind_text(&query, kind);
-	bind_text(&query, method);
-	bind_bigint(&query, bloat->total_bytes);
-	if (index == NULL)
-	{
-		bind_bigint(&query, bloat->live_bytes);
-		bind_bigint(&query, bloat->dead_bytes);
-		bind_bigint(&query, bloat->free_bytes);
-	}
-	else
-	{
-		bind_null(&query, INT8OID);
-		bind_null(&query, INT8OID);
-		bind_null(&query, INT8OID);
-	}
-	bind_bigint(&query, bloat->bloat_bytes);
-	bind_double(&query, bloat->bloat_ratio);
-	bind_double(&query, bloat->margin);
-	if (index != NULL && index->has_density)
-		bind_double(&query, index->leaf_density);
-	else
-		bind_null(&query, FLOAT8OID);
-	bind_bigint(&query, bloat->sampled_blocks);
-	bind_bigint(&query, bloat->total_blocks);
 	ledger_enter(&scope);
-	(void) ledger_query(
-		&query,
-		"INSERT INTO pgmaint.bloat_measurements (run_id, relation, object, kind, method, "
-		"total_bytes, live_bytes, dead_bytes, free_bytes, bloat_bytes, bloat_ratio, margin, "
-		"leaf_density, sampled_blocks, total_blocks) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
+	foreach (cell, measurements)
+	{
+		const Measurement *measured = lfirst(cell);
+		bool is_table = measured->kind == RELKIND_RELATION;
+		LedgerQuery query = {0};
+
+		bind_bigint(&query, context->run_id);
+		bind_oid(&query, measured->relation);
+		bind_text(&query, measured->object);
+		bind_text(&query, is_table ? "table" : "index");
+		bind_text(&query, measured->method);
+		bind_bigint(&query, measured->bloat.total_bytes);
+		if (is_table)
+		{
+			bind_bigint(&query, measured->bloat.live_bytes);
+			bind_bigint(&query, measured->bloat.dead_bytes);
+			bind_bigint(&query, measured->bloat.free_bytes);
+		}
+		else
+		{
+			bind_null(&query, INT8OID);
+			bind_null(&query, INT8OID);
+			bind_null(&query, INT8OID);
+		}
+		bind_bigint(&query, measured->bloat.bloat_bytes);
+		bind_double(&query, measured->bloat.bloat_ratio);
+		bind_double(&query, measured->bloat.margin);
+		if (measured->has_density)
+			bind_double(&query, measured->leaf_density);
+		else
+			bind_null(&query, FLOAT8OID);
+		bind_bigint(&query, measured->bloat.sampled_blocks);
+		bind_bigint(&query, measured->bloat.total_blocks);
+		(void) ledger_query(
+			&query,
+			"INSERT INTO pgmaint.bloat_measurements (run_id, relation, object, kind, method, "
+			"total_bytes, live_bytes, dead_bytes, free_bytes, bloat_bytes, bloat_ratio, margin, "
+			"leaf_density, sampled_blocks, total_blocks) "
+			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");
+	}
 	ledger_leave(&scope);
 }
 
@@ -156,9 +172,10 @@ keep_measurement(TaskContext *context, Oid relation, const char *object,
  * A finding where much could be given back.
  */
 static void
-judge(TaskContext *context, const char *check_id, const char *what,
-	  const char *object, const TableBloat *bloat)
+judge(TaskContext *context, const Measurement *measured)
 {
+	const TableBloat *bloat = &measured->bloat;
+	bool is_table = measured->kind == RELKIND_RELATION;
 	PlannedFinding *finding;
 
 	if (bloat->bloat_ratio <
@@ -167,12 +184,12 @@ judge(TaskContext *context, const char *check_id, const char *what,
 			option_bytes(options, context->options, "min_size"))
 		return;
 	finding = palloc0(sizeof(PlannedFinding));
-	finding->check_id = check_id;
+	finding->check_id = is_table ? "F004" : "F005";
 	finding->severity = "warning";
-	finding->object = pstrdup(object);
+	finding->object = measured->object;
 	finding->message = psprintf(
 		"%s is %.0f %% bloat: %s of %s would be given back by writing it anew",
-		what, 100 * bloat->bloat_ratio,
+		is_table ? "table" : "index", 100 * bloat->bloat_ratio,
 		text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
 			pg_size_pretty, Int64GetDatum(bloat->bloat_bytes)))),
 		text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
@@ -198,37 +215,39 @@ smallest_index(Jsonb *given)
 }
 
 /*
- * Measure one index, keep the figures.  Returns what it could give back, or
- * -1 where it is too small or of a kind that cannot be measured.
+ * Measure one index; NULL where it is too small or of a kind that cannot be
+ * measured.
  */
-static int64
-report_index(TaskContext *context, Oid indexid, double max_margin)
+static Measurement *
+measure_index(TaskContext *context, Oid indexid, double max_margin)
 {
 	Relation relation = relation_open(indexid, AccessShareLock);
 	bool measurable = index_can_be_measured(relation, false);
 	int64 size = (int64) RelationGetNumberOfBlocks(relation) * BLCKSZ;
+	Measurement *measured;
 	IndexBloat index;
-	TableBloat bloat = {0};
-	char *object;
 
 	relation_close(relation, NoLock);
 	if (!measurable || size < smallest_index(context->options))
-		return -1;
+		return NULL;
 
 	/* an index costs more to judge: each entry has a row to look up */
 	measure_index_bloat(indexid, 2 * max_margin, sampler_seed(), &index);
-	bloat.total_bytes = index.total_bytes;
-	bloat.bloat_bytes = index.bloat_bytes;
-	bloat.bloat_ratio = index.bloat_ratio;
-	bloat.margin = index.margin;
-	bloat.sampled_blocks = index.sampled_blocks;
-	bloat.total_blocks = index.total_blocks;
-	object = quote_qualified_identifier(
+	measured = palloc0(sizeof(Measurement));
+	measured->relation = indexid;
+	measured->kind = RELKIND_INDEX;
+	measured->object = quote_qualified_identifier(
 		get_namespace_name(get_rel_namespace(indexid)), get_rel_name(indexid));
-	keep_measurement(context, indexid, object, "index", index.method, &bloat,
-					 &index);
-	judge(context, "F005", "index", object, &bloat);
-	return index.bloat_bytes;
+	measured->method = index.method;
+	measured->bloat.total_bytes = index.total_bytes;
+	measured->bloat.bloat_bytes = index.bloat_bytes;
+	measured->bloat.bloat_ratio = index.bloat_ratio;
+	measured->bloat.margin = index.margin;
+	measured->bloat.sampled_blocks = index.sampled_blocks;
+	measured->bloat.total_blocks = index.total_blocks;
+	measured->has_density = index.has_density;
+	measured->leaf_density = index.leaf_density;
+	return measured;
 }
 
 /*
@@ -237,41 +256,48 @@ report_index(TaskContext *context, Oid indexid, double max_margin)
 static void
 execute_bloat_report(TaskContext *context)
 {
-	Oid relid = context->task->relation;
 	double max_margin = option_number(options, context->options, "max_margin");
-	TableBloat bloat;
-	Relation relation;
+	Measurement *table = palloc0(sizeof(Measurement));
+	List *measurements = list_make1(table);
 	List *indexes;
+	Relation relation;
 	ListCell *cell;
 	int64 index_bytes = 0;
-	int measured = 0;
 
-	measure_table_bloat(relid, max_margin, sampler_seed(), &bloat);
-	keep_measurement(context, relid, context->task->target, "table", "heap",
-					 &bloat, NULL);
-	judge(context, "F004", "table", context->task->target, &bloat);
+	table->relation = context->task->relation;
+	table->kind = RELKIND_RELATION;
+	table->object = context->task->target;
+	table->method = "heap";
+	measure_table_bloat(table->relation, max_margin, sampler_seed(),
+						&table->bloat);
 
-	relation = relation_open(relid, AccessShareLock);
+	relation = relation_open(table->relation, AccessShareLock);
 	indexes = RelationGetIndexList(relation);
 	relation_close(relation, NoLock);
 	foreach (cell, indexes)
 	{
-		int64 bytes;
+		Measurement *index;
 
 		CHECK_FOR_INTERRUPTS();
-		bytes = report_index(context, lfirst_oid(cell), max_margin);
-		if (bytes < 0)
+		index = measure_index(context, lfirst_oid(cell), max_margin);
+		if (index == NULL)
 			continue;
-		index_bytes += bytes;
-		measured++;
+		measurements = lappend(measurements, index);
+		index_bytes += index->bloat.bloat_bytes;
 	}
+
+	foreach (cell, measurements)
+		judge(context, lfirst(cell));
+	keep_measurements(context, measurements);
 	context->result = psprintf(
 		"{\"bloat_bytes\": %lld, \"bloat_ratio\": %.4f, \"margin\": %.4f, "
 		"\"dead_bytes\": %lld, \"sampled_blocks\": %lld, \"total_blocks\": %lld, "
 		"\"indexes\": %d, \"index_bloat_bytes\": %lld}",
-		(long long) bloat.bloat_bytes, bloat.bloat_ratio, bloat.margin,
-		(long long) bloat.dead_bytes, (long long) bloat.sampled_blocks,
-		(long long) bloat.total_blocks, measured, (long long) index_bytes);
+		(long long) table->bloat.bloat_bytes, table->bloat.bloat_ratio,
+		table->bloat.margin, (long long) table->bloat.dead_bytes,
+		(long long) table->bloat.sampled_blocks,
+		(long long) table->bloat.total_blocks, list_length(measurements) - 1,
+		(long long) index_bytes);
 }
 
 const Action bloat_report_action = {

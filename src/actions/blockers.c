@@ -14,6 +14,13 @@
 #include "actions/blockers.h"
 
 /*
+ * What a session is doing, and since when, is for those to know who may see it
+ * in pg_stat_activity too.  A worker's session user is the role of the run.
+ */
+#define MAY_SEE_SESSIONS \
+	"pg_catalog.pg_has_role(session_user, 'pg_read_all_stats', 'USAGE')"
+
+/*
  * Who holds a lock, on one of the task's tables, that maintenance has to wait
  * for; NULL when nobody does any more.
  */
@@ -25,14 +32,15 @@ name_lock_holders(int64 task_id)
 	bind_bigint(&query, task_id);
 	(void) ledger_query(
 		&query,
-		"SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('%s holds %s on %s%s', "
-		"CASE WHEN l.pid IS NULL THEN 'a prepared transaction' "
-		"ELSE pg_catalog.format('process %s of role %I%s, %s,', l.pid, a.usename, "
-		"CASE WHEN a.application_name <> '' THEN pg_catalog.format(' (%s)', a.application_name) ELSE '' END, "
-		"coalesce(a.state, a.backend_type)) END, "
-		"l.mode, l.relation::pg_catalog.regclass, "
-		"CASE WHEN a.xact_start IS NOT NULL THEN pg_catalog.format(' since %s', "
-		"pg_catalog.date_trunc('second', a.xact_start)) ELSE '' END), '; ') "
+		"SELECT pg_catalog.string_agg(DISTINCT pg_catalog.concat("
+		"CASE WHEN l.pid IS NULL THEN 'a prepared transaction' ELSE 'process ' || l.pid END, "
+		"' of role ' || pg_catalog.quote_ident(a.usename), "
+		"' (' || nullif(a.application_name, '') || ')', "
+		"CASE WHEN a.usename IS NULL THEN ', ' || a.backend_type "
+		"WHEN " MAY_SEE_SESSIONS " THEN ', ' || a.state END, "
+		"' holds ', l.mode, ' on ', l.relation::pg_catalog.regclass, "
+		"CASE WHEN " MAY_SEE_SESSIONS " THEN ' since ' "
+		"|| pg_catalog.date_trunc('second', a.xact_start) END), '; ') "
 		"FROM pg_catalog.pg_locks l "
 		"JOIN pgmaint.tasks t ON t.task_id = $1 AND l.relation = ANY (t.relations) "
 		"LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
@@ -47,24 +55,28 @@ name_lock_holders(int64 task_id)
 
 /*
  * The oldest holder of a snapshot that keeps dead rows of the relation, other
- * than pgmaint itself, and for how long; NULL when there is none.  The time is that of a
- * slot, whose start nobody knows, when it is negative.
+ * than pgmaint itself, and for how long; NULL when there is none that is as
+ * old as the horizon that was met with.  The time is that of a slot, whose
+ * start nobody knows, when it is negative.
  */
 char *
-name_xmin_holder(Oid relation, int64 *seconds_held)
+name_xmin_holder(Oid relation, int64 horizon_age, int64 *seconds_held)
 {
 	LedgerQuery query = {0};
 
 	bind_boolean(&query, IsCatalogRelationOid(relation));
+	bind_bigint(&query, horizon_age);
 	if (ledger_query(
 			&query,
-			"SELECT h.holder || CASE WHEN h.since IS NULL THEN '' ELSE pg_catalog.format("
-			"', since %s', pg_catalog.date_trunc('second', h.since)) END, "
+			"SELECT CASE WHEN " MAY_SEE_SESSIONS
+			" THEN pg_catalog.concat(h.holder, "
+			"', since ' || pg_catalog.date_trunc('second', h.since)) "
+			"ELSE pg_catalog.concat('a ', h.kind, ', process ' || h.pid) END, "
 			"coalesce(pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - h.since), -1)::int8 "
 			"FROM pgmaint.xmin_holders() h "
 			"LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = h.pid "
 			"WHERE (a.backend_type IS NULL OR a.backend_type NOT LIKE 'pgmaint %') "
-			"AND ($1 OR NOT h.catalogs_only) "
+			"AND ($1 OR NOT h.catalogs_only) AND h.xmin_age >= $2 "
 			"LIMIT 1") == 0)
 		return NULL;
 	*seconds_held = ledger_bigint(0, 2);

@@ -11,6 +11,7 @@
 #include "ledger/ledger.h"
 
 extern char *name_lock_holders(int64 task_id);
-extern char *name_xmin_holder(Oid relation, int64 *seconds_held);
+extern char *name_xmin_holder(Oid relation, int64 horizon_age,
+							  int64 *seconds_held);
 
 #endif /* PGMAINT_BLOCKERS_H */

@@ -13,6 +13,7 @@
 
 #include <sys/stat.h>
 
+#include "catalog/pg_tablespace_d.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 
@@ -21,20 +22,29 @@
 PG_FUNCTION_INFO_V1(pgmaint_file_size);
 
 /*
- * pgmaint.file_size(filenode oid, tablespace oid) returns bigint
+ * pgmaint.file_size(filenode oid, tablespace oid, pages integer) returns bigint
  *
- * The bytes in the main fork of a relation of this database that is not
- * temporary, from what pg_class says of it; NULL when there is no such file.
+ * The bytes in the main fork of a relation that is not temporary, from what
+ * pg_class says of it.  Where pg_class does not name the file, because it is
+ * mapped, or names one that has just been replaced, what it says of the pages
+ * has to do: to ask the server would be to wait for a lock.
  */
 Datum
 pgmaint_file_size(PG_FUNCTION_ARGS)
 {
+	Oid filenode = PG_GETARG_OID(0);
 	Oid tablespace = PG_GETARG_OID(1);
-	char *path = main_fork_path(OidIsValid(tablespace) ? tablespace
-													   : MyDatabaseTableSpace,
-								PG_GETARG_OID(0));
+	int64 estimate = (int64) PG_GETARG_INT32(2) * BLCKSZ;
 	int64 bytes = 0;
+	char *path;
 
+	if (!OidIsValid(filenode))
+		PG_RETURN_INT64(estimate);
+	if (!OidIsValid(tablespace))
+		tablespace = MyDatabaseTableSpace;
+	path = main_fork_path(tablespace == GLOBALTABLESPACE_OID ? InvalidOid
+															 : MyDatabaseId,
+						  tablespace, filenode);
 	for (int segment = 0;; segment++)
 	{
 		struct stat state;
@@ -48,7 +58,7 @@ pgmaint_file_size(PG_FUNCTION_ARGS)
 						(errcode_for_file_access(),
 						 errmsg("could not stat file \"%s\": %m", path)));
 			if (segment == 0)
-				PG_RETURN_NULL();
+				PG_RETURN_INT64(estimate);
 			break;
 		}
 		bytes += state.st_size;

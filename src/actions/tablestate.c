@@ -73,5 +73,5 @@ transaction_age(Oid relation)
 bool
 count_shows_nothing_done(int64 before, int64 after)
 {
-	return SERVER_COUNTS_AT_ONCE && pgstat_track_counts && after <= before;
+	return SERVER_COUNTS_AT_ONCE && pgstat_track_counts && after == before;
 }

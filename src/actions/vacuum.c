@@ -207,7 +207,7 @@ has_cause(const ClaimedTask *task, const char *cause)
  * long as one cause of the task still gains something, it is worth doing.
  */
 static bool
-work_is_futile(const ClaimedTask *task, char **what)
+work_is_futile(const ClaimedTask *task, int64 *horizon_age, char **what)
 {
 	bool wraparound = has_cause(task, "wraparound");
 	bool inserts = has_cause(task, "inserts");
@@ -217,6 +217,7 @@ work_is_futile(const ClaimedTask *task, char **what)
 	if (has_cause(task, "dead rows in TOAST"))
 		return false;
 	sample_removable(task->relation, &sample);
+	*horizon_age = sample.horizon_age;
 	if (wraparound && sample.horizon_age * 10 < age * 9)
 		return false;
 	if (inserts && sample.settled * 10 >= sample.settled + sample.recent)
@@ -247,15 +248,17 @@ static HoldBack
 consider_vacuum(TaskContext *context, char **reason)
 {
 	LedgerScope scope;
+	int64 horizon_age;
 	int64 seconds_held;
 	char *holder;
 	char *what = NULL;
 
 	read_table_state(context->task->relation, &context->before);
-	if (!work_is_futile(context->task, &what))
+	if (!work_is_futile(context->task, &horizon_age, &what))
 		return HOLD_BACK_NOTHING;
 	ledger_enter(&scope);
-	holder = name_xmin_holder(context->task->relation, &seconds_held);
+	holder =
+		name_xmin_holder(context->task->relation, horizon_age, &seconds_held);
 	ledger_leave(&scope);
 	if (holder == NULL)
 		return HOLD_BACK_NOTHING;
@@ -267,22 +270,28 @@ consider_vacuum(TaskContext *context, char **reason)
 }
 
 /*
- * What did it gain?
+ * What did it gain?  Whether it was done at all is read off the server's own
+ * counts, as far as they tell: VACUUM of the TOAST table alone has none.
  */
 static void
 record_vacuum(TaskContext *context)
 {
-	JsonbValue *analyze = json_field(context->task->evidence, "analyze");
+	JsonbValue *planned = json_field(context->task->evidence, "analyze");
 	TableState after;
 	StringInfoData result;
+	bool analyzed = planned != NULL && planned->val.boolean;
 
 	read_table_state(context->task->relation, &after);
 	if (count_shows_nothing_done(context->before.vacuum_count,
-								 after.vacuum_count))
+								 after.vacuum_count) &&
+		!option_given(context->options, "process_main"))
 	{
 		context->not_done = "VACUUM passed the table over";
 		return;
 	}
+	if (count_shows_nothing_done(context->before.analyze_count,
+								 after.analyze_count))
+		analyzed = false;
 	initStringInfo(&result);
 	appendStringInfo(
 		&result,
@@ -292,7 +301,7 @@ record_vacuum(TaskContext *context)
 		(long long) context->before.dead_rows, (long long) after.dead_rows,
 		(long long) context->before.xid_age, (long long) after.xid_age,
 		(long long) after.all_visible_pages, (long long) after.pages,
-		analyze != NULL && analyze->val.boolean ? "true" : "false");
+		analyzed ? "true" : "false");
 	context->result = result.data;
 }
 

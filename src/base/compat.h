@@ -97,13 +97,12 @@ extern void materialize_result(struct FunctionCallInfoBaseData *fcinfo);
 
 /* 18 returns a path in a struct */
 #if PG_VERSION_NUM >= 180000
-#define main_fork_path(tablespace, filenode)                                  \
-	pstrdup(                                                                  \
-		GetRelationPath(MyDatabaseId, tablespace, filenode, -1, MAIN_FORKNUM) \
-			.str)
+#define main_fork_path(database, tablespace, filenode)                        \
+	pstrdup(GetRelationPath(database, tablespace, filenode, -1, MAIN_FORKNUM) \
+				.str)
 #else
-#define main_fork_path(tablespace, filenode) \
-	GetRelationPath(MyDatabaseId, tablespace, filenode, -1, MAIN_FORKNUM)
+#define main_fork_path(database, tablespace, filenode) \
+	GetRelationPath(database, tablespace, filenode, -1, MAIN_FORKNUM)
 #endif
 
 /* 15 moved the samplers' random state to pg_prng */

@@ -4,8 +4,10 @@
  *	  The locks by which pgmaint's own processes know of each other.
  *
  * They are advisory locks of a kind that no SQL function can take, so that
- * nobody can hold up maintenance by guessing a key.  In pg_locks they show up
- * with locktype "advisory" and objsubid 7.
+ * nobody can hold up maintenance by guessing a key.  (pg_advisory_unlock_all()
+ * would release them, so only processes that run nobody else's code keep one
+ * for longer than a transaction.)  In pg_locks they show up with locktype
+ * "advisory" and objsubid 7.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,12 +55,13 @@ release_engine_lock(EngineLock which, bool exclusive)
  * Take a lock that goes with the transaction, after its commit is visible.
  */
 void
-lock_in_transaction(EngineLock which)
+lock_in_transaction(EngineLock which, bool exclusive)
 {
 	LOCKTAG tag;
 
 	set_engine_tag(&tag, which);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	(void) LockAcquire(&tag, exclusive ? ExclusiveLock : ShareLock, false,
+					   false);
 }
 
 /*

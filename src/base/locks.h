@@ -12,13 +12,13 @@ typedef enum EngineLock
 {
 	LOCK_LEADER = 1,   /* held by the one leader of the database */
 	LOCK_LEADER_ALIVE, /* held by it too; others may try it for a moment */
-	LOCK_TASK_WORKER,  /* shared by task workers, for as long as they live */
+	LOCK_QUEUE,		   /* shared while a transaction with a new run commits */
 	LOCK_TASKS		   /* held while tasks change state */
 } EngineLock;
 
 extern bool hold_engine_lock(EngineLock which, bool exclusive, bool wait);
 extern void release_engine_lock(EngineLock which, bool exclusive);
-extern void lock_in_transaction(EngineLock which);
+extern void lock_in_transaction(EngineLock which, bool exclusive);
 extern bool leader_is_alive(void);
 
 #endif /* PGMAINT_LOCKS_H */

@@ -16,6 +16,7 @@ int pgmaint_max_workers = 2;
 int pgmaint_lock_timeout = 5000;
 int pgmaint_lock_retries = 3;
 int pgmaint_worker_timeout = 300;
+int pgmaint_keep_history = 365 * 24 * 60;
 
 /*
  * What a role or a database may have set for its sessions, and what would
@@ -50,6 +51,9 @@ static const struct
 	{"bytea_output", "hex"},
 	{"extra_float_digits", "1"},
 	{"lock_timeout", "5s"},
+	{"exit_on_error", "off"},
+	{"array_nulls", "on"},
+	{"lo_compat_privileges", "off"},
 	{"role", "none"},
 	{"jit", "off"},
 };
@@ -81,9 +85,16 @@ define_settings(void)
 
 	DefineCustomIntVariable(
 		"pgmaint.worker_timeout",
-		"Sets how long a run waits for a free background worker slot before its tasks are skipped.",
+		"Sets how long a run waits for a free background worker slot before its tasks fail.",
 		NULL, &pgmaint_worker_timeout, 300, 1, INT_MAX / 1000, PGC_SUSET,
 		GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.keep_history",
+		"Sets how long finished runs and bloat measurements stay in the ledger.",
+		"What is older goes at the end of a run.  -1 keeps everything.",
+		&pgmaint_keep_history, 365 * 24 * 60, -1, INT_MAX, PGC_SUSET,
+		GUC_UNIT_MIN, NULL, NULL, NULL);
 
 	reserve_setting_prefix("pgmaint");
 }

@@ -35,7 +35,6 @@ typedef struct CrewMember
 {
 	BackgroundWorkerHandle *handle; /* NULL: the place is free */
 	int worker;
-	int64 finished_before; /* tasks that had been finished when it started */
 } CrewMember;
 
 static struct
@@ -97,8 +96,9 @@ count_those_present(TaskCounts *counts)
 	{
 		if (!ended[i])
 			continue;
-		if (counts->finished == crew.members[i].finished_before &&
-			counts->pending > 0)
+		if (counts->pending > 0 &&
+			!worker_has_claimed(crew.run->run_id, crew.arguments.step,
+								crew.members[i].worker))
 			crew.futile_starts++;
 		else
 			crew.futile_starts = 0;
@@ -109,7 +109,7 @@ count_those_present(TaskCounts *counts)
  * Put one more worker to work; false when no slot is free.
  */
 static bool
-add_member(const TaskCounts *counts)
+add_member(void)
 {
 	MemoryContext previous;
 	bool launched;
@@ -131,7 +131,6 @@ add_member(const TaskCounts *counts)
 			return false;
 		}
 		member->worker = crew.arguments.worker;
-		member->finished_before = counts->finished;
 		crew.present++;
 		return true;
 	}
@@ -142,7 +141,7 @@ add_member(const TaskCounts *counts)
  * Tasks that nobody can be found for.
  */
 static void
-skip_for_want_of_workers(void)
+fail_for_want_of_workers(void)
 {
 	const char *message = psprintf(
 		"no background worker slot was free for %d s (max_worker_processes = %s)",
@@ -166,7 +165,7 @@ fill_up(const TaskCounts *counts)
 
 	while (crew.present < wanted)
 	{
-		if (add_member(counts))
+		if (add_member())
 		{
 			crew.no_slot_since = 0;
 			continue;
@@ -186,7 +185,7 @@ fill_up(const TaskCounts *counts)
 		}
 		else if (TimestampDifferenceExceeds(crew.no_slot_since, now,
 											crew.run->worker_timeout * 1000))
-			skip_for_want_of_workers();
+			fail_for_want_of_workers();
 		break;
 	}
 }

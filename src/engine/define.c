@@ -11,12 +11,49 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "engine/plan.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_define_plan);
 PG_FUNCTION_INFO_V1(pgmaint_drop_plan);
+
+/*
+ * Others run a plan by its name, with rights of their own.  So a plan is for
+ * whoever defined it to change, and a built-in one for superusers to replace.
+ * The caller is inside a ledger scope.
+ */
+static void
+check_plan_is_ours(const char *plan, Oid role)
+{
+	LedgerQuery query = {0};
+	char *owner;
+
+	if (superuser_arg(role))
+		return;
+	bind_text(&query, plan);
+	if (ledger_query(
+			&query,
+			"SELECT FROM pgmaint.built_in_plans() b WHERE b.plan = $1") > 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to replace the built-in plan \"%s\"",
+					plan),
+			 errhint("Define a plan of another name.")));
+	if (ledger_query(
+			&query,
+			"SELECT d.defined_by FROM pgmaint.plan_definitions d WHERE d.plan = $1") ==
+		0)
+		return;
+	owner = ledger_text(0, 1);
+	if (!has_privs_of_role(role, get_role_oid(owner, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to change plan \"%s\"", plan),
+				 errdetail("It was defined by role \"%s\".", owner)));
+}
 
 /*
  * pgmaint.define_plan(plan text, steps jsonb) returns void
@@ -28,6 +65,7 @@ pgmaint_define_plan(PG_FUNCTION_ARGS)
 {
 	char *plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	List *steps = parse_steps(plan, PG_GETARG_JSONB_P(1));
+	Oid role = GetUserId();
 	LedgerScope scope;
 	LedgerQuery query = {0};
 
@@ -45,8 +83,9 @@ pgmaint_define_plan(PG_FUNCTION_ARGS)
 	check_steps(steps);
 	bind_text(&query, plan);
 	bind_datum(&query, JSONBOID, JsonbPGetDatum(steps_to_jsonb(steps)));
-	bind_text(&query, GetUserNameFromId(GetUserId(), false));
+	bind_text(&query, GetUserNameFromId(role, false));
 	ledger_enter(&scope);
+	check_plan_is_ours(plan, role);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.plan_definitions (plan, steps, defined_by) VALUES ($1, $2, $3) "

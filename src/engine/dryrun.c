@@ -25,12 +25,18 @@ PG_FUNCTION_INFO_V1(pgmaint_dry_run);
  * A task as a row.
  */
 static void
-put_task(ReturnSetInfo *result, int step, const PlannedTask *task)
+put_task(ReturnSetInfo *result, int step, const PlannedTask *task,
+		 double usual_rate)
 {
-	int64 duration =
-		estimate_duration(task->action, task->relation, task->bytes);
+	double rate = duration_per_byte(task->action, task->relation);
+	int64 duration = -1;
 	Datum values[DRY_RUN_COLUMNS];
 	bool nulls[DRY_RUN_COLUMNS] = {0};
+
+	if (rate < 0)
+		rate = usual_rate;
+	if (rate >= 0)
+		duration = (int64) (rate * Max(task->bytes, BLCKSZ));
 
 	values[0] = Int32GetDatum(step);
 	values[1] = CStringGetTextDatum(task->action);
@@ -75,15 +81,18 @@ pgmaint_dry_run(PG_FUNCTION_ARGS)
 	context.role = GetUserId();
 	foreach (cell, steps)
 	{
+		Step *step = lfirst(cell);
+		double usual_rate;
 		ListCell *task;
 
 		number++;
 		ledger_enter(&scope);
-		plan_step(&context, lfirst(cell));
+		plan_step(&context, step);
+		usual_rate = duration_per_byte(step->action->name, InvalidOid);
 		foreach (task, context.tasks)
 		{
 			CHECK_FOR_INTERRUPTS();
-			put_task(result, number, lfirst(task));
+			put_task(result, number, lfirst(task), usual_rate);
 		}
 		ledger_leave(&scope);
 	}

@@ -15,6 +15,7 @@
 
 #include "base/compat.h"
 #include "base/identity.h"
+#include "base/locks.h"
 #include "engine/launch.h"
 
 StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
@@ -59,7 +60,11 @@ start_wanted_leader(void)
 
 /*
  * The row of the run becomes visible with the commit, so the leader is started
- * then and not before.  An ERROR here would be a PANIC.
+ * then and not before.  An ERROR at that point would be a PANIC, so whether
+ * there is a leader already is asked before it.
+ *
+ * A leader that was seen alive does not leave without looking at the queue
+ * once more after this transaction: see leave_queue() in leader.c.
  */
 static void
 at_end_of_transaction(XactEvent event, void *arg)
@@ -68,6 +73,11 @@ at_end_of_transaction(XactEvent event, void *arg)
 		return;
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+			lock_in_transaction(LOCK_QUEUE, false);
+			if (leader_is_alive())
+				wanted_leader.database = InvalidOid;
+			break;
 		case XACT_EVENT_COMMIT:
 			if (!start_wanted_leader())
 				ereport(
@@ -104,9 +114,8 @@ set_wanted_leader(void)
 }
 
 /*
- * Start a leader when this transaction commits.  When one is up already, the
- * new one notices and goes away.  A savepoint that is rolled back leaves a
- * leader that finds nothing to do.
+ * Start a leader when this transaction commits, unless there is one.  A
+ * savepoint that is rolled back leaves a leader that finds nothing to do.
  */
 void
 launch_leader_at_commit(void)

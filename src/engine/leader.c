@@ -55,16 +55,6 @@ handle_terminate(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-static void
-handle_cancel(SIGNAL_ARGS)
-{
-	int save_errno = errno;
-
-	cancel_current_run = true;
-	SetLatch(MyLatch);
-	errno = save_errno;
-}
-
 /*
  * Write down that what was running was stopped, and leave.
  */
@@ -73,9 +63,8 @@ leave_interrupted(void)
 {
 	LedgerScope scope;
 
-	QueryCancelPending = false;
-	crew_dismiss();
 	HOLD_CANCEL_INTERRUPTS();
+	crew_dismiss();
 	ledger_begin(&scope, arguments.extension);
 	(void) interrupt_running_tasks("the server or the leader was stopped");
 	(void) interrupt_running_runs("the server or the leader was stopped");
@@ -106,19 +95,32 @@ leave_if_dropped(const Run *run)
 }
 
 /*
- * A run that could not be carried out for an error of pgmaint's own: the tasks
- * that were begun have been told to stop, the run fails, others go on.
+ * A run that could not be carried out: the tasks that were begun are told to
+ * stop, the run ends, others go on.
  */
 static void
 give_up_run(const Run *run, const ErrorData *error)
 {
 	LedgerScope scope;
+	bool cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
 
+	if (!cancelled)
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("pgmaint run %lld failed: %s", (long long) run->run_id,
+						error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->context ? errcontext_msg("%s", error->context) : 0));
+	HOLD_CANCEL_INTERRUPTS();
 	crew_dismiss();
 	ledger_begin(&scope, arguments.extension);
-	(void) interrupt_running_tasks("the run ended because of an error");
-	end_run(run->run_id, "failed", error->message);
+	(void) interrupt_running_tasks(cancelled
+									   ? "the run was cancelled"
+									   : "the run ended because of an error");
+	end_run(run->run_id, cancelled ? "cancelled" : "failed",
+			cancelled ? "the run was cancelled" : error->message);
 	ledger_commit(&scope);
+	RESUME_CANCEL_INTERRUPTS();
 }
 
 /*
@@ -135,16 +137,16 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 	{
 		ErrorData *error;
 
+		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
+		RESUME_INTERRUPTS();
 		if (ShutdownRequestPending)
 			leave_interrupted();
 		leave_if_dropped(run);
-		ereport(LOG, (errmsg("pgmaint run %lld failed: %s",
-							 (long long) run->run_id, error->message)));
 		give_up_run(run, error);
 	}
 	PG_END_TRY();
@@ -179,62 +181,85 @@ carry_out_queued_runs(void)
 }
 
 /*
- * Set right what an earlier leader left behind that died.  Its task workers,
- * if any outlived it, are ended first.
+ * End the task workers of a leader that died, if any outlived it, and wait for
+ * them: they would go on working on tables that this leader gives to others.
+ */
+static void
+end_stray_workers(void)
+{
+	for (;;)
+	{
+		LedgerScope scope;
+		LedgerQuery query = {0};
+		uint64 strays;
+
+		CHECK_FOR_INTERRUPTS();
+		ledger_begin(&scope, arguments.extension);
+		strays = ledger_query(
+			&query,
+			"SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a "
+			"WHERE a.backend_type = 'pgmaint task worker' "
+			"AND a.datname = pg_catalog.current_database()");
+		ledger_commit(&scope);
+		if (strays == 0)
+			return;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+/*
+ * Set right what an earlier leader left behind that died, and what came along
+ * when this database was copied from another.
  */
 static void
 reconcile(void)
 {
 	LedgerScope scope;
 
-	if (!hold_engine_lock(LOCK_TASK_WORKER, true, false))
-	{
-		LedgerQuery query = {0};
-
-		ledger_begin(&scope, arguments.extension);
-		(void) ledger_query(
-			&query,
-			"SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a "
-			"WHERE a.backend_type = 'pgmaint task worker' "
-			"AND a.datname = pg_catalog.current_database()");
-		ledger_commit(&scope);
-		(void) hold_engine_lock(LOCK_TASK_WORKER, true, true);
-	}
-	release_engine_lock(LOCK_TASK_WORKER, true);
-
+	end_stray_workers();
 	ledger_begin(&scope, arguments.extension);
 	(void) interrupt_running_tasks(
 		"the server or the leader stopped while the run was going on");
 	(void) interrupt_running_runs(
 		"the server or the leader stopped while the run was going on");
+	(void) interrupt_copied_runs();
 	ledger_commit(&scope);
 }
 
+/*
+ * Stop being the leader.  Returns true when a run was queued meanwhile.
+ *
+ * First nobody can count on this leader any more, then whoever did is waited
+ * for, to the end of the transaction; what they queued can be seen then.
+ */
 static bool
-runs_are_queued(void)
+leave_queue(void)
 {
 	LedgerScope scope;
-	bool exist;
+	bool queued;
+
+	release_engine_lock(LOCK_LEADER_ALIVE, true);
+	release_engine_lock(LOCK_LEADER, true);
+	(void) hold_engine_lock(LOCK_QUEUE, true, true);
+	release_engine_lock(LOCK_QUEUE, true);
 
 	ledger_begin(&scope, arguments.extension);
-	exist = unfinished_runs_exist();
+	queued = unfinished_runs_exist();
 	ledger_commit(&scope);
-	return exist;
+	return queued;
 }
 
 /*
  * Entry point of the background worker.
- *
- * After the last run the lock is given back before the queue is looked at once
- * more: a run that was queued meanwhile either finds the lock free for its own
- * leader, or is found here.
  */
 void
 pgmaint_leader_main(Datum main_arg)
 {
 	memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
 	pqsignal(SIGTERM, handle_terminate);
-	pqsignal(SIGINT, handle_cancel);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(arguments.database, InvalidOid,
@@ -242,6 +267,7 @@ pgmaint_leader_main(Datum main_arg)
 	pin_session_settings();
 	before_shmem_exit(crew_dismiss_at_exit, (Datum) 0);
 
+	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
 	do
 	{
 		if (!hold_engine_lock(LOCK_LEADER, true, false))
@@ -249,8 +275,6 @@ pgmaint_leader_main(Datum main_arg)
 		(void) hold_engine_lock(LOCK_LEADER_ALIVE, true, true);
 		reconcile();
 		carry_out_queued_runs();
-		release_engine_lock(LOCK_LEADER_ALIVE, true);
-		release_engine_lock(LOCK_LEADER, true);
-	} while (!ShutdownRequestPending && runs_are_queued());
+	} while (leave_queue());
 	proc_exit(0);
 }

@@ -7,11 +7,10 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
-
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -20,8 +19,6 @@
 #include "engine/plan.h"
 #include "engine/runner.h"
 #include "ledger/findings.h"
-
-volatile sig_atomic_t cancel_current_run = false;
 
 /* the extension that the ledger belongs to */
 static Oid extension;
@@ -87,11 +84,12 @@ finish_run(const Run *run, bool cancelled)
 		end_run(run->run_id, unfinished == NULL ? "succeeded" : "failed",
 				unfinished);
 	}
+	forget_old_runs();
 	ledger_commit(&scope);
 }
 
 /*
- * Was the run's cancellation asked for, through the ledger or by a signal?
+ * Was the run's cancellation asked for?
  */
 static bool
 run_is_cancelled(const Run *run)
@@ -99,8 +97,6 @@ run_is_cancelled(const Run *run)
 	LedgerScope scope;
 	bool cancelled;
 
-	if (cancel_current_run)
-		return true;
 	ledger_begin(&scope, extension);
 	cancelled = cancellation_requested(run->run_id);
 	ledger_commit(&scope);
@@ -118,6 +114,7 @@ carry_out_step(const Run *run, int number)
 	MemoryContext context = AllocSetContextCreate(previous, "pgmaint look",
 												  ALLOCSET_DEFAULT_SIZES);
 	bool cancelled = false;
+	bool signalled = false;
 
 	pgstat_report_activity(
 		STATE_RUNNING, psprintf("pgmaint run %lld, %s: step %d",
@@ -128,12 +125,18 @@ carry_out_step(const Run *run, int number)
 		LedgerScope scope;
 		bool working;
 
+		/* pg_cancel_backend() on the leader is meant for the run */
+		if (QueryCancelPending && !ShutdownRequestPending)
+		{
+			QueryCancelPending = false;
+			signalled = true;
+		}
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(context);
 		MemoryContextSwitchTo(context);
 		ledger_begin(&scope, extension);
-		if (!cancelled &&
-			(cancel_current_run || cancellation_requested(run->run_id)))
+		end_cancelled_queued_runs();
+		if (!cancelled && (signalled || cancellation_requested(run->run_id)))
 		{
 			cancelled = true;
 			(void) end_pending_tasks(
@@ -167,7 +170,6 @@ carry_out_run(const Run *run, Oid of_extension)
 	int number = 0;
 
 	extension = of_extension;
-	cancel_current_run = false;
 	if (run_is_cancelled(run))
 	{
 		end_run_at_once(run, "cancelled",

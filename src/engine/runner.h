@@ -8,12 +8,7 @@
 #ifndef PGMAINT_RUNNER_H
 #define PGMAINT_RUNNER_H
 
-#include <signal.h>
-
 #include "ledger/runs.h"
-
-/* set by a signal handler: the run that is going on is to be cancelled */
-extern volatile sig_atomic_t cancel_current_run;
 
 extern void carry_out_run(const Run *run, Oid of_extension);
 

@@ -164,24 +164,41 @@ record_task(TaskContext *context, Ending *ending)
 }
 
 /*
- * Who was in the way, as long as they can still be seen.
+ * Who was in the way, as long as they can still be seen.  To find out may
+ * fail, and then changes nothing about how the task has ended.
  */
-static char *
-explain_lock_failure(const TaskContext *context)
+static void
+explain_lock_failure(const TaskContext *context, Ending *ending)
 {
-	LedgerScope scope;
-	char *holders;
+	MemoryContext caller = CurrentMemoryContext;
+	char *volatile holders = NULL;
 
 	HOLD_CANCEL_INTERRUPTS();
-	ledger_begin(&scope, context->extension);
-	holders = name_lock_holders(context->task->task_id);
-	ledger_commit(&scope);
-	RESUME_CANCEL_INTERRUPTS();
-	if (holders == NULL)
-		return psprintf("no lock within %d ms; whoever held it is gone by now",
-						context->lock_timeout);
-	return psprintf("no lock within %d ms: %s", context->lock_timeout,
-					holders);
+	PG_TRY();
+	{
+		LedgerScope scope;
+
+		ledger_begin(&scope, context->extension);
+		holders = name_lock_holders(context->task->task_id);
+		ledger_commit(&scope);
+		RESUME_CANCEL_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(caller);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(caller);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+
+	ending->outcome.error =
+		psprintf("no lock within %d ms%s%s", context->lock_timeout,
+				 holders == NULL ? "; whoever held it is gone by now" : ": ",
+				 holders == NULL ? "" : holders);
 }
 
 /*
@@ -201,7 +218,6 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 	{
 		case ERRCODE_LOCK_NOT_AVAILABLE:
 			ending->outcome.state = "skipped";
-			ending->outcome.error = explain_lock_failure(context);
 			ending->retry = true;
 			break;
 		case ERRCODE_T_R_DEADLOCK_DETECTED:
@@ -261,4 +277,8 @@ carry_out_task(TaskContext *context, Ending *ending)
 		end_with_error(context, error, ending);
 	}
 	PG_END_TRY();
+
+	if (ending->retry && ending->outcome.sqlstate != NULL &&
+		strcmp(ending->outcome.state, "skipped") == 0)
+		explain_lock_failure(context, ending);
 }

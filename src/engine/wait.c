@@ -53,6 +53,10 @@ typedef struct Watch
 	int64 run_id;
 	TimestampTz last_finished; /* of the tasks that have been told of */
 	int64 last_task;
+	int step; /* the one whose tasks are being told of */
+	int64 told;
+	int64 planned;
+	int64 steps;
 	bool queued_said;
 	MemoryContext context; /* of what the last look saw */
 	char *state;
@@ -71,12 +75,35 @@ hold_nothing(void)
 }
 
 /*
- * One NOTICE for each task that has finished since the last look.
+ * How many tasks the step has, and how many steps the run.
+ */
+static void
+begin_to_tell_step(Watch *watch, int step)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, watch->run_id);
+	bind_integer(&query, step);
+	(void) ledger_query(&query,
+						"SELECT pg_catalog.jsonb_array_length(r.steps)::int8, "
+						"(SELECT pg_catalog.count(*) FROM pgmaint.tasks t "
+						"WHERE t.run_id = r.run_id AND t.step = $2) "
+						"FROM pgmaint.runs r WHERE r.run_id = $1");
+	watch->step = step;
+	watch->told = 0;
+	watch->steps = Max(ledger_bigint(0, 1), 1);
+	watch->planned = Max(ledger_bigint(0, 2), 1);
+}
+
+/*
+ * One NOTICE for each task that has finished since the last look.  They become
+ * visible in the order of finished_at, and one step after the other.
  */
 static void
 tell_finished_tasks(Watch *watch)
 {
 	LedgerQuery query = {0};
+	SPITupleTable *tasks;
 	uint64 rows;
 
 	bind_bigint(&query, watch->run_id);
@@ -85,32 +112,36 @@ tell_finished_tasks(Watch *watch)
 	bind_bigint(&query, watch->last_task);
 	rows = ledger_query(
 		&query,
-		"WITH finished AS (SELECT t.*, pg_catalog.row_number() OVER "
-		"(PARTITION BY t.step ORDER BY t.finished_at, t.task_id) AS nth, "
-		"s.planned, r.steps FROM pgmaint.tasks t "
-		"JOIN (SELECT run_id, step, pg_catalog.count(*) AS planned FROM pgmaint.tasks "
-		"WHERE run_id = $1 GROUP BY run_id, step) s USING (run_id, step) "
-		"JOIN (SELECT run_id, pg_catalog.jsonb_array_length(steps) AS steps FROM pgmaint.runs) r "
-		"USING (run_id) WHERE t.run_id = $1 AND t.finished_at IS NOT NULL) "
-		"SELECT f.finished_at, f.task_id, pg_catalog.format("
-		"'[%s %%] %s of %s: %s %s%s%s', "
-		"pg_catalog.lpad(pg_catalog.floor(100.0 * (f.step - 1 + f.nth::numeric / f.planned) "
-		"/ f.steps)::text, 3), f.nth, f.planned, "
-		"CASE WHEN pg_catalog.strpos(f.command, f.target) > 0 AND f.action <> 'bloat_report' "
-		"THEN f.command ELSE f.action || ' ' || f.target END, "
-		"f.state, CASE WHEN f.started_at IS NULL THEN '' ELSE pg_catalog.format(' after %s s', "
+		"SELECT f.finished_at, f.task_id, f.step::int8, pg_catalog.concat("
+		"CASE WHEN f.action = 'bloat_report' THEN f.action || ' ' || f.target ELSE f.command END, "
+		"' ', f.state, CASE WHEN f.started_at IS NOT NULL THEN pg_catalog.format(' after %s s', "
 		"pg_catalog.round(pg_catalog.extract('epoch', f.finished_at - f.started_at), 1)) END, "
-		"CASE WHEN f.error IS NULL THEN '' ELSE ': ' || f.error END) "
-		"FROM finished f WHERE (f.finished_at, f.task_id) > ($2, $3) "
+		"': ' || f.error) "
+		"FROM pgmaint.tasks f WHERE f.run_id = $1 AND (f.finished_at, f.task_id) > ($2, $3) "
 		"ORDER BY f.finished_at, f.task_id");
+	tasks = SPI_tuptable;
 	for (uint64 row = 0; row < rows; row++)
 	{
 		bool isnull;
+		int step;
 
+		SPI_tuptable = tasks;
+		step = (int) ledger_bigint(row, 3);
+		if (step != watch->step)
+			begin_to_tell_step(watch, step);
+		SPI_tuptable = tasks;
 		watch->last_finished =
 			DatumGetTimestampTz(ledger_datum(row, 1, &isnull));
 		watch->last_task = ledger_bigint(row, 2);
-		ereport(NOTICE, (errmsg_internal("%s", ledger_text(row, 3))));
+		watch->told++;
+		ereport(NOTICE, (errmsg_internal(
+							"[%3d %%] %lld of %lld: %s",
+							(int) (100 *
+								   (watch->step - 1 +
+									(double) watch->told / watch->planned) /
+								   watch->steps),
+							(long long) watch->told,
+							(long long) watch->planned, ledger_text(row, 4))));
 	}
 }
 

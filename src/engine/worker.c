@@ -138,11 +138,9 @@ next_task(const ClaimedTask *last, const Ending *ending, ClaimedTask *next,
 	if (!claimed && leader_is_alive() &&
 		!cancellation_requested(arguments.run_id))
 	{
-		TaskCounts counts;
-
-		count_tasks(arguments.run_id, arguments.step, &counts);
-		if (counts.pending > 0)
-			*milliseconds = Max(counts.milliseconds_to_next, 20);
+		*milliseconds = time_to_next_task(arguments.run_id, arguments.step);
+		if (*milliseconds >= 0)
+			*milliseconds = Max(*milliseconds, 20);
 	}
 	ledger_commit(&scope);
 	RESUME_CANCEL_INTERRUPTS();
@@ -218,7 +216,6 @@ pgmaint_task_worker_main(Datum main_arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(
 		arguments.database, arguments.role, WORKER_BYPASS_LOGIN);
-	(void) hold_engine_lock(LOCK_TASK_WORKER, false, true);
 
 	MemoryContextSwitchTo(TopMemoryContext);
 	pin_session_settings();

@@ -17,9 +17,6 @@
 #include "base/compat.h"
 #include "ledger/ledger.h"
 
-/* how long pgmaint's processes wait for each other, or for a lock on the ledger */
-#define LEDGER_LOCK_TIMEOUT "60s"
-
 /*
  * Begin to work on the ledger inside the caller's transaction.
  *
@@ -63,9 +60,9 @@ ledger_begin(LedgerScope *scope, Oid extension)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	/* the lock_timeout of tasks is for users' tables, and may be very short */
-	(void) set_config_option("lock_timeout", LEDGER_LOCK_TIMEOUT, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	/* lock_timeout is for users' tables; the ledger is worth waiting for */
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
 	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
 	if (extension_oid(true) != extension)
 		ereport(ERROR,

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/settings.h"
@@ -42,12 +43,13 @@ add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
 	bind_integer(&query, pgmaint_lock_timeout);
 	bind_integer(&query, pgmaint_lock_retries);
 	bind_integer(&query, pgmaint_worker_timeout);
+	bind_oid(&query, MyDatabaseId);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.runs (plan, options, requested_by, role, steps, settings) "
+		"INSERT INTO pgmaint.runs (plan, options, requested_by, role, steps, settings, database) "
 		"VALUES ($1, $2, $3, $4, $5, pg_catalog.jsonb_build_object("
 		"'max_workers', $6, 'lock_timeout', $7, 'lock_retries', $8, "
-		"'worker_timeout', $9)) RETURNING run_id");
+		"'worker_timeout', $9), $10) RETURNING run_id");
 	return ledger_bigint(0, 1);
 }
 
@@ -200,4 +202,58 @@ interrupt_running_runs(const char *error)
 		&query,
 		"UPDATE pgmaint.runs SET state = 'interrupted', error = $1, "
 		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'running'");
+}
+
+/*
+ * A copy of a database has a copy of its ledger: what was queued in the
+ * original is the original's to do.
+ */
+uint64
+interrupt_copied_runs(void)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, MyDatabaseId);
+	return ledger_query(
+		&query,
+		"UPDATE pgmaint.runs SET state = 'interrupted', "
+		"error = 'the run was queued in another database, of which this is a copy', "
+		"finished_at = pg_catalog.clock_timestamp() "
+		"WHERE state = 'queued' AND database <> $1");
+}
+
+/*
+ * What is cancelled before its turn need not wait for it.
+ */
+void
+end_cancelled_queued_runs(void)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.runs r SET state = 'cancelled', "
+		"error = 'the run was cancelled before it began', "
+		"finished_at = pg_catalog.clock_timestamp() WHERE r.state = 'queued' "
+		"AND EXISTS (SELECT FROM pgmaint.cancellations c WHERE c.run_id = r.run_id)");
+}
+
+/*
+ * Keep the ledger from growing without end: runs, with their tasks and
+ * findings, and measurements go after pgmaint.keep_history.
+ */
+void
+forget_old_runs(void)
+{
+	LedgerQuery query = {0};
+
+	if (pgmaint_keep_history < 0)
+		return;
+	bind_integer(&query, pgmaint_keep_history);
+	(void) ledger_query(
+		&query,
+		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < "
+		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
+		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
+		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)");
 }

@@ -88,7 +88,7 @@ claim_task(int64 run_id, int step, int worker, ClaimedTask *task)
 	bool isnull;
 	Datum evidence;
 
-	lock_in_transaction(LOCK_TASKS);
+	lock_in_transaction(LOCK_TASKS, true);
 	bind_bigint(&query, run_id);
 	bind_integer(&query, step);
 	bind_integer(&query, worker);
@@ -125,7 +125,7 @@ finish_task(int64 task_id, const TaskOutcome *outcome)
 {
 	LedgerQuery query = {0};
 
-	lock_in_transaction(LOCK_TASKS);
+	lock_in_transaction(LOCK_TASKS, true);
 	bind_bigint(&query, task_id);
 	bind_text(&query, outcome->state);
 	bind_size(&query, outcome->bytes_before);
@@ -148,7 +148,7 @@ postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
 {
 	LedgerQuery query = {0};
 
-	lock_in_transaction(LOCK_TASKS);
+	lock_in_transaction(LOCK_TASKS, true);
 	bind_bigint(&query, task_id);
 	bind_text(&query, outcome->sqlstate);
 	bind_text(&query, outcome->error);
@@ -160,6 +160,10 @@ postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
 		"WHERE task_id = $1 AND state = 'running'");
 }
 
+/*
+ * How many tasks of a step there are to do and being done, up to a limit: the
+ * question is asked often, and a step may have many thousands.
+ */
 void
 count_tasks(int64 run_id, int step, TaskCounts *counts)
 {
@@ -167,19 +171,51 @@ count_tasks(int64 run_id, int step, TaskCounts *counts)
 
 	bind_bigint(&query, run_id);
 	bind_integer(&query, step);
+	bind_integer(&query, TASK_COUNT_LIMIT);
 	(void) ledger_query(
 		&query,
-		"SELECT pg_catalog.count(*) FILTER (WHERE state = 'pending'), "
-		"pg_catalog.count(*) FILTER (WHERE state = 'running'), "
-		"pg_catalog.count(*) FILTER (WHERE state NOT IN ('pending', 'running')), "
-		"greatest(0, pg_catalog.ceil(1000 * pg_catalog.extract('epoch', "
-		"pg_catalog.min(coalesce(not_before, pg_catalog.clock_timestamp())) "
-		"FILTER (WHERE state = 'pending') - pg_catalog.clock_timestamp())))::int8 "
-		"FROM pgmaint.tasks WHERE run_id = $1 AND step = $2");
+		"SELECT (SELECT pg_catalog.count(*) FROM (SELECT FROM pgmaint.tasks t "
+		"WHERE t.run_id = $1 AND t.step = $2 AND t.state = 'pending' LIMIT $3) p), "
+		"(SELECT pg_catalog.count(*) FROM pgmaint.tasks t "
+		"WHERE t.run_id = $1 AND t.step = $2 AND t.state = 'running')");
 	counts->pending = ledger_bigint(0, 1);
 	counts->running = ledger_bigint(0, 2);
-	counts->finished = ledger_bigint(0, 3);
-	counts->milliseconds_to_next = ledger_bigint(0, 4);
+}
+
+/*
+ * How many milliseconds until a pending task of the step may be tried again;
+ * negative when none is pending.
+ */
+int64
+time_to_next_task(int64 run_id, int step)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_integer(&query, step);
+	(void) ledger_query(
+		&query,
+		"SELECT CASE WHEN pg_catalog.count(*) = 0 THEN -1 "
+		"ELSE greatest(0, pg_catalog.ceil(1000 * pg_catalog.extract('epoch', "
+		"pg_catalog.min(coalesce(t.not_before, pg_catalog.clock_timestamp())) "
+		"- pg_catalog.clock_timestamp()))) END::int8 FROM pgmaint.tasks t "
+		"WHERE t.run_id = $1 AND t.step = $2 AND t.state = 'pending'");
+	return ledger_bigint(0, 1);
+}
+
+/*
+ * Has this worker taken on any task?
+ */
+bool
+worker_has_claimed(int64 run_id, int step, int worker)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_integer(&query, step);
+	bind_integer(&query, worker);
+	return ledger_query(&query, "SELECT FROM pgmaint.tasks WHERE run_id = $1 "
+								"AND step = $2 AND worker = $3 LIMIT 1") > 0;
 }
 
 /*
@@ -190,7 +226,7 @@ end_pending_tasks(int64 run_id, const char *state, const char *error)
 {
 	LedgerQuery query = {0};
 
-	lock_in_transaction(LOCK_TASKS);
+	lock_in_transaction(LOCK_TASKS, true);
 	bind_bigint(&query, run_id);
 	bind_text(&query, state);
 	bind_text(&query, error);
@@ -209,7 +245,7 @@ interrupt_tasks_of(int64 run_id, int worker, const char *error)
 {
 	LedgerQuery query = {0};
 
-	lock_in_transaction(LOCK_TASKS);
+	lock_in_transaction(LOCK_TASKS, true);
 	bind_bigint(&query, run_id);
 	bind_integer(&query, worker);
 	bind_text(&query, error);
@@ -229,7 +265,7 @@ interrupt_running_tasks(const char *error)
 {
 	LedgerQuery query = {0};
 
-	lock_in_transaction(LOCK_TASKS);
+	lock_in_transaction(LOCK_TASKS, true);
 	bind_text(&query, error);
 	return ledger_query(
 		&query,
@@ -268,26 +304,32 @@ describe_unfinished_work(int64 run_id)
 }
 
 /*
- * How many milliseconds a task will take, from what this object took before,
- * by bytes; else from what the action took elsewhere on this server.  Negative
- * when nothing is known.
+ * Milliseconds for each byte that an action took of late, on this object or,
+ * for InvalidOid, anywhere on this database; negative when nothing is known.
  */
-int64
-estimate_duration(const char *action, Oid relation, int64 bytes)
+double
+duration_per_byte(const char *action, Oid relation)
 {
 	LedgerQuery query = {0};
+	bool isnull;
+	Datum rate;
 
 	bind_text(&query, action);
 	bind_oid(&query, relation);
-	bind_bigint(&query, Max(bytes, 8192));
 	(void) ledger_query(
 		&query,
-		"WITH history AS (SELECT t.relation, 1000 * pg_catalog.extract('epoch', t.finished_at - t.started_at) "
-		"/ greatest(t.bytes_before, 8192) AS rate FROM pgmaint.tasks t "
-		"WHERE t.action = $1 AND t.state = 'succeeded' AND t.bytes_before IS NOT NULL "
-		"ORDER BY t.relation = $2 DESC, t.task_id DESC LIMIT 20) "
-		"SELECT coalesce(coalesce("
-		"pg_catalog.avg(h.rate) FILTER (WHERE h.relation = $2), "
-		"pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate)) * $3, -1)::int8 FROM history h");
-	return ledger_bigint(0, 1);
+		OidIsValid(relation)
+			? "SELECT pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate) "
+			  "FROM (SELECT 1000 * pg_catalog.extract('epoch', t.finished_at - t.started_at)::float8 "
+			  "/ greatest(t.bytes_before, 8192) AS rate FROM pgmaint.tasks t "
+			  "WHERE t.action = $1 AND t.relation = $2 AND t.state = 'succeeded' "
+			  "AND t.bytes_before IS NOT NULL ORDER BY t.finished_at DESC LIMIT 5) h"
+			: "SELECT pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate) "
+			  "FROM (SELECT 1000 * pg_catalog.extract('epoch', t.finished_at - t.started_at)::float8 "
+			  "/ greatest(t.bytes_before, 8192) AS rate FROM pgmaint.tasks t "
+			  "WHERE t.action = $1 AND $2 IS NOT NULL AND t.state = 'succeeded' "
+			  "AND t.bytes_before IS NOT NULL ORDER BY t.task_id DESC LIMIT 50) h");
+	rate = ledger_datum(0, 1, &isnull);
+	SPI_freetuptable(SPI_tuptable);
+	return isnull ? -1 : DatumGetFloat8(rate);
 }

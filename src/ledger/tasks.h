@@ -49,12 +49,13 @@ typedef struct TaskOutcome
 	char *error;
 } TaskOutcome;
 
+/* pending ones are counted up to this */
+#define TASK_COUNT_LIMIT 100
+
 typedef struct TaskCounts
 {
 	int64 pending;
 	int64 running;
-	int64 finished;
-	int64 milliseconds_to_next; /* until a pending task may be tried again */
 } TaskCounts;
 
 extern void add_task(int64 run_id, int step, const PlannedTask *task);
@@ -63,11 +64,13 @@ extern void finish_task(int64 task_id, const TaskOutcome *outcome);
 extern void postpone_task(int64 task_id, const TaskOutcome *outcome,
 						  int64 milliseconds);
 extern void count_tasks(int64 run_id, int step, TaskCounts *counts);
+extern int64 time_to_next_task(int64 run_id, int step);
+extern bool worker_has_claimed(int64 run_id, int step, int worker);
 extern uint64 end_pending_tasks(int64 run_id, const char *state,
 								const char *error);
 extern uint64 interrupt_tasks_of(int64 run_id, int worker, const char *error);
 extern uint64 interrupt_running_tasks(const char *error);
 extern char *describe_unfinished_work(int64 run_id);
-extern int64 estimate_duration(const char *action, Oid relation, int64 bytes);
+extern double duration_per_byte(const char *action, Oid relation);
 
 #endif /* PGMAINT_TASKS_H */
