@@ -45,7 +45,7 @@ DELETE FROM dead WHERE id % 10 = 0;
 UPDATE updated SET n = 1 WHERE id <= 1000;
 CALL count_now();
 SELECT * FROM due();
-SELECT relation, size, dead_rows, dead_ratio, inserted_rows, last_vacuum > now() - interval '1 hour' AS vacuumed, total_bytes = pg_table_size(relation) AS size_now,
+SELECT relation, size, dead_rows, dead_ratio, inserted_rows, last_vacuum > now() - interval '1 hour' AS vacuumed, total_bytes = pg_relation_size(relation) AS size_now,
 	xid_age BETWEEN 0 AND 100000 AS young, multixact_age BETWEEN 0 AND 100000 AS multixacts_young, wraparound_ratio BETWEEN 0 AND 0.01 AS ratio, may_maintain
 FROM pgmaint.vacuum_candidates() WHERE relation = 'dead'::regclass;
 -- other thresholds
@@ -183,9 +183,9 @@ FROM pgmaint.table_states('postgres'::regrole) WHERE relation IN ('toasted'::reg
 -- the size of a file is that of the relation
 CREATE INDEX ON dead (id);
 SELECT count(*) > 100 AS many, count(*) FILTER (WHERE f.bytes IS DISTINCT FROM pg_relation_size(c.oid)) AS wrong
-FROM pg_class c CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.reltablespace) AS bytes) f
+FROM pg_class c CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes) f
 WHERE c.relfilenode <> 0 AND c.relpersistence <> 't';
-SELECT pgmaint.file_size(1, 0) IS NULL AS none, pgmaint.file_size(1, 1) IS NULL AS none, pgmaint.file_size(NULL, 0) IS NULL AS none;
+SELECT pgmaint.file_size(f, t, 7) / current_setting('block_size')::int AS pages FROM (VALUES (1, 0), (1, 1), (0, 1664), (1, 1664), (NULL, 0)) AS v (f, t);
 
 -- xmin_holders: nobody but a prepared transaction is in the way here
 CREATE FUNCTION holders() RETURNS TABLE (kind text, holder text, old boolean, since boolean, database boolean, pid boolean) LANGUAGE sql AS $$

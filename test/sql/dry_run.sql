@@ -26,7 +26,7 @@ INSERT INTO "Dry.Run"."größe; DROP TABLE dry_run.a" SELECT generate_series(1, 
 CALL count_now();
 
 -- on the first night: what was never looked after
-SELECT step, action, target, command, reason, estimate_bytes = pg_table_size(target::regclass) AS bytes, estimate_duration
+SELECT step, action, target, command, reason, estimate_bytes = pg_relation_size(target::regclass) AS bytes, estimate_duration
 FROM pgmaint.dry_run('weekly', '{"schemas": ["dry_run", "Dry.Run"]}') ORDER BY step, target COLLATE "C";
 -- nothing has been written, nothing has been done
 SELECT (SELECT count(*) FROM pgmaint.runs) AS runs, (SELECT count(*) FROM pgmaint.tasks) AS tasks,

@@ -200,8 +200,8 @@ SELECT count(*) FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmai
 SELECT requested_by = current_user AS by_me FROM pgmaint.cancellations;
 
 -- a run that nobody took on, and one that nobody is carrying out any more
-INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings) SELECT plan, requested_by, role, steps, settings FROM pgmaint.runs WHERE run_id = 5;
-INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, state, started_at) SELECT plan, requested_by, role, steps, settings, 'running', now() FROM pgmaint.runs WHERE run_id = 5;
+INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database) SELECT plan, requested_by, role, steps, settings, database FROM pgmaint.runs WHERE run_id = 5;
+INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database, state, started_at) SELECT plan, requested_by, role, steps, settings, database, 'running', now() FROM pgmaint.runs WHERE run_id = 5;
 INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, worker) SELECT max(run_id), 1, 'analyze', 'run.clean', 'ANALYZE run.clean', 'none', unnest(ARRAY['running', 'pending']), 1 FROM pgmaint.runs;
 SELECT pgmaint.tick();
 CALL all_ended();
@@ -210,8 +210,8 @@ SELECT state, error FROM pgmaint.tasks ORDER BY task_id DESC LIMIT 3;
 SELECT pgmaint.tick();
 
 -- steps in the ledger that this version does not know
-INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings) SELECT 'strange', requested_by, role, '["dance"]', settings FROM pgmaint.runs WHERE run_id = 5;
-INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings) SELECT 'orphaned', 'nobody at all', 1, steps, settings FROM pgmaint.runs WHERE run_id = 5;
+INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database) SELECT 'strange', requested_by, role, '["dance"]', settings, database FROM pgmaint.runs WHERE run_id = 5;
+INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database) SELECT 'orphaned', 'nobody at all', 1, steps, settings, database FROM pgmaint.runs WHERE run_id = 5;
 SELECT pgmaint.tick();
 CALL all_ended();
 SELECT plan, state, error FROM pgmaint.runs ORDER BY run_id DESC LIMIT 2;

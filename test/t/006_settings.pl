@@ -179,7 +179,7 @@ foreach my $call (
 {
 	foreach my $role (qw(plain boss))
 	{
-		next if $role eq 'plain' && $call =~ /plans$|progress|bloat|report|drop_plan|cancel/;
+		next if $role eq 'plain' && $call =~ /plans$|progress|bloat|report|drop_plan|define_plan|cancel/;
 		($status, $stdout, $stderr) = $node->psql('postgres',
 			"SET search_path = trap, public, pg_catalog, pg_temp;\nSELECT count(t) FROM $call AS t",
 			extra_params => [ '-U', $role ]);
