@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
+#include "access/xlog.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_authid.h"
@@ -28,8 +29,21 @@
 #include "base/compat.h"
 #include "bloat/relations.h"
 
+#define UNLOGGED_DETAIL "It is unlogged, and so not on this standby."
+#define UNLOGGED_HINT "Measure it on the primary."
+
 /* how many partitions a hint names */
 #define HINTED_PARTITIONS 3
+
+/*
+ * The files of unlogged relations do not come along to a standby.
+ */
+static bool
+is_on_this_server(Relation rel)
+{
+	return rel->rd_rel->relpersistence != RELPERSISTENCE_UNLOGGED ||
+		   !RecoveryInProgress();
+}
 
 /*
  * Owners and readers of a table may look at how it is stored, and so may
@@ -217,6 +231,11 @@ table_can_be_measured(Relation rel, bool complains)
 						  get_am_name(rel->rd_rel->relam));
 		hint = "Only tables of access method \"heap\" can be judged.";
 	}
+	if (detail == NULL && !is_on_this_server(rel))
+	{
+		detail = UNLOGGED_DETAIL;
+		hint = UNLOGGED_HINT;
+	}
 	if (detail != NULL)
 	{
 		if (complains)
@@ -277,6 +296,11 @@ index_can_be_measured(Relation index, bool complains)
 					   "be judged.";
 				break;
 		}
+	}
+	if (detail == NULL && !is_on_this_server(index))
+	{
+		detail = UNLOGGED_DETAIL;
+		hint = UNLOGGED_HINT;
 	}
 	if (detail != NULL)
 	{

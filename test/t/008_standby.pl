@@ -62,7 +62,10 @@ foreach my $call (
 	($status, $stdout, $stderr) = $standby->psql('postgres', "SELECT count(*) > 0 FROM $call");
 	is($status, 0, "$call works");
 	is($stdout, 't', "$call has rows");
+	is($stderr, '', "$call has nothing to complain about");
 }
+($status, $stdout, $stderr) = $standby->psql('postgres', q(SELECT * FROM pgmaint.table_bloat('unlogged')));
+like($stderr, qr/ERROR: .*"unlogged".*unlogged, and so not on this standby/s, 'an unlogged table is refused when named');
 ($status, $stdout, $stderr) = $standby->psql('postgres', 'SELECT count(*) FROM pgmaint.xmin_holders(), pgmaint.progress');
 is($stderr, '', 'xmin_holders() and progress work');
 
