@@ -1,0 +1,208 @@
+# The leader of a run: how it ends when it is told to more than once, that it
+# waits for its workers and for the ledger's locks, that there is one and not
+# many, what it does with runs that are cancelled before their turn, and with a
+# queue that came along with a copy of the database.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PgmaintTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $node = start_server('leader', 'max_worker_processes = 8', 'pgmaint.max_workers = 1');
+
+sub sql
+{
+	my ($sql, $database) = @_;
+	return $node->safe_psql($database || 'postgres', $sql);
+}
+
+# A table with an index whose function sleeps when there is an ANALYZE, after
+# it has let go of whatever locks a session can let go of.
+sub create_sleeping_table
+{
+	my ($table, $seconds, $database) = @_;
+
+	sql("CREATE FUNCTION doze_$table(id int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN id; END';
+		CREATE TABLE $table AS SELECT 1 AS id;
+		CREATE INDEX ON $table (doze_$table(id));
+		CREATE OR REPLACE FUNCTION doze_$table(id int) RETURNS int LANGUAGE plpgsql IMMUTABLE
+		AS 'BEGIN PERFORM pg_advisory_unlock_all(); PERFORM pg_sleep($seconds); RETURN id; END'", $database);
+}
+
+# Wait until a process of pgmaint waits for this; returns its pid.
+sub wait_for_process
+{
+	my ($type, $event, $database) = @_;
+	my $condition = "backend_type = 'pgmaint $type' AND $event AND datname = '$database'";
+
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE $condition")
+	  or die "no $type with $event";
+	return sql("SELECT pid FROM pg_stat_activity WHERE $condition");
+}
+
+# Something else has the ledger locked, for longer than pgmaint's own processes
+# wait for each other anywhere.  The rest of this file goes on meanwhile.
+sql('CREATE DATABASE patient');
+sql('CREATE EXTENSION pgmaint', 'patient');
+create_sleeping_table('dozing', 2, 'patient');
+my $patient = sql(q(SELECT pgmaint.run_action('analyze', '{"tables": "dozing"}')), 'patient');
+wait_for_process('task worker', "wait_event = 'PgSleep'", 'patient');
+my $locked_since = time;
+my $locker = $node->background_psql('patient');
+$locker->query_safe('BEGIN; LOCK TABLE pgmaint.runs IN ACCESS EXCLUSIVE MODE');
+wait_for_process('leader', "wait_event_type = 'Lock'", 'patient');
+pass('the leader waits for the ledger');
+
+# the same for a moment, and the leader is cancelled while it waits
+create_slow_table($node, 'slow');
+{
+	my $options = slow_vacuum('slow');
+	my $run = sql("SELECT pgmaint.run_action('vacuum', $options)");
+	my $session = $node->background_psql('postgres');
+
+	wait_for_slow_vacuum($node, 'public.slow');
+	$session->query_safe('BEGIN; LOCK TABLE pgmaint.runs IN ACCESS EXCLUSIVE MODE');
+	my $leader = wait_for_process('leader', "wait_event_type = 'Lock'", 'postgres');
+	sql("SELECT pg_cancel_backend($leader)");
+	$session->query_safe('ROLLBACK');
+	$session->quit;
+	is(wait_for_end($node, $run), 'cancelled', 'leader cancelled while it waits for the ledger: run');
+	is(tasks($node, $run), 'public.slow interrupted', 'leader cancelled while it waits for the ledger: tasks');
+	is(sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run"), 'the run was cancelled', 'leader cancelled while it waits for the ledger: reason');
+	no_processes_left_in_postgres('leader cancelled while it waits for the ledger: no process is left');
+}
+
+sub no_processes_left_in_postgres
+{
+	my ($name) = @_;
+	ok( $node->poll_query_until('postgres',
+			"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'pgmaint%' AND datname = 'postgres'"),
+		$name);
+}
+
+# Told to end twice, while a worker that holds no lock takes its time to end:
+# the leader does not leave, and nobody marks the run, before the worker is gone.
+create_sleeping_table('sleeping', 600);
+foreach my $times (1, 2)
+{
+	my $run = sql(q(SELECT pgmaint.run_action('analyze', '{"tables": "sleeping"}')));
+	my $worker = wait_for_process('task worker', "wait_event = 'PgSleep'", 'postgres');
+	my $leader = wait_for_process('leader', 'true', 'postgres');
+
+	kill 'STOP', $worker;
+	sql("SELECT pg_terminate_backend($leader)");
+	wait_for_process('leader', "wait_event = 'BgWorkerShutdown'", 'postgres') if $times > 1;
+	sql("SELECT pg_terminate_backend($leader)") for 2 .. $times;
+	sleep 0.5;
+	sql('SELECT pgmaint.tick()');
+	sleep 0.5;
+	is(run_state($node, $run), 'running', "leader terminated $times times: not marked while the worker lives");
+	is(sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $leader"), '1', "leader terminated $times times: waits for the worker");
+	kill 'CONT', $worker;
+	is(wait_for_end($node, $run), 'interrupted', "leader terminated $times times: run");
+	is(sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $worker"), '0', "leader terminated $times times: no worker after that");
+	is(tasks($node, $run), 'public.sleeping interrupted', "leader terminated $times times: tasks");
+	no_processes_left_in_postgres("leader terminated $times times: no process is left");
+	is(sql('SELECT pgmaint.tick()'), 'f', "leader terminated $times times: nothing left for tick");
+}
+
+# and without anything that holds the worker up: two signals at once
+{
+	my $options = slow_vacuum('slow');
+	my $run = sql("SELECT pgmaint.run_action('vacuum', $options)");
+	wait_for_slow_vacuum($node, 'public.slow');
+	my $leader = wait_for_process('leader', 'true', 'postgres');
+
+	kill 'TERM', $leader;
+	kill 'TERM', $leader for 1 .. 20;
+	is(wait_for_end($node, $run), 'interrupted', 'leader signalled many times: run');
+	is(tasks($node, $run), 'public.slow interrupted', 'leader signalled many times: tasks');
+	no_processes_left_in_postgres('leader signalled many times: no process is left');
+}
+
+# many runs in a row need no worker slot but for the leader that there is, and
+# what is cancelled before its turn does not wait for it
+{
+	my $options = slow_vacuum('slow');
+	my $first = sql("SELECT pgmaint.run_action('vacuum', $options)");
+	wait_for_slow_vacuum($node, 'public.slow');
+	sql('CREATE TABLE small AS SELECT 1 AS id');
+
+	my $queue = q(SELECT pgmaint.run_action('vacuum', '{"tables": "small"}'););
+	my ($status, $stdout, $stderr) = $node->psql('postgres', join("\n", ($queue) x 30));
+	my @runs = split /\n/, $stdout;
+	my $cancelled = pop @runs;
+
+	is($stderr, '', 'thirty runs in a row: no warning');
+	is(@runs, 29, 'thirty runs in a row: all are queued');
+	is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pgmaint leader' AND datname = 'postgres'"),
+		'1', 'thirty runs in a row: one leader');
+
+	is(sql("SELECT pgmaint.cancel($cancelled)"), 't', 'cancelled before its turn: cancel()');
+	is(wait_for_end($node, $cancelled), 'cancelled', 'cancelled before its turn: run');
+	like(run_error($node, $cancelled), qr/cancelled before it began/, 'cancelled before its turn: reason');
+	is(run_state($node, $first), 'running', 'cancelled before its turn: the one before it goes on');
+	is(tasks($node, $cancelled), 'none', 'cancelled before its turn: nothing was planned');
+
+	sql("SELECT pgmaint.cancel($first)");
+	is(wait_for_end($node, $first), 'cancelled', 'thirty runs in a row: what they waited for');
+	wait_for_end($node, $_) foreach @runs;
+	is( sql("SELECT string_agg(DISTINCT state, ', ') FROM pgmaint.runs WHERE run_id BETWEEN $runs[0] AND $runs[-1]"),
+		'succeeded', 'thirty runs in a row: all succeed');
+
+	# and with nothing to wait for
+	($status, $stdout, $stderr) = $node->psql('postgres', join("\n", ($queue) x 30));
+	@runs = split /\n/, $stdout;
+	is($stderr, '', 'thirty runs without a queue: no warning');
+	wait_for_end($node, $_) foreach @runs;
+	is( sql("SELECT count(*), string_agg(DISTINCT state, ', ') FROM pgmaint.runs WHERE run_id BETWEEN $runs[0] AND $runs[-1]"),
+		'30|succeeded', 'thirty runs without a queue: all succeed');
+	no_processes_left_in_postgres('thirty runs: no process is left');
+}
+
+# a queue in a copy of the database is the original's to work off
+{
+	sql('CREATE DATABASE original');
+	sql('CREATE EXTENSION pgmaint; CREATE TABLE small AS SELECT 1 AS id', 'original');
+	my $run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "small"}')), 'original');
+	is(wait_for_end($node, $run, 'original'), 'succeeded', 'a copy: a run in the original');
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'original'");
+	sql("DELETE FROM pgmaint.tasks; UPDATE pgmaint.runs SET state = 'queued', started_at = NULL, finished_at = NULL, current_step = 0", 'original');
+	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = 'original'");
+	sql('CREATE DATABASE copy TEMPLATE original');
+
+	is(sql('SELECT pgmaint.tick()', 'copy'), 't', 'a copy: tick has something to do');
+	is(wait_for_end($node, $run, 'copy'), 'interrupted', 'a copy: run');
+	like(run_error($node, $run, 'copy'), qr/queued in another database, of which this is a copy/, 'a copy: reason');
+	is(tasks($node, $run, 'copy'), 'none', 'a copy: nothing was executed');
+	my $own = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "small"}')), 'copy');
+	is(wait_for_end($node, $own, 'copy'), 'succeeded', 'a copy: its own runs go through');
+
+	is(run_state($node, $run, 'original'), 'queued', 'a copy: the original has its run still');
+	is(sql('SELECT pgmaint.tick()', 'original'), 't', 'a copy: tick in the original');
+	is(wait_for_end($node, $run, 'original'), 'succeeded', 'a copy: and the run goes through there');
+}
+
+# the lock on the ledger is given up at last
+while (time - $locked_since < 62)
+{
+	sleep 0.2;
+}
+wait_for_process('leader', "wait_event_type = 'Lock'", 'patient');
+$locker->query_safe('ROLLBACK');
+$locker->quit;
+is(wait_for_end($node, $patient, 'patient'), 'succeeded', 'a lock on the ledger for a minute: run')
+  or diag run_error($node, $patient, 'patient');
+is(tasks($node, $patient, 'patient'), 'public.dozing succeeded', 'a lock on the ledger for a minute: tasks');
+
+no_processes_left($node, 'no process is left');
+$node->stop;
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'nothing has crashed');
+
+done_testing();
