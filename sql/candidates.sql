@@ -320,7 +320,8 @@ BEGIN ATOMIC
 			CASE WHEN a.backend_type = 'walsender'
 				THEN format('standby "%s" through hot_standby_feedback', a.application_name)
 				ELSE concat('process ', a.pid, ' of role ' || quote_ident(a.usename),
-					' (' || nullif(a.application_name, '') || ')', ', ' || coalesce(a.state, a.backend_type))
+					' (' || nullif(a.application_name, '') || ')', ', ',
+					CASE WHEN a.usename IS NULL THEN a.backend_type ELSE coalesce(a.state, a.backend_type) END)
 			END AS holder,
 			greatest(age(a.backend_xmin), age(a.backend_xid))::bigint AS xmin_age,
 			a.xact_start AS since,
