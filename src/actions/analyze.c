@@ -104,8 +104,7 @@ record_analyze(TaskContext *context)
 	TableState after;
 
 	read_table_state(context->task->relation, &after);
-	if (count_shows_nothing_done(context->before.analyze_count,
-								 after.analyze_count))
+	if (nothing_was_done(context->before.last_analyze, after.last_analyze))
 	{
 		context->not_done = "ANALYZE passed the table over";
 		return;

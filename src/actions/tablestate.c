@@ -13,12 +13,29 @@
 #include "pgstat.h"
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "actions/tablestate.h"
 #include "base/compat.h"
 
 #define STATISTIC(function, relation) \
 	DatumGetInt64(DirectFunctionCall1(function, ObjectIdGetDatum(relation)))
+
+/*
+ * When something was done to a relation; zero for never.
+ */
+static TimestampTz
+time_of(PGFunction function, Oid relation)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum result;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = ObjectIdGetDatum(relation);
+	fcinfo->args[0].isnull = false;
+	result = function(fcinfo);
+	return fcinfo->isnull ? 0 : DatumGetTimestampTz(result);
+}
 
 /*
  * Everything is zero for a relation that is gone.
@@ -40,8 +57,8 @@ read_table_state(Oid relation, TableState *state)
 	state->live_rows = STATISTIC(pg_stat_get_live_tuples, relation);
 	state->dead_rows = STATISTIC(pg_stat_get_dead_tuples, relation);
 	state->modified_rows = STATISTIC(pg_stat_get_mod_since_analyze, relation);
-	state->vacuum_count = STATISTIC(pg_stat_get_vacuum_count, relation);
-	state->analyze_count = STATISTIC(pg_stat_get_analyze_count, relation);
+	state->last_vacuum = time_of(pg_stat_get_last_vacuum_time, relation);
+	state->last_analyze = time_of(pg_stat_get_last_analyze_time, relation);
 	state->xid_age = transaction_age(relation);
 }
 
@@ -67,11 +84,12 @@ transaction_age(Oid relation)
 
 /*
  * VACUUM and ANALYZE that pass a table over say so with no more than a
- * warning.  The server's own count of them tells for certain, where it is kept
- * and is up to date at once.
+ * warning.  The server's own note of the last one tells, where it is kept and is
+ * up to date at once.  (Its count of them would start anew, and could come to
+ * the same number, when statistics are reset meanwhile.)
  */
 bool
-count_shows_nothing_done(int64 before, int64 after)
+nothing_was_done(TimestampTz before, TimestampTz after)
 {
 	return SERVER_COUNTS_AT_ONCE && pgstat_track_counts && after == before;
 }

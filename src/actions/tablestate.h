@@ -8,13 +8,15 @@
 #ifndef PGMAINT_TABLESTATE_H
 #define PGMAINT_TABLESTATE_H
 
+#include "datatype/timestamp.h"
+
 typedef struct TableState
 {
 	int64 live_rows;
 	int64 dead_rows;
 	int64 modified_rows;
-	int64 vacuum_count;
-	int64 analyze_count;
+	TimestampTz last_vacuum; /* not autovacuum's; zero when there was none */
+	TimestampTz last_analyze;
 	int64 xid_age;
 	int64 pages;
 	int64 all_visible_pages;
@@ -22,6 +24,6 @@ typedef struct TableState
 
 extern void read_table_state(Oid relation, TableState *state);
 extern int64 transaction_age(Oid relation);
-extern bool count_shows_nothing_done(int64 before, int64 after);
+extern bool nothing_was_done(TimestampTz before, TimestampTz after);
 
 #endif /* PGMAINT_TABLESTATE_H */

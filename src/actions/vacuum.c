@@ -271,7 +271,7 @@ consider_vacuum(TaskContext *context, char **reason)
 
 /*
  * What did it gain?  Whether it was done at all is read off the server's own
- * counts, as far as they tell: VACUUM of the TOAST table alone has none.
+ * notes, as far as they tell: VACUUM of the TOAST table alone has none.
  */
 static void
 record_vacuum(TaskContext *context)
@@ -282,15 +282,13 @@ record_vacuum(TaskContext *context)
 	bool analyzed = planned != NULL && planned->val.boolean;
 
 	read_table_state(context->task->relation, &after);
-	if (count_shows_nothing_done(context->before.vacuum_count,
-								 after.vacuum_count) &&
+	if (nothing_was_done(context->before.last_vacuum, after.last_vacuum) &&
 		!option_given(context->options, "process_main"))
 	{
 		context->not_done = "VACUUM passed the table over";
 		return;
 	}
-	if (count_shows_nothing_done(context->before.analyze_count,
-								 after.analyze_count))
+	if (nothing_was_done(context->before.last_analyze, after.last_analyze))
 		analyzed = false;
 	initStringInfo(&result);
 	appendStringInfo(

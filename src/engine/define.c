@@ -21,8 +21,7 @@ PG_FUNCTION_INFO_V1(pgmaint_drop_plan);
 
 /*
  * Others run a plan by its name, with rights of their own.  So a plan is for
- * whoever defined it to change, and a built-in one for superusers to replace.
- * The caller is inside a ledger scope.
+ * whoever defined it to change.  The caller is inside a ledger scope.
  */
 static void
 check_plan_is_ours(const char *plan, Oid role)
@@ -30,10 +29,32 @@ check_plan_is_ours(const char *plan, Oid role)
 	LedgerQuery query = {0};
 	char *owner;
 
-	if (superuser_arg(role))
-		return;
 	bind_text(&query, plan);
-	if (ledger_query(
+	if (superuser_arg(role) ||
+		ledger_query(
+			&query,
+			"SELECT d.defined_by FROM pgmaint.plan_definitions d WHERE d.plan = $1") ==
+			0)
+		return;
+	owner = ledger_text(0, 1);
+	if (!has_privs_of_role(role, get_role_oid(owner, true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to change plan \"%s\"", plan),
+				 errdetail("It was defined by role \"%s\".", owner)));
+}
+
+/*
+ * For the same reason a built-in plan is for superusers to replace.
+ */
+static void
+check_plan_is_not_built_in(const char *plan, Oid role)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, plan);
+	if (!superuser_arg(role) &&
+		ledger_query(
 			&query,
 			"SELECT FROM pgmaint.built_in_plans() b WHERE b.plan = $1") > 0)
 		ereport(
@@ -42,17 +63,6 @@ check_plan_is_ours(const char *plan, Oid role)
 			 errmsg("permission denied to replace the built-in plan \"%s\"",
 					plan),
 			 errhint("Define a plan of another name.")));
-	if (ledger_query(
-			&query,
-			"SELECT d.defined_by FROM pgmaint.plan_definitions d WHERE d.plan = $1") ==
-		0)
-		return;
-	owner = ledger_text(0, 1);
-	if (!has_privs_of_role(role, get_role_oid(owner, true)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to change plan \"%s\"", plan),
-				 errdetail("It was defined by role \"%s\".", owner)));
 }
 
 /*
@@ -85,6 +95,7 @@ pgmaint_define_plan(PG_FUNCTION_ARGS)
 	bind_datum(&query, JSONBOID, JsonbPGetDatum(steps_to_jsonb(steps)));
 	bind_text(&query, GetUserNameFromId(role, false));
 	ledger_enter(&scope);
+	check_plan_is_not_built_in(plan, role);
 	check_plan_is_ours(plan, role);
 	(void) ledger_query(
 		&query,
@@ -104,12 +115,14 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 	char *plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	LedgerScope scope;
 	LedgerQuery query = {0};
+	Oid role = GetUserId();
 	bool built_in;
 
 	PreventCommandDuringRecovery("pgmaint.drop_plan()");
 	PreventCommandIfReadOnly("pgmaint.drop_plan()");
 	bind_text(&query, plan);
 	ledger_enter(&scope);
+	check_plan_is_ours(plan, role);
 	if (ledger_query(
 			&query,
 			"DELETE FROM pgmaint.plan_definitions WHERE plan = $1 RETURNING 1") ==
