@@ -12,6 +12,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "base/compat.h"
 #include "base/identity.h"
@@ -25,12 +26,20 @@ StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
 static LeaderArguments wanted_leader;
 
 /*
+ * The leader that this session started last.  The handle's memory is taken
+ * beforehand, since a commit is no place to run out of it.
+ */
+static BackgroundWorkerHandle *last_leader = NULL;
+static MemoryContext leader_context = NULL;
+
+/*
  * Ask for a process.  The constants fit, so that nothing in here can fail but
  * for want of a slot: it is called in the middle of a commit.
  */
 static bool
 launch(const char *type, const char *name, const char *function,
-	   const void *arguments, Size size, BackgroundWorkerHandle **handle)
+	   const void *arguments, Size size, bool notify,
+	   BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker;
 
@@ -44,7 +53,7 @@ launch(const char *type, const char *name, const char *function,
 	strlcpy(worker.bgw_type, type, BGW_MAXLEN);
 	strlcpy(worker.bgw_name, name, BGW_MAXLEN);
 	memcpy(worker.bgw_extra, arguments, size);
-	worker.bgw_notify_pid = handle == NULL ? 0 : MyProcPid;
+	worker.bgw_notify_pid = notify ? MyProcPid : 0;
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
 
@@ -52,10 +61,31 @@ static bool
 start_wanted_leader(void)
 {
 	LeaderArguments arguments = wanted_leader;
+	BackgroundWorkerHandle *handle;
+	MemoryContext previous = MemoryContextSwitchTo(leader_context);
+	bool launched;
 
 	wanted_leader.database = InvalidOid;
-	return launch("pgmaint leader", "pgmaint leader", "pgmaint_leader_main",
-				  &arguments, sizeof(arguments), NULL);
+	launched =
+		launch("pgmaint leader", "pgmaint leader", "pgmaint_leader_main",
+			   &arguments, sizeof(arguments), false, &handle);
+	MemoryContextSwitchTo(previous);
+	if (launched)
+	{
+		if (last_leader != NULL)
+			pfree(last_leader);
+		last_leader = handle;
+	}
+	return launched;
+}
+
+static BgwHandleStatus
+last_leader_status(void)
+{
+	pid_t pid;
+
+	return last_leader == NULL ? BGWH_STOPPED
+							   : GetBackgroundWorkerPid(last_leader, &pid);
 }
 
 /*
@@ -63,8 +93,11 @@ start_wanted_leader(void)
  * then and not before.  An ERROR at that point would be a PANIC, so whether
  * there is a leader already is asked before it.
  *
- * A leader that was seen alive does not leave without looking at the queue
- * once more after this transaction: see leave_queue() in leader.c.
+ * A leader that was seen alive, or that has yet to start, does not leave
+ * without looking at the queue after this transaction: see leave_queue() in
+ * leader.c.  Between the two there is a moment in which a session that queues
+ * many runs starts more leaders than one; those that are too many leave, and
+ * for want of a slot for one of them the run does not wait.
  */
 static void
 at_end_of_transaction(XactEvent event, void *arg)
@@ -75,11 +108,12 @@ at_end_of_transaction(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 			lock_in_transaction(LOCK_QUEUE, false);
-			if (leader_is_alive())
+			if (leader_is_alive() ||
+				last_leader_status() == BGWH_NOT_YET_STARTED)
 				wanted_leader.database = InvalidOid;
 			break;
 		case XACT_EVENT_COMMIT:
-			if (!start_wanted_leader())
+			if (!start_wanted_leader() && last_leader_status() == BGWH_STOPPED)
 				ereport(
 					WARNING,
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -109,6 +143,9 @@ at_end_of_transaction(XactEvent event, void *arg)
 static void
 set_wanted_leader(void)
 {
+	if (leader_context == NULL)
+		leader_context = AllocSetContextCreate(
+			TopMemoryContext, "pgmaint leader", ALLOCSET_SMALL_SIZES);
 	wanted_leader.extension = extension_oid(false);
 	wanted_leader.database = MyDatabaseId;
 }
@@ -149,5 +186,5 @@ launch_task_worker(const TaskWorkerArguments *arguments,
 	snprintf(name, sizeof(name), "pgmaint task worker %d of run %lld",
 			 arguments->worker, (long long) arguments->run_id);
 	return launch("pgmaint task worker", name, "pgmaint_task_worker_main",
-				  arguments, sizeof(*arguments), handle);
+				  arguments, sizeof(*arguments), true, handle);
 }
