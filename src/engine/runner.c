@@ -24,19 +24,6 @@
 static Oid extension;
 
 /*
- * End a run before its first task.
- */
-static void
-end_run_at_once(const Run *run, const char *state, const char *error)
-{
-	LedgerScope scope;
-
-	ledger_begin(&scope, extension);
-	end_run(run->run_id, state, error);
-	ledger_commit(&scope);
-}
-
-/*
  * Ask an action for its tasks and write them down.
  */
 static void
@@ -89,18 +76,29 @@ finish_run(const Run *run, bool cancelled)
 }
 
 /*
- * Was the run's cancellation asked for?
+ * Begin a run, unless it is over before its first task.
  */
 static bool
-run_is_cancelled(const Run *run)
+begin_or_end_run(const Run *run)
 {
 	LedgerScope scope;
-	bool cancelled;
+	bool begun = false;
 
 	ledger_begin(&scope, extension);
-	cancelled = cancellation_requested(run->run_id);
+	if (cancellation_requested(run->run_id))
+		end_run(run->run_id, "cancelled",
+				"the run was cancelled before it began");
+	else if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(run->role)))
+		end_run(run->run_id, "failed",
+				psprintf("role \"%s\" was dropped after the run was queued",
+						 run->requested_by));
+	else
+	{
+		begin_run(run->run_id);
+		begun = true;
+	}
 	ledger_commit(&scope);
-	return cancelled;
+	return begun;
 }
 
 /*
@@ -164,33 +162,13 @@ carry_out_run(const Run *run, Oid of_extension)
 {
 	List *steps;
 	ListCell *cell;
-	LedgerScope scope;
-	bool role_exists;
-	bool cancelled;
+	bool cancelled = false;
 	int number = 0;
 
 	extension = of_extension;
-	if (run_is_cancelled(run))
-	{
-		end_run_at_once(run, "cancelled",
-						"the run was cancelled before it began");
+	if (!begin_or_end_run(run))
 		return;
-	}
-	ledger_begin(&scope, extension);
-	role_exists = SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(run->role));
-	if (role_exists)
-		begin_run(run->run_id);
-	ledger_commit(&scope);
-	if (!role_exists)
-	{
-		end_run_at_once(
-			run, "failed",
-			psprintf("role \"%s\" was dropped after the run was queued",
-					 run->requested_by));
-		return;
-	}
 
-	cancelled = false;
 	steps = parse_steps(run->plan, run->steps);
 	foreach (cell, steps)
 	{
