@@ -5,9 +5,13 @@
 #   make demo              see it at work, on a private server with a private database
 #   make check             all tests, on a private server; TESTS="name ..." for some of them
 #   make bench             measure it; writes test/bench/RESULTS.md
-#   make lint              the order of the folders in src/, and the formatting
+#   make check-servers     the same on every server that Debian can give: 15, 17 and 18
+#   make check-sanitizers  the regression tests under ASan, UBSan and valgrind
+#   make check-package     builds the Debian package, and tests it in a fresh folder
+#   make lint              the order of the folders in src/, the formatting, and check-lint
+#   make check-lint        clang-tidy and cppcheck
 #
-# demo, check, bench and lint install what they miss with apt, and say so
+# All but install and installcheck install what they miss with apt, and say so
 # first.  They touch no PostgreSQL cluster that is there already.
 
 EXTENSION = pgmaint
@@ -39,22 +43,17 @@ TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
 
 # These need no PGXS: they find or install a server first, and call make again.
-TOOLS = check demo bench lint check-includes check-format
+CHECKS = check-servers check-sanitizers check-package check-includes check-format check-lint
+TOOLS = check demo bench lint $(CHECKS)
 
 ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)
 
 .PHONY: $(TOOLS)
 
-check demo bench:
+check demo bench $(CHECKS):
 	@test/tools/$@
 
-lint: check-includes check-format
-
-check-includes:
-	@test/tools/check-includes
-
-check-format:
-	@test/tools/check-format
+lint: check-includes check-format check-lint
 
 OTHERS = $(filter-out $(TOOLS),$(MAKECMDGOALS))
 ifneq ($(OTHERS),)
