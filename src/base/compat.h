@@ -61,6 +61,9 @@
 #define WORKER_BYPASS_LOGIN 0
 #endif
 
+/* 17 reads ahead, and several blocks at once, when it knows which come next */
+#define SERVER_HAS_READ_STREAM (PG_VERSION_NUM >= 170000)
+
 /* 18 dropped the run_once argument */
 #if PG_VERSION_NUM >= 180000
 #define portal_run(portal, toplevel, dest, qc) \

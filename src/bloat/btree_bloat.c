@@ -18,6 +18,7 @@
 #include "bloat/btreepage.h"
 #include "bloat/btreerows.h"
 #include "bloat/index_bloat.h"
+#include "bloat/reader.h"
 
 /* leaf pages that are kept until their rows were looked up */
 #define KEPT_PAGES 128

@@ -28,6 +28,7 @@
 #include "bloat/btreepage.h"
 #include "bloat/btreerows.h"
 #include "bloat/heappage.h"
+#include "bloat/reader.h"
 #include "bloat/sample.h"
 
 /* keys that have rows looked up, per leaf page of a sample */

@@ -21,6 +21,7 @@
 #include "storage/bufpage.h"
 
 #include "bloat/index_bloat.h"
+#include "bloat/reader.h"
 
 #define KEPT 0
 

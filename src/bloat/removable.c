@@ -24,19 +24,27 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "bloat/reader.h"
 #include "bloat/removable.h"
 
 /* enough to tell "nothing" from "a tenth" for certain */
 #define BLOCKS_TO_LOOK_AT 300
 
+typedef struct RowCount
+{
+	Relation relation;
+	TransactionId horizon;
+	RemovableSample *sample;
+} RowCount;
+
 /*
  * Count the rows of one page by what VACUUM would make of them.
  */
 static void
-count_rows(Relation relation, Buffer buffer, TransactionId horizon,
-		   RemovableSample *sample)
+count_rows(Page page, Buffer buffer, const RowCount *count)
 {
-	Page page = BufferGetPage(buffer);
+	RemovableSample *sample = count->sample;
+	TransactionId horizon = count->horizon;
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
 
 	for (OffsetNumber item = FirstOffsetNumber; item <= last; item++)
@@ -51,7 +59,7 @@ count_rows(Relation relation, Buffer buffer, TransactionId horizon,
 		ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), item);
 		tuple.t_data = (HeapTupleHeader) PageGetItem(page, pointer);
 		tuple.t_len = ItemIdGetLength(pointer);
-		tuple.t_tableOid = RelationGetRelid(relation);
+		tuple.t_tableOid = RelationGetRelid(count->relation);
 		switch (HeapTupleSatisfiesVacuum(&tuple, horizon, buffer))
 		{
 			case HEAPTUPLE_DEAD:
@@ -73,6 +81,17 @@ count_rows(Relation relation, Buffer buffer, TransactionId horizon,
 				break;
 		}
 	}
+}
+
+static void
+count_page(Buffer buffer, void *context)
+{
+	Page page = BufferGetPage(buffer);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	if (!PageIsNew(page))
+		count_rows(page, buffer, context);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 }
 
 /*
@@ -123,7 +142,7 @@ sample_removable(Oid relid, RemovableSample *sample)
 	Relation relation = relation_open(relid, AccessShareLock);
 	BufferAccessStrategy strategy;
 	BlockNumber *blocks;
-	TransactionId horizon;
+	RowCount count = {relation, InvalidTransactionId, sample};
 
 	memset(sample, 0, sizeof(*sample));
 	if (relation->rd_rel->relam != HEAP_TABLE_AM_OID)
@@ -131,28 +150,16 @@ sample_removable(Oid relid, RemovableSample *sample)
 		relation_close(relation, AccessShareLock);
 		return;
 	}
-	horizon = GetOldestNonRemovableTransactionId(relation);
+	count.horizon = GetOldestNonRemovableTransactionId(relation);
 	sample->horizon_age =
 		(int32) (XidFromFullTransactionId(ReadNextFullTransactionId()) -
-				 horizon);
+				 count.horizon);
 
 	strategy = GetAccessStrategy(BAS_BULKREAD);
 	blocks = palloc(sizeof(BlockNumber) * BLOCKS_TO_LOOK_AT * 10);
 	sample->blocks = draw_blocks(relation, blocks);
-	for (int i = 0; i < sample->blocks; i++)
-		PrefetchBuffer(relation, MAIN_FORKNUM, blocks[i]);
-	for (int i = 0; i < sample->blocks; i++)
-	{
-		Buffer buffer;
-
-		CHECK_FOR_INTERRUPTS();
-		buffer = ReadBufferExtended(relation, MAIN_FORKNUM, blocks[i],
-									RBM_NORMAL, strategy);
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		if (!PageIsNew(BufferGetPage(buffer)))
-			count_rows(relation, buffer, horizon, sample);
-		UnlockReleaseBuffer(buffer);
-	}
+	read_blocks(relation, blocks, sample->blocks, strategy, count_page,
+				&count);
 	pfree(blocks);
 	FreeAccessStrategy(strategy);
 	relation_close(relation, AccessShareLock);

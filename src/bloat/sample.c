@@ -20,6 +20,7 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/memutils.h"
 
 #include "bloat/sample.h"
@@ -38,9 +39,6 @@
 
 /* a sample of more than one block in this many is not worth sampling */
 #define FULL_SHARE 3
-
-/* how far ahead of the reader blocks are asked for */
-#define PREFETCH_BLOCKS 128
 
 /*
  * precision is the margin to reach, 0 to 1 of all blocks.  The same seed
@@ -363,36 +361,4 @@ sample_judge(BlockSample *sample)
 	/* Satterthwaite: few strata may hold all of the variance */
 	df = parts_of_df > 0 ? variance * variance / parts_of_df : 1000;
 	sample->margin = t_quantile(Max(df, 2)) * sqrt(variance);
-}
-
-/*
- * Reads blocks of the relation in the order given (or the first so many if
- * that is NULL), and shows each of them to the reader, pinned and unlocked.
- *
- * Blocks that are not neighbours are asked for well before they are needed.
- * effective_io_concurrency is no guide to how far: it is 1 by default, and a
- * disk that has but one request to answer answers a tenth as many.
- */
-void
-read_blocks(Relation rel, const BlockNumber *blocks, BlockNumber nblocks,
-			BufferAccessStrategy strategy, BlockReader reader, void *context)
-{
-	BlockNumber ahead = 0;
-
-	for (BlockNumber i = 0; i < nblocks; i++)
-	{
-		Buffer buffer;
-
-		CHECK_FOR_INTERRUPTS();
-		if (blocks != NULL)
-		{
-			for (; ahead < nblocks && ahead < i + PREFETCH_BLOCKS; ahead++)
-				PrefetchBuffer(rel, MAIN_FORKNUM, blocks[ahead]);
-		}
-		buffer = ReadBufferExtended(rel, MAIN_FORKNUM,
-									blocks != NULL ? blocks[i] : i, RBM_NORMAL,
-									strategy);
-		reader(buffer, context);
-		ReleaseBuffer(buffer);
-	}
 }

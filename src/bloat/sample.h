@@ -8,7 +8,6 @@
 #ifndef PGMAINT_BLOAT_SAMPLE_H
 #define PGMAINT_BLOAT_SAMPLE_H
 
-#include "storage/bufmgr.h"
 #include "utils/rel.h"
 
 #include "base/compat.h"
@@ -52,8 +51,6 @@ typedef struct BlockSample
 	SamplerState random;
 } BlockSample;
 
-typedef void (*BlockReader)(Buffer buffer, void *context);
-
 extern void sample_init(BlockSample *sample, double precision, uint32 seed);
 extern SamplePart *sample_add(BlockSample *sample, Relation rel);
 extern bool sample_next_round(BlockSample *sample);
@@ -63,9 +60,5 @@ extern void sample_judge(BlockSample *sample);
 extern double sample_total(const SamplePart *part, int value);
 extern int64 sample_blocks_read(const BlockSample *sample);
 extern int64 sample_blocks_total(const BlockSample *sample);
-
-extern void read_blocks(Relation rel, const BlockNumber *blocks,
-						BlockNumber nblocks, BufferAccessStrategy strategy,
-						BlockReader reader, void *context);
 
 #endif /* PGMAINT_BLOAT_SAMPLE_H */

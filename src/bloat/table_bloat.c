@@ -22,6 +22,7 @@
 
 #include "bloat/heappage.h"
 #include "bloat/relations.h"
+#include "bloat/reader.h"
 #include "bloat/sample.h"
 #include "bloat/table_bloat.h"
 
