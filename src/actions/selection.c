@@ -140,11 +140,10 @@ note_left_alone(PlanContext *context, const char *action, List *targets)
 		return;
 	initStringInfo(&message);
 	appendStringInfo(&message,
-					 "%d %s for which %s is due belong%s to other roles and "
-					 "%s left alone: ",
+					 "%d %s for which %s is due %s left alone, for want of "
+					 "rights: ",
 					 list_length(targets),
 					 list_length(targets) == 1 ? "table" : "tables", action,
-					 list_length(targets) == 1 ? "s" : "",
 					 list_length(targets) == 1 ? "was" : "were");
 	foreach (cell, targets)
 	{

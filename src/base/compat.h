@@ -12,6 +12,7 @@
 #define PGMAINT_COMPAT_H
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "common/relpath.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
@@ -25,8 +26,10 @@
 #error pgmaint needs PostgreSQL 14 or later
 #endif
 
-/* 16 folded the per-catalog ownership checks into one function */
+/* 16 folded the per-catalog checks into one function each */
 #if PG_VERSION_NUM < 160000
+#define schema_usage_privilege(schema, roleid) \
+	(pg_namespace_aclcheck(schema, roleid, ACL_USAGE) == ACLCHECK_OK)
 #define relation_ownercheck(relid, roleid) pg_class_ownercheck(relid, roleid)
 #define database_ownercheck(dbid, roleid) pg_database_ownercheck(dbid, roleid)
 #else
@@ -34,6 +37,9 @@
 	object_ownercheck(RelationRelationId, relid, roleid)
 #define database_ownercheck(dbid, roleid) \
 	object_ownercheck(DatabaseRelationId, dbid, roleid)
+#define schema_usage_privilege(schema, roleid)                          \
+	(object_aclcheck(NamespaceRelationId, schema, roleid, ACL_USAGE) == \
+	 ACLCHECK_OK)
 #endif
 
 /* 17 has a privilege for maintenance; before, it came with ownership */

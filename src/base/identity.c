@@ -104,6 +104,7 @@ bool
 may_maintain_relation(Oid relation, Oid role)
 {
 	HeapTuple tuple;
+	Oid schema;
 	bool shared;
 
 	if (superuser_arg(role))
@@ -111,9 +112,12 @@ may_maintain_relation(Oid relation, Oid role)
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	if (!HeapTupleIsValid(tuple))
 		return false;
+	schema = ((Form_pg_class) GETSTRUCT(tuple))->relnamespace;
 	shared = ((Form_pg_class) GETSTRUCT(tuple))->relisshared;
 	ReleaseSysCache(tuple);
 
+	if (!schema_usage_privilege(schema, role))
+		return false;
 	if (relation_maintain_privilege(relation, role))
 		return true;
 	return !shared && database_ownercheck(MyDatabaseId, role);

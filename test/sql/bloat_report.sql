@@ -27,6 +27,8 @@ CREATE TABLE child PARTITION OF parent FOR VALUES FROM (0) TO (100000);
 INSERT INTO parent SELECT generate_series(1, 20000);
 CREATE MATERIALIZED VIEW matview AS SELECT * FROM compact;
 CREATE UNLOGGED TABLE unlogged AS SELECT * FROM compact;
+-- from 16 on these begin with room for more
+VACUUM FULL matview, unlogged;
 CREATE TEMP TABLE temporary AS SELECT * FROM compact;
 DELETE FROM bloated WHERE id > 10000;
 CALL count_now();

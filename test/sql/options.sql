@@ -28,6 +28,7 @@ EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, explanation = PG_EXCEPTION_DETAIL;
 	-- not every server has these
 	hint := replace(hint, ', process_main, skip_database_stats, buffer_usage_limit', '');
+	hint := replace(hint, '"bytes", "B",', '"bytes",');
 	RETURN sqlstate || ' ' || sqlerrm || coalesce(E'\n' || nullif(explanation, ''), '') || coalesce(E'\n' || nullif(hint, ''), '');
 END
 $$;
@@ -85,7 +86,7 @@ $$;
 \set action vacuum
 \set values '''{"settings": {}}'', ''{"settings": {"maintenance_work_mem": "64MB", "vacuum_cost_delay": 0, "default_statistics_target": "50"}}'', ''{"settings": {"statement_timeout": "1h"}}'', ''{"settings": {"log_statement": "all"}}'', ''{"settings": {"my.own": "value"}}'''
 :try
-\set values '''{"settings": {"nonsense": 1}}'', ''{"settings": {"maintenance_work_mem": "much"}}'', ''{"settings": {"maintenance_work_mem": 1}}'', ''{"settings": {"maintenance_work_mem": null}}'', ''{"settings": {"maintenance_work_mem": ["64MB"]}}'', ''{"settings": {"maintenance_work_mem": {"value": 1}}}'', ''{"settings": "maintenance_work_mem"}'', ''{"settings": ["maintenance_work_mem"]}'''
+\set values '''{"settings": {"nonsense": 1}}'', ''{"settings": {"maintenance_work_mem": "much"}}'', ''{"settings": {"default_statistics_target": 0}}'', ''{"settings": {"maintenance_work_mem": null}}'', ''{"settings": {"maintenance_work_mem": ["64MB"]}}'', ''{"settings": {"maintenance_work_mem": {"value": 1}}}'', ''{"settings": "maintenance_work_mem"}'', ''{"settings": ["maintenance_work_mem"]}'''
 :try
 \set values '''{"settings": {"search_path": "options"}}'', ''{"settings": {"SEARCH_PATH": "options"}}'', ''{"settings": {"role": "postgres"}}'', ''{"settings": {"session_authorization": "postgres"}}'', ''{"settings": {"lock_timeout": 0}}'', ''{"settings": {"session_replication_role": "replica"}}'', ''{"settings": {"jit": true}}'', ''{"settings": {"zero_damaged_pages": true}}'', ''{"settings": {"shared_buffers": "1GB"}}'', ''{"settings": {"server_version": "1"}}'', ''{"settings": {"work_mem": "64MB", "port": 1}}'''
 :try

@@ -32,12 +32,17 @@ SHOW pgmaint.lock_timeout;
 SET pgmaint.max_workers = 0;
 SET pgmaint.max_workers = 65;
 SET pgmaint.max_workers = 'many';
+-- 16 and later name the unit of the limits
+\set VERBOSITY sqlstate
 SET pgmaint.lock_timeout = 0;
 SET pgmaint.lock_timeout = '9ms';
+\set VERBOSITY default
 SET pgmaint.lock_timeout = '5 parsec';
 SET pgmaint.lock_retries = -1;
 SET pgmaint.lock_retries = 101;
+\set VERBOSITY sqlstate
 SET pgmaint.worker_timeout = 0;
+\set VERBOSITY default
 -- PostgreSQL 14 knows no reserved prefixes
 DO $$
 BEGIN

@@ -95,7 +95,7 @@ foreach my $times (1, 2)
 
 	kill 'STOP', $worker;
 	sql("SELECT pg_terminate_backend($leader)");
-	wait_for_process('leader', "wait_event = 'BgWorkerShutdown'", 'postgres') if $times > 1;
+	wait_for_process('leader', "lower(wait_event) = 'bgworkershutdown'", 'postgres') if $times > 1;
 	sql("SELECT pg_terminate_backend($leader)") for 2 .. $times;
 	sleep 0.5;
 	sql('SELECT pgmaint.tick()');
