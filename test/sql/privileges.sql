@@ -176,7 +176,7 @@ CREATE OPERATOR privileges.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = pr
 CREATE FUNCTION privileges.pg_table_size(oid) RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''planted''; END';
 SET search_path = privileges, pg_catalog;
 SELECT count(*) FROM pgmaint.dry_run('weekly', '{"tables": "mine", "min_size": 0}');
-CALL pgmaint.run_and_wait('weekly', '{"tables": "mine", "min_size": 0}');
+CALL pgmaint.run_and_wait('weekly', '{"tables": "mine", "min_size": 0}') \gset
 SELECT pgmaint.cancel(1);
 SELECT pgmaint.tick();
 RESET ROLE;
