@@ -24,16 +24,25 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # our code.  Two are off: callbacks have the arguments that the server gives
 # them, whether used or not, and lengthof() is unsigned where the server's own
 # loops, and ours, count with an int.
-PG_CPPFLAGS = -I$(CURDIR)/src -isystem $(includedir_server)
+PG_CPPFLAGS = -I$(CURDIR)/src -isystem $(includedir_server) -DPGMAINT_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 
 # the extension script, in the order in which its parts build on each other
 SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/report.sql)
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql
-DATA_built = $(SCRIPT)
+
+# From the version that was released last to the one that is being made:
+# sql/update.sql changes what is there, and these parts are new.  What is in
+# sql/released/ was released, and never changes.
+RELEASED = 0.1
+NEW_PARTS =
+UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
+
+DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))
+DATA_built = $(SCRIPT) $(UPDATE)
 
 # what is built or left behind, of any version
-EXTRA_CLEAN = $(filter-out $(SCRIPT),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso
+EXTRA_CLEAN = $(filter-out $(DATA_built),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso
 
 REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=pgmaint
@@ -87,12 +96,16 @@ else
 
 include $(PGXS)
 
-# Debian's PGXS does not track headers: a changed one rebuilds everything
+# Debian's PGXS does not track headers: a changed one rebuilds everything, and
+# so does another version
 HEADERS = $(wildcard src/*.h src/*/*.h)
-$(OBJS) $(OBJS:.o=.bc): $(HEADERS)
+$(OBJS) $(OBJS:.o=.bc): $(HEADERS) pgmaint.control
 
 $(SCRIPT): $(SQL_PARTS) pgmaint.control Makefile
 	cat $(SQL_PARTS) > $@
+
+$(UPDATE): sql/update.sql $(NEW_PARTS) pgmaint.control Makefile
+	cat sql/update.sql $(NEW_PARTS) > $@
 
 endif
 endif

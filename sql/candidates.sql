@@ -9,7 +9,7 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_may_maintain';
 
 COMMENT ON FUNCTION pgmaint.may_maintain(oid, oid) IS
-	'may the role VACUUM and ANALYZE the relation (owner, database owner, superuser; from PostgreSQL 17 also MAINTAIN)';
+	'may the role VACUUM and ANALYZE the relation (owner, database owner, superuser; from PostgreSQL 17 also MAINTAIN; all but superusers with USAGE on its schema)';
 
 CREATE FUNCTION pgmaint.file_size(filenode oid, tablespace oid, pages integer)
 RETURNS bigint

@@ -42,11 +42,30 @@ extension_oid(bool missing_ok)
 }
 
 /*
+ * The library and the tables must be of one version: a new library is loaded
+ * as soon as it is installed, the tables follow with ALTER EXTENSION.
+ */
+static void
+check_version(const char *version)
+{
+	if (strcmp(version, PGMAINT_VERSION) != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "extension \"pgmaint\" has version %s in this database, but its library has version %s",
+				 version, PGMAINT_VERSION),
+			 errhint("Execute ALTER EXTENSION pgmaint UPDATE; if that was done "
+					 "already, start a new session.")));
+}
+
+/*
  * Who owns the extension, and so its tables.
  */
 static Oid
 extension_owner(void)
 {
+	char *version = NULL;
 	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
 	Oid owner = InvalidOid;
 	ScanKeyData key;
@@ -59,13 +78,22 @@ extension_owner(void)
 		systable_beginscan(catalog, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
+	{
+		bool isnull;
+		Datum value = heap_getattr(tuple, Anum_pg_extension_extversion,
+								   RelationGetDescr(catalog), &isnull);
+
 		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		version = TextDatumGetCString(value);
+	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
 
 	if (!OidIsValid(owner))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("extension \"pgmaint\" does not exist")));
+	check_version(version);
+	pfree(version);
 	return owner;
 }
 

@@ -266,7 +266,7 @@ build_tree()
 	for item in Makefile pgmaint.control META.json README.md CHANGELOG.md sql src expected test; do
 		if [ -e "$root/$item" ]; then cp -R "$root/$item" "$source"; fi
 	done
-	find "$source" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -name 'pgmaint--*.sql' \) -delete
+	find "$source" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -path "$source/sql/pgmaint--*.sql" \) -delete
 	chmod -R u+rwX,go+rX "$source"
 	copy_installation
 	if [ -n "$server_user" ]; then chown -R -h "$server_user" "$source" "$tree"; fi
