@@ -48,12 +48,13 @@ foreach my $table (qw(a b parent))
 	sql("DELETE FROM $table WHERE id % 2 = 0");
 }
 
-# planning, while a table is locked, and another with its partitions
+# planning, while a table is locked, and another with its partitions; of the
+# partitioned ones, those that are no partition themselves are due everywhere
 my $holder = $node->background_psql('postgres');
 $holder->query_safe(q(SET application_name = 'migration'));
 my $pid = $holder->query_safe('SELECT pg_backend_pid()');
 $holder->query_safe('BEGIN; LOCK TABLE a, parent IN ACCESS EXCLUSIVE MODE');
-is(sql_without_waiting(q(SELECT string_agg(DISTINCT target, ', ' ORDER BY target) FROM pgmaint.dry_run('weekly', '{"min_size": 0}') WHERE target LIKE 'public.%')),
+is(sql_without_waiting(q(SELECT string_agg(DISTINCT target, ', ' ORDER BY target) FROM pgmaint.dry_run('weekly', '{"min_size": 0}') WHERE target LIKE 'public.%' AND target <> 'public.high')),
 	'public.a, public.b, public.higher, public.highest, public.low, public.m, public.parent', 'dry_run() waits for no lock');
 is(sql_without_waiting('SELECT string_agg(relation::text, \', \' ORDER BY relation::text), min(total_bytes) > 0
 	FROM pgmaint.vacuum_candidates() WHERE relation::text IN (\'a\', \'b\', \'low\', \'higher\', \'parent\')'),
