@@ -32,9 +32,11 @@ SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sq
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 
 # From the version that was released last to the one that is being made:
-# sql/update.sql changes what is there, and these parts are new.  What is in
-# sql/released/ was released, and never changes.
+# sql/update.sql changes tables, and drops what goes; the functions and views of
+# CHANGED_PARTS are replaced; NEW_PARTS are new.  What is in sql/released/ was
+# released, and never changes.
 RELEASED = 0.1
+CHANGED_PARTS = sql/engine.sql sql/candidates.sql
 NEW_PARTS =
 UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
 
@@ -104,8 +106,10 @@ $(OBJS) $(OBJS:.o=.bc): $(HEADERS) pgmaint.control
 $(SCRIPT): $(SQL_PARTS) pgmaint.control Makefile
 	cat $(SQL_PARTS) > $@
 
-$(UPDATE): sql/update.sql $(NEW_PARTS) pgmaint.control Makefile
-	cat sql/update.sql $(NEW_PARTS) > $@
+$(UPDATE): sql/update.sql $(CHANGED_PARTS) $(NEW_PARTS) pgmaint.control Makefile
+	{ cat sql/update.sql; \
+	  sed -E 's/^CREATE (FUNCTION|PROCEDURE|VIEW)/CREATE OR REPLACE \1/' $(CHANGED_PARTS); \
+	  cat /dev/null $(NEW_PARTS); } > $@
 
 endif
 endif

@@ -230,8 +230,15 @@ BEGIN ATOMIC
 				AND s.dead_rows >= min_dead_ratio * s.all_rows AS dead_due,
 			s.toast_dead_rows >= min_dead_rows
 				AND s.toast_dead_rows >= min_dead_ratio * (s.toast_dead_rows + s.toast_live_rows) AS toast_due,
+			-- 18 and later know how much is frozen already, which no VACUUM need read
 			s.inserted_rows >= CASE WHEN s.schema = 'pgmaint' THEN 10000 ELSE 1000 END
-				AND s.inserted_rows >= min_inserted_ratio * greatest(s.estimated_rows, 0) AS inserts_due,
+				AND s.inserted_rows >= min_inserted_ratio * greatest(s.estimated_rows, 0) * CASE
+					WHEN s.inserted_rows < 1000 THEN 1
+					ELSE (
+						SELECT greatest(1 - coalesce((to_jsonb(f) ->> 'relallfrozen')::double precision / nullif(f.relpages, 0), 0), 0)
+						FROM pg_class f
+						WHERE f.oid = s.relation)
+					END AS inserts_due,
 			-- the server's counters are lost in a crash, what lies in the pages is not
 			(
 				SELECT m.dead_bytes

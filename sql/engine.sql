@@ -64,7 +64,13 @@ SELECT
 	t.target,
 	coalesce(v.phase, a.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' ELSE 'working' END) AS phase,
 	coalesce(
-		pg_catalog.round(100.0 * v.heap_blks_scanned / nullif(v.heap_blks_total, 0), 1),
+		pg_catalog.round(CASE
+			WHEN v.phase = 'vacuuming heap' THEN 100.0 * v.heap_blks_vacuumed / nullif(v.heap_blks_total, 0)
+			-- 17 and later count the indexes, too
+			WHEN v.phase IN ('vacuuming indexes', 'cleaning up indexes')
+				THEN 100.0 * (x.progress ->> 'indexes_processed')::pg_catalog.int8 / nullif((x.progress ->> 'indexes_total')::pg_catalog.int8, 0)
+			ELSE 100.0 * v.heap_blks_scanned / nullif(v.heap_blks_total, 0)
+		END, 1),
 		pg_catalog.round(100.0 * a.sample_blks_scanned / nullif(a.sample_blks_total, 0), 1),
 		0) AS percent_done,
 	pg_catalog.date_trunc('milliseconds', pg_catalog.clock_timestamp() - t.started_at) AS elapsed,
@@ -73,25 +79,28 @@ SELECT
 	pg_catalog.format('%s of %s', r.current_step, pg_catalog.jsonb_array_length(r.steps)) AS step_of,
 	t.attempt,
 	t.pid,
-	t.command
+	t.command,
+	-- 18 and later, with track_cost_delay_timing
+	pg_catalog.make_interval(secs => nullif((x.progress ->> 'delay_time')::pg_catalog.float8, 0) / 1000) AS slept
 FROM pgmaint.runs r
 JOIN pgmaint.tasks t ON t.run_id = r.run_id AND t.state = 'running'
 -- the row of a worker that is gone stays until the next leader sees to it
 JOIN pg_catalog.pg_stat_activity s ON s.pid = t.pid AND s.backend_type = 'pgmaint task worker'
 LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_analyze a ON a.pid = t.pid
+CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.to_jsonb(v), pg_catalog.to_jsonb(a)) AS progress) x
 CROSS JOIN LATERAL (
 	SELECT
 		pg_catalog.count(*) AS planned,
-		pg_catalog.count(*) FILTER (WHERE x.state NOT IN ('pending', 'running')) AS finished
-	FROM pgmaint.tasks x
-	WHERE x.run_id = r.run_id AND x.step = t.step
+		pg_catalog.count(*) FILTER (WHERE o.state NOT IN ('pending', 'running')) AS finished
+	FROM pgmaint.tasks o
+	WHERE o.run_id = r.run_id AND o.step = t.step
 ) c
 WHERE r.state = 'running'
 ORDER BY r.run_id, t.task_id;
 
 COMMENT ON VIEW pgmaint.progress IS
-	'what every task worker is doing now; percent_done is that of the command''s present phase';
+	'what every task worker is doing now; percent_done is that of the command''s present phase, slept what cost-based delays took of it (18 and later, with track_cost_delay_timing)';
 
 REVOKE ALL ON pgmaint.progress FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -77,6 +77,8 @@ struct Action
 	void (*execute)(TaskContext *context);
 	/* after success, inside a ledger scope; may be NULL */
 	void (*record)(TaskContext *context);
+	/* milliseconds, by the server's own account, or -1; may be NULL */
+	double (*usual_duration)(Oid relation);
 };
 
 extern const Action *find_action(const char *name);

@@ -42,10 +42,10 @@ plan_analyze(PlanContext *context)
 	bind_oid(&query, context->role);
 	bind_selection(context, &query);
 	bind_bigint(&query, context->run_id);
-	bind_boolean(&query, SERVER_HAS_ANALYZE_ONLY);
+	bind_boolean(&query, SERVER_HAS_VACUUM_ONLY);
 	rows = ledger_query(
 		&query,
-		"WITH due AS MATERIALIZED (SELECT c.oid, c.relkind, n.nspname, c.relname, s.* "
+		"WITH due AS MATERIALIZED (SELECT c.oid, c.relkind, c.relhassubclass, n.nspname, c.relname, s.* "
 		"FROM pgmaint.stale_statistics($1, $2, $3, $4) WITH ORDINALITY "
 		"AS s (relation, reason, estimated_rows, modified_rows, last_analyze, may_maintain, nth) "
 		"JOIN pg_catalog.pg_class c ON c.oid = s.relation "
@@ -59,7 +59,7 @@ plan_analyze(PlanContext *context)
 		"FROM pg_catalog.pg_class f WHERE f.oid = ANY (m.relations) AND f.relkind <> 'p'), "
 		"pg_catalog.jsonb_build_object('estimated_rows', d.estimated_rows, "
 		"'modified_rows', d.modified_rows, 'last_analyze', d.last_analyze)::text, "
-		"m.relations, d.relkind = 'p' "
+		"m.relations, d.relhassubclass "
 		"FROM due d "
 		/* pg_partition_tree() would lock them all */
 		"CROSS JOIN LATERAL (SELECT ARRAY(WITH RECURSIVE x (member) AS (SELECT d.oid UNION ALL "
@@ -82,7 +82,7 @@ plan_analyze(PlanContext *context)
 		}
 		task = task_from_row(context, "analyze", row);
 		task->command =
-			psprintf(SERVER_HAS_ANALYZE_ONLY && ledger_boolean(row, 8)
+			psprintf(SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 8)
 						 ? "ANALYZE ONLY %s"
 						 : "ANALYZE %s",
 					 task->target);
@@ -124,4 +124,5 @@ const Action analyze_action = {
 	.plan = plan_analyze,
 	.consider = consider_analyze,
 	.record = record_analyze,
+	.usual_duration = usual_analyze_duration,
 };

@@ -82,6 +82,55 @@ transaction_age(Oid relation)
 					frozen);
 }
 
+#if SERVER_TIMES_MAINTENANCE
+
+#define TIME(function, relation) \
+	DatumGetFloat8(DirectFunctionCall1(function, ObjectIdGetDatum(relation)))
+
+static double
+mean(double total, int64 count)
+{
+	return count > 0 ? total / count : -1;
+}
+
+/*
+ * Milliseconds that VACUUM of the relation took on average, autovacuum's too;
+ * negative where nothing is known.
+ */
+double
+usual_vacuum_duration(Oid relation)
+{
+	return mean(TIME(pg_stat_get_total_vacuum_time, relation) +
+					TIME(pg_stat_get_total_autovacuum_time, relation),
+				STATISTIC(pg_stat_get_vacuum_count, relation) +
+					STATISTIC(pg_stat_get_autovacuum_count, relation));
+}
+
+double
+usual_analyze_duration(Oid relation)
+{
+	return mean(TIME(pg_stat_get_total_analyze_time, relation) +
+					TIME(pg_stat_get_total_autoanalyze_time, relation),
+				STATISTIC(pg_stat_get_analyze_count, relation) +
+					STATISTIC(pg_stat_get_autoanalyze_count, relation));
+}
+
+#else
+
+double
+usual_vacuum_duration(Oid relation)
+{
+	return -1;
+}
+
+double
+usual_analyze_duration(Oid relation)
+{
+	return -1;
+}
+
+#endif
+
 /*
  * VACUUM and ANALYZE that pass a table over say so with no more than a
  * warning.  The server's own note of the last one tells, where it is kept and is

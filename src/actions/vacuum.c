@@ -77,7 +77,8 @@ add_command_option(StringInfo command, const char *name, const char *value)
  * The command for one table.
  */
 static char *
-vacuum_command(Jsonb *given, const char *target, bool freeze, bool analyze)
+vacuum_command(Jsonb *given, const char *target, bool only, bool freeze,
+			   bool analyze)
 {
 	StringInfoData command;
 
@@ -102,10 +103,11 @@ vacuum_command(Jsonb *given, const char *target, bool freeze, bool analyze)
 	if (command.data[command.len - 1] == '(')
 	{
 		resetStringInfo(&command);
-		appendStringInfo(&command, "VACUUM %s", target);
+		appendStringInfoString(&command, "VACUUM ");
 	}
 	else
-		appendStringInfo(&command, ") %s", target);
+		appendStringInfoString(&command, ") ");
+	appendStringInfo(&command, "%s%s", only ? "ONLY " : "", target);
 	return command.data;
 }
 
@@ -143,7 +145,7 @@ plan_vacuum(PlanContext *context)
 		"'multixact_age', v.multixact_age, 'last_vacuum', v.last_vacuum, "
 		"'analyze', a.due)::text, "
 		"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], 0::pg_catalog.oid), "
-		"'wraparound' = ANY (v.causes), a.due, s.reason "
+		"'wraparound' = ANY (v.causes), a.due, s.reason, c.relhassubclass "
 		"FROM pgmaint.vacuum_candidates($2, $3, $4, $5, $6, $7) WITH ORDINALITY "
 		"AS v (relation, reason, size, dead_rows, dead_ratio, inserted_rows, xid_age, "
 		"multixact_age, wraparound_ratio, last_vacuum, total_bytes, causes, may_maintain, nth) "
@@ -169,6 +171,7 @@ plan_vacuum(PlanContext *context)
 		task = task_from_row(context, "vacuum", row);
 		task->command =
 			vacuum_command(context->options, task->target,
+						   SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 11),
 						   frozen || ledger_boolean(row, 8), analyze);
 		if (analyze)
 		{
@@ -311,4 +314,5 @@ const Action vacuum_action = {
 	.plan = plan_vacuum,
 	.consider = consider_vacuum,
 	.record = record_vacuum,
+	.usual_duration = usual_vacuum_duration,
 };

@@ -53,7 +53,15 @@
 
 /* options of VACUUM and ANALYZE that not every server has */
 #define SERVER_HAS_VACUUM_16 (PG_VERSION_NUM >= 160000)
-#define SERVER_HAS_ANALYZE_ONLY (PG_VERSION_NUM >= 180000)
+
+/*
+ * Since 18, VACUUM and ANALYZE of a table with children do these too, each as
+ * if by itself, unless told ONLY; before, ANALYZE of a partitioned table did.
+ */
+#define SERVER_HAS_VACUUM_ONLY (PG_VERSION_NUM >= 180000)
+
+/* 18 adds up how long VACUUM and ANALYZE of a table took */
+#define SERVER_TIMES_MAINTENANCE (PG_VERSION_NUM >= 180000)
 
 /* before 15 the counters of the statistics collector lag behind */
 #define SERVER_COUNTS_AT_ONCE (PG_VERSION_NUM >= 150000)

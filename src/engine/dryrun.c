@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -22,21 +24,36 @@ PG_FUNCTION_INFO_V1(pgmaint_dry_run);
 #define DRY_RUN_COLUMNS 7
 
 /*
+ * How many milliseconds a task may take, or -1: by pgmaint's own history of
+ * its table, by the server's, or by what other tables took.
+ */
+static int64
+predict_duration(const Action *action, const PlannedTask *task,
+				 double usual_rate)
+{
+	double rate = duration_per_byte(task->action, task->relation);
+
+	if (rate < 0 && action->usual_duration != NULL)
+	{
+		double duration = action->usual_duration(task->relation);
+
+		if (duration >= 0)
+			return (int64) rint(duration);
+	}
+	if (rate < 0)
+		rate = usual_rate;
+	return rate < 0 ? -1 : (int64) (rate * Max(task->bytes, BLCKSZ));
+}
+
+/*
  * A task as a row.
  */
 static void
 put_task(ReturnSetInfo *result, int step, const PlannedTask *task,
-		 double usual_rate)
+		 int64 duration)
 {
-	double rate = duration_per_byte(task->action, task->relation);
-	int64 duration = -1;
 	Datum values[DRY_RUN_COLUMNS];
 	bool nulls[DRY_RUN_COLUMNS] = {0};
-
-	if (rate < 0)
-		rate = usual_rate;
-	if (rate >= 0)
-		duration = (int64) (rate * Max(task->bytes, BLCKSZ));
 
 	values[0] = Int32GetDatum(step);
 	values[1] = CStringGetTextDatum(task->action);
@@ -92,7 +109,8 @@ pgmaint_dry_run(PG_FUNCTION_ARGS)
 		foreach (task, context.tasks)
 		{
 			CHECK_FOR_INTERRUPTS();
-			put_task(result, number, lfirst(task), usual_rate);
+			put_task(result, number, lfirst(task),
+					 predict_duration(step->action, lfirst(task), usual_rate));
 		}
 		ledger_leave(&scope);
 	}
