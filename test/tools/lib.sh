@@ -13,6 +13,8 @@
 #   build_tree              builds pgmaint and installs it in the copy
 #   start_server [line...]  makes a cluster with these configuration lines
 #   stop_server             stops it
+#   select_tests            the names of tests
+#   run_regress             runs regression or isolation tests and counts them
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 tool=${0##*/}
@@ -253,6 +255,9 @@ copy_installation()
 	done
 }
 
+# what make is given besides, by tools that build in another way
+make_options=()
+
 # shellcheck disable=SC2034  # the tools use what is set here
 # Sets tree, bindir, pgxs_test (pg_regress and its like) and source.
 build_tree()
@@ -272,9 +277,9 @@ build_tree()
 	if [ -n "$server_user" ]; then chown -R -h "$server_user" "$source" "$tree"; fi
 
 	say "building pgmaint for $("$pg_config" --version)"
-	quietly as_server make -s -C "$source" -j"$(nproc)" PG_CONFIG="$pg_config" with_llvm=no COPT=-Werror all ||
+	quietly as_server make -s -C "$source" -j"$(nproc)" PG_CONFIG="$pg_config" with_llvm=no COPT=-Werror "${make_options[@]}" all ||
 		die 'the build failed'
-	quietly as_server make -s -C "$source" PG_CONFIG="$pg_config" with_llvm=no DESTDIR="$tree" install ||
+	quietly as_server make -s -C "$source" PG_CONFIG="$pg_config" with_llvm=no DESTDIR="$tree" "${make_options[@]}" install ||
 		die 'the installation failed'
 	export PATH=$bindir:$PATH
 }
@@ -299,4 +304,49 @@ start_server()
 stop_server()
 {
 	as_server pg_ctl -D "$work/data" -w -m fast stop >/dev/null
+}
+
+# the names of the tests of a kind, or of those of them that were asked for
+select_tests()
+{
+	local folder=$1 suffix=$2 file name
+
+	for file in "$root/test/$folder"/*"$suffix"; do
+		if [ ! -e "$file" ]; then continue; fi
+		name=$(basename "$file" "$suffix")
+		case " ${TESTS:-$name} " in
+			*" $name "* | *" $name$suffix "*) printf '%s\n' "$name" ;;
+		esac
+	done
+}
+
+# Both programs print one line for each test: "test NAME ... ok" before 16,
+# "ok 1 - NAME" since.  A test that they did not come to has failed.
+count_regress()
+{
+	local log=$1 total=$2 good
+
+	good=$(grep -cE '^(test )? *[^ ]+ +\.\.\. ok|^ok [0-9]+ +[-+] ' "$log" || true)
+	passed=$((passed + good))
+	failed=$((failed + total - good))
+}
+
+# Runs regression or isolation tests in a database and counts them in passed and
+# failed; the folder of a run that was not clean is added to broken.
+run_regress()
+{
+	local program=$1 database=$2 output=$3
+	shift 3
+
+	mkdir "$output"
+	if [ -n "$server_user" ]; then chown "$server_user" "$output"; fi
+	logged "$work/log" as_server "$program" --inputdir="$source/test" --outputdir="$output" \
+		--bindir="$bindir" --host="$sockets" --port=5432 --user=postgres \
+		--dbname="$database" --load-extension=pgmaint "$@" || {
+		broken+=("$output")
+		if [ -s "$output/regression.diffs" ]; then
+			head -n 300 "$output/regression.diffs"
+		fi
+	}
+	count_regress "$work/log" $#
 }
