@@ -93,7 +93,7 @@ json_field(Jsonb *given, const char *name)
 		return NULL;
 	key.type = jbvString;
 	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = strlen(name);
+	key.val.string.len = (int) strlen(name);
 	value = findJsonbValueFromContainer(&given->root, JB_FOBJECT, &key);
 	if (value != NULL && value->type == jbvNull)
 		return NULL;
@@ -223,16 +223,17 @@ walk_settings(JsonbValue *value, bool apply)
 	JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
 	JsonbIteratorToken token;
 	JsonbValue element;
-	char *name = NULL;
 
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
+		char *name;
 		char *text;
 
-		if (token == WJB_KEY)
-			name = scalar_text(&element);
-		if (token != WJB_VALUE)
+		if (token != WJB_KEY)
 			continue;
+		name = scalar_text(&element);
+		/* its value comes next */
+		(void) JsonbIteratorNext(&iterator, &element, true);
 		text = scalar_text(&element);
 		if (text == NULL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -320,27 +321,29 @@ check_options(const char *action, const ActionOption *options, Jsonb *given)
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
 	JsonbValue element;
-	const ActionOption *option = NULL;
 
 	if (given == NULL)
 		return;
 	iterator = JsonbIteratorInit(&given->root);
 	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
 	{
-		if (token == WJB_KEY)
-		{
-			char *name = scalar_text(&element);
+		const ActionOption *option;
+		char *name;
 
-			option = find_option(options, name);
-			if (option == NULL)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("unrecognized option \"%s\" for action \"%s\"",
-								name, action),
-						 errhint("Valid options are: %s.",
-								 list_options(options))));
-		}
-		else if (token == WJB_VALUE && element.type != jbvNull)
+		if (token != WJB_KEY)
+			continue;
+		name = scalar_text(&element);
+		option = find_option(options, name);
+		if (option == NULL)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized option \"%s\" for action \"%s\"", name,
+						action),
+				 errhint("Valid options are: %s.", list_options(options))));
+		/* its value comes next */
+		(void) JsonbIteratorNext(&iterator, &element, true);
+		if (element.type != jbvNull)
 			check_value(action, option, &element);
 	}
 }
