@@ -36,19 +36,20 @@ typedef struct ActionOption
 } ActionOption;
 
 /* for the tables of options */
-#define PLAIN_OPTION(option, type, value, text)                              \
-	{                                                                        \
-		.name = option, .kind = type, .fallback = value, .description = text \
+#define PLAIN_OPTION(option, type, value, text)                \
+	{                                                          \
+		.name = (option), .kind = (type), .fallback = (value), \
+		.description = (text)                                  \
 	}
-#define CHOICE_OPTION(option, words, value, text)                \
-	{                                                            \
-		.name = option, .kind = OPTION_CHOICE, .choices = words, \
-		.fallback = value, .description = text                   \
+#define CHOICE_OPTION(option, words, value, text)                    \
+	{                                                                \
+		.name = (option), .kind = OPTION_CHOICE, .choices = (words), \
+		.fallback = (value), .description = (text)                   \
 	}
-#define RANGE_OPTION(option, type, low, high, value, text)             \
-	{                                                                  \
-		.name = option, .kind = type, .minimum = low, .maximum = high, \
-		.fallback = value, .description = text                         \
+#define RANGE_OPTION(option, type, low, high, value, text)            \
+	{                                                                 \
+		.name = (option), .kind = (type), .minimum = (low),           \
+		.maximum = (high), .fallback = (value), .description = (text) \
 	}
 #define END_OF_OPTIONS \
 	{                  \
