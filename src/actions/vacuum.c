@@ -68,7 +68,8 @@ add_command_option(StringInfo command, const char *name, const char *value)
 	appendStringInfoString(command,
 						   command->data[command->len - 1] == '(' ? "" : ", ");
 	for (const char *letter = name; *letter != '\0'; letter++)
-		appendStringInfoChar(command, pg_toupper((unsigned char) *letter));
+		appendStringInfoChar(command,
+							 (char) pg_toupper((unsigned char) *letter));
 	if (value != NULL)
 		appendStringInfo(command, " %s", value);
 }
@@ -198,7 +199,7 @@ has_cause(const ClaimedTask *task, const char *cause)
 		return false;
 	element.type = jbvString;
 	element.val.string.val = unconstify(char *, cause);
-	element.val.string.len = strlen(cause);
+	element.val.string.len = (int) strlen(cause);
 	return findJsonbValueFromContainer(causes->val.binary.data, JB_FARRAY,
 									   &element) != NULL;
 }
@@ -232,13 +233,13 @@ work_is_futile(const ClaimedTask *task, int64 *horizon_age, char **what)
 			return false;
 		*what = psprintf(
 			"of %lld dead rows in %lld sampled pages, %lld can be removed so far",
-			(long long) (sample.dead + sample.recently_dead),
+			(long long) sample.dead + (long long) sample.recently_dead,
 			(long long) sample.blocks, (long long) sample.dead);
 	}
 	else if (inserts)
 		*what = psprintf(
 			"of %lld rows in %lld sampled pages, %lld can be frozen so far",
-			(long long) (sample.settled + sample.recent),
+			(long long) sample.settled + (long long) sample.recent,
 			(long long) sample.blocks, (long long) sample.settled);
 	else
 		*what = psprintf(

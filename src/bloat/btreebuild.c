@@ -88,12 +88,12 @@ posting_tuple_size(Size keysize, int ntids)
 /*
  * The bytes of tuples and line pointers that rows of one key take.
  */
-int
+Size
 btree_key_bytes(bool deduplicate, Size keysize, int ntids)
 {
 	int length = posting_list_length(deduplicate, keysize);
-	int bytes = (ntids / length) *
-				(posting_tuple_size(keysize, length) + sizeof(ItemIdData));
+	Size bytes = (Size) (ntids / length) *
+				 (posting_tuple_size(keysize, length) + sizeof(ItemIdData));
 
 	if (ntids % length > 0)
 		bytes +=
@@ -127,11 +127,11 @@ btree_build_last_key(BTreeBuild *build)
  * have long posting lists: few of them fit on a page, and so what is left of
  * a key decides over how much of the page is used.
  */
-int
+Size
 btree_build_page(BTreeBuild *build, Page page, double live_share)
 {
 	BTreeKey key;
-	int bytes = 0;
+	Size bytes = 0;
 
 	btree_first_key(page, &key);
 	while (btree_next_key(page, build->deduplicate, &key))

@@ -39,8 +39,8 @@ extern void btree_build_init(BTreeBuild *build, Relation index,
 extern double btree_build_page_bytes(const BTreeBuild *build);
 extern uint64 btree_build_pages(const BTreeBuild *build);
 extern double btree_build_inner_pages(double leaf_pages, double tuple_bytes);
-extern int btree_key_bytes(bool deduplicate, Size keysize, int ntids);
-extern int btree_build_page(BTreeBuild *build, Page page, double live_share);
+extern Size btree_key_bytes(bool deduplicate, Size keysize, int ntids);
+extern Size btree_build_page(BTreeBuild *build, Page page, double live_share);
 extern void btree_build_last_key(BTreeBuild *build);
 
 #endif /* PGMAINT_BLOAT_BTREEBUILD_H */

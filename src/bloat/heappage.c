@@ -130,6 +130,7 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 	{
 		ItemId item = PageGetItemId(page, off);
 		Size length;
+		int taken;
 
 		if (!ItemIdIsUsed(item))
 			continue;
@@ -150,6 +151,7 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 			continue;
 		}
 		length = MAXALIGN(ItemIdGetLength(item));
+		taken = (int) (length + sizeof(ItemIdData));
 		if (!all_visible)
 		{
 			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
@@ -157,12 +159,12 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 			ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), off);
 			if (tuple_is_dead(&tuple, horizon, buffer))
 			{
-				dead += length + sizeof(ItemIdData);
+				dead += taken;
 				continue;
 			}
 		}
-		live += length + sizeof(ItemIdData);
-		kept += length + sizeof(ItemIdData);
+		live += taken;
+		kept += taken;
 		heap_rewrite_tuple(rewrite, length);
 	}
 

@@ -190,7 +190,8 @@ want_sample(BlockSample *sample, double rate)
 	for (int i = 0; i < sample->nparts; i++)
 	{
 		SamplePart *part = &sample->parts[i];
-		Size room = (Size) ceil(part->nblocks * rate) + 3 * part->nstrata;
+		Size room =
+			(Size) ceil(part->nblocks * rate) + 3 * (Size) part->nstrata;
 
 		if (part->blocks != NULL)
 			pfree(part->blocks);
@@ -248,7 +249,7 @@ sample_next_round(BlockSample *sample)
 		wanted = nread * Min(Max(1.05 * ratio * ratio, 1.25), 8);
 	}
 
-	if (wanted > total / FULL_SHARE)
+	if (wanted > (double) total / FULL_SHARE)
 		want_everything(sample);
 	else
 		want_sample(sample, wanted / total);
