@@ -50,11 +50,11 @@ static Relation
 open_without_waiting(Oid relid)
 {
 	Relation rel;
-	char *name;
 
 	if (!ConditionalLockRelationOid(relid, AccessShareLock))
 	{
-		name = get_rel_name(relid);
+		char *name = get_rel_name(relid);
+
 		if (name != NULL)
 			ereport(NOTICE,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),

@@ -19,6 +19,6 @@ typedef struct RemovableSample
 	int64 horizon_age;	 /* age of the oldest transaction that matters */
 } RemovableSample;
 
-extern void sample_removable(Oid relation, RemovableSample *sample);
+extern void sample_removable(Oid relid, RemovableSample *sample);
 
 #endif /* PGMAINT_REMOVABLE_H */

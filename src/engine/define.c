@@ -116,7 +116,6 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 	LedgerScope scope;
 	LedgerQuery query = {0};
 	Oid role = GetUserId();
-	bool built_in;
 
 	PreventCommandDuringRecovery("pgmaint.drop_plan()");
 	PreventCommandIfReadOnly("pgmaint.drop_plan()");
@@ -129,8 +128,7 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 		0)
 	{
 		char *names;
-
-		built_in =
+		bool built_in =
 			ledger_query(
 				&query,
 				"SELECT FROM pgmaint.built_in_plans() b WHERE b.plan = $1") >

@@ -60,14 +60,14 @@ static void
 finish_run(const Run *run, bool cancelled)
 {
 	LedgerScope scope;
-	char *unfinished;
 
 	ledger_begin(&scope, extension);
 	if (cancelled)
 		end_run(run->run_id, "cancelled", "the run was cancelled");
 	else
 	{
-		unfinished = describe_unfinished_work(run->run_id);
+		char *unfinished = describe_unfinished_work(run->run_id);
+
 		end_run(run->run_id, unfinished == NULL ? "succeeded" : "failed",
 				unfinished);
 	}

@@ -157,13 +157,12 @@ work(void)
 	ClaimedTask tasks[2];
 	Ending ending;
 	ClaimedTask *last = NULL;
-	int turn = 0;
 
 	/* a task's memory is needed until its ending is written down */
 	for (int i = 0; i < 2; i++)
 		contexts[i] = AllocSetContextCreate(TopMemoryContext, "pgmaint task",
 											ALLOCSET_DEFAULT_SIZES);
-	for (;;)
+	for (int turn = 0;; turn = 1 - turn)
 	{
 		int64 milliseconds;
 		bool claimed;
@@ -173,7 +172,6 @@ work(void)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		turn = 1 - turn;
 		MemoryContextReset(contexts[turn]);
 		MemoryContextSwitchTo(contexts[turn]);
 		claimed = next_task(last, &ending, &tasks[turn], &milliseconds);
