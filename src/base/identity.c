@@ -55,8 +55,9 @@ check_version(const char *version)
 			 errmsg(
 				 "extension \"pgmaint\" has version %s in this database, but its library has version %s",
 				 version, PGMAINT_VERSION),
-			 errhint("Execute ALTER EXTENSION pgmaint UPDATE; if that was done "
-					 "already, start a new session.")));
+			 errhint(
+				 "Execute ALTER EXTENSION pgmaint UPDATE; if that was done "
+				 "already, start a new session.")));
 }
 
 /*
