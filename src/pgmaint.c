@@ -13,6 +13,7 @@
 
 PG_MODULE_MAGIC;
 
+/* NOLINTNEXTLINE(readability-redundant-declaration): not before 16 */
 void _PG_init(void);
 
 /*

@@ -142,6 +142,7 @@ sample_removable(Oid relid, RemovableSample *sample)
 	Relation relation = relation_open(relid, AccessShareLock);
 	BufferAccessStrategy strategy;
 	BlockNumber *blocks;
+	/* cppcheck-suppress ctuuninitvar ; nothing of it is read here */
 	RowCount count = {relation, InvalidTransactionId, sample};
 
 	memset(sample, 0, sizeof(*sample));
