@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * digest.h
+ *	  A sink that counts and hashes what passes through it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_DIGEST_H
+#define PGMAINT_DIGEST_H
+
+#include "stream/sink.h"
+
+extern Sink *digest_create(Sink *next);
+
+/* once the chain has ended */
+extern uint64 digest_bytes(const Sink *sink);
+extern char *digest_sha256(const Sink *sink);
+
+#endif /* PGMAINT_DIGEST_H */
