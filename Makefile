@@ -28,7 +28,7 @@ PG_CPPFLAGS = -I$(CURDIR)/src -isystem $(includedir_server) -DPGMAINT_VERSION='"
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 
 # the extension script, in the order in which its parts build on each other
-SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/report.sql)
+SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/queries.sql sql/report.sql)
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 
 # From the version that was released last to the one that is being made:
@@ -37,7 +37,7 @@ SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 # released, and never changes.
 RELEASED = 0.1
 CHANGED_PARTS = sql/engine.sql sql/candidates.sql
-NEW_PARTS =
+NEW_PARTS = sql/queries.sql
 UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
 
 DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))

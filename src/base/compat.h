@@ -116,6 +116,16 @@
 	BeginCopyTo(source, NULL, query, InvalidOid, NULL, false, NIL, options)
 #endif
 
+/* 15 brought MERGE, 16 EXPLAIN of statements whose parameters have no values */
+#if PG_VERSION_NUM >= 150000
+#define is_merge(statement) IsA(statement, MergeStmt)
+#else
+#define is_merge(statement) false
+#define setup_parse_variable_parameters(source, types, count) \
+	parse_variable_parameters(source, types, count)
+#endif
+#define SERVER_HAS_GENERIC_PLAN (PG_VERSION_NUM >= 160000)
+
 /* 15 has a function for what every set-returning function begins with */
 #if PG_VERSION_NUM >= 160000
 #define materialize_result(fcinfo) InitMaterializedSRF(fcinfo, 0)
