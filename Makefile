@@ -44,12 +44,13 @@ DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))
 DATA_built = $(SCRIPT) $(UPDATE)
 
 # what is built or left behind, of any version
-EXTRA_CLEAN = $(filter-out $(DATA_built),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso
+EXTRA_CLEAN = $(filter-out $(DATA_built),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso test/results test/output_iso test/regression.diffs test/regression.out
 
 REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --load-extension=pgmaint
+# pg_regress looks into the folder of its output first: ./sql is another
+REGRESS_OPTS = --inputdir=test --outputdir=test --load-extension=pgmaint
 ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test --load-extension=pgmaint
+ISOLATION_OPTS = --inputdir=test --outputdir=test --load-extension=pgmaint
 TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
 
