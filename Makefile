@@ -9,7 +9,7 @@
 #   make check-sanitizers  the regression tests under ASan, UBSan and valgrind
 #   make check-package     builds the Debian package, and tests it in a fresh folder
 #   make lint              the order of the folders in src/, the formatting, and check-lint
-#   make check-lint        clang-tidy and cppcheck
+#   make check-lint        clang-tidy, cppcheck and shellcheck
 #
 # All but install and installcheck install what they miss with apt, and say so
 # first.  They touch no PostgreSQL cluster that is there already.

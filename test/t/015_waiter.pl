@@ -27,9 +27,10 @@ ok($node->poll_query_until('postgres',
 	'the run waits for its lock');
 
 my $waiting = q(FROM pg_stat_activity WHERE query LIKE 'CALL pgmaint.run_and_wait%' AND state = 'active');
-is($node->safe_psql('postgres', "SELECT backend_xmin IS NULL AND backend_xid IS NULL $waiting"), 't', 'the waiter has no snapshot');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND pid = (SELECT pid $waiting)"),
-	'0', 'the waiter has no lock on a table');
+# but for the moments in which it looks at the ledger
+ok($node->poll_query_until('postgres', "SELECT backend_xmin IS NULL AND backend_xid IS NULL $waiting"), 'the waiter has no snapshot');
+ok( $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'relation' AND pid = (SELECT pid $waiting)"),
+	'the waiter has no lock on a table');
 
 foreach my $command (
 	'REINDEX INDEX CONCURRENTLY t_pkey',
