@@ -104,7 +104,8 @@ record_analyze(TaskContext *context)
 	TableState after;
 
 	read_table_state(context->task->relation, &after);
-	if (nothing_was_done(context->before.last_analyze, after.last_analyze))
+	if (nothing_was_done(context->task->relation, context->before.last_analyze,
+						 after.last_analyze))
 	{
 		context->not_done = "ANALYZE passed the table over";
 		return;

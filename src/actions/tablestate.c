@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
@@ -17,6 +18,7 @@
 
 #include "actions/tablestate.h"
 #include "base/compat.h"
+#include "base/identity.h"
 
 #define STATISTIC(function, relation) \
 	DatumGetInt64(DirectFunctionCall1(function, ObjectIdGetDatum(relation)))
@@ -135,10 +137,15 @@ usual_analyze_duration(Oid relation)
  * VACUUM and ANALYZE that pass a table over say so with no more than a
  * warning.  The server's own note of the last one tells, where it is kept and is
  * up to date at once.  (Its count of them would start anew, and could come to
- * the same number, when statistics are reset meanwhile.)
+ * the same number, when statistics are reset meanwhile.)  Where it lags, what
+ * tells is whether the reason to pass a table over is there: rights that are gone,
+ * or the table itself.
  */
 bool
-nothing_was_done(TimestampTz before, TimestampTz after)
+nothing_was_done(Oid relation, TimestampTz before, TimestampTz after)
 {
-	return SERVER_COUNTS_AT_ONCE && pgstat_track_counts && after == before;
+	if (!SERVER_COUNTS_AT_ONCE)
+		return !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) ||
+			   !may_maintain_relation(relation, GetUserId());
+	return pgstat_track_counts && after == before;
 }

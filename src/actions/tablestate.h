@@ -26,6 +26,7 @@ extern void read_table_state(Oid relation, TableState *state);
 extern int64 transaction_age(Oid relation);
 extern double usual_vacuum_duration(Oid relation);
 extern double usual_analyze_duration(Oid relation);
-extern bool nothing_was_done(TimestampTz before, TimestampTz after);
+extern bool nothing_was_done(Oid relation, TimestampTz before,
+							 TimestampTz after);
 
 #endif /* PGMAINT_TABLESTATE_H */

@@ -286,13 +286,15 @@ record_vacuum(TaskContext *context)
 	bool analyzed = planned != NULL && planned->val.boolean;
 
 	read_table_state(context->task->relation, &after);
-	if (nothing_was_done(context->before.last_vacuum, after.last_vacuum) &&
+	if (nothing_was_done(context->task->relation, context->before.last_vacuum,
+						 after.last_vacuum) &&
 		!option_given(context->options, "process_main"))
 	{
 		context->not_done = "VACUUM passed the table over";
 		return;
 	}
-	if (nothing_was_done(context->before.last_analyze, after.last_analyze))
+	if (nothing_was_done(context->task->relation, context->before.last_analyze,
+						 after.last_analyze))
 		analyzed = false;
 	initStringInfo(&result);
 	appendStringInfo(

@@ -78,6 +78,7 @@ is($node->safe_psql('restored_custom', 'SELECT max(run_id) FROM pgmaint.runs'), 
 # pg_upgrade
 my $history = 'SELECT run_id, plan, state, requested_by, steps FROM pgmaint.runs ORDER BY run_id';
 my $before = $node->safe_psql('postgres', $history);
+my @unsynced = $node->safe_psql('postgres', 'SHOW server_version_num') >= 150000 ? ('--no-sync') : ();
 no_processes_left($node, 'no process is left');
 $node->stop;
 my $upgraded = PostgreSQL::Test::Cluster->new('upgraded');
@@ -87,7 +88,7 @@ my $bin = $node->config_data('--bindir');
 chdir $upgraded->basedir or die "could not enter " . $upgraded->basedir;
 command_ok(
 	[
-		'pg_upgrade', '--no-sync', '-b', $bin, '-B', $bin, '-d', $node->data_dir, '-D', $upgraded->data_dir,
+		'pg_upgrade', @unsynced, '-b', $bin, '-B', $bin, '-d', $node->data_dir, '-D', $upgraded->data_dir,
 		'-s', $node->host, '-p', $node->port, '-P', $upgraded->port
 	],
 	'pg_upgrade');

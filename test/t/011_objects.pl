@@ -183,10 +183,12 @@ sql('DROP TABLE failing');
 # planning nor the other tables wait for it
 my $holder = $node->background_psql('postgres');
 $holder->query_safe(q(SET application_name = 'migration'));
-my $pid = $holder->query_safe('SELECT pg_backend_pid()');
+my ($pid) = $holder->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
 foreach my $mode ('SHARE', 'ACCESS EXCLUSIVE')
 {
 	sql('UPDATE kinds.plain SET id = id; UPDATE kinds.generated SET id = id');
+	$node->poll_query_until('postgres', q(SELECT count(*) = 2 FROM pg_stat_user_tables
+		WHERE schemaname = 'kinds' AND relname IN ('plain', 'generated') AND n_dead_tup > 0));
 	$holder->query_safe("BEGIN; LOCK TABLE kinds.plain IN $mode MODE");
 	$run = sql(q(SELECT pgmaint.run('weekly', '{"schemas": "kinds", "min_size": 0}')));
 	is(wait_for_end($node, $run), 'succeeded', "$mode lock: run") or diag run_error($node, $run);
