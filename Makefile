@@ -27,8 +27,12 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 PG_CPPFLAGS = -I$(CURDIR)/src -isystem $(includedir_server) -DPGMAINT_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 
+# HTTP, XML and compression, for storages.  zstd is offered where the server has it
+PG_CPPFLAGS += $(subst -I,-isystem ,$(shell xml2-config --cflags 2>/dev/null || echo -I/usr/include/libxml2))
+SHLIB_LINK = -lcurl -lxml2 -lz $(if $(shell grep -s '^.define USE_ZSTD 1' $(includedir_server)/pg_config*.h),-lzstd)
+
 # the extension script, in the order in which its parts build on each other
-SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/queries.sql sql/report.sql)
+SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/plans.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/queries.sql sql/storage.sql sql/retention.sql sql/archives.sql sql/report.sql)
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 
 # From the version that was released last to the one that is being made:
@@ -37,7 +41,7 @@ SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 # released, and never changes.
 RELEASED = 0.1
 CHANGED_PARTS = sql/engine.sql sql/candidates.sql
-NEW_PARTS = sql/queries.sql
+NEW_PARTS = $(wildcard sql/queries.sql sql/storage.sql sql/retention.sql sql/archives.sql)
 UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
 
 DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))

@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * backend.h
+ *	  What a kind of storage has to do.  See storage.h for what each function
+ *	  promises.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_BACKEND_H
+#define PGMAINT_BACKEND_H
+
+#include "storage/options.h"
+#include "storage/storage.h"
+
+typedef struct StorageBackend
+{
+	/* in the storage's context; refuses what the current user may not do */
+	void (*open)(Storage *storage, StorageAccess access);
+	Sink *(*writer)(Storage *storage, const char *key,
+					const char *content_type, const char *mark);
+	Source *(*reader)(Storage *storage, const char *key);
+	bool (*stat)(Storage *storage, const char *key, StoredObject *object);
+	void (*list)(Storage *storage, const char *prefix, StorageVisit visit,
+				 void *context);
+	void (*remove)(Storage *storage, const char *key);
+	void (*remove_unfinished)(Storage *storage, const char *key);
+} StorageBackend;
+
+struct Storage
+{
+	const StorageBackend *backend;
+	MemoryContext context; /* lives as long as the storage */
+	StorageOptions *options;
+	void *state; /* the backend's own */
+};
+
+extern const StorageBackend s3_backend;
+extern const StorageBackend file_backend;
+
+#endif /* PGMAINT_BACKEND_H */

@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.h
+ *	  What a storage's foreign server and user mapping say.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_STORAGE_OPTIONS_H
+#define PGMAINT_STORAGE_OPTIONS_H
+
+typedef enum StorageKind
+{
+	STORAGE_FILE,
+	STORAGE_S3
+} StorageKind;
+
+typedef struct StorageOptions
+{
+	char *name; /* of the foreign server */
+	Oid server;
+	Oid owner;
+	bool owner_is_superuser;
+	StorageKind kind;
+
+	/* file:///folder; file:folder is below the data directory */
+	char *folder; /* absolute */
+
+	/* s3://bucket/prefix */
+	char *bucket;
+	char *prefix;	/* "" or ending in a slash */
+	char *endpoint; /* https://host[:port], of AWS where none is given */
+	char *region;	/* NULL where none is given */
+	bool virtual_host;
+	char *ca_file;		 /* NULL for the system's */
+	char *encryption;	 /* NULL, AES256 or aws:kms */
+	char *kms_key_id;	 /* NULL for the bucket's own */
+	char *storage_class; /* NULL for the bucket's own */
+	char *profile;		 /* of the shared credentials file; NULL: AWS_PROFILE */
+	int part_size;		 /* bytes */
+	int parallel;		 /* parts in flight */
+	int connect_timeout; /* milliseconds */
+	int stall_timeout;	 /* seconds */
+	int retries;
+
+	/* of the user mapping; NULL where there is none */
+	char *access_key_id;
+	char *secret_access_key;
+	char *session_token;
+} StorageOptions;
+
+/* with the current user's mapping; checks USAGE */
+extern StorageOptions *read_storage_options(const char *server);
+
+#endif /* PGMAINT_STORAGE_OPTIONS_H */
