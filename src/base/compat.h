@@ -20,6 +20,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/sampling.h"
 
 #if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 200000
@@ -133,6 +134,14 @@
 #define materialize_result(fcinfo) SetSingleFuncCall(fcinfo, 0)
 #else
 extern void materialize_result(struct FunctionCallInfoBaseData *fcinfo);
+#endif
+
+/* 17 frees sets of events with a resource owner; ours are freed by us */
+#if PG_VERSION_NUM >= 170000
+#define create_wait_event_set(count) CreateWaitEventSet(NULL, count)
+#else
+#define create_wait_event_set(count) \
+	CreateWaitEventSet(TopMemoryContext, count)
 #endif
 
 /* 18 returns a path in a struct */

@@ -1,0 +1,388 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.c
+ *	  One request and what comes back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+
+#include "http/transfer.h"
+
+/* more headers than this no server of ours sends */
+#define HEAD_LIMIT ((size_t) 256 * 1024)
+
+/* what http_read has not taken yet, of a body that is streamed */
+#define STREAM_LIMIT ((size_t) 512 * 1024)
+
+/* libcurl's own buffers */
+#define RECEIVE_BUFFER (128L * 1024)
+#define SEND_BUFFER (256L * 1024)
+
+/*
+ * Append without raising an ERROR; false when there is no memory.
+ */
+static bool
+append_bytes(Bytes *bytes, const char *data, size_t length)
+{
+	/* room for a zero byte at the end */
+	if (bytes->length + length + 1 > bytes->size)
+	{
+		size_t size = Max(bytes->size * 2, bytes->length + length + 1);
+		char *grown = realloc(bytes->data, size);
+
+		if (grown == NULL)
+			return false;
+		bytes->data = grown;
+		bytes->size = size;
+	}
+	memcpy(bytes->data + bytes->length, data, length);
+	bytes->length += length;
+	bytes->data[bytes->length] = '\0';
+	return true;
+}
+
+static bool
+is_success(const HttpTransfer *transfer)
+{
+	int status = http_status(transfer);
+
+	return status >= 200 && status < 300;
+}
+
+/*
+ * libcurl has a line of the head.  After an interim answer comes another head.
+ */
+static size_t
+receive_head(char *data, size_t one, size_t length, void *arg)
+{
+	HttpTransfer *transfer = arg;
+
+	if (length >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		transfer->head.length = 0;
+	if (transfer->head.length + length > HEAD_LIMIT)
+	{
+		transfer->too_large = true;
+		return 0;
+	}
+	return append_bytes(&transfer->head, data, length) ? length : 0;
+}
+
+/*
+ * libcurl has a piece of the body.
+ */
+static size_t
+receive_body(char *data, size_t one, size_t length, void *arg)
+{
+	HttpTransfer *transfer = arg;
+	Bytes *body = &transfer->body;
+
+	if (transfer->streamed && is_success(transfer))
+	{
+		if (transfer->taken == body->length)
+			transfer->taken = body->length = 0;
+		if (body->length > 0 && body->length + length > STREAM_LIMIT)
+		{
+			transfer->paused = true;
+			return CURL_WRITEFUNC_PAUSE;
+		}
+	}
+	else if (body->length + length > transfer->body_limit)
+	{
+		transfer->too_large = true;
+		return 0;
+	}
+	return append_bytes(body, data, length) ? length : 0;
+}
+
+/*
+ * The server counts the files that its processes have open, and closes some
+ * of its own to stay below the limit.  Programs that are started meanwhile
+ * must not have our connections.
+ */
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	curl_socket_t fd;
+
+	if (!AcquireExternalFD())
+		return CURL_SOCKET_BAD;
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC,
+				address->protocol);
+	if (fd < 0)
+	{
+		ReleaseExternalFD();
+		return CURL_SOCKET_BAD;
+	}
+	return fd;
+}
+
+static int
+close_socket(void *arg, curl_socket_t fd)
+{
+	ReleaseExternalFD();
+	return close(fd);
+}
+
+static bool
+set_headers(HttpTransfer *transfer, const List *headers)
+{
+	ListCell *cell;
+
+	foreach (cell, headers)
+	{
+		const HttpHeader *header = lfirst(cell);
+		/* libcurl takes "name;" for a header without a value */
+		char *line = header->value[0] != '\0'
+						 ? psprintf("%s: %s", header->name, header->value)
+						 : psprintf("%s;", header->name);
+		struct curl_slist *longer =
+			curl_slist_append(transfer->header_list, line);
+
+		pfree(line);
+		if (longer == NULL)
+			return false;
+		transfer->header_list = longer;
+	}
+	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
+							transfer->header_list) == CURLE_OK;
+}
+
+#define SET(option, value) \
+	(curl_easy_setopt(transfer->easy, CURLOPT_##option, value) == CURLE_OK)
+
+/*
+ * A body goes as libcurl's POST does, whatever the method's name: so it stays
+ * where it is, and can be sent again on another connection.
+ */
+static bool
+set_method(HttpTransfer *transfer, const HttpRequest *request)
+{
+	if (strcmp(request->method, "HEAD") == 0)
+		return SET(NOBODY, 1L);
+	if (request->body != NULL)
+		return SET(POSTFIELDSIZE_LARGE, (curl_off_t) request->body_length) &&
+			   SET(POSTFIELDS, request->body) &&
+			   SET(CUSTOMREQUEST, request->method);
+	return SET(HTTPGET, 1L) && SET(CUSTOMREQUEST, request->method);
+}
+
+/*
+ * Only what was asked for is talked to: no redirects, and no proxy that the
+ * environment of whoever started the server happens to name.
+ */
+static bool
+set_limits(HttpTransfer *transfer, const HttpRequest *request)
+{
+	return SET(NOSIGNAL, 1L) && SET(PATH_AS_IS, 1L) && SET(PROXY, "") &&
+#if LIBCURL_VERSION_NUM >= 0x075500
+		   SET(PROTOCOLS_STR, "http,https") &&
+#else
+		   SET(PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS)) &&
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+		   /* does not wait for a name server when it is given up */
+		   SET(QUICK_EXIT, 1L) &&
+#endif
+		   SET(HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) &&
+		   SET(SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2) &&
+		   (request->ca_file == NULL ||
+			(SET(CAINFO, request->ca_file) && SET(CAPATH, NULL))) &&
+		   SET(CONNECTTIMEOUT_MS, (long) request->connect_timeout) &&
+		   SET(TIMEOUT_MS, (long) request->timeout) &&
+		   SET(TCP_KEEPALIVE, 1L) && SET(BUFFERSIZE, RECEIVE_BUFFER) &&
+		   SET(UPLOAD_BUFFERSIZE, SEND_BUFFER);
+}
+
+static bool
+set_callbacks(HttpTransfer *transfer)
+{
+	return SET(PRIVATE, transfer) && SET(ERRORBUFFER, transfer->message) &&
+		   SET(HEADERFUNCTION, receive_head) && SET(HEADERDATA, transfer) &&
+		   SET(WRITEFUNCTION, receive_body) && SET(WRITEDATA, transfer) &&
+		   SET(OPENSOCKETFUNCTION, open_socket) &&
+		   SET(CLOSESOCKETFUNCTION, close_socket);
+}
+
+/*
+ * Make libcurl's side of a transfer.  The caller has it in its list already, so
+ * that an ERROR leaves nothing behind.
+ */
+void
+transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
+{
+	transfer->easy = curl_easy_init();
+	transfer->stall_timeout = request->stall_timeout;
+	transfer->body_limit = request->body_limit;
+	transfer->streamed = request->streamed;
+	if (transfer->easy == NULL || !set_callbacks(transfer) ||
+		!set_limits(transfer, request) || !set_method(transfer, request) ||
+		!SET(USERAGENT, "pgmaint/" PGMAINT_VERSION) ||
+		!SET(URL, request->url) || !set_headers(transfer, request->headers))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("could not prepare a request to \"%s\"",
+							   request->url)));
+}
+
+/*
+ * Give out what has come of a body.
+ */
+size_t
+transfer_take(HttpTransfer *transfer, char *buffer, size_t size)
+{
+	Bytes *body = &transfer->body;
+	size_t length = Min(size, body->length - transfer->taken);
+
+	memcpy(buffer, body->data + transfer->taken, length);
+	transfer->taken += length;
+	if (transfer->taken == body->length)
+		transfer->taken = body->length = 0;
+	return length;
+}
+
+/*
+ * Bytes that went in either direction.
+ */
+int64
+transfer_moved(const HttpTransfer *transfer)
+{
+	curl_off_t sent = 0;
+	curl_off_t received = 0;
+	long head = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+	curl_easy_getinfo(transfer->easy, CURLINFO_HEADER_SIZE, &head);
+	return sent + received + head;
+}
+
+/*
+ * The status line's number, once it is there; 0 before.
+ */
+int
+http_status(const HttpTransfer *transfer)
+{
+	long status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int) status;
+}
+
+/*
+ * Failures that tell nothing about the request.
+ */
+static bool
+may_pass(CURLcode result)
+{
+	switch (result)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_CONNECT:
+		case CURLE_OPERATION_TIMEDOUT:
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_GOT_NOTHING:
+		case CURLE_SEND_ERROR:
+		case CURLE_RECV_ERROR:
+		case CURLE_PARTIAL_FILE:
+		case CURLE_WEIRD_SERVER_REPLY:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static char *
+failure_in_words(const HttpTransfer *transfer)
+{
+	if (transfer->stalled)
+		return psprintf("nothing was sent or received for %d s",
+						transfer->stall_timeout);
+	if (transfer->too_large)
+		return psprintf("the answer is larger than %zu bytes",
+						transfer->body_limit);
+	if (transfer->message[0] != '\0')
+		return pstrdup(transfer->message);
+	return pstrdup(curl_easy_strerror(transfer->result));
+}
+
+/*
+ * "Name: value" lines, without the first, which has the status.
+ */
+static List *
+parse_head(const Bytes *head)
+{
+	List *headers = NIL;
+	const char *line = head->data;
+
+	while (line != NULL && (line = strchr(line, '\n')) != NULL)
+	{
+		const char *colon;
+		const char *end;
+		HttpHeader *header;
+		char *name;
+
+		line++;
+		colon = strchr(line, ':');
+		end = line + strcspn(line, "\r\n");
+		if (colon == NULL || colon > end)
+			continue;
+		name = pnstrdup(line, colon - line);
+		for (char *c = name; *c != '\0'; c++)
+			*c = (char) pg_ascii_tolower((unsigned char) *c);
+		do
+			colon++;
+		while (*colon == ' ' || *colon == '\t');
+		while (end > colon && (end[-1] == ' ' || end[-1] == '\t'))
+			end--;
+		header = palloc(sizeof(HttpHeader));
+		header->name = name;
+		header->value = pnstrdup(colon, end > colon ? end - colon : 0);
+		headers = lappend(headers, header);
+	}
+	return headers;
+}
+
+/*
+ * What a transfer that is done has come to.
+ */
+void
+transfer_answer(const HttpTransfer *transfer, HttpResponse *response)
+{
+	size_t length = transfer->body.length - transfer->taken;
+
+	memset(response, 0, sizeof(HttpResponse));
+	response->headers = parse_head(&transfer->head);
+	response->body = palloc(length + 1);
+	if (length > 0)
+		memcpy(response->body, transfer->body.data + transfer->taken, length);
+	response->body[length] = '\0';
+	response->length = length;
+	if (transfer->result == CURLE_OK)
+	{
+		response->status = http_status(transfer);
+		response->retryable = response->status >= 500 ||
+							  response->status == 408 ||
+							  response->status == 429;
+	}
+	else
+	{
+		response->error = failure_in_words(transfer);
+		response->retryable = transfer->stalled || may_pass(transfer->result);
+	}
+}
+
+/*
+ * Free what is not PostgreSQL's, at any stage; libcurl's client has let go.
+ */
+void
+transfer_release(HttpTransfer *transfer)
+{
+	curl_easy_cleanup(transfer->easy);
+	curl_slist_free_all(transfer->header_list);
+	free(transfer->head.data);
+	free(transfer->body.data);
+}

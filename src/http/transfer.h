@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.h
+ *	  One request and what comes back, for http.c.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_HTTP_TRANSFER_H
+#define PGMAINT_HTTP_TRANSFER_H
+
+#include <curl/curl.h>
+
+#include "datatype/timestamp.h"
+
+#include "http/http.h"
+
+/* bytes in memory that are not PostgreSQL's: callbacks must not palloc */
+typedef struct Bytes
+{
+	char *data;
+	size_t length;
+	size_t size;
+} Bytes;
+
+struct HttpTransfer
+{
+	HttpClient *client;
+	CURL *easy;
+	struct curl_slist *header_list;
+	char message[CURL_ERROR_SIZE];
+	CURLcode result;
+	bool done;
+	bool paused;
+	bool too_large;
+	bool stalled;
+	bool streamed;
+	int stall_timeout;
+	size_t body_limit;
+	int64 idle;	 /* microseconds of waiting without a byte */
+	int64 moved; /* bytes, up to then */
+	Bytes head;
+	Bytes body;
+	size_t taken; /* of the body, by http_read */
+};
+
+extern void transfer_prepare(HttpTransfer *transfer,
+							 const HttpRequest *request);
+extern size_t transfer_take(HttpTransfer *transfer, char *buffer, size_t size);
+extern int64 transfer_moved(const HttpTransfer *transfer);
+extern void transfer_answer(const HttpTransfer *transfer,
+							HttpResponse *response);
+extern void transfer_release(HttpTransfer *transfer);
+
+#endif /* PGMAINT_HTTP_TRANSFER_H */
