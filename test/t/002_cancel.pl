@@ -108,7 +108,7 @@ $holder->quit;
 # a connection that breaks is no request: a run goes on when its caller is gone
 {
 	my $caller = $node->background_psql('postgres', on_error_stop => 0);
-	my ($pid) = $caller->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+	my $pid = $caller->query_safe('SELECT pg_backend_pid()');
 
 	$caller->query_until(qr/go/, "\\echo go\nCALL pgmaint.run_and_wait('weekly', $weekly);\n");
 	wait_for_slow_vacuum($node, 'public.slow');
@@ -127,7 +127,7 @@ $holder->quit;
 # pg_cancel_backend() and statement_timeout do what Ctrl-C does
 {
 	my $caller = $node->background_psql('postgres', on_error_stop => 0);
-	my ($pid) = $caller->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+	my $pid = $caller->query_safe('SELECT pg_backend_pid()');
 
 	$caller->query_until(qr/go/, "\\echo go\nCALL pgmaint.run_and_wait('weekly', $weekly);\n");
 	wait_for_slow_vacuum($node, 'public.slow');

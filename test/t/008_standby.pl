@@ -72,7 +72,7 @@ is($stderr, '', 'xmin_holders() and progress work');
 # a snapshot on the standby keeps what is deleted on the primary after it
 my $session = $standby->background_psql('postgres');
 $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM work');
-my ($xmin) = $session->query_safe('SELECT pg_snapshot_xmin(pg_current_snapshot())') =~ /(\d+)/;
+my $xmin = $session->query_safe('SELECT pg_snapshot_xmin(pg_current_snapshot())');
 $primary->poll_query_until('postgres',
 	"SELECT count(*) = 1 FROM pg_stat_replication WHERE backend_xmin::text = '$xmin'");
 $primary->safe_psql('postgres', 'DELETE FROM work WHERE id % 2 = 0');

@@ -84,7 +84,7 @@ $node->stop;
 my $upgraded = PostgreSQL::Test::Cluster->new('upgraded');
 $upgraded->init(allows_streaming => 1);
 $upgraded->append_conf('postgresql.conf', 'autovacuum = off');
-my $bin = $node->config_data('--bindir');
+chomp(my $bin = `pg_config --bindir`);
 chdir $upgraded->basedir or die "could not enter " . $upgraded->basedir;
 command_ok(
 	[

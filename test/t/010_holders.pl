@@ -55,7 +55,7 @@ sub is_done
 create_work();
 my $session = $node->background_psql('postgres');
 $session->query_safe(q(SET application_name = 'report of Mr. Old'));
-my ($pid) = $session->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+my $pid = $session->query_safe('SELECT pg_backend_pid()');
 $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM elsewhere');
 $node->safe_psql('postgres', 'DELETE FROM work WHERE id % 2 = 0');
 is_skipped_for('work', qr/process $pid of role \w+ \(report of Mr\. Old\), idle in transaction, since /, 'idle in transaction');

@@ -183,7 +183,7 @@ sql('DROP TABLE failing');
 # planning nor the other tables wait for it
 my $holder = $node->background_psql('postgres');
 $holder->query_safe(q(SET application_name = 'migration'));
-my ($pid) = $holder->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+my $pid = $holder->query_safe('SELECT pg_backend_pid()');
 foreach my $mode ('SHARE', 'ACCESS EXCLUSIVE')
 {
 	sql('UPDATE kinds.plain SET id = id; UPDATE kinds.generated SET id = id');

@@ -52,7 +52,7 @@ foreach my $table (qw(a b parent))
 # partitioned ones, those that are no partition themselves are due everywhere
 my $holder = $node->background_psql('postgres');
 $holder->query_safe(q(SET application_name = 'migration'));
-my ($pid) = $holder->query_safe('SELECT pg_backend_pid()') =~ /(\d+)/;
+my $pid = $holder->query_safe('SELECT pg_backend_pid()');
 $holder->query_safe('BEGIN; LOCK TABLE a, parent IN ACCESS EXCLUSIVE MODE');
 is(sql_without_waiting(q(SELECT string_agg(DISTINCT target, ', ' ORDER BY target) FROM pgmaint.dry_run('weekly', '{"min_size": 0}') WHERE target LIKE 'public.%' AND target <> 'public.high')),
 	'public.a, public.b, public.higher, public.highest, public.low, public.m, public.parent', 'dry_run() waits for no lock');

@@ -26,6 +26,20 @@ our @EXPORT = qw(
   wait_for_slow_vacuum
 );
 
+# The modules of older servers may leave a newline at the end of an answer.
+{
+	no warnings 'redefine';
+	my $query = \&PostgreSQL::Test::BackgroundPsql::query;
+
+	*PostgreSQL::Test::BackgroundPsql::query = sub {
+		my ($answer, $result) = $query->(@_);
+
+		$answer =~ s/\n\z//;
+		return wantarray ? ($answer, $result) : $answer;
+	  }
+	  if defined &PostgreSQL::Test::BackgroundPsql::query;
+}
+
 # A server of its own with these lines in its configuration, and pgmaint in the
 # database postgres.
 sub start_server
