@@ -103,6 +103,13 @@ sub ca_file { return $_[0]->{ca_file} }
 sub access_key { return $_[0]->{access_key} }
 sub secret_key { return $_[0]->{secret_key} }
 
+# the same server, by way of a proxy
+sub through
+{
+	my ($self, $proxy) = @_;
+	return bless { %$self, endpoint => $proxy->endpoint, pid => undef }, ref $self;
+}
+
 # host and port, for a proxy
 sub address { return $_[0]->{endpoint} =~ m{^http://(.*)$} ? $1 : undef }
 
@@ -152,7 +159,7 @@ sub encode
 
 # One request, signed with the first user's keys, or with those that are given:
 # access_key, secret_key, session_token.  Options: query, headers (hashes),
-# content, service.  Returns HTTP::Tiny's answer.
+# content, service, timeout (seconds).  Returns HTTP::Tiny's answer.
 sub request
 {
 	my ($self, $method, $path, %options) = @_;
@@ -183,7 +190,7 @@ sub request
 	my $signature = hmac_sha256_hex(join("\n", 'AWS4-HMAC-SHA256', $stamp, $scope, sha256_hex($canonical)), $key);
 	$headers{authorization} = "AWS4-HMAC-SHA256 Credential=$access/$scope, SignedHeaders=$names, Signature=$signature";
 
-	return HTTP::Tiny->new(timeout => 60)->request($method,
+	return HTTP::Tiny->new(timeout => $options{timeout} || 60)->request($method,
 		$self->endpoint . $encoded . ($query ne '' ? "?$query" : ''),
 		{ headers => \%headers, content => $content });
 }
