@@ -12,6 +12,7 @@
 #define PGMAINT_COMPAT_H
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "common/relpath.h"
 #include "miscadmin.h"
@@ -33,6 +34,8 @@
 	(pg_namespace_aclcheck(schema, roleid, ACL_USAGE) == ACLCHECK_OK)
 #define relation_ownercheck(relid, roleid) pg_class_ownercheck(relid, roleid)
 #define database_ownercheck(dbid, roleid) pg_database_ownercheck(dbid, roleid)
+#define server_usage_privilege(server, roleid) \
+	(pg_foreign_server_aclcheck(server, roleid, ACL_USAGE) == ACLCHECK_OK)
 #else
 #define relation_ownercheck(relid, roleid) \
 	object_ownercheck(RelationRelationId, relid, roleid)
@@ -40,6 +43,9 @@
 	object_ownercheck(DatabaseRelationId, dbid, roleid)
 #define schema_usage_privilege(schema, roleid)                          \
 	(object_aclcheck(NamespaceRelationId, schema, roleid, ACL_USAGE) == \
+	 ACLCHECK_OK)
+#define server_usage_privilege(server, roleid)                              \
+	(object_aclcheck(ForeignServerRelationId, server, roleid, ACL_USAGE) == \
 	 ACLCHECK_OK)
 #endif
 

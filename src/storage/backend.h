@@ -12,6 +12,11 @@
 #include "storage/options.h"
 #include "storage/storage.h"
 
+/* of keys and marks: no backend gets to see longer ones */
+#define MAX_KEY_LENGTH 900
+#define MAX_MARK_LENGTH 200
+
+/* keys and marks have been looked at before any of these is called */
 typedef struct StorageBackend
 {
 	/* in the storage's context; refuses what the current user may not do */

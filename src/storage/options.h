@@ -23,21 +23,22 @@ typedef struct StorageOptions
 	StorageKind kind;
 
 	/* file:///folder; file:folder is below the data directory */
-	char *folder; /* absolute */
+	char *folder; /* absolute, without a slash at its end */
 
 	/* s3://bucket/prefix */
 	char *bucket;
 	char *prefix;	/* "" or ending in a slash */
-	char *endpoint; /* https://host[:port], of AWS where none is given */
+	char *endpoint; /* https://host[:port], AWS's of the region where none is
+					 * given; NULL where there is no region either */
 	char *region;	/* NULL where none is given */
 	bool virtual_host;
 	char *ca_file;		 /* NULL for the system's */
 	char *encryption;	 /* NULL, AES256 or aws:kms */
 	char *kms_key_id;	 /* NULL for the bucket's own */
 	char *storage_class; /* NULL for the bucket's own */
-	char *profile;		 /* of the shared credentials file; NULL: AWS_PROFILE */
-	int part_size;		 /* bytes */
-	int parallel;		 /* parts in flight */
+	char *profile; /* of the shared credentials file; NULL: AWS_PROFILE */
+	int part_size; /* bytes */
+	int parallel;  /* parts in flight */
 	int connect_timeout; /* milliseconds */
 	int stall_timeout;	 /* seconds */
 	int retries;
@@ -49,6 +50,9 @@ typedef struct StorageOptions
 } StorageOptions;
 
 /* with the current user's mapping; checks USAGE */
-extern StorageOptions *read_storage_options(const char *server);
+extern StorageOptions *read_storage_options(const char *name);
+
+/* what is wrong with a path below something, as a sentence, or NULL */
+extern const char *path_complaint(const char *path);
 
 #endif /* PGMAINT_STORAGE_OPTIONS_H */

@@ -4,8 +4,10 @@
  *	  Where objects are kept: a foreign server of the wrapper pgmaint_storage,
  *	  whatever its URL says it is.
  *
- * A key names an object below the storage's own prefix or folder.  Errors are
- * raised, in a person's words, and say which storage and which key.
+ * A key names an object below the storage's own prefix or folder.  It has at
+ * most 900 bytes, none of them a control character, and no part that is empty,
+ * "." or "..".  Errors are raised, in a person's words, and say which storage
+ * and which key.
  *
  *-------------------------------------------------------------------------
  */
@@ -77,11 +79,10 @@ extern void storage_delete(Storage *storage, const char *key);
  */
 extern void storage_remove_unfinished(Storage *storage, const char *key);
 
-/* small objects in one call each; the text is palloc'd */
+/* small objects in one call each; texts are stored in UTF-8 */
 extern void storage_put_text(Storage *storage, const char *key,
 							 const char *content_type, const char *mark,
 							 const char *text);
-extern char *storage_get_text(Storage *storage, const char *key,
-							  size_t limit);
+extern char *storage_get_text(Storage *storage, const char *key, size_t limit);
 
 #endif /* PGMAINT_STORAGE_H */

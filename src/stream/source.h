@@ -41,5 +41,6 @@ struct Source
 extern Source *source_create(const SourceOps *ops, Size size, Source *from);
 extern size_t source_read(Source *source, char *buffer, size_t size);
 extern void source_close(Source *source);
+extern void source_free(Source *source);
 
 #endif /* PGMAINT_SOURCE_H */

@@ -1,0 +1,46 @@
+
+--
+-- Storages: where archives and backups go
+--
+
+CREATE FUNCTION pgmaint.storage_validator(options text[], catalog oid) RETURNS void
+	LANGUAGE c STRICT
+	AS 'MODULE_PATHNAME', 'pgmaint_storage_validator';
+COMMENT ON FUNCTION pgmaint.storage_validator IS
+	'refuses what a storage, or a user mapping for one, cannot be';
+
+CREATE FOREIGN DATA WRAPPER pgmaint_storage VALIDATOR pgmaint.storage_validator;
+COMMENT ON FOREIGN DATA WRAPPER pgmaint_storage IS
+	'its servers are storages of pgmaint: S3, and what speaks like it, or a folder';
+
+CREATE SERVER pgmaint_local FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file:pgmaint');
+COMMENT ON SERVER pgmaint_local IS
+	'a folder below the data directory, so that everything works before there is another storage';
+
+CREATE FUNCTION pgmaint.list_objects(
+	storage text,
+	prefix text DEFAULT '',
+	OUT key text,
+	OUT bytes bigint,
+	OUT last_modified timestamptz,
+	OUT etag text,
+	OUT size text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pgmaint_list_objects';
+COMMENT ON FUNCTION pgmaint.list_objects IS
+	'the objects in a storage whose keys begin with the prefix, in the order of the keys';
+
+CREATE FUNCTION pgmaint.check_storage(
+	storage text,
+	OUT step text,
+	OUT status text,
+	OUT duration interval,
+	OUT detail text
+) RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'pgmaint_check_storage';
+COMMENT ON FUNCTION pgmaint.check_storage IS
+	'does a storage work: puts, looks at, gets, lists and deletes a small object, and tells how long each took or why it failed';
+
+REVOKE ALL ON FUNCTION pgmaint.storage_validator, pgmaint.list_objects, pgmaint.check_storage FROM PUBLIC;

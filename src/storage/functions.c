@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * functions.c
+ *	  pgmaint.list_objects and pgmaint.check_storage.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "base/compat.h"
+#include "storage/storage.h"
+
+#define LIST_COLUMNS 5
+#define CHECK_COLUMNS 4
+
+/* what the probe of a check is called, but for a random end */
+#define PROBE_PREFIX ".pgmaint-check-"
+#define PROBE_TEXT "This is a probe of pgmaint.check_storage()."
+
+PG_FUNCTION_INFO_V1(pgmaint_list_objects);
+PG_FUNCTION_INFO_V1(pgmaint_check_storage);
+
+/*
+ * A row of pgmaint.list_objects().
+ */
+static bool
+put_object(void *context, const StoredObject *object)
+{
+	ReturnSetInfo *result = context;
+	Datum size =
+		DirectFunctionCall1(pg_size_pretty, Int64GetDatum(object->bytes));
+	Datum values[LIST_COLUMNS] = {CStringGetTextDatum(object->key),
+								  Int64GetDatum(object->bytes),
+								  TimestampTzGetDatum(object->modified)};
+	bool nulls[LIST_COLUMNS] = {false};
+
+	CHECK_FOR_INTERRUPTS();
+	nulls[3] = object->etag == NULL;
+	if (!nulls[3])
+		values[3] = CStringGetTextDatum(object->etag);
+	values[4] = size;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	return true;
+}
+
+/*
+ * pgmaint.list_objects(storage text, prefix text) returns setof record
+ */
+Datum
+pgmaint_list_objects(PG_FUNCTION_ARGS)
+{
+	Storage *storage =
+		storage_open(text_to_cstring(PG_GETARG_TEXT_PP(0)), STORAGE_READ);
+
+	materialize_result(fcinfo);
+	storage_list(storage, text_to_cstring(PG_GETARG_TEXT_PP(1)), put_object,
+				 fcinfo->resultinfo);
+	return (Datum) 0;
+}
+
+/* one look at a storage, in steps that each may fail */
+typedef struct Check
+{
+	Storage *storage;
+	char *key;
+	bool is_put;
+	bool is_listed;
+} Check;
+
+static void
+put_probe(Check *check)
+{
+	storage_put_text(check->storage, check->key, "text/plain", "check",
+					 PROBE_TEXT);
+	check->is_put = true;
+}
+
+/*
+ * A storage that does as it is told and is wrong nevertheless.
+ */
+static void
+complain(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED), errmsg_internal("%s", what)));
+}
+
+static void
+head_probe(Check *check)
+{
+	StoredObject object;
+
+	if (!storage_stat(check->storage, check->key, &object))
+		complain("the object that was just put is not there");
+	if (object.bytes != strlen(PROBE_TEXT))
+		complain(psprintf(
+			"the object that was just put has %lld bytes instead of %zu",
+			(long long) object.bytes, strlen(PROBE_TEXT)));
+	if (object.mark == NULL || strcmp(object.mark, "check") != 0)
+		complain("the object that was just put has lost its mark");
+}
+
+static void
+get_probe(Check *check)
+{
+	if (strcmp(storage_get_text(check->storage, check->key, 1024),
+			   PROBE_TEXT) != 0)
+		complain("the object that was just put has come back changed");
+}
+
+static bool
+find_probe(void *context, const StoredObject *object)
+{
+	Check *check = context;
+
+	check->is_listed |= strcmp(object->key, check->key) == 0;
+	return !check->is_listed;
+}
+
+static void
+list_probe(Check *check)
+{
+	storage_list(check->storage, check->key, find_probe, check);
+	if (check->is_put && !check->is_listed)
+		complain("the object that was just put is not listed");
+}
+
+static void
+delete_probe(Check *check)
+{
+	StoredObject object;
+
+	storage_delete(check->storage, check->key);
+	if (check->is_put && storage_stat(check->storage, check->key, &object))
+		complain("the object that was just deleted is still there");
+}
+
+static const struct
+{
+	const char *name;
+	void (*run)(Check *check);
+	bool needs_probe; /* pointless when none could be put */
+} steps[] = {
+	{"put", put_probe, false},		 {"head", head_probe, true},
+	{"get", get_probe, true},		 {"list", list_probe, false},
+	{"delete", delete_probe, false},
+};
+
+/*
+ * What the user would have read, in one text.
+ */
+static char *
+error_text(const ErrorData *error)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, error->message);
+	if (error->detail != NULL)
+		appendStringInfo(&text, ". %s", error->detail);
+	if (error->hint != NULL)
+		appendStringInfo(&text, "%s %s", error->detail != NULL ? "" : ".",
+						 error->hint);
+	return text.data;
+}
+
+/*
+ * Run a step in a subtransaction; what it failed with, or NULL.  Whoever wants
+ * the whole function to end, gets that.
+ */
+static char *
+run_step(int step, Check *check)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char *volatile failure = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		steps[step].run(check);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+				ERRCODE_OPERATOR_INTERVENTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		failure = error_text(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return failure;
+}
+
+static Datum
+interval_from(instr_time start)
+{
+	instr_time duration;
+	Interval *interval = palloc0(sizeof(Interval));
+
+	INSTR_TIME_SET_CURRENT(duration);
+	INSTR_TIME_SUBTRACT(duration, start);
+	interval->time = (TimeOffset) INSTR_TIME_GET_MICROSEC(duration);
+	return IntervalPGetDatum(interval);
+}
+
+/*
+ * A key that nothing else has.
+ */
+static char *
+probe_key(void)
+{
+	uint64 random;
+
+	if (!pg_strong_random(&random, sizeof(random)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate a random name")));
+	return psprintf(PROBE_PREFIX "%016llx", (unsigned long long) random);
+}
+
+/*
+ * pgmaint.check_storage(storage text) returns setof record
+ */
+Datum
+pgmaint_check_storage(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Check check = {0};
+
+	check.storage =
+		storage_open(text_to_cstring(PG_GETARG_TEXT_PP(0)), STORAGE_WRITE);
+	check.key = probe_key();
+	materialize_result(fcinfo);
+	for (int i = 0; i < lengthof(steps); i++)
+	{
+		bool tried = check.is_put || !steps[i].needs_probe;
+		Datum values[CHECK_COLUMNS] = {CStringGetTextDatum(steps[i].name)};
+		bool nulls[CHECK_COLUMNS] = {false};
+		char *detail = NULL;
+		instr_time start;
+
+		INSTR_TIME_SET_CURRENT(start);
+		if (tried)
+			detail = run_step(i, &check);
+		values[1] = CStringGetTextDatum(!tried			 ? "not tried"
+										: detail == NULL ? "ok"
+														 : "failed");
+		nulls[2] = !tried;
+		if (tried)
+			values[2] = interval_from(start);
+		nulls[3] = detail == NULL;
+		if (detail != NULL)
+			values[3] = CStringGetTextDatum(detail);
+		tuplestore_putvalues(result->setResult, result->setDesc, values,
+							 nulls);
+	}
+	return (Datum) 0;
+}

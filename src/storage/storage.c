@@ -1,0 +1,186 @@
+/*-------------------------------------------------------------------------
+ *
+ * storage.c
+ *	  The part that all kinds of storage have in common.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
+
+#include "storage/backend.h"
+
+static const StorageBackend *
+backend_of(StorageKind kind)
+{
+	if (kind == STORAGE_S3)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("storages on S3 are not supported yet"),
+						errhint("Use a storage whose url begins with "
+								"\"file:\".")));
+	return &file_backend;
+}
+
+/*
+ * Whatever the kind of storage, a key is the name of one object below the
+ * storage's own place and nowhere else.
+ */
+static void
+check_key(const Storage *storage, const char *key)
+{
+	const char *complaint = path_complaint(key);
+
+	if (complaint == NULL && strlen(key) > MAX_KEY_LENGTH)
+		complaint = psprintf("It is longer than %d bytes.", MAX_KEY_LENGTH);
+	if (complaint != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("\"%s\" cannot be a key in storage \"%s\"", key,
+							   storage_name(storage)),
+						errdetail("%s", complaint)));
+}
+
+/*
+ * A mark goes into headers and files as it is.
+ */
+static void
+check_mark(const char *mark)
+{
+	for (const char *c = mark; *c != '\0'; c++)
+	{
+		if (*c < ' ' || *c >= 0x7f || c - mark == MAX_MARK_LENGTH)
+			elog(ERROR, "invalid mark for an object: \"%s\"", mark);
+	}
+}
+
+Storage *
+storage_open(const char *server, StorageAccess access)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "pgmaint storage", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Storage *storage = palloc0(sizeof(Storage));
+
+	storage->context = context;
+	storage->options = read_storage_options(server);
+	storage->backend = backend_of(storage->options->kind);
+	storage->backend->open(storage, access);
+	MemoryContextSwitchTo(caller);
+	return storage;
+}
+
+const char *
+storage_name(const Storage *storage)
+{
+	return storage->options->name;
+}
+
+Sink *
+storage_writer(Storage *storage, const char *key, const char *content_type,
+			   const char *mark)
+{
+	check_key(storage, key);
+	if (mark != NULL)
+		check_mark(mark);
+	return storage->backend->writer(storage, key, content_type, mark);
+}
+
+Source *
+storage_reader(Storage *storage, const char *key)
+{
+	check_key(storage, key);
+	return storage->backend->reader(storage, key);
+}
+
+bool
+storage_stat(Storage *storage, const char *key, StoredObject *object)
+{
+	check_key(storage, key);
+	return storage->backend->stat(storage, key, object);
+}
+
+void
+storage_list(Storage *storage, const char *prefix, StorageVisit visit,
+			 void *context)
+{
+	storage->backend->list(storage, prefix, visit, context);
+}
+
+void
+storage_delete(Storage *storage, const char *key)
+{
+	check_key(storage, key);
+	storage->backend->remove(storage, key);
+}
+
+void
+/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
+storage_remove_unfinished(Storage *storage, const char *key)
+{
+	check_key(storage, key);
+	storage->backend->remove_unfinished(storage, key);
+}
+
+/*
+ * Texts are stored in UTF-8, whatever the database has.
+ */
+void
+storage_put_text(Storage *storage, const char *key, const char *content_type,
+				 const char *mark, const char *text)
+{
+	char *bytes = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+	Sink *sink = storage_writer(storage, key, content_type, mark);
+
+	PG_TRY();
+	{
+		sink_begin(sink);
+		sink_write(sink, bytes, strlen(bytes));
+	}
+	PG_CATCH();
+	{
+		sink_abort(sink);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	sink_end(sink);
+	sink_free(sink);
+}
+
+/*
+ * The limit is there because the object may be anybody's, and of any size.
+ */
+char *
+storage_get_text(Storage *storage, const char *key, size_t limit)
+{
+	Source *source = storage_reader(storage, key);
+	StringInfoData bytes;
+
+	initStringInfo(&bytes);
+	PG_TRY();
+	{
+		char piece[8192];
+		size_t length;
+
+		while ((length = source_read(source, piece, sizeof(piece))) > 0)
+		{
+			if (bytes.len + length > limit)
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("object \"%s\" in storage \"%s\" is longer than "
+							"%zu bytes",
+							key, storage_name(storage), limit)));
+			appendBinaryStringInfo(&bytes, piece, (int) length);
+		}
+	}
+	PG_FINALLY();
+	{
+		source_close(source);
+	}
+	PG_END_TRY();
+	source_free(source);
+	/* refuses what is not UTF-8, and zero bytes */
+	return pg_any_to_server(bytes.data, bytes.len, PG_UTF8);
+}
