@@ -33,7 +33,7 @@
 #define GOOD_LENGTH 4
 #define MAX_INSERTED 32
 #define NICE_LENGTH 128
-#define MAX_CHAIN 32
+#define MAX_CHAIN 24
 
 typedef struct GzipSink
 {
