@@ -25,20 +25,23 @@ typedef struct Credentials
 
 typedef struct CredentialChain CredentialChain;
 
-/* lives in the current memory context */
+/* lives in the current memory context, and needs both as long */
 extern CredentialChain *credential_chain_create(const StorageOptions *options,
 												HttpClient *client);
 
 /*
- * What is to be signed with now; asked for before each request.  Raises an
- * ERROR that says where it looked when there are none.
+ * What is to be signed with now; asked for before each request, and good until
+ * the next call.  Raises an ERROR that says where it looked when there are none.
  */
 extern const Credentials *current_credentials(CredentialChain *chain);
 
 /* the storage has refused these as expired: look for others */
 extern void discard_credentials(CredentialChain *chain);
 
-/* from AWS_REGION, AWS_DEFAULT_REGION, the profile's, or NULL */
+/*
+ * From AWS_REGION, AWS_DEFAULT_REGION, the profile's; NULL where there is none,
+ * or where the machine may not serve this storage.
+ */
 extern char *machine_region(const StorageOptions *options);
 
 #endif /* PGMAINT_CREDENTIALS_H */

@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * credential_roles.c
+ *	  Keys for a role, given by STS for a token: what Kubernetes gives the
+ *	  service account of a pod.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+
+#include "storage/credential_look.h"
+
+/* milliseconds; it may be on another continent */
+#define CONNECT_TIMEOUT 5000
+#define ANSWER_TIMEOUT 20000
+
+/* what a person is told of an error's text */
+#define MESSAGE_LIMIT 200
+
+/*
+ * The element after this one, in the order of the text.
+ */
+static const xmlNode *
+next_node(const xmlNode *node)
+{
+	if (node->type == XML_ELEMENT_NODE && node->children != NULL)
+		return node->children;
+	while (node != NULL && node->next == NULL)
+		node = node->parent;
+	return node == NULL ? NULL : node->next;
+}
+
+/*
+ * The text of the first element of this name, whatever its namespace; NULL if
+ * there is none.
+ */
+static char *
+text_of(const xmlDoc *document, const char *name)
+{
+	for (const xmlNode *node = xmlDocGetRootElement(document); node != NULL;
+		 node = next_node(node))
+	{
+		if (node->type == XML_ELEMENT_NODE &&
+			strcmp((const char *) node->name, name) == 0)
+			return node->children != NULL &&
+						   node->children->type == XML_TEXT_NODE
+					   ? pstrdup((const char *) node->children->content)
+					   : NULL;
+	}
+	return NULL;
+}
+
+/* what STS says, in either of its two forms */
+typedef struct Answer
+{
+	char *access_key_id;
+	char *secret_access_key;
+	char *session_token;
+	char *expiration;
+	char *code;
+	char *message;
+} Answer;
+
+static void
+copy_answer(const xmlDoc *document, Answer *answer)
+{
+	answer->access_key_id = text_of(document, "AccessKeyId");
+	answer->secret_access_key = text_of(document, "SecretAccessKey");
+	answer->session_token = text_of(document, "SessionToken");
+	answer->expiration = text_of(document, "Expiration");
+	answer->code = text_of(document, "Code");
+	answer->message = text_of(document, "Message");
+}
+
+/*
+ * libxml2 reads it without the network, without document types and without a
+ * word to stderr.  What is no XML leaves everything NULL.
+ */
+static void
+parse_answer(const HttpResponse *response, Answer *answer)
+{
+	xmlDoc *document;
+
+	memset(answer, 0, sizeof(Answer));
+	if (response->length == 0)
+		return;
+	document = xmlReadMemory(
+		response->body, (int) response->length, "answer", NULL,
+		XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+	xmlResetLastError();
+	if (document == NULL)
+		return;
+	PG_TRY();
+	{
+		if (document->intSubset == NULL)
+			copy_answer(document, answer);
+	}
+	PG_FINALLY();
+	{
+		xmlFreeDoc(document);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * STS of the region, unless the environment names another.
+ */
+static char *
+service_url(const StorageOptions *options)
+{
+	const char *endpoint = environment("AWS_ENDPOINT_URL_STS");
+	const char *region =
+		options->region != NULL ? options->region : machine_region(options);
+
+	if (endpoint != NULL)
+		return psprintf("%s%s", endpoint,
+						endpoint[strlen(endpoint) - 1] == '/' ? "" : "/");
+	if (region == NULL)
+		return pstrdup("https://sts.amazonaws.com/");
+	return psprintf("https://sts.%s.amazonaws.com%s/", region,
+					strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
+}
+
+/*
+ * Letters, digits and "-._~" as they are, the rest as %XX.
+ */
+static void
+append_field(StringInfo form, const char *name, const char *value)
+{
+	appendStringInfo(form, "%s%s=", form->len > 0 ? "&" : "", name);
+	for (; *value != '\0'; value++)
+	{
+		unsigned char c = (unsigned char) *value;
+
+		if (c < 0x80 && (isalnum(c) || strchr("-._~", c) != NULL))
+			appendStringInfoChar(form, *value);
+		else
+			appendStringInfo(form, "%%%02X", c);
+	}
+}
+
+static char *
+request_form(const char *role, const char *session, const char *token)
+{
+	StringInfoData form;
+
+	initStringInfo(&form);
+	append_field(&form, "Action", "AssumeRoleWithWebIdentity");
+	append_field(&form, "Version", "2011-06-15");
+	append_field(&form, "RoleArn", role);
+	append_field(&form, "RoleSessionName", session);
+	append_field(&form, "WebIdentityToken", token);
+	return form.data;
+}
+
+static LookResult
+ask_for_role(Look *look, const char *role, const char *session,
+			 const char *token)
+{
+	char *url = service_url(look->options);
+	char *form = request_form(role, session, token);
+	HttpHeader type = {"Content-Type", "application/x-www-form-urlencoded"};
+	HttpHeader accept = {"Accept", "application/xml"};
+	HttpRequest request = {.method = "POST",
+						   .url = url,
+						   .headers = list_make2(&type, &accept),
+						   .body = form,
+						   .body_length = strlen(form),
+						   .ca_file = environment("AWS_CA_BUNDLE"),
+						   .connect_timeout = CONNECT_TIMEOUT,
+						   .timeout = ANSWER_TIMEOUT};
+	HttpResponse response;
+	Answer answer;
+
+	ask_endpoint(look, &request, &response);
+	forget_secret(form);
+	if (response.status == 0)
+		return broken(look, "%s: %s", url, response.error);
+	parse_answer(&response, &answer);
+	explicit_bzero(response.body, response.length);
+	if (response.status != 200)
+		return broken(look, "%s answered %d %s: %.*s", url, response.status,
+					  answer.code != NULL ? answer.code : "without a reason",
+					  MESSAGE_LIMIT,
+					  answer.message != NULL ? answer.message : "");
+	look->found.access_key_id = answer.access_key_id;
+	look->found.secret_access_key = answer.secret_access_key;
+	look->found.session_token = answer.session_token;
+	return found_until(look, answer.expiration);
+}
+
+/*
+ * The environment says which role and where the token is, or else the profile.
+ */
+LookResult
+look_at_web_identity(Look *look)
+{
+	const char *path = environment("AWS_WEB_IDENTITY_TOKEN_FILE");
+	const char *role = environment("AWS_ROLE_ARN");
+	const char *session = environment("AWS_ROLE_SESSION_NAME");
+	char *token;
+	char *problem;
+	LookResult result;
+
+	if (look->options->profile != NULL || path == NULL)
+	{
+		path = profile_setting(look->options, "web_identity_token_file");
+		role = profile_setting(look->options, "role_arn");
+		session = profile_setting(look->options, "role_session_name");
+	}
+	if (path == NULL)
+		return absent(look, "AWS_WEB_IDENTITY_TOKEN_FILE is not set");
+	if (role == NULL)
+		return broken(
+			look,
+			"there is a file with a token, but no role: AWS_ROLE_ARN is not set");
+	token = read_secret_file(path, &problem);
+	if (token == NULL)
+		return broken(look, "%s",
+					  problem != NULL
+						  ? problem
+						  : psprintf("there is no file \"%s\"", path));
+	token[strcspn(token, " \t\r\n")] = '\0';
+	result =
+		ask_for_role(look, role, session != NULL ? session : "pgmaint", token);
+	forget_secret(token);
+	return result;
+}
