@@ -50,7 +50,9 @@ struct HttpClient
 	int socket_count;
 	bool sockets_changed;
 	WaitEventSet *events;
-	List *transfers; /* of HttpTransfer */
+	List *transfers;	   /* of HttpTransfer */
+	HttpTransfer *awaited; /* by http_await */
+	bool news;			   /* a transfer is over */
 };
 
 /*
@@ -141,7 +143,6 @@ release_client(void *arg)
  * Make a client in the current memory context.
  */
 HttpClient *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 http_client_create(void)
 {
 	static bool initialized = false;
@@ -176,16 +177,6 @@ http_client_create(void)
 }
 
 /*
- * Let a client go before its memory context does.
- */
-void
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
-http_client_destroy(HttpClient *client)
-{
-	MemoryContextDelete(client->context);
-}
-
-/*
  * Note which transfers are over.
  */
 static void
@@ -203,6 +194,7 @@ note_results(HttpClient *client)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		((HttpTransfer *) transfer)->result = message->data.result;
 		((HttpTransfer *) transfer)->done = true;
+		client->news = true;
 	}
 }
 
@@ -280,6 +272,7 @@ note_stalls(HttpClient *client, int64 waited)
 			transfer->result = CURLE_OPERATION_TIMEDOUT;
 			transfer->stalled = true;
 			transfer->done = true;
+			client->news = true;
 		}
 	}
 }
@@ -371,36 +364,27 @@ http_start(HttpClient *client, const HttpRequest *request)
 }
 
 /*
- * Wait until one of the transfers is over, and return it, every time until
- * http_finish; NULL when that takes more than so many milliseconds.  With 0
- * everything is done that can be done at once; without a limit, which is -1,
- * NULL means that there are no transfers.
+ * Wait until a transfer is over that was not before, for so many milliseconds
+ * at most.  With 0 everything is done that can be done at once.
  */
-HttpTransfer *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
+void
 http_wait(HttpClient *client, long timeout)
 {
-	TimestampTz until =
-		timeout < 0 ? DT_NOEND
-					: GetCurrentTimestamp() + (TimestampTz) timeout * 1000;
+	TimestampTz until = GetCurrentTimestamp() + (TimestampTz) timeout * 1000;
 
-	for (;;)
-	{
-		ListCell *cell;
-
-		note_results(client);
-		foreach (cell, client->transfers)
-		{
-			HttpTransfer *transfer = lfirst(cell);
-
-			if (transfer->done)
-				return transfer;
-		}
-		if (client->transfers == NIL && timeout < 0)
-			return NULL;
+	while (!client->news)
 		if (!step(client, until) && until <= GetCurrentTimestamp())
-			return NULL;
-	}
+			break;
+	client->news = false;
+}
+
+/*
+ * Whether a transfer is over.
+ */
+bool
+http_done(const HttpTransfer *transfer)
+{
+	return transfer->done;
 }
 
 /*
@@ -408,7 +392,6 @@ http_wait(HttpClient *client, long timeout)
  * it is over: http_finish says how.
  */
 size_t
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 http_read(HttpTransfer *transfer, char *buffer, size_t size)
 {
 	Assert(transfer->streamed);
@@ -448,6 +431,8 @@ http_finish(HttpTransfer *transfer, HttpResponse *response)
 		transfer_answer(transfer, response);
 	}
 	client->transfers = list_delete_ptr(client->transfers, transfer);
+	if (client->awaited == transfer)
+		client->awaited = NULL;
 	block_signals(&previous);
 	curl_multi_remove_handle(client->multi, transfer->easy);
 	transfer_release(transfer);
@@ -456,25 +441,49 @@ http_finish(HttpTransfer *transfer, HttpResponse *response)
 }
 
 /*
- * A request and its answer.
+ * Let transfers go on for so many milliseconds.
  */
 void
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
-http_perform(HttpClient *client, const HttpRequest *request,
-			 HttpResponse *response)
+http_sleep(HttpClient *client, long milliseconds)
 {
-	HttpTransfer *transfer = http_start(client, request);
+	TimestampTz until =
+		GetCurrentTimestamp() + (TimestampTz) milliseconds * 1000;
 
+	while (GetCurrentTimestamp() < until)
+		step(client, until);
+}
+
+/*
+ * Wait for one transfer, and finish it.  One that was waited for before, by
+ * somebody who was interrupted, is given up first.
+ */
+void
+http_await(HttpTransfer *transfer, HttpResponse *response)
+{
+	HttpClient *client = transfer->client;
+
+	if (client->awaited != NULL)
+		http_finish(client->awaited, NULL);
+	client->awaited = transfer;
 	while (!transfer->done)
 		step(client, DT_NOEND);
 	http_finish(transfer, response);
 }
 
 /*
+ * A request and its answer.
+ */
+void
+http_perform(HttpClient *client, const HttpRequest *request,
+			 HttpResponse *response)
+{
+	http_await(http_start(client, request), response);
+}
+
+/*
  * The value of a header, by its name in lower case; NULL if there is none.
  */
 const char *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 http_header(const HttpResponse *response, const char *name)
 {
 	ListCell *cell;

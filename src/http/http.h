@@ -49,13 +49,15 @@ typedef struct HttpResponse
 } HttpResponse;
 
 extern HttpClient *http_client_create(void);
-extern void http_client_destroy(HttpClient *client);
 extern HttpTransfer *http_start(HttpClient *client,
 								const HttpRequest *request);
-extern HttpTransfer *http_wait(HttpClient *client, long timeout);
+extern void http_wait(HttpClient *client, long timeout);
+extern bool http_done(const HttpTransfer *transfer);
+extern void http_sleep(HttpClient *client, long milliseconds);
 extern size_t http_read(HttpTransfer *transfer, char *buffer, size_t size);
 extern int http_status(const HttpTransfer *transfer);
 extern void http_finish(HttpTransfer *transfer, HttpResponse *response);
+extern void http_await(HttpTransfer *transfer, HttpResponse *response);
 extern void http_perform(HttpClient *client, const HttpRequest *request,
 						 HttpResponse *response);
 extern const char *http_header(const HttpResponse *response, const char *name);

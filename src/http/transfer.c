@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
@@ -129,10 +131,24 @@ close_socket(void *arg, curl_socket_t fd)
 }
 
 static bool
+add_header(HttpTransfer *transfer, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(transfer->header_list, line);
+
+	if (longer == NULL)
+		return false;
+	transfer->header_list = longer;
+	return true;
+}
+
+static bool
 set_headers(HttpTransfer *transfer, const List *headers)
 {
 	ListCell *cell;
 
+	/* libcurl would ask first whether the server wants a large body */
+	if (!add_header(transfer, "Expect:"))
+		return false;
 	foreach (cell, headers)
 	{
 		const HttpHeader *header = lfirst(cell);
@@ -140,13 +156,11 @@ set_headers(HttpTransfer *transfer, const List *headers)
 		char *line = header->value[0] != '\0'
 						 ? psprintf("%s: %s", header->name, header->value)
 						 : psprintf("%s;", header->name);
-		struct curl_slist *longer =
-			curl_slist_append(transfer->header_list, line);
+		bool added = add_header(transfer, line);
 
 		pfree(line);
-		if (longer == NULL)
+		if (!added)
 			return false;
-		transfer->header_list = longer;
 	}
 	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
 							transfer->header_list) == CURLE_OK;

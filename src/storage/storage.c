@@ -13,17 +13,6 @@
 
 #include "storage/backend.h"
 
-static const StorageBackend *
-backend_of(StorageKind kind)
-{
-	if (kind == STORAGE_S3)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("storages on S3 are not supported yet"),
-						errhint("Use a storage whose url begins with "
-								"\"file:\".")));
-	return &file_backend;
-}
-
 /*
  * Whatever the kind of storage, a key is the name of one object below the
  * storage's own place and nowhere else.
@@ -65,7 +54,8 @@ storage_open(const char *server, StorageAccess access)
 
 	storage->context = context;
 	storage->options = read_storage_options(server);
-	storage->backend = backend_of(storage->options->kind);
+	storage->backend =
+		storage->options->kind == STORAGE_S3 ? &s3_backend : &file_backend;
 	storage->backend->open(storage, access);
 	MemoryContextSwitchTo(caller);
 	return storage;

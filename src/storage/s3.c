@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * s3.c
+ *	  S3, and whatever speaks its language, as a storage.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "storage/s3.h"
+
+static void
+s3_open(Storage *storage, StorageAccess access)
+{
+	storage->state = s3_client_create(storage->options);
+}
+
+S3Client *
+s3_client(const Storage *storage)
+{
+	return storage->state;
+}
+
+/*
+ * What the server calls an object.
+ */
+char *
+s3_full_key(const Storage *storage, const char *key)
+{
+	return psprintf("%s%s", storage->options->prefix, key);
+}
+
+/*
+ * What was attempted, for an error.
+ */
+char *
+s3_purpose(const Storage *storage, const char *verb, const char *key)
+{
+	if (key == NULL)
+		return psprintf("%s bucket \"%s\"", verb, storage->options->bucket);
+	return psprintf("%s \"%s%s\" in bucket \"%s\"", verb,
+					storage->options->prefix, key, storage->options->bucket);
+}
+
+/*
+ * An ETag without its quotes.
+ */
+char *
+s3_etag(const char *value)
+{
+	size_t length = strlen(value);
+
+	if (length >= 2 && value[0] == '"' && value[length - 1] == '"')
+		return pnstrdup(value + 1, length - 2);
+	return pstrdup(value);
+}
+
+int64
+s3_content_length(const S3Answer *answer)
+{
+	const char *length = http_header(&answer->http, "content-length");
+
+	return length != NULL ? strtoll(length, NULL, 10) : 0;
+}
+
+/*
+ * Ask for an object's headers; false when there is no such object.
+ */
+bool
+s3_head(const Storage *storage, const char *key, const char *purpose,
+		S3Answer *answer)
+{
+	S3Request request = {0};
+
+	request.method = "HEAD";
+	request.key = s3_full_key(storage, key);
+	request.purpose = purpose;
+	s3_perform(s3_client(storage), &request, answer);
+	if (!answer->ok && answer->http.status != 404)
+		s3_raise(s3_client(storage), &request, answer);
+	return answer->ok;
+}
+
+/*
+ * "2024-05-24T00:00:00.000Z", or "Fri, 24 May 2024 00:00:00 GMT"
+ */
+TimestampTz
+s3_time(const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length > 4 && strcmp(text + length - 4, " GMT") == 0)
+		text = psprintf("%.*s +00", (int) length - 4, text);
+	return DatumGetTimestampTz(
+		DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+static bool
+s3_stat(Storage *storage, const char *key, StoredObject *object)
+{
+	S3Answer answer;
+	const char *modified;
+	const char *etag;
+	const char *mark;
+
+	if (!s3_head(storage, key, s3_purpose(storage, "look up object", key),
+				 &answer))
+		return false;
+	modified = http_header(&answer.http, "last-modified");
+	etag = http_header(&answer.http, "etag");
+	mark = http_header(&answer.http, MARK_HEADER);
+	object->key = pstrdup(key);
+	object->bytes = s3_content_length(&answer);
+	object->modified = modified != NULL ? s3_time(modified) : 0;
+	object->etag = etag != NULL ? s3_etag(etag) : NULL;
+	object->mark = mark != NULL ? pstrdup(mark) : NULL;
+	return true;
+}
+
+static void
+s3_remove(Storage *storage, const char *key)
+{
+	S3Request request = {0};
+	S3Answer answer;
+
+	request.method = "DELETE";
+	request.key = s3_full_key(storage, key);
+	request.purpose = s3_purpose(storage, "delete object", key);
+	s3_perform(s3_client(storage), &request, &answer);
+	if (!answer.ok && (answer.http.status != 404 ||
+					   strcmp(answer.code, "NoSuchBucket") == 0))
+		s3_raise(s3_client(storage), &request, &answer);
+}
+
+const StorageBackend s3_backend = {
+	.open = s3_open,
+	.writer = s3_writer,
+	.reader = s3_reader,
+	.stat = s3_stat,
+	.list = s3_list,
+	.remove = s3_remove,
+	.remove_unfinished = s3_remove_unfinished,
+};

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * s3_part.h
+ *	  The parts of an upload, several of which are under way at a time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_S3_PART_H
+#define PGMAINT_S3_PART_H
+
+#include "storage/s3.h"
+
+#define MD5_LENGTH 16
+#define MD5_HEX_SIZE 33
+
+/* what S3 takes at most */
+#define MOST_PARTS 10000
+
+/* a buffer, and the part that is in it */
+typedef struct S3Part
+{
+	char *data;
+	size_t size; /* of the buffer */
+	size_t length;
+	int number; /* 0: it is free, or is being filled */
+	HttpTransfer *transfer;
+	TimestampTz start_at; /* without a transfer: when to try again */
+	S3Attempts attempts;
+	char sha256[SHA256_HEX_SIZE];
+} S3Part;
+
+/* one upload, of an object that is not there before it ends */
+typedef struct S3Parts
+{
+	S3Client *client;
+	const char *key; /* with the storage's prefix */
+	const char *purpose;
+	char *id; /* of the upload; NULL before there is one */
+	MemoryContext context;
+	MemoryContext scratch; /* of one answer */
+	S3Part *slots;
+	int slot_count;
+	int count; /* parts that were begun */
+	char **etags;
+	uint8 (*digests)[MD5_LENGTH];
+	bool has_digests; /* this machine computes MD5 */
+} S3Parts;
+
+extern S3Parts *s3_parts_create(S3Client *client, const char *key,
+								const char *purpose);
+extern size_t s3_part_size(const S3Client *client, int number);
+extern S3Part *s3_free_part(S3Parts *parts);
+extern void s3_send_part(S3Parts *parts, S3Part *part);
+extern void s3_serve_parts(S3Parts *parts);
+extern void s3_await_parts(S3Parts *parts);
+extern void s3_drop_parts(S3Parts *parts);
+extern char *s3_complete_body(const S3Parts *parts);
+extern char *s3_composite_etag(const S3Parts *parts);
+extern bool s3_md5(const char *data, size_t length, uint8 digest[MD5_LENGTH]);
+extern char *s3_md5_hex(const uint8 digest[MD5_LENGTH]);
+extern char *s3_md5_base64(const uint8 digest[MD5_LENGTH]);
+extern bool s3_etag_fits(const S3Answer *answer, const char *expected);
+
+#endif /* PGMAINT_S3_PART_H */
