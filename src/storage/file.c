@@ -37,7 +37,10 @@ typedef struct FileReader
 void
 file_failed(const Storage *storage, const char *key, const char *what)
 {
-	ereport(ERROR, (errcode_for_file_access(),
+	bool over_quota = errno == EDQUOT;
+
+	ereport(ERROR, (over_quota ? errcode(ERRCODE_DISK_FULL)
+							   : errcode_for_file_access(),
 					errmsg("could not %s object \"%s\" in storage \"%s\": %m",
 						   what, key, storage_name(storage)),
 					errdetail("The storage is the folder \"%s\".",
@@ -260,14 +263,20 @@ static void
 file_remove(Storage *storage, const char *key)
 {
 	char *path = file_path(storage, key);
+	char *mark = file_companion(storage, key, MARK_SUFFIX);
+	bool removed = false;
 
 	check_right(storage, STORAGE_WRITE);
-	if (unlink(path) != 0 && errno != ENOENT && errno != ENOTDIR)
+	if (unlink(path) == 0)
+		removed = true;
+	else if (errno != ENOENT && errno != ENOTDIR)
 		file_failed(storage, key, "delete");
-	if (unlink(file_companion(storage, key, MARK_SUFFIX)) != 0 &&
-		errno != ENOENT && errno != ENOTDIR)
+	if (unlink(mark) == 0)
+		removed = true;
+	else if (errno != ENOENT && errno != ENOTDIR)
 		file_failed(storage, key, "delete the mark of");
-	file_sync_folders(storage, key);
+	if (removed)
+		file_sync_folders(storage, key);
 }
 
 static void

@@ -33,15 +33,20 @@
 PG_FUNCTION_INFO_V1(pgmaint_list_objects);
 PG_FUNCTION_INFO_V1(pgmaint_check_storage);
 
+typedef struct Listing
+{
+	ReturnSetInfo *result;
+	MemoryContext scratch; /* of one row */
+} Listing;
+
 /*
  * A row of pgmaint.list_objects().
  */
 static bool
 put_object(void *context, const StoredObject *object)
 {
-	ReturnSetInfo *result = context;
-	Datum size =
-		DirectFunctionCall1(pg_size_pretty, Int64GetDatum(object->bytes));
+	const Listing *listing = context;
+	MemoryContext caller = MemoryContextSwitchTo(listing->scratch);
 	Datum values[LIST_COLUMNS] = {CStringGetTextDatum(object->key),
 								  Int64GetDatum(object->bytes),
 								  TimestampTzGetDatum(object->modified)};
@@ -51,8 +56,12 @@ put_object(void *context, const StoredObject *object)
 	nulls[3] = object->etag == NULL;
 	if (!nulls[3])
 		values[3] = CStringGetTextDatum(object->etag);
-	values[4] = size;
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	values[4] =
+		DirectFunctionCall1(pg_size_pretty, Int64GetDatum(object->bytes));
+	tuplestore_putvalues(listing->result->setResult, listing->result->setDesc,
+						 values, nulls);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(listing->scratch);
 	return true;
 }
 
@@ -64,10 +73,14 @@ pgmaint_list_objects(PG_FUNCTION_ARGS)
 {
 	Storage *storage =
 		storage_open(text_to_cstring(PG_GETARG_TEXT_PP(0)), STORAGE_READ);
+	Listing listing;
 
 	materialize_result(fcinfo);
+	listing.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	listing.scratch = AllocSetContextCreate(
+		CurrentMemoryContext, "pgmaint listing", ALLOCSET_DEFAULT_SIZES);
 	storage_list(storage, text_to_cstring(PG_GETARG_TEXT_PP(1)), put_object,
-				 fcinfo->resultinfo);
+				 &listing);
 	return (Datum) 0;
 }
 
@@ -201,12 +214,11 @@ run_step(int step, Check *check)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-				ERRCODE_OPERATOR_INTERVENTION)
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+			ERRCODE_OPERATOR_INTERVENTION)
+			ReThrowError(error);
 		failure = error_text(error);
 	}
 	PG_END_TRY();

@@ -326,6 +326,45 @@ SKIP:
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint.list_objects($$outside$$, $$.pgmaint-check-$$)'), '0', 'no check has left its probe');
 
 #
+# Secrets in commands that were refused are not in the log
+#
+foreach my $sql (
+	q(CREATE USER MAPPING FOR PUBLIC SERVER outside OPTIONS (password 'SESAME')),
+	q(CREATE USER MAPPING FOR PUBLIC SERVER outside OPTIONS (access_key_id 'a', secret_access_key 'SESAME ')),
+	q(CREATE USER MAPPING FOR PUBLIC SERVER outside OPTIONS (secret_access_key 'SESAME')),
+	q(CREATE SERVER s FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket', secret_access_key 'SESAME')),
+	q(CREATE SERVER s FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://key:SESAME@bucket')),
+	q(CREATE SERVER s FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket', endpoint 'https://key:SESAME@host')),
+	q(CREATE SERVER s FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket?secret=SESAME')))
+{
+	my $offset = -s $node->logfile;
+	my $got = refusal("SET log_statement = 'none'; $sql");
+
+	like($got, qr/ERROR:  HV0/, 'refused');
+	unlike($got, qr/SESAME/, 'without repeating it');
+	my $log = substr(slurp_file($node->logfile), $offset);
+	like($log, qr/ERROR:  .*option/, 'the log has the error');
+	unlike($log, qr/SESAME/, 'without it');
+}
+
+#
+# Dumped and restored, and dropped with the extension
+#
+sql(<<'EOS');
+CREATE SERVER bucket FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket/prefix', region 'eu-central-1', part_size '16MB');
+CREATE USER MAPPING FOR PUBLIC SERVER bucket OPTIONS (access_key_id 'a', secret_access_key 'b');
+GRANT USAGE ON FOREIGN SERVER pgmaint_local TO reader;
+CREATE DATABASE restored;
+EOS
+my $storages = q(SELECT s.srvname, ARRAY(SELECT unnest(s.srvoptions) ORDER BY 1), s.srvacl, u.umuser, u.umoptions FROM pg_foreign_server s LEFT JOIN pg_user_mapping u ON u.umserver = s.oid ORDER BY 1);
+$node->command_ok([ 'pg_dump', '-Fc', '-f', "$build/dump", 'postgres' ], 'pg_dump');
+$node->command_ok([ 'pg_restore', '-e', '-d', 'restored', "$build/dump" ], 'pg_restore');
+is($node->safe_psql('restored', $storages), sql($storages), 'storages are restored');
+like(sql($storages), qr/^bucket\|/m, 'all of them');
+like(refusal('DROP EXTENSION pgmaint'), qr/server bucket depends on foreign-data wrapper pgmaint_storage/, 'the extension is not dropped from under them');
+is($node->safe_psql('restored', "SET client_min_messages = warning; DROP EXTENSION pgmaint CASCADE; $storages"), '', 'unless they may go too');
+
+#
 # With group access
 #
 $node->stop;
