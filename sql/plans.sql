@@ -12,15 +12,6 @@ COMMENT ON TABLE pgmaint.plan_definitions IS 'the plans that users defined; one 
 -- dumped and restored with the database
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.plan_definitions', '');
 
-CREATE FUNCTION pgmaint.built_in_plans()
-RETURNS TABLE (plan text, steps jsonb)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	VALUES ('weekly'::text, '["bloat_report", "vacuum", "analyze"]'::jsonb);
-END;
-
-COMMENT ON FUNCTION pgmaint.built_in_plans() IS 'the plans that come with pgmaint';
-
 CREATE VIEW pgmaint.plans AS
 SELECT
 	p.plan,
@@ -67,10 +58,9 @@ COMMENT ON FUNCTION pgmaint.actions() IS
 
 REVOKE ALL ON pgmaint.plan_definitions, pgmaint.plans FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.built_in_plans(),
 	pgmaint.define_plan(text, jsonb),
 	pgmaint.drop_plan(text),
 	pgmaint.actions()
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.plan_definitions, pgmaint.plans TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pgmaint.built_in_plans(), pgmaint.actions() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint.actions() TO pg_monitor;

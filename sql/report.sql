@@ -15,13 +15,18 @@ BEGIN ATOMIC
 			t.*,
 			CASE WHEN t.action = 'bloat_report' THEN t.action || ' ' || t.target ELSE t.command END AS what,
 			extract(epoch FROM t.finished_at - t.started_at) AS seconds,
-			CASE WHEN t.action <> 'bloat_report' THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
-			greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows
+			CASE WHEN t.action NOT IN ('bloat_report', 'retention') THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
+			greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows,
+			CASE WHEN t.action = 'retention' THEN (t.result ->> 'rows')::bigint END AS left_rows,
+			CASE WHEN t.action = 'retention' THEN (t.result ->> 'bytes')::bigint END AS archived_bytes
 		FROM pgmaint.tasks t
 		JOIN chosen c USING (run_id)
 	),
 	told AS (
 		SELECT t.*, concat_ws(', ',
+			CASE WHEN t.left_rows IS NOT NULL THEN trim(to_char(t.left_rows, '999,999,999,999,990')) ||
+				CASE WHEN t.archived_bytes IS NULL THEN ' rows deleted' ELSE ' rows archived and deleted' END END,
+			CASE WHEN t.archived_bytes > 0 THEN pg_size_pretty(t.archived_bytes) || ' in the object' END,
 			CASE WHEN t.removed_rows > 0 THEN trim(to_char(t.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
 			CASE WHEN t.returned_bytes > 0 THEN pg_size_pretty(t.returned_bytes) || ' returned to the file system' END,
 			CASE WHEN (t.result ->> 'xid_age_before')::bigint - (t.result ->> 'xid_age_after')::bigint >= 1000000 THEN format(
@@ -67,6 +72,8 @@ BEGIN ATOMIC
 					CASE WHEN g.skipped > 0 THEN g.skipped || ' skipped' END,
 					CASE WHEN g.stopped > 0 THEN g.stopped || ' stopped' END,
 					CASE WHEN g.open > 0 THEN g.open || ' to go' END,
+					CASE WHEN g.left_rows > 0 THEN trim(to_char(g.left_rows, '999,999,999,999,999')) || ' rows left' END,
+					CASE WHEN g.archived_bytes > 0 THEN pg_size_pretty(g.archived_bytes) || ' archived' END,
 					CASE WHEN g.removed_rows > 0 THEN trim(to_char(g.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
 					CASE WHEN g.returned_bytes > 0 THEN pg_size_pretty(g.returned_bytes) || ' returned' END)
 			END)
@@ -81,6 +88,8 @@ BEGIN ATOMIC
 				count(*) FILTER (WHERE t.state IN ('cancelled', 'interrupted')) AS stopped,
 				count(*) FILTER (WHERE t.state IN ('pending', 'running')) AS open,
 				coalesce(extract(epoch FROM max(t.finished_at) - min(t.started_at)), 0) AS seconds,
+				sum(t.left_rows) AS left_rows,
+				sum(t.archived_bytes) AS archived_bytes,
 				sum(t.removed_rows) AS removed_rows,
 				sum(t.returned_bytes) AS returned_bytes
 			FROM tasks t

@@ -13,6 +13,7 @@ static const Action *const actions[] = {
 	&bloat_report_action,
 	&vacuum_action,
 	&analyze_action,
+	&retention_action,
 };
 
 /*

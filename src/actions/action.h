@@ -73,6 +73,8 @@ struct Action
 	void (*plan)(PlanContext *context);
 	/* in a transaction of its own, as the role; may be NULL */
 	HoldBack (*consider)(TaskContext *context, char **reason);
+	/* outside of any transaction, as the role, before execute; may be NULL */
+	void (*outside)(TaskContext *context);
 	/* in a transaction, as the role; NULL: the command runs at top level */
 	void (*execute)(TaskContext *context);
 	/* after success, inside a ledger scope; may be NULL */
@@ -88,5 +90,6 @@ extern char *list_actions(void);
 extern const Action bloat_report_action;
 extern const Action vacuum_action;
 extern const Action analyze_action;
+extern const Action retention_action;
 
 #endif /* PGMAINT_ACTION_H */

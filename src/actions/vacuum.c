@@ -136,9 +136,16 @@ plan_vacuum(PlanContext *context)
 	bind_boolean(&query, scope_is_all(context, options));
 	bind_oid(&query, context->role);
 	bind_selection(context, &query);
+	bind_bigint(&query, context->run_id);
 	rows = ledger_query(
 		&query,
-		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), v.reason, "
+		"WITH thinned AS MATERIALIZED (SELECT t.relation, "
+		"pg_catalog.sum((t.result ->> 'rows')::pg_catalog.int8) AS rows FROM pgmaint.tasks t "
+		"WHERE t.run_id = $10 AND t.action = 'retention' AND t.state = 'succeeded' "
+		"GROUP BY t.relation HAVING pg_catalog.sum((t.result ->> 'rows')::pg_catalog.int8) > 0) "
+		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
+		"CASE WHEN h.rows IS NULL THEN v.reason ELSE pg_catalog.format('retention took %s rows out of it%s', "
+		"h.rows, CASE WHEN pg_catalog.cardinality(v.causes) > 0 THEN '; ' || v.reason END) END, "
 		"v.may_maintain, v.total_bytes, "
 		"pg_catalog.jsonb_build_object('causes', v.causes, 'dead_rows', v.dead_rows, "
 		"'dead_ratio', pg_catalog.round(v.dead_ratio::pg_catalog.numeric, 4), "
@@ -147,17 +154,20 @@ plan_vacuum(PlanContext *context)
 		"'analyze', a.due)::text, "
 		"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], 0::pg_catalog.oid), "
 		"'wraparound' = ANY (v.causes), a.due, s.reason, c.relhassubclass "
-		"FROM pgmaint.vacuum_candidates($2, $3, $4, $5, $6, $7) WITH ORDINALITY "
+		"FROM pgmaint.vacuum_candidates($2, $3, $4, $5, "
+		"$6 OR EXISTS (SELECT FROM thinned), $7) WITH ORDINALITY "
 		"AS v (relation, reason, size, dead_rows, dead_ratio, inserted_rows, xid_age, "
 		"multixact_age, wraparound_ratio, last_vacuum, total_bytes, causes, may_maintain, nth) "
 		"JOIN pg_catalog.pg_class c ON c.oid = v.relation "
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+		"LEFT JOIN thinned h ON h.relation = c.oid "
 		"LEFT JOIN pgmaint.stale_statistics(everything => $6, for_role => $7) s "
 		"ON s.relation = v.relation "
 		"CROSS JOIN LATERAL (SELECT CASE $1 WHEN 'auto' THEN s.relation IS NOT NULL "
 		"ELSE $1 IN ('on', 'true') END AS due) a "
-		"WHERE " SELECTION_CONDITION("c.oid", "n.nspname", "$8",
-									 "$9") "ORDER BY v.nth");
+		"WHERE ($6 OR h.rows > 0 OR pg_catalog.cardinality(v.causes) > 0) "
+		"AND " SELECTION_CONDITION("c.oid", "n.nspname", "$8",
+								   "$9") "ORDER BY v.nth");
 
 	for (uint64 row = 0; row < rows; row++)
 	{

@@ -82,11 +82,12 @@ prepare_task(TaskContext *context, Ending *ending)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(previous);
-	if (!target_is_there(task, &reason))
+	if (OidIsValid(task->relation) && !target_is_there(task, &reason))
 		hold_back = HOLD_BACK_SKIP;
 	else
 	{
-		ending->outcome.bytes_before = bytes_on_disk(task->relation);
+		if (OidIsValid(task->relation))
+			ending->outcome.bytes_before = bytes_on_disk(task->relation);
 		if (context->action->consider != NULL)
 			hold_back = context->action->consider(context, &reason);
 	}
@@ -115,6 +116,8 @@ execute_task(TaskContext *context)
 		execute_at_top_level(context->task->command);
 		return;
 	}
+	if (context->action->outside != NULL)
+		context->action->outside(context);
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, context->task->command);
 	StartTransactionCommand();
@@ -144,7 +147,8 @@ record_task(TaskContext *context, Ending *ending)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(previous);
 	/* what has been done must not fail for want of its new size */
-	if (ConditionalLockRelationOid(relation, AccessShareLock) &&
+	if (OidIsValid(relation) &&
+		ConditionalLockRelationOid(relation, AccessShareLock) &&
 		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
 		ending->outcome.bytes_after = bytes_on_disk(relation);
 	if (context->action->record != NULL)

@@ -309,7 +309,6 @@ copy_to_sink(Capture *capture, ParseState *source, RawStmt *query,
  * first; as after any failed command, the (sub)transaction must go then too.
  */
 uint64
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 copy_out(const char *query, const char *options, Sink *sink)
 {
 	Capture capture = {.sink = sink, .outer = current};

@@ -1,0 +1,62 @@
+-- The archives: what has left its table, and where it is.
+
+CREATE TABLE pgmaint.archives (
+	archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	policy_id bigint NOT NULL,
+	run_id bigint NOT NULL,
+	relation text NOT NULL,
+	storage name NOT NULL,
+	key text NOT NULL,
+	rows bigint NOT NULL,
+	bytes bigint NOT NULL,
+	sha256 text NOT NULL,
+	range_from timestamptz NOT NULL,
+	range_to timestamptz NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	partition text,
+	content_bytes bigint NOT NULL,
+	content_sha256 text NOT NULL,
+	compression text NOT NULL,
+	columns text[] NOT NULL,
+	verified_at timestamptz,
+	UNIQUE (storage, key)
+);
+
+CREATE INDEX archives_relation ON pgmaint.archives (relation, range_from);
+
+COMMENT ON TABLE pgmaint.archives IS 'one row for each object with archived rows: written in the transaction that deleted them';
+COMMENT ON COLUMN pgmaint.archives.relation IS 'the table of the policy, as it was named then';
+COMMENT ON COLUMN pgmaint.archives.bytes IS 'size of the object';
+COMMENT ON COLUMN pgmaint.archives.sha256 IS 'SHA-256 of the object';
+COMMENT ON COLUMN pgmaint.archives.range_from IS 'the time range of its rows: from here on';
+COMMENT ON COLUMN pgmaint.archives.range_to IS '... and before this';
+COMMENT ON COLUMN pgmaint.archives.partition IS 'the partition that the rows were in';
+COMMENT ON COLUMN pgmaint.archives.content_bytes IS 'size of the CSV in it';
+COMMENT ON COLUMN pgmaint.archives.content_sha256 IS 'SHA-256 of the CSV';
+COMMENT ON COLUMN pgmaint.archives.verified_at IS 'when verify_archive() last found it whole';
+
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives', '');
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives_archive_id_seq', '');
+
+CREATE FUNCTION pgmaint.verify_archive(archive_id bigint)
+RETURNS TABLE (item text, expected text, found text, ok boolean)
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_verify_archive';
+
+COMMENT ON FUNCTION pgmaint.verify_archive(bigint) IS
+	'download an archive, and compare size, rows and digests with what was written down when it was made';
+
+CREATE FUNCTION pgmaint.restore_archive(archive_id bigint, "into" regclass)
+RETURNS bigint
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_restore_archive';
+
+COMMENT ON FUNCTION pgmaint.restore_archive(bigint, regclass) IS
+	'copy the rows of an archive into a table, column by name, all or none; returns how many';
+
+REVOKE ALL ON pgmaint.archives FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.verify_archive(bigint),
+	pgmaint.restore_archive(bigint, regclass)
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.archives TO pg_monitor;

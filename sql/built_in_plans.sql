@@ -1,0 +1,15 @@
+-- The plans that come with pgmaint.
+
+CREATE FUNCTION pgmaint.built_in_plans()
+RETURNS TABLE (plan text, steps jsonb)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	VALUES
+		('weekly'::text, '["bloat_report", "retention", "vacuum", "analyze"]'::jsonb),
+		('monthly', '["retention", "vacuum", "analyze"]');
+END;
+
+COMMENT ON FUNCTION pgmaint.built_in_plans() IS 'the plans that come with pgmaint';
+
+REVOKE ALL ON FUNCTION pgmaint.built_in_plans() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.built_in_plans() TO pg_monitor;

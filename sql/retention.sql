@@ -1,0 +1,94 @@
+-- Retention: what is to be aged out, and whether it is archived first.
+
+CREATE TABLE pgmaint.retention_policies (
+	policy_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	relation regclass NOT NULL,
+	time_column name NOT NULL,
+	keep interval NOT NULL,
+	filter text,
+	archive boolean NOT NULL,
+	storage name,
+	compression text,
+	compression_level integer,
+	slice interval,
+	owner name NOT NULL,
+	added_by name NOT NULL,
+	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	CHECK (archive = (storage IS NOT NULL AND compression IS NOT NULL))
+);
+
+COMMENT ON TABLE pgmaint.retention_policies IS 'which rows of which tables are aged out, and where they are archived';
+COMMENT ON COLUMN pgmaint.retention_policies.keep IS 'rows whose time is further back than this leave';
+COMMENT ON COLUMN pgmaint.retention_policies.filter IS 'only rows for which this condition is true';
+COMMENT ON COLUMN pgmaint.retention_policies.archive IS 'whether rows are archived before they are deleted';
+COMMENT ON COLUMN pgmaint.retention_policies.storage IS 'the foreign server that archives go to';
+COMMENT ON COLUMN pgmaint.retention_policies.slice IS 'the time range of one task and one object; null: chosen by size';
+COMMENT ON COLUMN pgmaint.retention_policies.owner IS 'owner of the table when the policy was added: the filter is evaluated with these rights, and the policy rests while another role owns the table';
+
+-- What is about to be written to a storage: committed before the first byte
+-- leaves, and deleted in the transaction that makes the object count.  What is
+-- left here without a task that works on it is known to be unfinished.
+CREATE TABLE pgmaint.uploads (
+	upload_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	task_id bigint NOT NULL,
+	policy_id bigint,
+	storage name NOT NULL,
+	key text NOT NULL,
+	mark text NOT NULL,
+	cluster text NOT NULL,
+	begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+CREATE INDEX uploads_task ON pgmaint.uploads (task_id);
+
+COMMENT ON TABLE pgmaint.uploads IS 'objects that are being written, or were left when a task was interrupted';
+COMMENT ON COLUMN pgmaint.uploads.mark IS 'stands on the object, and tells it from one that somebody else wrote';
+COMMENT ON COLUMN pgmaint.uploads.cluster IS 'system identifier and timeline: a copy of this database removes nothing';
+
+-- Partitions that leave as a whole are detached first.
+CREATE TABLE pgmaint.detached_partitions (
+	relation oid PRIMARY KEY,
+	policy_id bigint NOT NULL,
+	parent oid NOT NULL,
+	range_from text,
+	range_to text NOT NULL,
+	noted_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+COMMENT ON TABLE pgmaint.detached_partitions IS 'partitions that a policy detaches, until they are archived and dropped';
+
+-- policies belong to the database, and are dumped and restored with it
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.retention_policies', '');
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.retention_policies_policy_id_seq', '');
+
+CREATE FUNCTION pgmaint.add_retention(
+	relation regclass,
+	time_column name,
+	keep interval,
+	filter text DEFAULT NULL,
+	archive boolean DEFAULT true,
+	storage text DEFAULT NULL,
+	compression text DEFAULT NULL,
+	compression_level integer DEFAULT NULL,
+	slice interval DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'pgmaint_add_retention';
+
+COMMENT ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval) IS
+	'age out the rows of a table whose time is further back than keep, archived first unless told otherwise; returns the policy''s number';
+
+CREATE FUNCTION pgmaint.drop_retention(policy_id bigint)
+RETURNS void
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_drop_retention';
+
+COMMENT ON FUNCTION pgmaint.drop_retention(bigint) IS
+	'drop a retention policy; what it has archived stays, and so does its place in pgmaint.archives';
+
+REVOKE ALL ON pgmaint.retention_policies, pgmaint.uploads, pgmaint.detached_partitions FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval),
+	pgmaint.drop_retention(bigint)
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.retention_policies, pgmaint.uploads, pgmaint.detached_partitions TO pg_monitor;

@@ -1,0 +1,42 @@
+/*-------------------------------------------------------------------------
+ *
+ * columns.c
+ *	  The columns of a table that go into its archives.
+ *
+ * Generated columns stay out: they cannot be written, and are computed again
+ * from the others when rows come back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/datum.h"
+
+#include "ledger/ledger.h"
+#include "retention/columns.h"
+
+void
+read_archived_columns(Oid relation, ArchivedColumns *columns)
+{
+	LedgerQuery query = {0};
+	bool isnull;
+
+	bind_oid(&query, relation);
+	(void) ledger_query(
+		&query,
+		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) "
+		"FILTER (WHERE a.attgenerated = ''), "
+		"coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', a.attname, 'type', "
+		"pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum) "
+		"FILTER (WHERE a.attgenerated = ''), '[]')::text, "
+		"coalesce(pg_catalog.jsonb_agg(a.attname ORDER BY a.attnum) "
+		"FILTER (WHERE a.attgenerated <> ''), '[]')::text, "
+		"coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) "
+		"FILTER (WHERE a.attgenerated = ''), '{}') "
+		"FROM pg_catalog.pg_attribute a "
+		"WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped");
+	columns->list = ledger_text(0, 1);
+	columns->description = ledger_text(0, 2);
+	columns->generated = ledger_text(0, 3);
+	columns->names = datumCopy(ledger_datum(0, 4, &isnull), false, -1);
+}

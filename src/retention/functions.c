@@ -1,0 +1,397 @@
+/*-------------------------------------------------------------------------
+ *
+ * functions.c
+ *	  add_retention and drop_retention.
+ *
+ * Whatever would keep a policy from working is said when it is added.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "retention/owner.h"
+#include "retention/policy.h"
+#include "retention/slices.h"
+#include "storage/storage.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_add_retention);
+PG_FUNCTION_INFO_V1(pgmaint_drop_retention);
+
+#define DEFAULT_STORAGE "pgmaint_local"
+#define DEFAULT_COMPRESSION "gzip"
+
+/* pgmaint.add_retention's arguments */
+enum
+{
+	ARG_RELATION,
+	ARG_TIME_COLUMN,
+	ARG_KEEP,
+	ARG_FILTER,
+	ARG_ARCHIVE,
+	ARG_STORAGE,
+	ARG_COMPRESSION,
+	ARG_LEVEL,
+	ARG_SLICE
+};
+
+static void
+raise_refusal(const Refusal *refusal)
+{
+	const char *state = refusal->sqlstate;
+
+	if (refusal->message == NULL)
+		return;
+	ereport(ERROR, (errcode(MAKE_SQLSTATE(state[0], state[1], state[2],
+										  state[3], state[4])),
+					errmsg("%s", refusal->message),
+					refusal->hint == NULL ? 0 : errhint("%s", refusal->hint)));
+}
+
+/*
+ * The column must be there, and hold times.
+ */
+static void
+check_time_column(Oid relation, const char *column)
+{
+	LedgerQuery query = {0};
+	char *columns;
+
+	if (OidIsValid(time_column_type(relation, column)))
+		return;
+	bind_oid(&query, relation);
+	(void) ledger_query(
+		&query,
+		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) "
+		"FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
+		"WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped "
+		"AND coalesce(nullif(t.typbasetype, 0), t.oid)::pg_catalog.regtype IN "
+		"('pg_catalog.date', 'pg_catalog.timestamp', 'pg_catalog.timestamptz')");
+	columns = ledger_text(0, 1);
+	ereport(
+		ERROR,
+		(errcode(get_attnum(relation, column) == InvalidAttrNumber
+					 ? ERRCODE_UNDEFINED_COLUMN
+					 : ERRCODE_DATATYPE_MISMATCH),
+		 get_attnum(relation, column) == InvalidAttrNumber
+			 ? errmsg("column \"%s\" of table \"%s\" does not exist", column,
+					  get_rel_name(relation))
+			 : errmsg(
+				   "column \"%s\" of table \"%s\" is not a date or a timestamp",
+				   column, get_rel_name(relation)),
+		 columns == NULL
+			 ? errhint("Retention needs a column of type date, timestamp or "
+					   "timestamptz.")
+			 : errhint("Columns that hold times are: %s.", columns)));
+}
+
+/*
+ * Every run would read the whole table without one.
+ */
+static void
+warn_without_index(Oid relation, const char *column)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, relation);
+	bind_integer(&query, get_attnum(relation, column));
+	if (ledger_query(
+			&query,
+			"SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
+			"JOIN pg_catalog.pg_am a ON a.oid = c.relam "
+			"WHERE i.indrelid = $1 AND i.indkey[0] = $2 AND i.indisvalid "
+			"AND a.amname IN ('btree', 'brin')") > 0)
+		return;
+	ereport(WARNING,
+			(errmsg("table \"%s\" has no index that begins with column \"%s\"",
+					get_rel_name(relation), column),
+			 errdetail("Every run will read the whole table."),
+			 errhint("Consider CREATE INDEX CONCURRENTLY ON %s (%s).",
+					 qualified_name(relation), quote_identifier(column))));
+}
+
+/*
+ * Let the server judge the condition, as the one whose rights it will be
+ * evaluated with; nothing is evaluated here.
+ */
+static void
+check_condition(const RetentionPolicy *policy, Oid owner)
+{
+	Identity caller;
+	SPIPlanPtr plan;
+
+	become_table_owner(owner, &caller);
+	plan = SPI_prepare(
+		psprintf("SELECT FROM ONLY %s WHERE %s",
+				 qualified_name(policy->relation),
+				 slice_condition(policy, policy->relation, NULL, "infinity")),
+		0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	SPI_freeplan(plan);
+	resume_caller(&caller);
+}
+
+/*
+ * A policy whose storage does not work is refused, not found out at night.
+ */
+static void
+try_storage(const char *name)
+{
+	Storage *storage = storage_open(name, STORAGE_WRITE);
+	unsigned char random[8];
+	char hex[2 * sizeof(random) + 1];
+	char *key;
+
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate random bytes")));
+	hex[hex_encode((const char *) random, sizeof(random), hex)] = '\0';
+	key = psprintf("pgmaint-check-%s", hex);
+	storage_put_text(storage, key, "text/plain", "check", "pgmaint\n");
+	storage_delete(storage, key);
+}
+
+static bool
+is_positive(const Interval *interval)
+{
+	Interval zero = {0};
+
+	return DatumGetBool(DirectFunctionCall2(
+		interval_gt, IntervalPGetDatum(interval), IntervalPGetDatum(&zero)));
+}
+
+static void
+check_keep(const Interval *keep)
+{
+	if (!is_positive(keep))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("keep must be a positive interval"),
+				 errhint("Rows whose time is further back than keep leave: "
+						 "give for example interval '90 days'.")));
+}
+
+/*
+ * Months have no length, so a slice is made of them or of days and hours.
+ */
+static void
+check_slice(const Interval *slice)
+{
+	if (slice->month != 0
+			? slice->month < 0 || slice->day != 0 || slice->time != 0
+			: !is_positive(slice) || slice->day < 0 || slice->time < 0 ||
+				  (slice->day == 0 && slice->time < USECS_PER_MINUTE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("slice must be at least a minute, and either months "
+						"or days and hours"),
+				 errhint("Give for example interval '1 day' or interval '1 "
+						 "month', or leave it out.")));
+}
+
+static void
+check_slice_of_dates(const RetentionPolicy *policy, const Interval *slice)
+{
+	if (time_column_type(policy->relation, policy->time_column) == DATEOID &&
+		slice->time != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("slice must be whole days, since column \"%s\" is a "
+						"date",
+						policy->time_column),
+				 errhint("Give for example interval '1 day'.")));
+}
+
+/*
+ * What only archived rows need.
+ */
+static void
+read_archive_arguments(FunctionCallInfo fcinfo, RetentionPolicy *policy)
+{
+	char *compression =
+		PG_ARGISNULL(ARG_COMPRESSION)
+			? pstrdup(DEFAULT_COMPRESSION)
+			: text_to_cstring(PG_GETARG_TEXT_PP(ARG_COMPRESSION));
+
+	if (!policy->archive)
+	{
+		if (!PG_ARGISNULL(ARG_STORAGE) || !PG_ARGISNULL(ARG_COMPRESSION) ||
+			!PG_ARGISNULL(ARG_LEVEL))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("storage and compression are for rows that are "
+							"archived, but archive is false"),
+					 errhint("Leave them out, or let archive be true.")));
+		return;
+	}
+	policy->storage = PG_ARGISNULL(ARG_STORAGE)
+						  ? pstrdup(DEFAULT_STORAGE)
+						  : text_to_cstring(PG_GETARG_TEXT_PP(ARG_STORAGE));
+	policy->compression = find_compression(compression);
+	if (policy->compression == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown compression \"%s\"", compression),
+				 errhint("Choose one of these: %s.", compression_names())));
+	policy->compression_level = PG_ARGISNULL(ARG_LEVEL)
+									? policy->compression->default_level
+									: PG_GETARG_INT32(ARG_LEVEL);
+	if (policy->compression_level < policy->compression->minimum_level ||
+		policy->compression_level > policy->compression->maximum_level)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("compression_level %d is out of range",
+							   policy->compression_level),
+						errhint("Levels of %s go from %d to %d.",
+								policy->compression->name,
+								policy->compression->minimum_level,
+								policy->compression->maximum_level)));
+}
+
+static int64
+insert_policy(const RetentionPolicy *policy, FunctionCallInfo fcinfo, Oid role)
+{
+	LedgerQuery query = {0};
+
+	bind_datum(&query, REGCLASSOID, ObjectIdGetDatum(policy->relation));
+	bind_text(&query, policy->time_column);
+	bind_datum(&query, INTERVALOID, PG_GETARG_DATUM(ARG_KEEP));
+	bind_text(&query, policy->filter);
+	bind_boolean(&query, policy->archive);
+	bind_text(&query, policy->storage);
+	bind_text(&query, policy->archive ? policy->compression->name : NULL);
+	if (policy->archive)
+		bind_integer(&query, policy->compression_level);
+	else
+		bind_null(&query, INT4OID);
+	if (PG_ARGISNULL(ARG_SLICE))
+		bind_null(&query, INTERVALOID);
+	else
+		bind_datum(&query, INTERVALOID, PG_GETARG_DATUM(ARG_SLICE));
+	bind_text(&query, policy->owner);
+	bind_text(&query, GetUserNameFromId(role, false));
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.retention_policies (relation, time_column, keep, filter, archive, "
+		"storage, compression, compression_level, slice, owner, added_by) "
+		"VALUES ($1, $2::pg_catalog.name, $3, $4, $5, $6::pg_catalog.name, $7, $8, $9, "
+		"$10::pg_catalog.name, $11::pg_catalog.name) RETURNING policy_id");
+	return ledger_bigint(0, 1);
+}
+
+static void
+require_arguments(FunctionCallInfo fcinfo)
+{
+	static const char *const names[] = {"relation", "time_column", "keep"};
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		if (PG_ARGISNULL(i))
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("%s must not be null", names[i])));
+	}
+	if (PG_ARGISNULL(ARG_ARCHIVE))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("archive must be true or false")));
+}
+
+/*
+ * pgmaint.add_retention(...) returns bigint
+ */
+Datum
+pgmaint_add_retention(PG_FUNCTION_ARGS)
+{
+	RetentionPolicy policy = {0};
+	Oid role = GetUserId();
+	Relation relation;
+	Oid owner;
+	Refusal refusal;
+	LedgerScope scope;
+	int64 policy_id;
+
+	PreventCommandDuringRecovery("pgmaint.add_retention()");
+	PreventCommandIfReadOnly("pgmaint.add_retention()");
+	require_arguments(fcinfo);
+	policy.relation = PG_GETARG_OID(ARG_RELATION);
+	policy.time_column = pstrdup(NameStr(*PG_GETARG_NAME(ARG_TIME_COLUMN)));
+	policy.archive = PG_GETARG_BOOL(ARG_ARCHIVE);
+	if (!PG_ARGISNULL(ARG_FILTER))
+		policy.filter = text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER));
+	check_keep(PG_GETARG_INTERVAL_P(ARG_KEEP));
+	if (!PG_ARGISNULL(ARG_SLICE))
+		check_slice(PG_GETARG_INTERVAL_P(ARG_SLICE));
+	read_archive_arguments(fcinfo, &policy);
+
+	/* it stays what it is until the policy is there */
+	relation = relation_open(policy.relation, AccessShareLock);
+	owner = relation->rd_rel->relowner;
+	policy.owner = GetUserNameFromId(owner, false);
+	ledger_enter(&scope);
+	refuse_table(policy.relation, policy.archive, role, &refusal);
+	raise_refusal(&refusal);
+	check_time_column(policy.relation, policy.time_column);
+	if (!PG_ARGISNULL(ARG_SLICE))
+		check_slice_of_dates(&policy, PG_GETARG_INTERVAL_P(ARG_SLICE));
+	if (policy.filter != NULL)
+		check_filter(policy.filter);
+	check_condition(&policy, owner);
+	ledger_leave(&scope);
+	if (policy.archive)
+		try_storage(policy.storage);
+
+	ledger_enter(&scope);
+	warn_without_index(policy.relation, policy.time_column);
+	policy_id = insert_policy(&policy, fcinfo, role);
+	ledger_leave(&scope);
+	relation_close(relation, NoLock);
+	PG_RETURN_INT64(policy_id);
+}
+
+/*
+ * pgmaint.drop_retention(policy_id bigint) returns void
+ */
+Datum
+pgmaint_drop_retention(PG_FUNCTION_ARGS)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	Oid role = GetUserId();
+
+	PreventCommandDuringRecovery("pgmaint.drop_retention()");
+	PreventCommandIfReadOnly("pgmaint.drop_retention()");
+	bind_bigint(&query, PG_GETARG_INT64(0));
+	bind_oid(&query, role);
+	ledger_enter(&scope);
+	if (ledger_query(
+			&query,
+			"SELECT c.oid IS NULL OR pg_catalog.pg_has_role($2, c.relowner, 'USAGE') "
+			"FROM pgmaint.retention_policies p LEFT JOIN pg_catalog.pg_class c ON c.oid = p.relation "
+			"WHERE p.policy_id = $1 FOR UPDATE OF p") == 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("retention policy %lld does not exist",
+					(long long) PG_GETARG_INT64(0)),
+			 errhint("See pgmaint.retention_policies for those that do.")));
+	if (!ledger_boolean(0, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of the table of retention policy %lld",
+						(long long) PG_GETARG_INT64(0))));
+	(void) ledger_query(
+		&query,
+		"DELETE FROM pgmaint.retention_policies WHERE policy_id = $1 AND $2 <> 0");
+	ledger_leave(&scope);
+	PG_RETURN_VOID();
+}

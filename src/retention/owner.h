@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * owner.h
+ *	  Acting as the owner of a table, where the owner's code may run.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_OWNER_H
+#define PGMAINT_OWNER_H
+
+#include "base/identity.h"
+
+extern void become_table_owner(Oid owner, Identity *caller);
+extern void set_round_trip_settings(void);
+extern void fire_constraints_at_once(void);
+
+#endif /* PGMAINT_OWNER_H */

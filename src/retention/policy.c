@@ -1,0 +1,268 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.c
+ *	  A retention policy, and whether it can be carried out.
+ *
+ * What is checked when a policy is added is checked again by every run: tables
+ * change.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "nodes/parsenodes.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "retention/policy.h"
+
+bool
+read_policy(int64 policy_id, RetentionPolicy *policy)
+{
+	LedgerQuery query = {0};
+	char *compression;
+
+	bind_bigint(&query, policy_id);
+	if (ledger_query(
+			&query,
+			"SELECT p.relation::pg_catalog.oid, p.time_column::text, p.filter, p.archive, "
+			"p.storage::text, p.compression, p.compression_level::int8, p.owner::text "
+			"FROM pgmaint.retention_policies p WHERE p.policy_id = $1") == 0)
+		return false;
+	memset(policy, 0, sizeof(*policy));
+	policy->policy_id = policy_id;
+	policy->relation = ledger_oid(0, 1);
+	policy->time_column = ledger_text(0, 2);
+	policy->filter = ledger_text(0, 3);
+	policy->archive = ledger_boolean(0, 4);
+	policy->storage = ledger_text(0, 5);
+	compression = ledger_text(0, 6);
+	policy->owner = ledger_text(0, 8);
+	if (!policy->archive)
+		return true;
+	policy->compression = find_compression(compression);
+	if (policy->compression == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("retention policy %lld compresses with %s, which this "
+						"server does not have",
+						(long long) policy_id, compression),
+				 errhint("Drop the policy and add it with one of these: %s.",
+						 compression_names())));
+	policy->compression_level = (int) ledger_bigint(0, 7);
+	return true;
+}
+
+/*
+ * What stands in the way of deleting rows of a table, or of archiving them
+ * first.  Deleting must do just that: no rule may turn it into something else,
+ * no row may be out of sight, and no other table's rows may go with those that
+ * are archived.
+ */
+void
+refuse_table(Oid relation, bool archive, Oid role, Refusal *refusal)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_oid(&query, relation);
+	bind_oid(&query, role);
+	bind_boolean(&query, archive);
+	rows = ledger_query(
+		&query,
+		"SELECT x.code, x.message, x.hint FROM (SELECT c.oid, c.relkind, "
+		"c.relpersistence, c.relowner, c.relrowsecurity AND c.relforcerowsecurity AS forced, "
+		"n.nspname, pg_catalog.format('%I.%I', CASE c.relpersistence WHEN 't' THEN 'pg_temp' "
+		"ELSE n.nspname END, c.relname) AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+		"WHERE c.oid = $1) t "
+		"LEFT JOIN LATERAL (SELECT k.conname, "
+		"pg_catalog.format('%I.%I', m.nspname, r.relname) AS name, k.confdeltype "
+		"FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class r ON r.oid = k.conrelid "
+		"JOIN pg_catalog.pg_namespace m ON m.oid = r.relnamespace "
+		"WHERE k.contype = 'f' AND k.confrelid = t.oid AND k.confdeltype IN ('c', 'n', 'd') "
+		"ORDER BY k.oid LIMIT 1) f ON $3 "
+		"LEFT JOIN LATERAL (SELECT w.rulename FROM pg_catalog.pg_rewrite w "
+		"WHERE w.ev_class = t.oid AND w.ev_type = '4' AND w.ev_enabled <> 'D' "
+		"ORDER BY w.rulename LIMIT 1) w ON true "
+		"CROSS JOIN LATERAL (VALUES "
+		"(t.relkind NOT IN ('r', 'p'), '42809', pg_catalog.format('%s is not a table', t.name), "
+		"'Retention is for tables and partitioned tables.'), "
+		"(t.relpersistence = 't', '42809', pg_catalog.format('%s is a temporary table', t.name), NULL), "
+		"(t.oid < 16384 OR t.nspname IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgmaint'), "
+		"'42501', pg_catalog.format('%s belongs to the system', t.name), NULL), "
+		"(NOT pg_catalog.pg_has_role($2, t.relowner, 'USAGE'), '42501', "
+		"pg_catalog.format('must be owner of table %s', t.name), NULL), "
+		"(w.rulename IS NOT NULL, '55000', pg_catalog.format("
+		"'rule \"%s\" of table %s changes what a DELETE does', w.rulename, t.name), "
+		"'Make it a trigger, or disable it with ALTER TABLE ... DISABLE RULE.'), "
+		"(t.forced AND NOT (SELECT o.rolsuper OR o.rolbypassrls FROM pg_catalog.pg_roles o "
+		"WHERE o.oid = t.relowner), '55000', pg_catalog.format("
+		"'row-level security of table %s may hide rows from its owner', t.name), "
+		"'Use ALTER TABLE ... NO FORCE ROW LEVEL SECURITY, or give the owner BYPASSRLS.'), "
+		"(f.conname IS NOT NULL, '55000', pg_catalog.format("
+		"'foreign key \"%s\" of table %s would %s rows there when rows of %s are archived', "
+		"f.conname, f.name, CASE f.confdeltype WHEN 'c' THEN 'delete' ELSE 'change' END, t.name), "
+		"'Archive that table first and make the foreign key ON DELETE NO ACTION, or delete "
+		"without an archive (archive => false).') "
+		") x (holds, code, message, hint) WHERE x.holds LIMIT 1");
+	memset(refusal, 0, sizeof(*refusal));
+	if (rows == 0)
+		return;
+	refusal->sqlstate = ledger_text(0, 1);
+	refusal->message = ledger_text(0, 2);
+	refusal->hint = ledger_text(0, 3);
+}
+
+/*
+ * The same for a policy that is there already, and a table that it is for: its
+ * own or a partition of it.
+ */
+void
+refuse_policy(const RetentionPolicy *policy, Oid relation, Oid role,
+			  Refusal *refusal)
+{
+	LedgerQuery query = {0};
+
+	refuse_table(relation, policy->archive, role, refusal);
+	if (refusal->message != NULL)
+		return;
+	bind_oid(&query, relation);
+	bind_text(&query, policy->owner);
+	if (ledger_query(
+			&query,
+			"SELECT pg_catalog.format('role \"%s\" owned table %s when the policy was added, "
+			"now role \"%s\" does', $2, c.oid::pg_catalog.regclass, o.rolname) "
+			"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner "
+			"WHERE c.oid = $1 AND o.rolname <> $2") > 0)
+	{
+		refusal->sqlstate = "42501";
+		refusal->message = ledger_text(0, 1);
+		refusal->hint = "Drop the policy and add it again.";
+	}
+	else if (!OidIsValid(time_column_type(relation, policy->time_column)))
+	{
+		refusal->sqlstate = "42703";
+		refusal->message = psprintf(
+			"table %s has no column \"%s\" of type date or timestamp any more",
+			get_rel_name(relation), policy->time_column);
+		refusal->hint = "Drop the policy and add it again.";
+	}
+}
+
+/*
+ * A foreign key that points at a partition or at the table that it is of, for
+ * a person; NULL if there is none.
+ */
+char *
+foreign_key_onto(Oid partition)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, partition);
+	if (ledger_query(
+			&query,
+			"SELECT pg_catalog.format('foreign key \"%s\" of table %s', k.conname, "
+			"k.conrelid::pg_catalog.regclass) FROM pg_catalog.pg_constraint k "
+			"WHERE k.contype = 'f' AND k.confrelid IN (SELECT a.relid "
+			"FROM pg_catalog.pg_partition_ancestors($1) a UNION ALL SELECT $1) "
+			"ORDER BY k.oid LIMIT 1") == 0)
+		return NULL;
+	return ledger_text(0, 1);
+}
+
+char *
+qualified_name(Oid relation)
+{
+	return quote_qualified_identifier(
+		get_namespace_name(get_rel_namespace(relation)),
+		get_rel_name(relation));
+}
+
+Oid
+table_owner(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+Oid
+time_column_type(Oid relation, const char *column)
+{
+	AttrNumber number = get_attnum(relation, column);
+	Oid type;
+
+	if (number <= 0)
+		return InvalidOid;
+	type = getBaseType(get_atttype(relation, number));
+	return type == DATEOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID
+			   ? type
+			   : InvalidOid;
+}
+
+/*
+ * Say where in the filter an error is: positions are not those of the text that
+ * the client sent.
+ */
+static void
+point_into_filter(void *arg)
+{
+	int position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(arg);
+	}
+}
+
+/*
+ * A filter must be one expression, so that nothing in it can get out of the
+ * parentheses that it is put in.  What it means is for the server to check.
+ */
+void
+check_filter(const char *filter)
+{
+	ErrorContextCallback context = {error_context_stack, point_into_filter,
+									unconstify(char *, filter)};
+	List *parsed;
+	SelectStmt *select;
+
+	error_context_stack = &context;
+	parsed = raw_parser(filter, RAW_PARSE_PLPGSQL_EXPR);
+	error_context_stack = context.previous;
+	select = castNode(SelectStmt, linitial_node(RawStmt, parsed)->stmt);
+	if (select->op != SETOP_NONE || list_length(select->targetList) != 1 ||
+		linitial_node(ResTarget, select->targetList)->name != NULL ||
+		select->distinctClause != NIL || select->fromClause != NIL ||
+		select->whereClause != NULL || select->groupClause != NIL ||
+		select->havingClause != NULL || select->windowClause != NIL ||
+		select->sortClause != NIL || select->limitOffset != NULL ||
+		select->limitCount != NULL || select->lockingClause != NIL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_SYNTAX_ERROR),
+			 errmsg("the filter must be one condition, not \"%s\"", filter),
+			 errhint("Give what would stand after WHERE, such as status IN "
+					 "('completed', 'failed').")));
+}
+
+/*
+ * To be put after another condition.  A comment at the end of the filter ends
+ * with its line.
+ */
+char *
+filter_condition(const char *filter)
+{
+	return filter == NULL ? pstrdup("") : psprintf(" AND (%s\n)", filter);
+}

@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * policy.h
+ *	  A retention policy, and whether it can be carried out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_POLICY_H
+#define PGMAINT_POLICY_H
+
+#include "ledger/ledger.h"
+#include "stream/compress.h"
+
+typedef struct RetentionPolicy
+{
+	int64 policy_id;
+	Oid relation;
+	char *time_column;
+	char *filter; /* NULL: every row */
+	bool archive;
+	char *storage; /* this and the following only if archived */
+	const CompressionMethod *compression;
+	int compression_level;
+	char *owner; /* of the table, when the policy was added */
+} RetentionPolicy;
+
+/* why rows cannot be taken out of a table */
+typedef struct Refusal
+{
+	char *sqlstate;
+	char *message; /* NULL: nothing stands in the way */
+	char *hint;	   /* or NULL */
+} Refusal;
+
+/* all in a ledger scope */
+extern bool read_policy(int64 policy_id, RetentionPolicy *policy);
+extern void refuse_table(Oid relation, bool archive, Oid role,
+						 Refusal *refusal);
+extern void refuse_policy(const RetentionPolicy *policy, Oid relation,
+						  Oid role, Refusal *refusal);
+extern char *foreign_key_onto(Oid partition);
+
+/* of a table */
+extern char *qualified_name(Oid relation);
+extern Oid table_owner(Oid relation);
+
+/* InvalidOid where there is no such column, or of another type */
+extern Oid time_column_type(Oid relation, const char *column);
+
+extern void check_filter(const char *filter);
+extern char *filter_condition(const char *filter);
+
+#endif /* PGMAINT_POLICY_H */

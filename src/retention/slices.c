@@ -1,0 +1,400 @@
+/*-------------------------------------------------------------------------
+ *
+ * slices.c
+ *	  How the old rows of a table are cut into pieces by time.
+ *
+ * A slice is one task, one transaction and one object, so that several are at
+ * work side by side and a crash loses the work of one.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/syscache.h"
+
+#include "base/identity.h"
+#include "retention/owner.h"
+#include "retention/slices.h"
+
+/* more than this wait for the next run */
+#define MAX_SLICES 1000
+
+/* rows without a time are counted up to this */
+#define MAX_COUNTED 1000000
+
+/*
+ * A time column may have a domain as its type.  What is compared with it is of
+ * the type below, which the server's index operators are for.
+ */
+const char *
+time_type_name(Oid type)
+{
+	switch (type)
+	{
+		case DATEOID:
+			return "pg_catalog.date";
+		case TIMESTAMPOID:
+			return "pg_catalog.timestamp";
+		default:
+			return "pg_catalog.timestamptz";
+	}
+}
+
+/*
+ * Rows from one time on and before another; from may be NULL.  In what is run
+ * the times have their type beside them.
+ */
+static char *
+condition(const RetentionPolicy *policy, const char *from, const char *to,
+		  const char *cast)
+{
+	const char *column = quote_identifier(policy->time_column);
+	char *lower = from == NULL ? pstrdup("")
+							   : psprintf("%s >= %s%s AND ", column,
+										  quote_literal_cstr(from), cast);
+
+	return psprintf("%s%s < %s%s%s", lower, column, quote_literal_cstr(to),
+					cast, filter_condition(policy->filter));
+}
+
+char *
+slice_condition(const RetentionPolicy *policy, Oid relation, const char *from,
+				const char *to)
+{
+	return condition(policy, from, to,
+					 psprintf("::%s", time_type_name(time_column_type(
+										  relation, policy->time_column))));
+}
+
+/*
+ * The same for a person.
+ */
+char *
+describe_slice(const RetentionPolicy *policy, const char *from, const char *to)
+{
+	return condition(policy, from, to, "");
+}
+
+/*
+ * Before which time rows leave: the same for all tasks of a run, and reckoned
+ * where the server's clock and time zone are.
+ */
+char *
+cut_off(const RetentionPolicy *policy, int64 run_id)
+{
+	LedgerQuery query = {0};
+	Oid type = time_column_type(policy->relation, policy->time_column);
+
+	bind_bigint(&query, policy->policy_id);
+	bind_bigint(&query, run_id);
+	(void) ledger_query(
+		&query,
+		psprintf(
+			"SELECT pg_catalog.to_jsonb((coalesce((SELECT r.started_at FROM pgmaint.runs r "
+			"WHERE r.run_id = $2), pg_catalog.now()) - p.keep)::%s) #>> '{}' "
+			"FROM pgmaint.retention_policies p WHERE p.policy_id = $1",
+			time_type_name(type)));
+	return ledger_text(0, 1);
+}
+
+/*
+ * Run a query on the table as its owner, whose filter is in it; returns the
+ * first column of the first row as text.
+ */
+static char *
+ask_as_owner(Oid owner, const char *sql)
+{
+	Identity caller;
+	LedgerQuery query = {0};
+	char *answer = NULL;
+
+	become_table_owner(owner, &caller);
+	if (ledger_query(&query, sql) > 0)
+		answer = ledger_text(0, 1);
+	resume_caller(&caller);
+	return answer;
+}
+
+/*
+ * How many rows the planner expects, and what they take of the table.
+ */
+static int64
+estimate(Oid owner, Oid relation, const char *condition, int64 *bytes)
+{
+	Identity caller;
+	SPIPlanPtr plan;
+	CachedPlan *cached;
+	double rows = 0;
+	HeapTuple tuple;
+	double share = 1;
+
+	become_table_owner(owner, &caller);
+	plan = SPI_prepare(psprintf("SELECT FROM ONLY %s WHERE %s",
+								qualified_name(relation), condition),
+					   0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	cached = SPI_plan_get_cached_plan(plan);
+	if (cached != NULL)
+	{
+		rows =
+			linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;
+		ReleaseCachedPlan(cached, NULL);
+	}
+	SPI_freeplan(plan);
+	resume_caller(&caller);
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (HeapTupleIsValid(tuple))
+	{
+		float4 all = ((Form_pg_class) GETSTRUCT(tuple))->reltuples;
+
+		if (all > 0)
+			share = Min(rows / all, 1);
+		ReleaseSysCache(tuple);
+	}
+	*bytes = (int64) (share * (double) DatumGetInt64(DirectFunctionCall1(
+								  pg_table_size, ObjectIdGetDatum(relation))));
+	return (int64) rows;
+}
+
+/*
+ * How a time stands in a key.
+ */
+static const char *
+key_format(Oid type)
+{
+	switch (type)
+	{
+		case DATEOID:
+			return "YYYYMMDD";
+		case TIMESTAMPOID:
+			return "YYYYMMDD\"T\"HH24MISS";
+		default:
+			return "YYYYMMDD\"T\"HH24MISS\"Z\"";
+	}
+}
+
+/*
+ * As in 20260101T000000Z_20260201T000000Z.
+ */
+char *
+range_name(Oid type, const char *from, const char *to)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, from);
+	bind_text(&query, to);
+	bind_text(&query, key_format(type));
+	(void) ledger_query(
+		&query,
+		psprintf(
+			"SELECT pg_catalog.string_agg(CASE WHEN pg_catalog.isfinite(x.t) THEN "
+			"pg_catalog.to_char(x.t%s, $3) ELSE 'beginning' END, '_' ORDER BY x.n) "
+			"FROM (VALUES (1, $1::%s), (2, $2::%s)) x (n, t)",
+			type == TIMESTAMPTZOID ? " AT TIME ZONE 'UTC'"
+								   : "::pg_catalog.timestamp",
+			time_type_name(type), time_type_name(type)));
+	return ledger_text(0, 1);
+}
+
+/*
+ * How long a slice is: what the policy says, or what makes it about the right
+ * size; NULL for one that goes up to the cut-off.
+ */
+static char *
+choose_step(const RetentionPolicy *policy, Oid type, const char *first,
+			const char *cutoff, int64 pieces)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, policy->policy_id);
+	bind_text(&query, first);
+	bind_text(&query, cutoff);
+	bind_bigint(&query, pieces);
+	bind_text(&query, type == DATEOID ? "1 day" : "1 hour");
+	(void) ledger_query(
+		&query,
+		"SELECT coalesce(p.slice, CASE WHEN $4 > 1 THEN coalesce("
+		"(SELECT pg_catalog.max(i) FROM pg_catalog.unnest("
+		"'{1 hour,3 hours,6 hours,12 hours,1 day,7 days,1 month,3 months,1 year}'"
+		"::pg_catalog.interval[]) i WHERE i >= $5::pg_catalog.interval AND i <= "
+		"($3::pg_catalog.timestamptz - $2::pg_catalog.timestamptz) / $4::pg_catalog.float8), "
+		"$5::pg_catalog.interval) END)::text "
+		"FROM pgmaint.retention_policies p WHERE p.policy_id = $1");
+	return ledger_text(0, 1);
+}
+
+/*
+ * Where the slice that holds a time ends.  Boundaries lie where people expect
+ * them, at the beginning of a month or of an hour; only the cut-off lies where
+ * it lies.
+ */
+static char *
+end_of_slice(Oid type, const char *time, const char *step, const char *cutoff)
+{
+	LedgerQuery query = {0};
+	const char *in_utc = type == TIMESTAMPTZOID ? " AT TIME ZONE 'UTC'"
+												: "::pg_catalog.timestamp";
+
+	if (step == NULL)
+		return pstrdup(cutoff);
+	bind_text(&query, time);
+	bind_text(&query, step);
+	bind_text(&query, cutoff);
+	(void) ledger_query(
+		&query,
+		psprintf(
+			"SELECT pg_catalog.to_jsonb(least(b.boundary%2$s, $3::%1$s)) #>> '{}' "
+			"FROM (SELECT $1::%1$s%3$s AS t, $2::pg_catalog.interval AS step) g "
+			"CROSS JOIN LATERAL (SELECT 12 * pg_catalog.date_part('year', g.step)::int4 "
+			"+ pg_catalog.date_part('month', g.step)::int4 AS months) m "
+			"CROSS JOIN LATERAL (SELECT 12 * (pg_catalog.date_part('year', g.t) - 2000 "
+			"+ CASE WHEN pg_catalog.date_part('year', g.t) < 0 THEN 1 ELSE 0 END) "
+			"+ pg_catalog.date_part('month', g.t) - 1 AS since) s "
+			"CROSS JOIN LATERAL (SELECT CASE WHEN m.months = 0 "
+			"THEN pg_catalog.date_bin(g.step, g.t, '2000-01-03') + g.step "
+			"ELSE '2000-01-01'::pg_catalog.timestamp + pg_catalog.make_interval(months => "
+			"((pg_catalog.floor(s.since / m.months) + 1) * m.months)::int4) END AS boundary) b",
+			time_type_name(type),
+			type == DATEOID ? "::pg_catalog.date" : in_utc, in_utc));
+	return ledger_text(0, 1);
+}
+
+static char *
+oldest_time(Oid owner, Oid relation, const char *column, const char *condition)
+{
+	return ask_as_owner(
+		owner,
+		psprintf("SELECT pg_catalog.to_jsonb(%s) #>> '{}' FROM ONLY %s WHERE "
+				 "%s ORDER BY %s LIMIT 1",
+				 column, qualified_name(relation), condition, column));
+}
+
+/*
+ * Is it cheap to ask for the oldest row from some time on?
+ */
+static bool
+has_index_on(Oid relation, const char *column)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, relation);
+	bind_integer(&query, get_attnum(relation, column));
+	return ledger_query(
+			   &query,
+			   "SELECT FROM pg_catalog.pg_index i "
+			   "JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
+			   "JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'btree' "
+			   "WHERE i.indrelid = $1 AND i.indkey[0] = $2 AND i.indisvalid "
+			   "AND i.indpred IS NULL") > 0;
+}
+
+/*
+ * Where the next slice begins, or NULL: at the next row, where that is cheap to
+ * find, so that stretches without rows make no slices.
+ */
+static char *
+next_beginning(const RetentionPolicy *policy, Oid owner, Oid relation,
+			   const char *from, const char *cutoff, bool indexed)
+{
+	if (strcmp(from, cutoff) == 0)
+		return NULL;
+	if (!indexed)
+		return pstrdup(from);
+	return oldest_time(owner, relation, quote_identifier(policy->time_column),
+					   slice_condition(policy, relation, from, cutoff));
+}
+
+/*
+ * Cut what is older than the cut-off into slices.  Sets more when some are
+ * left for another run.
+ */
+List *
+cut_into_slices(const RetentionPolicy *policy, Oid relation,
+				const char *cutoff, int64 slice_bytes, bool *more)
+{
+	Oid owner = table_owner(relation);
+	Oid type = time_column_type(relation, policy->time_column);
+	const char *column = quote_identifier(policy->time_column);
+	char *old = slice_condition(policy, relation, NULL, cutoff);
+	char *from = oldest_time(owner, relation, column, old);
+	bool indexed = has_index_on(relation, policy->time_column);
+	List *slices = NIL;
+	ListCell *cell;
+	char *step;
+	int64 rows;
+	int64 bytes;
+
+	*more = false;
+	if (from == NULL)
+		return NIL;
+	rows = estimate(owner, relation, old, &bytes);
+	if (strcmp(from, "-infinity") == 0)
+	{
+		from = oldest_time(owner, relation, column,
+						   psprintf("%s > '-infinity' AND %s", column, old));
+		if (from == NULL)
+			from = pstrdup(cutoff);
+	}
+	step = choose_step(policy, type, from, cutoff,
+					   (int64) ceil((double) bytes / (double) slice_bytes));
+	do
+	{
+		Slice *slice = palloc0(sizeof(Slice));
+
+		CHECK_FOR_INTERRUPTS();
+		slice->open = slices == NIL;
+		slice->from = from;
+		slice->to = end_of_slice(type, from, step, cutoff);
+		slice->name = range_name(type, slice->from, slice->to);
+		slices = lappend(slices, slice);
+		from = next_beginning(policy, owner, relation, slice->to, cutoff,
+							  indexed);
+	} while (from != NULL && list_length(slices) < MAX_SLICES);
+	*more = from != NULL;
+	foreach (cell, slices)
+	{
+		Slice *slice = lfirst(cell);
+
+		slice->rows = rows / list_length(slices);
+		slice->bytes = bytes / list_length(slices);
+	}
+	return slices;
+}
+
+/*
+ * How many rows have no time, and so never leave.
+ */
+int64
+rows_without_time(const RetentionPolicy *policy, Oid relation)
+{
+	HeapTuple tuple = SearchSysCacheAttName(relation, policy->time_column);
+	bool possible = HeapTupleIsValid(tuple) &&
+					!((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	char *answer;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (!possible)
+		return 0;
+	answer = ask_as_owner(
+		table_owner(relation),
+		psprintf("SELECT pg_catalog.count(*)::text FROM (SELECT FROM ONLY %s "
+				 "WHERE %s IS NULL%s LIMIT %d) x",
+				 qualified_name(relation),
+				 quote_identifier(policy->time_column),
+				 filter_condition(policy->filter), MAX_COUNTED));
+	return answer == NULL ? 0 : pg_strtoint64(answer);
+}

@@ -1,0 +1,177 @@
+/*-------------------------------------------------------------------------
+ *
+ * uploads.c
+ *	  What is being written to storages, and what was left there.
+ *
+ * Before the first byte of an object leaves, a row in pgmaint.uploads says so,
+ * and is committed.  The transaction that deletes what the object holds locks
+ * that row, and deletes it.  So a row that nobody has locked is of an object
+ * that does not count; it carries a mark, by which the object is known to be the
+ * one that was meant.  Nothing else in a storage is ever removed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "port.h"
+#include "utils/builtins.h"
+
+#include "retention/uploads.h"
+#include "storage/storage.h"
+
+/*
+ * Which cluster this is, and on which timeline: what a copy of the database
+ * finds in the table belongs to the original.
+ */
+#define THIS_CLUSTER                                                   \
+	"(SELECT pg_catalog.concat(s.system_identifier, '/', "             \
+	"pg_catalog.left(pg_catalog.pg_walfile_name("                      \
+	"pg_catalog.pg_current_wal_lsn()), 8), '/', d.oid) "               \
+	"FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d " \
+	"WHERE d.datname = pg_catalog.current_database())"
+
+#define MARK_BYTES 16
+
+void
+note_upload(int64 task_id, int64 policy_id, const char *storage,
+			const char *key)
+{
+	LedgerQuery query = {0};
+	unsigned char random[MARK_BYTES];
+	char mark[2 * MARK_BYTES + 1];
+
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not generate random bytes")));
+	mark[hex_encode((const char *) random, MARK_BYTES, mark)] = '\0';
+	bind_bigint(&query, task_id);
+	bind_bigint(&query, policy_id);
+	bind_text(&query, storage);
+	bind_text(&query, key);
+	bind_text(&query, mark);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.uploads (task_id, policy_id, storage, key, mark, cluster) "
+		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5, " THIS_CLUSTER ")");
+}
+
+static void
+read_upload(uint64 row, Upload *upload)
+{
+	upload->upload_id = ledger_bigint(row, 1);
+	upload->storage = ledger_text(row, 2);
+	upload->key = ledger_text(row, 3);
+	upload->mark = ledger_text(row, 4);
+}
+
+/*
+ * What a task is to write now.  The lock, kept until the transaction ends,
+ * tells everybody that somebody is at it.
+ */
+bool
+lock_upload_of_task(int64 task_id, Upload *upload)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
+	if (ledger_query(&query,
+					 "SELECT u.upload_id, u.storage::text, u.key, u.mark "
+					 "FROM pgmaint.uploads u WHERE u.task_id = $1 "
+					 "ORDER BY u.upload_id DESC LIMIT 1 FOR UPDATE") == 0)
+		return false;
+	read_upload(0, upload);
+	return true;
+}
+
+/*
+ * What was left, unless somebody is still at it or another cluster's it is.
+ */
+bool
+lock_leftover(int64 upload_id, Upload *upload)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, upload_id);
+	if (ledger_query(&query,
+					 "SELECT u.upload_id, u.storage::text, u.key, u.mark "
+					 "FROM pgmaint.uploads u WHERE u.upload_id = $1 "
+					 "AND u.cluster = " THIS_CLUSTER
+					 " FOR UPDATE SKIP LOCKED") == 0)
+		return false;
+	read_upload(0, upload);
+	return true;
+}
+
+/*
+ * What earlier attempts of a task have left: their numbers.
+ */
+List *
+uploads_of_task(int64 task_id)
+{
+	LedgerQuery query = {0};
+	List *uploads = NIL;
+	uint64 rows;
+
+	bind_bigint(&query, task_id);
+	rows = ledger_query(&query, "SELECT u.upload_id FROM pgmaint.uploads u "
+								"WHERE u.task_id = $1 ORDER BY u.upload_id");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		int64 *upload_id = palloc(sizeof(int64));
+
+		*upload_id = ledger_bigint(row, 1);
+		uploads = lappend(uploads, upload_id);
+	}
+	return uploads;
+}
+
+void
+forget_upload(int64 upload_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, upload_id);
+	(void) ledger_query(&query,
+						"DELETE FROM pgmaint.uploads WHERE upload_id = $1");
+}
+
+/*
+ * audit/2026.csv.gz has its manifest in audit/2026.json.
+ */
+char *
+manifest_key(const char *key)
+{
+	const char *name = strrchr(key, '/');
+	const char *dot = strstr(name == NULL ? key : name, ".csv");
+
+	return psprintf("%.*s.json",
+					dot == NULL ? (int) strlen(key) : (int) (dot - key), key);
+}
+
+static bool
+remove_if_marked(Storage *storage, const char *key, const char *mark)
+{
+	StoredObject object;
+
+	storage_remove_unfinished(storage, key);
+	if (!storage_stat(storage, key, &object) || object.mark == NULL ||
+		strcmp(object.mark, mark) != 0)
+		return false;
+	storage_delete(storage, key);
+	return true;
+}
+
+/*
+ * Remove what an upload has left in its storage; returns whether there was an
+ * object.  The manifest goes first, since an object without one is known to be
+ * unfinished.
+ */
+bool
+remove_upload(const Upload *upload)
+{
+	Storage *storage = storage_open(upload->storage, STORAGE_WRITE);
+
+	(void) remove_if_marked(storage, manifest_key(upload->key), upload->mark);
+	return remove_if_marked(storage, upload->key, upload->mark);
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * uploads.h
+ *	  What is being written to storages, and what was left there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_UPLOADS_H
+#define PGMAINT_UPLOADS_H
+
+#include "ledger/ledger.h"
+
+typedef struct Upload
+{
+	int64 upload_id;
+	char *storage;
+	char *key;
+	char *mark;
+} Upload;
+
+/* all in a ledger scope */
+extern void note_upload(int64 task_id, int64 policy_id, const char *storage,
+						const char *key);
+extern bool lock_upload_of_task(int64 task_id, Upload *upload);
+extern bool lock_leftover(int64 upload_id, Upload *upload);
+extern List *uploads_of_task(int64 task_id);
+extern void forget_upload(int64 upload_id);
+
+/* outside of one, with the rights of the current role */
+extern bool remove_upload(const Upload *upload);
+
+extern char *manifest_key(const char *key);
+
+#endif /* PGMAINT_UPLOADS_H */
