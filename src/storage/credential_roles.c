@@ -15,6 +15,7 @@
 #include "nodes/pg_list.h"
 
 #include "storage/credential_look.h"
+#include "storage/sigv4.h"
 
 /* milliseconds; it may be on another continent */
 #define CONNECT_TIMEOUT 5000
@@ -127,22 +128,11 @@ service_url(const StorageOptions *options)
 					strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
 }
 
-/*
- * Letters, digits and "-._~" as they are, the rest as %XX.
- */
 static void
 append_field(StringInfo form, const char *name, const char *value)
 {
 	appendStringInfo(form, "%s%s=", form->len > 0 ? "&" : "", name);
-	for (; *value != '\0'; value++)
-	{
-		unsigned char c = (unsigned char) *value;
-
-		if (c < 0x80 && (isalnum(c) || strchr("-._~", c) != NULL))
-			appendStringInfoChar(form, *value);
-		else
-			appendStringInfo(form, "%%%02X", c);
-	}
+	append_uri_encoded(form, value, false);
 }
 
 static char *

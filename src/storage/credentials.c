@@ -89,7 +89,6 @@ keys_create(const CredentialChain *chain)
 }
 
 CredentialChain *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 credential_chain_create(const StorageOptions *options, HttpClient *client)
 {
 	CredentialChain *chain = palloc0(sizeof(CredentialChain));
@@ -224,7 +223,6 @@ renew_in_time(CredentialChain *chain)
 }
 
 const Credentials *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 current_credentials(CredentialChain *chain)
 {
 	if (chain->mapping.access_key_id != NULL)
@@ -243,7 +241,6 @@ discard_credentials(CredentialChain *chain)
 }
 
 char *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 machine_region(const StorageOptions *options)
 {
 	static const char *const names[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
