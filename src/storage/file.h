@@ -21,8 +21,8 @@ extern char *file_path(const Storage *storage, const char *key);
 extern char *file_companion(const Storage *storage, const char *key,
 							const char *suffix);
 extern bool below_data_directory(const Storage *storage);
-extern void file_failed(const Storage *storage, const char *key,
-						const char *what) pg_attribute_noreturn();
+extern _Noreturn void file_failed(const Storage *storage, const char *key,
+								  const char *what);
 
 extern bool is_companion(const char *name);
 extern void file_sync_folders(const Storage *storage, const char *key);

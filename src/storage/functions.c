@@ -33,6 +33,18 @@
 PG_FUNCTION_INFO_V1(pgmaint_list_objects);
 PG_FUNCTION_INFO_V1(pgmaint_check_storage);
 
+/*
+ * An argument that must be there.
+ */
+static char *
+required_text(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("%s must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
 typedef struct Listing
 {
 	ReturnSetInfo *result;
@@ -71,16 +83,16 @@ put_object(void *context, const StoredObject *object)
 Datum
 pgmaint_list_objects(PG_FUNCTION_ARGS)
 {
-	Storage *storage =
-		storage_open(text_to_cstring(PG_GETARG_TEXT_PP(0)), STORAGE_READ);
+	char *name = required_text(fcinfo, 0, "storage");
+	char *prefix = required_text(fcinfo, 1, "prefix");
+	Storage *storage = storage_open(name, STORAGE_READ);
 	Listing listing;
 
 	materialize_result(fcinfo);
 	listing.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	listing.scratch = AllocSetContextCreate(
 		CurrentMemoryContext, "pgmaint listing", ALLOCSET_DEFAULT_SIZES);
-	storage_list(storage, text_to_cstring(PG_GETARG_TEXT_PP(1)), put_object,
-				 &listing);
+	storage_list(storage, prefix, put_object, &listing);
 	return (Datum) 0;
 }
 
@@ -263,7 +275,7 @@ pgmaint_check_storage(PG_FUNCTION_ARGS)
 	Check check = {0};
 
 	check.storage =
-		storage_open(text_to_cstring(PG_GETARG_TEXT_PP(0)), STORAGE_WRITE);
+		storage_open(required_text(fcinfo, 0, "storage"), STORAGE_WRITE);
 	check.key = probe_key();
 	materialize_result(fcinfo);
 	for (int i = 0; i < lengthof(steps); i++)

@@ -81,7 +81,7 @@ SELECT 'file://' || current_setting('data_directory') AS data, 'file://' || curr
 :wrapper (url 's3://bucket', ca_file 'ca.pem');
 :wrapper (url 's3://bucket', encryption 'aes256');
 :wrapper (url 's3://bucket', encryption 'aws:kms', kms_key_id 'a b');
-:wrapper (url 's3://bucket', storage_class E'A\r\nx-header: b');
+:wrapper (url 's3://bucket', storage_class E'A\nx-header: b');
 :wrapper (url 's3://bucket', profile E'a\nb');
 :wrapper (url 's3://bucket', part_size '4MB');
 :wrapper (url 's3://bucket', part_size '513MB');
@@ -136,6 +136,8 @@ SELECT * FROM pgmaint.list_objects('regress_other');
 SELECT * FROM pgmaint.check_storage('regress_other');
 SELECT * FROM pgmaint.list_objects('');
 SELECT * FROM pgmaint.list_objects(NULL);
+SELECT * FROM pgmaint.list_objects('pgmaint_local', NULL);
+SELECT * FROM pgmaint.check_storage(NULL);
 
 -- one that works
 SELECT step, status, duration >= interval '0' AS timed, detail FROM pgmaint.check_storage('pgmaint_local');
