@@ -67,7 +67,8 @@ extern bool s3_try_again(S3Client *client, const S3Request *request,
 						 const S3Answer *answer, S3Attempts *attempts);
 extern S3Attempts s3_perform(S3Client *client, const S3Request *request,
 							 S3Answer *answer);
-extern void s3_raise(const S3Client *client, const S3Request *request,
-					 const S3Answer *answer) pg_attribute_noreturn();
+extern _Noreturn void s3_raise(const S3Client *client,
+							   const S3Request *request,
+							   const S3Answer *answer);
 
 #endif /* PGMAINT_S3_REQUEST_H */
