@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "storage/s3.h"
+#include "storage/s3_checksum.h"
 
 static void
 s3_open(Storage *storage, StorageAccess access)
@@ -45,19 +46,6 @@ s3_purpose(const Storage *storage, const char *verb, const char *key)
 		return psprintf("%s bucket \"%s\"", verb, storage->options->bucket);
 	return psprintf("%s \"%s%s\" in bucket \"%s\"", verb,
 					storage->options->prefix, key, storage->options->bucket);
-}
-
-/*
- * An ETag without its quotes.
- */
-char *
-s3_etag(const char *value)
-{
-	size_t length = strlen(value);
-
-	if (length >= 2 && value[0] == '"' && value[length - 1] == '"')
-		return pnstrdup(value + 1, length - 2);
-	return pstrdup(value);
 }
 
 int64

@@ -19,7 +19,6 @@ extern S3Client *s3_client(const Storage *storage);
 extern char *s3_full_key(const Storage *storage, const char *key);
 extern char *s3_purpose(const Storage *storage, const char *verb,
 						const char *key);
-extern char *s3_etag(const char *value);
 
 extern int64 s3_content_length(const S3Answer *answer);
 extern TimestampTz s3_time(const char *text);

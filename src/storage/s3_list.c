@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "storage/s3.h"
+#include "storage/s3_checksum.h"
 
 static int
 hex_digit(char c)

@@ -9,9 +9,7 @@
 #define PGMAINT_S3_PART_H
 
 #include "storage/s3.h"
-
-#define MD5_LENGTH 16
-#define MD5_HEX_SIZE 33
+#include "storage/s3_checksum.h"
 
 /* what S3 takes at most */
 #define MOST_PARTS 10000
@@ -56,9 +54,5 @@ extern void s3_await_parts(S3Parts *parts);
 extern void s3_drop_parts(S3Parts *parts);
 extern char *s3_complete_body(const S3Parts *parts);
 extern char *s3_composite_etag(const S3Parts *parts);
-extern bool s3_md5(const char *data, size_t length, uint8 digest[MD5_LENGTH]);
-extern char *s3_md5_hex(const uint8 digest[MD5_LENGTH]);
-extern char *s3_md5_base64(const uint8 digest[MD5_LENGTH]);
-extern bool s3_etag_fits(const S3Answer *answer, const char *expected);
 
 #endif /* PGMAINT_S3_PART_H */

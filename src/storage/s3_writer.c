@@ -30,8 +30,8 @@
 #define SHORT_PAUSE 2000
 
 /* for tidying up after a failure, in milliseconds */
-#define ABORT_TIME 5000
-#define ABORT_LOOK_AGAIN 500
+#define ABORT_TIME 1500
+#define ABORT_LOOK_AGAIN 300
 
 #define NAME_BYTES 16
 
@@ -391,7 +391,7 @@ take_back(const S3Writer *writer, TimestampTz until)
 }
 
 /*
- * What cannot be removed within a few seconds is left to
+ * What cannot be removed at once is left to
  * storage_remove_unfinished, and to whoever looks for objects that nobody
  * knows.
  */
