@@ -36,6 +36,7 @@ typedef struct HttpRequest
 	int timeout;		 /* milliseconds for all of it */
 	size_t body_limit;	 /* more than this in an answer is an error */
 	bool streamed;		 /* the body of a success is taken by http_read */
+	bool once;			 /* a connection that breaks must be told of */
 } HttpRequest;
 
 typedef struct HttpResponse

@@ -208,6 +208,8 @@ set_limits(HttpTransfer *transfer, const HttpRequest *request)
 			(SET(CAINFO, request->ca_file) && SET(CAPATH, NULL))) &&
 		   SET(CONNECTTIMEOUT_MS, (long) request->connect_timeout) &&
 		   SET(TIMEOUT_MS, (long) request->timeout) &&
+		   /* libcurl repeats what breaks on a connection that was used before */
+		   SET(FRESH_CONNECT, request->once ? 1L : 0L) &&
 		   SET(TCP_KEEPALIVE, 1L) && SET(BUFFERSIZE, RECEIVE_BUFFER) &&
 		   SET(UPLOAD_BUFFERSIZE, SEND_BUFFER);
 }

@@ -202,6 +202,7 @@ s3_start(S3Client *client, const S3Request *request)
 	http.timeout = request->timeout;
 	http.body_limit = ANSWER_LIMIT;
 	http.streamed = request->streamed;
+	http.once = request->once;
 	transfer = http_start(client->http, &http);
 	MemoryContextSwitchTo(previous);
 	MemoryContextReset(client->scratch);

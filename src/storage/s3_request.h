@@ -40,6 +40,7 @@ typedef struct S3Request
 	const char *payload_hash; /* NULL where it is not known yet */
 	const char *purpose;	  /* "write object ...", for an error */
 	bool streamed;
+	bool once;		 /* done twice, it is not the same as once */
 	bool last_words; /* of a writer that is aborted: no error, no waiting */
 	int timeout;	 /* milliseconds for all of it; 0: no limit */
 } S3Request;

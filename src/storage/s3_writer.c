@@ -53,6 +53,7 @@ typedef struct S3Writer
 	size_t unserved;
 	TimestampTz written; /* last */
 	char *etag;			 /* that the object should have; NULL if unknown */
+	bool begun_again;	 /* an answer may be lost, and with it an upload */
 	bool maybe_stored;	 /* the request that stores it was sent */
 	bool conditional;	 /* ... and would not have replaced another */
 } S3Writer;
@@ -145,12 +146,15 @@ begin_parts(S3Writer *writer)
 	MemoryContext previous = MemoryContextSwitchTo(writer->scratch);
 	S3Request request = request_for(writer, "POST");
 	const char *id = NULL;
+	S3Attempts attempts;
 	S3Answer answer;
 
 	request.query = list_make1(named_value("uploads", ""));
 	request.headers = object_headers(writer);
 	request.body = "";
-	s3_perform(writer->client, &request, &answer);
+	request.once = true;
+	attempts = s3_perform(writer->client, &request, &answer);
+	writer->begun_again = attempts.failures > 0;
 	if (answer.ok)
 		id = s3_text(answer.document, "UploadId");
 	if (id == NULL || id[0] == '\0')
@@ -334,6 +338,10 @@ verify(const S3Writer *writer)
 		not_what_was_written(writer, "It is from another upload.");
 }
 
+/*
+ * Nobody is told the id of an upload whose first answer was lost.  When the
+ * object is there, any upload of its key that is still open is such a one.
+ */
 static void
 writer_end(Sink *sink)
 {
@@ -345,6 +353,8 @@ writer_end(Sink *sink)
 	else
 		store_parts(writer);
 	verify(writer);
+	if (writer->begun_again)
+		s3_remove_unfinished(writer->storage, writer->key);
 	MemoryContextSwitchTo(previous);
 	MemoryContextReset(writer->scratch);
 }

@@ -198,8 +198,6 @@ foreach my $request ([ 'the upload\'s beginning', method => 'POST', query => qr/
 	{
 		my ($name, @fault) = @$fault;
 		next if $what eq 'the last look' && $name =~ /breaks off|RequestTimeout/;
-		# nobody is told the name of an upload whose first answer was lost
-		next if $what eq "the upload's beginning" && $name =~ /after|breaks off/;
 		survives("$name, at $what", $large, @which, @fault);
 	}
 }
