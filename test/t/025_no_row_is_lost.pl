@@ -422,7 +422,9 @@ my @stages = (
 	[ 'before the object is verified', method => 'HEAD', suffix => 'csv', nth => 2, when => 'before' ],
 	[ 'before the manifest', method => 'PUT', suffix => 'json', when => 'before' ],
 	[ 'when the manifest was written', method => 'PUT', suffix => 'json', when => 'after' ],
-	[ 'before the manifest is verified', method => 'HEAD', suffix => 'json', nth => 2, when => 'before' ]);
+	[ 'before the manifest is verified', method => 'HEAD', suffix => 'json', nth => 2, when => 'before' ],
+	[ 'before a small object', table => 'small', method => 'PUT', when => 'before' ],
+	[ 'when a small object was written', table => 'small', method => 'PUT', when => 'after' ]);
 
 foreach my $round (1, 2)
 {
@@ -430,11 +432,12 @@ foreach my $round (1, 2)
 	{
 		my ($name, %fault) = @$stage;
 		my $suffix = delete $fault{suffix} || 'csv';
+		my $table = delete $fault{table} || 'big';
 		my $before = $proxy->faults;
 
 		$name = "killed $name, $round";
 		top_up();
-		my $run = begin_run('"big"', sub { $proxy->fault(kind => 'stall', path => "public\\.big/.*-$_[0]\\.$suffix\$", times => 0, %fault) });
+		my $run = begin_run(qq("$table"), sub { $proxy->fault(kind => 'stall', path => "public\\.$table/.*-$_[0]\\.$suffix", times => 0, %fault) });
 		ok($proxy->wait_for_faults($before + 1), "$name: there") or last;
 		is(kill_worker($run, worker_of($run)), 'interrupted', "$name: the run was interrupted");
 		every_row_is_there($name);
