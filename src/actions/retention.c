@@ -25,7 +25,7 @@
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	PLAIN_OPTION(
-		"slice_size", OPTION_BYTES, "128 MB",
+		"slice_size", OPTION_BYTES, "64 MB",
 		"about how much of a table goes into one task and one object"),
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
