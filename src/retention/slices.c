@@ -396,5 +396,7 @@ rows_without_time(const RetentionPolicy *policy, Oid relation)
 				 qualified_name(relation),
 				 quote_identifier(policy->time_column),
 				 filter_condition(policy->filter), MAX_COUNTED));
-	return answer == NULL ? 0 : pg_strtoint64(answer);
+	return answer == NULL ? 0
+						  : DatumGetInt64(DirectFunctionCall1(
+								int8in, CStringGetDatum(answer)));
 }
