@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -16,9 +17,11 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 
 #include "actions/retention_task.h"
 #include "actions/selection.h"
+#include "retention/keys.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
 
@@ -39,56 +42,6 @@ typedef struct Candidate
 	char *name; /* NULL: the table is gone */
 	char relkind;
 } Candidate;
-
-/*
- * A path in a key: what could be taken for more than a name is written as %XX.
- */
-static void
-append_name(StringInfo key, const char *name)
-{
-	for (const char *letter = name; *letter != '\0'; letter++)
-	{
-		unsigned char c = (unsigned char) *letter;
-
-		if (c >= 0x80 || strchr("_-", c) != NULL ||
-			(c == '.' && letter != name) || (c >= '0' && c <= '9') ||
-			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-			appendStringInfoChar(key, *letter);
-		else
-			appendStringInfo(key, "%%%02X", c);
-	}
-}
-
-/*
- * archives/DATABASE/SCHEMA.TABLE/FROM_TO-RUN.csv.gz; where several policies are
- * for one table, with the number of the policy.
- */
-static char *
-object_key(const RetentionPolicy *policy, Oid relation, const char *range,
-		   int64 run_id)
-{
-	StringInfoData key;
-	LedgerQuery query = {0};
-
-	bind_oid(&query, policy->relation);
-	(void) ledger_query(
-		&query,
-		"SELECT pg_catalog.count(*), pg_catalog.current_database()::text "
-		"FROM pgmaint.retention_policies p "
-		"WHERE p.relation::pg_catalog.oid = $1");
-	initStringInfo(&key);
-	appendStringInfoString(&key, "archives/");
-	append_name(&key, ledger_text(0, 2));
-	appendStringInfoChar(&key, '/');
-	append_name(&key, get_namespace_name(get_rel_namespace(relation)));
-	appendStringInfoChar(&key, '.');
-	append_name(&key, get_rel_name(relation));
-	appendStringInfo(&key, "/%s-%lld", range, (long long) run_id);
-	if (ledger_bigint(0, 1) > 1)
-		appendStringInfo(&key, "-%lld", (long long) policy->policy_id);
-	appendStringInfo(&key, ".csv%s", policy->compression->suffix);
-	return key.data;
-}
 
 static char *
 size_pretty(int64 bytes)
@@ -345,6 +298,51 @@ plan_policy(PlanContext *context, const Candidate *candidate)
 }
 
 /*
+ * A policy that cannot be planned, because its filter raises an ERROR for
+ * example, keeps no other from its work.
+ */
+static void
+plan_policy_apart(PlanContext *context, const Candidate *candidate)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	List *tasks = list_copy(context->tasks);
+	List *findings = list_copy(context->findings);
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		plan_policy(context, candidate);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		context->tasks = tasks;
+		context->findings = findings;
+		plan_finding(context, "retention", "warning", candidate->name,
+					 psprintf("retention policy %lld could not be planned: %s",
+							  (long long) candidate->policy_id,
+							  error->message),
+					 NULL);
+	}
+	PG_END_TRY();
+}
+
+/*
  * Objects whose rows never left: a task was interrupted, or could not commit.
  */
 static void
@@ -420,7 +418,7 @@ plan_retention(PlanContext *context)
 	foreach (cell, candidates)
 	{
 		CHECK_FOR_INTERRUPTS();
-		plan_policy(context, lfirst(cell));
+		plan_policy_apart(context, lfirst(cell));
 	}
 }
 

@@ -17,6 +17,7 @@
 #include "port.h"
 #include "utils/builtins.h"
 
+#include "retention/keys.h"
 #include "retention/uploads.h"
 #include "storage/storage.h"
 
@@ -134,19 +135,6 @@ forget_upload(int64 upload_id)
 	bind_bigint(&query, upload_id);
 	(void) ledger_query(&query,
 						"DELETE FROM pgmaint.uploads WHERE upload_id = $1");
-}
-
-/*
- * audit/2026.csv.gz has its manifest in audit/2026.json.
- */
-char *
-manifest_key(const char *key)
-{
-	const char *name = strrchr(key, '/');
-	const char *dot = strstr(name == NULL ? key : name, ".csv");
-
-	return psprintf("%.*s.json",
-					dot == NULL ? (int) strlen(key) : (int) (dot - key), key);
 }
 
 static bool

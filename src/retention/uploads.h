@@ -29,6 +29,4 @@ extern void forget_upload(int64 upload_id);
 /* outside of one, with the rights of the current role */
 extern bool remove_upload(const Upload *upload);
 
-extern char *manifest_key(const char *key);
-
 #endif /* PGMAINT_UPLOADS_H */

@@ -234,6 +234,14 @@ sql('DROP TABLE guarded');
 like(findings(retain('{}')), qr/the table of retention policy \d+ is gone; pgmaint\.drop_retention\(\d+\) drops the policy/, 'a table that is gone: a finding');
 sql(q(SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies p WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = p.relation)));
 
+# a policy that cannot be planned keeps no other from its work
+sql(q(CREATE TABLE broken (at timestamptz, x int); CREATE INDEX ON broken (at); INSERT INTO broken VALUES (now() - interval '1 year', 0);
+	SELECT pgmaint.add_retention('broken', 'at', '90 days', '1 / x > 0'); INSERT INTO days VALUES (current_date - 100, 'old again')));
+$run = retain('{}');
+like(findings($run), qr/retention policy \d+ could not be planned: division by zero/, 'a filter that fails: a finding');
+is(sql(q(SELECT count(*) FROM days WHERE note = 'old again')), 0, '... and the others go on');
+sql(q(SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies p WHERE p.relation = 'broken'::regclass; DROP TABLE broken));
+
 # partitions that are old as a whole leave without a DELETE
 sql(<<'EOS');
 CREATE TABLE parts (id int, at timestamptz NOT NULL, note text) PARTITION BY RANGE (at);
