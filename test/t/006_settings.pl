@@ -12,6 +12,7 @@ use lib $FindBin::RealBin;
 use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = start_server('settings');
 my ($status, $stdout, $stderr);
@@ -133,11 +134,18 @@ foreach my $role (qw(plain boss))
 		# a session that comes before them
 		my $session = $node->background_psql('postgres', extra_params => [ '-U', $role ]);
 		$session->query_safe('SELECT 1');
+		my $watcher = $node->background_psql('postgres');
+		$watcher->query_safe('SELECT 1');
 		$node->safe_psql('postgres',
 			join ";\n", map { "ALTER $scope SET $_ = $settings{$_}" } sort keys %settings);
 		my $run = $session->query_safe(q(SELECT pgmaint.run('weekly')));
+		foreach (1 .. 10 * ($PostgreSQL::Test::Utils::timeout_default || 180))
+		{
+			last if $watcher->query_safe("SELECT state IN ('queued', 'running') FROM pgmaint.runs WHERE run_id = $run") eq 'f';
+			usleep(100_000);
+		}
 		$node->poll_query_until('template1', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'pgmaint%'");
-		$session->quit;
+		$_->quit foreach $session, $watcher;
 		$node->safe_psql('template1', "ALTER $scope RESET ALL");
 		is(run_state($node, $run), 'succeeded', "$name: run") or diag run_error($node, $run);
 		$stdout = $node->safe_psql('postgres', "$done $run AND target = 'public.work'");
