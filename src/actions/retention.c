@@ -38,7 +38,6 @@ static const ActionOption options[] = {
 typedef struct Candidate
 {
 	int64 policy_id;
-	Oid relation;
 	char *name; /* NULL: the table is gone */
 	char relkind;
 } Candidate;
@@ -395,7 +394,7 @@ plan_retention(PlanContext *context)
 	bind_selection(context, &query);
 	rows = ledger_query(
 		&query,
-		"SELECT p.policy_id, c.oid, CASE WHEN c.oid IS NOT NULL THEN "
+		"SELECT p.policy_id, CASE WHEN c.oid IS NOT NULL THEN "
 		"pg_catalog.format('%I.%I', n.nspname, c.relname) END, "
 		"c.relkind::text FROM pgmaint.retention_policies p "
 		"LEFT JOIN pg_catalog.pg_class c ON c.oid = p.relation "
@@ -407,12 +406,9 @@ plan_retention(PlanContext *context)
 		Candidate *candidate = palloc0(sizeof(Candidate));
 
 		candidate->policy_id = ledger_bigint(row, 1);
-		candidate->name = ledger_text(row, 3);
+		candidate->name = ledger_text(row, 2);
 		if (candidate->name != NULL)
-		{
-			candidate->relation = ledger_oid(row, 2);
-			candidate->relkind = ledger_text(row, 4)[0];
-		}
+			candidate->relkind = ledger_text(row, 3)[0];
 		candidates = lappend(candidates, candidate);
 	}
 	foreach (cell, candidates)

@@ -11,12 +11,10 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "actions/retention_task.h"
@@ -187,29 +185,6 @@ detach_for_retention(TaskContext *context)
 }
 
 /*
- * Delete without an archive.
- */
-static int64
-delete_rows(Oid relation, const char *command)
-{
-	Identity caller;
-	int64 rows;
-
-	become_table_owner(table_owner(relation), &caller);
-	fire_constraints_at_once();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	if (SPI_execute(command, false, 0) < 0)
-		elog(ERROR, "SPI_execute failed: %s",
-			 SPI_result_code_string(SPI_result));
-	rows = (int64) SPI_processed;
-	SPI_finish();
-	PopActiveSnapshot();
-	resume_caller(&caller);
-	return rows;
-}
-
-/*
  * Prepare the job of an archive, and write it.
  */
 static void
@@ -286,8 +261,8 @@ execute_retention(TaskContext *context)
 	else if (condition != NULL)
 		context->result =
 			psprintf("{\"rows\": %lld}",
-					 (long long) delete_rows(
-						 task->relation,
+					 (long long) execute_as_owner(
+						 table_owner(task->relation),
 						 psprintf("DELETE FROM ONLY %s WHERE %s",
 								  qualified_name(task->relation), condition)));
 	if (is_kind(&work, "partition"))

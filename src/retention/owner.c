@@ -13,9 +13,11 @@
 #include "postgres.h"
 
 #include "commands/trigger.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 
 #include "retention/owner.h"
 
@@ -75,4 +77,27 @@ fire_constraints_at_once(void)
 	all->constraints = NIL;
 	all->deferred = false;
 	AfterTriggerSetState(all);
+}
+
+/*
+ * Run a command that returns no rows; returns how many it has worked on.
+ */
+uint64
+execute_as_owner(Oid owner, const char *command)
+{
+	Identity caller;
+	uint64 rows;
+
+	become_table_owner(owner, &caller);
+	fire_constraints_at_once();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute(command, false, 0) < 0)
+		elog(ERROR, "SPI_execute failed: %s",
+			 SPI_result_code_string(SPI_result));
+	rows = SPI_processed;
+	SPI_finish();
+	PopActiveSnapshot();
+	resume_caller(&caller);
+	return rows;
 }

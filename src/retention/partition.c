@@ -14,11 +14,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/snapmgr.h"
 
 #include "exec/toplevel.h"
 #include "retention/owner.h"
@@ -214,21 +212,11 @@ lock_detached_partition(Oid relation)
 void
 drop_detached_partition(Oid relation, Oid owner)
 {
-	Identity caller;
 	LedgerScope scope;
 	LedgerQuery query = {0};
-	char *command = psprintf("DROP TABLE %s", qualified_name(relation));
 
-	become_table_owner(owner, &caller);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	if (SPI_execute(command, false, 0) < 0)
-		elog(ERROR, "SPI_execute failed: %s",
-			 SPI_result_code_string(SPI_result));
-	SPI_finish();
-	PopActiveSnapshot();
-	resume_caller(&caller);
-
+	(void) execute_as_owner(
+		owner, psprintf("DROP TABLE %s", qualified_name(relation)));
 	bind_oid(&query, relation);
 	ledger_enter(&scope);
 	(void) ledger_query(

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "retention/reading.h"
+#include "stream/digest.h"
 
 typedef struct HashingSource
 {
@@ -21,14 +22,6 @@ typedef struct HashingSource
 	bool complete;
 	char sha256[2 * PG_SHA256_DIGEST_LENGTH + 1];
 } HashingSource;
-
-static void
-check_hash(bool done)
-{
-	if (!done)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not compute a SHA-256 digest")));
-}
 
 static void
 finish_hash(HashingSource *hashing)

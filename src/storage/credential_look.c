@@ -7,9 +7,6 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
@@ -148,15 +145,6 @@ found_until(Look *look, const char *expiration)
 	return LOOK_FOUND;
 }
 
-static void
-pause_for(long milliseconds)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 milliseconds, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 /*
  * Ask a service that has keys.
  */
@@ -173,6 +161,6 @@ ask_endpoint(const Look *look, const HttpRequest *request,
 		if (response->status == 0 || !response->retryable ||
 			attempt == ATTEMPTS - 1)
 			break;
-		pause_for(FIRST_PAUSE << attempt);
+		http_sleep(look->client, FIRST_PAUSE << attempt);
 	}
 }

@@ -29,6 +29,7 @@
 #include "storage/fd.h"
 
 #include "storage/file.h"
+#include "stream/digest.h"
 
 #define READ_BACK_SIZE 131072
 
@@ -200,14 +201,6 @@ claim_key(FileWriter *writer)
 		}
 		CloseTransientFile(fd);
 	}
-}
-
-static void
-check_hash(bool done)
-{
-	if (!done)
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not compute a SHA-256 digest")));
 }
 
 static void

@@ -41,7 +41,6 @@ static const Codec codecs[] = {
 #define NO_CODEC (&codecs[lengthof(codecs) - 1])
 
 const CompressionMethod *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 find_compression(const char *name)
 {
 	for (int i = 0; i < lengthof(codecs); i++)
@@ -70,7 +69,6 @@ compression_of_key(const char *key)
 }
 
 char *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 compression_names(void)
 {
 	StringInfoData names;
@@ -83,7 +81,6 @@ compression_names(void)
 }
 
 Sink *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 compressor_create(const CompressionMethod *method, int level, Sink *next)
 {
 	const Codec *codec = (const Codec *) method;
@@ -99,7 +96,6 @@ compressor_create(const CompressionMethod *method, int level, Sink *next)
 }
 
 Source *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 decompressor_create(const CompressionMethod *method, Source *from)
 {
 	const Codec *codec = (const Codec *) method;

@@ -10,6 +10,7 @@
 
 #include "stream/sink.h"
 
+extern void check_hash(bool done);
 extern Sink *digest_create(Sink *next);
 
 /* once the chain has ended */

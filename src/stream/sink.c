@@ -66,7 +66,6 @@ sink_write(Sink *sink, const char *data, size_t length)
  * others have ended, and the caller has nothing left to do.
  */
 void
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 sink_end(Sink *sink)
 {
 	PG_TRY();
