@@ -19,6 +19,14 @@ AS 'MODULE_PATHNAME', 'pgmaint_file_size';
 COMMENT ON FUNCTION pgmaint.file_size(oid, oid, integer) IS
 	'bytes in the main fork of a relation, by relfilenode, reltablespace and relpages of pg_class; takes no lock';
 
+CREATE FUNCTION pgmaint.free_bytes_of_tablespace(tablespace oid)
+RETURNS bigint
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_free_bytes_of_tablespace';
+
+COMMENT ON FUNCTION pgmaint.free_bytes_of_tablespace(oid) IS
+	'bytes that the server may still write to the file system of a tablespace, by reltablespace of pg_class';
+
 -- Every table and materialized view that outlives a session, with what the
 -- server knows of it.  A TOAST table is part of its owner.
 CREATE FUNCTION pgmaint.table_states(for_role oid)
@@ -364,6 +372,7 @@ COMMENT ON FUNCTION pgmaint.xmin_holders() IS
 REVOKE ALL ON FUNCTION
 	pgmaint.may_maintain(oid, oid),
 	pgmaint.file_size(oid, oid, integer),
+	pgmaint.free_bytes_of_tablespace(oid),
 	pgmaint.table_states(oid),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),

@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * diskspace.c
+ *	  How much room there is on the disk of a tablespace.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <sys/statvfs.h>
+
+#include "catalog/pg_tablespace_d.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "base/diskspace.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_free_bytes_of_tablespace);
+
+/*
+ * Where a tablespace is, as seen from the data directory.
+ */
+static char *
+tablespace_folder(Oid tablespace)
+{
+	if (!OidIsValid(tablespace))
+		tablespace = MyDatabaseTableSpace;
+	if (tablespace == DEFAULTTABLESPACE_OID)
+		return pstrdup("base");
+	if (tablespace == GLOBALTABLESPACE_OID)
+		return pstrdup("global");
+	return psprintf("pg_tblspc/%u", tablespace);
+}
+
+/*
+ * What the server may still write there: the file system may keep a part of
+ * what is free for root.
+ */
+int64
+free_bytes_of_tablespace(Oid tablespace)
+{
+	char *folder = tablespace_folder(tablespace);
+	struct statvfs state;
+
+	if (statvfs(folder, &state) < 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not ask for the free space of "
+							   "\"%s\": %m",
+							   folder)));
+	return (int64) state.f_bavail * (int64) state.f_frsize;
+}
+
+/*
+ * pgmaint.free_bytes_of_tablespace(tablespace oid) returns bigint
+ */
+Datum
+pgmaint_free_bytes_of_tablespace(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(free_bytes_of_tablespace(PG_GETARG_OID(0)));
+}
