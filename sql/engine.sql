@@ -31,13 +31,16 @@ RETURNS TABLE (
 	command text,
 	reason text,
 	estimate_bytes bigint,
-	estimate_duration interval
+	estimate_duration interval,
+	estimate_basis text,
+	disruptive boolean,
+	held_back text
 )
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_dry_run';
 
 COMMENT ON FUNCTION pgmaint.dry_run(text, jsonb) IS
-	'the tasks that a run would do now; nothing is done.  estimate_duration comes from earlier runs, and is null before there were any';
+	'the tasks that a run would do now; nothing is done.  estimate_basis says where estimate_duration comes from, held_back why a disruptive task would be skipped';
 
 CREATE FUNCTION pgmaint.cancel(run_id bigint)
 RETURNS boolean

@@ -56,7 +56,10 @@ CREATE TABLE pgmaint.tasks (
 	relations oid[] NOT NULL DEFAULT '{}',
 	pid integer,
 	worker integer,
-	not_before timestamptz
+	not_before timestamptz,
+	disruptive boolean NOT NULL DEFAULT false,
+	predicted interval,
+	predicted_from text
 ) WITH (fillfactor = 70);
 
 CREATE INDEX tasks_run ON pgmaint.tasks (run_id, step, task_id);
@@ -81,6 +84,9 @@ COMMENT ON COLUMN pgmaint.tasks.relations IS 'OIDs of all tables that the task w
 COMMENT ON COLUMN pgmaint.tasks.pid IS 'process of the task worker, while the task runs';
 COMMENT ON COLUMN pgmaint.tasks.worker IS 'number of the task worker within its run';
 COMMENT ON COLUMN pgmaint.tasks.not_before IS 'when a task that gave way to a lock is tried again';
+COMMENT ON COLUMN pgmaint.tasks.disruptive IS 'whether the task may run only while a maintenance window is open';
+COMMENT ON COLUMN pgmaint.tasks.predicted IS 'how long the task was expected to take when it was planned';
+COMMENT ON COLUMN pgmaint.tasks.predicted_from IS 'what that expectation rests on';
 
 CREATE TABLE pgmaint.findings (
 	finding_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

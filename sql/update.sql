@@ -1,2 +1,18 @@
 -- complain if the script is sourced in psql rather than through ALTER EXTENSION
 \echo Use "ALTER EXTENSION pgmaint UPDATE" to load this file. \quit
+
+ALTER TABLE pgmaint.tasks
+	ADD COLUMN disruptive boolean,
+	ADD COLUMN predicted interval,
+	ADD COLUMN predicted_from text;
+UPDATE pgmaint.tasks SET disruptive = false;
+ALTER TABLE pgmaint.tasks
+	ALTER COLUMN disruptive SET DEFAULT false,
+	ALTER COLUMN disruptive SET NOT NULL;
+
+COMMENT ON COLUMN pgmaint.tasks.disruptive IS 'whether the task may run only while a maintenance window is open';
+COMMENT ON COLUMN pgmaint.tasks.predicted IS 'how long the task was expected to take when it was planned';
+COMMENT ON COLUMN pgmaint.tasks.predicted_from IS 'what that expectation rests on';
+
+-- it has more columns now
+DROP FUNCTION pgmaint.dry_run(text, jsonb);

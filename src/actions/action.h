@@ -50,6 +50,8 @@ typedef struct TaskContext
 	const Action *action;
 	Jsonb *options;
 	const ClaimedTask *task;
+	char *window;	   /* in which the task may run; NULL: at any time */
+	int64 window_left; /* milliseconds, when the task began */
 	TableState before;
 	char *result;	/* JSON object for the ledger */
 	char *not_done; /* why a command that ended well did nothing */

@@ -26,6 +26,11 @@
 		"settings", OPTION_SETTINGS, NULL, \
 		"settings of the tasks' sessions, such as {\"maintenance_work_mem\": \"1GB\"}")
 
+#define WINDOW_OPTION                             \
+	PLAIN_OPTION(                                 \
+		"ignore_window", OPTION_BOOLEAN, "false", \
+		"do disruptive work outside of maintenance windows, too, and past their end")
+
 /* a condition on the relation and the schema in a planning query */
 #define SELECTION_CONDITION(relation, schema, tables, schemas)             \
 	"(" tables "::pg_catalog.oid[] IS NULL OR " relation " = ANY (" tables \

@@ -17,6 +17,7 @@ int pgmaint_lock_timeout = 5000;
 int pgmaint_lock_retries = 3;
 int pgmaint_worker_timeout = 300;
 int pgmaint_keep_history = 365 * 24 * 60;
+int pgmaint_clock_offset = 0;
 
 /*
  * What a role or a database may have set for its sessions, and what would
@@ -95,6 +96,13 @@ define_settings(void)
 		"What is older goes at the end of a run.  -1 keeps everything.",
 		&pgmaint_keep_history, 365 * 24 * 60, -1, INT_MAX, PGC_SUSET,
 		GUC_UNIT_MIN, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.clock_offset",
+		"Shifts the time that maintenance windows go by.",
+		"For trying out what a run would do at another hour.",
+		&pgmaint_clock_offset, 0, -INT_MAX, INT_MAX, PGC_SUSET,
+		GUC_UNIT_S | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 
 	reserve_setting_prefix("pgmaint");
 }

@@ -13,6 +13,7 @@ extern int pgmaint_lock_timeout;
 extern int pgmaint_lock_retries;
 extern int pgmaint_worker_timeout;
 extern int pgmaint_keep_history;
+extern int pgmaint_clock_offset;
 
 extern void define_settings(void);
 extern void pin_session_settings(void);

@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -17,40 +15,27 @@
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "engine/disruptive.h"
 #include "engine/plan.h"
+#include "engine/predict.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_dry_run);
 
-#define DRY_RUN_COLUMNS 7
+#define DRY_RUN_COLUMNS 10
 
-/*
- * How many milliseconds a task may take, or -1: by pgmaint's own history of
- * its table, by the server's, or by what other tables took.
- */
-static int64
-predict_duration(const Action *action, const PlannedTask *task,
-				 double usual_rate)
+static void
+put_text(Datum *values, bool *nulls, int column, const char *text)
 {
-	double rate = duration_per_byte(task->action, task->relation);
-
-	if (rate < 0 && action->usual_duration != NULL)
-	{
-		double duration = action->usual_duration(task->relation);
-
-		if (duration >= 0)
-			return (int64) rint(duration);
-	}
-	if (rate < 0)
-		rate = usual_rate;
-	return rate < 0 ? -1 : (int64) (rate * Max(task->bytes, BLCKSZ));
+	nulls[column] = text == NULL;
+	if (text != NULL)
+		values[column] = CStringGetTextDatum(text);
 }
 
 /*
  * A task as a row.
  */
 static void
-put_task(ReturnSetInfo *result, int step, const PlannedTask *task,
-		 int64 duration)
+put_task(ReturnSetInfo *result, int step, const PlannedTask *task)
 {
 	Datum values[DRY_RUN_COLUMNS];
 	bool nulls[DRY_RUN_COLUMNS] = {0};
@@ -62,14 +47,17 @@ put_task(ReturnSetInfo *result, int step, const PlannedTask *task,
 	values[4] = CStringGetTextDatum(task->reason);
 	values[5] = Int64GetDatum(task->bytes);
 	nulls[5] = task->bytes < 0;
-	nulls[6] = duration < 0;
-	if (duration >= 0)
+	nulls[6] = task->predicted < 0;
+	if (task->predicted >= 0)
 	{
 		Interval *interval = palloc0(sizeof(Interval));
 
-		interval->time = duration * 1000;
+		interval->time = task->predicted * 1000;
 		values[6] = IntervalPGetDatum(interval);
 	}
+	put_text(values, nulls, 7, task->predicted_from);
+	values[8] = BoolGetDatum(task->disruptive);
+	put_text(values, nulls, 9, task->held_back);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -99,18 +87,17 @@ pgmaint_dry_run(PG_FUNCTION_ARGS)
 	foreach (cell, steps)
 	{
 		Step *step = lfirst(cell);
-		double usual_rate;
 		ListCell *task;
 
 		number++;
 		ledger_enter(&scope);
 		plan_step(&context, step);
-		usual_rate = duration_per_byte(step->action->name, InvalidOid);
+		predict_and_order(&context, step);
+		hold_back_disruptive_tasks(&context, step);
 		foreach (task, context.tasks)
 		{
 			CHECK_FOR_INTERRUPTS();
-			put_task(result, number, lfirst(task),
-					 predict_duration(step->action, lfirst(task), usual_rate));
+			put_task(result, number, lfirst(task));
 		}
 		ledger_leave(&scope);
 	}

@@ -15,8 +15,11 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/settings.h"
 #include "engine/crew.h"
+#include "engine/disruptive.h"
 #include "engine/plan.h"
+#include "engine/predict.h"
 #include "engine/runner.h"
 #include "ledger/findings.h"
 
@@ -38,6 +41,8 @@ plan_and_record(const Run *run, int number, const Step *step)
 	context.role = run->role;
 	context.run_id = run->run_id;
 	plan_step(&context, step);
+	predict_and_order(&context, step);
+	hold_back_disruptive_tasks(&context, step);
 	foreach (cell, context.tasks)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -166,6 +171,7 @@ carry_out_run(const Run *run, Oid of_extension)
 	int number = 0;
 
 	extension = of_extension;
+	pgmaint_clock_offset = run->clock_offset;
 	if (!begin_or_end_run(run))
 		return;
 

@@ -26,6 +26,7 @@
 
 #include "actions/blockers.h"
 #include "base/compat.h"
+#include "engine/disruptive.h"
 #include "engine/task.h"
 #include "exec/toplevel.h"
 
@@ -83,6 +84,8 @@ prepare_task(TaskContext *context, Ending *ending)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(previous);
 	if (OidIsValid(task->relation) && !target_is_there(task, &reason))
+		hold_back = HOLD_BACK_SKIP;
+	else if (!window_has_room(context, &reason))
 		hold_back = HOLD_BACK_SKIP;
 	else
 	{
@@ -212,6 +215,8 @@ static void
 end_with_error(const TaskContext *context, const ErrorData *error,
 			   Ending *ending)
 {
+	char *window;
+
 	ending->outcome.sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	ending->outcome.error =
 		error->detail == NULL
@@ -229,8 +234,11 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 			ending->retry = true;
 			break;
 		case ERRCODE_QUERY_CANCELED:
+			window = say_that_window_ended(context);
+			if (window != NULL)
+				ending->outcome.error = window;
 			/* statement_timeout has the same code, but is no request */
-			if (StatementTimeout == 0 ||
+			if (window != NULL || StatementTimeout == 0 ||
 				!TimestampDifferenceExceeds(
 					GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(),
 					StatementTimeout))
@@ -257,7 +265,9 @@ carry_out_task(TaskContext *context, Ending *ending)
 	{
 		if (prepare_task(context, ending))
 		{
+			begin_to_watch_window(context);
 			execute_task(context);
+			stop_watching_window();
 			record_task(context, ending);
 		}
 	}

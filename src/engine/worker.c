@@ -54,6 +54,7 @@ read_orders(void)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("run %lld does not exist",
 							   (long long) arguments.run_id)));
+	pgmaint_clock_offset = run.clock_offset;
 	step = list_nth(parse_steps(run.plan, run.steps), arguments.step - 1);
 }
 

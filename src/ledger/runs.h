@@ -24,6 +24,7 @@ typedef struct Run
 	int lock_timeout;
 	int lock_retries;
 	int worker_timeout;
+	int clock_offset;
 } Run;
 
 extern int64 add_run(const char *plan, Jsonb *options, Oid role,

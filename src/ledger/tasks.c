@@ -16,6 +16,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
 #include "base/locks.h"
 #include "ledger/tasks.h"
@@ -55,11 +56,34 @@ bind_size(LedgerQuery *query, int64 bytes)
 		bind_bigint(query, bytes);
 }
 
+/*
+ * Milliseconds as an interval; negative ones are unknown.
+ */
+static void
+bind_duration(LedgerQuery *query, int64 milliseconds)
+{
+	Interval *interval;
+
+	if (milliseconds < 0)
+	{
+		bind_null(query, INTERVALOID);
+		return;
+	}
+	interval = palloc0(sizeof(Interval));
+	interval->time = milliseconds * 1000;
+	bind_datum(query, INTERVALOID, IntervalPGetDatum(interval));
+}
+
+/*
+ * Write down a task: to be done, or, if it is held back, why not.
+ */
 void
 add_task(int64 run_id, int step, const PlannedTask *task)
 {
 	LedgerQuery query = {0};
 
+	if (task->held_back != NULL)
+		lock_in_transaction(LOCK_TASKS, true);
 	bind_bigint(&query, run_id);
 	bind_integer(&query, step);
 	bind_text(&query, task->action);
@@ -70,11 +94,18 @@ add_task(int64 run_id, int step, const PlannedTask *task)
 	bind_oid(&query, task->relation);
 	bind_datum(&query, OIDARRAYOID, oid_array(task->relations));
 	bind_size(&query, task->bytes);
+	bind_boolean(&query, task->disruptive);
+	bind_duration(&query, task->predicted);
+	bind_text(&query, task->predicted_from);
+	bind_text(&query, task->held_back);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, "
-		"evidence, relation, relations, bytes_before) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+		"evidence, relation, relations, bytes_before, disruptive, predicted, predicted_from, "
+		"error, state, finished_at) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
+		"CASE WHEN $14 IS NULL THEN 'pending' ELSE 'skipped' END, "
+		"CASE WHEN $14 IS NOT NULL THEN pg_catalog.clock_timestamp() END)");
 }
 
 /*
@@ -105,7 +136,9 @@ claim_task(int64 run_id, int step, int worker, ClaimedTask *task)
 			"AND r.step = $2 AND r.state = 'running' AND r.relations && p.relations) "
 			"ORDER BY p.task_id LIMIT 1) "
 			"RETURNING t.task_id, t.action, t.target, t.command, t.relation, "
-			"t.attempt::int8, t.evidence") == 0)
+			"t.attempt::int8, t.evidence, t.disruptive, "
+			"coalesce(1000 * pg_catalog.extract('epoch', t.predicted), -1)::int8, "
+			"t.predicted_from") == 0)
 		return false;
 	task->task_id = ledger_bigint(0, 1);
 	task->action = ledger_text(0, 2);
@@ -117,6 +150,9 @@ claim_task(int64 run_id, int step, int worker, ClaimedTask *task)
 	task->evidence = NULL;
 	if (!isnull)
 		task->evidence = DatumGetJsonbPCopy(evidence);
+	task->disruptive = ledger_boolean(0, 8);
+	task->predicted = ledger_bigint(0, 9);
+	task->predicted_from = ledger_text(0, 10);
 	return true;
 }
 
@@ -301,35 +337,4 @@ describe_unfinished_work(int64 run_id)
 	if (SPI_processed == 0)
 		return NULL;
 	return ledger_text(0, 1);
-}
-
-/*
- * Milliseconds for each byte that an action took of late, on this object or,
- * for InvalidOid, anywhere on this database; negative when nothing is known.
- */
-double
-duration_per_byte(const char *action, Oid relation)
-{
-	LedgerQuery query = {0};
-	bool isnull;
-	Datum rate;
-
-	bind_text(&query, action);
-	bind_oid(&query, relation);
-	(void) ledger_query(
-		&query,
-		OidIsValid(relation)
-			? "SELECT pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate) "
-			  "FROM (SELECT 1000 * pg_catalog.extract('epoch', t.finished_at - t.started_at)::float8 "
-			  "/ greatest(t.bytes_before, 8192) AS rate FROM pgmaint.tasks t "
-			  "WHERE t.action = $1 AND t.relation = $2 AND t.state = 'succeeded' "
-			  "AND t.bytes_before IS NOT NULL ORDER BY t.finished_at DESC LIMIT 5) h"
-			: "SELECT pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate) "
-			  "FROM (SELECT 1000 * pg_catalog.extract('epoch', t.finished_at - t.started_at)::float8 "
-			  "/ greatest(t.bytes_before, 8192) AS rate FROM pgmaint.tasks t "
-			  "WHERE t.action = $1 AND $2 IS NOT NULL AND t.state = 'succeeded' "
-			  "AND t.bytes_before IS NOT NULL ORDER BY t.task_id DESC LIMIT 50) h");
-	rate = ledger_datum(0, 1, &isnull);
-	SPI_freetuptable(SPI_tuptable);
-	return isnull ? -1 : DatumGetFloat8(rate);
 }

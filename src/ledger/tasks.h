@@ -24,6 +24,12 @@ typedef struct PlannedTask
 	Oid relation;
 	List *relations; /* OIDs of all tables that are worked on */
 	int64 bytes;
+	bool disruptive;  /* may run only while a window is open */
+	int64 gain_bytes; /* what it would give back; 0: not known */
+	/* the engine's own */
+	int64 predicted; /* milliseconds; negative: not known */
+	const char *predicted_from;
+	char *held_back; /* why it is not to be begun at all, or NULL */
 } PlannedTask;
 
 /* what a task worker has taken on */
@@ -36,6 +42,9 @@ typedef struct ClaimedTask
 	Oid relation;
 	int attempt;
 	Jsonb *evidence;
+	bool disruptive;
+	int64 predicted; /* milliseconds; negative: not known */
+	char *predicted_from;
 } ClaimedTask;
 
 /* how it ended; negative sizes are unknown */
@@ -71,6 +80,5 @@ extern uint64 end_pending_tasks(int64 run_id, const char *state,
 extern uint64 interrupt_tasks_of(int64 run_id, int worker, const char *error);
 extern uint64 interrupt_running_tasks(const char *error);
 extern char *describe_unfinished_work(int64 run_id);
-extern double duration_per_byte(const char *action, Oid relation);
 
 #endif /* PGMAINT_TASKS_H */

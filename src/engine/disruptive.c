@@ -1,0 +1,215 @@
+/*-------------------------------------------------------------------------
+ *
+ * disruptive.c
+ *	  Disruptive tasks run while a maintenance window is open, and no longer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timeout.h"
+
+#include "actions/selection.h"
+#include "engine/disruptive.h"
+#include "ledger/windows.h"
+
+/* when the window of the task at work ends */
+static TimeoutId window_timeout = MAX_TIMEOUTS;
+static volatile sig_atomic_t window_ended = false;
+
+/*
+ * Has the caller asked to do such work at any time?
+ */
+static bool
+ignores_windows(const Action *action, Jsonb *options)
+{
+	return find_option(action->options, "ignore_window") != NULL &&
+		   option_boolean(action->options, options, "ignore_window");
+}
+
+/*
+ * Milliseconds, for a person.
+ */
+static char *
+duration_text(int64 milliseconds)
+{
+	int64 seconds = milliseconds / 1000;
+
+	if (seconds < 60)
+		return psprintf("%.1f s", (double) milliseconds / 1000);
+	if (seconds < 3600)
+		return psprintf("%d min %02d s", (int) (seconds / 60),
+						(int) (seconds % 60));
+	return psprintf(INT64_FORMAT " h %02d min", seconds / 3600,
+					(int) (seconds / 60 % 60));
+}
+
+/*
+ * One finding for all tasks of a step that are not begun: what they would gain,
+ * and what to do so that they are.
+ */
+static void
+report_held_back(PlanContext *context, const Step *step, int count, int64 gain,
+				 const char *because, const char *remedy)
+{
+	StringInfoData message;
+
+	initStringInfo(&message);
+	appendStringInfo(&message, "%d disruptive %s of \"%s\" %s skipped: %s",
+					 count, count == 1 ? "task" : "tasks", step->action->name,
+					 count == 1 ? "was" : "were", because);
+	if (gain > 0)
+		appendStringInfo(&message, "; %s would give back %s",
+						 count == 1 ? "it" : "they",
+						 text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
+							 pg_size_pretty, Int64GetDatum(gain)))));
+	appendStringInfoString(&message, remedy);
+	plan_finding(
+		context, "window", "warning", NULL, message.data,
+		psprintf("{\"action\": \"%s\", \"tasks\": %d, \"gain_bytes\": %lld}",
+				 step->action->name, count, (long long) gain));
+}
+
+/*
+ * Outside of any window disruptive tasks are not even begun.  The caller is
+ * inside a ledger scope.
+ */
+void
+hold_back_disruptive_tasks(PlanContext *context, const Step *step)
+{
+	WindowState state;
+	char *because = NULL;
+	int count = 0;
+	int64 gain = 0;
+	ListCell *cell;
+
+	if (ignores_windows(step->action, context->options))
+		return;
+	foreach (cell, context->tasks)
+	{
+		PlannedTask *task = lfirst(cell);
+
+		if (!task->disruptive)
+			continue;
+		if (because == NULL)
+		{
+			read_window_state(&state);
+			if (state.open)
+				return;
+			because = state.defined
+						  ? psprintf("no maintenance window is open (%s)",
+									 describe_next_window())
+						  : "no maintenance window is defined";
+		}
+		task->held_back = because;
+		gain += Max(task->gain_bytes, 0);
+		count++;
+	}
+	if (count > 0)
+		report_held_back(
+			context, step, count, gain, because,
+			state.defined
+				? ""
+				: ". Define one, such as SELECT pgmaint.add_window('sunday', "
+				  "'{0}', '02:00', '4 hours'), or run the action with "
+				  "{\"ignore_window\": true} at an hour that suits");
+}
+
+/*
+ * Read what is left of the window, in a ledger scope of its own.
+ */
+static int64
+time_left(WindowState *state)
+{
+	LedgerScope scope;
+
+	ledger_enter(&scope);
+	read_window_state(state);
+	ledger_leave(&scope);
+	return window_milliseconds_left(state);
+}
+
+/*
+ * Is a window open, now that it is the task's turn, and for long enough?  The
+ * caller is in a transaction.
+ */
+bool
+window_has_room(TaskContext *context, char **reason)
+{
+	const ClaimedTask *task = context->task;
+	WindowState state;
+
+	context->window = NULL;
+	if (!task->disruptive ||
+		ignores_windows(context->action, context->options))
+		return true;
+	context->window_left = time_left(&state);
+	if (!state.open)
+		*reason = "the maintenance window closed before its turn came";
+	else if (task->predicted > context->window_left)
+		*reason = psprintf(
+			"predicted to take %s (by %s), but window \"%s\" is open for only %s more",
+			duration_text(task->predicted), task->predicted_from, state.name,
+			duration_text(context->window_left));
+	else
+		context->window = state.name;
+	return context->window != NULL;
+}
+
+/*
+ * The window has ended: interrupt the command, as pg_cancel_backend() would.
+ */
+static void
+handle_window_timeout(void)
+{
+	window_ended = true;
+	QueryCancelPending = true;
+	InterruptPending = true;
+	SetLatch(MyLatch);
+}
+
+/*
+ * See that the task does not outlast its window.
+ */
+void
+begin_to_watch_window(TaskContext *context)
+{
+	window_ended = false;
+	if (context->window == NULL || context->window_left >= INT_MAX)
+		return;
+	if (window_timeout == MAX_TIMEOUTS)
+		window_timeout = RegisterTimeout(USER_TIMEOUT, handle_window_timeout);
+	enable_timeout_after(window_timeout, (int) Max(context->window_left, 1));
+}
+
+/*
+ * The task is done.  A window that ended after that is nobody's concern.
+ */
+void
+stop_watching_window(void)
+{
+	if (window_timeout == MAX_TIMEOUTS)
+		return;
+	disable_timeout(window_timeout, false);
+	if (window_ended)
+		QueryCancelPending = false;
+	window_ended = false;
+}
+
+/*
+ * What to say of a task that was interrupted, or NULL if it was not because of
+ * its window.
+ */
+char *
+say_that_window_ended(const TaskContext *context)
+{
+	if (!window_ended)
+		return NULL;
+	window_ended = false;
+	return psprintf("maintenance window \"%s\" ended, %s after the task began",
+					context->window, duration_text(context->window_left));
+}

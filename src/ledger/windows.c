@@ -1,0 +1,140 @@
+/*-------------------------------------------------------------------------
+ *
+ * windows.c
+ *	  The hours in which disruptive work is allowed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
+
+#include "base/settings.h"
+#include "ledger/windows.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_window_clock);
+PG_FUNCTION_INFO_V1(pgmaint_wall_clock_time);
+
+/*
+ * The time that windows go by.  pgmaint.clock_offset shifts it, for those who
+ * want to see what happens at another hour.
+ */
+TimestampTz
+window_clock(void)
+{
+	return GetCurrentTimestamp() + pgmaint_clock_offset * USECS_PER_SEC;
+}
+
+/*
+ * pgmaint.window_clock() returns timestamptz
+ */
+Datum
+pgmaint_window_clock(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TIMESTAMPTZ(window_clock());
+}
+
+/*
+ * pgmaint.wall_clock_time(day date, at time, timezone text) returns timestamptz
+ *
+ * AT TIME ZONE would do, if it did not take names such as CET or EST for
+ * abbreviations, which know no daylight-saving time, before it takes them for
+ * time zones.
+ */
+Datum
+pgmaint_wall_clock_time(PG_FUNCTION_ARGS)
+{
+	DateADT day = PG_GETARG_DATEADT(0);
+	TimeADT at = PG_GETARG_TIMEADT(1);
+	char *name = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	pg_tz *zone = pg_tzset(name);
+	Timestamp local = day * USECS_PER_DAY + at;
+	struct pg_tm broken_down;
+	fsec_t fraction;
+
+	if (zone == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("time zone \"%s\" not recognized", name)));
+	if (timestamp2tm(local, NULL, &broken_down, &fraction, NULL, NULL) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("timestamp out of range")));
+	PG_RETURN_TIMESTAMPTZ(local +
+						  (int64) DetermineTimeZoneOffset(&broken_down, zone) *
+							  USECS_PER_SEC);
+}
+
+/*
+ * Is a window open now, and until when?  The caller is inside a ledger scope.
+ */
+void
+read_window_state(WindowState *state)
+{
+	LedgerQuery query = {0};
+	Datum closes;
+	bool isnull;
+
+	bind_datum(&query, TIMESTAMPTZOID, TimestampTzGetDatum(window_clock()));
+	(void) ledger_query(
+		&query,
+		"SELECT EXISTS (SELECT FROM pgmaint.maintenance_windows), pgmaint.open_until($1), "
+		"(SELECT h.name FROM pgmaint.window_hours($1, $1 + '1 second'::pg_catalog.interval) h "
+		"WHERE h.opens <= $1 ORDER BY h.closes DESC, h.name LIMIT 1)");
+	state->defined = ledger_boolean(0, 1);
+	closes = ledger_datum(0, 2, &isnull);
+	state->open = !isnull;
+	state->closes = isnull ? 0 : DatumGetTimestampTz(closes);
+	state->name = ledger_text(0, 3);
+}
+
+/*
+ * What is left of the hours in which the work is allowed: zero outside of any
+ * window, PG_INT64_MAX where they never end.
+ */
+int64
+window_milliseconds_left(const WindowState *state)
+{
+	if (!state->open)
+		return 0;
+	if (TIMESTAMP_IS_NOEND(state->closes))
+		return PG_INT64_MAX;
+	return Max((state->closes - window_clock()) / 1000, 0);
+}
+
+/*
+ * Which window opens next, and when; NULL when none does.
+ */
+char *
+describe_next_window(void)
+{
+	LedgerQuery query = {0};
+
+	bind_datum(&query, TIMESTAMPTZOID, TimestampTzGetDatum(window_clock()));
+	if (ledger_query(
+			&query,
+			"SELECT pg_catalog.format('\"%s\" opens at %s', h.name, "
+			"pg_catalog.date_trunc('second', h.opens)) "
+			"FROM pgmaint.window_hours($1, $1 + '336 hours'::pg_catalog.interval) h "
+			"WHERE h.opens > $1 ORDER BY h.opens, h.name LIMIT 1") == 0)
+		return NULL;
+	return ledger_text(0, 1);
+}
+
+/*
+ * The names of all windows, for hints; NULL when there is none.
+ */
+char *
+list_windows(void)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(
+		&query, "SELECT pg_catalog.string_agg(w.name, ', ' ORDER BY w.name) "
+				"FROM pgmaint.maintenance_windows w");
+	return ledger_text(0, 1);
+}
