@@ -24,6 +24,7 @@
 #include "retention/keys.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
+#include "retention/uploads.h"
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
@@ -352,9 +353,10 @@ plan_leftovers(PlanContext *context)
 		&query,
 		"SELECT pg_catalog.concat(u.storage, '/', u.key), u.task_id, u.upload_id, "
 		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage), "
-		"u.begun_at::pg_catalog.timestamptz(0)::text "
+		"u.begun_at::pg_catalog.timestamptz(0)::text, u.searched_at IS NOT NULL "
 		"FROM pgmaint.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
-		"WHERE coalesce(t.state, '') NOT IN ('pending', 'running') ORDER BY u.upload_id");
+		"WHERE coalesce(t.state, '') NOT IN ('pending', 'running') "
+		"AND coalesce(u.searched_at < " SEARCH_AGAIN ", true) ORDER BY u.upload_id");
 
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -374,8 +376,9 @@ plan_leftovers(PlanContext *context)
 		task->bytes = -1;
 		task->command = psprintf("remove what is left of %s", object);
 		task->reason =
-			psprintf("task %lld began to write it at %s and did not commit",
-					 (long long) ledger_bigint(row, 2), ledger_text(row, 5));
+			psprintf("task %lld began to write it at %s and did not commit%s",
+					 (long long) ledger_bigint(row, 2), ledger_text(row, 5),
+					 ledger_boolean(row, 6) ? "; looked for once more" : "");
 		task->evidence =
 			psprintf("{\"kind\": \"leftover\", \"upload_id\": %lld}",
 					 (long long) ledger_bigint(row, 3));

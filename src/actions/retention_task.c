@@ -19,6 +19,7 @@
 
 #include "actions/retention_task.h"
 #include "retention/archive.h"
+#include "retention/keys.h"
 #include "retention/owner.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
@@ -111,7 +112,7 @@ clean_up(int64 upload_id)
 		return false;
 	found = remove_upload(&upload);
 	ledger_enter(&scope);
-	forget_upload(upload_id);
+	close_leftover(upload_id, found);
 	ledger_leave(&scope);
 	return found;
 }
@@ -166,7 +167,8 @@ consider_retention(TaskContext *context, char **reason)
 								parent_of_detached(task->relation), work.from,
 								work.to);
 	if (policy.archive)
-		note_upload(task->task_id, policy.policy_id, policy.storage, work.key);
+		note_upload(task->task_id, policy.policy_id, policy.storage,
+					key_of_attempt(work.key, task->attempt));
 	ledger_leave(&scope);
 	return HOLD_BACK_NOTHING;
 }

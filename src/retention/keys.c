@@ -63,6 +63,19 @@ object_key(const RetentionPolicy *policy, Oid relation, const char *range,
 }
 
 /*
+ * What an earlier attempt sent may arrive late: no two write the same object.
+ */
+char *
+key_of_attempt(const char *key, int attempt)
+{
+	const char *suffix = strstr(strrchr(key, '/'), ".csv");
+
+	if (attempt <= 1)
+		return pstrdup(key);
+	return psprintf("%.*s.%d%s", (int) (suffix - key), key, attempt, suffix);
+}
+
+/*
  * audit/2026.csv.gz has its manifest in audit/2026.json.
  */
 char *

@@ -137,6 +137,28 @@ forget_upload(int64 upload_id)
 						"DELETE FROM pgmaint.uploads WHERE upload_id = $1");
 }
 
+/*
+ * A storage may still be at work on the last request of a process that is gone:
+ * what was left is closed when nothing is found long after it was first looked
+ * for.
+ */
+void
+close_leftover(int64 upload_id, bool found)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, upload_id);
+	bind_boolean(&query, found);
+	if (ledger_query(&query,
+					 "DELETE FROM pgmaint.uploads u WHERE u.upload_id = $1 AND NOT $2 "
+					 "AND u.searched_at < " SEARCH_AGAIN " RETURNING 1") == 0)
+		(void) ledger_query(
+			&query,
+			"UPDATE pgmaint.uploads SET searched_at = CASE WHEN $2 THEN "
+			"pg_catalog.clock_timestamp() ELSE coalesce(searched_at, "
+			"pg_catalog.clock_timestamp()) END WHERE upload_id = $1");
+}
+
 static bool
 remove_if_marked(Storage *storage, const char *key, const char *mark)
 {

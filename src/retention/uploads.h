@@ -18,6 +18,10 @@ typedef struct Upload
 	char *mark;
 } Upload;
 
+/* what was left is looked for twice, this far apart */
+#define SEARCH_AGAIN \
+	"pg_catalog.clock_timestamp() - pg_catalog.make_interval(hours => 1)"
+
 /* all in a ledger scope */
 extern void note_upload(int64 task_id, int64 policy_id, const char *storage,
 						const char *key);
@@ -25,6 +29,7 @@ extern bool lock_upload_of_task(int64 task_id, Upload *upload);
 extern bool lock_leftover(int64 upload_id, Upload *upload);
 extern List *uploads_of_task(int64 task_id);
 extern void forget_upload(int64 upload_id);
+extern void close_leftover(int64 upload_id, bool found);
 
 /* outside of one, with the rights of the current role */
 extern bool remove_upload(const Upload *upload);

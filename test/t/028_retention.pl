@@ -228,7 +228,16 @@ is(sql('SELECT count(*) FROM guarded'), 2, '... and nothing of it has left');
 sql('DROP TABLE pointing');
 retain('{"tables": "guarded"}');
 is(sql('SELECT count(*) FROM guarded'), 0, 'once nothing points there, it leaves');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... and what the failed attempts noted is cleared');
+# What interrupted tasks left is looked for once more an hour later.
+sub settle
+{
+	my ($tables) = @_;
+	sql(q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '61 minutes'));
+	return retain($tables);
+}
+cmp_ok(sql('SELECT count(*) FROM pgmaint.uploads WHERE searched_at IS NOT NULL'), '>', 0, '... what the failed attempts noted was looked for');
+settle('{"tables": "guarded"}');
+is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... and is closed after another look');
 my $before = objects();
 sql('DROP TABLE guarded');
 like(findings(retain('{}')), qr/the table of retention policy \d+ is gone; pgmaint\.drop_retention\(\d+\) drops the policy/, 'a table that is gone: a finding');
@@ -311,6 +320,7 @@ is(objects(), $before = objects(), '... nothing was written');
 $holder->query_safe(q(COMMIT));
 retain('{"tables": "audit_events"}');
 is(sql(q(SELECT count(*) FROM audit_events WHERE event = 'still of use')), 0, '... and taken next time');
+settle('{"tables": "audit_events"}');
 is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... with nothing left open');
 
 # objects that are not pgmaint's own are never touched, its own leftovers are
@@ -323,7 +333,18 @@ sql(q(INSERT INTO pgmaint.uploads (task_id, policy_id, storage, key, mark, clust
 $run = retain('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',') FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededfalse', 'leftovers of another mark: nothing is removed');
 ok(-e "$folder/left.csv.gz" && -e "$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", '... what others wrote is there');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... and the notes are closed');
+is(sql('SELECT count(*) FROM pgmaint.uploads WHERE searched_at IS NOT NULL'), 2, '... and the notes stay for another look');
+is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = ${\ retain('{\"tables\": \"days\"}')} AND target LIKE 'pgmaint_local/%'"), 0, '... not a moment later');
+
+# what a storage was still at work on arrives after that
+append_to_file("$folder/never.csv.gz", 'late');
+append_to_file("$folder/.never.csv.gz.pgmaint-mark", 'abc');
+$run = settle('{"tables": "days"}');
+is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',' ORDER BY task_id) FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededtrue', 'what arrives late is removed');
+ok(!-e "$folder/never.csv.gz" && -e "$folder/left.csv.gz", '... and nothing else');
+is(sql('SELECT count(*) FROM pgmaint.uploads'), 1, '... and the other note is closed');
+settle('{"tables": "days"}');
+is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... this one after another look');
 
 # a copy of the cluster leaves alone what the original was writing
 sql(q(INSERT INTO pgmaint.uploads (task_id, policy_id, storage, key, mark, cluster) VALUES (0, 1, 'pgmaint_local', 'x.csv.gz', 'abc', 'another/1/2')));

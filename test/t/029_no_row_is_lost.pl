@@ -358,6 +358,9 @@ sub run_until_done
 	$proxy->clear;
 	foreach my $attempt (1 .. 12)
 	{
+		# what was left is looked for once more an hour later
+		sql(q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '61 minutes'));
+
 		my ($state, $run) = run_to_its_end();
 
 		return pass("$name: runs go through, the last of " . $attempt)
