@@ -13,7 +13,7 @@ FROM postgres:${PG_MAJOR} AS build
 
 RUN apt-get update \
 	&& apt-get install -y --no-install-recommends build-essential libcurl4-openssl-dev \
-		libxml2-dev libzstd-dev zlib1g-dev "postgresql-server-dev-$PG_MAJOR" \
+		libdeflate-dev libxml2-dev libzstd-dev zlib1g-dev "postgresql-server-dev-$PG_MAJOR" \
 	&& rm -rf /var/lib/apt/lists/*
 
 WORKDIR /usr/src/pgmaint
@@ -31,7 +31,7 @@ LABEL org.opencontainers.image.title="pgmaint" \
 	org.opencontainers.image.licenses="PostgreSQL"
 
 RUN apt-get update \
-	&& apt-get install -y --no-install-recommends ca-certificates libcurl4 libxml2 libzstd1 zlib1g \
+	&& apt-get install -y --no-install-recommends ca-certificates libcurl4 libdeflate0 libxml2 libzstd1 zlib1g \
 		"postgresql-$PG_MAJOR-cron" \
 	&& rm -rf /var/lib/apt/lists/*
 

@@ -29,7 +29,7 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
 
 # HTTP, XML and compression, for storages.  zstd is offered where the server has it
 PG_CPPFLAGS += $(subst -I,-isystem ,$(shell xml2-config --cflags 2>/dev/null || echo -I/usr/include/libxml2))
-SHLIB_LINK = -lcurl -lxml2 -lz $(if $(shell grep -s '^.define USE_ZSTD 1' $(includedir_server)/pg_config*.h),-lzstd)
+SHLIB_LINK = -lcurl -ldeflate -lxml2 -lz $(if $(shell grep -s '^.define USE_ZSTD 1' $(includedir_server)/pg_config*.h),-lzstd)
 
 # the extension script, in the order in which its parts build on each other
 SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/built_in_plans.sql sql/plans.sql sql/windows.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/queries.sql sql/storage.sql sql/retention.sql sql/archives.sql sql/report.sql)

@@ -356,7 +356,8 @@ plan_leftovers(PlanContext *context)
 		"u.begun_at::pg_catalog.timestamptz(0)::text, u.searched_at IS NOT NULL "
 		"FROM pgmaint.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
 		"WHERE coalesce(t.state, '') NOT IN ('pending', 'running') "
-		"AND coalesce(u.searched_at < " SEARCH_AGAIN ", true) ORDER BY u.upload_id");
+		"AND coalesce(u.searched_at < " SEARCH_AGAIN
+		", true) ORDER BY u.upload_id");
 
 	for (uint64 row = 0; row < rows; row++)
 	{

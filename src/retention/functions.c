@@ -20,6 +20,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "base/random.h"
 #include "retention/owner.h"
 #include "retention/policy.h"
 #include "retention/slices.h"
@@ -150,15 +151,8 @@ static void
 try_storage(const char *name)
 {
 	Storage *storage = storage_open(name, STORAGE_WRITE);
-	unsigned char random[8];
-	char hex[2 * sizeof(random) + 1];
-	char *key;
+	char *key = psprintf("pgmaint-check-%s", random_name(8));
 
-	if (!pg_strong_random(random, sizeof(random)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate random bytes")));
-	hex[hex_encode((const char *) random, sizeof(random), hex)] = '\0';
-	key = psprintf("pgmaint-check-%s", hex);
 	storage_put_text(storage, key, "text/plain", "check", "pgmaint\n");
 	storage_delete(storage, key);
 }

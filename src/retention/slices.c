@@ -228,7 +228,8 @@ choose_step(const RetentionPolicy *policy, Oid type, const char *first,
 		&query,
 		"SELECT coalesce(p.slice, CASE WHEN $4 > 1 THEN coalesce("
 		"(SELECT pg_catalog.max(i) FROM pg_catalog.unnest("
-		"'{1 hour,3 hours,6 hours,12 hours,1 day,7 days,1 month,3 months,1 year}'"
+		"'{1 hour,2 hours,3 hours,6 hours,12 hours,1 day,2 days,4 days,7 days,14 days,"
+		"1 month,2 months,3 months,6 months,1 year}'"
 		"::pg_catalog.interval[]) i WHERE i >= $5::pg_catalog.interval AND i <= "
 		"($3::pg_catalog.timestamptz - $2::pg_catalog.timestamptz) / $4::pg_catalog.float8), "
 		"$5::pg_catalog.interval) END)::text "

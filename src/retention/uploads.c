@@ -14,9 +14,8 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "port.h"
-#include "utils/builtins.h"
 
+#include "base/random.h"
 #include "retention/keys.h"
 #include "retention/uploads.h"
 #include "storage/storage.h"
@@ -39,18 +38,12 @@ note_upload(int64 task_id, int64 policy_id, const char *storage,
 			const char *key)
 {
 	LedgerQuery query = {0};
-	unsigned char random[MARK_BYTES];
-	char mark[2 * MARK_BYTES + 1];
 
-	if (!pg_strong_random(random, sizeof(random)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate random bytes")));
-	mark[hex_encode((const char *) random, MARK_BYTES, mark)] = '\0';
 	bind_bigint(&query, task_id);
 	bind_bigint(&query, policy_id);
 	bind_text(&query, storage);
 	bind_text(&query, key);
-	bind_text(&query, mark);
+	bind_text(&query, random_name(MARK_BYTES));
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.uploads (task_id, policy_id, storage, key, mark, cluster) "
@@ -149,9 +142,10 @@ close_leftover(int64 upload_id, bool found)
 
 	bind_bigint(&query, upload_id);
 	bind_boolean(&query, found);
-	if (ledger_query(&query,
-					 "DELETE FROM pgmaint.uploads u WHERE u.upload_id = $1 AND NOT $2 "
-					 "AND u.searched_at < " SEARCH_AGAIN " RETURNING 1") == 0)
+	if (ledger_query(
+			&query,
+			"DELETE FROM pgmaint.uploads u WHERE u.upload_id = $1 AND NOT $2 "
+			"AND u.searched_at < " SEARCH_AGAIN " RETURNING 1") == 0)
 		(void) ledger_query(
 			&query,
 			"UPDATE pgmaint.uploads SET searched_at = CASE WHEN $2 THEN "

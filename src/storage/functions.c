@@ -21,6 +21,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/random.h"
 #include "storage/storage.h"
 
 #define LIST_COLUMNS 5
@@ -257,12 +258,7 @@ interval_from(instr_time start)
 static char *
 probe_key(void)
 {
-	uint64 random;
-
-	if (!pg_strong_random(&random, sizeof(random)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate a random name")));
-	return psprintf(PROBE_PREFIX "%016llx", (unsigned long long) random);
+	return psprintf(PROBE_PREFIX "%s", random_name(8));
 }
 
 /*

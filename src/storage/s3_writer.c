@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/random.h"
 #include "storage/s3_part.h"
 
 /* how often parts that are under way get on while more is written */
@@ -44,7 +45,7 @@ typedef struct S3Writer
 	const char *full_key;
 	const char *content_type;
 	const char *mark;
-	char name[2 * NAME_BYTES + 1]; /* of this upload */
+	const char *name; /* of this upload */
 	const char *purpose;
 	MemoryContext scratch; /* of one request */
 	S3Parts *parts;
@@ -57,18 +58,6 @@ typedef struct S3Writer
 	bool maybe_stored;	 /* the request that stores it was sent */
 	bool conditional;	 /* ... and would not have replaced another */
 } S3Writer;
-
-static void
-draw_name(S3Writer *writer)
-{
-	uint8 bytes[NAME_BYTES];
-
-	if (!pg_strong_random(bytes, sizeof(bytes)))
-		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not generate random values")));
-	writer->name[hex_encode((const char *) bytes, NAME_BYTES, writer->name)] =
-		'\0';
-}
 
 static void
 refuse_to_replace(const S3Writer *writer)
@@ -130,7 +119,7 @@ writer_begin(Sink *sink)
 		refuse_to_replace(writer);
 	MemoryContextSwitchTo(sink->context);
 	MemoryContextReset(writer->scratch);
-	draw_name(writer);
+	writer->name = random_name(NAME_BYTES);
 	writer->parts =
 		s3_parts_create(writer->client, writer->full_key, writer->purpose);
 	writer->filling = s3_free_part(writer->parts);

@@ -21,12 +21,12 @@ typedef struct Codec
 } Codec;
 
 /*
- * gzip's default is the fastest level whose output is not more than 15 %
- * larger than that of level 6, on rows of an audit log.  zstd's highest are
+ * gzip's default is libdeflate's fastest level: its output is no larger than
+ * that of gzip -6, on rows of an audit log.  zstd's highest are
  * left out, since they take more memory than a task may have.
  */
 static const Codec codecs[] = {
-	{{"gzip", ".gz", 3, 1, 9},
+	{{"gzip", ".gz", 1, 1, 9},
 	 gzip_compressor_create,
 	 gzip_decompressor_create},
 #ifdef USE_ZSTD

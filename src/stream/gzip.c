@@ -3,14 +3,19 @@
  * gzip.c
  *	  gzip, as gunzip reads it and as anybody writes it.
  *
- * The memory is zlib's own, by malloc: it never calls us, so no ERROR can go
- * through it.  It is released with the chain, and with the chain's memory
- * where nobody has closed the chain.
+ * libdeflate compresses, several times as fast as zlib does and into less, but
+ * whole buffers only: each becomes a member of its own, and members in a row are
+ * gzip data, too.  zlib reads, whoever wrote it.
+ *
+ * The memory is the libraries' own, by malloc: they never call us, so no ERROR
+ * can go through them.  It is released with the chain, and with the chain's
+ * memory where nobody has closed the chain.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include "miscadmin.h"
@@ -18,31 +23,23 @@
 
 #include "stream/codecs.h"
 
-/* the largest window, and a header as gzip writes it, without name or time */
+/* what a member holds; more makes it no smaller */
+#define MEMBER_SIZE ((size_t) 1024 * 1024)
+
+/* the largest window, and gzip's header */
 #define GZIP_WINDOW (MAX_WBITS + 16)
-
-/* zlib's own choice */
-#define GZIP_MEMORY 8
-
-/*
- * Level 3 is zlib's last that takes the first match that it finds.  It looks
- * for longer ones here: rows of a table have much in common, and what is found
- * at once need not be looked at byte by byte.
- */
-#define TUNED_LEVEL 3
-#define GOOD_LENGTH 4
-#define MAX_INSERTED 32
-#define NICE_LENGTH 128
-#define MAX_CHAIN 24
 
 typedef struct GzipSink
 {
 	Sink sink;
 	int level;
-	z_stream stream;
-	bool active; /* there is memory of zlib's */
+	struct libdeflate_compressor *compressor;
+	char *member; /* what the next one is to hold */
+	size_t length;
+	char *compressed;
+	size_t room;
+	bool any; /* has one been handed on? */
 	MemoryContextCallback callback;
-	char buffer[CODEC_BUFFER_SIZE];
 } GzipSink;
 
 typedef struct GzipSource
@@ -56,58 +53,47 @@ typedef struct GzipSource
 	char buffer[CODEC_BUFFER_SIZE];
 } GzipSource;
 
-/*
- * zlib has failed in a way that does not depend on the data.
- */
 static void
-zlib_failed(const z_stream *stream, int result)
-{
-	ereport(ERROR,
-			(errcode(result == Z_MEM_ERROR ? ERRCODE_OUT_OF_MEMORY
-										   : ERRCODE_INTERNAL_ERROR),
-			 errmsg("could not compress or decompress with gzip: %s",
-					stream->msg != NULL ? stream->msg : zError(result))));
-}
-
-static void
-release_deflate(void *arg)
+release_compressor(void *arg)
 {
 	GzipSink *gzip = arg;
 
-	if (gzip->active)
-		(void) deflateEnd(&gzip->stream);
-	gzip->active = false;
+	if (gzip->compressor != NULL)
+		libdeflate_free_compressor(gzip->compressor);
+	gzip->compressor = NULL;
 }
 
 static void
 gzip_begin(Sink *sink)
 {
 	GzipSink *gzip = (GzipSink *) sink;
-	int result = deflateInit2(&gzip->stream, gzip->level, Z_DEFLATED,
-							  GZIP_WINDOW, GZIP_MEMORY, Z_DEFAULT_STRATEGY);
 
-	if (result != Z_OK)
-		zlib_failed(&gzip->stream, result);
-	gzip->active = true;
-	if (gzip->level == TUNED_LEVEL)
-		(void) deflateTune(&gzip->stream, GOOD_LENGTH, MAX_INSERTED,
-						   NICE_LENGTH, MAX_CHAIN);
-	gzip->stream.next_out = (Bytef *) gzip->buffer;
-	gzip->stream.avail_out = sizeof(gzip->buffer);
+	gzip->compressor = libdeflate_alloc_compressor(gzip->level);
+	if (gzip->compressor == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("out of memory for compressing with gzip")));
+	gzip->member = MemoryContextAlloc(sink->context, MEMBER_SIZE);
+	gzip->room = libdeflate_gzip_compress_bound(gzip->compressor, MEMBER_SIZE);
+	gzip->compressed = MemoryContextAlloc(sink->context, gzip->room);
 }
 
 /*
- * Hand on what has been compressed.
+ * Compress what has come together, and hand it on.
  */
 static void
-hand_on(GzipSink *gzip)
+write_member(GzipSink *gzip)
 {
-	size_t length = sizeof(gzip->buffer) - gzip->stream.avail_out;
+	size_t length;
 
-	gzip->stream.next_out = (Bytef *) gzip->buffer;
-	gzip->stream.avail_out = sizeof(gzip->buffer);
-	if (length > 0)
-		sink_write(gzip->sink.next, gzip->buffer, length);
+	CHECK_FOR_INTERRUPTS();
+	length =
+		libdeflate_gzip_compress(gzip->compressor, gzip->member, gzip->length,
+								 gzip->compressed, gzip->room);
+	if (length == 0)
+		elog(ERROR, "could not compress %zu bytes with gzip", gzip->length);
+	gzip->length = 0;
+	gzip->any = true;
+	sink_write(gzip->sink.next, gzip->compressed, length);
 }
 
 static void
@@ -117,50 +103,34 @@ gzip_write(Sink *sink, const char *data, size_t length)
 
 	while (length > 0)
 	{
-		/* zlib counts with an int, and nobody wants to wait that long */
-		size_t piece = Min(length, CODEC_BUFFER_SIZE);
+		size_t taken = Min(length, MEMBER_SIZE - gzip->length);
 
-		gzip->stream.next_in = (Bytef *) unconstify(char *, data);
-		gzip->stream.avail_in = (uInt) piece;
-		while (gzip->stream.avail_in > 0)
-		{
-			int result;
-
-			CHECK_FOR_INTERRUPTS();
-			result = deflate(&gzip->stream, Z_NO_FLUSH);
-			if (result != Z_OK)
-				zlib_failed(&gzip->stream, result);
-			if (gzip->stream.avail_out == 0)
-				hand_on(gzip);
-		}
-		data += piece;
-		length -= piece;
+		memcpy(gzip->member + gzip->length, data, taken);
+		gzip->length += taken;
+		data += taken;
+		length -= taken;
+		if (gzip->length == MEMBER_SIZE)
+			write_member(gzip);
 	}
 }
 
+/*
+ * Nothing at all is a member, too.
+ */
 static void
 gzip_end(Sink *sink)
 {
 	GzipSink *gzip = (GzipSink *) sink;
-	int result;
 
-	gzip->stream.next_in = NULL;
-	gzip->stream.avail_in = 0;
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		result = deflate(&gzip->stream, Z_FINISH);
-		if (result != Z_OK && result != Z_STREAM_END)
-			zlib_failed(&gzip->stream, result);
-		hand_on(gzip);
-	} while (result != Z_STREAM_END);
-	release_deflate(gzip);
+	if (gzip->length > 0 || !gzip->any)
+		write_member(gzip);
+	release_compressor(gzip);
 }
 
 static void
 gzip_abort(Sink *sink)
 {
-	release_deflate(sink);
+	release_compressor(sink);
 }
 
 static const SinkOps gzip_sink_ops = {
@@ -177,10 +147,23 @@ gzip_compressor_create(int level, Sink *next)
 		(GzipSink *) sink_create(&gzip_sink_ops, sizeof(GzipSink), next);
 
 	gzip->level = level;
-	gzip->callback.func = release_deflate;
+	gzip->callback.func = release_compressor;
 	gzip->callback.arg = gzip;
 	MemoryContextRegisterResetCallback(gzip->sink.context, &gzip->callback);
 	return &gzip->sink;
+}
+
+/*
+ * zlib has failed in a way that does not depend on the data.
+ */
+static void
+zlib_failed(const z_stream *stream, int result)
+{
+	ereport(ERROR,
+			(errcode(result == Z_MEM_ERROR ? ERRCODE_OUT_OF_MEMORY
+										   : ERRCODE_INTERNAL_ERROR),
+			 errmsg("could not decompress with gzip: %s",
+					stream->msg != NULL ? stream->msg : zError(result))));
 }
 
 static void

@@ -46,12 +46,12 @@ psql -X -q -v ON_ERROR_STOP=1 -v rows="$rows" -v endpoint="$(fact endpoint)" \
 	CREATE TABLE audit_events (id bigint PRIMARY KEY, "timestamp" timestamptz NOT NULL, actor text NOT NULL,
 		action text NOT NULL, resource_type text, resource_id uuid, details jsonb);
 	INSERT INTO audit_events
-	SELECT g, now() - (:rows - g) * interval '120 days' / :rows, 'user-' || g % 800,
-		(ARRAY['create', 'start', 'retry', 'finish', 'read'])[1 + g % 5], 'workflow', md5(g::text)::uuid,
-		jsonb_build_object('ip', '10.0.' || g % 250 || '.' || g % 199, 'ok', g % 11 <> 0, 'session', md5((g / 7)::text),
-			'user_agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.' || g % 40 || ' Safari/537.36',
-			'path', '/api/v1/workflows/' || g % 40000 || '/steps', 'message', 'workflow ' || g % 40000 || ' was changed by a person with the role of an operator')
-	FROM generate_series(1, :rows) g;
+	SELECT g, now() - (:rows - g) * interval '120 days' / :rows + h % 20 * interval '1 second', 'user-' || h % 800,
+		(ARRAY['create', 'start', 'retry', 'finish', 'read'])[1 + h % 5], 'workflow', md5(g::text)::uuid,
+		jsonb_build_object('ip', concat('10.0.', h % 250, '.', h % 199), 'ok', h % 11 <> 0, 'session', md5((g / 2)::text),
+			'user_agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.' || h % 40 || ' Safari/537.36',
+			'path', '/api/v1/workflows/' || h % 40000 || '/steps', 'message', 'workflow ' || h % 40000 || ' was changed by a person with the role of an operator')
+	FROM generate_series(1, :rows) g, LATERAL (SELECT hashint4(g)::bigint + 2147483648 AS h) x;
 	CREATE INDEX ON audit_events ("timestamp");
 	CREATE TABLE old AS SELECT * FROM audit_events WHERE "timestamp" < now() - interval '90 days' - interval '1 minute';
 	VACUUM ANALYZE audit_events;

@@ -1,0 +1,13 @@
+/*-------------------------------------------------------------------------
+ *
+ * random.h
+ *	  Names that nobody else draws.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_RANDOM_H
+#define PGMAINT_RANDOM_H
+
+extern char *random_name(int bytes);
+
+#endif /* PGMAINT_RANDOM_H */
