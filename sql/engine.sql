@@ -65,7 +65,8 @@ SELECT
 	t.step,
 	t.action,
 	t.target,
-	coalesce(v.phase, a.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows' ELSE 'working' END) AS phase,
+	coalesce(v.phase, a.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
+		WHEN t.action = 'check_corruption' THEN 'checking' ELSE 'working' END) AS phase,
 	coalesce(
 		pg_catalog.round(CASE
 			WHEN v.phase = 'vacuuming heap' THEN 100.0 * v.heap_blks_vacuumed / nullif(v.heap_blks_total, 0)
@@ -78,6 +79,12 @@ SELECT
 		-- of the rows that the planner expects
 		CASE WHEN k.pid IS NOT NULL THEN
 			pg_catalog.round(100.0 * least(k.tuples_processed, e.rows) / nullif(e.rows, 0), 1) END,
+		-- of the blocks of a table; of an index, by its predicted duration
+		CASE WHEN t.action = 'check_corruption' THEN coalesce(
+			(SELECT pg_catalog.round(100.0 * m.blocks[1]::pg_catalog.int8 / nullif(m.blocks[2]::pg_catalog.int8, 0), 1)
+			FROM pg_catalog.regexp_match(s.query, '^check_corruption: block (\d+) of (\d+) ') AS m (blocks)),
+			pg_catalog.round(least(99, 100 * pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - t.started_at)
+				/ nullif(pg_catalog.extract('epoch', t.predicted), 0))::numeric, 1)) END,
 		0) AS percent_done,
 	pg_catalog.date_trunc('milliseconds', pg_catalog.clock_timestamp() - t.started_at) AS elapsed,
 	c.finished AS tasks_finished,

@@ -14,6 +14,8 @@ BEGIN ATOMIC
 		SELECT
 			t.*,
 			CASE WHEN t.action = 'bloat_report' THEN t.action || ' ' || t.target ELSE t.command END AS what,
+			-- a relation that is sound needs no lines of its own
+			t.action = 'check_corruption' AND t.relation <> 0 AS one_of_many,
 			extract(epoch FROM t.finished_at - t.started_at) AS seconds,
 			CASE WHEN t.action NOT IN ('bloat_report', 'retention') THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
 			greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows,
@@ -34,6 +36,7 @@ BEGIN ATOMIC
 				trim(to_char((t.result ->> 'xid_age_before')::bigint, '999,999,999,999')),
 				trim(to_char((t.result ->> 'xid_age_after')::bigint, '999,999,999,999'))) END,
 			CASE WHEN (t.result ->> 'analyzed')::boolean THEN 'statistics renewed' END,
+			CASE WHEN t.action = 'check_corruption' THEN t.result ->> 'found' END,
 			CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN format(
 				'%s of %s are bloat (%s %% ± %s)',
 				pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
@@ -62,7 +65,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 200, 0, E'\nSteps' FROM chosen c
 		UNION ALL
-		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.definition ->> 'action', 14),
+		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.definition ->> 'action', 16),
 			CASE
 				WHEN s.step > c.current_step THEN 'not reached'
 				WHEN g.planned = 0 THEN 'nothing due'
@@ -98,22 +101,35 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 300, 0, E'\nDone' WHERE EXISTS (SELECT FROM tasks t WHERE t.state = 'succeeded')
 		UNION ALL
+		SELECT 301, 0, format('  check_corruption: %s of %s are sound', plural, pg_size_pretty(g.bytes))
+		FROM (
+			SELECT count(*) AS relations, sum(t.bytes_before) AS bytes
+			FROM tasks t
+			WHERE t.state = 'succeeded' AND t.one_of_many
+		) g
+		CROSS JOIN LATERAL (SELECT g.relations || CASE WHEN g.relations = 1 THEN ' table or index' ELSE ' tables and indexes' END AS plural) p
+		WHERE g.relations > 0
+		UNION ALL
 		SELECT 302, x.nth, concat(
 			'  ', x.what, ' (', round(x.seconds, 1), ' s)',
 			E'\n      why:    ', x.reason,
 			E'\n      result: ' || nullif(x.gain, ''))
-		FROM (SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth FROM told t WHERE t.state = 'succeeded') x
+		FROM (SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth FROM told t WHERE t.state = 'succeeded' AND NOT t.one_of_many) x
 		WHERE x.nth <= 50
 		UNION ALL
 		SELECT 303, 0, format('  … and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s',
 			count(*) - 50, min(t.run_id))
-		FROM tasks t WHERE t.state = 'succeeded' HAVING count(*) > 50
+		FROM tasks t WHERE t.state = 'succeeded' AND NOT t.one_of_many HAVING count(*) > 50
 		UNION ALL
 		SELECT 400, 0, E'\nNot done' WHERE EXISTS (SELECT FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running'))
 		UNION ALL
 		SELECT 401, t.task_id, format(E'  %s: %s%s\n      %s', t.state, t.what,
 			CASE WHEN t.attempt > 1 THEN format(', after %s attempts', t.attempt) END, coalesce(t.error, ''))
-		FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running')
+		FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running') AND NOT (t.one_of_many AND t.state = 'skipped')
+		UNION ALL
+		SELECT 402, 0, format('  check_corruption: %s of %s were skipped: %s', count(*),
+			pg_size_pretty(sum(t.bytes_before)), t.error)
+		FROM tasks t WHERE t.state = 'skipped' AND t.one_of_many GROUP BY t.error
 		UNION ALL
 		SELECT 500, 0, E'\nFindings' WHERE EXISTS (SELECT FROM pgmaint.findings f JOIN chosen c USING (run_id))
 		UNION ALL

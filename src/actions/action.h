@@ -55,7 +55,9 @@ typedef struct TaskContext
 	TableState before;
 	char *result;	/* JSON object for the ledger */
 	char *not_done; /* why a command that ended well did nothing */
-	List *findings; /* of PlannedFinding */
+	char *failure;	/* why the task failed although its command ended well */
+	int failure_state; /* SQLSTATE of that */
+	List *findings;	   /* of PlannedFinding */
 } TaskContext;
 
 /* why a task that could be begun should not be */
@@ -63,7 +65,8 @@ typedef enum HoldBack
 {
 	HOLD_BACK_NOTHING,
 	HOLD_BACK_RETRY, /* the cause may go away soon */
-	HOLD_BACK_SKIP
+	HOLD_BACK_SKIP,
+	HOLD_BACK_LEAVE /* the action itself has a finding for all such tasks */
 } HoldBack;
 
 struct Action
@@ -93,5 +96,6 @@ extern const Action bloat_report_action;
 extern const Action vacuum_action;
 extern const Action analyze_action;
 extern const Action retention_action;
+extern const Action check_corruption_action;
 
 #endif /* PGMAINT_ACTION_H */

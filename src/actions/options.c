@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/regproc.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "actions/options.h"
@@ -66,6 +67,8 @@ option_kind_name(const ActionOption *option)
 							option->maximum);
 		case OPTION_BYTES:
 			return "a number of bytes, or text such as \"8 MB\"";
+		case OPTION_DURATION:
+			return "a number of seconds, or text such as \"1 hour\"";
 		case OPTION_CHOICE:
 			return psprintf("one of: %s", option->choices);
 		case OPTION_SWITCH:
@@ -185,6 +188,21 @@ is_choice(const char *choices, const char *word)
 }
 
 /*
+ * An interval, or a number of seconds, as seconds.
+ */
+static double
+seconds_of(const char *text)
+{
+	Interval *interval = DatumGetIntervalP(
+		DirectFunctionCall3(interval_in, CStringGetDatum(text),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+
+	return (double) interval->time / USECS_PER_SEC +
+		   (interval->day + (double) interval->month * DAYS_PER_MONTH) *
+			   SECS_PER_DAY;
+}
+
+/*
  * Relations must exist and be such that maintenance has something to do.
  */
 static void
@@ -255,6 +273,28 @@ walk_settings(JsonbValue *value, bool apply)
 }
 
 /*
+ * A number, or text with units: what is wrong with the text, and which units
+ * there are, the server says itself.
+ */
+static void
+check_quantity(const char *action, const ActionOption *option,
+			   JsonbValue *value)
+{
+	char *text = scalar_text(value);
+	double quantity;
+
+	if (text == NULL || value->type == jbvBool)
+		complain(action, option, value);
+	if (option->kind == OPTION_BYTES)
+		quantity = (double) DatumGetInt64(
+			DirectFunctionCall1(pg_size_bytes, CStringGetTextDatum(text)));
+	else
+		quantity = seconds_of(text);
+	if (quantity < 0)
+		complain(action, option, value);
+}
+
+/*
  * Refuse what an action does not know, before any work starts.
  */
 static void
@@ -281,12 +321,8 @@ check_value(const char *action, const ActionOption *option, JsonbValue *value)
 				complain(action, option, value);
 			break;
 		case OPTION_BYTES:
-			if (text == NULL || value->type == jbvBool)
-				complain(action, option, value);
-			/* says itself what is wrong, and with which units there are */
-			if (DatumGetInt64(DirectFunctionCall1(
-					pg_size_bytes, CStringGetTextDatum(text))) < 0)
-				complain(action, option, value);
+		case OPTION_DURATION:
+			check_quantity(action, option, value);
 			break;
 		case OPTION_CHOICE:
 			if (value->type != jbvString || !is_choice(option->choices, text))
@@ -396,6 +432,12 @@ option_bytes(const ActionOption *options, Jsonb *given, const char *name)
 	return DatumGetInt64(DirectFunctionCall1(
 		pg_size_bytes,
 		CStringGetTextDatum(option_text(options, given, name))));
+}
+
+double
+option_seconds(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return seconds_of(option_text(options, given, name));
 }
 
 /*

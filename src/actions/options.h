@@ -17,6 +17,7 @@ typedef enum OptionKind
 	OPTION_INTEGER,
 	OPTION_NUMBER,
 	OPTION_BYTES,	  /* a number of bytes, or text as in '8 MB' */
+	OPTION_DURATION,  /* a number of seconds, or text as in '1 hour' */
 	OPTION_CHOICE,	  /* one of a list of words */
 	OPTION_SWITCH,	  /* auto, on, off, true, false */
 	OPTION_NAMES,	  /* a name or an array of names */
@@ -76,6 +77,8 @@ extern double option_number(const ActionOption *options, Jsonb *given,
 							const char *name);
 extern int64 option_bytes(const ActionOption *options, Jsonb *given,
 						  const char *name);
+extern double option_seconds(const ActionOption *options, Jsonb *given,
+							 const char *name);
 extern List *option_names(Jsonb *given, const char *name);
 extern JsonbValue *json_field(Jsonb *given, const char *name);
 extern void apply_settings(Jsonb *given);

@@ -116,6 +116,23 @@ assume_owner(Identity *caller)
 }
 
 /*
+ * Take on the rights of a table's owner, whose code may run: in a
+ * security-restricted operation, so that nothing that it does can get back to
+ * the role that asked for the run.  resume_caller() ends it, and so does an
+ * ERROR, with the transaction.
+ */
+void
+assume_table_owner(Oid owner, Identity *caller)
+{
+	GetUserIdAndSecContext(&caller->user, &caller->security_context);
+	caller->settings_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(owner, caller->security_context |
+									  SECURITY_RESTRICTED_OPERATION);
+}
+
+/*
  * Give the owner's rights back.
  */
 void

@@ -83,9 +83,8 @@ prepare_task(TaskContext *context, Ending *ending)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(previous);
-	if (OidIsValid(task->relation) && !target_is_there(task, &reason))
-		hold_back = HOLD_BACK_SKIP;
-	else if (!window_has_room(context, &reason))
+	if ((OidIsValid(task->relation) && !target_is_there(task, &reason)) ||
+		!window_has_room(context, &reason))
 		hold_back = HOLD_BACK_SKIP;
 	else
 	{
@@ -103,6 +102,7 @@ prepare_task(TaskContext *context, Ending *ending)
 	ending->outcome.state = "skipped";
 	ending->outcome.error = reason;
 	ending->retry = hold_back == HOLD_BACK_RETRY;
+	ending->accounted_for = hold_back == HOLD_BACK_LEAVE;
 	return false;
 }
 
@@ -167,6 +167,13 @@ record_task(TaskContext *context, Ending *ending)
 	{
 		ending->outcome.state = "skipped";
 		ending->outcome.error = context->not_done;
+	}
+	if (context->failure != NULL)
+	{
+		ending->outcome.state = "failed";
+		ending->outcome.error = context->failure;
+		ending->outcome.sqlstate =
+			pstrdup(unpack_sql_state(context->failure_state));
 	}
 }
 

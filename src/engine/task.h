@@ -15,6 +15,7 @@ typedef struct Ending
 {
 	TaskOutcome outcome;
 	bool retry; /* it gave way: try again, unless that has been done enough */
+	bool accounted_for; /* skipped, and the action has a finding for it */
 	List *findings;
 } Ending;
 

@@ -99,7 +99,8 @@ record_ending(const ClaimedTask *task, const Ending *ending)
 		return;
 	}
 	finish_task(task->task_id, &ending->outcome);
-	if (strcmp(ending->outcome.state, "skipped") == 0)
+	if (strcmp(ending->outcome.state, "skipped") == 0 &&
+		!ending->accounted_for)
 		add_finding(arguments.run_id, "skipped", "warning", task->target,
 					psprintf("%s was skipped: %s", task->command,
 							 ending->outcome.error),

@@ -58,10 +58,7 @@ set_round_trip_settings(void)
 void
 become_table_owner(Oid owner, Identity *caller)
 {
-	GetUserIdAndSecContext(&caller->user, &caller->security_context);
-	SetUserIdAndSecContext(owner, caller->security_context |
-									  SECURITY_RESTRICTED_OPERATION);
-	caller->settings_level = NewGUCNestLevel();
+	assume_table_owner(owner, caller);
 	set_round_trip_settings();
 }
 

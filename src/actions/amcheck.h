@@ -1,0 +1,72 @@
+/*-------------------------------------------------------------------------
+ *
+ * amcheck.h
+ *	  Which of amcheck's functions there are, and calling them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_AMCHECK_H
+#define PGMAINT_AMCHECK_H
+
+#include "nodes/pg_list.h"
+#include "storage/block.h"
+
+typedef enum AmcheckKind
+{
+	AMCHECK_HEAP,
+	AMCHECK_INDEX,
+	AMCHECK_INDEX_WITH_PARENT,
+	AMCHECK_GIN,
+	AMCHECK_KINDS /* how many there are, or none of them */
+} AmcheckKind;
+
+typedef struct AmcheckFunction
+{
+	Oid oid; /* InvalidOid: this version does not have it */
+	int arguments;
+	char *signature;
+	bool allowed; /* may the role execute it? */
+} AmcheckFunction;
+
+typedef struct Amcheck
+{
+	char *version; /* NULL: not installed in this database */
+	char *schema;
+	AmcheckFunction functions[AMCHECK_KINDS];
+} Amcheck;
+
+/* one thing that is wrong; numbers that nobody knows are negative */
+typedef struct Problem
+{
+	int64 block;
+	int offset;
+	int attribute;
+	char *message;
+} Problem;
+
+/* as many are kept as a person would read */
+#define MAX_PROBLEMS 20
+
+typedef struct Problems
+{
+	int64 count;
+	List *first; /* of Problem, MAX_PROBLEMS at most */
+	int sqlstate;
+} Problems;
+
+/* inside a ledger scope */
+extern void find_amcheck(Oid role, Amcheck *amcheck);
+extern char *amcheck_command(const Amcheck *amcheck, AmcheckKind kind,
+							 const char *target);
+extern const char *amcheck_name(AmcheckKind kind);
+extern AmcheckKind amcheck_kind(const char *name);
+
+/* as the role; what is wrong is added to the problems */
+extern BlockNumber count_blocks(Oid relation, Problems *problems);
+extern void check_blocks(const Amcheck *amcheck, Oid relation,
+						 BlockNumber first, BlockNumber last,
+						 Problems *problems);
+extern void check_index(const Amcheck *amcheck, AmcheckKind kind,
+						Problems *problems, Oid index, Oid table_owner);
+
+#endif /* PGMAINT_AMCHECK_H */
