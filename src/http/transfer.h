@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.h
- *	  One request and what comes back, for http.c.
+ *	  One request and what comes back, for client.c and http.c.
  *
  *-------------------------------------------------------------------------
  */
