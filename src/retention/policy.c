@@ -264,5 +264,8 @@ check_filter(const char *filter)
 char *
 filter_condition(const char *filter)
 {
-	return filter == NULL ? pstrdup("") : psprintf(" AND (%s\n)", filter);
+	if (filter == NULL)
+		return pstrdup("");
+	return psprintf(" AND (%s%s)", filter,
+					strstr(filter, "--") != NULL ? "\n" : "");
 }

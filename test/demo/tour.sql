@@ -98,3 +98,37 @@ SELECT pgmaint.report(:run);
 \echo
 
 CALL pgmaint.run_and_wait('weekly');
+
+\echo
+\echo :h'10. Take old rows out: into archives first, unless they are not wanted any more':o
+\echo '   Archives go below the data directory here; CREATE SERVER with an s3:// address sends them there.'
+\echo '   Partitions that are old as a whole leave without a DELETE.'
+\echo
+
+SELECT pgmaint.add_retention('audit_events', 'timestamp', '45 days') AS policy;
+SELECT pgmaint.add_retention('metrics', 'at', '90 days') AS policy;
+SELECT pgmaint.add_retention('workflows', 'updated_at', '60 days',
+       filter => $$status = 'pending'$$, archive => false) AS policy;
+
+CALL pgmaint.run_and_wait('monthly');
+
+\echo :h'11. What left, and what of it is where':o
+\echo
+
+SELECT target, command, result ->> 'rows' AS rows_left
+  FROM pgmaint.tasks
+ WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND action = 'retention'
+ ORDER BY task_id;
+
+SELECT archive_id, rows, pg_size_pretty(content_bytes) AS csv, pg_size_pretty(bytes) AS stored,
+       range_from::date AS "from", range_to::date AS "to", key
+  FROM pgmaint.archives
+ ORDER BY archive_id;
+
+\echo :h'12. An archive is whole, and comes back':o
+\echo
+
+SELECT min(archive_id) AS archive FROM pgmaint.archives WHERE relation = 'public.audit_events' \gset
+CREATE TABLE audit_events_again (LIKE audit_events);
+SELECT * FROM pgmaint.verify_archive(:archive);
+SELECT pgmaint.restore_archive(:archive, 'audit_events_again') AS rows_restored;
