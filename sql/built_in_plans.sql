@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	VALUES
 		('weekly'::text, '["bloat_report", "retention", "vacuum", "analyze"]'::jsonb),
-		('monthly', '["retention", "check_corruption", "vacuum", "analyze"]');
+		('monthly', '["retention", "reindex", "check_corruption", "vacuum", "analyze"]');
 END;
 
 COMMENT ON FUNCTION pgmaint.built_in_plans() IS 'the plans that come with pgmaint';

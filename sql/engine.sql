@@ -65,7 +65,7 @@ SELECT
 	t.step,
 	t.action,
 	t.target,
-	coalesce(v.phase, a.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
+	coalesce(v.phase, a.phase, i.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
 		WHEN t.action = 'check_corruption' THEN 'checking' ELSE 'working' END) AS phase,
 	coalesce(
 		pg_catalog.round(CASE
@@ -76,6 +76,11 @@ SELECT
 			ELSE 100.0 * v.heap_blks_scanned / nullif(v.heap_blks_total, 0)
 		END, 1),
 		pg_catalog.round(100.0 * a.sample_blks_scanned / nullif(a.sample_blks_total, 0), 1),
+		pg_catalog.round(CASE
+			WHEN i.phase LIKE 'waiting %' THEN 100.0 * i.lockers_done / nullif(i.lockers_total, 0)
+			WHEN i.tuples_total > 0 THEN 100.0 * i.tuples_done / i.tuples_total
+			ELSE 100.0 * i.blocks_done / nullif(i.blocks_total, 0)
+		END, 1),
 		-- of the rows that the planner expects
 		CASE WHEN k.pid IS NOT NULL THEN
 			pg_catalog.round(100.0 * least(k.tuples_processed, e.rows) / nullif(e.rows, 0), 1) END,
@@ -101,6 +106,7 @@ JOIN pgmaint.tasks t ON t.run_id = r.run_id AND t.state = 'running'
 JOIN pg_catalog.pg_stat_activity s ON s.pid = t.pid AND s.backend_type = 'pgmaint task worker'
 LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_analyze a ON a.pid = t.pid
+LEFT JOIN pg_catalog.pg_stat_progress_create_index i ON i.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_copy k ON k.pid = t.pid
 CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.to_jsonb(v), pg_catalog.to_jsonb(a)) AS progress) x
 CROSS JOIN LATERAL (SELECT (t.evidence ->> 'rows')::pg_catalog.int8 AS rows) e

@@ -12,6 +12,7 @@
 #ifndef PGMAINT_ACTION_H
 #define PGMAINT_ACTION_H
 
+#include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
 #include "actions/options.h"
@@ -23,11 +24,13 @@ typedef struct Action Action;
 /* what an action knows when it plans, and what it hands back */
 typedef struct PlanContext
 {
-	Oid role;		/* whose rights the tasks will have */
-	Jsonb *options; /* checked, or NULL */
-	int64 run_id;	/* 0 in a dry run */
-	List *tasks;	/* of PlannedTask */
-	List *findings; /* of PlannedFinding */
+	Oid role;					/* whose rights the tasks will have */
+	Jsonb *options;				/* checked, or NULL */
+	int64 run_id;				/* 0 in a dry run */
+	Oid extension;				/* InvalidOid in a dry run */
+	TimestampTz surveyed_since; /* 0: there was no survey */
+	List *tasks;				/* of PlannedTask */
+	List *findings;				/* of PlannedFinding */
 	List *analyzed; /* OIDs whose statistics an earlier step renews */
 } PlanContext;
 
@@ -47,6 +50,7 @@ typedef struct TaskContext
 	int64 run_id;
 	Oid extension;
 	int lock_timeout; /* in milliseconds */
+	int max_wait;	  /* the same */
 	const Action *action;
 	Jsonb *options;
 	const ClaimedTask *task;
@@ -57,6 +61,8 @@ typedef struct TaskContext
 	char *not_done; /* why a command that ended well did nothing */
 	char *failure;	/* why the task failed although its command ended well */
 	int failure_state; /* SQLSTATE of that */
+	char *gave_up;	   /* what an error that ended the task comes from */
+	Oid successor;	   /* what has taken the place of the task's object */
 	List *findings;	   /* of PlannedFinding */
 } TaskContext;
 
@@ -74,16 +80,21 @@ struct Action
 	const char *name;
 	const char *description;
 	const ActionOption *options;
+	/* outside of any transaction, before plan, as the leader; may be NULL */
+	void (*survey)(PlanContext *context);
 	/* inside a ledger scope; must only read */
 	void (*plan)(PlanContext *context);
 	/* in a transaction of its own, as the role; may be NULL */
 	HoldBack (*consider)(TaskContext *context, char **reason);
 	/* outside of any transaction, as the role, before execute; may be NULL */
 	void (*outside)(TaskContext *context);
-	/* in a transaction, as the role; NULL: the command runs at top level */
+	/* in a transaction, as the role; may be NULL */
 	void (*execute)(TaskContext *context);
-	/* after success, inside a ledger scope; may be NULL */
+	/* neither of them: the command runs at top level */
+	/* after success, in a transaction, as the role; may be NULL */
 	void (*record)(TaskContext *context);
+	/* after an error, outside of any transaction, as the role; may be NULL */
+	void (*clean_up)(TaskContext *context, const char *sqlstate);
 	/* milliseconds, by the server's own account, or -1; may be NULL */
 	double (*usual_duration)(Oid relation);
 };
@@ -96,6 +107,7 @@ extern const Action bloat_report_action;
 extern const Action vacuum_action;
 extern const Action analyze_action;
 extern const Action retention_action;
+extern const Action reindex_action;
 extern const Action check_corruption_action;
 
 #endif /* PGMAINT_ACTION_H */

@@ -82,3 +82,49 @@ name_xmin_holder(Oid relation, int64 horizon_age, int64 *seconds_held)
 	*seconds_held = ledger_bigint(0, 2);
 	return ledger_text(0, 1);
 }
+
+/*
+ * The oldest transaction, of at least this age, that REINDEX CONCURRENTLY of
+ * an index of this table would have to wait for: one that has a lock on the
+ * table, or a snapshot.  NULL when there is none.
+ *
+ * Snapshots of VACUUM, and of others who build an index concurrently, are not
+ * waited for.
+ */
+char *
+name_stalling_transaction(Oid table, int64 milliseconds)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, table);
+	bind_double(&query, (double) milliseconds / 1000.0);
+	if (ledger_query(
+			&query,
+			"WITH holders AS MATERIALIZED (SELECT l.pid, l.virtualtransaction FROM pg_catalog.pg_locks l "
+			"WHERE l.locktype = 'relation' AND l.granted AND l.relation = $1 "
+			"AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d "
+			"WHERE d.datname = pg_catalog.current_database())) "
+			"SELECT h.holder FROM (SELECT a.xact_start AS since, pg_catalog.concat('process ' || a.pid, "
+			"' of role ' || pg_catalog.quote_ident(a.usename), "
+			"CASE WHEN " MAY_SEE_SESSIONS " THEN pg_catalog.concat("
+			"' (' || nullif(a.application_name, '') || ')', ', ' || a.state, "
+			"', in a transaction since ' || pg_catalog.date_trunc('second', a.xact_start)) END) AS holder "
+			"FROM pg_catalog.pg_stat_activity a "
+			"WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() "
+			"AND a.backend_type NOT LIKE 'pgmaint %' "
+			"AND (EXISTS (SELECT FROM holders l WHERE l.pid = a.pid) OR a.backend_xmin IS NOT NULL "
+			"AND a.backend_type <> 'autovacuum worker' "
+			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum v WHERE v.pid = a.pid) "
+			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index c "
+			"WHERE c.pid = a.pid AND c.command LIKE '%CONCURRENTLY')) "
+			"UNION ALL SELECT p.prepared, pg_catalog.format('prepared transaction %I of role %s, since %s', "
+			"p.gid, coalesce(pg_catalog.quote_ident(p.owner), 'unknown'), "
+			"pg_catalog.date_trunc('second', p.prepared)) FROM pg_catalog.pg_prepared_xacts p "
+			"JOIN pg_catalog.pg_locks x ON x.locktype = 'transactionid' AND x.pid IS NULL "
+			"AND x.transactionid = p.transaction "
+			"JOIN holders l ON l.pid IS NULL AND l.virtualtransaction = x.virtualtransaction) h "
+			"WHERE h.since <= pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $2) "
+			"ORDER BY h.since LIMIT 1") == 0)
+		return NULL;
+	return ledger_text(0, 1);
+}

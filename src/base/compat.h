@@ -160,6 +160,9 @@ extern void materialize_result(struct FunctionCallInfoBaseData *fcinfo);
 	GetRelationPath(database, tablespace, filenode, -1, MAIN_FORKNUM)
 #endif
 
+/* 15 records the version of a database's default collation */
+#define SERVER_KNOWS_DATABASE_COLLATION (PG_VERSION_NUM >= 150000)
+
 /* 15 moved the samplers' random state to pg_prng */
 #if PG_VERSION_NUM >= 150000
 typedef pg_prng_state SamplerState;

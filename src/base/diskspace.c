@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "catalog/pg_tablespace_d.h"
@@ -48,6 +49,26 @@ free_bytes_of_tablespace(Oid tablespace)
 							   "\"%s\": %m",
 							   folder)));
 	return (int64) state.f_bavail * (int64) state.f_frsize;
+}
+
+/*
+ * Are two tablespaces on one file system, so that what is written to one is
+ * missing in the other?
+ */
+bool
+tablespaces_share_disk(Oid one, Oid other)
+{
+	char *folders[] = {tablespace_folder(one), tablespace_folder(other)};
+	struct stat states[lengthof(folders)];
+
+	for (int i = 0; i < (int) lengthof(folders); i++)
+	{
+		if (stat(folders[i], &states[i]) < 0)
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not stat file \"%s\": %m", folders[i])));
+	}
+	return states[0].st_dev == states[1].st_dev;
 }
 
 /*

@@ -10,5 +10,6 @@
 
 /* InvalidOid stands for the database's own tablespace, as in pg_class */
 extern int64 free_bytes_of_tablespace(Oid tablespace);
+extern bool tablespaces_share_disk(Oid one, Oid other);
 
 #endif /* PGMAINT_DISKSPACE_H */

@@ -14,6 +14,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/index.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -30,6 +31,7 @@
 #include "base/identity.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_may_maintain);
+PG_FUNCTION_INFO_V1(pgmaint_may_reindex);
 
 /*
  * The extension's own OID, which tells this installation from one that was
@@ -176,4 +178,23 @@ Datum
 pgmaint_may_maintain(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(may_maintain_relation(PG_GETARG_OID(0), PG_GETARG_OID(1)));
+}
+
+/*
+ * pgmaint.may_reindex(index oid, role oid) returns boolean
+ *
+ * As the server asks for one index by name: owning the database is not enough.
+ */
+Datum
+pgmaint_may_reindex(PG_FUNCTION_ARGS)
+{
+	Oid index = PG_GETARG_OID(0);
+	Oid role = PG_GETARG_OID(1);
+	Oid table = IndexGetRelation(index, true);
+
+	if (superuser_arg(role))
+		PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(OidIsValid(table) &&
+				   schema_usage_privilege(get_rel_namespace(index), role) &&
+				   relation_maintain_privilege(table, role));
 }

@@ -15,6 +15,7 @@
 int pgmaint_max_workers = 2;
 int pgmaint_lock_timeout = 5000;
 int pgmaint_lock_retries = 3;
+int pgmaint_max_wait = 10 * 60 * 1000;
 int pgmaint_worker_timeout = 300;
 int pgmaint_keep_history = 365 * 24 * 60;
 int pgmaint_clock_offset = 0;
@@ -83,6 +84,13 @@ define_settings(void)
 		"Sets how often a task that did not get its lock is tried again before it is skipped.",
 		NULL, &pgmaint_lock_retries, 3, 0, 100, PGC_SUSET, 0, NULL, NULL,
 		NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.max_wait",
+		"Sets how long the rebuild of an index waits for a transaction of others before it is given up.",
+		"It blocks nobody meanwhile, and is tried again later, pgmaint.lock_retries times.",
+		&pgmaint_max_wait, 10 * 60 * 1000, 10, INT_MAX, PGC_SUSET, GUC_UNIT_MS,
+		NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.worker_timeout",

@@ -11,6 +11,7 @@
 extern int pgmaint_max_workers;
 extern int pgmaint_lock_timeout;
 extern int pgmaint_lock_retries;
+extern int pgmaint_max_wait;
 extern int pgmaint_worker_timeout;
 extern int pgmaint_keep_history;
 extern int pgmaint_clock_offset;

@@ -15,6 +15,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 #include "utils/regproc.h"
 #include "utils/varlena.h"
 
@@ -377,6 +378,18 @@ steps_to_jsonb(List *steps)
 	appendStringInfoChar(&json, ']');
 	return DatumGetJsonbP(
 		DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+}
+
+/*
+ * Let the action of a step look at what it plans for, in transactions of its
+ * own.
+ */
+void
+survey_step(PlanContext *context, const Step *step)
+{
+	context->options = step->options;
+	context->surveyed_since = GetCurrentTimestamp();
+	step->action->survey(context);
 }
 
 /*

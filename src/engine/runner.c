@@ -36,10 +36,17 @@ plan_and_record(const Run *run, int number, const Step *step)
 	PlanContext context = {0};
 	ListCell *cell;
 
-	ledger_begin(&scope, extension);
-	begin_step(run->run_id, number);
 	context.role = run->role;
 	context.run_id = run->run_id;
+	context.extension = extension;
+	ledger_begin(&scope, extension);
+	begin_step(run->run_id, number);
+	if (step->action->survey != NULL)
+	{
+		ledger_commit(&scope);
+		survey_step(&context, step);
+		ledger_begin(&scope, extension);
+	}
 	plan_step(&context, step);
 	predict_and_order(&context, step);
 	hold_back_disruptive_tasks(&context, step);

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/relation.h"
 #include "access/xact.h"
 #include "miscadmin.h"
@@ -114,13 +116,12 @@ execute_task(TaskContext *context)
 {
 	MemoryContext previous = CurrentMemoryContext;
 
-	if (context->action->execute == NULL)
-	{
-		execute_at_top_level(context->task->command);
-		return;
-	}
 	if (context->action->outside != NULL)
 		context->action->outside(context);
+	else if (context->action->execute == NULL)
+		execute_at_top_level(context->task->command);
+	if (context->action->execute == NULL)
+		return;
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, context->task->command);
 	StartTransactionCommand();
@@ -143,7 +144,8 @@ static void
 record_task(TaskContext *context, Ending *ending)
 {
 	MemoryContext previous = CurrentMemoryContext;
-	Oid relation = context->task->relation;
+	Oid relation = OidIsValid(context->successor) ? context->successor
+												  : context->task->relation;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -178,8 +180,79 @@ record_task(TaskContext *context, Ending *ending)
 }
 
 /*
+ * Go on after an ERROR that changes nothing about how the task has ended.
+ */
+static void
+pass_over_error(MemoryContext caller)
+{
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(caller);
+	EmitErrorReport();
+	debug_query_string = NULL;
+	AbortCurrentTransaction();
+	PortalErrorCleanup();
+	FlushErrorState();
+	MemoryContextSwitchTo(caller);
+	RESUME_INTERRUPTS();
+}
+
+/*
+ * A cancel is meant for the task, not for what sets right what it has left.
+ * But this is also how a lock that does not come makes itself felt.
+ */
+static void
+cancel_if_timed_out(SIGNAL_ARGS)
+{
+	if (get_timeout_indicator(LOCK_TIMEOUT, false))
+		StatementCancelHandler(postgres_signal_arg);
+}
+
+/*
+ * Let the action take away what an attempt has left behind.  That may turn
+ * out to be a success, but for its end.
+ */
+static void
+clean_up_after(TaskContext *context, Ending *ending)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	pqsignal(SIGINT, cancel_if_timed_out);
+	QueryCancelPending = false;
+	PG_TRY();
+	{
+		context->action->clean_up(context, ending->outcome.sqlstate);
+	}
+	PG_CATCH();
+	{
+		pass_over_error(caller);
+	}
+	PG_END_TRY();
+	PG_TRY();
+	{
+		if (OidIsValid(context->successor))
+			record_task(context, ending);
+	}
+	PG_CATCH();
+	{
+		pass_over_error(caller);
+	}
+	PG_END_TRY();
+	QueryCancelPending = false;
+	pqsignal(SIGINT, StatementCancelHandler);
+	if (strcmp(ending->outcome.state, "succeeded") == 0)
+	{
+		ending->outcome.sqlstate = NULL;
+		ending->outcome.error = NULL;
+		ending->retry = false;
+	}
+	else if (context->gave_up != NULL)
+		ending->outcome.error = context->gave_up;
+	ending->findings = context->findings;
+}
+
+/*
  * Who was in the way, as long as they can still be seen.  To find out may
- * fail, and then changes nothing about how the task has ended.
+ * fail.
  */
 static void
 explain_lock_failure(const TaskContext *context, Ending *ending)
@@ -199,13 +272,7 @@ explain_lock_failure(const TaskContext *context, Ending *ending)
 	}
 	PG_CATCH();
 	{
-		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(caller);
-		EmitErrorReport();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(caller);
-		RESUME_INTERRUPTS();
+		pass_over_error(caller);
 	}
 	PG_END_TRY();
 
@@ -299,7 +366,10 @@ carry_out_task(TaskContext *context, Ending *ending)
 	}
 	PG_END_TRY();
 
+	if (ending->outcome.sqlstate != NULL && context->action->clean_up != NULL)
+		clean_up_after(context, ending);
 	if (ending->retry && ending->outcome.sqlstate != NULL &&
-		strcmp(ending->outcome.state, "skipped") == 0)
+		strcmp(ending->outcome.state, "skipped") == 0 &&
+		context->gave_up == NULL)
 		explain_lock_failure(context, ending);
 }

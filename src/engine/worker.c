@@ -185,6 +185,7 @@ work(void)
 			context.run_id = arguments.run_id;
 			context.extension = arguments.extension;
 			context.lock_timeout = run.lock_timeout;
+			context.max_wait = run.max_wait;
 			context.action = step->action;
 			context.options = step->options;
 			context.task = &tasks[turn];

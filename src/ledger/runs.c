@@ -20,7 +20,8 @@
 	"run_id, plan, role, requested_by, steps, "                                \
 	"(settings->>'max_workers')::int8, (settings->>'lock_timeout')::int8, "    \
 	"(settings->>'lock_retries')::int8, (settings->>'worker_timeout')::int8, " \
-	"(settings->>'clock_offset')::int8 "
+	"(settings->>'clock_offset')::int8, "                                      \
+	"coalesce((settings->>'max_wait')::int8, 600000) "
 
 /*
  * Queue a run.  The pgmaint.* settings are those of this session, so that
@@ -46,12 +47,13 @@ add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
 	bind_integer(&query, pgmaint_worker_timeout);
 	bind_oid(&query, MyDatabaseId);
 	bind_integer(&query, pgmaint_clock_offset);
+	bind_integer(&query, pgmaint_max_wait);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.runs (plan, options, requested_by, role, steps, settings, database) "
 		"VALUES ($1, $2, $3, $4, $5, pg_catalog.jsonb_build_object("
 		"'max_workers', $6, 'lock_timeout', $7, 'lock_retries', $8, "
-		"'worker_timeout', $9, 'clock_offset', $11), $10) RETURNING run_id");
+		"'worker_timeout', $9, 'clock_offset', $11, 'max_wait', $12), $10) RETURNING run_id");
 	return ledger_bigint(0, 1);
 }
 
@@ -73,6 +75,7 @@ fill_run(Run *run)
 	run->lock_retries = (int) ledger_bigint(0, 8);
 	run->worker_timeout = (int) ledger_bigint(0, 9);
 	run->clock_offset = (int) ledger_bigint(0, 10);
+	run->max_wait = (int) ledger_bigint(0, 11);
 }
 
 bool

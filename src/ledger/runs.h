@@ -25,6 +25,7 @@ typedef struct Run
 	int lock_retries;
 	int worker_timeout;
 	int clock_offset;
+	int max_wait;
 } Run;
 
 extern int64 add_run(const char *plan, Jsonb *options, Oid role,

@@ -338,3 +338,20 @@ describe_unfinished_work(int64 run_id)
 		return NULL;
 	return ledger_text(0, 1);
 }
+
+/*
+ * An object lives on under another OID: what is known of it goes along.
+ */
+void
+follow_relation(Oid old, Oid successor)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, old);
+	bind_oid(&query, successor);
+	(void) ledger_query(
+		&query, "UPDATE pgmaint.tasks SET relation = $2 WHERE relation = $1");
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.bloat_measurements SET relation = $2 WHERE relation = $1");
+}

@@ -80,5 +80,6 @@ extern uint64 end_pending_tasks(int64 run_id, const char *state,
 extern uint64 interrupt_tasks_of(int64 run_id, int worker, const char *error);
 extern uint64 interrupt_running_tasks(const char *error);
 extern char *describe_unfinished_work(int64 run_id);
+extern void follow_relation(Oid old, Oid successor);
 
 #endif /* PGMAINT_TASKS_H */

@@ -119,7 +119,7 @@ SELECT pgmaint.run('try', 'null');
 SELECT pgmaint.run_action('analyze', '[]');
 SELECT pgmaint.run_action('analyze', '"scope"');
 SELECT pgmaint.run_action('analyze', '{"freeze": true}');
-SELECT pgmaint.run_action('reindex');
+SELECT pgmaint.run_action('defragment');
 SELECT pgmaint.run_action('weekly');
 SELECT pgmaint.run_action(NULL);
 SELECT pgmaint.run(NULL);

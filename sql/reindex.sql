@@ -1,0 +1,292 @@
+-- Which indexes need to be built anew, and why.
+
+-- What REINDEX CONCURRENTLY has begun, noted in the transaction that makes the
+-- new index, so that what an interrupted rebuild leaves behind is told from what
+-- others leave; and what the last rebuild of each index came to.
+CREATE TABLE pgmaint.index_rebuilds (
+	built oid PRIMARY KEY,
+	replaced oid NOT NULL,
+	relation oid NOT NULL,
+	object text NOT NULL,
+	task_id bigint NOT NULL,
+	began_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	finished_at timestamptz,
+	bytes_before bigint,
+	bytes_after bigint,
+	filenode oid,
+	writes bigint,
+	collations jsonb
+);
+
+CREATE INDEX index_rebuilds_replaced ON pgmaint.index_rebuilds (replaced);
+
+COMMENT ON TABLE pgmaint.index_rebuilds IS 'the last rebuild of each index, and those that were not finished';
+COMMENT ON COLUMN pgmaint.index_rebuilds.built IS 'OID of the index that was built; the same as replaced where it was built in place';
+COMMENT ON COLUMN pgmaint.index_rebuilds.replaced IS 'OID of the index before';
+COMMENT ON COLUMN pgmaint.index_rebuilds.relation IS 'OID of the table';
+COMMENT ON COLUMN pgmaint.index_rebuilds.object IS 'the index, as it was named then';
+COMMENT ON COLUMN pgmaint.index_rebuilds.finished_at IS 'null while it is being built, and when that was interrupted';
+COMMENT ON COLUMN pgmaint.index_rebuilds.filenode IS 'relfilenode of the new index, by which a later rebuild by others is noticed';
+COMMENT ON COLUMN pgmaint.index_rebuilds.writes IS 'rows inserted, updated and deleted in the table by then, as the server counts them';
+COMMENT ON COLUMN pgmaint.index_rebuilds.collations IS 'versions of the collations that it was built with, by OID, where others are recorded in the catalogs';
+
+CREATE FUNCTION pgmaint.may_reindex(index oid, role oid)
+RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'pgmaint_may_reindex';
+
+COMMENT ON FUNCTION pgmaint.may_reindex(oid, oid) IS
+	'may the role REINDEX the index (owner of the table, superuser; from PostgreSQL 17 also MAINTAIN; all but superusers with USAGE on the schema)';
+
+CREATE FUNCTION pgmaint.database_collation_version()
+RETURNS text
+LANGUAGE c STABLE
+AS 'MODULE_PATHNAME', 'pgmaint_database_collation_version';
+
+COMMENT ON FUNCTION pgmaint.database_collation_version() IS
+	'version of the default collation as the operating system has it now; null before PostgreSQL 15';
+
+CREATE FUNCTION pgmaint.sample_indexes(
+	indexes oid[],
+	max_margin double precision,
+	OUT index oid,
+	OUT total_bytes bigint,
+	OUT bloat_bytes bigint,
+	OUT bloat_ratio double precision,
+	OUT margin double precision,
+	OUT leaf_density double precision,
+	OUT sampled_blocks bigint,
+	OUT total_blocks bigint
+) RETURNS SETOF record
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pgmaint_sample_indexes';
+
+COMMENT ON FUNCTION pgmaint.sample_indexes(oid[], double precision) IS
+	'as index_bloat, of these indexes; those that are locked or damaged are passed over with a message';
+
+-- Collations that are used by indexes and are not what they were: the order of
+-- the entries may be wrong.
+CREATE FUNCTION pgmaint.changed_collations()
+RETURNS TABLE (collation oid, name text, recorded text, actual text, refresh text)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT v.oid, v.name, v.recorded, v.actual, v.refresh
+	FROM (
+		SELECT c.oid, format('collation %I.%I', n.nspname, c.collname) AS name, c.collversion AS recorded,
+			pg_collation_actual_version(c.oid) AS actual,
+			format('ALTER COLLATION %I.%I REFRESH VERSION', n.nspname, c.collname) AS refresh
+		FROM pg_collation c
+		JOIN pg_namespace n ON n.oid = c.collnamespace
+		WHERE c.collversion IS NOT NULL
+			AND c.oid IN (SELECT unnest(i.indcollation) FROM pg_index i)
+		UNION ALL
+		-- recorded from 15 on
+		SELECT 'pg_catalog."default"'::regcollation::oid, 'the database''s default collation',
+			to_jsonb(d) ->> 'datcollversion', pgmaint.database_collation_version(),
+			format('ALTER DATABASE %I REFRESH COLLATION VERSION', d.datname)
+		FROM pg_database d
+		WHERE d.datname = current_database()
+	) v
+	WHERE v.recorded <> v.actual;
+END;
+
+COMMENT ON FUNCTION pgmaint.changed_collations() IS
+	'collations of indexes whose version is another than the recorded one, and the command that records it once every index has been rebuilt';
+
+-- Every index that outlives a session, with what is known without reading it.
+CREATE FUNCTION pgmaint.index_states(for_role oid)
+RETURNS TABLE (
+	index oid,
+	relation oid,
+	owner oid,
+	schema name,
+	name text,
+	method name,
+	bytes bigint,
+	valid boolean,
+	live boolean,
+	exclusion boolean,
+	leftover boolean,
+	ours boolean,
+	being_built boolean,
+	collations text,
+	gained_nothing boolean,
+	may_reindex boolean,
+	may_drop boolean
+)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH changed AS MATERIALIZED (
+		SELECT v.* FROM pgmaint.changed_collations() v
+	),
+	-- An index that is being built is invalid too.  Whoever builds one holds a
+	-- lock on its table all the while, whatever else can be seen of it.
+	busy AS MATERIALIZED (
+		SELECT DISTINCT l.relation
+		FROM pg_locks l
+		WHERE l.locktype = 'relation' AND l.granted
+			AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+			AND l.pid IS DISTINCT FROM pg_backend_pid()
+			AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+			AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = l.pid)
+	)
+	SELECT
+		c.oid,
+		i.indrelid,
+		coalesce(o.oid, t.oid),
+		n.nspname,
+		format('%I.%I', m.nspname, c.relname),
+		a.amname,
+		s.bytes,
+		i.indisvalid,
+		i.indislive,
+		i.indisexclusion,
+		f.leftover,
+		f.leftover AND EXISTS (
+			SELECT FROM pgmaint.index_rebuilds b
+			WHERE b.relation = i.indrelid AND b.built <> b.replaced
+				AND (b.replaced = c.oid OR b.built = c.oid AND b.finished_at IS NULL)),
+		NOT i.indisvalid AND (i.indrelid IN (SELECT u.relation FROM busy u)
+			OR EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid)),
+		(
+			SELECT string_agg(format('%s from %s to %s', v.name, v.recorded, v.actual), ', ' ORDER BY v.name)
+			FROM changed v
+			WHERE v.collation = ANY (i.indcollation)
+				AND (r.collations ->> v.collation::text) IS DISTINCT FROM v.actual
+		),
+		coalesce(r.bytes_before - r.bytes_after < 0.05 * r.bytes_before
+			AND r.filenode = c.relfilenode
+			AND s.bytes <= 1.05 * r.bytes_after
+			AND w.writes BETWEEN r.writes AND r.writes + 0.05 * greatest(c.reltuples, 0), false),
+		pgmaint.may_reindex(c.oid, for_role),
+		pg_has_role(for_role, c.relowner, 'USAGE') AND pgmaint.may_reindex(c.oid, for_role)
+	FROM pg_index i
+	JOIN pg_class c ON c.oid = i.indexrelid
+	JOIN pg_namespace m ON m.oid = c.relnamespace
+	JOIN pg_am a ON a.oid = c.relam
+	JOIN pg_class t ON t.oid = i.indrelid
+	LEFT JOIN pg_class o ON o.reltoastrelid = t.oid
+	JOIN pg_namespace n ON n.oid = coalesce(o.relnamespace, t.relnamespace)
+	LEFT JOIN pgmaint.index_rebuilds r ON r.built = c.oid AND r.finished_at IS NOT NULL
+	CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes) s
+	CROSS JOIN LATERAL (SELECT NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AS leftover) f
+	CROSS JOIN LATERAL (
+		SELECT pg_stat_get_tuples_inserted(t.oid) + pg_stat_get_tuples_updated(t.oid) + pg_stat_get_tuples_deleted(t.oid) AS writes
+	) w
+	WHERE c.relkind = 'i' AND c.relpersistence <> 't' AND NOT c.relisshared;
+END;
+
+COMMENT ON FUNCTION pgmaint.index_states(oid) IS
+	'every index with its size, whether it is valid or being built, changed collations, and whether its last rebuild gained nothing';
+
+CREATE FUNCTION pgmaint.reindex_candidates(
+	bloat_threshold double precision DEFAULT 0.3,
+	min_size bigint DEFAULT 8388608,
+	max_margin double precision DEFAULT 0.03,
+	everything boolean DEFAULT false,
+	tables oid[] DEFAULT NULL,
+	measured_since timestamptz DEFAULT NULL,
+	for_role oid DEFAULT pg_catalog.to_regrole(pg_catalog.quote_ident(CURRENT_USER))::oid
+)
+RETURNS TABLE (
+	index regclass,
+	relation regclass,
+	reason text,
+	size text,
+	bloat text,
+	bloat_ratio double precision,
+	margin double precision,
+	command text,
+	total_bytes bigint,
+	bloat_bytes bigint,
+	causes text[],
+	may_reindex boolean
+)
+LANGUAGE sql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH states AS MATERIALIZED (
+		SELECT
+			s.*,
+			s.valid AND s.live AND NOT everything AND s.method = 'btree' AND s.bytes >= min_size
+				AND NOT s.gained_nothing AS to_measure
+		FROM pgmaint.index_states(for_role) s
+		WHERE NOT s.being_built AND (tables IS NULL OR s.owner = ANY (tables))
+	),
+	known AS MATERIALIZED (
+		SELECT DISTINCT ON (m.relation) m.relation, m.bloat_bytes, m.bloat_ratio, m.margin
+		FROM pgmaint.bloat_measurements m
+		JOIN states s ON s.index = m.relation AND s.to_measure
+		WHERE m.measured_at >= measured_since
+		ORDER BY m.relation, m.measured_at DESC
+	),
+	measured AS MATERIALIZED (
+		SELECT k.relation, k.bloat_bytes, k.bloat_ratio, k.margin FROM known k
+		UNION ALL
+		SELECT b.index, b.bloat_bytes, b.bloat_ratio, b.margin
+		FROM pgmaint.sample_indexes(ARRAY(
+			SELECT s.index FROM states s
+			WHERE s.to_measure AND NOT EXISTS (SELECT FROM known k WHERE k.relation = s.index)), max_margin) b
+	)
+	SELECT
+		j.index::regclass,
+		j.relation::regclass,
+		CASE
+			WHEN j.leftover AND j.ours THEN 'left by a rebuild of pgmaint that was interrupted'
+			WHEN j.leftover THEN 'left by a REINDEX CONCURRENTLY that was not pgmaint''s'
+			WHEN NOT j.live THEN 'left by a DROP INDEX CONCURRENTLY that was interrupted'
+			ELSE concat_ws('; ',
+				'changed collation: ' || j.collations,
+				CASE WHEN NOT j.valid THEN 'invalid: queries do not use it' END,
+				CASE WHEN j.bloated THEN format('bloat: %s of %s, %s %%', pg_size_pretty(j.bloat_bytes),
+					pg_size_pretty(j.bytes), round((100 * j.bloat_ratio)::numeric, 1)) END,
+				CASE WHEN everything THEN 'every index was asked for' END)
+		END,
+		pg_size_pretty(j.bytes),
+		pg_size_pretty(j.bloat_bytes),
+		j.bloat_ratio,
+		j.margin,
+		-- the server cannot do others concurrently
+		CASE
+			WHEN j.leftover OR NOT j.live THEN 'DROP INDEX CONCURRENTLY ' || j.name
+			WHEN j.exclusion OR j.relation < 16384 AND j.schema = 'pg_catalog' THEN 'REINDEX INDEX ' || j.name
+			ELSE 'REINDEX INDEX CONCURRENTLY ' || j.name
+		END,
+		j.bytes,
+		j.bloat_bytes,
+		array_remove(ARRAY[
+			CASE WHEN j.leftover OR NOT j.live THEN CASE WHEN j.ours THEN 'leftover' ELSE 'leftover of others' END END,
+			CASE WHEN j.collations IS NOT NULL AND NOT j.leftover AND j.live THEN 'collation' END,
+			CASE WHEN NOT j.valid AND NOT j.leftover AND j.live THEN 'invalid' END,
+			CASE WHEN j.bloated THEN 'bloat' END], NULL),
+		CASE WHEN j.leftover OR NOT j.live THEN j.may_drop ELSE j.may_reindex END
+	FROM (
+		SELECT s.*, m.bloat_bytes, m.bloat_ratio, m.margin, coalesce(m.bloat_ratio >= bloat_threshold, false) AS bloated
+		FROM states s
+		LEFT JOIN measured m ON m.relation = s.index
+	) j
+	WHERE j.leftover OR NOT j.live OR j.collations IS NOT NULL OR NOT j.valid OR j.bloated OR everything
+	ORDER BY j.leftover DESC, j.collations IS NOT NULL DESC, NOT j.valid DESC, j.bloat_bytes DESC NULLS LAST, j.bytes DESC, j.index;
+END;
+
+COMMENT ON FUNCTION pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid) IS
+	'indexes to be built anew, most urgent first: changed collations, invalid ones, B-trees with bloat in sampled pages; and what interrupted rebuilds left';
+
+REVOKE ALL ON pgmaint.index_rebuilds FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.may_reindex(oid, oid),
+	pgmaint.database_collation_version(),
+	pgmaint.sample_indexes(oid[], double precision),
+	pgmaint.changed_collations(),
+	pgmaint.index_states(oid),
+	pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid)
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.index_rebuilds TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.may_reindex(oid, oid),
+	pgmaint.changed_collations(),
+	pgmaint.index_states(oid),
+	pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid)
+TO pg_monitor;

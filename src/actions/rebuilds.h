@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * rebuilds.h
+ *	  The rows of pgmaint.index_rebuilds.
+ *
+ * The caller is inside a ledger scope.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_REBUILDS_H
+#define PGMAINT_REBUILDS_H
+
+#include "ledger/ledger.h"
+
+/* what a rebuild that was not finished has left of an index */
+typedef struct Leftover
+{
+	char *name;	   /* to be dropped; NULL: nothing */
+	Oid successor; /* the new index, if it is in its place already */
+} Leftover;
+
+extern void note_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
+						 const char *name, int64 bytes);
+extern void finish_rebuild(int64 task_id, Oid replaced, Oid built,
+						   Oid relation, const char *name, int64 bytes_before);
+extern void find_leftover(Oid replaced, Leftover *leftover);
+extern void forget_rebuilds(void);
+
+#endif /* PGMAINT_REBUILDS_H */

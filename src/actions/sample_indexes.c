@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * sample_indexes.c
+ *	  What is measured, and asked, of indexes before they are rebuilt.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/tuplestore.h"
+
+#include "base/compat.h"
+#include "bloat/many.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_sample_indexes);
+PG_FUNCTION_INFO_V1(pgmaint_database_collation_version);
+
+#define SAMPLE_COLUMNS 8
+
+/*
+ * pgmaint.sample_indexes(indexes oid[], max_margin double precision)
+ */
+Datum
+pgmaint_sample_indexes(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(0);
+	BloatCall call = {.indexes = true};
+	List *indexes = NIL;
+	Datum *members;
+	int count;
+
+	materialize_result(fcinfo);
+	call.precision = PG_GETARG_FLOAT8(1);
+	if (!(call.precision > 0 && call.precision < 0.5))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_margin must be greater than 0 and less than "
+						"0.5")));
+	call.seed = sampler_seed();
+	call.context = CurrentMemoryContext;
+	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &members,
+					  NULL, &count);
+	for (int i = 0; i < count; i++)
+		indexes = lappend_oid(indexes, DatumGetObjectId(members[i]));
+	measure_all(&call, indexes);
+
+	for (int i = 0; i < call.nresults; i++)
+	{
+		const IndexBloat *bloat = &call.results.indexes[i];
+		bool nulls[SAMPLE_COLUMNS] = {0};
+		Datum values[SAMPLE_COLUMNS] = {
+			ObjectIdGetDatum(bloat->indexid),
+			Int64GetDatum(bloat->total_bytes),
+			Int64GetDatum(bloat->bloat_bytes),
+			Float8GetDatum(bloat->bloat_ratio),
+			Float8GetDatum(bloat->margin),
+			Float8GetDatum(bloat->leaf_density),
+			Int64GetDatum(bloat->sampled_blocks),
+			Int64GetDatum(bloat->total_blocks),
+		};
+
+		nulls[5] = !bloat->has_density;
+		tuplestore_putvalues(result->setResult, result->setDesc, values,
+							 nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * pgmaint.database_collation_version() returns text
+ */
+Datum
+pgmaint_database_collation_version(PG_FUNCTION_ARGS)
+{
+#if SERVER_KNOWS_DATABASE_COLLATION
+	LOCAL_FCINFO(call, 1);
+	Datum version;
+
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0].value = ObjectIdGetDatum(MyDatabaseId);
+	call->args[0].isnull = false;
+	version = pg_database_collation_actual_version(call);
+	if (!call->isnull)
+		PG_RETURN_DATUM(version);
+#endif
+	PG_RETURN_NULL();
+}
