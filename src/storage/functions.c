@@ -231,7 +231,12 @@ run_step(int step, Check *check)
 		RollbackAndReleaseCurrentSubTransaction();
 		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
 			ERRCODE_OPERATOR_INTERVENTION)
+		{
+			error->detail = psprintf(
+				"Object \"%s\" may be left in the storage.", check->key);
+			error->hint = pstrdup("Delete it where it is there.");
 			ReThrowError(error);
+		}
 		failure = error_text(error);
 	}
 	PG_END_TRY();

@@ -262,6 +262,13 @@ cancelled('a completion that stalls after', "SELECT put_many_bytes('faulty', 'fa
 is(scalar $s3->names('bucket', 'faulted'), 0, 'and its object is taken back');
 cancelled('reading that stalls', "SELECT get_digest('faulty', 'good')", method => 'GET', when => 'answer');
 cancelled('a look that stalls', "SELECT object_state('faulty', 'good')", method => 'HEAD');
+cancelled('a check that stalls', "SELECT * FROM pgmaint.check_storage('faulty')", method => 'GET');
+sql('ALTER SERVER faulty OPTIONS (SET stall_timeout \'60s\')');
+$proxy->fault(kind => 'stall', times => 1, method => 'GET');
+my ($left) = failure(q(SET statement_timeout = '1s'; SELECT * FROM pgmaint.check_storage('faulty'))) =~ /Object "(\S+)" may be left in the storage/;
+is(scalar $s3->names('bucket', $left // 'no name'), 1, 'and says which object it has left');
+sql('ALTER SERVER faulty OPTIONS (SET stall_timeout \'2s\')');
+$proxy->clear;
 
 #
 # Several parts are under way, in bounded memory
