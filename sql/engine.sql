@@ -56,7 +56,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_tick';
 
 COMMENT ON FUNCTION pgmaint.tick() IS
-	'take on runs that were left queued, and set right what a crash left running; true if there was anything to see to';
+	'take on runs that were left queued, do the rest of those that a crash interrupted, and note which schedules were missed; true if there was anything to run';
 
 CREATE VIEW pgmaint.progress AS
 SELECT

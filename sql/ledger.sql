@@ -16,7 +16,8 @@ CREATE TABLE pgmaint.runs (
 	database oid NOT NULL,
 	steps jsonb NOT NULL,
 	current_step integer NOT NULL DEFAULT 0,
-	settings jsonb NOT NULL
+	settings jsonb NOT NULL,
+	resumes bigint UNIQUE
 ) WITH (fillfactor = 70);
 
 CREATE INDEX runs_finished ON pgmaint.runs (finished_at);
@@ -32,6 +33,7 @@ COMMENT ON COLUMN pgmaint.runs.database IS 'OID of the database in which the run
 COMMENT ON COLUMN pgmaint.runs.steps IS 'the steps of the plan, with their options, as they were when the run was queued';
 COMMENT ON COLUMN pgmaint.runs.current_step IS 'the step that is at work, or was the last';
 COMMENT ON COLUMN pgmaint.runs.settings IS 'the pgmaint.* settings of the session that queued the run';
+COMMENT ON COLUMN pgmaint.runs.resumes IS 'the interrupted run of which this one does the rest';
 
 CREATE TABLE pgmaint.tasks (
 	task_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

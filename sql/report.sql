@@ -61,6 +61,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 103, 0, '  options ' || c.options::text FROM chosen c WHERE c.options IS NOT NULL
 		UNION ALL
+		SELECT 103, 1, format('  does the rest of run %s, which was interrupted', c.resumes) FROM chosen c WHERE c.resumes IS NOT NULL
+		UNION ALL
 		SELECT 104, 0, '  ' || c.error FROM chosen c WHERE c.error IS NOT NULL
 		UNION ALL
 		SELECT 200, 0, E'\nSteps' FROM chosen c

@@ -16,3 +16,6 @@ COMMENT ON COLUMN pgmaint.tasks.predicted_from IS 'what that expectation rests o
 
 -- it has more columns now
 DROP FUNCTION pgmaint.dry_run(text, jsonb);
+
+ALTER TABLE pgmaint.runs ADD COLUMN resumes bigint UNIQUE;
+COMMENT ON COLUMN pgmaint.runs.resumes IS 'the interrupted run of which this one does the rest';

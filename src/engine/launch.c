@@ -65,7 +65,7 @@ start_wanted_leader(void)
 	MemoryContext previous = MemoryContextSwitchTo(leader_context);
 	bool launched;
 
-	wanted_leader.database = InvalidOid;
+	memset(&wanted_leader, 0, sizeof(wanted_leader));
 	launched =
 		launch("pgmaint leader", "pgmaint leader", "pgmaint_leader_main",
 			   &arguments, sizeof(arguments), false, &handle);
@@ -110,7 +110,7 @@ at_end_of_transaction(XactEvent event, void *arg)
 			lock_in_transaction(LOCK_QUEUE, false);
 			if (leader_is_alive() ||
 				last_leader_status() == BGWH_NOT_YET_STARTED)
-				wanted_leader.database = InvalidOid;
+				memset(&wanted_leader, 0, sizeof(wanted_leader));
 			break;
 		case XACT_EVENT_COMMIT:
 			if (!start_wanted_leader() && last_leader_status() == BGWH_STOPPED)
@@ -125,7 +125,7 @@ at_end_of_transaction(XactEvent event, void *arg)
 						 "Wait for other workers to end, or raise max_worker_processes.")));
 			break;
 		case XACT_EVENT_ABORT:
-			wanted_leader.database = InvalidOid;
+			memset(&wanted_leader, 0, sizeof(wanted_leader));
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			ereport(
@@ -155,7 +155,7 @@ set_wanted_leader(void)
  * savepoint that is rolled back leaves a leader that finds nothing to do.
  */
 void
-launch_leader_at_commit(void)
+launch_leader_at_commit(bool resume)
 {
 	static bool registered = false;
 
@@ -165,6 +165,7 @@ launch_leader_at_commit(void)
 		registered = true;
 	}
 	set_wanted_leader();
+	wanted_leader.resume |= resume;
 }
 
 /*

@@ -15,6 +15,7 @@ typedef struct LeaderArguments
 {
 	Oid database;
 	Oid extension;
+	bool resume; /* queue again what it finds interrupted */
 } LeaderArguments;
 
 /* what a task worker has to know */
@@ -28,7 +29,7 @@ typedef struct TaskWorkerArguments
 	int worker;
 } TaskWorkerArguments;
 
-extern void launch_leader_at_commit(void);
+extern void launch_leader_at_commit(bool resume);
 extern bool launch_leader(void);
 extern bool launch_task_worker(const TaskWorkerArguments *arguments,
 							   BackgroundWorkerHandle **handle);

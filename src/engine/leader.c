@@ -226,6 +226,8 @@ reconcile(void)
 	(void) interrupt_running_runs(
 		"the server or the leader stopped while the run was going on");
 	(void) interrupt_copied_runs();
+	if (arguments.resume)
+		resume_interrupted_runs();
 	ledger_commit(&scope);
 }
 

@@ -23,6 +23,7 @@
 
 #include "base/compat.h"
 #include "engine/launch.h"
+#include "engine/missed.h"
 #include "engine/plan.h"
 #include "engine/run.h"
 #include "ledger/runs.h"
@@ -35,7 +36,7 @@ PG_FUNCTION_INFO_V1(pgmaint_tick);
 /*
  * Refuse where a run could not work, in words that say why.
  */
-static void
+void
 check_run_is_possible(const char *function)
 {
 	Oid role = GetUserId();
@@ -92,7 +93,7 @@ queue_steps(const char *plan, Jsonb *options, List *steps)
 	ledger_enter(&scope);
 	run_id = add_run(plan, options, role, role_name, resolved);
 	ledger_leave(&scope);
-	launch_leader_at_commit();
+	launch_leader_at_commit(false);
 	return run_id;
 }
 
@@ -173,7 +174,7 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
 		add_cancellation(run_id, GetUserNameFromId(role, false));
 	ledger_leave(&scope);
 	if (unfinished)
-		launch_leader_at_commit();
+		launch_leader_at_commit(false);
 	PG_RETURN_BOOL(unfinished);
 }
 
@@ -181,7 +182,9 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
  * pgmaint.tick() returns boolean
  *
  * Starts a leader where a run was left queued for want of a worker slot, or
- * was left running by a crash; the leader sets the ledger right.
+ * was left running by a crash; the leader sets the ledger right.  What was
+ * interrupted is queued again, here or, where nobody has written down yet that
+ * it was, by the leader.
  */
 Datum
 pgmaint_tick(PG_FUNCTION_ARGS)
@@ -190,10 +193,13 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 	bool unfinished;
 
 	PreventCommandDuringRecovery("pgmaint.tick()");
+	PreventCommandIfReadOnly("pgmaint.tick()");
 	ledger_enter(&scope);
+	note_missed_schedules(0);
+	resume_interrupted_runs();
 	unfinished = unfinished_runs_exist();
 	ledger_leave(&scope);
 	if (unfinished)
-		launch_leader_at_commit();
+		launch_leader_at_commit(true);
 	PG_RETURN_BOOL(unfinished);
 }

@@ -10,6 +10,7 @@
 
 #include "utils/jsonb.h"
 
+extern void check_run_is_possible(const char *function);
 extern int64 queue_run(const char *function, const char *plan, Jsonb *options);
 
 #endif /* PGMAINT_RUN_H */

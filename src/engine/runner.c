@@ -18,6 +18,7 @@
 #include "base/settings.h"
 #include "engine/crew.h"
 #include "engine/disruptive.h"
+#include "engine/missed.h"
 #include "engine/plan.h"
 #include "engine/predict.h"
 #include "engine/runner.h"
@@ -107,6 +108,7 @@ begin_or_end_run(const Run *run)
 	else
 	{
 		begin_run(run->run_id);
+		note_missed_schedules(run->run_id);
 		begun = true;
 	}
 	ledger_commit(&scope);

@@ -185,7 +185,7 @@ cancel_and_leave(Watch *watch)
 	ledger_enter(&scope);
 	add_cancellation(watch->run_id, GetUserNameFromId(GetUserId(), false));
 	ledger_leave(&scope);
-	launch_leader_at_commit();
+	launch_leader_at_commit(false);
 	hold_nothing();
 	/* where no leader can be started, there is nothing to wait for */
 	while (!is_over(watch) && !ProcDiePending &&

@@ -7,11 +7,13 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+
 #include "ledger/findings.h"
 
 /*
- * Record what a person should know.  object and detail, a JSON object, may be
- * NULL.  The caller is inside a ledger scope.
+ * Record what a person should know.  run_id 0 stands for no run; object and
+ * detail, a JSON object, may be NULL.  The caller is inside a ledger scope.
  */
 void
 add_finding(int64 run_id, const char *check_id, const char *severity,
@@ -19,7 +21,10 @@ add_finding(int64 run_id, const char *check_id, const char *severity,
 {
 	LedgerQuery query = {0};
 
-	bind_bigint(&query, run_id);
+	if (run_id == 0)
+		bind_null(&query, INT8OID);
+	else
+		bind_bigint(&query, run_id);
 	bind_text(&query, check_id);
 	bind_text(&query, severity);
 	bind_text(&query, object);

@@ -229,6 +229,41 @@ interrupt_copied_runs(void)
 }
 
 /*
+ * Queue again what was interrupted, as a run of its own: what is done already
+ * is not due then.  Once only, as the run itself may be what crashes the
+ * server, and not when it is a day old, or was asked for again, or cancelled.
+ *
+ * An action by itself was asked for by somebody who was there to see; plans
+ * are what runs at night.  The role is the one that asked for the run, if it
+ * still might.
+ */
+void
+resume_interrupted_runs(void)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, MyDatabaseId);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.runs "
+		"(plan, options, requested_by, role, steps, settings, database, resumes) "
+		"SELECT r.plan, r.options, a.rolname, r.role, r.steps, r.settings, r.database, r.run_id "
+		"FROM pgmaint.runs r JOIN pg_catalog.pg_roles a ON a.oid = r.role "
+		"WHERE r.state = 'interrupted' AND r.resumes IS NULL AND r.database = $1 "
+		"AND r.started_at > pg_catalog.clock_timestamp() - '1 day'::pg_catalog.interval "
+		"AND r.plan IN (SELECT d.plan FROM pgmaint.plan_definitions d "
+		"UNION ALL SELECT b.plan FROM pgmaint.built_in_plans() b) "
+		"AND NOT EXISTS (SELECT FROM pgmaint.runs l "
+		"WHERE l.plan = r.plan AND l.role = r.role AND l.run_id > r.run_id) "
+		"AND NOT EXISTS (SELECT FROM pgmaint.cancellations c WHERE c.run_id = r.run_id) "
+		"AND (pg_catalog.has_function_privilege(r.role, "
+		"'pgmaint.run(text, jsonb)', 'EXECUTE') OR "
+		"pg_catalog.has_function_privilege(r.role, "
+		"'pgmaint.run_and_wait(text, jsonb, bigint)', 'EXECUTE')) "
+		"ORDER BY r.run_id ON CONFLICT (resumes) DO NOTHING");
+}
+
+/*
  * What is cancelled before its turn need not wait for it.
  */
 void

@@ -41,6 +41,7 @@ extern bool cancellation_requested(int64 run_id);
 extern bool unfinished_runs_exist(void);
 extern uint64 interrupt_running_runs(const char *error);
 extern uint64 interrupt_copied_runs(void);
+extern void resume_interrupted_runs(void);
 extern void end_cancelled_queued_runs(void);
 extern void forget_old_runs(void);
 

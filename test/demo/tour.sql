@@ -1,5 +1,6 @@
 -- What a DBA would type, and what comes back.  The data is that of data.sql.
--- The variables h and o switch bold type on and off; width is the terminal's.
+-- The variables h and o switch bold type on and off; width is the terminal's;
+-- cron is off where there is no pg_cron.
 
 \set ON_ERROR_STOP on
 \pset format wrapped
@@ -132,3 +133,50 @@ SELECT min(archive_id) AS archive FROM pgmaint.archives WHERE relation = 'public
 CREATE TABLE audit_events_again (LIKE audit_events);
 SELECT * FROM pgmaint.verify_archive(:archive);
 SELECT pgmaint.restore_archive(:archive, 'audit_events_again') AS rows_restored;
+
+\if :cron
+
+\echo
+\echo :h'13. And from now on at its times, by pg_cron, which lives in the database postgres':o
+\echo
+
+SELECT * FROM pgmaint.schedule_all();
+
+SELECT plan, schedule, next_run, command FROM pgmaint.schedules;
+
+\echo :h'14. A night, shortened to a minute: pg_cron begins the plan, and knows how it went':o
+\echo
+
+SELECT pgmaint.schedule('weekly', '* * * * *');
+
+\set ECHO none
+\echo '   (waiting for the minute to end)'
+\echo
+DO $$
+DECLARE
+	since timestamptz := now();
+BEGIN
+	WHILE NOT EXISTS (SELECT FROM pgmaint.schedules WHERE plan = 'weekly' AND last_outcome = 'succeeded' AND last_run > since) LOOP
+		IF clock_timestamp() > since + interval '3 minutes' THEN
+			RAISE 'pg_cron has not begun anything: %', (SELECT last_outcome FROM pgmaint.schedules WHERE plan = 'weekly');
+		END IF;
+		-- a snapshot that is held would keep VACUUM from its work
+		COMMIT;
+		PERFORM pg_sleep(0.5);
+	END LOOP;
+END
+$$;
+\set ECHO queries
+
+SELECT plan, last_run, last_outcome, next_run FROM pgmaint.schedules WHERE plan = 'weekly';
+
+\set ECHO none
+\connect postgres
+\pset format wrapped
+\echo '   What pg_cron has on record:'
+\echo
+\set ECHO queries
+
+SELECT command, status, start_time::timestamptz(0) AS start_time, end_time::timestamptz(0) AS end_time
+  FROM cron.job_run_details WHERE command LIKE 'CALL%';
+\endif

@@ -1,0 +1,298 @@
+/*-------------------------------------------------------------------------
+ *
+ * cronjobs.c
+ *	  pg_cron: where it lives, and what is asked of it there.
+ *
+ * pg_cron keeps the jobs of all databases in one of them.  What is asked of it
+ * is asked with the rights of the caller: in this session where it is in this
+ * database, and in a worker elsewhere.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "base/compat.h"
+#include "engine/elsewhere.h"
+
+/* pg_cron 1.4 keeps names of jobs as names */
+#define JOB_NAME_BYTES (NAMEDATALEN - 1)
+
+/*
+ * A setting of pg_cron as text, with what holds where it has none.
+ */
+static const char *
+cron_setting(const char *name, const char *instead)
+{
+	const char *value = GetConfigOption(name, true, false);
+
+	return value == NULL ? instead : value;
+}
+
+/*
+ * Is pg_cron's library in the postmaster?  Its settings may be there without
+ * it.
+ */
+static bool
+cron_is_loaded(void)
+{
+	List *libraries;
+	ListCell *cell;
+
+	if (!SplitDirectoriesString(pstrdup(shared_preload_libraries_string), ',',
+								&libraries))
+		return false;
+	foreach (cell, libraries)
+	{
+		const char *slash = strrchr(lfirst(cell), '/');
+		const char *name = slash == NULL ? lfirst(cell) : slash + 1;
+
+		if (strcmp(name, "pg_cron") == 0 || strcmp(name, "pg_cron.so") == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Where pg_cron is, or an error that says how to get it.
+ */
+void
+find_cron_server(CronServer *server)
+{
+	const char *others = shared_preload_libraries_string;
+
+	server->database_name = cron_setting("cron.database_name", "postgres");
+	if (!cron_is_loaded())
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("schedules need pg_cron, which is not loaded"),
+			 errhint(
+				 "Install it, set shared_preload_libraries = '%s%spg_cron', "
+				 "restart the server, and execute CREATE EXTENSION pg_cron in "
+				 "database \"%s\".",
+				 others, others[0] == '\0' ? "" : ", ",
+				 server->database_name)));
+	server->database = get_database_oid(server->database_name, true);
+	if (!OidIsValid(server->database))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_DATABASE),
+			 errmsg("database \"%s\", in which pg_cron is to keep its "
+					"jobs, does not exist",
+					server->database_name),
+			 errhint("Set cron.database_name to another, restart the "
+					 "server, and execute CREATE EXTENSION pg_cron in it.")));
+	server->background_workers =
+		strcmp(cron_setting("cron.use_background_workers", "off"), "on") == 0;
+}
+
+/*
+ * The time zone that schedules are in.
+ */
+pg_tz *
+cron_timezone(void)
+{
+	pg_tz *zone = pg_tzset(cron_setting("cron.timezone", "GMT"));
+
+	return zone == NULL ? pg_tzset("GMT") : zone;
+}
+
+/*
+ * Must both the day of the month and that of the week match?
+ */
+bool
+cron_wants_both_days(void)
+{
+	return strcmp(cron_setting("cron.match_dom_and_dow", "off"), "on") == 0;
+}
+
+/*
+ * The name of a plan's job: no other plan's, and no other database's.
+ */
+char *
+cron_job_name(const char *plan)
+{
+	char *name =
+		psprintf("pgmaint %s in %s", plan, get_database_name(MyDatabaseId));
+	int length = (int) strlen(name);
+	uint64 hash;
+
+	if (length <= JOB_NAME_BYTES)
+		return name;
+	hash = hash_bytes_extended((unsigned char *) name, length, 0);
+	length = pg_mbcliplen(name, length, JOB_NAME_BYTES - 17);
+	return psprintf("%.*s %08x%08x", length, name, (uint32) (hash >> 32),
+					(uint32) hash);
+}
+
+/* what is needed to say what to do; an error is no time to look it up */
+typedef struct Hints
+{
+	const char *database;
+	const char *role; /* NULL for a superuser */
+} Hints;
+
+/*
+ * Say what to do about an error that pg_cron, or the way to it, raised.
+ */
+static void
+add_hint(void *arg)
+{
+	const Hints *hints = arg;
+	int code = geterrcode();
+
+	/* the statement is ours, and no help to whoever gave us the arguments */
+	internalerrposition(0);
+	internalerrquery(NULL);
+	if (code == ERRCODE_INSUFFICIENT_PRIVILEGE && hints->role != NULL)
+		errhint("A superuser can allow it, in database \"%s\": GRANT USAGE ON "
+				"SCHEMA cron TO %s; GRANT EXECUTE ON FUNCTION "
+				"cron.schedule_in_database TO %s.",
+				hints->database, hints->role, hints->role);
+	else if (code == ERRCODE_INVALID_PARAMETER_VALUE)
+		errhint("Not every version of pg_cron knows all forms; five fields of "
+				"numbers, such as '0 3 * * 0', all do.");
+	else if (code == ERRCODE_UNDEFINED_FUNCTION)
+		errhint("pg_cron 1.4 or later is needed: execute ALTER EXTENSION "
+				"pg_cron UPDATE in database \"%s\".",
+				hints->database);
+}
+
+/*
+ * Execute one statement whose parameters are the first of these arguments,
+ * and return the only column of its only row.
+ */
+static char *
+ask(const CronQuestion *question, int count, const char *sql)
+{
+	Oid types[CRON_MAX_ARGUMENTS];
+	Datum values[CRON_MAX_ARGUMENTS];
+	int result;
+
+	for (int i = 0; i < count; i++)
+	{
+		types[i] = TEXTOID;
+		values[i] = CStringGetTextDatum(question->arguments[i]);
+	}
+	result = SPI_execute_with_args(sql, count, types, values, NULL, false, 0);
+	if (result != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "pg_cron gave no answer: %s",
+			 SPI_result_code_string(result));
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+static char *
+ask_to_schedule(const CronQuestion *question)
+{
+	/* pg_cron would leave a job that is paused as it is */
+	(void) ask(
+		question, 1,
+		"SELECT pg_catalog.count(cron.unschedule(j.jobid)) FROM cron.job j "
+		"WHERE j.jobname::pg_catalog.text OPERATOR(pg_catalog.=) $1 "
+		"AND j.username OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.text "
+		"AND NOT j.active");
+	/* everybody with USAGE may schedule in pg_cron's own database */
+	if (strcmp(question->arguments[3], get_database_name(MyDatabaseId)) == 0)
+		return ask(question, 3,
+				   "SELECT cron.schedule($1, $2, $3)::pg_catalog.text");
+	return ask(
+		question, 4,
+		"SELECT cron.schedule_in_database($1, $2, $3, $4)::pg_catalog.text");
+}
+
+/*
+ * The jobs of a database, with what became of each the last time.  Only
+ * superusers see those of other roles.
+ */
+static char *
+ask_for_list(const CronQuestion *question)
+{
+	return ask(
+		question, 1,
+		"SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+		"'job_id', j.jobid, 'name', j.jobname, 'scheduled_by', j.username, "
+		"'schedule', j.schedule, 'command', j.command, 'active', j.active, "
+		"'last_start', d.start_time, 'last_status', d.status, "
+		"'last_message', d.return_message)), '[]')::pg_catalog.text "
+		"FROM cron.job j LEFT JOIN LATERAL "
+		"(SELECT r.start_time, r.status, r.return_message FROM cron.job_run_details r "
+		"WHERE r.jobid OPERATOR(pg_catalog.=) j.jobid AND r.start_time IS NOT NULL "
+		"ORDER BY r.runid DESC LIMIT 1) d ON true "
+		"WHERE j.database OPERATOR(pg_catalog.=) $1 "
+		"AND j.jobname::pg_catalog.text OPERATOR(pg_catalog.~~) 'pgmaint %'");
+}
+
+/*
+ * Ask pg_cron in this database, with the rights of the current user.
+ */
+char *
+answer_cron_question(const CronQuestion *question)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {0};
+	Hints hints = {0};
+	int level = NewGUCNestLevel();
+	char *answer = NULL;
+
+	hints.database = get_database_name(MyDatabaseId);
+	if (!superuser())
+		hints.role = quote_identifier(GetUserNameFromId(GetUserId(), false));
+	if (!OidIsValid(get_extension_oid("pg_cron", true)))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("pg_cron is not installed in database \"%s\"",
+							   hints.database),
+						errhint("Execute CREATE EXTENSION pg_cron there.")));
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	callback.callback = add_hint;
+	callback.arg = &hints;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	SPI_connect();
+	switch (question->kind)
+	{
+		case CRON_SCHEDULE:
+			answer = ask_to_schedule(question);
+			break;
+		case CRON_UNSCHEDULE:
+			answer = ask(
+				question, 2,
+				"SELECT pg_catalog.count(cron.unschedule(j.jobid))::pg_catalog.text "
+				"FROM cron.job j "
+				"WHERE j.jobname::pg_catalog.text OPERATOR(pg_catalog.=) $1 "
+				"AND j.username OPERATOR(pg_catalog.=) $2");
+			break;
+		case CRON_LIST:
+			answer = ask_for_list(question);
+			break;
+	}
+	answer = MemoryContextStrdup(context, answer);
+	SPI_finish();
+	error_context_stack = callback.previous;
+	AtEOXact_GUC(false, level);
+	MemoryContextSwitchTo(context);
+	return answer;
+}
+
+/*
+ * Ask pg_cron where it is.
+ */
+char *
+ask_cron(const CronServer *server, const CronQuestion *question)
+{
+	if (server->database == MyDatabaseId)
+		return answer_cron_question(question);
+	return ask_elsewhere(server->database, question);
+}

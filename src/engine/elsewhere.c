@@ -1,0 +1,253 @@
+/*-------------------------------------------------------------------------
+ *
+ * elsewhere.c
+ *	  Asking pg_cron in another database of the cluster.
+ *
+ * A background worker connects there as the role that asks, so it can do what
+ * that role could do there itself and no more.  It answers, or raises its
+ * error, over a queue in shared memory.  What it does is committed when it
+ * answers, whatever becomes of the transaction that asked.
+ *
+ * The asker waits inside a function, so it holds a snapshot and maybe locks.
+ * The worker is in another database and needs none of them, and it gives up
+ * waiting for a lock after a few seconds.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "libpq/pqformat.h"
+#include "libpq/pqmq.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/dsm.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/shm_mq.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "base/settings.h"
+#include "engine/elsewhere.h"
+
+PGDLLEXPORT void pgmaint_cron_worker_main(Datum main_arg);
+
+#define QUEUE_BYTES 65536
+
+/* the type of the message that is the answer; errors have the protocol's */
+#define ANSWER_MESSAGE 'D'
+#define ERROR_MESSAGE 'E'
+#define NOTICE_MESSAGE 'N'
+
+/* what stands at the beginning of the shared memory; the queue follows */
+typedef struct SharedQuestion
+{
+	Oid database;
+	Oid role;
+	int encoding; /* of the arguments, and of the answer */
+	CronQuestionKind kind;
+	int count;
+	Size queue; /* where it begins */
+	char arguments[FLEXIBLE_ARRAY_MEMBER];
+} SharedQuestion;
+
+static dsm_segment *
+share_question(Oid database, const CronQuestion *question)
+{
+	Size size = offsetof(SharedQuestion, arguments);
+	dsm_segment *segment;
+	SharedQuestion *shared;
+	char *at;
+
+	for (int i = 0; i < question->count; i++)
+		size += strlen(question->arguments[i]) + 1;
+	size = MAXALIGN(size);
+	segment = dsm_create(size + QUEUE_BYTES, 0);
+	shared = dsm_segment_address(segment);
+	shared->database = database;
+	shared->role = GetUserId();
+	shared->encoding = GetDatabaseEncoding();
+	shared->kind = question->kind;
+	shared->count = question->count;
+	shared->queue = size;
+	at = shared->arguments;
+	for (int i = 0; i < question->count; i++)
+	{
+		Size length = strlen(question->arguments[i]) + 1;
+
+		memcpy(at, question->arguments[i], length);
+		at += length;
+	}
+	return segment;
+}
+
+static BackgroundWorkerHandle *
+start_worker(dsm_segment *segment)
+{
+	BackgroundWorker worker;
+	BackgroundWorkerHandle *handle;
+
+	memset(&worker, 0, sizeof(worker));
+	worker.bgw_flags =
+		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	strlcpy(worker.bgw_library_name, "pgmaint", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "pgmaint_cron_worker_main", BGW_MAXLEN);
+	strlcpy(worker.bgw_type, "pgmaint cron worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_name, "pgmaint cron worker", BGW_MAXLEN);
+	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
+	worker.bgw_notify_pid = MyProcPid;
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no background worker slot is free to ask pg_cron"),
+				 errhint("Try again later, or raise max_worker_processes.")));
+	return handle;
+}
+
+/*
+ * Read messages up to the answer.  The worker's error, with which it ends, is
+ * raised as our own.
+ */
+static char *
+receive_answer(shm_mq_handle *queue, volatile bool *ended)
+{
+	for (;;)
+	{
+		StringInfoData message;
+		ErrorData error;
+		Size size;
+		void *data;
+		char type;
+
+		if (shm_mq_receive(queue, &size, &data, false) != SHM_MQ_SUCCESS)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg(
+					 "the worker that was to ask pg_cron ended without an answer"),
+				 errhint("The server's log says why.")));
+		initStringInfo(&message);
+		appendBinaryStringInfo(&message, data, (int) size);
+		type = (char) pq_getmsgbyte(&message);
+		if (type == ANSWER_MESSAGE)
+			return pnstrdup(message.data + message.cursor,
+							message.len - message.cursor);
+		if (type != ERROR_MESSAGE && type != NOTICE_MESSAGE)
+			continue;
+		pq_parse_errornotice(&message, &error);
+		/* FATAL is the end of the worker, not of this session */
+		*ended = error.elevel >= ERROR;
+		error.elevel = Min(error.elevel, ERROR);
+		error.context = NULL;
+		ThrowErrorData(&error);
+	}
+}
+
+/*
+ * Have a worker ask pg_cron in another database, and wait for what it says.
+ */
+char *
+ask_elsewhere(Oid database, const CronQuestion *question)
+{
+	dsm_segment *segment = share_question(database, question);
+	SharedQuestion *shared = dsm_segment_address(segment);
+	shm_mq *queue =
+		shm_mq_create((char *) shared + shared->queue, QUEUE_BYTES);
+	BackgroundWorkerHandle *handle;
+	shm_mq_handle *queue_handle;
+	volatile bool ended = false;
+	char *answer;
+
+	shm_mq_set_receiver(queue, MyProc);
+	handle = start_worker(segment);
+	queue_handle = shm_mq_attach(queue, segment, handle);
+	/* a cancel here ends the worker, too */
+	PG_TRY();
+	{
+		answer = receive_answer(queue_handle, &ended);
+	}
+	PG_CATCH();
+	{
+		if (!ended)
+			TerminateBackgroundWorker(handle);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	dsm_detach(segment);
+	return answer;
+}
+
+/*
+ * The question as it is in shared memory, in this database's encoding.
+ */
+static void
+read_question(const SharedQuestion *shared, CronQuestion *question)
+{
+	const char *at = shared->arguments;
+
+	question->kind = shared->kind;
+	question->count = shared->count;
+	for (int i = 0; i < question->count; i++)
+	{
+		question->arguments[i] =
+			pg_any_to_server(at, (int) strlen(at), shared->encoding);
+		at += strlen(at) + 1;
+	}
+}
+
+static void
+send_answer(const char *answer)
+{
+	StringInfoData message;
+
+	pq_beginmessage(&message, ANSWER_MESSAGE);
+	pq_sendbytes(&message, answer, (int) strlen(answer));
+	pq_endmessage(&message);
+}
+
+/*
+ * Entry point of the background worker.
+ */
+void
+pgmaint_cron_worker_main(Datum main_arg)
+{
+	dsm_segment *segment;
+	SharedQuestion *shared;
+	shm_mq *queue;
+	CronQuestion question;
+	char *answer;
+
+	BackgroundWorkerUnblockSignals();
+	segment = dsm_attach(DatumGetUInt32(main_arg));
+	if (segment == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the session that asked for this worker is gone")));
+	shared = dsm_segment_address(segment);
+	queue = (shm_mq *) ((char *) shared + shared->queue);
+	shm_mq_set_sender(queue, MyProc);
+	/* from here on errors go to whoever asked */
+	pq_redirect_to_shm_mq(segment, shm_mq_attach(queue, segment, NULL));
+	BackgroundWorkerInitializeConnectionByOid(shared->database, shared->role,
+											  WORKER_BYPASS_LOGIN);
+	pin_session_settings();
+
+	StartTransactionCommand();
+	SetConfigOption("client_encoding", pg_encoding_to_char(shared->encoding),
+					PGC_USERSET, PGC_S_SESSION);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(TopMemoryContext);
+	read_question(shared, &question);
+	answer = answer_cron_question(&question);
+	answer = pg_server_to_any(answer, (int) strlen(answer), shared->encoding);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	send_answer(answer);
+	proc_exit(0);
+}

@@ -1,0 +1,13 @@
+/*-------------------------------------------------------------------------
+ *
+ * missed.h
+ *	  Schedules that should have begun a run and did not.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_MISSED_H
+#define PGMAINT_MISSED_H
+
+extern void note_missed_schedules(int64 run_id);
+
+#endif /* PGMAINT_MISSED_H */

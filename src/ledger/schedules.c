@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * schedules.c
+ *	  The rows of pgmaint.plan_schedules.
+ *
+ * The caller is inside a ledger scope.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "ledger/schedules.h"
+
+/*
+ * A column of a row of the last query, with another value for NULL.
+ */
+static TimestampTz
+ledger_time(uint64 row, int column, TimestampTz instead)
+{
+	bool isnull;
+	Datum value = ledger_datum(row, column, &isnull);
+
+	return isnull ? instead : DatumGetTimestampTz(value);
+}
+
+/*
+ * Write down what pg_cron was told.  What is told again as it was keeps its
+ * age, so that what was missed before is still found.
+ */
+void
+note_schedule(const char *plan, const char *schedule, Jsonb *options, Oid role,
+			  const char *role_name, int64 job_id)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, plan);
+	bind_text(&query, schedule);
+	if (options == NULL)
+		bind_null(&query, JSONBOID);
+	else
+		bind_datum(&query, JSONBOID, JsonbPGetDatum(options));
+	bind_oid(&query, role);
+	bind_text(&query, role_name);
+	bind_oid(&query, MyDatabaseId);
+	bind_bigint(&query, job_id);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.plan_schedules AS s "
+		"(plan, schedule, options, role, scheduled_by, database, job_id) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7) "
+		"ON CONFLICT (plan, scheduled_by) DO UPDATE SET schedule = excluded.schedule, "
+		"options = excluded.options, role = excluded.role, database = excluded.database, "
+		"job_id = excluded.job_id, "
+		"scheduled_at = CASE WHEN (s.schedule, s.role, s.database) = "
+		"(excluded.schedule, excluded.role, excluded.database) "
+		"THEN s.scheduled_at ELSE excluded.scheduled_at END, "
+		"checked_until = CASE WHEN (s.schedule, s.role, s.database) = "
+		"(excluded.schedule, excluded.role, excluded.database) "
+		"THEN s.checked_until ELSE excluded.checked_until END");
+}
+
+/*
+ * Was there such a row?
+ */
+bool
+forget_schedule(const char *plan, const char *role_name)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, plan);
+	bind_text(&query, role_name);
+	return ledger_query(&query, "DELETE FROM pgmaint.plan_schedules "
+								"WHERE plan = $1 AND scheduled_by = $2 "
+								"RETURNING 1") > 0;
+}
+
+/*
+ * When a plan runs unless told otherwise; NULL if that is for its user to say.
+ */
+char *
+default_schedule(const char *plan)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, plan);
+	if (ledger_query(
+			&query,
+			"SELECT d.schedule FROM pgmaint.default_schedules() d WHERE d.plan = $1") ==
+		0)
+		return NULL;
+	return ledger_text(0, 1);
+}
+
+/*
+ * The default set, each as it is scheduled where it is.
+ */
+List *
+find_default_schedules(const char *role_name)
+{
+	LedgerQuery query = {0};
+	List *schedules = NIL;
+	uint64 rows;
+
+	bind_text(&query, role_name);
+	bind_oid(&query, MyDatabaseId);
+	rows = ledger_query(
+		&query,
+		"SELECT d.plan, coalesce(s.schedule, d.schedule), s.options "
+		"FROM pgmaint.default_schedules() WITH ORDINALITY d (plan, schedule, nth) "
+		"LEFT JOIN pgmaint.plan_schedules s "
+		"ON s.plan = d.plan AND s.scheduled_by = $1 AND s.database = $2 ORDER BY d.nth");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		bool isnull;
+		Datum options = ledger_datum(row, 3, &isnull);
+
+		schedules =
+			lappend(schedules,
+					list_make3(ledger_text(row, 1), ledger_text(row, 2),
+							   isnull ? NULL : DatumGetJsonbPCopy(options)));
+	}
+	return schedules;
+}
+
+/*
+ * What may have been missed.  Rows that another process is looking at are left
+ * to it; those of a database of which this is a copy are not ours.
+ */
+List *
+find_schedules_to_check(void)
+{
+	LedgerQuery query = {0};
+	List *schedules = NIL;
+	uint64 rows;
+
+	bind_oid(&query, MyDatabaseId);
+	rows = ledger_query(
+		&query,
+		"SELECT s.plan, s.schedule, s.role, s.scheduled_by, s.checked_until, s.noted_at "
+		"FROM pgmaint.plan_schedules s WHERE s.database = $1 AND s.plan <> 'tick' "
+		"ORDER BY s.plan, s.scheduled_by FOR UPDATE SKIP LOCKED");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PlanSchedule *schedule = palloc0(sizeof(PlanSchedule));
+
+		schedule->plan = ledger_text(row, 1);
+		schedule->schedule = ledger_text(row, 2);
+		schedule->role = ledger_oid(row, 3);
+		schedule->scheduled_by = ledger_text(row, 4);
+		schedule->checked_until = ledger_time(row, 5, DT_NOBEGIN);
+		schedule->noted_at = ledger_time(row, 6, DT_NOBEGIN);
+		schedules = lappend(schedules, schedule);
+	}
+	return schedules;
+}
+
+/*
+ * The runs of the plan by the same role that were asked for, or went on, since
+ * the schedule was last checked, in the order in which they were asked for.
+ */
+int
+find_scheduled_runs(const PlanSchedule *schedule, ScheduledRun **runs)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_text(&query, schedule->plan);
+	bind_oid(&query, schedule->role);
+	bind_datum(&query, TIMESTAMPTZOID,
+			   TimestampTzGetDatum(schedule->checked_until));
+	rows = ledger_query(
+		&query,
+		"SELECT r.requested_at, r.finished_at FROM pgmaint.runs r "
+		"WHERE r.plan = $1 AND r.role = $2 AND "
+		"(r.requested_at >= $3 OR r.finished_at IS NULL OR r.finished_at >= $3) "
+		"ORDER BY r.requested_at");
+	*runs = palloc(Max(rows, 1) * sizeof(ScheduledRun));
+	for (uint64 row = 0; row < rows; row++)
+	{
+		(*runs)[row].requested_at = ledger_time(row, 1, DT_NOBEGIN);
+		(*runs)[row].finished_at = ledger_time(row, 2, DT_NOEND);
+	}
+	return (int) rows;
+}
+
+void
+mark_schedule_checked(const PlanSchedule *schedule, TimestampTz until,
+					  bool noted)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, schedule->plan);
+	bind_text(&query, schedule->scheduled_by);
+	bind_datum(&query, TIMESTAMPTZOID, TimestampTzGetDatum(until));
+	bind_boolean(&query, noted);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.plan_schedules SET checked_until = $3, "
+		"noted_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() ELSE noted_at END "
+		"WHERE plan = $1 AND scheduled_by = $2");
+}
