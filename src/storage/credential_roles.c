@@ -8,13 +8,11 @@
  */
 #include "postgres.h"
 
-#include <libxml/parser.h>
-#include <libxml/tree.h>
-
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
 #include "storage/credential_look.h"
+#include "storage/s3_xml.h"
 #include "storage/sigv4.h"
 
 /* milliseconds; it may be on another continent */
@@ -23,39 +21,6 @@
 
 /* what a person is told of an error's text */
 #define MESSAGE_LIMIT 200
-
-/*
- * The element after this one, in the order of the text.
- */
-static const xmlNode *
-next_node(const xmlNode *node)
-{
-	if (node->type == XML_ELEMENT_NODE && node->children != NULL)
-		return node->children;
-	while (node != NULL && node->next == NULL)
-		node = node->parent;
-	return node == NULL ? NULL : node->next;
-}
-
-/*
- * The text of the first element of this name, whatever its namespace; NULL if
- * there is none.
- */
-static char *
-text_of(const xmlDoc *document, const char *name)
-{
-	for (const xmlNode *node = xmlDocGetRootElement(document); node != NULL;
-		 node = next_node(node))
-	{
-		if (node->type == XML_ELEMENT_NODE &&
-			strcmp((const char *) node->name, name) == 0)
-			return node->children != NULL &&
-						   node->children->type == XML_TEXT_NODE
-					   ? pstrdup((const char *) node->children->content)
-					   : NULL;
-	}
-	return NULL;
-}
 
 /* what STS says, in either of its two forms */
 typedef struct Answer
@@ -68,45 +33,20 @@ typedef struct Answer
 	char *message;
 } Answer;
 
-static void
-copy_answer(const xmlDoc *document, Answer *answer)
-{
-	answer->access_key_id = text_of(document, "AccessKeyId");
-	answer->secret_access_key = text_of(document, "SecretAccessKey");
-	answer->session_token = text_of(document, "SessionToken");
-	answer->expiration = text_of(document, "Expiration");
-	answer->code = text_of(document, "Code");
-	answer->message = text_of(document, "Message");
-}
-
 /*
- * libxml2 reads it without the network, without document types and without a
- * word to stderr.  What is no XML leaves everything NULL.
+ * What is no XML leaves everything NULL.
  */
 static void
 parse_answer(const HttpResponse *response, Answer *answer)
 {
-	xmlDoc *document;
+	const S3Element *document = s3_parse(response->body, response->length);
 
-	memset(answer, 0, sizeof(Answer));
-	if (response->length == 0)
-		return;
-	document = xmlReadMemory(
-		response->body, (int) response->length, "answer", NULL,
-		XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-	xmlResetLastError();
-	if (document == NULL)
-		return;
-	PG_TRY();
-	{
-		if (document->intSubset == NULL)
-			copy_answer(document, answer);
-	}
-	PG_FINALLY();
-	{
-		xmlFreeDoc(document);
-	}
-	PG_END_TRY();
+	answer->access_key_id = s3_find(document, "AccessKeyId");
+	answer->secret_access_key = s3_find(document, "SecretAccessKey");
+	answer->session_token = s3_find(document, "SessionToken");
+	answer->expiration = s3_find(document, "Expiration");
+	answer->code = s3_find(document, "Code");
+	answer->message = s3_find(document, "Message");
 }
 
 /*

@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * s3_xml.c
- *	  What S3 says in XML: a list of things, each with values that have names.
+ *	  What S3 and STS say in XML.
  *
- * No answer of S3 that matters is deeper.  libxml2 reads it without the
- * network, without document types and without a word to stderr; its tree is
- * copied at once and freed.
+ * libxml2 reads it without the network, without document types and without a
+ * word to stderr; its tree is copied at once and freed.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +17,8 @@
 #include "mb/pg_wchar.h"
 
 #include "storage/s3_xml.h"
+
+#define MAX_DEPTH 8
 
 static char *
 text_of(const xmlNode *node)
@@ -43,30 +44,53 @@ copy_node(const xmlNode *node)
 	return element;
 }
 
-static void
-copy_children(S3Element *element, const xmlNode *node)
+/*
+ * The element after this one in the order of the text, and how much deeper it
+ * is.
+ */
+static const xmlNode *
+next_element(const xmlNode *node, int *depth)
 {
-	for (const xmlNode *child = node->children; child != NULL;
-		 child = child->next)
-		if (child->type == XML_ELEMENT_NODE)
-			element->children = lappend(element->children, copy_node(child));
+	if (node->children != NULL)
+	{
+		node = node->children;
+		(*depth)++;
+	}
+	else
+	{
+		while (node->next == NULL)
+		{
+			if (--(*depth) < 0)
+				return NULL;
+			node = node->parent;
+		}
+		node = node->next;
+	}
+	return node;
 }
 
 /*
- * The root of a document, its children and theirs.
+ * The root of a document, and all below it.  What is too deep is left out.
  */
 static S3Element *
 copy_document(const xmlNode *root)
 {
-	S3Element *element = copy_node(root);
-	int i = 0;
+	S3Element *open[MAX_DEPTH];
+	int depth = 0;
 
-	copy_children(element, root);
-	for (const xmlNode *child = root->children; child != NULL;
-		 child = child->next)
-		if (child->type == XML_ELEMENT_NODE)
-			copy_children(list_nth(element->children, i++), child);
-	return element;
+	open[0] = copy_node(root);
+	for (const xmlNode *node = root; node != NULL;
+		 node = next_element(node, &depth))
+	{
+		if (node == root || node->type != XML_ELEMENT_NODE ||
+			depth >= MAX_DEPTH)
+			continue;
+		open[depth] = copy_node(node);
+		open[depth - 1]->children =
+			lappend(open[depth - 1]->children, open[depth]);
+		open[0]->all = lappend(open[0]->all, open[depth]);
+	}
+	return open[0];
 }
 
 /*
@@ -118,6 +142,26 @@ s3_text(const S3Element *element, const char *name)
 
 		if (strcmp(child->name, name) == 0)
 			return child->text;
+	}
+	return NULL;
+}
+
+/*
+ * The text of the first element of this name in a document, however deep.
+ */
+char *
+s3_find(const S3Element *document, const char *name)
+{
+	ListCell *cell;
+
+	if (document == NULL)
+		return NULL;
+	foreach (cell, document->all)
+	{
+		const S3Element *element = lfirst(cell);
+
+		if (strcmp(element->name, name) == 0)
+			return element->text;
 	}
 	return NULL;
 }

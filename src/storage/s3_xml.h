@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3_xml.h
- *	  What S3 says in XML: a list of things, each with values that have names.
+ *	  What S3 and STS say in XML.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,9 +15,11 @@ typedef struct S3Element
 	char *name;
 	char *text;		/* directly in it, in the database's encoding */
 	List *children; /* of S3Element */
+	List *all;		/* of the root: what is below it, in the text's order */
 } S3Element;
 
 extern S3Element *s3_parse(const char *data, size_t length);
 extern const char *s3_text(const S3Element *element, const char *name);
+extern char *s3_find(const S3Element *document, const char *name);
 
 #endif /* PGMAINT_S3_XML_H */
