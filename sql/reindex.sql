@@ -151,7 +151,7 @@ BEGIN ATOMIC
 		NOT i.indisvalid AND (i.indrelid IN (SELECT u.relation FROM busy u)
 			OR EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid)),
 		(
-			SELECT string_agg(format('%s from %s to %s', v.name, v.recorded, v.actual), ', ' ORDER BY v.name)
+			SELECT string_agg(format('%s changed from version %s to %s', v.name, v.recorded, v.actual), ', ' ORDER BY v.name)
 			FROM changed v
 			WHERE v.collation = ANY (i.indcollation)
 				AND (r.collations ->> v.collation::text) IS DISTINCT FROM v.actual
@@ -238,7 +238,7 @@ BEGIN ATOMIC
 			WHEN j.leftover THEN 'left by a REINDEX CONCURRENTLY that was not pgmaint''s'
 			WHEN NOT j.live THEN 'left by a DROP INDEX CONCURRENTLY that was interrupted'
 			ELSE concat_ws('; ',
-				'changed collation: ' || j.collations,
+				j.collations,
 				CASE WHEN NOT j.valid THEN 'invalid: queries do not use it' END,
 				CASE WHEN j.bloated THEN format('bloat: %s of %s, %s %%', pg_size_pretty(j.bloat_bytes),
 					pg_size_pretty(j.bytes), round((100 * j.bloat_ratio)::numeric, 1)) END,
