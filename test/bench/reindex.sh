@@ -10,7 +10,7 @@
 tables=50
 rows=400000
 threshold=0.3
-runs=${BENCH_RUNS:-3}
+runs=3
 
 strategy=
 if [ "$(sql "SELECT current_setting('server_version_num')::int >= 150000")" = t ]; then
