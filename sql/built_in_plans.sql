@@ -5,7 +5,7 @@ RETURNS TABLE (plan text, steps jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	VALUES
-		('weekly'::text, '["bloat_report", "retention", "vacuum", "analyze"]'::jsonb),
+		('weekly'::text, '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze"]'::jsonb),
 		('monthly', '["retention", "reindex", "check_corruption", "vacuum", "analyze"]');
 END;
 

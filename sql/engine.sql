@@ -65,7 +65,7 @@ SELECT
 	t.step,
 	t.action,
 	t.target,
-	coalesce(v.phase, a.phase, i.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
+	coalesce(v.phase, a.phase, i.phase, u.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
 		WHEN t.action = 'check_corruption' THEN 'checking' ELSE 'working' END) AS phase,
 	coalesce(
 		pg_catalog.round(CASE
@@ -81,6 +81,11 @@ SELECT
 			WHEN i.tuples_total > 0 THEN 100.0 * i.tuples_done / i.tuples_total
 			ELSE 100.0 * i.blocks_done / nullif(i.blocks_total, 0)
 		END, 1),
+		-- its indexes come after the heap, and are not counted beforehand
+		CASE WHEN u.phase = 'seq scanning heap' THEN
+			pg_catalog.round(100.0 * u.heap_blks_scanned / nullif(u.heap_blks_total, 0), 1)
+			WHEN u.phase = 'rebuilding index' THEN
+			pg_catalog.round(100.0 * least(u.index_rebuild_count, e.indexes) / nullif(e.indexes, 0), 1) END,
 		-- of the rows that the planner expects
 		CASE WHEN k.pid IS NOT NULL THEN
 			pg_catalog.round(100.0 * least(k.tuples_processed, e.rows) / nullif(e.rows, 0), 1) END,
@@ -107,9 +112,11 @@ JOIN pg_catalog.pg_stat_activity s ON s.pid = t.pid AND s.backend_type = 'pgmain
 LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_analyze a ON a.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_create_index i ON i.pid = t.pid
+LEFT JOIN pg_catalog.pg_stat_progress_cluster u ON u.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_copy k ON k.pid = t.pid
 CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.to_jsonb(v), pg_catalog.to_jsonb(a)) AS progress) x
-CROSS JOIN LATERAL (SELECT (t.evidence ->> 'rows')::pg_catalog.int8 AS rows) e
+CROSS JOIN LATERAL (SELECT (t.evidence ->> 'rows')::pg_catalog.int8 AS rows, (
+	SELECT pg_catalog.count(*) FROM pg_catalog.pg_index i WHERE i.indrelid = t.relation) AS indexes) e
 CROSS JOIN LATERAL (
 	SELECT
 		pg_catalog.count(*) AS planned,

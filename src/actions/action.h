@@ -105,6 +105,7 @@ extern char *list_actions(void);
 
 extern const Action bloat_report_action;
 extern const Action vacuum_action;
+extern const Action vacuum_full_action;
 extern const Action analyze_action;
 extern const Action retention_action;
 extern const Action reindex_action;

@@ -12,12 +12,12 @@
 #include "catalog/pg_type.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "actions/selection.h"
 #include "base/compat.h"
+#include "base/wording.h"
 #include "bloat/index_bloat.h"
 #include "bloat/relations.h"
 #include "bloat/table_bloat.h"
@@ -190,10 +190,7 @@ judge(TaskContext *context, const Measurement *measured)
 	finding->message = psprintf(
 		"%s is %.0f %% bloat: %s of %s would be given back by writing it anew",
 		is_table ? "table" : "index", 100 * bloat->bloat_ratio,
-		text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
-			pg_size_pretty, Int64GetDatum(bloat->bloat_bytes)))),
-		text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
-			pg_size_pretty, Int64GetDatum(bloat->total_bytes)))));
+		size_text(bloat->bloat_bytes), size_text(bloat->total_bytes));
 	finding->detail = psprintf(
 		"{\"bloat_bytes\": %lld, \"total_bytes\": %lld, "
 		"\"bloat_ratio\": %.4f, \"margin\": %.4f}",

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/catalog.h"
+#include "catalog/pg_type.h"
 
 #include "actions/blockers.h"
 
@@ -20,16 +21,21 @@
 #define MAY_SEE_SESSIONS \
 	"pg_catalog.pg_has_role(session_user, 'pg_read_all_stats', 'USAGE')"
 
+/* a holder this old will not go away while a task is tried again */
+#define OLD_HOLDER_SECONDS 60
+
 /*
- * Who holds a lock, on one of the task's tables, that maintenance has to wait
- * for; NULL when nobody does any more.
+ * Who holds a lock on one of the task's tables that is in the way of one that
+ * conflicts with it, or with all, and whose transaction is as old as that.
  */
-char *
-name_lock_holders(int64 task_id)
+static char *
+name_holders(int64 task_id, bool any_lock, int milliseconds)
 {
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, task_id);
+	bind_boolean(&query, any_lock);
+	bind_double(&query, milliseconds / 1000.0);
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.string_agg(DISTINCT pg_catalog.concat("
@@ -48,9 +54,32 @@ name_lock_holders(int64 task_id)
 		"AND l.database IN (0, (SELECT d.oid FROM pg_catalog.pg_database d "
 		"WHERE d.datname = pg_catalog.current_database())) "
 		"AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() "
-		"AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', "
-		"'ExclusiveLock', 'AccessExclusiveLock')");
+		"AND ($2 OR l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', "
+		"'ExclusiveLock', 'AccessExclusiveLock')) "
+		"AND ($3 = 0 OR a.xact_start IS NULL "
+		"OR a.xact_start < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $3))");
 	return ledger_text(0, 1);
+}
+
+/*
+ * Who holds a lock, on one of the task's tables, that maintenance has to wait
+ * for; NULL when nobody does any more.  Work that keeps everybody out waits
+ * for readers, too.
+ */
+char *
+name_lock_holders(int64 task_id, bool any_lock)
+{
+	return name_holders(task_id, any_lock, 0);
+}
+
+/*
+ * Who will not make way within the lock timeout, to judge by how long it has
+ * held any lock on the task's tables.
+ */
+char *
+name_old_lock_holders(int64 task_id, int milliseconds)
+{
+	return name_holders(task_id, true, milliseconds);
 }
 
 /*
@@ -60,12 +89,12 @@ name_lock_holders(int64 task_id)
  * start nobody knows, when it is negative.
  */
 char *
-name_xmin_holder(Oid relation, int64 horizon_age, int64 *seconds_held)
+name_xmin_holder(Oid relation, TransactionId horizon, int64 *seconds_held)
 {
 	LedgerQuery query = {0};
 
 	bind_boolean(&query, IsCatalogRelationOid(relation));
-	bind_bigint(&query, horizon_age);
+	bind_datum(&query, XIDOID, TransactionIdGetDatum(horizon));
 	if (ledger_query(
 			&query,
 			"SELECT CASE WHEN " MAY_SEE_SESSIONS
@@ -76,7 +105,7 @@ name_xmin_holder(Oid relation, int64 horizon_age, int64 *seconds_held)
 			"FROM pgmaint.xmin_holders() h "
 			"LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = h.pid "
 			"WHERE (a.backend_type IS NULL OR a.backend_type NOT LIKE 'pgmaint %') "
-			"AND ($1 OR NOT h.catalogs_only) AND h.xmin_age >= $2 "
+			"AND ($1 OR NOT h.catalogs_only) AND h.xmin_age >= pg_catalog.age($2) "
 			"LIMIT 1") == 0)
 		return NULL;
 	*seconds_held = ledger_bigint(0, 2);
@@ -127,4 +156,13 @@ name_stalling_transaction(Oid table, int64 milliseconds)
 			"ORDER BY h.since LIMIT 1") == 0)
 		return NULL;
 	return ledger_text(0, 1);
+}
+
+/*
+ * Would it be of no use to try again soon?
+ */
+bool
+holder_is_old(int64 seconds_held)
+{
+	return seconds_held < 0 || seconds_held >= OLD_HOLDER_SECONDS;
 }

@@ -10,9 +10,11 @@
 
 #include "ledger/ledger.h"
 
-extern char *name_lock_holders(int64 task_id);
-extern char *name_xmin_holder(Oid relation, int64 horizon_age,
+extern char *name_lock_holders(int64 task_id, bool any_lock);
+extern char *name_old_lock_holders(int64 task_id, int milliseconds);
+extern char *name_xmin_holder(Oid relation, TransactionId horizon,
 							  int64 *seconds_held);
 extern char *name_stalling_transaction(Oid table, int64 milliseconds);
+extern bool holder_is_old(int64 seconds_held);
 
 #endif /* PGMAINT_BLOCKERS_H */

@@ -52,6 +52,7 @@ read_table_state(Oid relation, TableState *state)
 	if (!HeapTupleIsValid(tuple))
 		return;
 	form = (Form_pg_class) GETSTRUCT(tuple);
+	state->filenode = form->relfilenode;
 	state->pages = form->relpages;
 	state->all_visible_pages = form->relallvisible;
 	ReleaseSysCache(tuple);

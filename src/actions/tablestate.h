@@ -18,6 +18,7 @@ typedef struct TableState
 	TimestampTz last_vacuum; /* not autovacuum's; zero when there was none */
 	TimestampTz last_analyze;
 	int64 xid_age;
+	Oid filenode;
 	int64 pages;
 	int64 all_visible_pages;
 } TableState;

@@ -14,9 +14,6 @@
 #include "base/compat.h"
 #include "bloat/removable.h"
 
-/* a holder this old will not go away while a task is tried again */
-#define OLD_HOLDER_SECONDS 60
-
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	SCOPE_OPTION,
@@ -221,7 +218,7 @@ has_cause(const ClaimedTask *task, const char *cause)
  * long as one cause of the task still gains something, it is worth doing.
  */
 static bool
-work_is_futile(const ClaimedTask *task, int64 *horizon_age, char **what)
+work_is_futile(const ClaimedTask *task, TransactionId *horizon, char **what)
 {
 	bool wraparound = has_cause(task, "wraparound");
 	bool inserts = has_cause(task, "inserts");
@@ -231,7 +228,7 @@ work_is_futile(const ClaimedTask *task, int64 *horizon_age, char **what)
 	if (has_cause(task, "dead rows in TOAST"))
 		return false;
 	sample_removable(task->relation, &sample);
-	*horizon_age = sample.horizon_age;
+	*horizon = sample.horizon;
 	if (wraparound && sample.horizon_age * 10 < age * 9)
 		return false;
 	if (inserts && sample.settled * 10 >= sample.settled + sample.recent)
@@ -262,25 +259,22 @@ static HoldBack
 consider_vacuum(TaskContext *context, char **reason)
 {
 	LedgerScope scope;
-	int64 horizon_age;
+	TransactionId horizon;
 	int64 seconds_held;
 	char *holder;
 	char *what = NULL;
 
 	read_table_state(context->task->relation, &context->before);
-	if (!work_is_futile(context->task, &horizon_age, &what))
+	if (!work_is_futile(context->task, &horizon, &what))
 		return HOLD_BACK_NOTHING;
 	ledger_enter(&scope);
-	holder =
-		name_xmin_holder(context->task->relation, horizon_age, &seconds_held);
+	holder = name_xmin_holder(context->task->relation, horizon, &seconds_held);
 	ledger_leave(&scope);
 	if (holder == NULL)
 		return HOLD_BACK_NOTHING;
 	*reason =
 		psprintf("VACUUM would be futile: %s, because of %s", what, holder);
-	return seconds_held < 0 || seconds_held >= OLD_HOLDER_SECONDS
-			   ? HOLD_BACK_SKIP
-			   : HOLD_BACK_RETRY;
+	return holder_is_old(seconds_held) ? HOLD_BACK_SKIP : HOLD_BACK_RETRY;
 }
 
 /*

@@ -70,6 +70,9 @@
 /* 18 adds up how long VACUUM and ANALYZE of a table took */
 #define SERVER_TIMES_MAINTENANCE (PG_VERSION_NUM >= 180000)
 
+/* 19 rewrites a table while others read and write it */
+#define SERVER_HAS_REPACK_CONCURRENTLY (PG_VERSION_NUM >= 190000)
+
 /* before 15 the counters of the statistics collector lag behind */
 #define SERVER_COUNTS_AT_ONCE (PG_VERSION_NUM >= 150000)
 

@@ -19,6 +19,7 @@
 
 #include "bloat/many.h"
 #include "bloat/relations.h"
+#include "bloat/tail.h"
 
 /*
  * Room for one more result.
@@ -78,6 +79,7 @@ measure_one_table(BloatCall *call, Oid relid)
 	if (table_can_be_measured(rel, false) && table_size(rel) >= call->min_size)
 	{
 		measure_open_table(rel, call->precision, call->seed, &bloat);
+		bloat.tail_bytes = call->tails ? free_tail_bytes(rel) : 0;
 		*(TableBloat *) next_result(call) = bloat;
 	}
 	relation_close(rel, AccessShareLock);

@@ -17,6 +17,7 @@
 typedef struct BloatCall
 {
 	bool indexes;
+	bool tails; /* fill in tail_bytes, too */
 	double precision;
 	uint32 seed;
 	int64 min_size;

@@ -152,6 +152,7 @@ sample_removable(Oid relid, RemovableSample *sample)
 		return;
 	}
 	count.horizon = GetOldestNonRemovableTransactionId(relation);
+	sample->horizon = count.horizon;
 	sample->horizon_age =
 		(int32) (XidFromFullTransactionId(ReadNextFullTransactionId()) -
 				 count.horizon);

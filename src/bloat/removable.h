@@ -11,12 +11,13 @@
 /* rows seen in a sample of the pages that are not all-visible */
 typedef struct RemovableSample
 {
-	int64 dead;			 /* VACUUM would remove them */
-	int64 recently_dead; /* dead, but somebody may still see them */
-	int64 settled;		 /* live, and visible to everybody */
-	int64 recent;		 /* live, but not yet visible to everybody */
-	int64 blocks;		 /* pages looked at */
-	int64 horizon_age;	 /* age of the oldest transaction that matters */
+	int64 dead;			   /* VACUUM would remove them */
+	int64 recently_dead;   /* dead, but somebody may still see them */
+	int64 settled;		   /* live, and visible to everybody */
+	int64 recent;		   /* live, but not yet visible to everybody */
+	int64 blocks;		   /* pages looked at */
+	TransactionId horizon; /* the oldest transaction that matters */
+	int64 horizon_age;	   /* and its age */
 } RemovableSample;
 
 extern void sample_removable(Oid relid, RemovableSample *sample);

@@ -105,6 +105,7 @@ sum_up(const BlockSample *sample, const TablePart *parts, TableBloat *result)
 	result->bloat_ratio =
 		result->total_blocks > 0 ? bloat / result->total_blocks : 0;
 	result->margin = sample->margin;
+	result->tail_bytes = 0;
 }
 
 /*

@@ -9,11 +9,10 @@
 
 #include "miscadmin.h"
 #include "storage/latch.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/timeout.h"
 
 #include "actions/selection.h"
+#include "base/wording.h"
 #include "engine/disruptive.h"
 #include "ledger/windows.h"
 
@@ -32,23 +31,6 @@ ignores_windows(const Action *action, Jsonb *options)
 }
 
 /*
- * Milliseconds, for a person.
- */
-static char *
-duration_text(int64 milliseconds)
-{
-	int64 seconds = milliseconds / 1000;
-
-	if (seconds < 60)
-		return psprintf("%.1f s", (double) milliseconds / 1000);
-	if (seconds < 3600)
-		return psprintf("%d min %02d s", (int) (seconds / 60),
-						(int) (seconds % 60));
-	return psprintf(INT64_FORMAT " h %02d min", seconds / 3600,
-					(int) (seconds / 60 % 60));
-}
-
-/*
  * One finding for all tasks of a step that are not begun: what they would gain,
  * and what to do so that they are.
  */
@@ -64,9 +46,7 @@ report_held_back(PlanContext *context, const Step *step, int count, int64 gain,
 					 count == 1 ? "was" : "were", because);
 	if (gain > 0)
 		appendStringInfo(&message, "; %s would give back %s",
-						 count == 1 ? "it" : "they",
-						 text_to_cstring(DatumGetTextPP(DirectFunctionCall1(
-							 pg_size_pretty, Int64GetDatum(gain)))));
+						 count == 1 ? "it" : "they", size_text(gain));
 	appendStringInfoString(&message, remedy);
 	plan_finding(
 		context, "window", "warning", NULL, message.data,
@@ -201,15 +181,26 @@ stop_watching_window(void)
 }
 
 /*
- * What to say of a task that was interrupted, or NULL if it was not because of
- * its window.
+ * Was a task interrupted because of its window?  Then say so, and in a finding:
+ * its work was lost.
  */
-char *
-say_that_window_ended(const TaskContext *context)
+bool
+window_has_ended(const TaskContext *context, char **error, List **findings)
 {
+	PlannedFinding *finding;
+
 	if (!window_ended)
-		return NULL;
+		return false;
 	window_ended = false;
-	return psprintf("maintenance window \"%s\" ended, %s after the task began",
-					context->window, duration_text(context->window_left));
+	*error =
+		psprintf("maintenance window \"%s\" ended, %s after the task began",
+				 context->window, duration_text(context->window_left));
+	finding = palloc0(sizeof(PlannedFinding));
+	finding->check_id = "window";
+	finding->severity = "warning";
+	finding->object = context->task->target;
+	finding->message =
+		psprintf("%s was cancelled: %s", context->task->command, *error);
+	*findings = lappend(*findings, finding);
+	return true;
 }

@@ -14,6 +14,7 @@ extern void hold_back_disruptive_tasks(PlanContext *context, const Step *step);
 extern bool window_has_room(TaskContext *context, char **reason);
 extern void begin_to_watch_window(TaskContext *context);
 extern void stop_watching_window(void);
-extern char *say_that_window_ended(const TaskContext *context);
+extern bool window_has_ended(const TaskContext *context, char **error,
+							 List **findings);
 
 #endif /* PGMAINT_DISRUPTIVE_H */

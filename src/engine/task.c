@@ -266,7 +266,8 @@ explain_lock_failure(const TaskContext *context, Ending *ending)
 		LedgerScope scope;
 
 		ledger_begin(&scope, context->extension);
-		holders = name_lock_holders(context->task->task_id);
+		holders = name_lock_holders(context->task->task_id,
+									context->task->disruptive);
 		ledger_commit(&scope);
 		RESUME_CANCEL_INTERRUPTS();
 	}
@@ -289,8 +290,6 @@ static void
 end_with_error(const TaskContext *context, const ErrorData *error,
 			   Ending *ending)
 {
-	char *window;
-
 	ending->outcome.sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	ending->outcome.error =
 		error->detail == NULL
@@ -308,11 +307,10 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 			ending->retry = true;
 			break;
 		case ERRCODE_QUERY_CANCELED:
-			window = say_that_window_ended(context);
-			if (window != NULL)
-				ending->outcome.error = window;
 			/* statement_timeout has the same code, but is no request */
-			if (window != NULL || StatementTimeout == 0 ||
+			if (window_has_ended(context, &ending->outcome.error,
+								 &ending->findings) ||
+				StatementTimeout == 0 ||
 				!TimestampDifferenceExceeds(
 					GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(),
 					StatementTimeout))
