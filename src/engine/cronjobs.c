@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -295,4 +296,11 @@ ask_cron(const CronServer *server, const CronQuestion *question)
 	if (server->database == MyDatabaseId)
 		return answer_cron_question(question);
 	return ask_elsewhere(server->database, question);
+}
+
+int64
+ask_cron_for_number(const CronServer *server, const CronQuestion *question)
+{
+	return DatumGetInt64(DirectFunctionCall1(
+		int8in, CStringGetDatum(ask_cron(server, question))));
 }

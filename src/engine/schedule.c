@@ -181,7 +181,7 @@ schedule_plan(const CronServer *server, const char *plan, const char *schedule,
 	question.arguments[1] = schedule;
 	question.arguments[2] = cron_command(server, plan, options);
 	question.arguments[3] = get_database_name(MyDatabaseId);
-	job_id = pg_strtoint64(ask_cron(server, &question));
+	job_id = ask_cron_for_number(server, &question);
 
 	ledger_enter(&scope);
 	note_schedule(plan, schedule, options, role,
@@ -259,7 +259,7 @@ pgmaint_unschedule(PG_FUNCTION_ARGS)
 	find_cron_server(&server);
 	question.arguments[0] = cron_job_name(plan);
 	question.arguments[1] = role_name;
-	jobs = pg_strtoint64(ask_cron(&server, &question));
+	jobs = ask_cron_for_number(&server, &question);
 	ledger_enter(&scope);
 	noted = forget_schedule(plan, role_name);
 	ledger_leave(&scope);
