@@ -246,6 +246,9 @@ $node->poll_query_until('postgres',
 		WHERE p.target = 'alice.watched_index' AND p.phase = 'checking' AND a.wait_event = 'PgSleep'))
   or die 'the index is not being checked';
 my $victim = sql(q(SELECT pid FROM pgmaint.progress WHERE target = 'alice.watched_index'));
+is( sql("SELECT string_agg(DISTINCT mode, ' ') FROM pg_locks WHERE pid = $victim
+		AND relation IN ('alice.watched'::regclass, 'alice.watched_index'::regclass)"),
+	'AccessShareLock', 'the check holds no lock that writers would feel');
 my $offset = -s $node->logfile;
 kill 'KILL', $victim;
 wait_for_restart($node, $offset);
