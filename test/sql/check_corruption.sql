@@ -53,13 +53,13 @@ BEGIN
 END $$;
 CREATE FUNCTION corruption.findings() RETURNS TABLE (severity text, check_id text, object text, message text)
 LANGUAGE sql AS $$
-	SELECT f.severity, f.check_id, f.object, regexp_replace(f.message, 'amcheck 1\.\d', 'amcheck 1.N') FROM pgmaint.findings f
+	SELECT f.severity, f.check_id, f.object, replace(regexp_replace(f.message, 'amcheck 1\.\d', 'amcheck 1.N'), ' and GIN', '') FROM pgmaint.findings f
 	WHERE f.run_id = (SELECT max(run_id) FROM pgmaint.runs) AND f.check_id <> 'checksums'
 	AND (f.object IS NULL OR f.object ~ '^corruption\.') ORDER BY f.finding_id $$;
 
 CALL corruption.check('{"tables": "corruption.orders"}');
 SELECT state FROM pgmaint.runs ORDER BY run_id DESC LIMIT 1;
-SELECT severity, check_id, replace(message, ' and GIN', '') FROM corruption.findings();
+SELECT severity, check_id, message FROM corruption.findings();
 SELECT relation, kind, method, checked, outcome, problems, last_verified > now() - interval '1 hour' AS verified
 FROM pgmaint.corruption_checks WHERE relation::text LIKE 'corruption.%' ORDER BY relation::text;
 
