@@ -74,6 +74,7 @@ WHERE relation = 'corruption.orders'::regclass;
 SELECT next_block FROM pgmaint.corruption_results WHERE relation = 'corruption.orders'::regclass;
 
 -- no time at all: all is left for the next run, with one finding
+SET pgmaint.max_workers = 1;
 CALL corruption.check('{"schemas": "corruption", "time_budget": 0.000001}');
 SELECT state FROM pgmaint.runs ORDER BY run_id DESC LIMIT 1;
 SELECT DISTINCT state, error FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND relation <> 0;
