@@ -187,6 +187,9 @@ is_choice(const char *choices, const char *word)
 	return false;
 }
 
+/* what an option can take is shorter, so that no clock overflows */
+#define MAX_SECONDS 1e9
+
 /*
  * An interval, or a number of seconds, as seconds.
  */
@@ -290,7 +293,8 @@ check_quantity(const char *action, const ActionOption *option,
 			DirectFunctionCall1(pg_size_bytes, CStringGetTextDatum(text)));
 	else
 		quantity = seconds_of(text);
-	if (quantity < 0)
+	if (quantity < 0 ||
+		(option->kind == OPTION_DURATION && quantity > MAX_SECONDS))
 		complain(action, option, value);
 }
 

@@ -32,6 +32,7 @@ SELECT pgmaint.run_action('check_corruption', '{"time_budget": true}');
 SELECT pgmaint.run_action('check_corruption', '{"time_budget": "soon"}');
 SELECT pgmaint.run_action('check_corruption', '{"time_budget": "-1 hour"}');
 SELECT pgmaint.run_action('check_corruption', '{"time_budget": -1}');
+SELECT pgmaint.run_action('check_corruption', '{"time_budget": "1000 years"}');
 SELECT pgmaint.run_action('check_corruption', '{"parent_check": "perhaps"}');
 SELECT pgmaint.run_action('check_corruption', '{"sequence_threshold": 80}');
 
