@@ -78,7 +78,7 @@ find_leftover(Oid replaced, Leftover *leftover)
 	if (ledger_query(
 			&query,
 			"SELECT CASE WHEN c.oid IS NOT NULL THEN pg_catalog.format('%I.%I', n.nspname, c.relname) END, "
-			"CASE WHEN i.indisvalid THEN b.built ELSE 0::pg_catalog.oid END "
+			"CASE WHEN i.indisvalid THEN b.built ELSE 0::pg_catalog.oid END, b.relation "
 			"FROM pgmaint.index_rebuilds b "
 			"JOIN pg_catalog.pg_index i ON i.indexrelid = b.built "
 			"LEFT JOIN pg_catalog.pg_index o ON o.indexrelid = b.replaced "
@@ -91,22 +91,25 @@ find_leftover(Oid replaced, Leftover *leftover)
 		return;
 	leftover->successor = ledger_oid(0, 2);
 	leftover->name = ledger_text(0, 1);
+	leftover->relation = ledger_oid(0, 3);
 }
 
 /*
  * Drop the rows of indexes that are gone, and of rebuilds that left nothing
- * behind although nobody wrote down that they were finished.
+ * behind although nobody wrote down that they were finished: those of one
+ * table, which is the caller's to work on, or, for InvalidOid, of all.
  */
 void
-forget_rebuilds(void)
+forget_rebuilds(Oid relation)
 {
 	LedgerQuery query = {0};
 
+	bind_oid(&query, relation);
 	(void) ledger_query(
 		&query,
-		"DELETE FROM pgmaint.index_rebuilds b WHERE NOT EXISTS "
+		"DELETE FROM pgmaint.index_rebuilds b WHERE ($1 = 0 OR b.relation = $1) AND (NOT EXISTS "
 		"(SELECT FROM pg_catalog.pg_class c WHERE c.oid = b.built) "
 		"OR b.finished_at IS NULL AND NOT EXISTS "
 		"(SELECT FROM pg_catalog.pg_class c WHERE c.oid = b.replaced) AND EXISTS "
-		"(SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = b.built AND i.indisvalid)");
+		"(SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = b.built AND i.indisvalid))");
 }

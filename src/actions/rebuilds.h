@@ -17,6 +17,7 @@ typedef struct Leftover
 {
 	char *name;	   /* to be dropped; NULL: nothing */
 	Oid successor; /* the new index, if it is in its place already */
+	Oid relation;  /* the table */
 } Leftover;
 
 extern void note_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
@@ -24,6 +25,6 @@ extern void note_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
 extern void finish_rebuild(int64 task_id, Oid replaced, Oid built,
 						   Oid relation, const char *name, int64 bytes_before);
 extern void find_leftover(Oid replaced, Leftover *leftover);
-extern void forget_rebuilds(void);
+extern void forget_rebuilds(Oid relation);
 
 #endif /* PGMAINT_REBUILDS_H */

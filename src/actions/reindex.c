@@ -16,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "actions/headroom.h"
+#include "actions/rebuilds.h"
 #include "actions/reindex_task.h"
 #include "actions/selection.h"
 #include "ledger/runs.h"
@@ -150,15 +151,18 @@ measure(PlanContext *context, Oid index)
 static void
 survey_indexes(PlanContext *context)
 {
+	LedgerScope scope;
 	List *indexes;
 	int measured = 0;
 
+	ledger_begin(&scope, context->extension);
+	forget_rebuilds(InvalidOid);
+	ledger_commit(&scope);
 	if (every_index_is_wanted(context))
 		return;
 	indexes = list_unmeasured(context);
 	while (measured < list_length(indexes))
 	{
-		LedgerScope scope;
 		TimestampTz began = GetCurrentTimestamp();
 
 		pgstat_report_activity(

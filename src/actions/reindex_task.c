@@ -219,7 +219,7 @@ drop_leftover(TaskContext *context)
 	execute_at_top_level(
 		psprintf("DROP INDEX CONCURRENTLY %s", leftover.name));
 	ledger_begin(&scope, context->extension);
-	forget_rebuilds();
+	forget_rebuilds(leftover.relation);
 	ledger_commit(&scope);
 }
 
@@ -284,7 +284,7 @@ record_reindex(TaskContext *context)
 		if (built != task->relation)
 			follow_relation(task->relation, built);
 	}
-	forget_rebuilds();
+	forget_rebuilds(rebuild.relation);
 	ledger_leave(&scope);
 }
 

@@ -25,8 +25,8 @@
 
 #include "bloat/sample.h"
 
-/* relations up to this size are read as a whole */
-#define FULL_BLOCKS 2000
+/* relations up to this size are read as a whole, unless less will do */
+#define FULL_BLOCKS(precision) ((precision) < 0.025 ? 2000 : 0)
 
 /* how many strata */
 #define STRATA 64
@@ -223,7 +223,7 @@ sample_next_round(BlockSample *sample)
 	if (sample->rounds++ == 0)
 	{
 		wanted = FIRST_BLOCKS(sample->precision);
-		if (total <= FULL_BLOCKS)
+		if (total <= FULL_BLOCKS(sample->precision))
 			wanted = total;
 		else
 		{
