@@ -18,7 +18,7 @@
  * scope.
  */
 char *
-describe_want_of_space(const TableBloat *bloat, int64 keep_free)
+describe_want_of_space(const TableBloat *bloat, int64 min_free)
 {
 	LedgerQuery query = {0};
 	uint64 rows;
@@ -44,11 +44,11 @@ describe_want_of_space(const TableBloat *bloat, int64 keep_free)
 		int64 needed = ledger_bigint(row, 2);
 		int64 free = free_bytes_of_tablespace(ledger_oid(row, 1));
 
-		if (needed + keep_free > free)
+		if (needed + min_free > free)
 			return psprintf(
 				"its copy needs %s on tablespace \"%s\", where %s are free and %s are to be kept free",
 				size_text(needed), ledger_text(row, 3), size_text(free),
-				size_text(keep_free));
+				size_text(min_free));
 	}
 	return NULL;
 }

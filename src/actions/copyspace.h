@@ -11,6 +11,6 @@
 #include "bloat/table_bloat.h"
 #include "ledger/ledger.h"
 
-extern char *describe_want_of_space(const TableBloat *bloat, int64 keep_free);
+extern char *describe_want_of_space(const TableBloat *bloat, int64 min_free);
 
 #endif /* PGMAINT_COPYSPACE_H */

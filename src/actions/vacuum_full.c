@@ -37,7 +37,7 @@ static const ActionOption options[] = {
 	PLAIN_OPTION("min_gain", OPTION_BYTES, "100 MB",
 				 "due if at least this much would be given back"),
 	PLAIN_OPTION(
-		"keep_free", OPTION_BYTES, "512 MB",
+		"min_free", OPTION_BYTES, "100 MB",
 		"room that has to be left on the disk beside the copy of the table"),
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
@@ -353,7 +353,7 @@ consider_vacuum_full(TaskContext *context, char **reason)
 	if (hold_back == HOLD_BACK_NOTHING && !is_plain_vacuum(task))
 	{
 		*reason = describe_want_of_space(
-			&bloat, option_bytes(options, context->options, "keep_free"));
+			&bloat, option_bytes(options, context->options, "min_free"));
 		if (*reason != NULL)
 			hold_back = HOLD_BACK_SKIP;
 		else

@@ -90,7 +90,7 @@ is(commands(vacuum_full("{$due}")), 'VACUUM (FULL, ANALYZE) public.stuck succeed
 
 # room for the copy
 fill('large', 'id % 4 = 0');
-$run = vacuum_full(qq({$due, "keep_free": "900 TB"}));
+$run = vacuum_full(qq({$due, "min_free": "900 TB"}));
 is(run_state($node, $run), 'succeeded', 'no room: the run succeeds');
 like(error($run), qr/^its copy needs \d+ kB on tablespace "pg_default", where \d+ [MGT]B are free and 900 TB are to be kept free$/, 'no room: both figures');
 
