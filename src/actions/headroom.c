@@ -9,17 +9,10 @@
 
 #include "commands/tablespace.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 
 #include "actions/headroom.h"
 #include "base/diskspace.h"
-
-static char *
-size_pretty(int64 bytes)
-{
-	return text_to_cstring(DatumGetTextPP(
-		DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes))));
-}
+#include "base/wording.h"
 
 static char *
 name_of_tablespace(Oid tablespace)
@@ -42,8 +35,8 @@ compare_with_free(Oid tablespace, int64 needed, int64 min_free)
 	return psprintf(
 		"not enough room on the disk: %s needed in %s and %s to stay free "
 		"there, but %s free",
-		size_pretty(needed), name_of_tablespace(tablespace),
-		size_pretty(min_free), size_pretty(free_bytes));
+		size_text(needed), name_of_tablespace(tablespace), size_text(min_free),
+		size_text(free_bytes));
 }
 
 /*

@@ -21,6 +21,7 @@
 
 #include "actions/retention_task.h"
 #include "actions/selection.h"
+#include "base/wording.h"
 #include "retention/keys.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
@@ -42,13 +43,6 @@ typedef struct Candidate
 	char *name; /* NULL: the table is gone */
 	char relkind;
 } Candidate;
-
-static char *
-size_pretty(int64 bytes)
-{
-	return text_to_cstring(DatumGetTextPP(
-		DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes))));
-}
 
 /*
  * The evidence is also what the task is carried out by.
@@ -186,7 +180,7 @@ plan_partition(PlanContext *context, const RetentionPolicy *policy,
 					 partition->name);
 	}
 	task->reason = psprintf("the whole partition is older than %s, %s", cutoff,
-							size_pretty(task->bytes));
+							size_text(task->bytes));
 	task->evidence =
 		describe_work(policy, "partition", cutoff, partition->from,
 					  partition->to, false, key, -1);

@@ -12,12 +12,13 @@
  */
 #include "postgres.h"
 
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "actions/blockers.h"
 #include "actions/copyspace.h"
+#include "actions/headroom.h"
+#include "actions/othertools.h"
 #include "actions/selection.h"
 #include "base/compat.h"
 #include "base/wording.h"
@@ -27,18 +28,13 @@
 /* how exactly bloat is measured: it decides by wide margins */
 #define MAX_MARGIN 0.02
 
-/* tables that the finding on other tools names */
-#define NAMED_TABLES 5
-
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	RANGE_OPTION("bloat_threshold", OPTION_NUMBER, 0, 1, "0.5",
 				 "due above this share of bloat, by sampled pages"),
 	PLAIN_OPTION("min_gain", OPTION_BYTES, "100 MB",
 				 "due if at least this much would be given back"),
-	PLAIN_OPTION(
-		"min_free", OPTION_BYTES, "100 MB",
-		"room that has to be left on the disk beside the copy of the table"),
+	MIN_FREE_OPTION,
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
@@ -116,55 +112,6 @@ complete_task(PlannedTask *task, Remedy remedy, bool only,
 		(long long) bloat->bloat_bytes, (long long) bloat->total_bytes,
 		bloat->bloat_ratio, bloat->margin, (long long) bloat->tail_bytes,
 		(long long) task->gain_bytes);
-}
-
-/*
- * Where a tool is installed that writes tables anew beside other work, say how
- * it is used for these.
- */
-static void
-recommend_tools(PlanContext *context, List *targets)
-{
-	LedgerQuery query = {0};
-	uint64 rows;
-
-	if (targets == NIL)
-		return;
-	rows =
-		ledger_query(&query, "SELECT x.extname FROM pg_catalog.pg_extension x "
-							 "WHERE x.extname IN ('pg_repack', 'pg_squeeze')");
-	for (uint64 row = 0; row < rows; row++)
-	{
-		char *tool = ledger_text(row, 1);
-		bool repack = strcmp(tool, "pg_repack") == 0;
-		StringInfoData how;
-		ListCell *cell;
-
-		initStringInfo(&how);
-		if (repack)
-			appendStringInfo(&how, "pg_repack --no-order --dbname=%s",
-							 get_database_name(MyDatabaseId));
-		foreach (cell, targets)
-		{
-			if (foreach_current_index(cell) == NAMED_TABLES)
-			{
-				appendStringInfoString(&how, " …");
-				break;
-			}
-			appendStringInfo(&how, repack ? " --table=%s" : "%s%s",
-							 repack ? (char *) lfirst(cell)
-									: (how.len > 0 ? "; " : ""),
-							 repack ? "" : (char *) lfirst(cell));
-		}
-		plan_finding(
-			context, "F004", "info", NULL,
-			psprintf(
-				"%d bloated %s can be written anew without keeping others out, by %s: %s",
-				list_length(targets),
-				list_length(targets) == 1 ? "table" : "tables", tool,
-				how.data),
-			NULL);
-	}
 }
 
 /*

@@ -25,6 +25,9 @@ my $run = $node->safe_psql('postgres', q(SELECT pgmaint.run('weekly')));
 is(wait_for_end($node, $run), 'succeeded', "a user's plan comes before the built-in one of its name");
 is(tasks($node, $run), 'public.small succeeded', 'and does what the user said');
 my $defined = $node->safe_psql('postgres', $plans);
+my $windows = 'SELECT * FROM pgmaint.maintenance_windows ORDER BY name';
+$node->safe_psql('postgres', q(SELECT pgmaint.add_window('Night "shift"', '{0,3}', '23:30', '2 hours', 'Europe/Berlin')));
+my $open = $node->safe_psql('postgres', $windows);
 
 # in each of the ways there are, while a run is going on
 my $folder = $node->basedir;
@@ -48,6 +51,7 @@ foreach my $format (qw(custom directory plain))
 		$node->command_ok([ 'pg_restore', '-e', '-d', $database, $file ], "$format: pg_restore");
 	}
 	is($node->safe_psql($database, $plans), $defined, "$format: plans");
+	is($node->safe_psql($database, $windows), $open, "$format: windows");
 	is($node->safe_psql($database, "SELECT (SELECT count(*) FROM pgmaint.$_)"), '0', "$format: no $_")
 	  foreach qw(runs tasks findings bloat_measurements cancellations);
 	$run = $node->safe_psql($database, q(SELECT pgmaint.run('weekly')));
@@ -62,7 +66,7 @@ wait_for_end($node, $slow);
 my $database = 'restored_custom';
 $node->safe_psql($database, q(SELECT pgmaint.drop_plan('weekly')));
 is( $node->safe_psql($database, q(SELECT string_agg(action || ' ' || origin, ', ' ORDER BY step) FROM pgmaint.plans WHERE plan = 'weekly')),
-	'bloat_report built-in, retention built-in, vacuum built-in, analyze built-in',
+	'bloat_report built-in, retention built-in, vacuum built-in, vacuum_full built-in, analyze built-in',
 	'the built-in plan shows again');
 
 # restoring again over what is there says what is wrong, and breaks nothing

@@ -92,7 +92,7 @@ is(commands(vacuum_full("{$due}")), 'VACUUM (FULL, ANALYZE) public.stuck succeed
 fill('large', 'id % 4 = 0');
 $run = vacuum_full(qq({$due, "min_free": "900 TB"}));
 is(run_state($node, $run), 'succeeded', 'no room: the run succeeds');
-like(error($run), qr/^its copy needs \d+ kB on tablespace "pg_default", where \d+ [MGT]B are free and 900 TB are to be kept free$/, 'no room: both figures');
+like(error($run), qr/^not enough room on the disk: \d+ [kM]B needed in the database's own tablespace and 900 TB to stay free there, but \d+ [MGT]B free$/, 'no room: both figures');
 
 # an old snapshot keeps what was deleted
 my $holder = $node->background_psql('postgres');
