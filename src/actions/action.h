@@ -54,8 +54,9 @@ typedef struct TaskContext
 	const Action *action;
 	Jsonb *options;
 	const ClaimedTask *task;
-	char *window;	   /* in which the task may run; NULL: at any time */
-	int64 window_left; /* milliseconds, when the task began */
+	char *window;			 /* in which the task may run; NULL: at any time */
+	int64 window_left;		 /* milliseconds, when the task was considered */
+	TimestampTz window_ends; /* by the server's clock */
 	TableState before;
 	char *result;	/* JSON object for the ledger */
 	char *not_done; /* why a command that ended well did nothing */

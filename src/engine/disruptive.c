@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #include "actions/selection.h"
 #include "base/wording.h"
@@ -136,7 +137,12 @@ window_has_room(TaskContext *context, char **reason)
 			duration_text(task->predicted), task->predicted_from, state.name,
 			duration_text(context->window_left));
 	else
+	{
 		context->window = state.name;
+		if (context->window_left < INT_MAX)
+			context->window_ends = TimestampTzPlusMilliseconds(
+				GetCurrentTimestamp(), context->window_left);
+	}
 	return context->window != NULL;
 }
 
@@ -163,7 +169,7 @@ begin_to_watch_window(TaskContext *context)
 		return;
 	if (window_timeout == MAX_TIMEOUTS)
 		window_timeout = RegisterTimeout(USER_TIMEOUT, handle_window_timeout);
-	enable_timeout_after(window_timeout, (int) Max(context->window_left, 1));
+	enable_timeout_at(window_timeout, context->window_ends);
 }
 
 /*
