@@ -21,7 +21,7 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'pgmaint_run_and_wait';
 
 COMMENT ON PROCEDURE pgmaint.run_and_wait(text, jsonb, bigint) IS
-	'queue a plan and wait for its end: a NOTICE for each finished task, an ERROR if the run did not succeed; a cancel cancels the run';
+	'queue a plan and wait for its end: a NOTICE for each finished task (where a step has more than 100, for each tenth of those that were quick), an ERROR if the run did not succeed; a cancel cancels the run';
 
 CREATE FUNCTION pgmaint.dry_run(plan text, options jsonb DEFAULT NULL)
 RETURNS TABLE (

@@ -48,6 +48,9 @@ PG_FUNCTION_INFO_V1(pgmaint_run_and_wait);
 /* how often a run that nobody takes on gets another leader */
 #define LAUNCH_INTERVAL_MS 1000
 
+/* a step with more tasks than this is told of in tenths */
+#define MANY_TASKS 100
+
 typedef struct Watch
 {
 	int64 run_id;
@@ -55,6 +58,7 @@ typedef struct Watch
 	int64 last_task;
 	int step; /* the one whose tasks are being told of */
 	int64 told;
+	int64 untold; /* of them, only counted so far */
 	int64 planned;
 	int64 steps;
 	bool queued_said;
@@ -91,13 +95,16 @@ begin_to_tell_step(Watch *watch, int step)
 						"FROM pgmaint.runs r WHERE r.run_id = $1");
 	watch->step = step;
 	watch->told = 0;
+	watch->untold = 0;
 	watch->steps = Max(ledger_bigint(0, 1), 1);
 	watch->planned = Max(ledger_bigint(0, 2), 1);
 }
 
 /*
  * One NOTICE for each task that has finished since the last look.  They become
- * visible in the order of finished_at, and one step after the other.
+ * visible in the order of finished_at, and one step after the other.  Where a
+ * step has very many, those that were quick and went well are told of by the
+ * tenth of the step.
  */
 static void
 tell_finished_tasks(Watch *watch)
@@ -116,12 +123,15 @@ tell_finished_tasks(Watch *watch)
 		"CASE WHEN f.action = 'bloat_report' THEN f.action || ' ' || f.target ELSE f.command END, "
 		"' ', f.state, CASE WHEN f.started_at IS NOT NULL THEN pg_catalog.format(' after %s s', "
 		"pg_catalog.round(pg_catalog.extract('epoch', f.finished_at - f.started_at), 1)) END, "
-		"': ' || f.error) "
+		"': ' || f.error), "
+		"f.state <> 'succeeded' OR f.finished_at - f.started_at >= '1 second'::pg_catalog.interval, "
+		"f.action "
 		"FROM pgmaint.tasks f WHERE f.run_id = $1 AND (f.finished_at, f.task_id) > ($2, $3) "
 		"ORDER BY f.finished_at, f.task_id");
 	tasks = SPI_tuptable;
 	for (uint64 row = 0; row < rows; row++)
 	{
+		char *what;
 		bool isnull;
 		int step;
 
@@ -134,6 +144,18 @@ tell_finished_tasks(Watch *watch)
 			DatumGetTimestampTz(ledger_datum(row, 1, &isnull));
 		watch->last_task = ledger_bigint(row, 2);
 		watch->told++;
+		what = ledger_text(row, 4);
+		if (watch->planned > MANY_TASKS && !ledger_boolean(row, 5))
+		{
+			watch->untold++;
+			if (watch->told < watch->planned &&
+				watch->told * 10 / watch->planned ==
+					(watch->told - 1) * 10 / watch->planned)
+				continue;
+			what = psprintf("%lld of %s succeeded", (long long) watch->untold,
+							ledger_text(row, 6));
+			watch->untold = 0;
+		}
 		ereport(NOTICE, (errmsg_internal(
 							"[%3d %%] %lld of %lld: %s",
 							(int) (100 *
@@ -141,7 +163,7 @@ tell_finished_tasks(Watch *watch)
 									(double) watch->told / watch->planned) /
 								   watch->steps),
 							(long long) watch->told,
-							(long long) watch->planned, ledger_text(row, 4))));
+							(long long) watch->planned, what)));
 	}
 }
 

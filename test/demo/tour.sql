@@ -16,6 +16,7 @@
 \echo
 
 CREATE EXTENSION pgmaint;
+CREATE EXTENSION amcheck;  -- with which it looks for corruption
 
 -- the catalogs' own counters know of it from now on
 \set ECHO none

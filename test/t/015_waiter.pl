@@ -50,5 +50,14 @@ $holder->query_safe('COMMIT');
 is(wait_for_end($node, 1), 'succeeded', 'the run goes on once the lock is there');
 $holder->quit;
 $waiter->quit;
+
+# a step with very many tasks is told of in tenths
+$node->safe_psql('postgres', q(CREATE SCHEMA many;
+	DO $$ BEGIN FOR g IN 1 .. 150 LOOP EXECUTE format('CREATE TABLE many.t%s (i int)', g); END LOOP; END $$;
+	SELECT pgmaint.define_plan('many', '[{"action": "analyze", "options": {"schemas": "many", "scope": "all"}}]')));
+my ($status, $stdout, $stderr) = $node->psql('postgres', q(CALL pgmaint.run_and_wait('many')));
+my @notices = $stderr =~ /^.*NOTICE:  (\[.*)$/mg;
+cmp_ok(scalar @notices, '<=', 10, 'many quick tasks: no more than ten messages') or diag $stderr;
+like($notices[-1] // '', qr/^\[100 %\] 150 of 150: \d+ of analyze succeeded$/, '... up to the last');
 $node->stop;
 done_testing();
