@@ -227,9 +227,10 @@ report_collations(PlanContext *context)
 			context, "collation", left > 0 ? "warning" : "info",
 			ledger_text(row, 1),
 			left > 0
-				? psprintf("%s, and %lld indexes may be in the wrong order "
-						   "until they are rebuilt",
-						   change, (long long) left)
+				? psprintf("%s, and %lld %s may be in the wrong order until "
+						   "rebuilt",
+						   change, (long long) left,
+						   left == 1 ? "index" : "indexes")
 				: psprintf("%s, and every index has been rebuilt since: %s "
 						   "records that",
 						   change, ledger_text(row, 4)),
