@@ -29,7 +29,7 @@ static const ActionOption options[] = {
 		"no check begins, and none of a large table goes on, when this has passed since the step began; 0: no limit"),
 	PLAIN_OPTION(
 		"parent_check", OPTION_SWITCH, "auto",
-		"B-trees from top to bottom (bt_index_parent_check), which blocks writers; auto: while a maintenance window is open"),
+		"B-trees from top to bottom (bt_index_parent_check), which blocks writers; auto: while a maintenance window is open for long enough"),
 	RANGE_OPTION("sequence_threshold", OPTION_NUMBER, 0, 1, "0.8",
 				 "a finding from this used share of a sequence on"),
 	WINDOW_OPTION,
@@ -133,6 +133,16 @@ note_left_out(PlanContext *context, const Amcheck *amcheck,
 					 NULL);
 }
 
+static void
+set_check(PlannedTask *task, const Amcheck *amcheck, AmcheckKind kind,
+		  const char *evidence)
+{
+	task->disruptive = kind == AMCHECK_INDEX_WITH_PARENT;
+	task->command = amcheck_command(amcheck, kind, task->target);
+	task->evidence = psprintf("{\"check\": \"%s\"%s%s", amcheck_name(kind),
+							  evidence[1] == '}' ? "" : ", ", evidence + 1);
+}
+
 /*
  * Every table and index, least recently checked first; what was never checked
  * comes before all, the largest first.
@@ -143,6 +153,11 @@ plan_relations(PlanContext *context, const Amcheck *amcheck)
 	LedgerQuery query = {0};
 	LeftOut left_out = {0};
 	bool parents = parents_are_due(context, amcheck);
+	bool choosing =
+		strcmp(option_text(options, context->options, "parent_check"),
+			   "auto") == 0 &&
+		OidIsValid(amcheck->functions[AMCHECK_INDEX].oid) &&
+		amcheck->functions[AMCHECK_INDEX].allowed;
 	double budget = option_seconds(options, context->options, "time_budget");
 	uint64 rows;
 
@@ -193,12 +208,17 @@ plan_relations(PlanContext *context, const Amcheck *amcheck)
 			left_out.without_rights[kind]++;
 		else
 		{
+			char *evidence;
+
 			task = task_from_row(context, "check_corruption", row);
-			task->disruptive = kind == AMCHECK_INDEX_WITH_PARENT;
-			task->command = amcheck_command(amcheck, kind, task->target);
-			task->evidence = psprintf(
-				"{\"check\": \"%s\"%s%s", amcheck_name(kind),
-				task->evidence[1] == '}' ? "" : ", ", task->evidence + 1);
+			evidence = task->evidence;
+			set_check(task, amcheck, kind, evidence);
+			if (kind == AMCHECK_INDEX_WITH_PARENT && choosing)
+			{
+				task->gentler = palloc(sizeof(PlannedTask));
+				*task->gentler = *task;
+				set_check(task->gentler, amcheck, AMCHECK_INDEX, evidence);
+			}
 		}
 	}
 	note_left_out(context, amcheck, &left_out);

@@ -56,13 +56,15 @@ report_held_back(PlanContext *context, const Step *step, int count, int64 gain,
 }
 
 /*
- * Outside of any window disruptive tasks are not even begun.  The caller is
- * inside a ledger scope.
+ * Outside of any window disruptive tasks are not even begun.  Inside, what has a
+ * gentler way is done in that way if it would not come to its end.  The caller
+ * is inside a ledger scope.
  */
 void
 hold_back_disruptive_tasks(PlanContext *context, const Step *step)
 {
 	WindowState state;
+	bool asked = false;
 	char *because = NULL;
 	int count = 0;
 	int64 gain = 0;
@@ -76,11 +78,23 @@ hold_back_disruptive_tasks(PlanContext *context, const Step *step)
 
 		if (!task->disruptive)
 			continue;
-		if (because == NULL)
+		if (!asked)
 		{
 			read_window_state(&state);
-			if (state.open)
-				return;
+			asked = true;
+		}
+		if (state.open)
+		{
+			if (task->gentler != NULL &&
+				task->predicted > window_milliseconds_left(&state))
+			{
+				task->gentler->predicted = -1;
+				lfirst(cell) = task->gentler;
+			}
+			continue;
+		}
+		if (because == NULL)
+		{
 			because = state.defined
 						  ? psprintf("no maintenance window is open (%s)",
 									 describe_next_window())

@@ -24,8 +24,9 @@ typedef struct PlannedTask
 	Oid relation;
 	List *relations; /* OIDs of all tables that are worked on */
 	int64 bytes;
-	bool disruptive;  /* may run only while a window is open */
-	int64 gain_bytes; /* what it would give back; 0: not known */
+	bool disruptive;			 /* may run only while a window is open */
+	int64 gain_bytes;			 /* what it would give back; 0: not known */
+	struct PlannedTask *gentler; /* instead, where no window is long enough */
 	/* the engine's own */
 	int64 predicted; /* milliseconds; negative: not known */
 	const char *predicted_from;

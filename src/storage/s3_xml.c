@@ -58,13 +58,10 @@ next_element(const xmlNode *node, int *depth)
 	}
 	else
 	{
-		while (node->next == NULL)
-		{
-			if (--(*depth) < 0)
-				return NULL;
-			node = node->parent;
-		}
-		node = node->next;
+		while (node != NULL && node->next == NULL)
+			node = --(*depth) < 0 ? NULL : node->parent;
+		if (node != NULL)
+			node = node->next;
 	}
 	return node;
 }
@@ -75,19 +72,19 @@ next_element(const xmlNode *node, int *depth)
 static S3Element *
 copy_document(const xmlNode *root)
 {
-	S3Element *open[MAX_DEPTH];
+	S3Element *open[MAX_DEPTH] = {copy_node(root)};
 	int depth = 0;
 
-	open[0] = copy_node(root);
 	for (const xmlNode *node = root; node != NULL;
 		 node = next_element(node, &depth))
 	{
-		if (node == root || node->type != XML_ELEMENT_NODE ||
-			depth >= MAX_DEPTH)
+		S3Element *parent =
+			depth > 0 && depth < MAX_DEPTH ? open[depth - 1] : NULL;
+
+		if (parent == NULL || node->type != XML_ELEMENT_NODE)
 			continue;
 		open[depth] = copy_node(node);
-		open[depth - 1]->children =
-			lappend(open[depth - 1]->children, open[depth]);
+		parent->children = lappend(parent->children, open[depth]);
 		open[0]->all = lappend(open[0]->all, open[depth]);
 	}
 	return open[0];

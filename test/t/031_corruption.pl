@@ -226,6 +226,21 @@ is("$state " . sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = $run AND c
 is(sql(q(SELECT checked FROM pgmaint.corruption_checks WHERE relation = 'alice.watched_index'::regclass)),
 	'index with parent', '... which is on record');
 
+# Where that would not come to its end in the window, the check that blocks
+# nobody takes its place.
+sql("INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, disruptive, bytes_before, relation, started_at, finished_at)
+	SELECT run_id, step, action, target, command, reason, state, disruptive, bytes_before, relation, now() - interval '5 hours', now() - interval '2 hours'
+	FROM pgmaint.tasks, generate_series(1, 9) WHERE run_id = $run AND command ~ 'bt_index_parent_check'");
+sql(q(SELECT pgmaint.add_window('now', '{0, 1, 2, 3, 4, 5, 6}', (now() AT TIME ZONE 'UTC' - interval '1 minute')::time, '40 minutes', 'UTC')));
+($run, $state) = check('{"tables": "alice.watched"}');
+like(sql("SELECT concat_ws(' ', state, command) FROM pgmaint.tasks WHERE run_id = $run AND target = 'alice.watched_index'"),
+	qr/^succeeded .*bt_index_check/, 'a parent check that does not fit into the window: the gentle one is made');
+sql("DELETE FROM pgmaint.tasks WHERE finished_at - started_at = interval '3 hours'");
+($run, $state) = check('{"tables": "alice.watched"}');
+like(sql("SELECT concat_ws(' ', state, command) FROM pgmaint.tasks WHERE run_id = $run AND target = 'alice.watched_index'"),
+	qr/^succeeded .*bt_index_parent_check/, '... and the other one where it fits');
+sql(q(SELECT pgmaint.drop_window('now')));
+
 # An ERROR that says nothing of damage is none.
 sql(q(CREATE OR REPLACE FUNCTION alice.watched(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE
 	AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$));
