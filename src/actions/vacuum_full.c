@@ -18,6 +18,7 @@
 #include "actions/blockers.h"
 #include "actions/copyspace.h"
 #include "actions/headroom.h"
+#include "actions/orphanfiles.h"
 #include "actions/othertools.h"
 #include "actions/selection.h"
 #include "base/compat.h"
@@ -240,6 +241,7 @@ plan_vacuum_full(PlanContext *context)
 	}
 	note_left_alone(context, "VACUUM FULL", left_alone);
 	recommend_tools(context, disruptive);
+	report_orphaned_files(context);
 }
 
 static bool

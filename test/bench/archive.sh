@@ -110,7 +110,7 @@ done
 csv=$(sql "SELECT pg_size_pretty(sum(content_bytes)) || ' of CSV, ' || pg_size_pretty(sum(bytes)) || ' in ' || count(*) || ' objects'
 	FROM pgmaint.archives WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs)")
 a=$(printf '%s\n' "${own[@]}" | median)
-for other in "by_hand 2.5 the runbook: COPY to a file, gzip, \`aws s3 cp\`, DELETE" "piped 1.6 \`COPY | gzip | aws s3 cp -\`, DELETE"; do
+for other in "by_hand 2.5 the runbook: COPY to a file, gzip, \`aws s3 cp\`, DELETE" "piped 1.6 COPY piped through gzip into \`aws s3 cp -\`, DELETE"; do
 	read -r which asked against <<< "$other"
 	if [ "$which" = by_hand ]; then b=$(printf '%s\n' "${hand[@]}" | median); else b=$(printf '%s\n' "${pipe[@]}" | median); fi
 	row "archive and delete $old rows, $csv" "$against" "$asked× faster" \

@@ -169,6 +169,12 @@ sql(q(CREATE OR REPLACE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE sql 
 $run = vacuum_full("{$due}");
 is(run_state($node, $run), 'succeeded', 'after a crash: the next run') or diag run_error($node, $run);
 is(commands($run), 'VACUUM (FULL, ANALYZE) public.slow succeeded', 'after a crash: the table is written anew');
+my $orphans = "FROM pgmaint.findings f, jsonb_array_elements_text(f.detail -> 'files') l (path) WHERE f.check_id = 'orphaned_files' AND f.run_id";
+cmp_ok(sql("SELECT count(*) $orphans = $run"), '>', 0, 'after a crash: the files that the server has left are named');
+is(sql("SELECT count(*) $orphans = $run AND pg_filenode_relation(0, substring(path FROM '([0-9]+)[^/]*\$')::oid) IS NOT NULL"), 0, '... they are nobody\'s');
+unlink map { $node->data_dir . "/$_" } split /\n/, sql("SELECT path $orphans = $run");
+$run = vacuum_full("{$due}");
+is(sql("SELECT count(*) $orphans = $run"), 0, '... once they are gone nothing more is said of them');
 is(sql('SELECT count(*), sum(hashtext(s::text)) FROM slow s'), $rows, 'after a crash: the rows are there');
 
 no_processes_left($node, 'no process is left');
