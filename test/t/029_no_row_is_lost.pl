@@ -238,7 +238,7 @@ sub read_archive
 	  if $manifest->{sha256} ne $sha256 || $manifest->{key} ne $key || $manifest->{rows} != $rows || $manifest->{bytes} != $bytes;
 	if ($compression eq 'gzip')
 	{
-		gunzip(\$object, \$csv) or return "archive $id: $key cannot be decompressed";
+		gunzip(\$object, \$csv, MultiStream => 1) or return "archive $id: $key cannot be decompressed";
 	}
 	else
 	{

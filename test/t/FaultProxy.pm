@@ -432,7 +432,7 @@ sub begin_request
 	my ($c, $head) = @_;
 	my ($method, $target) = $head =~ /^(\S+) (\S+)/;
 	my ($path, $query) = split /\?/, $target, 2;
-	my %headers = map { my ($name, $value) = split /:\s*/, $_, 2; (lc $name, $value) } grep { /:/ } (split /\r\n/, $head)[1 .. 100];
+	my %headers = map { my ($name, $value) = split /:\s*/, $_, 2; (lc $name, $value) } grep { defined && /:/ } (split /\r\n/, $head)[1 .. 100];
 
 	$query = '' unless defined $query;
 	$c->{request} = {
