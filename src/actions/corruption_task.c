@@ -18,12 +18,12 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
-#include "utils/numeric.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "actions/amcheck.h"
 #include "actions/corruption_task.h"
+#include "actions/evidence.h"
 #include "ledger/ledger.h"
 
 /*
@@ -47,34 +47,13 @@ typedef struct Checked
 	Amcheck amcheck;
 } Checked;
 
-static char *
-text_field(const ClaimedTask *task, const char *name)
-{
-	JsonbValue *value = json_field(task->evidence, name);
-
-	if (value == NULL || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-static BlockNumber
-first_block(const ClaimedTask *task)
-{
-	JsonbValue *value = json_field(task->evidence, "from_block");
-
-	if (value == NULL || value->type != jbvNumeric)
-		return 0;
-	return (BlockNumber) DatumGetInt64(DirectFunctionCall1(
-		numeric_int8, NumericGetDatum(value->val.numeric)));
-}
-
 /*
  * When the time of the step is used up.
  */
 static TimestampTz
 end_of_time(const ClaimedTask *task)
 {
-	char *until = text_field(task, "until");
+	char *until = evidence_text(task, "until");
 
 	if (until == NULL)
 		return 0;
@@ -162,7 +141,7 @@ static void
 check_table(const ClaimedTask *task, Checked *checked)
 {
 	checked->blocks = count_blocks(task->relation, &checked->problems);
-	checked->next = first_block(task);
+	checked->next = (BlockNumber) evidence_number(task, "from_block", 0);
 	/* it was truncated since */
 	if (checked->next >= checked->blocks)
 		checked->next = 0;
@@ -376,7 +355,7 @@ check_relation(TaskContext *context, AmcheckKind kind)
 void
 execute_check(TaskContext *context)
 {
-	char *check = text_field(context->task, "check");
+	char *check = evidence_text(context->task, "check");
 	AmcheckKind kind;
 
 	if (check == NULL)

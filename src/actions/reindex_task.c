@@ -31,6 +31,7 @@
 #include "utils/syscache.h"
 
 #include "actions/blockers.h"
+#include "actions/evidence.h"
 #include "actions/headroom.h"
 #include "actions/rebuilds.h"
 #include "actions/reindex_task.h"
@@ -49,28 +50,6 @@ static struct
 	Oid copy; /* the new index; InvalidOid before it is made */
 	int64 bytes;
 } rebuild;
-
-static bool
-evidence_says(const ClaimedTask *task, const char *what)
-{
-	JsonbValue *value = json_field(task->evidence, what);
-
-	return value != NULL && value->type == jbvBool && value->val.boolean;
-}
-
-/*
- * A number of the evidence, or a negative one where there is none.
- */
-static int64
-evidence_bytes(const ClaimedTask *task, const char *what)
-{
-	JsonbValue *value = json_field(task->evidence, what);
-
-	if (value == NULL || value->type != jbvNumeric)
-		return -1;
-	return DatumGetInt64(DirectFunctionCall1(
-		numeric_int8, NumericGetDatum(value->val.numeric)));
-}
 
 static Oid
 tablespace_of(Oid relation)
@@ -93,18 +72,18 @@ HoldBack
 consider_reindex(TaskContext *context, char **reason, int64 min_free)
 {
 	const ClaimedTask *task = context->task;
-	int64 copy = evidence_bytes(task, "predicted_bytes");
+	int64 copy = evidence_number(task, "predicted_bytes", -1);
 	LedgerScope scope;
 	char *holder;
 
-	if (evidence_says(task, "leftover"))
+	if (evidence_flag(task, "leftover"))
 		return HOLD_BACK_NOTHING;
 	*reason = lack_of_room(
 		tablespace_of(task->relation), copy,
 		copy > (int64) maintenance_work_mem * 1024 ? copy : 0, min_free);
 	if (*reason != NULL)
 		return HOLD_BACK_SKIP;
-	if (!evidence_says(task, "concurrently"))
+	if (!evidence_flag(task, "concurrently"))
 		return HOLD_BACK_NOTHING;
 
 	ledger_enter(&scope);
@@ -159,7 +138,7 @@ objection(const ClaimedTask *task)
 		return "the index was dropped after the task had been planned";
 	valid = ((Form_pg_index) GETSTRUCT(tuple))->indisvalid;
 	ReleaseSysCache(tuple);
-	if (evidence_says(task, "leftover") || evidence_says(task, "invalid"))
+	if (evidence_flag(task, "leftover") || evidence_flag(task, "invalid"))
 		reason = valid ? "the index has become valid" : NULL;
 	else if (!valid)
 		reason =
@@ -229,12 +208,12 @@ drop_leftover(TaskContext *context)
 void
 perform_reindex(TaskContext *context)
 {
-	bool concurrently = evidence_says(context->task, "concurrently");
+	bool concurrently = evidence_flag(context->task, "concurrently");
 
 	memset(&rebuild, 0, sizeof(rebuild));
 	rebuild.task_id = context->task->task_id;
 	if (context->task->attempt > 1 &&
-		!evidence_says(context->task, "leftover"))
+		!evidence_flag(context->task, "leftover"))
 		drop_leftover(context);
 	if (!table_is_free(context))
 		return;
@@ -258,7 +237,7 @@ perform_reindex(TaskContext *context)
 	}
 	PG_END_TRY();
 	set_lock_timeout(context->lock_timeout);
-	if (!evidence_says(context->task, "leftover"))
+	if (!evidence_flag(context->task, "leftover"))
 		context->successor = rebuild.copy;
 }
 
@@ -277,7 +256,7 @@ record_reindex(TaskContext *context)
 	if (context->not_done != NULL)
 		return;
 	ledger_enter(&scope);
-	if (!evidence_says(task, "leftover"))
+	if (!evidence_flag(task, "leftover"))
 	{
 		finish_rebuild(task->task_id, task->relation, built, rebuild.relation,
 					   task->target, rebuild.bytes);

@@ -14,9 +14,9 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/numeric.h"
 #include "utils/syscache.h"
 
+#include "actions/evidence.h"
 #include "actions/retention_task.h"
 #include "retention/archive.h"
 #include "retention/keys.h"
@@ -36,39 +36,16 @@ typedef struct Work
 	int64 upload_id;
 } Work;
 
-static char *
-text_field(const ClaimedTask *task, const char *name)
-{
-	JsonbValue *value = json_field(task->evidence, name);
-
-	if (value == NULL || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-static int64
-number_field(const ClaimedTask *task, const char *name)
-{
-	JsonbValue *value = json_field(task->evidence, name);
-
-	if (value == NULL || value->type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(
-		numeric_int8, NumericGetDatum(value->val.numeric)));
-}
-
 static void
 read_work(const ClaimedTask *task, Work *work)
 {
-	JsonbValue *open = json_field(task->evidence, "open");
-
-	work->kind = text_field(task, "kind");
-	work->from = text_field(task, "from");
-	work->to = text_field(task, "to");
-	work->key = text_field(task, "key");
-	work->open = open != NULL && open->type == jbvBool && open->val.boolean;
-	work->policy_id = number_field(task, "policy_id");
-	work->upload_id = number_field(task, "upload_id");
+	work->kind = evidence_text(task, "kind");
+	work->from = evidence_text(task, "from");
+	work->to = evidence_text(task, "to");
+	work->key = evidence_text(task, "key");
+	work->open = evidence_flag(task, "open");
+	work->policy_id = evidence_number(task, "policy_id", 0);
+	work->upload_id = evidence_number(task, "upload_id", 0);
 	if (work->kind == NULL)
 		elog(ERROR, "task %lld has no plan", (long long) task->task_id);
 }

@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 
 #include "actions/blockers.h"
+#include "actions/evidence.h"
 #include "actions/selection.h"
 #include "base/compat.h"
 #include "bloat/removable.h"
@@ -284,10 +285,9 @@ consider_vacuum(TaskContext *context, char **reason)
 static void
 record_vacuum(TaskContext *context)
 {
-	JsonbValue *planned = json_field(context->task->evidence, "analyze");
 	TableState after;
 	StringInfoData result;
-	bool analyzed = planned != NULL && planned->val.boolean;
+	bool analyzed = evidence_flag(context->task, "analyze");
 
 	read_table_state(context->task->relation, &after);
 	if (nothing_was_done(context->task->relation, context->before.last_vacuum,
