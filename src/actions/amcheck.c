@@ -14,18 +14,17 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "actions/amcheck.h"
 #include "base/identity.h"
+#include "base/subtransaction.h"
 #include "ledger/ledger.h"
 
 /* by AmcheckKind: newer versions have variants with more arguments */
@@ -185,29 +184,10 @@ ends_task(const ErrorData *error)
  * Carry out a call in a subtransaction; returns its ERROR, or NULL.
  */
 static ErrorData *
-carry_out(void (*work)(AmcheckCall *call), AmcheckCall *call)
+carry_out(void (*work)(void *call), AmcheckCall *call)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	ErrorData *error = try_in_subtransaction(work, call);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		work(call);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
 	if (error != NULL && ends_task(error))
 		ReThrowError(error);
 	return error;
@@ -290,8 +270,9 @@ number_or_unknown(uint64 row, int column)
  * and expressions have no part in it.
  */
 static void
-verify_blocks(AmcheckCall *call)
+verify_blocks(void *argument)
 {
+	AmcheckCall *call = argument;
 	MemoryContext caller = CurrentMemoryContext;
 	LedgerQuery query = {0};
 	uint64 rows;
@@ -380,8 +361,9 @@ check_blocks(const Amcheck *amcheck, Oid relation, BlockNumber first,
 }
 
 static void
-read_length(AmcheckCall *call)
+read_length(void *argument)
 {
+	AmcheckCall *call = argument;
 	Relation relation = relation_open(call->relation, AccessShareLock);
 
 	call->last = RelationGetNumberOfBlocks(relation);
@@ -414,8 +396,9 @@ count_blocks(Oid relation, Problems *problems)
  * so the owner's restricted rights are taken on here, for all servers.
  */
 static void
-verify_index(AmcheckCall *call)
+verify_index(void *argument)
 {
+	const AmcheckCall *call = argument;
 	const AmcheckFunction *function = &call->amcheck->functions[call->kind];
 	Datum index = ObjectIdGetDatum(call->relation);
 	Datum yes = BoolGetDatum(true);

@@ -9,6 +9,18 @@
 
 #include "actions/rebuilds.h"
 
+static void
+bind_rebuild(LedgerQuery *query, int64 task_id, Oid replaced, Oid built,
+			 Oid relation, const char *name, int64 bytes_before)
+{
+	bind_bigint(query, task_id);
+	bind_oid(query, replaced);
+	bind_oid(query, built);
+	bind_oid(query, relation);
+	bind_text(query, name);
+	bind_bigint(query, bytes_before);
+}
+
 /*
  * Write down that an index is being built in the place of another.
  */
@@ -18,12 +30,7 @@ note_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
 {
 	LedgerQuery query = {0};
 
-	bind_bigint(&query, task_id);
-	bind_oid(&query, replaced);
-	bind_oid(&query, built);
-	bind_oid(&query, relation);
-	bind_text(&query, name);
-	bind_bigint(&query, bytes);
+	bind_rebuild(&query, task_id, replaced, built, relation, name, bytes);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.index_rebuilds (task_id, replaced, built, relation, object, bytes_before) "
@@ -39,12 +46,8 @@ finish_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
 {
 	LedgerQuery query = {0};
 
-	bind_bigint(&query, task_id);
-	bind_oid(&query, replaced);
-	bind_oid(&query, built);
-	bind_oid(&query, relation);
-	bind_text(&query, name);
-	bind_bigint(&query, bytes_before);
+	bind_rebuild(&query, task_id, replaced, built, relation, name,
+				 bytes_before);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.index_rebuilds (task_id, replaced, built, relation, object, "

@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -17,10 +16,10 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 
 #include "actions/retention_task.h"
 #include "actions/selection.h"
+#include "base/subtransaction.h"
 #include "base/wording.h"
 #include "retention/keys.h"
 #include "retention/partition.h"
@@ -43,6 +42,13 @@ typedef struct Candidate
 	char *name; /* NULL: the table is gone */
 	char relkind;
 } Candidate;
+
+/* planning it */
+typedef struct Attempt
+{
+	PlanContext *context;
+	const Candidate *candidate;
+} Attempt;
 
 /*
  * The evidence is also what the task is carried out by.
@@ -233,8 +239,11 @@ plan_partitions(PlanContext *context, const RetentionPolicy *policy,
  * What a policy asks for now.
  */
 static void
-plan_policy(PlanContext *context, const Candidate *candidate)
+plan_policy(void *argument)
 {
+	const Attempt *attempt = argument;
+	PlanContext *context = attempt->context;
+	const Candidate *candidate = attempt->candidate;
 	RetentionPolicy policy;
 	Refusal refusal;
 	char *cutoff;
@@ -298,42 +307,22 @@ plan_policy(PlanContext *context, const Candidate *candidate)
 static void
 plan_policy_apart(PlanContext *context, const Candidate *candidate)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Attempt attempt = {context, candidate};
 	List *tasks = list_copy(context->tasks);
 	List *findings = list_copy(context->findings);
+	ErrorData *error = try_in_subtransaction(plan_policy, &attempt);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		plan_policy(context, candidate);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		context->tasks = tasks;
-		context->findings = findings;
-		plan_finding(context, "retention", "warning", candidate->name,
-					 psprintf("retention policy %lld could not be planned: %s",
-							  (long long) candidate->policy_id,
-							  error->message),
-					 NULL);
-	}
-	PG_END_TRY();
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
+		ReThrowError(error);
+	context->tasks = tasks;
+	context->findings = findings;
+	plan_finding(context, "retention", "warning", candidate->name,
+				 psprintf("retention policy %lld could not be planned: %s",
+						  (long long) candidate->policy_id, error->message),
+				 NULL);
 }
 
 /*

@@ -8,15 +8,14 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "catalog/index.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
+#include "base/subtransaction.h"
 #include "bloat/many.h"
 #include "bloat/relations.h"
 #include "bloat/tail.h"
@@ -118,52 +117,47 @@ measure_one_index(BloatCall *call, Oid indexid)
 	relation_close(table, AccessShareLock);
 }
 
+/* one of many relations */
+typedef struct Measurement
+{
+	BloatCall *call;
+	Oid relid;
+} Measurement;
+
+static void
+measure_one(void *argument)
+{
+	const Measurement *measurement = argument;
+
+	if (measurement->call->indexes)
+		measure_one_index(measurement->call, measurement->relid);
+	else
+		measure_one_table(measurement->call, measurement->relid);
+}
+
 /*
  * Measures one of many relations in a subtransaction, so that damage to one
  * of them (a page that fails its checksum, say) costs no more than its row.
  */
 static void
-measure_one(BloatCall *call, Oid relid)
+try_to_measure_one(BloatCall *call, Oid relid)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	Measurement measurement = {call, relid};
+	ErrorData *error = try_in_subtransaction(measure_one, &measurement);
+	char *name;
 
-	BeginInternalSubTransaction(NULL);
-	PG_TRY();
-	{
-		if (call->indexes)
-			measure_one_index(call, relid);
-		else
-			measure_one_table(call, relid);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-		char *name;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-			error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-				ERRCODE_OPERATOR_INTERVENTION)
-			PG_RE_THROW();
-
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-
-		name = get_rel_name(relid);
-		ereport(WARNING, (errcode(error->sqlerrcode),
-						  errmsg("could not measure the bloat of \"%s\": %s",
-								 name != NULL ? name : "", error->message)));
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		error->sqlerrcode == ERRCODE_OUT_OF_MEMORY ||
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+			ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
+	name = get_rel_name(relid);
+	ereport(WARNING, (errcode(error->sqlerrcode),
+					  errmsg("could not measure the bloat of \"%s\": %s",
+							 name != NULL ? name : "", error->message)));
+	FreeErrorData(error);
 }
 
 static int
@@ -199,7 +193,7 @@ measure_all(BloatCall *call, List *relids)
 	foreach (cell, relids)
 	{
 		CHECK_FOR_INTERRUPTS();
-		measure_one(call, lfirst_oid(cell));
+		try_to_measure_one(call, lfirst_oid(cell));
 	}
 	if (call->nresults == 0)
 		return;

@@ -33,6 +33,7 @@
 #include "base/compat.h"
 #include "base/settings.h"
 #include "engine/elsewhere.h"
+#include "engine/launch.h"
 
 PGDLLEXPORT void pgmaint_cron_worker_main(Datum main_arg);
 
@@ -88,21 +89,12 @@ share_question(Oid database, const CronQuestion *question)
 static BackgroundWorkerHandle *
 start_worker(dsm_segment *segment)
 {
-	BackgroundWorker worker;
+	dsm_handle shared = dsm_segment_handle(segment);
 	BackgroundWorkerHandle *handle;
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags =
-		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(worker.bgw_library_name, "pgmaint", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "pgmaint_cron_worker_main", BGW_MAXLEN);
-	strlcpy(worker.bgw_type, "pgmaint cron worker", BGW_MAXLEN);
-	strlcpy(worker.bgw_name, "pgmaint cron worker", BGW_MAXLEN);
-	worker.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(segment));
-	worker.bgw_notify_pid = MyProcPid;
-	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	if (!launch_worker("pgmaint cron worker", "pgmaint cron worker",
+					   "pgmaint_cron_worker_main", &shared, sizeof(shared),
+					   true, &handle))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("no background worker slot is free to ask pg_cron"),
@@ -217,6 +209,7 @@ send_answer(const char *answer)
 void
 pgmaint_cron_worker_main(Datum main_arg)
 {
+	dsm_handle handle;
 	dsm_segment *segment;
 	SharedQuestion *shared;
 	shm_mq *queue;
@@ -224,7 +217,8 @@ pgmaint_cron_worker_main(Datum main_arg)
 	char *answer;
 
 	BackgroundWorkerUnblockSignals();
-	segment = dsm_attach(DatumGetUInt32(main_arg));
+	memcpy(&handle, MyBgworkerEntry->bgw_extra, sizeof(handle));
+	segment = dsm_attach(handle);
 	if (segment == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -36,10 +36,10 @@ static MemoryContext leader_context = NULL;
  * Ask for a process.  The constants fit, so that nothing in here can fail but
  * for want of a slot: it is called in the middle of a commit.
  */
-static bool
-launch(const char *type, const char *name, const char *function,
-	   const void *arguments, Size size, bool notify,
-	   BackgroundWorkerHandle **handle)
+bool
+launch_worker(const char *type, const char *name, const char *function,
+			  const void *arguments, Size size, bool notify,
+			  BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker;
 
@@ -66,9 +66,9 @@ start_wanted_leader(void)
 	bool launched;
 
 	memset(&wanted_leader, 0, sizeof(wanted_leader));
-	launched =
-		launch("pgmaint leader", "pgmaint leader", "pgmaint_leader_main",
-			   &arguments, sizeof(arguments), false, &handle);
+	launched = launch_worker("pgmaint leader", "pgmaint leader",
+							 "pgmaint_leader_main", &arguments,
+							 sizeof(arguments), false, &handle);
 	MemoryContextSwitchTo(previous);
 	if (launched)
 	{
@@ -186,6 +186,7 @@ launch_task_worker(const TaskWorkerArguments *arguments,
 
 	snprintf(name, sizeof(name), "pgmaint task worker %d of run %lld",
 			 arguments->worker, (long long) arguments->run_id);
-	return launch("pgmaint task worker", name, "pgmaint_task_worker_main",
-				  arguments, sizeof(*arguments), true, handle);
+	return launch_worker("pgmaint task worker", name,
+						 "pgmaint_task_worker_main", arguments,
+						 sizeof(*arguments), true, handle);
 }

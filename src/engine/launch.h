@@ -29,6 +29,10 @@ typedef struct TaskWorkerArguments
 	int worker;
 } TaskWorkerArguments;
 
+extern bool launch_worker(const char *type, const char *name,
+						  const char *function, const void *arguments,
+						  Size size, bool notify,
+						  BackgroundWorkerHandle **handle);
 extern void launch_leader_at_commit(bool resume);
 extern bool launch_leader(void);
 extern bool launch_task_worker(const TaskWorkerArguments *arguments,

@@ -12,7 +12,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "fmgr.h"
@@ -22,13 +21,12 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "engine/cronjobs.h"
 #include "engine/cronline.h"
 #include "engine/plan.h"
@@ -346,6 +344,23 @@ pgmaint_cron_command(PG_FUNCTION_ARGS)
 					 PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1))));
 }
 
+/* what pg_cron is asked, and what it says */
+typedef struct Inquiry
+{
+	CronQuestion question;
+	char *answer;
+} Inquiry;
+
+static void
+inquire(void *argument)
+{
+	Inquiry *inquiry = argument;
+	CronServer server;
+
+	find_cron_server(&server);
+	inquiry->answer = ask_cron(&server, &inquiry->question);
+}
+
 /*
  * pgmaint.cron_jobs() returns jsonb
  *
@@ -355,43 +370,20 @@ pgmaint_cron_command(PG_FUNCTION_ARGS)
 Datum
 pgmaint_cron_jobs(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	CronQuestion question = {.kind = CRON_LIST, .count = 1};
-	char *volatile answer = NULL;
+	Inquiry inquiry = {.question = {.kind = CRON_LIST, .count = 1}};
+	ErrorData *error;
 
-	question.arguments[0] = get_database_name(MyDatabaseId);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		CronServer server;
-
-		find_cron_server(&server);
-		answer = ask_cron(&server, &question);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-			ReThrowError(error);
+	inquiry.question.arguments[0] = get_database_name(MyDatabaseId);
+	error = try_in_subtransaction(inquire, &inquiry);
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	if (error != NULL)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("pg_cron could not be asked: %s", error->message),
 				 error->hint == NULL ? 0 : errhint("%s", error->hint)));
-	}
-	PG_END_TRY();
-	if (answer == NULL)
+	if (error != NULL || inquiry.answer == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(answer)));
+	PG_RETURN_DATUM(
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(inquiry.answer)));
 }

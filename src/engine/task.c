@@ -180,13 +180,16 @@ record_task(TaskContext *context, Ending *ending)
 }
 
 /*
- * Go on after an ERROR that changes nothing about how the task has ended.
+ * Go on after an ERROR, outside of any transaction.
  */
-static void
-pass_over_error(MemoryContext caller)
+static ErrorData *
+recover_from_error(MemoryContext caller)
 {
+	ErrorData *error;
+
 	HOLD_INTERRUPTS();
 	MemoryContextSwitchTo(caller);
+	error = CopyErrorData();
 	EmitErrorReport();
 	debug_query_string = NULL;
 	AbortCurrentTransaction();
@@ -194,6 +197,7 @@ pass_over_error(MemoryContext caller)
 	FlushErrorState();
 	MemoryContextSwitchTo(caller);
 	RESUME_INTERRUPTS();
+	return error;
 }
 
 /*
@@ -224,7 +228,7 @@ clean_up_after(TaskContext *context, Ending *ending)
 	}
 	PG_CATCH();
 	{
-		pass_over_error(caller);
+		(void) recover_from_error(caller);
 	}
 	PG_END_TRY();
 	PG_TRY();
@@ -234,7 +238,7 @@ clean_up_after(TaskContext *context, Ending *ending)
 	}
 	PG_CATCH();
 	{
-		pass_over_error(caller);
+		(void) recover_from_error(caller);
 	}
 	PG_END_TRY();
 	QueryCancelPending = false;
@@ -273,7 +277,7 @@ explain_lock_failure(const TaskContext *context, Ending *ending)
 	}
 	PG_CATCH();
 	{
-		pass_over_error(caller);
+		(void) recover_from_error(caller);
 	}
 	PG_END_TRY();
 
@@ -350,14 +354,7 @@ carry_out_task(TaskContext *context, Ending *ending)
 		HOLD_INTERRUPTS();
 		disable_all_timeouts(false);
 		QueryCancelPending = false;
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		EmitErrorReport();
-		debug_query_string = NULL;
-		AbortCurrentTransaction();
-		PortalErrorCleanup();
-		FlushErrorState();
-		MemoryContextSwitchTo(caller);
+		error = recover_from_error(caller);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		RESUME_INTERRUPTS();
 		end_with_error(context, error, ending);

@@ -83,8 +83,7 @@ read_histories(List *tasks)
 		value = ledger_datum(row, 2, &isnull);
 		history->rate = isnull ? -1 : DatumGetFloat8(value);
 		history->cut_short = ledger_bigint(row, 3);
-		value = ledger_datum(row, 4, &isnull);
-		history->last_at = isnull ? 0 : DatumGetTimestampTz(value);
+		history->last_at = ledger_time(row, 4, 0);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return histories;

@@ -205,3 +205,12 @@ ledger_boolean(uint64 row, int column)
 
 	return !isnull && DatumGetBool(value);
 }
+
+TimestampTz
+ledger_time(uint64 row, int column, TimestampTz instead)
+{
+	bool isnull;
+	Datum value = ledger_datum(row, column, &isnull);
+
+	return isnull ? instead : DatumGetTimestampTz(value);
+}

@@ -52,11 +52,12 @@ extern void bind_datum(LedgerQuery *query, Oid type, Datum value);
 /* run a statement; returns the number of rows, which are in SPI_tuptable */
 extern uint64 ledger_query(LedgerQuery *query, const char *sql);
 
-/* a column of a row of the last query */
+/* a column of a row of the last query; instead is for NULL */
 extern char *ledger_text(uint64 row, int column);
 extern int64 ledger_bigint(uint64 row, int column);
 extern Oid ledger_oid(uint64 row, int column);
 extern bool ledger_boolean(uint64 row, int column);
+extern TimestampTz ledger_time(uint64 row, int column, TimestampTz instead);
 extern Datum ledger_datum(uint64 row, int column, bool *isnull);
 
 #endif /* PGMAINT_LEDGER_H */

@@ -16,18 +16,6 @@
 #include "ledger/schedules.h"
 
 /*
- * A column of a row of the last query, with another value for NULL.
- */
-static TimestampTz
-ledger_time(uint64 row, int column, TimestampTz instead)
-{
-	bool isnull;
-	Datum value = ledger_datum(row, column, &isnull);
-
-	return isnull ? instead : DatumGetTimestampTz(value);
-}
-
-/*
  * Write down what pg_cron was told.  What is told again as it was keeps its
  * age, so that what was missed before is still found.
  */

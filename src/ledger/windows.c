@@ -76,8 +76,6 @@ void
 read_window_state(WindowState *state)
 {
 	LedgerQuery query = {0};
-	Datum closes;
-	bool isnull;
 
 	bind_datum(&query, TIMESTAMPTZOID, TimestampTzGetDatum(window_clock()));
 	(void) ledger_query(
@@ -86,9 +84,8 @@ read_window_state(WindowState *state)
 		"(SELECT h.name FROM pgmaint.window_hours($1, $1 + '1 second'::pg_catalog.interval) h "
 		"WHERE h.opens <= $1 ORDER BY h.closes DESC, h.name LIMIT 1)");
 	state->defined = ledger_boolean(0, 1);
-	closes = ledger_datum(0, 2, &isnull);
-	state->open = !isnull;
-	state->closes = isnull ? 0 : DatumGetTimestampTz(closes);
+	state->closes = ledger_time(0, 2, 0);
+	state->open = state->closes != 0;
 	state->name = ledger_text(0, 3);
 }
 

@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -16,12 +15,12 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
 #include "base/random.h"
+#include "base/subtransaction.h"
 #include "storage/storage.h"
 
 #define LIST_COLUMNS 5
@@ -102,6 +101,7 @@ typedef struct Check
 {
 	Storage *storage;
 	char *key;
+	int step;
 	bool is_put;
 	bool is_listed;
 } Check;
@@ -203,46 +203,34 @@ error_text(const ErrorData *error)
 	return text.data;
 }
 
+static void
+run_step(void *argument)
+{
+	Check *check = argument;
+
+	steps[check->step].run(check);
+}
+
 /*
  * Run a step in a subtransaction; what it failed with, or NULL.  Whoever wants
  * the whole function to end, gets that.
  */
 static char *
-run_step(int step, Check *check)
+try_step(Check *check)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char *volatile failure = NULL;
+	ErrorData *error = try_in_subtransaction(run_step, check);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
+	if (error == NULL)
+		return NULL;
+	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+		ERRCODE_OPERATOR_INTERVENTION)
 	{
-		steps[step].run(check);
-		ReleaseCurrentSubTransaction();
+		error->detail =
+			psprintf("Object \"%s\" may be left in the storage.", check->key);
+		error->hint = pstrdup("Delete it where it is there.");
+		ReThrowError(error);
 	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			ERRCODE_OPERATOR_INTERVENTION)
-		{
-			error->detail = psprintf(
-				"Object \"%s\" may be left in the storage.", check->key);
-			error->hint = pstrdup("Delete it where it is there.");
-			ReThrowError(error);
-		}
-		failure = error_text(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return failure;
+	return error_text(error);
 }
 
 static Datum
@@ -287,9 +275,10 @@ pgmaint_check_storage(PG_FUNCTION_ARGS)
 		char *detail = NULL;
 		instr_time start;
 
+		check.step = i;
 		INSTR_TIME_SET_CURRENT(start);
 		if (tried)
-			detail = run_step(i, &check);
+			detail = try_step(&check);
 		values[1] = CStringGetTextDatum(!tried			 ? "not tried"
 										: detail == NULL ? "ok"
 														 : "failed");

@@ -21,6 +21,12 @@ sql()
 	psql -X -q -A -t -v ON_ERROR_STOP=1 -c "$1"
 }
 
+# sql_in DATABASE STATEMENT
+sql_in()
+{
+	psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1" -c "$2"
+}
+
 # the seconds that a command takes, its output thrown away
 seconds()
 {

@@ -17,11 +17,6 @@ if [ "$(sql "SELECT current_setting('server_version_num')::int >= 150000")" = t 
 	strategy='STRATEGY file_copy'
 fi
 
-sql_in()
-{
-	psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1" -c "$2"
-}
-
 note "a database of $tables tables with 4 indexes each"
 sql_in template1 'CREATE DATABASE indexes'
 sql_in indexes 'CREATE EXTENSION pgmaint; CREATE EXTENSION pgstattuple'

@@ -19,11 +19,6 @@ if [ "$(sql "SELECT current_setting('server_version_num')::int >= 150000")" = t 
 	strategy='STRATEGY file_copy'
 fi
 
-sql_in()
-{
-	psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1" -c "$2"
-}
-
 note "a database of $tables tables"
 for i in $(seq 0 9); do
 	psql -X -q -v ON_ERROR_STOP=1 -v part="$i" -v tables="$tables" <<-'SQL'
