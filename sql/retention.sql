@@ -31,7 +31,7 @@ COMMENT ON COLUMN pgmaint.retention_policies.owner IS 'owner of the table when t
 CREATE TABLE pgmaint.uploads (
 	upload_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	task_id bigint NOT NULL,
-	policy_id bigint,
+	action text NOT NULL,
 	storage name NOT NULL,
 	key text NOT NULL,
 	mark text NOT NULL,

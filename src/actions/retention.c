@@ -17,6 +17,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "actions/leftovers.h"
 #include "actions/retention_task.h"
 #include "actions/selection.h"
 #include "base/subtransaction.h"
@@ -24,7 +25,6 @@
 #include "retention/keys.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
-#include "retention/uploads.h"
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
@@ -325,50 +325,6 @@ plan_policy_apart(PlanContext *context, const Candidate *candidate)
 				 NULL);
 }
 
-/*
- * Objects whose rows never left: a task was interrupted, or could not commit.
- */
-static void
-plan_leftovers(PlanContext *context)
-{
-	LedgerQuery query = {0};
-	uint64 rows = ledger_query(
-		&query,
-		"SELECT pg_catalog.concat(u.storage, '/', u.key), u.task_id, u.upload_id, "
-		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage), "
-		"u.begun_at::pg_catalog.timestamptz(0)::text, u.searched_at IS NOT NULL "
-		"FROM pgmaint.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
-		"WHERE coalesce(t.state, '') NOT IN ('pending', 'running') "
-		"AND coalesce(u.searched_at < " SEARCH_AGAIN
-		", true) ORDER BY u.upload_id");
-
-	for (uint64 row = 0; row < rows; row++)
-	{
-		char *object = ledger_text(row, 1);
-		PlannedTask *task;
-
-		if (!ledger_boolean(row, 4))
-		{
-			plan_finding(context, "retention", "warning", object,
-						 psprintf("%s may be left from task %lld, but its "
-								  "storage does not exist any more",
-								  object, (long long) ledger_bigint(row, 2)),
-						 NULL);
-			continue;
-		}
-		task = plan_task(context, InvalidOid, object);
-		task->bytes = -1;
-		task->command = psprintf("remove what is left of %s", object);
-		task->reason =
-			psprintf("task %lld began to write it at %s and did not commit%s",
-					 (long long) ledger_bigint(row, 2), ledger_text(row, 5),
-					 ledger_boolean(row, 6) ? "; looked for once more" : "");
-		task->evidence =
-			psprintf("{\"kind\": \"leftover\", \"upload_id\": %lld}",
-					 (long long) ledger_bigint(row, 3));
-	}
-}
-
 static void
 plan_retention(PlanContext *context)
 {
@@ -377,7 +333,7 @@ plan_retention(PlanContext *context)
 	ListCell *cell;
 	uint64 rows;
 
-	plan_leftovers(context);
+	plan_leftovers(context, "retention");
 	bind_selection(context, &query);
 	rows = ledger_query(
 		&query,

@@ -17,9 +17,10 @@
 #include "utils/syscache.h"
 
 #include "actions/evidence.h"
+#include "actions/leftovers.h"
 #include "actions/retention_task.h"
+#include "objects/keys.h"
 #include "retention/archive.h"
-#include "retention/keys.h"
 #include "retention/owner.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
@@ -33,7 +34,6 @@ typedef struct Work
 	char *key;
 	bool open;
 	int64 policy_id;
-	int64 upload_id;
 } Work;
 
 static void
@@ -45,7 +45,6 @@ read_work(const ClaimedTask *task, Work *work)
 	work->key = evidence_text(task, "key");
 	work->open = evidence_flag(task, "open");
 	work->policy_id = evidence_number(task, "policy_id", 0);
-	work->upload_id = evidence_number(task, "upload_id", 0);
 	if (work->kind == NULL)
 		elog(ERROR, "task %lld has no plan", (long long) task->task_id);
 }
@@ -72,29 +71,6 @@ parent_of_detached(Oid relation)
 }
 
 /*
- * Remove what an earlier task or attempt has left.  Whoever has the row locked
- * is still at it.
- */
-static bool
-clean_up(int64 upload_id)
-{
-	LedgerScope scope;
-	Upload upload;
-	bool found;
-
-	ledger_enter(&scope);
-	found = lock_leftover(upload_id, &upload);
-	ledger_leave(&scope);
-	if (!found)
-		return false;
-	found = remove_upload(&upload);
-	ledger_enter(&scope);
-	close_leftover(upload_id, found);
-	ledger_leave(&scope);
-	return found;
-}
-
-/*
  * Is the policy still what it was?  Then write down what the task is about to
  * do, which is committed before it begins.
  */
@@ -110,7 +86,7 @@ consider_retention(TaskContext *context, char **reason)
 	Work work;
 
 	read_work(task, &work);
-	if (is_kind(&work, "leftover"))
+	if (is_leftover(task))
 		return HOLD_BACK_NOTHING;
 
 	ledger_enter(&scope);
@@ -136,7 +112,7 @@ consider_retention(TaskContext *context, char **reason)
 		return HOLD_BACK_SKIP;
 	}
 	foreach (cell, earlier)
-		(void) clean_up(*(int64 *) lfirst(cell));
+		(void) remove_leftover(*(int64 *) lfirst(cell));
 
 	ledger_enter(&scope);
 	if (is_kind(&work, "partition"))
@@ -144,7 +120,7 @@ consider_retention(TaskContext *context, char **reason)
 								parent_of_detached(task->relation), work.from,
 								work.to);
 	if (policy.archive)
-		note_upload(task->task_id, policy.policy_id, policy.storage,
+		note_upload(task->task_id, "retention", policy.storage,
 					key_of_attempt(work.key, task->attempt));
 	ledger_leave(&scope);
 	return HOLD_BACK_NOTHING;
@@ -216,10 +192,9 @@ execute_retention(TaskContext *context)
 	bool found;
 
 	read_work(task, &work);
-	if (is_kind(&work, "leftover"))
+	if (is_leftover(task))
 	{
-		context->result = psprintf(
-			"{\"removed\": %s}", clean_up(work.upload_id) ? "true" : "false");
+		carry_out_leftover(context);
 		return;
 	}
 	ledger_enter(&scope);

@@ -19,6 +19,9 @@ int pgmaint_max_wait = 10 * 60 * 1000;
 int pgmaint_worker_timeout = 300;
 int pgmaint_keep_history = 365 * 24 * 60;
 int pgmaint_clock_offset = 0;
+char *pgmaint_program_directory = NULL;
+char *pgmaint_connection = NULL;
+char *pgmaint_pg_dump_options = NULL;
 
 /*
  * What a role or a database may have set for its sessions, and what would
@@ -59,6 +62,20 @@ static const struct
 	{"role", "none"},
 	{"jit", "off"},
 };
+
+/*
+ * A password in a setting can be read by everybody.
+ */
+static bool
+check_connection(char **value, void **extra, GucSource source)
+{
+	if (*value == NULL || strstr(*value, "password") == NULL)
+		return true;
+	GUC_check_errdetail("A password does not belong into a setting.");
+	GUC_check_errhint(
+		"Use a password file (passfile=...), which libpq reads.");
+	return false;
+}
 
 /*
  * Called once per process, by _PG_init.
@@ -111,6 +128,25 @@ define_settings(void)
 		"For trying out what a run would do at another hour.",
 		&pgmaint_clock_offset, 0, -INT_MAX, INT_MAX, PGC_SUSET,
 		GUC_UNIT_S | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"pgmaint.program_directory",
+		"Sets the folder of pg_dump, pg_dumpall, pg_restore and psql.",
+		"Empty: the folder of the server's own programs.",
+		&pgmaint_program_directory, "", PGC_SUSET, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"pgmaint.connection",
+		"Sets how these programs connect to the server, as in 'user=postgres host=localhost'.",
+		"What it leaves out is this server, through its socket, and the role of the run.",
+		&pgmaint_connection, "", PGC_SUSET, GUC_SUPERUSER_ONLY,
+		check_connection, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"pgmaint.pg_dump_options",
+		"Sets more options for pg_dump, as on its command line.",
+		"A space or a backslash in one of them needs a backslash before it.",
+		&pgmaint_pg_dump_options, "", PGC_SUSET, 0, NULL, NULL, NULL);
 
 	reserve_setting_prefix("pgmaint");
 }

@@ -15,6 +15,9 @@ extern int pgmaint_max_wait;
 extern int pgmaint_worker_timeout;
 extern int pgmaint_keep_history;
 extern int pgmaint_clock_offset;
+extern char *pgmaint_program_directory;
+extern char *pgmaint_connection;
+extern char *pgmaint_pg_dump_options;
 
 extern void define_settings(void);
 extern void pin_session_settings(void);

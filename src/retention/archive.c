@@ -17,7 +17,7 @@
 #include "mb/pg_wchar.h"
 
 #include "retention/archive.h"
-#include "retention/keys.h"
+#include "objects/keys.h"
 #include "retention/owner.h"
 #include "storage/storage.h"
 #include "stream/copy_out.h"

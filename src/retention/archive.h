@@ -10,7 +10,7 @@
 
 #include "retention/columns.h"
 #include "retention/policy.h"
-#include "retention/uploads.h"
+#include "objects/uploads.h"
 
 typedef struct ArchiveJob
 {

@@ -5,8 +5,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGMAINT_KEYS_H
-#define PGMAINT_KEYS_H
+#ifndef PGMAINT_RETENTION_KEYS_H
+#define PGMAINT_RETENTION_KEYS_H
 
 #include "retention/policy.h"
 
@@ -14,7 +14,4 @@
 extern char *object_key(const RetentionPolicy *policy, Oid relation,
 						const char *range, int64 run_id);
 
-extern char *key_of_attempt(const char *key, int attempt);
-extern char *manifest_key(const char *key);
-
-#endif /* PGMAINT_KEYS_H */
+#endif /* PGMAINT_RETENTION_KEYS_H */

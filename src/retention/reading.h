@@ -9,13 +9,9 @@
 #define PGMAINT_READING_H
 
 #include "stream/compress.h"
+#include "stream/hashing.h"
 
 #define READING_BUFFER_SIZE 65536
-
-/* a source that counts and hashes what passes; closing it closes the chain */
-extern Source *hashing_source_create(Source *from);
-extern uint64 hashed_bytes(const Source *source);
-extern const char *hashed_sha256(const Source *source);
 
 typedef struct ArchiveReading
 {

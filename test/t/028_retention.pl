@@ -327,8 +327,8 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... with nothing left open')
 my $folder = $node->data_dir . '/pgmaint/archives/app/public.audit_events';
 append_to_file("$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", 'not from here');
 append_to_file("$folder/left.csv.gz", 'another mark');
-sql(q(INSERT INTO pgmaint.uploads (task_id, policy_id, storage, key, mark, cluster)
-	SELECT 0, 1, 'pgmaint_local', k, 'abc', concat((SELECT system_identifier FROM pg_control_system()), '/', left(pg_walfile_name(pg_current_wal_lsn()), 8), '/', (SELECT oid FROM pg_database WHERE datname = current_database()))
+sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster)
+	SELECT 0, 'retention', 'pgmaint_local', k, 'abc', concat((SELECT system_identifier FROM pg_control_system()), '/', left(pg_walfile_name(pg_current_wal_lsn()), 8), '/', (SELECT oid FROM pg_database WHERE datname = current_database()))
 	FROM unnest(ARRAY['archives/app/public.audit_events/left.csv.gz', 'archives/app/public.audit_events/never.csv.gz']) k));
 $run = retain('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',') FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededfalse', 'leftovers of another mark: nothing is removed');
@@ -347,7 +347,7 @@ settle('{"tables": "days"}');
 is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... this one after another look');
 
 # a copy of the cluster leaves alone what the original was writing
-sql(q(INSERT INTO pgmaint.uploads (task_id, policy_id, storage, key, mark, cluster) VALUES (0, 1, 'pgmaint_local', 'x.csv.gz', 'abc', 'another/1/2')));
+sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster) VALUES (0, 'retention', 'pgmaint_local', 'x.csv.gz', 'abc', 'another/1/2')));
 $run = retain('{"tables": "days"}');
 is(sql(q(SELECT count(*) FROM pgmaint.uploads WHERE cluster = 'another/1/2')), 1, 'of another cluster: left alone');
 sql('DELETE FROM pgmaint.uploads');

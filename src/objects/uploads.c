@@ -16,8 +16,8 @@
 #include "miscadmin.h"
 
 #include "base/random.h"
-#include "retention/keys.h"
-#include "retention/uploads.h"
+#include "objects/keys.h"
+#include "objects/uploads.h"
 #include "storage/storage.h"
 
 /*
@@ -34,19 +34,19 @@
 #define MARK_BYTES 16
 
 void
-note_upload(int64 task_id, int64 policy_id, const char *storage,
+note_upload(int64 task_id, const char *action, const char *storage,
 			const char *key)
 {
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, task_id);
-	bind_bigint(&query, policy_id);
+	bind_text(&query, action);
 	bind_text(&query, storage);
 	bind_text(&query, key);
 	bind_text(&query, random_name(MARK_BYTES));
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.uploads (task_id, policy_id, storage, key, mark, cluster) "
+		"INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster) "
 		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5, " THIS_CLUSTER ")");
 }
 
@@ -73,6 +73,25 @@ lock_upload_of_task(int64 task_id, Upload *upload)
 					 "SELECT u.upload_id, u.storage::text, u.key, u.mark "
 					 "FROM pgmaint.uploads u WHERE u.task_id = $1 "
 					 "ORDER BY u.upload_id DESC LIMIT 1 FOR UPDATE") == 0)
+		return false;
+	read_upload(0, upload);
+	return true;
+}
+
+/*
+ * The same without a lock, for what takes too long for an open transaction: here
+ * the state of the task tells that somebody is at it.
+ */
+bool
+find_upload_of_task(int64 task_id, Upload *upload)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
+	if (ledger_query(&query,
+					 "SELECT u.upload_id, u.storage::text, u.key, u.mark "
+					 "FROM pgmaint.uploads u WHERE u.task_id = $1 "
+					 "ORDER BY u.upload_id DESC LIMIT 1") == 0)
 		return false;
 	read_upload(0, upload);
 	return true;

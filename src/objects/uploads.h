@@ -23,9 +23,10 @@ typedef struct Upload
 	"pg_catalog.clock_timestamp() - pg_catalog.make_interval(hours => 1)"
 
 /* all in a ledger scope */
-extern void note_upload(int64 task_id, int64 policy_id, const char *storage,
+extern void note_upload(int64 task_id, const char *action, const char *storage,
 						const char *key);
 extern bool lock_upload_of_task(int64 task_id, Upload *upload);
+extern bool find_upload_of_task(int64 task_id, Upload *upload);
 extern bool lock_leftover(int64 upload_id, Upload *upload);
 extern List *uploads_of_task(int64 task_id);
 extern void forget_upload(int64 upload_id);

@@ -1,0 +1,87 @@
+-- Backups: what was made, whether it was proven, what is there.
+
+CREATE TABLE pgmaint.backup_records (
+	backup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	run_id bigint,
+	task_id bigint,
+	storage name NOT NULL,
+	key text NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('database', 'globals')),
+	database name CHECK ((kind = 'database') = (database IS NOT NULL)),
+	selection jsonb,
+	state text NOT NULL DEFAULT 'running'
+		CHECK (state IN ('running', 'succeeded', 'failed', 'expired')),
+	error text,
+	compression text NOT NULL,
+	bytes bigint,
+	sha256 text,
+	dump_bytes bigint,
+	dump_sha256 text,
+	database_bytes bigint,
+	server_version text,
+	started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	finished_at timestamptz,
+	verified_at timestamptz,
+	verification text CHECK (verification IN ('restorable', 'not restorable')),
+	verification_error text,
+	restore_duration interval,
+	verification_run_id bigint,
+	expired_at timestamptz,
+	UNIQUE (storage, key)
+) WITH (fillfactor = 70);
+
+CREATE INDEX backup_records_task ON pgmaint.backup_records (task_id);
+CREATE INDEX backup_records_series ON pgmaint.backup_records (database, storage, started_at);
+
+COMMENT ON TABLE pgmaint.backup_records IS 'one row for each backup that was begun: pgmaint.backups shows them';
+COMMENT ON COLUMN pgmaint.backup_records.run_id IS 'null: it was adopted from its manifest';
+COMMENT ON COLUMN pgmaint.backup_records.kind IS 'database: of pg_dump; globals: roles and tablespaces, of pg_dumpall';
+COMMENT ON COLUMN pgmaint.backup_records.selection IS 'which part of the database it holds; null: all of it';
+COMMENT ON COLUMN pgmaint.backup_records.bytes IS 'size of the object';
+COMMENT ON COLUMN pgmaint.backup_records.sha256 IS 'SHA-256 of the object';
+COMMENT ON COLUMN pgmaint.backup_records.dump_bytes IS 'size of the dump in it, before it was compressed';
+COMMENT ON COLUMN pgmaint.backup_records.dump_sha256 IS 'SHA-256 of the dump in it';
+COMMENT ON COLUMN pgmaint.backup_records.database_bytes IS 'size of the database on disk when the backup began';
+COMMENT ON COLUMN pgmaint.backup_records.verified_at IS 'when it was last restored to prove it, and compared, with success';
+COMMENT ON COLUMN pgmaint.backup_records.verification IS 'what the last attempt to restore it to prove it came to; null: there was none';
+COMMENT ON COLUMN pgmaint.backup_records.verification_error IS 'why it was found not restorable';
+COMMENT ON COLUMN pgmaint.backup_records.restore_duration IS 'how long the last restore of it took that succeeded';
+
+CREATE VIEW pgmaint.backups AS
+SELECT
+	b.backup_id,
+	b.run_id,
+	b.storage,
+	b.key,
+	b.database,
+	-- the row of a backup that was interrupted stays until it is cleaned up
+	CASE WHEN b.state = 'running' AND t.state IS DISTINCT FROM 'running' THEN 'interrupted' ELSE b.state END AS state,
+	b.bytes,
+	b.sha256,
+	b.started_at,
+	b.finished_at,
+	b.verified_at,
+	b.restore_duration,
+	pg_catalog.pg_size_pretty(b.bytes) AS size,
+	pg_catalog.date_trunc('milliseconds', b.finished_at - b.started_at) AS duration,
+	coalesce(b.verification, CASE WHEN b.state = 'succeeded' THEN 'never verified' END) AS verification,
+	coalesce(b.error, b.verification_error) AS error,
+	pg_catalog.pg_size_pretty(b.database_bytes) AS database_size,
+	CASE WHEN b.restore_duration > interval '0' THEN pg_catalog.concat(
+		pg_catalog.pg_size_pretty((b.dump_bytes / pg_catalog.extract('epoch', b.restore_duration))::bigint), ' per second') END AS restore_rate,
+	b.kind,
+	b.selection,
+	b.server_version,
+	b.dump_bytes,
+	b.database_bytes
+FROM pgmaint.backup_records b
+LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
+ORDER BY b.started_at DESC, b.backup_id DESC;
+
+COMMENT ON VIEW pgmaint.backups IS
+	'every backup, newest first: how large it is, how long it took, when it was last proven by restoring it, and how long that took';
+COMMENT ON COLUMN pgmaint.backups.state IS 'running, succeeded, failed, interrupted (nothing of it counts), expired (removed from its storage)';
+COMMENT ON COLUMN pgmaint.backups.verification IS 'restorable, not restorable, never verified: what the last attempt to restore it came to';
+
+REVOKE ALL ON pgmaint.backup_records, pgmaint.backups FROM PUBLIC;
+GRANT SELECT ON pgmaint.backup_records, pgmaint.backups TO pg_monitor;

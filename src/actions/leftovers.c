@@ -1,0 +1,103 @@
+/*-------------------------------------------------------------------------
+ *
+ * leftovers.c
+ *	  What interrupted tasks have left on storages, and taking it away.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "actions/evidence.h"
+#include "actions/leftovers.h"
+#include "actions/selection.h"
+#include "objects/uploads.h"
+
+/*
+ * Objects that do not count: a task was interrupted, or could not commit.
+ */
+void
+plan_leftovers(PlanContext *context, const char *action)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_text(&query, action);
+	rows = ledger_query(
+		&query,
+		"SELECT pg_catalog.concat(u.storage, '/', u.key), u.task_id, u.upload_id, "
+		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage), "
+		"u.begun_at::pg_catalog.timestamptz(0)::text, u.searched_at IS NOT NULL "
+		"FROM pgmaint.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
+		"WHERE u.action = $1 AND coalesce(t.state, '') NOT IN ('pending', 'running') "
+		"AND coalesce(u.searched_at < " SEARCH_AGAIN
+		", true) ORDER BY u.upload_id");
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		char *object = ledger_text(row, 1);
+		PlannedTask *task;
+
+		if (!ledger_boolean(row, 4))
+		{
+			plan_finding(context, action, "warning", object,
+						 psprintf("%s may be left from task %lld, but its "
+								  "storage does not exist any more",
+								  object, (long long) ledger_bigint(row, 2)),
+						 NULL);
+			continue;
+		}
+		task = palloc0(sizeof(PlannedTask));
+		task->action = action;
+		task->target = object;
+		task->bytes = -1;
+		task->command = psprintf("remove what is left of %s", object);
+		task->reason =
+			psprintf("task %lld began to write it at %s and did not commit%s",
+					 (long long) ledger_bigint(row, 2), ledger_text(row, 5),
+					 ledger_boolean(row, 6) ? "; looked for once more" : "");
+		task->evidence =
+			psprintf("{\"kind\": \"leftover\", \"upload_id\": %lld}",
+					 (long long) ledger_bigint(row, 3));
+		context->tasks = lappend(context->tasks, task);
+	}
+}
+
+bool
+is_leftover(const ClaimedTask *task)
+{
+	char *kind = evidence_text(task, "kind");
+
+	return kind != NULL && strcmp(kind, "leftover") == 0;
+}
+
+/*
+ * Remove what an earlier task or attempt has left.  Whoever has the row locked
+ * is still at it.
+ */
+bool
+remove_leftover(int64 upload_id)
+{
+	LedgerScope scope;
+	Upload upload;
+	bool found;
+
+	ledger_enter(&scope);
+	found = lock_leftover(upload_id, &upload);
+	ledger_leave(&scope);
+	if (!found)
+		return false;
+	found = remove_upload(&upload);
+	ledger_enter(&scope);
+	close_leftover(upload_id, found);
+	ledger_leave(&scope);
+	return found;
+}
+
+void
+carry_out_leftover(TaskContext *context)
+{
+	int64 upload_id = evidence_number(context->task, "upload_id", 0);
+
+	context->result = psprintf("{\"removed\": %s}",
+							   remove_leftover(upload_id) ? "true" : "false");
+}

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * manifest.h
+ *	  What a backup is, for whoever finds it without a database at hand.
+ *
+ * The manifest of daily/backup-20261123-020000.dump.gz is a JSON object in
+ * daily/backup-20261123-020000.json:
+ *
+ *	pgmaint				"backup"
+ *	kind				"database" or "globals"
+ *	key, bytes, sha256	the object
+ *	compression			gzip, zstd or none
+ *	dump				{"bytes", "sha256"} before compression; of a database
+ *						"program_version" (of pg_dump), too
+ *	started_at, finished_at, seconds
+ *	server_version, server_version_num
+ *	cluster				system identifier, a text
+ *	extension_version	of pgmaint
+ *	run_id
+ *	mark				what stands on the object
+ *
+ * and of a database only:
+ *
+ *	database, owner, connection_limit
+ *	encoding, collate, ctype, locale_provider ("c", "i", "b"), locale (of
+ *						ICU or the builtin provider), icu_rules
+ *	database_bytes		on disk
+ *	settings			[{"role" (null: all), "setting": "name=value"}]
+ *	extensions			[{"name", "version", "schema"}]
+ *	roles				[names] that own or may use something in it
+ *	start_lsn, end_lsn	before pg_dump began, after it ended; null on a standby
+ *	selection			null: the whole database
+ *	complete			true: every object and row of what was selected
+ *	tables				[{"schema", "name", "rows" (in the dump; null: not
+ *						known), "estimated_rows", "bytes" (on disk, with
+ *						indexes), "partition_root" (true where the rows of a
+ *						table may be found in another partition)}]
+ *	indexes				[{"schema", "name"}]
+ *	constraints			[{"schema", "table", "name"}]
+ *	sequences			[{"schema", "name", "value", "is_called"}]
+ *	counts				{"TABLE": 12, "VIEW": 3, …}, of everything in the dump
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_MANIFEST_H
+#define PGMAINT_MANIFEST_H
+
+#include "backup/records.h"
+#include "storage/storage.h"
+
+/* of a manifest, and of the table of contents of a large database */
+#define MAX_MANIFEST_BYTES ((size_t) 256 * 1024 * 1024)
+
+/* the text of a manifest, or NULL where there is none; outside of a ledger scope */
+extern char *read_manifest(Storage *storage, const char *key);
+
+#endif /* PGMAINT_MANIFEST_H */

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * records.h
+ *	  The rows of pgmaint.backup_records.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_RECORDS_H
+#define PGMAINT_RECORDS_H
+
+#include "ledger/ledger.h"
+
+typedef struct BackupRecord
+{
+	int64 backup_id;
+	char *storage;
+	char *key;
+	char *kind;		 /* "database", "globals" */
+	char *database;	 /* NULL: globals */
+	char *selection; /* JSON; NULL: the whole database */
+	char *state;
+	char *compression;
+	int64 bytes;
+	char *sha256;
+	int64 dump_bytes;
+	int64 database_bytes;
+} BackupRecord;
+
+/* all in a ledger scope */
+extern bool read_backup_record(int64 backup_id, BackupRecord *record);
+
+#endif /* PGMAINT_RECORDS_H */

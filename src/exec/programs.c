@@ -1,0 +1,300 @@
+/*-------------------------------------------------------------------------
+ *
+ * programs.c
+ *	  PostgreSQL's own programs: where they are, and how they get into a
+ *	  database of this server.
+ *
+ * The server asks them who they are as it asks everybody who connects, so
+ * whether there is a way in is found out by trying.  A login as another role is
+ * followed by SET ROLE: what is done has the rights of the role that it is done
+ * for.  Where code out of the database could undo that, only a login as the role
+ * itself will do.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "base/settings.h"
+#include "exec/programs.h"
+
+/* these would lead a program elsewhere, or change what it says */
+static const char *const misleading[] = {
+	"PGHOST",	   "PGHOSTADDR",	   "PGPORT",	  "PGDATABASE",
+	"PGUSER",	   "PGPASSWORD",	   "PGSERVICE",	  "PGTZ",
+	"PGDATESTYLE", "PGCLIENTENCODING", "PGSSLMODE",	  "PGTARGETSESSIONATTRS",
+	"PGGEQO",	   "PSQL_PAGER",	   "PSQL_HISTORY"};
+
+char *
+find_program(const char *name)
+{
+	char folder[MAXPGPATH];
+	char *path;
+
+	if (pgmaint_program_directory != NULL &&
+		pgmaint_program_directory[0] != '\0')
+		strlcpy(folder, pgmaint_program_directory, sizeof(folder));
+	else
+	{
+		strlcpy(folder, my_exec_path, sizeof(folder));
+		get_parent_directory(folder);
+	}
+	path = psprintf("%s/%s", folder, name);
+	if (access(path, X_OK) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not find the program \"%s\": %m", path),
+				 errhint("Install PostgreSQL's client programs of the "
+						 "server's version, or set "
+						 "pgmaint.program_directory to their folder.")));
+	return path;
+}
+
+/*
+ * A keyword and its value, for a connection string.
+ */
+static void
+append_keyword(StringInfo conninfo, const char *keyword, const char *value)
+{
+	appendStringInfo(conninfo, " %s='", keyword);
+	for (; *value != '\0'; value++)
+	{
+		if (*value == '\'' || *value == '\\')
+			appendStringInfoChar(conninfo, '\\');
+		appendStringInfoChar(conninfo, *value);
+	}
+	appendStringInfoChar(conninfo, '\'');
+}
+
+/*
+ * The first folder with a socket of this server; NULL where it has none.
+ */
+static char *
+socket_folder(void)
+{
+	char *folders =
+		pstrdup(GetConfigOption("unix_socket_directories", false, false));
+	List *list;
+
+	if (!SplitDirectoriesString(folders, ',', &list) || list == NIL)
+		return NULL;
+	return linitial(list);
+}
+
+/*
+ * What is said later in a connection string goes before what was said earlier.
+ */
+static Login *
+make_login(const char *host, const char *user, const char *forced_user,
+		   const char *database, const char *role, const char *password)
+{
+	StringInfoData conninfo;
+	Login *login = palloc0(sizeof(Login));
+
+	initStringInfo(&conninfo);
+	append_keyword(&conninfo, "host", host);
+	append_keyword(&conninfo, "port", GetConfigOption("port", false, false));
+	append_keyword(&conninfo, "user", user);
+	append_keyword(&conninfo, "sslmode", "allow");
+	append_keyword(&conninfo, "gssencmode", "disable");
+	append_keyword(&conninfo, "connect_timeout", "10");
+	if (pgmaint_connection != NULL)
+		appendStringInfo(&conninfo, " %s", pgmaint_connection);
+	if (forced_user != NULL)
+		append_keyword(&conninfo, "user", forced_user);
+	append_keyword(&conninfo, "dbname", database);
+	login->conninfo = conninfo.data + 1;
+	login->role = role == NULL ? NULL : pstrdup(role);
+	login->password = password == NULL ? NULL : pstrdup(password);
+	return login;
+}
+
+List *
+login_environment(const Login *login, const char *settings)
+{
+	List *environment = NIL;
+
+	for (int i = 0; i < lengthof(misleading); i++)
+		environment = lappend(environment, pstrdup(misleading[i]));
+	environment = lappend(environment, pstrdup("LC_ALL=C"));
+	environment = lappend(environment, pstrdup("PGAPPNAME=pgmaint"));
+	environment = lappend(environment,
+						  psprintf("PGOPTIONS=%s", settings ? settings : ""));
+	if (login->password != NULL)
+		environment =
+			lappend(environment, psprintf("PGPASSWORD=%s", login->password));
+	return environment;
+}
+
+void
+check_end(const char *what, const ChildEnd *end)
+{
+	if (end->succeeded)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+					end->words[0] == '\0'
+						? errmsg("%s %s", what, end->status)
+						: errmsg("%s failed: %s", what, end->words)));
+}
+
+/*
+ * Returns what psql wrote; end is how it ended.
+ */
+static char *
+talk_to_psql(const Login *login, const char *settings, const char *script,
+			 ChildEnd *end)
+{
+	List *arguments = list_make5(pstrdup("-XqAtw"), pstrdup("-F\t"),
+								 pstrdup("-vON_ERROR_STOP=1"), pstrdup("-f-"),
+								 psprintf("-d%s", login->conninfo));
+	List *environment = login_environment(login, settings);
+	StringInfoData output;
+	Child *child;
+
+	environment = lappend(environment, psprintf("PGCLIENTENCODING=%s",
+												GetDatabaseEncodingName()));
+	initStringInfo(&output);
+	child = child_start(find_program("psql"), arguments, environment);
+	child_gather(child, &output);
+	if (login->role != NULL)
+	{
+		char *command =
+			psprintf("SET ROLE %s;\n", quote_identifier(login->role));
+
+		(void) child_write(child, command, strlen(command));
+	}
+	(void) child_write(child, script, strlen(script));
+	child_wait(child, end);
+	return output.data;
+}
+
+char *
+run_psql(const Login *login, const char *settings, const char *script)
+{
+	ChildEnd end;
+	char *output = talk_to_psql(login, settings, script, &end);
+
+	check_end("psql", &end);
+	return output;
+}
+
+/*
+ * Does it work?  If not, what is in the way is noted.
+ */
+static bool
+try_login(const Login *login, StringInfo failures)
+{
+	ChildEnd end;
+
+	(void) talk_to_psql(login, NULL, "SELECT;\n", &end);
+	if (end.succeeded)
+		return true;
+	if (failures->len > 0)
+		appendStringInfoChar(failures, '\n');
+	appendStringInfoString(failures,
+						   end.words[0] == '\0' ? end.status : end.words);
+	return false;
+}
+
+/*
+ * The first of several that works.
+ */
+static Login *
+first_login(List *candidates, const char *database, const char *role)
+{
+	StringInfoData failures;
+	ListCell *cell;
+
+	initStringInfo(&failures);
+	foreach (cell, candidates)
+	{
+		if (try_login(lfirst(cell), &failures))
+			return lfirst(cell);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not log in to database \"%s\" as role \"%s\"",
+					database, role),
+			 errdetail_internal("%s", failures.data),
+			 errhint("Allow it in pg_hba.conf, or set pgmaint.connection to "
+					 "what works, without a password, for example "
+					 "'user=postgres' or 'host=localhost "
+					 "passfile=/etc/pgmaint.pgpass'.")));
+	return NULL;
+}
+
+/*
+ * Whom this process is for the operating system, if that is a role, too.
+ */
+static char *
+role_of_process(void)
+{
+	struct passwd *entry = getpwuid(geteuid());
+
+	if (entry == NULL || !OidIsValid(get_role_oid(entry->pw_name, true)))
+		return NULL;
+	return pstrdup(entry->pw_name);
+}
+
+/*
+ * Where the server listens; the socket, which needs no encryption, first.
+ */
+static List *
+hosts(void)
+{
+	List *list = NIL;
+	char *folder = socket_folder();
+	const char *addresses = GetConfigOption("listen_addresses", false, false);
+
+	if (folder != NULL)
+		list = lappend(list, folder);
+	if (addresses != NULL && addresses[0] != '\0')
+		list = lappend(list, pstrdup("localhost"));
+	return list;
+}
+
+Login *
+role_login(const char *database, Oid role, bool own_session)
+{
+	char *name = GetUserNameFromId(role, false);
+	bool alone = own_session && !superuser_arg(role);
+	char *process = alone ? NULL : role_of_process();
+	List *candidates = NIL;
+	List *known = hosts();
+	ListCell *cell;
+
+	foreach (cell, known)
+	{
+		const char *host = lfirst(cell);
+
+		/* not before what may be the only one that is quiet */
+		if (process != NULL && strcmp(process, name) != 0 && host[0] == '/')
+			candidates = lappend(candidates, make_login(host, process, NULL,
+														database, name, NULL));
+		candidates = lappend(
+			candidates, make_login(host, name, NULL, database, name, NULL));
+	}
+	return first_login(candidates, database, name);
+}
+
+Login *
+password_login(const char *database, const char *role, const char *password)
+{
+	List *candidates = NIL;
+	List *known = hosts();
+	ListCell *cell;
+
+	foreach (cell, known)
+		candidates = lappend(candidates, make_login(lfirst(cell), role, role,
+													database, NULL, password));
+	return first_login(candidates, database, role);
+}

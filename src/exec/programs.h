@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * programs.h
+ *	  PostgreSQL's own programs: where they are, and how they get into a
+ *	  database of this server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_PROGRAMS_H
+#define PGMAINT_PROGRAMS_H
+
+#include "exec/child.h"
+
+/* a way into a database that was tried, and works */
+typedef struct Login
+{
+	char *conninfo; /* for -d; never a password */
+	char *role;		/* to SET ROLE to, or NULL */
+	char *password; /* for the environment, or NULL */
+} Login;
+
+/* raises an ERROR with a hint where there is no such program */
+extern char *find_program(const char *name);
+
+/*
+ * In a transaction.  role_login: with the rights of an existing role, by
+ * whatever the server lets the operating system's user do; own_session: not by
+ * SET ROLE out of a session with more rights, which code in the database could
+ * undo.  password_login: as a role that has this password.
+ */
+extern Login *role_login(const char *database, Oid role, bool own_session);
+extern Login *password_login(const char *database, const char *role,
+							 const char *password);
+
+/* for child_start; settings: as for PGOPTIONS, or NULL */
+extern List *login_environment(const Login *login, const char *settings);
+
+/*
+ * The output of a script in psql's language, one line for each row, the columns
+ * separated by tabs; raises an ERROR with psql's words.
+ */
+extern char *run_psql(const Login *login, const char *settings,
+					  const char *script);
+
+/* raises an ERROR with the program's words unless it has succeeded */
+extern void check_end(const char *what, const ChildEnd *end);
+
+#endif /* PGMAINT_PROGRAMS_H */

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys.c
+ *	  What objects, and what belongs to them, are called on a storage.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "objects/keys.h"
+
+/* where the name of an object ends, and what it is made of begins */
+static const char *const kinds[] = {".csv", ".dump", ".sql"};
+
+/*
+ * A path in a key: what could be taken for more than a name is written as %XX.
+ */
+void
+append_key_part(StringInfo key, const char *name)
+{
+	for (const char *letter = name; *letter != '\0'; letter++)
+	{
+		unsigned char c = (unsigned char) *letter;
+
+		if (c >= 0x80 || strchr("_-", c) != NULL ||
+			(c == '.' && letter != name) || (c >= '0' && c <= '9') ||
+			(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+			appendStringInfoChar(key, *letter);
+		else
+			appendStringInfo(key, "%%%02X", c);
+	}
+}
+
+/*
+ * The end of a key without what it is made of: audit/2026 of audit/2026.csv.gz.
+ */
+static size_t
+stem_length(const char *key)
+{
+	const char *name = strrchr(key, '/');
+	size_t length = strlen(key);
+
+	name = name == NULL ? key : name;
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		const char *kind = strstr(name, kinds[i]);
+
+		/* the last one: a table may be called like one */
+		while (kind != NULL && strstr(kind + 1, kinds[i]) != NULL)
+			kind = strstr(kind + 1, kinds[i]);
+		if (kind != NULL)
+			length = Min(length, (size_t) (kind - key));
+	}
+	return length;
+}
+
+/*
+ * What an earlier attempt sent may arrive late: no two write the same object.
+ */
+char *
+key_of_attempt(const char *key, int attempt)
+{
+	size_t stem = stem_length(key);
+
+	if (attempt <= 1)
+		return pstrdup(key);
+	return psprintf("%.*s.%d%s", (int) stem, key, attempt, key + stem);
+}
+
+/*
+ * audit/2026.csv.gz has its manifest in audit/2026.json.
+ */
+char *
+manifest_key(const char *key)
+{
+	return psprintf("%.*s.json", (int) stem_length(key), key);
+}
+
+/*
+ * What is known of a backup since it was restored to prove it.
+ */
+char *
+verification_key(const char *key)
+{
+	return psprintf("%.*s.verified.json", (int) stem_length(key), key);
+}

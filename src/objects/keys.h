@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * keys.h
+ *	  What objects, and what belongs to them, are called on a storage.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_KEYS_H
+#define PGMAINT_KEYS_H
+
+#include "lib/stringinfo.h"
+
+extern void append_key_part(StringInfo key, const char *name);
+extern char *key_of_attempt(const char *key, int attempt);
+extern char *manifest_key(const char *key);
+extern char *verification_key(const char *key);
+
+#endif /* PGMAINT_KEYS_H */
