@@ -16,7 +16,6 @@ CREATE TABLE pgmaint.backup_records (
 	bytes bigint,
 	sha256 text,
 	dump_bytes bigint,
-	dump_sha256 text,
 	database_bytes bigint,
 	server_version text,
 	started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -40,7 +39,6 @@ COMMENT ON COLUMN pgmaint.backup_records.selection IS 'which part of the databas
 COMMENT ON COLUMN pgmaint.backup_records.bytes IS 'size of the object';
 COMMENT ON COLUMN pgmaint.backup_records.sha256 IS 'SHA-256 of the object';
 COMMENT ON COLUMN pgmaint.backup_records.dump_bytes IS 'size of the dump in it, before it was compressed';
-COMMENT ON COLUMN pgmaint.backup_records.dump_sha256 IS 'SHA-256 of the dump in it';
 COMMENT ON COLUMN pgmaint.backup_records.database_bytes IS 'size of the database on disk when the backup began';
 COMMENT ON COLUMN pgmaint.backup_records.verified_at IS 'when it was last restored to prove it, and compared, with success';
 COMMENT ON COLUMN pgmaint.backup_records.verification IS 'what the last attempt to restore it to prove it came to; null: there was none';

@@ -27,6 +27,7 @@ typedef struct PlanContext
 	Oid role;					/* whose rights the tasks will have */
 	Jsonb *options;				/* checked, or NULL */
 	int64 run_id;				/* 0 in a dry run */
+	const char *plan;			/* its name */
 	Oid extension;				/* InvalidOid in a dry run */
 	TimestampTz surveyed_since; /* 0: there was no survey */
 	List *tasks;				/* of PlannedTask */
@@ -63,6 +64,9 @@ typedef struct TaskContext
 	char *failure;	/* why the task failed although its command ended well */
 	int failure_state; /* SQLSTATE of that */
 	char *gave_up;	   /* what an error that ended the task comes from */
+	char *error;	   /* for clean_up: the error that ended the attempt */
+	int retries; /* by clean_up: try again, if that was not done so often */
+	int64 retry_delay; /* milliseconds before the first of these, then more */
 	Oid successor;	   /* what has taken the place of the task's object */
 	List *findings;	   /* of PlannedFinding */
 } TaskContext;

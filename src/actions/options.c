@@ -73,6 +73,8 @@ option_kind_name(const ActionOption *option)
 			return psprintf("one of: %s", option->choices);
 		case OPTION_SWITCH:
 			return "one of: auto, on, off";
+		case OPTION_TEXT:
+			return "a text";
 		case OPTION_NAMES:
 			return "a name or an array of names";
 		case OPTION_RELATIONS:
@@ -339,6 +341,10 @@ check_value(const char *action, const ActionOption *option, JsonbValue *value)
 			break;
 		case OPTION_NAMES:
 			if (name_list(value) == NIL)
+				complain(action, option, value);
+			break;
+		case OPTION_TEXT:
+			if (value->type != jbvString || value->val.string.len == 0)
 				complain(action, option, value);
 			break;
 		case OPTION_RELATIONS:

@@ -20,6 +20,7 @@ typedef enum OptionKind
 	OPTION_DURATION,  /* a number of seconds, or text as in '1 hour' */
 	OPTION_CHOICE,	  /* one of a list of words */
 	OPTION_SWITCH,	  /* auto, on, off, true, false */
+	OPTION_TEXT,	  /* any text that is not empty */
 	OPTION_NAMES,	  /* a name or an array of names */
 	OPTION_RELATIONS, /* the same, of relations that must exist */
 	OPTION_SETTINGS	  /* an object of settings */

@@ -10,7 +10,7 @@
  *	kind				"database" or "globals"
  *	key, bytes, sha256	the object
  *	compression			gzip, zstd or none
- *	dump				{"bytes", "sha256"} before compression; of a database
+ *	dump				{"bytes"} before compression; of a database
  *						"program_version" (of pg_dump), too
  *	started_at, finished_at, seconds
  *	server_version, server_version_num
@@ -34,9 +34,11 @@
  *	tables				[{"schema", "name", "rows" (in the dump; null: not
  *						known), "estimated_rows", "bytes" (on disk, with
  *						indexes), "partition_root" (true where the rows of a
- *						table may be found in another partition)}]
+ *						table may be found in another partition),
+ *						"of_extension" (true: rows of an extension's own table,
+ *						which the extension may have filled already)}]
  *	indexes				[{"schema", "name"}]
- *	constraints			[{"schema", "table", "name"}]
+ *	constraints			[{"schema", "tag"}]: the table's name, a space, its own
  *	sequences			[{"schema", "name", "value", "is_called"}]
  *	counts				{"TABLE": 12, "VIEW": 3, …}, of everything in the dump
  *

@@ -84,6 +84,7 @@ pgmaint_dry_run(PG_FUNCTION_ARGS)
 	steps = steps_of_plan(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 						  PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
 	context.role = GetUserId();
+	context.plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	foreach (cell, steps)
 	{
 		Step *step = lfirst(cell);

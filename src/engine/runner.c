@@ -39,6 +39,7 @@ plan_and_record(const Run *run, int number, const Step *step)
 
 	context.role = run->role;
 	context.run_id = run->run_id;
+	context.plan = run->plan;
 	context.extension = extension;
 	ledger_begin(&scope, extension);
 	begin_step(run->run_id, number);

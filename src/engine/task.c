@@ -222,6 +222,7 @@ clean_up_after(TaskContext *context, Ending *ending)
 
 	pqsignal(SIGINT, cancel_if_timed_out);
 	QueryCancelPending = false;
+	context->error = ending->outcome.error;
 	PG_TRY();
 	{
 		context->action->clean_up(context, ending->outcome.sqlstate);
@@ -251,6 +252,12 @@ clean_up_after(TaskContext *context, Ending *ending)
 	}
 	else if (context->gave_up != NULL)
 		ending->outcome.error = context->gave_up;
+	if (context->retries > 0)
+	{
+		ending->retry = true;
+		ending->retries = context->retries;
+		ending->retry_delay = context->retry_delay;
+	}
 	ending->findings = context->findings;
 }
 
@@ -336,6 +343,7 @@ carry_out_task(TaskContext *context, Ending *ending)
 	memset(ending, 0, sizeof(*ending));
 	ending->outcome.bytes_before = -1;
 	ending->outcome.bytes_after = -1;
+	ending->retries = -1;
 
 	PG_TRY();
 	{

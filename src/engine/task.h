@@ -14,7 +14,10 @@
 typedef struct Ending
 {
 	TaskOutcome outcome;
-	bool retry; /* it gave way: try again, unless that has been done enough */
+	bool retry;	 /* it gave way: try again, unless that has been done enough */
+	int retries; /* what is enough; negative: as for locks */
+	int64
+		retry_delay; /* milliseconds before the next attempt; 0: as for locks */
 	bool accounted_for; /* skipped, and the action has a finding for it */
 	List *findings;
 } Ending;

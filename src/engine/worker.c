@@ -76,12 +76,16 @@ apply_session_settings(void)
 }
 
 /*
- * How long to wait before the next attempt: 1, 2, 4 … 60 seconds.
+ * How long to wait before the next attempt: 1, 2, 4 … 60 seconds for a lock; for
+ * what the action has a delay of its own for, that, twice that … up to an hour.
  */
 static int64
-pause_before_attempt(int attempts)
+pause_before_attempt(int attempts, const Ending *ending)
 {
-	return Min(INT64CONST(60000), INT64CONST(1000) << Min(attempts - 1, 6));
+	int64 delay = ending->retry_delay > 0 ? ending->retry_delay : 1000;
+	int64 longest = ending->retry_delay > 0 ? 60 * 60 * 1000 : 60 * 1000;
+
+	return Min(Max(longest, delay), delay << Min(attempts - 1, 10));
 }
 
 /*
@@ -91,11 +95,12 @@ static void
 record_ending(const ClaimedTask *task, const Ending *ending)
 {
 	ListCell *cell;
+	int retries = ending->retries < 0 ? run.lock_retries : ending->retries;
 
-	if (ending->retry && task->attempt <= run.lock_retries)
+	if (ending->retry && task->attempt <= retries)
 	{
 		postpone_task(task->task_id, &ending->outcome,
-					  pause_before_attempt(task->attempt));
+					  pause_before_attempt(task->attempt, ending));
 		return;
 	}
 	finish_task(task->task_id, &ending->outcome);
