@@ -52,6 +52,7 @@ extern void dump_file_end(DumpFile *dump);
 extern bool dump_file_listed(const DumpFile *dump);
 /* of DumpEntry *, in the order of the table of contents */
 extern List *dump_file_entries(const DumpFile *dump);
+/* its name is as pg_dump was given it, in whatever encoding */
 extern const char *dump_file_database(const DumpFile *dump);
 extern const char *dump_file_server_version(const DumpFile *dump);
 extern const char *dump_file_program_version(const DumpFile *dump);

@@ -50,7 +50,7 @@ collect(DumpValue *value, int count, const char **data, const char *end)
 	memcpy(value->bytes + value->have, *data, taken);
 	*data += taken;
 	value->position += taken;
-	value->have += taken;
+	value->have += (int) taken;
 	if (value->have < count)
 		return false;
 	value->have = 0;

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h" /* varatt.h, where there is one */
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -126,7 +127,8 @@ dump_contents(PG_FUNCTION_ARGS)
 		add_string(&json, "sha256", sha256, PG_SQL_ASCII);
 		add_string(&json, "encoding", pg_encoding_to_char(encoding),
 				   PG_SQL_ASCII);
-		add_string(&json, "database", dump_file_database(dump), encoding);
+		add_string(&json, "database", dump_file_database(dump),
+				   GetDatabaseEncoding());
 		add_string(&json, "server_version", dump_file_server_version(dump),
 				   encoding);
 		add_string(&json, "program_version", dump_file_program_version(dump),
