@@ -81,5 +81,21 @@ COMMENT ON VIEW pgmaint.backups IS
 COMMENT ON COLUMN pgmaint.backups.state IS 'running, succeeded, failed, interrupted (nothing of it counts), expired (removed from its storage)';
 COMMENT ON COLUMN pgmaint.backups.verification IS 'restorable, not restorable, never verified: what the last attempt to restore it came to';
 
-REVOKE ALL ON pgmaint.backup_records, pgmaint.backups FROM PUBLIC;
-GRANT SELECT ON pgmaint.backup_records, pgmaint.backups TO pg_monitor;
+CREATE TABLE pgmaint.scratch_databases (
+	database name PRIMARY KEY,
+	role name,
+	owner name NOT NULL,
+	task_id bigint NOT NULL,
+	cluster text NOT NULL,
+	begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+CREATE INDEX scratch_databases_task ON pgmaint.scratch_databases (task_id);
+
+COMMENT ON TABLE pgmaint.scratch_databases IS 'databases into which a backup is being restored: whatever is listed here and no task is at work on is dropped when the next run begins';
+COMMENT ON COLUMN pgmaint.scratch_databases.role IS 'the role that was made for the database alone; null: none was';
+COMMENT ON COLUMN pgmaint.scratch_databases.owner IS 'whose the database must be to be dropped';
+COMMENT ON COLUMN pgmaint.scratch_databases.cluster IS 'the cluster and the database that this was noted in, which tells a copy of it';
+
+REVOKE ALL ON pgmaint.backup_records, pgmaint.backups, pgmaint.scratch_databases FROM PUBLIC;
+GRANT SELECT ON pgmaint.backup_records, pgmaint.backups, pgmaint.scratch_databases TO pg_monitor;

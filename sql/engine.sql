@@ -95,6 +95,9 @@ SELECT
 			FROM pg_catalog.regexp_match(s.query, '^check_corruption: block (\d+) of (\d+) ') AS m (blocks)),
 			pg_catalog.round(least(99, 100 * pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - t.started_at)
 				/ nullif(pg_catalog.extract('epoch', t.predicted), 0))::numeric, 1)) END,
+		-- of the bytes of a backup
+		CASE WHEN t.action IN ('verify_backup', 'restore_backup') THEN
+			pg_catalog.substring(s.query, '^restoring: (\d+\.\d) % ')::numeric END,
 		0) AS percent_done,
 	pg_catalog.date_trunc('milliseconds', pg_catalog.clock_timestamp() - t.started_at) AS elapsed,
 	c.finished AS tasks_finished,

@@ -115,5 +115,7 @@ extern const Action analyze_action;
 extern const Action retention_action;
 extern const Action reindex_action;
 extern const Action check_corruption_action;
+extern const Action verify_backup_action;
+extern const Action restore_backup_action;
 
 #endif /* PGMAINT_ACTION_H */

@@ -36,3 +36,46 @@ read_backup_record(int64 backup_id, BackupRecord *record)
 	record->database_bytes = ledger_bigint(0, 12);
 	return true;
 }
+
+/*
+ * 0: the ledger does not know it.
+ */
+int64
+find_backup_record(const char *storage, const char *key)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, storage);
+	bind_text(&query, key);
+	if (ledger_query(&query,
+					 "SELECT b.backup_id FROM pgmaint.backup_records b "
+					 "WHERE b.storage = $1::pg_catalog.name AND b.key = $2") ==
+		0)
+		return 0;
+	return ledger_bigint(0, 1);
+}
+
+/*
+ * A failure keeps when it was last proven, and how long that took.
+ */
+void
+record_verification(int64 backup_id, int64 run_id, const char *refusal,
+					int64 milliseconds)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, backup_id);
+	bind_bigint(&query, run_id);
+	bind_text(&query, refusal);
+	bind_double(&query, (double) milliseconds / 1000);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.backup_records SET verification_run_id = $2, "
+		"verification = CASE WHEN $3 IS NULL THEN 'restorable' ELSE 'not restorable' END, "
+		"verification_error = $3, verified_at = CASE WHEN $3 IS NULL "
+		"THEN pg_catalog.clock_timestamp() ELSE verified_at END, "
+		/* there is nothing to time of roles and tablespaces */
+		"restore_duration = CASE WHEN $3 IS NULL AND kind = 'database' "
+		"THEN pg_catalog.make_interval(secs => $4) ELSE restore_duration END "
+		"WHERE backup_id = $1");
+}

@@ -28,6 +28,22 @@
 #error pgmaint needs PostgreSQL 14 or later
 #endif
 
+#define SERVER_MAJOR_VERSION (PG_VERSION_NUM / 10000)
+
+/* 15 lets a database choose who knows its collations */
+#if PG_VERSION_NUM >= 150000
+#define LOCALE_PROVIDER_LIBC " LOCALE_PROVIDER libc"
+#else
+#define LOCALE_PROVIDER_LIBC ""
+#endif
+
+/* 16 tells being a member of a role from having its rights */
+#if PG_VERSION_NUM >= 160000
+#define GRANT_WITH_RIGHTS " WITH INHERIT TRUE, SET TRUE"
+#else
+#define GRANT_WITH_RIGHTS ""
+#endif
+
 /* 16 folded the per-catalog checks into one function each */
 #if PG_VERSION_NUM < 160000
 #define schema_usage_privilege(schema, roleid) \

@@ -27,6 +27,7 @@
 #include "storage/proc.h"
 #include "utils/memutils.h"
 
+#include "backup/scratch.h"
 #include "base/compat.h"
 #include "base/locks.h"
 #include "base/settings.h"
@@ -229,6 +230,7 @@ reconcile(void)
 	if (arguments.resume)
 		resume_interrupted_runs();
 	ledger_commit(&scope);
+	drop_scratches_left(arguments.extension);
 }
 
 /*

@@ -1,0 +1,219 @@
+/*-------------------------------------------------------------------------
+ *
+ * restoring.c
+ *	  What the actions that restore backups have in common.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_tablespace_d.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+#include "utils/syscache.h"
+
+#include "actions/headroom.h"
+#include "actions/restoring.h"
+#include "backup/scratch.h"
+
+/* nobody reads what is restored before it is complete */
+static const char *const usual_settings[][2] = {
+	{"synchronous_commit", "off"},
+	{"maintenance_work_mem", "256MB"},
+	{"jit", "off"},
+	{"statement_timeout", "0"},
+	{"lock_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+};
+
+static void
+append_lack(StringInfo lacks, bool lacking, const char *what)
+{
+	if (lacking)
+		appendStringInfo(lacks, "%s%s", lacks->len > 0 ? ", " : "", what);
+}
+
+void
+require_rights_to_restore(const char *purpose, bool create_roles)
+{
+	Oid role = GetUserId();
+	StringInfoData lacks;
+	HeapTuple tuple;
+
+	if (superuser_arg(role))
+		return;
+	initStringInfo(&lacks);
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for role %u", role);
+	append_lack(&lacks,
+				!has_privs_of_role(role, ROLE_PG_EXECUTE_SERVER_PROGRAM),
+				"pg_execute_server_program");
+	append_lack(&lacks, !((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb,
+				"CREATEDB");
+	append_lack(&lacks,
+				create_roles &&
+					!((Form_pg_authid) GETSTRUCT(tuple))->rolcreaterole,
+				"CREATEROLE");
+	ReleaseSysCache(tuple);
+	if (lacks.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to %s", purpose),
+				 errdetail("Role \"%s\" lacks: %s.",
+						   GetUserNameFromId(role, false), lacks.data)));
+}
+
+/*
+ * As the server reads PGOPTIONS: a space ends a value, a backslash keeps it.
+ */
+static void
+append_setting(StringInfo settings, const char *name, const char *value)
+{
+	appendStringInfo(settings, "%s-c %s=", settings->len > 0 ? " " : "", name);
+	for (; *value != '\0'; value++)
+	{
+		if (isspace((unsigned char) *value) || *value == '\\')
+			appendStringInfoChar(settings, '\\');
+		appendStringInfoChar(settings, *value);
+	}
+}
+
+char *
+restoring_settings(Jsonb *given)
+{
+	JsonbValue *own = json_field(given, "settings");
+	StringInfoData settings;
+	JsonbIterator *iterator;
+	JsonbIteratorToken token;
+	JsonbValue value;
+	char *name = NULL;
+
+	initStringInfo(&settings);
+	for (int i = 0; i < lengthof(usual_settings); i++)
+		append_setting(&settings, usual_settings[i][0], usual_settings[i][1]);
+	if (own == NULL || own->type != jbvBinary)
+		return settings.data;
+	iterator = JsonbIteratorInit(own->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		if (token != WJB_VALUE || name == NULL)
+			continue;
+		if (value.type == jbvString)
+			append_setting(
+				&settings, name,
+				pnstrdup(value.val.string.val, value.val.string.len));
+		else if (value.type == jbvNumeric)
+			append_setting(&settings, name,
+						   numeric_normalize(value.val.numeric));
+		else if (value.type == jbvBool)
+			append_setting(&settings, name, value.val.boolean ? "on" : "off");
+	}
+	return settings.data;
+}
+
+char *
+lack_of_room_to_restore(const BackupDescription *description, int64 min_free)
+{
+	return lack_of_room(DEFAULTTABLESPACE_OID, description->database_bytes, 0,
+						min_free);
+}
+
+void
+match_with_ledger(const BackupDescription *description, int64 backup_id)
+{
+	LedgerScope scope;
+	BackupRecord record;
+	bool known;
+
+	if (backup_id == 0)
+		return;
+	ledger_enter(&scope);
+	known = read_backup_record(backup_id, &record);
+	ledger_leave(&scope);
+	if (!known || record.sha256 == NULL)
+		return;
+	if (record.bytes != description->bytes ||
+		strcmp(record.sha256, description->sha256) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the manifest of \"%s\" is not the one that was "
+						"written with backup %lld",
+						record.key, (long long) backup_id),
+				 errdetail("It describes an object of %lld bytes with SHA-256 "
+						   "%s; %lld bytes with SHA-256 %s were written.",
+						   (long long) description->bytes, description->sha256,
+						   (long long) record.bytes, record.sha256)));
+}
+
+void
+add_task_finding(TaskContext *context, const char *severity,
+				 const char *object, char *message)
+{
+	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
+
+	finding->check_id = "backup";
+	finding->severity = severity;
+	finding->object = pstrdup(object);
+	finding->message = message;
+	context->findings = lappend(context->findings, finding);
+}
+
+char *
+describe_left_out(const EntryChoice *choice)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	if (choice->left_out == NIL)
+		return NULL;
+	initStringInfo(&text);
+	foreach (cell, choice->left_out)
+	{
+		const LeftOutKind *kind = lfirst(cell);
+
+		appendStringInfo(&text, "%s%d %s (%s%s)", text.len > 0 ? ", " : "",
+						 kind->count, kind->kind, kind->first,
+						 kind->count > 1 ? ", …" : "");
+	}
+	return text.data;
+}
+
+void
+begin_restoring(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+void
+end_restoring(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+void
+drop_scratches_of_task(const TaskContext *context)
+{
+	LedgerScope scope;
+	List *scratches;
+	ListCell *cell;
+
+	ledger_begin(&scope, context->extension);
+	scratches = scratches_of_task(context->task->task_id);
+	ledger_commit(&scope);
+	foreach (cell, scratches)
+		(void) drop_scratch(lfirst(cell), context->extension);
+}

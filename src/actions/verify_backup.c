@@ -1,0 +1,157 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify_backup.c
+ *	  The action "verify_backup": prove that backups can be restored, by
+ *	  restoring them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "actions/headroom.h"
+#include "actions/selection.h"
+#include "actions/verify_task.h"
+
+static const ActionOption options[] = {
+	RANGE_OPTION("backup_id", OPTION_INTEGER, 1, 1e15, NULL,
+				 "only this backup, of pgmaint.backups"),
+	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
+				 "only backups on this storage; with key: only that one"),
+	PLAIN_OPTION("key", OPTION_TEXT, NULL,
+				 "only the backup with this key, known here or not"),
+	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
+				 "only backups of these databases"),
+	PLAIN_OPTION(
+		"amcheck", OPTION_SWITCH, "auto",
+		"whether amcheck checks the restored indexes; auto: where the "
+		"server offers it and the role is a superuser"),
+	MIN_FREE_OPTION,
+	SETTINGS_OPTION,
+	END_OF_OPTIONS,
+};
+
+static void
+plan_verification(PlanContext *context, int64 backup_id, const char *storage,
+				  const char *key, char *reason, int64 bytes)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+	StringInfoData evidence;
+
+	initStringInfo(&evidence);
+	appendStringInfo(&evidence, "{\"backup_id\": %lld, \"storage\": ",
+					 (long long) backup_id);
+	escape_json(&evidence, storage);
+	appendStringInfoString(&evidence, ", \"key\": ");
+	escape_json(&evidence, key);
+	appendStringInfoChar(&evidence, '}');
+	task->action = "verify_backup";
+	task->target = psprintf("%s/%s", storage, key);
+	task->command = psprintf("restore %s/%s and compare it", storage, key);
+	task->reason = reason;
+	task->evidence = evidence.data;
+	task->bytes = bytes;
+	context->tasks = lappend(context->tasks, task);
+}
+
+static void
+bind_names(LedgerQuery *query, List *names)
+{
+	Datum *elements = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	int count = 0;
+	ListCell *cell;
+
+	foreach (cell, names)
+		elements[count++] = CStringGetTextDatum(lfirst(cell));
+	if (names == NIL)
+		bind_null(query, TEXTARRAYOID);
+	else
+		bind_datum(query, TEXTARRAYOID,
+				   PointerGetDatum(construct_array(elements, count, TEXTOID,
+												   -1, false, TYPALIGN_INT)));
+}
+
+/*
+ * The newest of each kind that succeeded, unless one is asked for by name.
+ */
+static uint64
+find_backups(PlanContext *context, int64 backup_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, backup_id);
+	bind_text(&query, option_text(options, context->options, "storage"));
+	bind_text(&query, option_text(options, context->options, "key"));
+	bind_names(&query, option_names(context->options, "databases"));
+	return ledger_query(
+		&query,
+		"SELECT DISTINCT ON (b.kind, b.database, b.selection) b.backup_id, "
+		"b.storage::pg_catalog.text, b.key, pg_catalog.concat(CASE b.kind WHEN 'globals' THEN 'roles and tablespaces' "
+		"ELSE pg_catalog.format('database %I', b.database) END, CASE WHEN b.selection IS NOT NULL "
+		"THEN ', a part of it' END, ', of ', b.started_at::pg_catalog.timestamptz(0), "
+		"coalesce(', verified last at ' || b.verified_at::pg_catalog.timestamptz(0)::text, ', never verified')), "
+		"b.database_bytes, b.state FROM pgmaint.backup_records b "
+		"WHERE (b.state = 'succeeded' OR b.backup_id = $1 OR b.key = $3) "
+		"AND ($1 = 0 OR b.backup_id = $1) "
+		"AND ($2 IS NULL OR b.storage = $2::pg_catalog.name) AND ($3 IS NULL OR b.key = $3) "
+		"AND ($4 IS NULL OR b.database = ANY ($4::pg_catalog.name[])) "
+		"ORDER BY b.kind, b.database, b.selection, b.started_at DESC, b.backup_id DESC");
+}
+
+static void
+plan_verify_backup(PlanContext *context)
+{
+	int64 backup_id =
+		option_given(context->options, "backup_id")
+			? option_integer(options, context->options, "backup_id")
+			: 0;
+	char *storage = option_text(options, context->options, "storage");
+	char *key = option_text(options, context->options, "key");
+	uint64 rows;
+
+	if (key != NULL && storage == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"key\" of action \"verify_backup\" "
+							   "needs the option \"storage\"")));
+	rows = find_backups(context, backup_id);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		if (strcmp(ledger_text(row, 6), "succeeded") != 0)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("backup %lld cannot be verified: it is %s",
+								   (long long) ledger_bigint(row, 1),
+								   ledger_text(row, 6))));
+		plan_verification(context, ledger_bigint(row, 1), ledger_text(row, 2),
+						  ledger_text(row, 3), ledger_text(row, 4),
+						  ledger_bigint(row, 5));
+	}
+	if (rows > 0)
+		return;
+	if (backup_id > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("backup %lld does not exist", (long long) backup_id),
+				 errhint("See pgmaint.backups.")));
+	if (key != NULL)
+		plan_verification(context, 0, storage, key,
+						  pstrdup("asked for; not known to this ledger"), -1);
+	else
+		plan_finding(context, "backup", "warning", NULL,
+					 pstrdup("there is no backup to verify: none that was "
+							 "asked for has succeeded"),
+					 NULL);
+}
+
+const Action verify_backup_action = {
+	.name = "verify_backup",
+	.description =
+		"restore backups into a scratch database, and compare them with what was backed up",
+	.options = options,
+	.plan = plan_verify_backup,
+	.outside = carry_out_verification,
+	.clean_up = clean_up_verification,
+};

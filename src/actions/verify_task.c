@@ -1,0 +1,293 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify_task.c
+ *	  How a task of the action "verify_backup" is carried out.
+ *
+ * The backup is restored into a database of its own, as a role that has no
+ * rights but in there, compared with its manifest, and dropped again.  Only what
+ * says something about the backup makes it "not restorable".
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "actions/evidence.h"
+#include "actions/restoring.h"
+#include "actions/verify_task.h"
+#include "backup/compare.h"
+#include "backup/prepare.h"
+#include "backup/records.h"
+#include "backup/restore.h"
+#include "base/subtransaction.h"
+#include "objects/keys.h"
+
+/* one backup, while it is verified */
+typedef struct Verification
+{
+	TaskContext *context;
+	int64 backup_id; /* 0: the ledger does not know it */
+	char *storage;
+	char *key;
+	BackupDescription *description;
+	Scratch *scratch;
+	Preparation preparation;
+	RestoreJob restore;
+	Comparison comparison;
+	char *refusal; /* why it is not restorable */
+} Verification;
+
+/*
+ * Everything that can be said before anything is made.  Returns false when the
+ * task has ended here.
+ */
+static bool
+look_ahead(Verification *verification)
+{
+	TaskContext *context = verification->context;
+	Storage *storage;
+
+	begin_restoring();
+	require_rights_to_restore("verify a backup", true);
+	storage = storage_open(verification->storage, STORAGE_READ);
+	verification->description = describe_backup(storage, verification->key);
+	match_with_ledger(verification->description, verification->backup_id);
+	verification->refusal = refute_object(storage, verification->description);
+	if (verification->refusal == NULL &&
+		strcmp(verification->description->kind, "globals") == 0)
+		verification->refusal =
+			check_object(storage, verification->description);
+	else if (verification->refusal == NULL)
+		context->not_done = lack_of_room_to_restore(
+			verification->description,
+			option_bytes(context->action->options, context->options,
+						 "min_free"));
+	end_restoring();
+	return context->not_done == NULL;
+}
+
+static bool
+wants_amcheck(const TaskContext *context)
+{
+	char *given =
+		option_text(context->action->options, context->options, "amcheck");
+
+	return given == NULL || strcmp(given, "auto") == 0 ||
+		   strcmp(given, "on") == 0 || strcmp(given, "true") == 0;
+}
+
+/*
+ * Restore and compare, in a transaction that needs no snapshot.
+ */
+static void
+restore_and_compare(Verification *verification)
+{
+	TaskContext *context = verification->context;
+	Preparation *preparation = &verification->preparation;
+	RestoreJob *restore = &verification->restore;
+	Comparison *comparison = &verification->comparison;
+
+	begin_restoring();
+	preparation->scratch = verification->scratch;
+	preparation->description = verification->description;
+	preparation->caller = GetUserId();
+	preparation->amcheck = wants_amcheck(context);
+	preparation->settings = restoring_settings(context->options);
+	prepare_scratch(preparation);
+
+	restore->storage = storage_open(verification->storage, STORAGE_READ);
+	restore->description = verification->description;
+	restore->login = preparation->login;
+	restore->settings = preparation->settings;
+	restore->choice = &preparation->choice;
+	restore->arguments = list_make4(
+		pstrdup("--no-owner"), pstrdup("--no-privileges"),
+		pstrdup("--no-publications"), pstrdup("--no-security-labels"));
+	verification->refusal = restore_object(restore);
+	if (verification->refusal == NULL)
+	{
+		comparison->login = preparation->login;
+		comparison->settings = preparation->settings;
+		comparison->description = verification->description;
+		comparison->left_out = preparation->choice.list;
+		comparison->own_tables = true;
+		comparison->amcheck = preparation->has_amcheck;
+		compare_with_manifest(comparison);
+		verification->refusal = comparison->differences;
+	}
+	end_restoring();
+}
+
+/*
+ * Beside the backup, for servers that know nothing of this ledger.
+ */
+static void
+leave_word(void *argument)
+{
+	const Verification *verification = argument;
+	const BackupDescription *description = verification->description;
+	Storage *storage = storage_open(verification->storage, STORAGE_WRITE);
+	char *key = verification_key(verification->key);
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"pgmaint\": \"verification\", \"key\": ");
+	escape_json(&json, verification->key);
+	appendStringInfoString(&json, ", \"sha256\": ");
+	escape_json(&json, description->sha256);
+	appendStringInfoString(&json, ", \"mark\": ");
+	escape_json(&json, description->mark);
+	appendStringInfo(
+		&json,
+		", \"verification\": \"%s\", \"verified_at\": \"%s\", "
+		"\"restore_seconds\": %s, \"error\": ",
+		verification->refusal == NULL ? "restorable" : "not restorable",
+		DatumGetCString(DirectFunctionCall1(
+			timestamptz_out, TimestampTzGetDatum(GetCurrentTimestamp()))),
+		verification->refusal != NULL
+			? "null"
+			: psprintf("%.3f",
+					   (double) verification->restore.milliseconds / 1000));
+	if (verification->refusal == NULL)
+		appendStringInfoString(&json, "null");
+	else
+		escape_json(&json, verification->refusal);
+	appendStringInfoString(&json, ", \"server_version\": ");
+	escape_json(&json, GetConfigOption("server_version", false, false));
+	appendStringInfoChar(&json, '}');
+	storage_delete(storage, key);
+	storage_put_text(storage, key, "application/json", description->mark,
+					 json.data);
+}
+
+static void
+leave_word_if_possible(Verification *verification)
+{
+	ErrorData *error;
+
+	if (verification->description->mark == NULL)
+		return;
+	begin_restoring();
+	error = try_in_subtransaction(leave_word, verification);
+	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
+		ReThrowError(error);
+	end_restoring();
+	if (error != NULL)
+		add_task_finding(
+			verification->context, "info", verification->key,
+			psprintf(
+				"what verifying %s came to could not be noted beside it, only "
+				"in this ledger: %s",
+				verification->key, error->message));
+}
+
+/*
+ * What a proof does not cover must be known.
+ */
+static void
+tell_what_was_left_out(Verification *verification)
+{
+	char *left_out = describe_left_out(&verification->preparation.choice);
+	ListCell *cell;
+
+	foreach (cell, verification->preparation.refused)
+		add_task_finding(verification->context, "info", verification->key,
+						 psprintf("%s was verified without extension %s",
+								  verification->key, (char *) lfirst(cell)));
+	if (left_out != NULL)
+		add_task_finding(
+			verification->context, "info", verification->key,
+			psprintf("verifying %s left out what only a superuser may create, "
+					 "and what depends on it: %s",
+					 verification->key, left_out));
+}
+
+static void
+record_outcome(Verification *verification)
+{
+	TaskContext *context = verification->context;
+	const Comparison *comparison = &verification->comparison;
+	int64 milliseconds = verification->restore.milliseconds;
+	LedgerScope scope;
+
+	if (verification->backup_id > 0)
+	{
+		ledger_begin(&scope, context->extension);
+		record_verification(verification->backup_id, context->run_id,
+							verification->refusal, milliseconds);
+		ledger_commit(&scope);
+	}
+	leave_word_if_possible(verification);
+	if (verification->refusal != NULL)
+	{
+		context->failure =
+			psprintf("not restorable: %s", verification->refusal);
+		context->failure_state = ERRCODE_DATA_CORRUPTED;
+		add_task_finding(context, "critical", verification->key,
+						 psprintf("backup %s on storage \"%s\" is not "
+								  "restorable: %s",
+								  verification->key, verification->storage,
+								  verification->refusal));
+		return;
+	}
+	if (strcmp(verification->description->kind, "globals") == 0)
+	{
+		context->result = psprintf(
+			"{\"bytes\": %lld}", (long long) verification->description->bytes);
+		return;
+	}
+	tell_what_was_left_out(verification);
+	context->result = psprintf(
+		"{\"restore_seconds\": %.3f, \"bytes_per_second\": %lld, "
+		"\"tables\": %lld, \"rows\": %lld, \"indexes\": %lld, "
+		"\"constraints\": %lld, \"sequences\": %lld, "
+		"\"checked_indexes\": %s, \"left_out\": %d}",
+		(double) milliseconds / 1000,
+		(long long) (verification->description->dump_bytes * 1000 /
+					 Max(milliseconds, 1)),
+		(long long) comparison->tables, (long long) comparison->rows,
+		(long long) comparison->indexes, (long long) comparison->constraints,
+		(long long) comparison->sequences,
+		comparison->checked_indexes < 0
+			? "null"
+			: psprintf("%lld", (long long) comparison->checked_indexes),
+		list_length(verification->preparation.choice.left_out));
+}
+
+void
+carry_out_verification(TaskContext *context)
+{
+	Verification verification = {.context = context};
+	LedgerScope scope;
+
+	verification.backup_id = evidence_number(context->task, "backup_id", 0);
+	verification.storage = evidence_text(context->task, "storage");
+	verification.key = evidence_text(context->task, "key");
+	if (!look_ahead(&verification))
+		return;
+	if (verification.refusal == NULL &&
+		strcmp(verification.description->kind, "database") == 0)
+	{
+		ledger_begin(&scope, context->extension);
+		verification.scratch =
+			note_scratch(context->task->task_id, GetUserId(), true);
+		ledger_commit(&scope);
+		create_scratch(verification.scratch, verification.description);
+		restore_and_compare(&verification);
+		(void) drop_scratch(verification.scratch, context->extension);
+	}
+	record_outcome(&verification);
+}
+
+void
+clean_up_verification(TaskContext *context, const char *sqlstate)
+{
+	drop_scratches_of_task(context);
+}

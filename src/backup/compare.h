@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * compare.h
+ *	  Is what was restored what was backed up?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_COMPARE_H
+#define PGMAINT_COMPARE_H
+
+#include "backup/restorable.h"
+#include "exec/programs.h"
+
+/* differences that are told by name */
+#define NAMED_DIFFERENCES 10
+
+typedef struct Comparison
+{
+	/* given */
+	const Login *login;
+	const char *settings;
+	const BackupDescription *description;
+	const char *left_out; /* JSON, of EntryChoice */
+	bool own_tables;	  /* they may be changed: they are thrown away */
+	bool amcheck;
+	/* found */
+	int64 tables;
+	int64 rows;
+	int64 indexes;
+	int64 constraints;
+	int64 sequences;
+	int64 checked_indexes; /* -1: none was */
+	char *differences;	   /* NULL: there are none */
+} Comparison;
+
+/* in a transaction; runs none of the code in the database, but for amcheck's */
+extern void compare_with_manifest(Comparison *comparison);
+
+#endif /* PGMAINT_COMPARE_H */

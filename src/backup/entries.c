@@ -1,0 +1,295 @@
+/*-------------------------------------------------------------------------
+ *
+ * entries.c
+ *	  Which entries of a dump are restored, and which are left out.
+ *
+ * In a scratch database that is what a role without rights may create.  What
+ * takes a superuser stays out, with everything that depends on it: the
+ * dump says what that is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "nodes/bitmapset.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "backup/entries.h"
+
+typedef enum Fate
+{
+	RESTORED,
+	PASSED_OVER, /* it is there already, or is none of an object's */
+	LEFT_OUT	 /* and so is what depends on it */
+} Fate;
+
+/* these take a superuser, or a right that only one can give */
+static const char *const for_superusers[] = {
+	"EVENT TRIGGER",   "FOREIGN DATA WRAPPER", "SERVER",
+	"USER MAPPING",	   "FOREIGN TABLE",		   "OPERATOR CLASS",
+	"OPERATOR FAMILY", "ACCESS METHOD",		   "PROCEDURAL LANGUAGE",
+	"TRANSFORM",	   "TEXT SEARCH PARSER",   "TEXT SEARCH TEMPLATE",
+};
+
+/* what links a database to others, and would begin to work */
+static const char *const links[] = {
+	"SUBSCRIPTION",
+	"SUBSCRIPTION TABLE",
+};
+
+static const char *const publications[] = {
+	"PUBLICATION",
+	"PUBLICATION TABLE",
+	"PUBLICATION TABLES IN SCHEMA",
+};
+
+static bool
+is_one_of(const char *text, const char *const *list, int length)
+{
+	for (int i = 0; i < length; i++)
+	{
+		if (strcmp(text, list[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_in(const char *text, const List *list)
+{
+	ListCell *cell;
+
+	foreach (cell, list)
+	{
+		if (strcmp(text, lfirst(cell)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_kind(const DumpEntry *entry, const char *kind)
+{
+	return strcmp(entry->description, kind) == 0;
+}
+
+static char *
+in_our_encoding(const DumpFile *dump, const char *text)
+{
+	int encoding = dump_file_encoding(dump);
+
+	if (text == NULL)
+		return NULL;
+	return pg_any_to_server(text, (int) strlen(text),
+							encoding < 0 ? PG_SQL_ASCII : encoding);
+}
+
+/*
+ * What CREATE FUNCTION says before the body.
+ */
+static bool
+takes_superuser(const DumpEntry *entry, const List *languages)
+{
+	static const char clause[] = "\n    LANGUAGE ";
+	const char *language = strstr(entry->definition, clause);
+	const char *body;
+	char *head;
+	size_t length;
+
+	if (language == NULL)
+		return true;
+	body = strstr(language, "\n    AS ");
+	language += strlen(clause);
+	head = pnstrdup(language, body == NULL ? strlen(language)
+										   : (size_t) (body - language));
+	if (strstr(head, " LEAKPROOF") != NULL ||
+		strstr(head, " SUPPORT ") != NULL)
+		return true;
+	length = strcspn(head, " \n;");
+	head[length] = '\0';
+	return !is_in(head, languages);
+}
+
+static bool
+is_beyond_rights(const DumpEntry *entry, const EntryChoice *choice)
+{
+	const char *definition = entry->definition;
+
+	if (is_one_of(entry->description, for_superusers,
+				  lengthof(for_superusers)) ||
+		is_one_of(entry->description, publications, lengthof(publications)))
+		return true;
+	if (definition == NULL)
+		return false;
+	if (is_kind(entry, "FUNCTION") || is_kind(entry, "PROCEDURE"))
+		return takes_superuser(entry, choice->languages);
+	if (is_kind(entry, "AGGREGATE"))
+		return strstr(definition, "TYPE = internal") != NULL;
+	if (is_kind(entry, "TYPE"))
+		return strstr(definition, "INTERNALLENGTH = ") != NULL;
+	/* between types that are not the role's own */
+	if (is_kind(entry, "CAST"))
+		return strstr(definition, "WITHOUT FUNCTION") != NULL ||
+			   entry->dependencies == NIL;
+	return false;
+}
+
+static bool
+names_missing_role(const DumpEntry *entry, const EntryChoice *choice)
+{
+	ListCell *cell;
+
+	if (!is_kind(entry, "POLICY") || entry->definition == NULL)
+		return false;
+	foreach (cell, choice->missing_roles)
+	{
+		if (strstr(entry->definition, quote_identifier(lfirst(cell))) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Comments and rights carry the kind of their object before its name.
+ */
+static bool
+is_about(const DumpEntry *entry, const char *kind)
+{
+	size_t length = strlen(kind);
+
+	return (is_kind(entry, "COMMENT") || is_kind(entry, "ACL") ||
+			is_kind(entry, "SECURITY LABEL")) &&
+		   entry->tag != NULL && strncmp(entry->tag, kind, length) == 0 &&
+		   entry->tag[length] == ' ';
+}
+
+/*
+ * The rows of a table that an extension brings, which is not there: the dump
+ * does not say whose it is.
+ */
+static bool
+has_no_table(const DumpEntry *entry, const char *schema, const char *tag,
+			 const EntryChoice *choice, const Bitmapset *known)
+{
+	ListCell *cell;
+
+	if (choice->without_extensions == NIL || schema == NULL ||
+		(!is_kind(entry, "TABLE DATA") && !is_kind(entry, "SEQUENCE SET")))
+		return false;
+	foreach (cell, entry->dependencies)
+	{
+		if (bms_is_member(lfirst_int(cell), known))
+			return false;
+	}
+	if (!choice->for_scratch)
+		return strcmp(schema, "cron") == 0;
+	return !is_in(quote_qualified_identifier(schema, tag),
+				  choice->extension_tables);
+}
+
+static Fate
+fate_of(const DumpEntry *entry, const char *tag, const EntryChoice *choice,
+		const Bitmapset *out)
+{
+	ListCell *cell;
+
+	foreach (cell, entry->dependencies)
+	{
+		if (bms_is_member(lfirst_int(cell), out))
+			return LEFT_OUT;
+	}
+	if (is_kind(entry, "EXTENSION") && is_in(tag, choice->without_extensions))
+		return LEFT_OUT;
+	if (is_one_of(entry->description, links, lengthof(links)) ||
+		names_missing_role(entry, choice))
+		return LEFT_OUT;
+	if (!choice->for_scratch)
+		return RESTORED;
+	if (is_kind(entry, "EXTENSION"))
+		return is_in(tag, choice->created_extensions) ? PASSED_OVER : LEFT_OUT;
+	if (is_about(entry, "EXTENSION") || is_about(entry, "SCHEMA") ||
+		is_kind(entry, "ACL") || is_kind(entry, "DEFAULT ACL") ||
+		is_kind(entry, "SECURITY LABEL"))
+		return PASSED_OVER;
+	if (is_kind(entry, "SCHEMA") && is_in(tag, choice->created_schemas))
+		return PASSED_OVER;
+	return is_beyond_rights(entry, choice) ? LEFT_OUT : RESTORED;
+}
+
+static void
+leave_out(EntryChoice *choice, const DumpEntry *entry, const char *schema,
+		  const char *tag, StringInfo list)
+{
+	LeftOutKind *kind = NULL;
+	ListCell *cell;
+
+	foreach (cell, choice->left_out)
+	{
+		LeftOutKind *other = lfirst(cell);
+
+		if (strcmp(other->kind, entry->description) == 0)
+			kind = other;
+	}
+	if (kind == NULL)
+	{
+		kind = palloc0(sizeof(LeftOutKind));
+		kind->kind = pstrdup(entry->description);
+		kind->first = schema == NULL || schema[0] == '\0'
+						  ? pstrdup(tag)
+						  : psprintf("%s.%s", schema, tag);
+		choice->left_out = lappend(choice->left_out, kind);
+	}
+	kind->count++;
+	appendStringInfoString(list,
+						   list->len > 1 ? ", {\"kind\": " : "{\"kind\": ");
+	escape_json(list, entry->description);
+	appendStringInfoString(list, ", \"schema\": ");
+	escape_json(list, schema == NULL ? "" : schema);
+	appendStringInfoString(list, ", \"tag\": ");
+	escape_json(list, tag);
+	appendStringInfoChar(list, '}');
+}
+
+/*
+ * The order stays: the rows come in it, and cannot be gone back to.
+ */
+void
+choose_entries(DumpFile *dump, EntryChoice *choice)
+{
+	StringInfoData list;
+	Bitmapset *known = NULL;
+	Bitmapset *out = NULL;
+	ListCell *cell;
+
+	initStringInfo(&list);
+	appendStringInfoChar(&list, '[');
+	foreach (cell, dump_file_entries(dump))
+		known = bms_add_member(known, ((DumpEntry *) lfirst(cell))->dump_id);
+	foreach (cell, dump_file_entries(dump))
+	{
+		const DumpEntry *entry = lfirst(cell);
+		char *tag = in_our_encoding(dump, entry->tag ? entry->tag : "");
+		char *schema = in_our_encoding(dump, entry->schema);
+
+		if (is_about(entry, "DATABASE") && is_kind(entry, "ACL"))
+			choice->database_rights = in_our_encoding(dump, entry->definition);
+		switch (has_no_table(entry, schema, tag, choice, known)
+					? LEFT_OUT
+					: fate_of(entry, tag, choice, out))
+		{
+			case RESTORED:
+				choice->chosen = lappend_int(choice->chosen, entry->dump_id);
+				break;
+			case PASSED_OVER:
+				break;
+			case LEFT_OUT:
+				out = bms_add_member(out, entry->dump_id);
+				leave_out(choice, entry, schema, tag, &list);
+				break;
+		}
+	}
+	appendStringInfoChar(&list, ']');
+	choice->list = list.data;
+}

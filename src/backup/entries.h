@@ -1,0 +1,40 @@
+/*-------------------------------------------------------------------------
+ *
+ * entries.h
+ *	  Which entries of a dump are restored, and which are left out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_ENTRIES_H
+#define PGMAINT_ENTRIES_H
+
+#include "stream/dumpfile.h"
+
+typedef struct EntryChoice
+{
+	/* given */
+	bool for_scratch;		  /* as a role that has no rights but its own */
+	List *created_extensions; /* names: they are there already */
+	List *created_schemas;	  /* the same */
+	List *without_extensions; /* names: they cannot be there */
+	List *extension_tables;	  /* quoted names: they came with these */
+	List *languages;		  /* that a function may be in; of for_scratch */
+	List *missing_roles;	  /* that nothing can be granted to */
+	/* found */
+	List *chosen;	/* of int, dump_ids */
+	List *left_out; /* of LeftOutKind */
+	char
+		*list; /* JSON array of {"kind", "schema", "tag"}: what was left out */
+	char *database_rights; /* GRANT and REVOKE on the database, or NULL */
+} EntryChoice;
+
+typedef struct LeftOutKind
+{
+	char *kind; /* as in the dump: FUNCTION, TABLE DATA, … */
+	int count;
+	char *first; /* the name of one */
+} LeftOutKind;
+
+extern void choose_entries(DumpFile *dump, EntryChoice *choice);
+
+#endif /* PGMAINT_ENTRIES_H */

@@ -1,0 +1,251 @@
+/*-------------------------------------------------------------------------
+ *
+ * prepare.c
+ *	  What must be in a scratch database before a dump is restored into it.
+ *
+ * Extensions that take a superuser are created by the caller, if that is one.
+ * This is all that ever runs in the database with the caller's rights, and it
+ * comes before the first statement of the dump.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "backup/prepare.h"
+#include "base/subtransaction.h"
+
+/* a script, for try_in_subtransaction() */
+typedef struct Script
+{
+	const Login *login;
+	const char *settings;
+	const char *text;
+	char *output;
+} Script;
+
+static void
+run_script(void *argument)
+{
+	Script *script = argument;
+
+	script->output = run_psql(script->login, script->settings, script->text);
+}
+
+/*
+ * The reason why it could not be run, or NULL.
+ */
+static char *
+try_script(const Login *login, const char *settings, const char *text)
+{
+	Script script = {login, settings, text, NULL};
+	ErrorData *error = try_in_subtransaction(run_script, &script);
+
+	if (error == NULL)
+		return NULL;
+	if (error->sqlerrcode != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
+		ReThrowError(error);
+	return error->message;
+}
+
+List *
+extensions_elsewhere(const BackupDescription *description)
+{
+	List *names = NIL;
+	ListCell *cell;
+
+	foreach (cell, description->extensions)
+	{
+		const BackupExtension *extension = lfirst(cell);
+
+		if (extension->elsewhere)
+			names = lappend(names, extension->name);
+	}
+	return names;
+}
+
+static bool
+is_ours_to_make(const BackupExtension *extension)
+{
+	return extension->schema != NULL &&
+		   strcmp(extension->schema, "public") != 0 &&
+		   strncmp(extension->schema, "pg_", 3) != 0;
+}
+
+/*
+ * The schema is made by whoever makes the extension, since an extension may
+ * refuse one that is another's.
+ */
+static char *
+create_extension(Preparation *preparation, const Login *admin,
+				 const BackupExtension *extension)
+{
+	const Login *login = extension->for_superuser ? admin : preparation->login;
+	StringInfoData script;
+
+	if (login == NULL)
+		return pstrdup("it takes a superuser to create it");
+	initStringInfo(&script);
+	if (is_ours_to_make(extension))
+	{
+		appendStringInfo(&script, "CREATE SCHEMA IF NOT EXISTS %s;\n",
+						 quote_identifier(extension->schema));
+		preparation->choice.created_schemas =
+			lappend(preparation->choice.created_schemas, extension->schema);
+	}
+	appendStringInfo(&script, "CREATE EXTENSION IF NOT EXISTS %s",
+					 quote_identifier(extension->name));
+	if (extension->schema != NULL)
+		appendStringInfo(&script, " SCHEMA %s",
+						 quote_identifier(extension->schema));
+	if (extension->version != NULL)
+		appendStringInfo(&script, " VERSION %s",
+						 quote_literal_cstr(extension->version));
+	appendStringInfoString(&script, " CASCADE;\n");
+	/* afterwards: an extension may want to be alone in its schema */
+	if (is_ours_to_make(extension) && extension->for_superuser)
+		appendStringInfo(&script, "GRANT ALL ON SCHEMA %s TO %s;\n",
+						 quote_identifier(extension->schema),
+						 quote_identifier(preparation->scratch->role));
+	return try_script(login, preparation->settings, script.data);
+}
+
+static void
+create_extensions(Preparation *preparation, const Login *admin)
+{
+	EntryChoice *choice = &preparation->choice;
+	ListCell *cell;
+
+	foreach (cell, preparation->description->extensions)
+	{
+		const BackupExtension *extension = lfirst(cell);
+		char *refusal =
+			extension->elsewhere
+				? pstrdup("it can be in one database of a server only")
+				: create_extension(preparation, admin, extension);
+
+		if (refusal == NULL)
+		{
+			choice->created_extensions =
+				lappend(choice->created_extensions, extension->name);
+			continue;
+		}
+		choice->without_extensions =
+			lappend(choice->without_extensions, extension->name);
+		preparation->refused =
+			lappend(preparation->refused,
+					psprintf("%s: %s", extension->name, refusal));
+	}
+}
+
+/*
+ * The rows of an extension's own tables are in the dump, the tables are not.
+ */
+static void
+grant_rights(const Preparation *preparation, const Login *admin)
+{
+	const char *role = preparation->scratch->role;
+
+	(void) run_psql(
+		admin, preparation->settings,
+		psprintf(
+			"SET search_path = pg_catalog;\n"
+			"SELECT pg_catalog.format('GRANT ALL ON %%s %%I.%%I TO %%I', "
+			"CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, %s) "
+			"FROM pg_catalog.pg_extension e CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) "
+			"JOIN pg_catalog.pg_class c ON c.oid = x.oid "
+			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'S') "
+			"UNION ALL SELECT DISTINCT pg_catalog.format('GRANT USAGE ON SCHEMA %%I TO %%I', n.nspname, %s) "
+			"FROM pg_catalog.pg_extension e CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) "
+			"JOIN pg_catalog.pg_class c ON c.oid = x.oid "
+			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \\gexec\n",
+			quote_literal_cstr(role), quote_literal_cstr(role)));
+}
+
+/*
+ * The checks are called by the scratch role, whose operators they may call.
+ */
+static bool
+offer_amcheck(const Preparation *preparation, const Login *admin)
+{
+	char *refusal = try_script(
+		admin, preparation->settings,
+		psprintf(
+			"CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog;\n"
+			"SET search_path = pg_catalog;\n"
+			"SELECT pg_catalog.format('GRANT EXECUTE ON FUNCTION %%s TO %%I', "
+			"p.oid::pg_catalog.regprocedure, %s) "
+			"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.objid "
+			"JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'amcheck' "
+			"WHERE d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass "
+			"AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass "
+			"AND p.proname = 'bt_index_check' \\gexec\n",
+			quote_literal_cstr(preparation->scratch->role)));
+
+	return refusal == NULL;
+}
+
+/*
+ * A language that a role without rights may write functions in.
+ */
+static const char languages[] =
+	"SELECT pg_catalog.quote_ident(l.lanname) FROM pg_catalog.pg_language l "
+	"WHERE l.lanpltrusted AND pg_catalog.has_language_privilege(l.oid, 'USAGE');\n";
+
+/* the dump has rows of these only */
+static const char extension_tables[] =
+	"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_extension e "
+	"CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) "
+	"JOIN pg_catalog.pg_class c ON c.oid = x.oid "
+	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;\n";
+
+static List *
+read_lines(const Preparation *preparation, const char *script)
+{
+	char *rest = run_psql(preparation->login, preparation->settings, script);
+	List *lines = NIL;
+
+	while (*rest != '\0')
+	{
+		size_t length = strcspn(rest, "\n");
+
+		lines = lappend(lines, pnstrdup(rest, length));
+		rest += length + (rest[length] == '\n' ? 1 : 0);
+	}
+	return lines;
+}
+
+void
+prepare_scratch(Preparation *preparation)
+{
+	const Scratch *scratch = preparation->scratch;
+	bool wants_admin = preparation->amcheck;
+	Login *admin = NULL;
+	ListCell *cell;
+
+	foreach (cell, preparation->description->extensions)
+	{
+		const BackupExtension *extension = lfirst(cell);
+
+		wants_admin |= extension->for_superuser && !extension->elsewhere;
+	}
+	preparation->login =
+		password_login(scratch->database, scratch->role, scratch->password);
+	if (wants_admin && superuser_arg(preparation->caller))
+		admin = role_login(scratch->database, preparation->caller, false);
+	create_extensions(preparation, admin);
+	if (admin != NULL)
+	{
+		grant_rights(preparation, admin);
+		preparation->has_amcheck =
+			preparation->amcheck && offer_amcheck(preparation, admin);
+	}
+	preparation->choice.for_scratch = true;
+	preparation->choice.missing_roles =
+		preparation->description->missing_roles;
+	preparation->choice.languages = read_lines(preparation, languages);
+	preparation->choice.extension_tables =
+		read_lines(preparation, extension_tables);
+}

@@ -1,0 +1,241 @@
+/*-------------------------------------------------------------------------
+ *
+ * restorable.c
+ *	  What restoring a backup takes, as its manifest says.
+ *
+ * A manifest comes from outside: whatever it says is checked, or quoted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "backup/restorable.h"
+#include "base/compat.h"
+#include "base/subtransaction.h"
+#include "objects/keys.h"
+
+/* reading it, for try_in_subtransaction() */
+typedef struct Reading
+{
+	BackupDescription *description;
+	const char *key;
+} Reading;
+
+static void
+read_scalars(BackupDescription *description)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, description->manifest);
+	(void) ledger_query(
+		&query,
+		"SELECT m ->> 'kind', m ->> 'key', (m ->> 'bytes')::pg_catalog.int8, "
+		"m ->> 'sha256', m ->> 'compression', (m -> 'dump' ->> 'bytes')::pg_catalog.int8, "
+		"m ->> 'server_version', (m ->> 'server_version_num')::pg_catalog.int8, "
+		"m ->> 'database', m ->> 'owner', "
+		"coalesce((m ->> 'connection_limit')::pg_catalog.int8, -1), m ->> 'encoding', "
+		"m ->> 'collate', m ->> 'ctype', m ->> 'locale_provider', m ->> 'locale', "
+		"m ->> 'icu_rules', (m ->> 'database_bytes')::pg_catalog.int8, m ->> 'pgmaint', m ->> 'mark' "
+		"FROM (SELECT $1::pg_catalog.jsonb AS m) AS manifest");
+	description->kind = ledger_text(0, 1);
+	description->key = ledger_text(0, 2);
+	description->bytes = ledger_bigint(0, 3);
+	description->sha256 = ledger_text(0, 4);
+	description->compression = ledger_text(0, 5);
+	description->dump_bytes = ledger_bigint(0, 6);
+	description->server_version = ledger_text(0, 7);
+	description->server_version_num = (int) ledger_bigint(0, 8);
+	description->database = ledger_text(0, 9);
+	description->owner = ledger_text(0, 10);
+	description->connection_limit = (int) ledger_bigint(0, 11);
+	description->encoding = ledger_text(0, 12);
+	description->collate = ledger_text(0, 13);
+	description->ctype = ledger_text(0, 14);
+	description->locale_provider = ledger_text(0, 15);
+	description->locale = ledger_text(0, 16);
+	description->icu_rules = ledger_text(0, 17);
+	description->database_bytes = ledger_bigint(0, 18);
+	description->mark = ledger_text(0, 20);
+	if (ledger_text(0, 19) == NULL ||
+		strcmp(ledger_text(0, 19), "backup") != 0)
+		description->kind = NULL;
+}
+
+/*
+ * In the order in which they were created.
+ */
+static void
+read_extensions(BackupDescription *description)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_text(&query, description->manifest);
+	rows = ledger_query(
+		&query,
+		"SELECT e.name, v.version, e.schema, a.name IS NOT NULL, "
+		"coalesce(v.superuser AND NOT v.trusted, d.superuser AND NOT d.trusted, true) "
+		"FROM ROWS FROM (pg_catalog.jsonb_to_recordset(coalesce($1::pg_catalog.jsonb -> 'extensions', '[]')) "
+		"AS (name text, version text, schema text)) WITH ORDINALITY AS e (name, version, schema, place) "
+		"LEFT JOIN pg_catalog.pg_available_extensions a ON a.name = e.name "
+		"LEFT JOIN pg_catalog.pg_available_extension_versions v ON v.name = e.name AND v.version = e.version "
+		"LEFT JOIN pg_catalog.pg_available_extension_versions d "
+		"ON d.name = e.name AND d.version = a.default_version "
+		"WHERE e.name <> 'plpgsql' ORDER BY e.place");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		BackupExtension *extension = palloc0(sizeof(BackupExtension));
+
+		extension->name = ledger_text(row, 1);
+		extension->version = ledger_text(row, 2);
+		extension->schema = ledger_text(row, 3);
+		extension->available = ledger_boolean(row, 4);
+		extension->for_superuser = ledger_boolean(row, 5);
+		/* of a cluster, one database at most has it, which exists already */
+		extension->elsewhere = strcmp(extension->name, "pg_cron") == 0;
+		description->extensions = lappend(description->extensions, extension);
+	}
+}
+
+static void
+read_roles_and_settings(BackupDescription *description)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_text(&query, description->manifest);
+	rows = ledger_query(
+		&query,
+		"SELECT DISTINCT r.name FROM pg_catalog.jsonb_array_elements_text("
+		"coalesce($1::pg_catalog.jsonb -> 'roles', '[]') || coalesce("
+		"pg_catalog.jsonb_build_array($1::pg_catalog.jsonb -> 'owner'), '[]')) AS r (name) "
+		"WHERE r.name IS NOT NULL AND NOT EXISTS ("
+		"SELECT FROM pg_catalog.pg_roles p WHERE p.rolname = r.name) ORDER BY r.name");
+	for (uint64 row = 0; row < rows; row++)
+		description->missing_roles =
+			lappend(description->missing_roles, ledger_text(row, 1));
+	rows = ledger_query(
+		&query,
+		"SELECT s.role, pg_catalog.split_part(s.setting, '=', 1), "
+		"pg_catalog.substr(s.setting, pg_catalog.strpos(s.setting, '=') + 1) "
+		"FROM pg_catalog.jsonb_to_recordset(coalesce($1::pg_catalog.jsonb -> 'settings', '[]')) "
+		"AS s (role text, setting text) WHERE s.setting LIKE '%=%'");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		BackupSetting *setting = palloc0(sizeof(BackupSetting));
+
+		setting->role = ledger_text(row, 1);
+		setting->name = ledger_text(row, 2);
+		setting->value = ledger_text(row, 3);
+		description->settings = lappend(description->settings, setting);
+	}
+}
+
+static void
+read_description(void *argument)
+{
+	Reading *reading = argument;
+	BackupDescription *description = reading->description;
+	LedgerScope scope;
+
+	ledger_enter(&scope);
+	read_scalars(description);
+	if (description->kind != NULL &&
+		strcmp(description->kind, "database") == 0)
+	{
+		read_extensions(description);
+		read_roles_and_settings(description);
+	}
+	ledger_leave(&scope);
+	if (description->kind == NULL || description->key == NULL ||
+		description->sha256 == NULL || description->compression == NULL ||
+		strcmp(description->key, reading->key) != 0 ||
+		(strcmp(description->kind, "database") == 0
+			 ? description->database == NULL || description->encoding == NULL
+			 : strcmp(description->kind, "globals") != 0))
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("it does not describe this backup")));
+}
+
+/*
+ * What would come to light only half-way through.
+ */
+static void
+check_server(const BackupDescription *description)
+{
+	StringInfoData missing;
+	ListCell *cell;
+
+	if (description->server_version_num / 10000 > SERVER_MAJOR_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the backup is of PostgreSQL %s, which is newer than "
+						"this server",
+						description->server_version),
+				 errhint("Restore it on PostgreSQL %d or later.",
+						 description->server_version_num / 10000)));
+	initStringInfo(&missing);
+	foreach (cell, description->extensions)
+	{
+		const BackupExtension *extension = lfirst(cell);
+
+		if (!extension->available && !extension->elsewhere)
+			appendStringInfo(&missing, "%s%s", missing.len > 0 ? ", " : "",
+							 extension->name);
+	}
+	if (missing.len > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FILE),
+				 errmsg("the backup needs extensions that are not installed "
+						"on this server: %s",
+						missing.data),
+				 errhint("Install their packages, and try again.")));
+}
+
+BackupDescription *
+describe_backup(Storage *storage, const char *key)
+{
+	BackupDescription *description = palloc0(sizeof(BackupDescription));
+	Reading reading = {description, key};
+	ErrorData *error;
+
+	description->manifest = read_manifest(storage, key);
+	if (description->manifest == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("\"%s\" on storage \"%s\" has no manifest \"%s\"", key,
+						storage_name(storage), manifest_key(key)),
+				 errdetail("A backup of pgmaint's counts once its manifest is "
+						   "there."),
+				 errhint("pg_restore can read the object by itself, if it is "
+						 "a dump.")));
+	error = try_in_subtransaction(read_description, &reading);
+	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
+		ReThrowError(error);
+	if (error != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("\"%s\" on storage \"%s\" is no manifest of this "
+						"backup: %s",
+						manifest_key(key), storage_name(storage),
+						error->message)));
+	check_server(description);
+	return description;
+}
+
+char *
+refute_object(Storage *storage, const BackupDescription *description)
+{
+	StoredObject object;
+
+	if (!storage_stat(storage, description->key, &object))
+		return psprintf("the object is gone: \"%s\" is not on storage \"%s\" "
+						"any more",
+						description->key, storage_name(storage));
+	if (object.bytes != description->bytes)
+		return psprintf("the object has %lld bytes, but %lld were written",
+						(long long) object.bytes,
+						(long long) description->bytes);
+	return NULL;
+}

@@ -1,0 +1,72 @@
+/*-------------------------------------------------------------------------
+ *
+ * restorable.h
+ *	  What restoring a backup takes, as its manifest says.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_RESTORABLE_H
+#define PGMAINT_RESTORABLE_H
+
+#include "backup/manifest.h"
+
+typedef struct BackupDescription
+{
+	char *manifest; /* its text */
+	char *kind;		/* "database", "globals" */
+	char *key;
+	int64 bytes;
+	char *sha256;
+	char *compression;
+	char *mark; /* what stands on the object */
+	int64 dump_bytes;
+	char *server_version;
+	int server_version_num;
+	/* of a database */
+	char *database;
+	char *owner;
+	int connection_limit;
+	char *encoding;
+	char *collate;
+	char *ctype;
+	char *locale_provider;
+	char *locale;
+	char *icu_rules;
+	int64 database_bytes;
+	List *extensions;	 /* of BackupExtension */
+	List *missing_roles; /* names that this server does not know */
+	List *settings;		 /* of BackupSetting */
+} BackupDescription;
+
+typedef struct BackupExtension
+{
+	char *name;
+	char
+		*version; /* NULL: this server does not offer the one that was there */
+	char *schema;
+	bool available;
+	bool for_superuser; /* to create it */
+	bool elsewhere;		/* it cannot be in a new database */
+} BackupExtension;
+
+typedef struct BackupSetting
+{
+	char *role; /* NULL: all of them */
+	char *name;
+	char *value;
+} BackupSetting;
+
+/*
+ * In a transaction.  Raises an ERROR where there is no manifest, where it is
+ * none of a backup's, and where this server cannot restore what it is of.
+ */
+extern BackupDescription *describe_backup(Storage *storage, const char *key);
+
+/*
+ * Why the object, as far as can be seen without reading it, is not the one that
+ * was written; NULL: it may be.
+ */
+extern char *refute_object(Storage *storage,
+						   const BackupDescription *description);
+
+#endif /* PGMAINT_RESTORABLE_H */

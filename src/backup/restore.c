@@ -1,0 +1,331 @@
+/*-------------------------------------------------------------------------
+ *
+ * restore.c
+ *	  From an object on a storage into a database.
+ *
+ * The object is hashed, decompressed, and fed to pg_restore as it comes.  Its
+ * table of contents is held back until it is known what of it is to be restored:
+ * pg_restore is told by a list in a temporary file of the server's.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "backup/restore.h"
+#include "base/subtransaction.h"
+#include "base/wording.h"
+#include "exec/child.h"
+#include "stream/compress.h"
+#include "stream/hashing.h"
+
+#define PIECE ((size_t) 256 * 1024)
+
+/* one way through the object, for try_in_subtransaction() */
+typedef struct Passage
+{
+	RestoreJob *job;
+	Storage *storage;
+	const BackupDescription *description;
+	Child *child;
+	ChildEnd end;
+	instr_time begun;
+	int64 reported; /* bytes of the object, when it was last said how many */
+	uint64 bytes;
+	char *sha256; /* of the whole object; NULL: it did not come to its end */
+} Passage;
+
+/* these words of the server's and of pg_restore's are about this server */
+static const char *const troubles[] = {
+	"No space left on device",
+	"Disk quota exceeded",
+	"could not extend file",
+	"could not write to file",
+	"temporary file size exceeds",
+	"out of memory",
+	"out of shared memory",
+	"Cannot allocate memory",
+	"Input/output error",
+	"server closed the connection unexpectedly",
+	"connection to server",
+	"terminating connection",
+	"canceling statement",
+	"SSL SYSCALL error",
+	"no connection to the server",
+	"the database system is",
+	"too many clients",
+	"connection slots",
+	"could not fork",
+	"deadlock detected",
+};
+
+bool
+says_trouble(const char *words)
+{
+	for (int i = 0; i < lengthof(troubles); i++)
+	{
+		if (strstr(words, troubles[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Where everybody can see it.
+ */
+static void
+report_progress(Passage *passage, const Source *object)
+{
+	int64 total = Max(passage->description->bytes, 1);
+	int64 done = (int64) hashed_bytes(object);
+
+	/* a thousandth, but not for each piece of a small one */
+	if (done - passage->reported < Max(total / 1000, (int64) PIECE))
+		return;
+	passage->reported = done;
+	pgstat_report_activity(
+		STATE_RUNNING,
+		psprintf("restoring: %.1f %% of %s, %s",
+				 Min(100.0 * (double) done / (double) total, 100.0),
+				 size_text(total), passage->description->key));
+}
+
+/*
+ * The list is gone with the subtransaction; its path is as seen from the data
+ * directory, where children begin, too.
+ */
+static char *
+write_list(const EntryChoice *choice)
+{
+	File file = OpenTemporaryFile(false);
+	StringInfoData list;
+	ListCell *cell;
+	off_t place = 0;
+
+	initStringInfo(&list);
+	foreach (cell, choice->chosen)
+		appendStringInfo(&list, "%d\n", lfirst_int(cell));
+	while (place < list.len)
+	{
+		int written =
+			FileWrite(file, list.data + place, list.len - (int) place, place,
+					  WAIT_EVENT_BUFFILE_WRITE);
+
+		if (written <= 0)
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not write to file \"%s\": %m",
+								   FilePathName(file))));
+		place += written;
+	}
+	return pstrdup(FilePathName(file));
+}
+
+static void
+start_pg_restore(Passage *passage, DumpFile *dump)
+{
+	RestoreJob *job = passage->job;
+	List *arguments = NIL;
+
+	choose_entries(dump, job->choice);
+	arguments = list_make5(
+		pstrdup("-Fc"), pstrdup("--exit-on-error"), pstrdup("--no-password"),
+		pstrdup("--no-tablespaces"), pstrdup("--no-subscriptions"));
+	arguments = list_concat(arguments, job->arguments);
+	if (job->login->role != NULL)
+		arguments =
+			lappend(arguments, psprintf("--role=%s", job->login->role));
+	arguments =
+		lappend(arguments, psprintf("--use-list=%s", write_list(job->choice)));
+	arguments = lappend(arguments, psprintf("-d%s", job->login->conninfo));
+	passage->child = child_start(find_program("pg_restore"), arguments,
+								 login_environment(job->login, job->settings));
+	INSTR_TIME_SET_CURRENT(passage->begun);
+}
+
+static void
+end_pg_restore(Passage *passage)
+{
+	instr_time end;
+
+	if (passage->child == NULL)
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("the dump ends before its table of contents "
+							   "does")));
+	child_wait(passage->child, &passage->end);
+	passage->child = NULL;
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, passage->begun);
+	passage->job->milliseconds = (int64) INSTR_TIME_GET_MILLISEC(end);
+}
+
+/*
+ * All of the object, whether or not pg_restore listens to its end.
+ */
+static void
+feed_pg_restore(Passage *passage, Source *object, Source *content)
+{
+	DumpFile *dump = dump_file_create();
+	StringInfoData head;
+	char *piece = palloc(PIECE);
+	bool listens = true;
+	size_t length;
+
+	initStringInfo(&head);
+	while ((length = source_read(content, piece, PIECE)) > 0)
+	{
+		report_progress(passage, object);
+		if (passage->child == NULL)
+		{
+			dump_file_feed(dump, piece, length);
+			appendBinaryStringInfo(&head, piece, (int) length);
+			if (!dump_file_listed(dump))
+				continue;
+			start_pg_restore(passage, dump);
+			listens = child_write(passage->child, head.data, head.len);
+			pfree(head.data);
+		}
+		else if (listens)
+			listens = child_write(passage->child, piece, length);
+	}
+	end_pg_restore(passage);
+}
+
+static void
+finish_passage(Passage *passage, const Source *object)
+{
+	passage->bytes = hashed_bytes(object);
+	passage->sha256 = pstrdup(hashed_sha256(object));
+}
+
+static void
+restore_on_the_way(void *argument)
+{
+	Passage *passage = argument;
+	const BackupDescription *description = passage->description;
+	const CompressionMethod *method =
+		find_compression(description->compression);
+	Source *object;
+	Source *content;
+
+	if (method == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the backup is compressed with \"%s\", which this "
+						"build cannot read",
+						description->compression),
+				 errhint("It can read: %s.", compression_names())));
+	object = hashing_source_create(
+		storage_reader(passage->storage, description->key));
+	content = decompressor_create(method, object);
+	PG_TRY();
+	{
+		feed_pg_restore(passage, object, content);
+		finish_passage(passage, object);
+	}
+	PG_FINALLY();
+	{
+		source_close(content);
+	}
+	PG_END_TRY();
+}
+
+static void
+only_read(Passage *passage)
+{
+	Source *object = hashing_source_create(
+		storage_reader(passage->storage, passage->description->key));
+	char *piece = palloc(PIECE);
+
+	passage->reported = 0;
+	PG_TRY();
+	{
+		while (source_read(object, piece, PIECE) > 0)
+			report_progress(passage, object);
+		finish_passage(passage, object);
+	}
+	PG_FINALLY();
+	{
+		source_close(object);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Is what was read what was written?
+ */
+static char *
+refute_passage(const Passage *passage)
+{
+	const BackupDescription *description = passage->description;
+
+	if (passage->bytes != (uint64) description->bytes)
+		return psprintf("the object is damaged: it has %llu bytes, but %lld "
+						"were written",
+						(unsigned long long) passage->bytes,
+						(long long) description->bytes);
+	if (strcmp(passage->sha256, description->sha256) != 0)
+		return psprintf("the object is damaged: its SHA-256 is %s, the "
+						"manifest says %s",
+						passage->sha256, description->sha256);
+	return NULL;
+}
+
+char *
+check_object(Storage *storage, const BackupDescription *description)
+{
+	Passage passage = {.storage = storage, .description = description};
+
+	only_read(&passage);
+	return refute_passage(&passage);
+}
+
+/*
+ * pg_restore has failed on what was written: is it for the dump's sake?
+ */
+static char *
+blame_dump(const Passage *passage)
+{
+	const char *words = passage->end.words;
+
+	if (words[0] == '\0' || strstr(passage->end.status, "signal") != NULL ||
+		says_trouble(words))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("pg_restore %s: %s", passage->end.status,
+						words[0] == '\0' ? "it said nothing" : words),
+				 errhint("That is about this server, not about the backup.")));
+	return pstrdup(words);
+}
+
+char *
+restore_object(RestoreJob *job)
+{
+	Passage passage = {
+		.job = job, .storage = job->storage, .description = job->description};
+	ErrorData *error;
+	char *refusal;
+
+	error = try_in_subtransaction(restore_on_the_way, &passage);
+	if (error != NULL && passage.child != NULL)
+		child_kill(passage.child);
+	if (error != NULL && error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
+		ReThrowError(error);
+	/* what breaks off on the way may be sound where it lies */
+	if (error != NULL)
+		only_read(&passage);
+	refusal = refute_passage(&passage);
+	if (refusal != NULL)
+		return refusal;
+	if (error != NULL)
+		return psprintf("the dump cannot be read, although the object is what "
+						"was written: %s",
+						error->message);
+	return passage.end.succeeded ? NULL : blame_dump(&passage);
+}

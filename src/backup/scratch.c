@@ -1,0 +1,302 @@
+/*-------------------------------------------------------------------------
+ *
+ * scratch.c
+ *	  The database that a backup is restored into, until it is good.
+ *
+ * Its name is random, so nobody else has made it; before it is made, a row in
+ * pgmaint.scratch_databases says so, and is committed.  Whatever ends the work
+ * on it, the row is there until the database is gone, or has become what it was
+ * to be.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+/* its headers are not installed everywhere */
+#undef ENABLE_GSS
+
+#include "access/xact.h"
+#include "libpq/scram.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "backup/scratch.h"
+#include "base/compat.h"
+#include "base/random.h"
+#include "exec/toplevel.h"
+
+/*
+ * Which cluster this is, and which database the rows are in: copies of it find
+ * rows of the original, whose databases may be at work.
+ */
+#define THIS_DATABASE                                                  \
+	"(SELECT pg_catalog.concat(s.system_identifier, '/', d.oid) "      \
+	"FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d " \
+	"WHERE d.datname = pg_catalog.current_database())"
+
+#define COLUMNS \
+	"s.database::pg_catalog.text, s.role::pg_catalog.text, s.owner::pg_catalog.text"
+
+#define NAME_BYTES 12
+#define PASSWORD_BYTES 32
+
+/* it is used to log in before the restore and after it */
+#define ROLE_LIFETIME (3 * USECS_PER_DAY)
+
+/* parallel workers count, too */
+#define ROLE_CONNECTIONS 10
+
+Scratch *
+note_scratch(int64 task_id, Oid caller, bool alone)
+{
+	Scratch *scratch = palloc0(sizeof(Scratch));
+	LedgerQuery query = {0};
+
+	scratch->database =
+		psprintf("pgmaint_%s_%s", alone ? "scratch" : "restore",
+				 random_name(NAME_BYTES));
+	scratch->role = alone ? pstrdup(scratch->database) : NULL;
+	scratch->owner = alone ? scratch->role : GetUserNameFromId(caller, false);
+	bind_text(&query, scratch->database);
+	bind_text(&query, scratch->role);
+	bind_text(&query, scratch->owner);
+	bind_bigint(&query, task_id);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.scratch_databases (database, role, owner, task_id, cluster) "
+		"VALUES ($1::pg_catalog.name, $2::pg_catalog.name, $3::pg_catalog.name, $4, " THIS_DATABASE
+		")");
+	return scratch;
+}
+
+static List *
+read_scratches(uint64 rows)
+{
+	List *scratches = NIL;
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Scratch *scratch = palloc0(sizeof(Scratch));
+
+		scratch->database = ledger_text(row, 1);
+		scratch->role = ledger_text(row, 2);
+		scratch->owner = ledger_text(row, 3);
+		scratches = lappend(scratches, scratch);
+	}
+	return scratches;
+}
+
+List *
+scratches_of_task(int64 task_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
+	return read_scratches(ledger_query(
+		&query, "SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
+				"WHERE s.task_id = $1 AND s.cluster = " THIS_DATABASE));
+}
+
+/*
+ * Those that no task is at work on.
+ */
+List *
+scratches_left(void)
+{
+	LedgerQuery query = {0};
+
+	return read_scratches(ledger_query(
+		&query, "SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
+				"WHERE s.cluster = " THIS_DATABASE
+				" AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
+				"WHERE t.task_id = s.task_id AND t.state = 'running')"));
+}
+
+void
+forget_scratch(const char *database)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, database);
+	(void) ledger_query(&query,
+						"DELETE FROM pgmaint.scratch_databases WHERE database "
+						"= $1::pg_catalog.name");
+}
+
+/*
+ * The server is given what it would make of the password: so that this is in
+ * no statement, and in no log.
+ */
+static void
+create_role(Scratch *scratch)
+{
+	const char *role = quote_identifier(scratch->role);
+	MemoryContext context = CurrentMemoryContext;
+	char *verifier;
+	bool by_superuser;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	by_superuser = superuser();
+	scratch->password = random_name(PASSWORD_BYTES);
+	verifier = pg_be_scram_build_secret(scratch->password);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	execute_at_top_level(psprintf(
+		"CREATE ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE "
+		"NOREPLICATION NOBYPASSRLS CONNECTION LIMIT %d VALID UNTIL %s "
+		"PASSWORD %s",
+		role, ROLE_CONNECTIONS,
+		quote_literal_cstr(
+			timestamptz_to_str(GetCurrentTimestamp() + ROLE_LIFETIME)),
+		quote_literal_cstr(verifier)));
+	/* to own the database, and to drop it */
+	if (!by_superuser)
+		execute_at_top_level(
+			psprintf("GRANT %s TO CURRENT_USER" GRANT_WITH_RIGHTS, role));
+}
+
+static void
+append_option(StringInfo command, const char *name, const char *value)
+{
+	if (value != NULL)
+		appendStringInfo(command, " %s %s", name, quote_literal_cstr(value));
+}
+
+/*
+ * The locale as the manifest has it, in the words of this server.
+ */
+static void
+append_locale(StringInfo command, const BackupDescription *description)
+{
+	const char *provider = description->locale_provider;
+
+	append_option(command, "ENCODING", description->encoding);
+	append_option(command, "LC_COLLATE", description->collate);
+	append_option(command, "LC_CTYPE", description->ctype);
+	if (provider == NULL || strcmp(provider, "c") == 0)
+		appendStringInfoString(command, LOCALE_PROVIDER_LIBC);
+	else if (strcmp(provider, "i") == 0)
+	{
+		appendStringInfoString(command, " LOCALE_PROVIDER icu");
+		append_option(command, "ICU_LOCALE", description->locale);
+		append_option(command, "ICU_RULES", description->icu_rules);
+	}
+	else if (strcmp(provider, "b") == 0)
+	{
+		appendStringInfoString(command, " LOCALE_PROVIDER builtin");
+		append_option(command, "BUILTIN_LOCALE", description->locale);
+	}
+	else
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the backup's database has a locale provider "
+							   "that this server does not know: \"%s\"",
+							   provider)));
+}
+
+/*
+ * Nobody gets in but its owner, and whom no server keeps out: from the first
+ * moment, since until public's right is gone, none but a superuser may connect.
+ */
+void
+create_scratch(Scratch *scratch, const BackupDescription *description)
+{
+	const char *database = quote_identifier(scratch->database);
+	StringInfoData command;
+
+	if (scratch->role != NULL)
+		create_role(scratch);
+	initStringInfo(&command);
+	appendStringInfo(&command,
+					 "CREATE DATABASE %s TEMPLATE template0 OWNER %s "
+					 "CONNECTION LIMIT 0",
+					 database, quote_identifier(scratch->owner));
+	append_locale(&command, description);
+	execute_at_top_level(command.data);
+	execute_at_top_level(
+		psprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC", database));
+	execute_at_top_level(
+		psprintf("ALTER DATABASE %s CONNECTION LIMIT -1", database));
+}
+
+/*
+ * Is the database there, and whose?
+ */
+static char *
+owner_of_database(const char *database, Oid extension)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	char *owner = NULL;
+
+	ledger_begin(&scope, extension);
+	bind_text(&query, database);
+	if (ledger_query(
+			&query,
+			"SELECT pg_catalog.pg_get_userbyid(d.datdba)::pg_catalog.text "
+			"FROM pg_catalog.pg_database d "
+			"WHERE d.datname = $1::pg_catalog.name") > 0)
+		owner = ledger_text(0, 1);
+	ledger_commit(&scope);
+	return owner;
+}
+
+bool
+drop_scratch(const Scratch *scratch, Oid extension)
+{
+	char *owner = owner_of_database(scratch->database, extension);
+	LedgerScope scope;
+
+	if (owner != NULL && strcmp(owner, scratch->owner) != 0)
+	{
+		ereport(WARNING,
+				(errmsg("database \"%s\" is left alone: it belongs to role "
+						"\"%s\", but was made for \"%s\"",
+						scratch->database, owner, scratch->owner)));
+		return false;
+	}
+	if (owner != NULL)
+		execute_at_top_level(
+			psprintf("DROP DATABASE IF EXISTS %s WITH (FORCE)",
+					 quote_identifier(scratch->database)));
+	if (scratch->role != NULL)
+		execute_at_top_level(psprintf("DROP ROLE IF EXISTS %s",
+									  quote_identifier(scratch->role)));
+	ledger_begin(&scope, extension);
+	forget_scratch(scratch->database);
+	ledger_commit(&scope);
+	return true;
+}
+
+void
+drop_scratches_left(Oid extension)
+{
+	MemoryContext context = CurrentMemoryContext;
+	LedgerScope scope;
+	List *scratches;
+	ListCell *cell;
+
+	ledger_begin(&scope, extension);
+	scratches = scratches_left();
+	ledger_commit(&scope);
+	foreach (cell, scratches)
+	{
+		PG_TRY();
+		{
+			(void) drop_scratch(lfirst(cell), extension);
+		}
+		PG_CATCH();
+		{
+			HOLD_INTERRUPTS();
+			MemoryContextSwitchTo(context);
+			EmitErrorReport();
+			AbortCurrentTransaction();
+			FlushErrorState();
+			MemoryContextSwitchTo(context);
+			RESUME_INTERRUPTS();
+		}
+		PG_END_TRY();
+	}
+}

@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * scratch.h
+ *	  The database that a backup is restored into, until it is good.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_SCRATCH_H
+#define PGMAINT_SCRATCH_H
+
+#include "backup/restorable.h"
+
+typedef struct Scratch
+{
+	char *database;
+	char *role;		/* made for it alone; NULL: it is the caller's */
+	char *owner;	/* of the database: that role, or the caller */
+	char *password; /* of the role, in the process that has made it */
+} Scratch;
+
+/*
+ * In a ledger scope, committed before anything is made.  alone: with a role
+ * that has no rights but in there.
+ */
+extern Scratch *note_scratch(int64 task_id, Oid caller, bool alone);
+extern List *scratches_of_task(int64 task_id);
+extern List *scratches_left(void);
+extern void forget_scratch(const char *database);
+
+/* outside of any transaction, as the caller */
+extern void create_scratch(Scratch *scratch,
+						   const BackupDescription *description);
+
+/*
+ * Outside of any transaction, as the caller or as a superuser; false where the
+ * database is not what was noted, and was left alone.
+ */
+extern bool drop_scratch(const Scratch *scratch, Oid extension);
+
+/* drops what tasks that are gone have left; an ERROR in it is a warning */
+extern void drop_scratches_left(Oid extension);
+
+#endif /* PGMAINT_SCRATCH_H */

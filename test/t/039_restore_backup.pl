@@ -1,0 +1,188 @@
+# A backup becomes a database again: beside the live one, in its place, and on a
+# server that knows nothing but the storage.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PgmaintBackups;
+use PgmaintTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_server('restore', q(pgmaint.max_wait = '2s'));
+my ($state, $error, $run);
+
+sub exists_database
+{
+	my ($server, $name) = @_;
+	return $server->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname = '$name'");
+}
+
+sub result
+{
+	my ($server, $number) = @_;
+	return $server->safe_psql('postgres', "SELECT result ->> 'database' FROM pgmaint.tasks WHERE run_id = $number");
+}
+
+# Owners, rights, settings, and names that must be quoted.
+my $name = 'Größe "1"';
+$node->safe_psql('postgres', 'CREATE ROLE "B o""b"; CREATE ROLE reader; CREATE DATABASE "Größe ""1""" OWNER "B o""b" CONNECTION LIMIT 7');
+$node->safe_psql($name, q{
+	CREATE TABLE t (id int PRIMARY KEY, b text);
+	INSERT INTO t SELECT g, repeat('x', g % 90) FROM generate_series(1, 5000) g;
+	CREATE SCHEMA "S p" AUTHORIZATION "B o""b";
+	SET ROLE "B o""b";
+	CREATE TABLE "S p"."Tä""b" (id serial PRIMARY KEY, v int CHECK (v > 0));
+	INSERT INTO "S p"."Tä""b" (v) VALUES (1), (2);
+	CREATE INDEX "Ind éx" ON "S p"."Tä""b" (v);
+	GRANT SELECT ON "S p"."Tä""b" TO reader;
+	ALTER TABLE "S p"."Tä""b" ENABLE ROW LEVEL SECURITY;
+	CREATE POLICY p ON "S p"."Tä""b" TO reader USING (v > 1);
+	RESET ROLE;
+	CREATE FUNCTION cf() RETURNS double precision LANGUAGE internal AS 'drandom';
+	CREATE VIEW v AS SELECT *, cf() FROM t;
+	CREATE TABLE p (id int, d date) PARTITION BY RANGE (d);
+	CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+	INSERT INTO p VALUES (1, '2020-02-02');
+	CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM t;
+	SELECT lo_from_bytea(0, 'abc');
+	CREATE EXTENSION pgmaint;
+	SELECT pgmaint.define_plan('mine', '[{"action": "vacuum"}]');
+	REVOKE ALL ON DATABASE "Größe ""1""" FROM PUBLIC;
+	GRANT CONNECT ON DATABASE "Größe ""1""" TO reader;
+	ALTER DATABASE "Größe ""1""" SET search_path = "S p", public;
+	ALTER DATABASE "Größe ""1""" SET work_mem = '6MB';
+	ALTER ROLE reader IN DATABASE "Größe ""1""" SET statement_timeout = '7s';
+});
+my $backup = backup_by_hand($node, $name, 'daily/one.dump.gz');
+my $before = dump_of($node, $name =~ s/(["\\])/\\$1/gr =~ s/\\"/"/gr);
+
+sub properties
+{
+	my ($server, $database) = @_;
+	return $server->safe_psql('postgres', "SELECT pg_get_userbyid(datdba), datconnlimit, encoding, datcollate,
+		(SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(datacl) a),
+		(SELECT string_agg(concat(setrole::regrole, ':', setconfig::text), ' ' ORDER BY setrole) FROM pg_db_role_setting WHERE setdatabase = d.oid)
+		FROM pg_database d WHERE datname = '$database'");
+}
+
+($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup}));
+is("$state $error", 'succeeded ', 'a backup is restored');
+my $restored = result($node, $run);
+like($restored, qr/^Größe "1"_restored_\d{12}$/, '... beside the live database');
+is(dump_of($node, $restored), $before, '... and is the same for pg_dump');
+is(properties($node, $restored), properties($node, $name), '... with its owner, its rights and its settings');
+is(databases_left($node), '0|0|0', '... and nothing else is left');
+
+# Refused before anything is made.
+for my $case (
+	[ '{}', qr/does not know which backup/ ],
+	[ '{"storage": "pgmaint_local"}', qr/wants either key or database/ ],
+	[ '{"backup_id": 1, "storage": "pgmaint_local"}', qr/wants either backup_id or storage/ ],
+	[ '{"backup_id": 999}', qr/backup 999 does not exist/ ],
+	[ '{"storage": "pgmaint_local", "key": "none.dump.gz"}', qr/has no manifest/ ],
+	[ qq({"backup_id": $backup, "into": "postgres"}), qr/database "postgres" already exists/ ],
+	[ qq({"backup_id": $backup, "into": "postgres", "replace": true}), qr/cannot be replaced from inside/ ],
+	[ qq({"backup_id": $backup, "min_free": "1000000 TB"}), qr/not enough room/ ])
+{
+	($state, $error) = run_backup_action($node, 'restore_backup', $case->[0]);
+	like("$state $error", $case->[1], "$case->[0] is refused");
+}
+$node->safe_psql('postgres', 'CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA pgmaint TO plain;
+	GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO plain');
+($state, $error) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup}), 'plain');
+like($error, qr/permission denied to restore a backup; Role "plain" lacks: pg_execute_server_program, CREATEDB\.$/, 'a role without rights is told which it lacks');
+
+# A damaged object does not become a database.
+my $object = slurp_file(folder_of($node) . '/daily/one.dump.gz');
+my $damaged = $object;
+substr($damaged, length($object) - 4, 1) = chr(ord(substr($damaged, length($object) - 4, 1)) ^ 1);
+write_object($node, 'daily/one.dump.gz', $damaged);
+my $databases = $node->safe_psql('postgres', 'SELECT count(*) FROM pg_database');
+($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup}));
+like("$state $error", qr/^failed daily\/one.dump.gz could not be restored: the object is damaged: its SHA-256/, 'a flipped byte is found');
+is($node->safe_psql('postgres', "SELECT severity FROM pgmaint.findings WHERE run_id = $run"), 'critical', '... and is critical');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_database'), $databases, '... and nothing is left of it');
+write_object($node, 'daily/one.dump.gz', $object);
+
+# In the place of the live one, of which nobody is sent away.
+$node->safe_psql($name, 'DELETE FROM t');
+my $session = $node->background_psql($name);
+$session->query_safe('SELECT 1');
+($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup, "replace": true}));
+like("$state $error", qr/^failed database "Größe ""1""" was restored as "Größe ""1""_restored_\w+", but cannot take its place, since it is in use: .*process \d+.*; once they are gone: ALTER DATABASE .* RENAME TO .*; ALTER DATABASE .* RENAME TO/,
+	'a live database that is in use is not replaced');
+is($session->query_safe('SELECT 2'), '2', '... and the session goes on');
+$session->quit;
+my ($by_hand) = $error =~ /once they are gone: (.*)$/;
+for my $command (split /; /, $by_hand)
+{
+	$node->safe_psql('postgres', $command);
+}
+is($node->safe_psql($name, 'SELECT count(*) FROM public.t'), '5000', '... and the commands that are told finish it');
+is(databases_left($node), '0|0|0', '... with nothing left');
+$node->safe_psql($name, 'DELETE FROM t WHERE id > 17');
+($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup, "replace": true}));
+is("$state $error", 'succeeded ', 'a live database is replaced');
+is($node->safe_psql($name, 'SELECT count(*) FROM public.t'), '5000', '... by what was backed up');
+my $old = $node->safe_psql('postgres', "SELECT result ->> 'replaced' FROM pgmaint.tasks WHERE run_id = $run");
+is($node->safe_psql($old, 'SELECT count(*) FROM public.t'), '17', '... and is kept');
+
+# Interrupted.
+$node->safe_psql('postgres', 'CREATE DATABASE slow');
+$node->safe_psql('slow', q{
+	CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $f$
+	BEGIN IF pg_catalog.current_database() ~ '^pgmaint_' THEN PERFORM pg_catalog.pg_sleep(600); END IF; RETURN $1; END $f$;
+	CREATE TABLE s (i int);
+	INSERT INTO s VALUES (1);
+	CREATE INDEX ON s (slow(i));
+});
+my $slow = backup_by_hand($node, 'slow', 'daily/slow.dump.gz');
+sub begin_slow
+{
+	my $begun = $node->safe_psql('postgres', qq(SELECT pgmaint.run_action('restore_backup', '{"backup_id": $slow}')));
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname ~ '^pgmaint_' AND wait_event = 'PgSleep'")
+	  or die 'nothing is being restored';
+	return $begun;
+}
+$run = begin_slow();
+isnt($node->psql($node->safe_psql('postgres', 'SELECT database FROM pgmaint.scratch_databases'), 'SELECT 1', extra_params => [ '-U', 'plain' ]),
+	0, 'nobody else may connect to what is not complete');
+$node->safe_psql('postgres', "SELECT pgmaint.cancel($run)");
+is(wait_for_end($node, $run), 'cancelled', 'it can be cancelled');
+is(databases_left($node), '0|0|0', '... and nothing is left');
+begin_slow();
+my $offset = -s $node->logfile;
+kill 'KILL', $node->safe_psql('postgres', 'SELECT pid FROM pgmaint.progress');
+wait_for_restart($node, $offset);
+run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
+is(databases_left($node), '0|0|0', 'after a crash, nothing is left once there was another run');
+
+# The disaster: another server, which has nothing but the storage.
+$node->safe_psql('postgres', 'CREATE DATABASE orders');
+$node->safe_psql('orders', 'CREATE TABLE o AS SELECT g FROM generate_series(1, 100) g; ALTER TABLE o OWNER TO reader');
+backup_by_hand($node, 'orders', 'daily/old.dump.gz');
+$node->safe_psql('orders', 'INSERT INTO o VALUES (101)');
+backup_by_hand($node, 'orders', 'daily/new.dump.gz');
+my $orders = dump_of($node, 'orders');
+my $storage = folder_of($node);
+$node->stop;
+
+my $fresh = start_server('fresh');
+$fresh->safe_psql('postgres', "CREATE SERVER backups FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$storage')");
+($state, $error) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "orders"}');
+like("$state $error", qr/^failed the backup needs roles that this server does not have: reader/, 'roles that are missing are told before work starts');
+is(exists_database($fresh, 'orders'), '0', '... and nothing was made');
+($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "orders", "create_roles": true}');
+is("$state $error", 'succeeded ', 'a fresh server restores the newest backup');
+is(dump_of($fresh, 'orders'), $orders, '... which is the database that was lost');
+($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/old.dump.gz", "no_owner": true}');
+is("$state $error", 'succeeded ', '... or an older one');
+is($fresh->safe_psql(result($fresh, $run), 'SELECT count(*) FROM o'), '100', '... with what it had');
+($state, $error, $run) = run_backup_action($fresh, 'verify_backup', '{"storage": "backups", "key": "daily/new.dump.gz"}');
+is("$state $error", 'succeeded ', '... and verifies what its ledger does not know');
+is(databases_left($fresh), '0|0|0', '... and nothing is left');
+done_testing();
