@@ -117,5 +117,6 @@ extern const Action reindex_action;
 extern const Action check_corruption_action;
 extern const Action verify_backup_action;
 extern const Action restore_backup_action;
+extern const Action backup_action;
 
 #endif /* PGMAINT_ACTION_H */

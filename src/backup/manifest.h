@@ -47,11 +47,36 @@
 #ifndef PGMAINT_MANIFEST_H
 #define PGMAINT_MANIFEST_H
 
+#include "datatype/timestamp.h"
+
 #include "backup/records.h"
+#include "exec/programs.h"
 #include "storage/storage.h"
 
 /* of a manifest, and of the table of contents of a large database */
 #define MAX_MANIFEST_BYTES ((size_t) 256 * 1024 * 1024)
+
+/* what a finished backup is described by */
+typedef struct Finished
+{
+	const char *mark;
+	const char *facts;			 /* of read_facts(), or NULL */
+	const char *contents;		 /* of describe_contents(), or NULL */
+	const char *program_version; /* or NULL */
+	const char *end_lsn;		 /* or NULL */
+	const char *sha256;
+	int64 bytes;
+	int64 dump_bytes;
+	TimestampTz started_at;
+	TimestampTz finished_at;
+} Finished;
+
+/* what a database is, by its own catalogs: a JSON object */
+extern char *read_facts(const Login *login, const char *settings);
+
+/* in a ledger scope */
+extern char *make_manifest(const BackupRecord *record,
+						   const Finished *finished);
 
 /* the text of a manifest, or NULL where there is none; outside of a ledger scope */
 extern char *read_manifest(Storage *storage, const char *key);

@@ -7,21 +7,18 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+
 #include "backup/records.h"
 
-bool
-read_backup_record(int64 backup_id, BackupRecord *record)
-{
-	LedgerQuery query = {0};
+#define RECORD_COLUMNS                                                \
+	"b.backup_id, b.storage::text, b.key, b.kind, b.database::text, " \
+	"b.selection::text, b.state, b.compression, b.bytes, b.sha256, "  \
+	"b.dump_bytes, b.database_bytes, b.run_id FROM pgmaint.backup_records b"
 
-	bind_bigint(&query, backup_id);
-	if (ledger_query(
-			&query,
-			"SELECT b.backup_id, b.storage::text, b.key, b.kind, b.database::text, "
-			"b.selection::text, b.state, b.compression, b.bytes, b.sha256, b.dump_bytes, "
-			"b.database_bytes FROM pgmaint.backup_records b WHERE b.backup_id = $1") ==
-		0)
-		return false;
+static void
+read_record(BackupRecord *record)
+{
 	record->backup_id = ledger_bigint(0, 1);
 	record->storage = ledger_text(0, 2);
 	record->key = ledger_text(0, 3);
@@ -34,6 +31,19 @@ read_backup_record(int64 backup_id, BackupRecord *record)
 	record->sha256 = ledger_text(0, 10);
 	record->dump_bytes = ledger_bigint(0, 11);
 	record->database_bytes = ledger_bigint(0, 12);
+	record->run_id = ledger_bigint(0, 13);
+}
+
+bool
+read_backup_record(int64 backup_id, BackupRecord *record)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, backup_id);
+	if (ledger_query(&query,
+					 "SELECT " RECORD_COLUMNS " WHERE b.backup_id = $1") == 0)
+		return false;
+	read_record(record);
 	return true;
 }
 
@@ -78,4 +88,86 @@ record_verification(int64 backup_id, int64 run_id, const char *refusal,
 		"restore_duration = CASE WHEN $3 IS NULL AND kind = 'database' "
 		"THEN pg_catalog.make_interval(secs => $4) ELSE restore_duration END "
 		"WHERE backup_id = $1");
+}
+
+/*
+ * What the current attempt of a task is to make.
+ */
+bool
+find_backup_of_task(int64 task_id, BackupRecord *record)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
+	if (ledger_query(&query, "SELECT " RECORD_COLUMNS
+							 " WHERE b.task_id = $1 AND b.state = 'running' "
+							 "ORDER BY b.backup_id DESC LIMIT 1") == 0)
+		return false;
+	read_record(record);
+	return true;
+}
+
+/*
+ * Committed before the first byte leaves, as a backup that is not there yet.
+ */
+void
+add_backup_record(const BackupRecord *record, int64 task_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, record->run_id);
+	bind_bigint(&query, task_id);
+	bind_text(&query, record->storage);
+	bind_text(&query, record->key);
+	bind_text(&query, record->kind);
+	bind_text(&query, record->database);
+	bind_text(&query, record->selection);
+	bind_text(&query, record->compression);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.backup_records (run_id, task_id, storage, key, kind, database, "
+		"selection, compression) VALUES ($1, $2, $3::pg_catalog.name, $4, $5, "
+		"$6::pg_catalog.name, $7::pg_catalog.jsonb, $8)");
+}
+
+/*
+ * From the end of the transaction on it is a backup.
+ */
+void
+finish_backup_record(const BackupRecord *record, const char *server_version)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, record->backup_id);
+	bind_bigint(&query, record->bytes);
+	bind_text(&query, record->sha256);
+	bind_bigint(&query, record->dump_bytes);
+	if (record->database_bytes > 0)
+		bind_bigint(&query, record->database_bytes);
+	else
+		bind_null(&query, INT8OID);
+	bind_text(&query, server_version);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.backup_records SET state = 'succeeded', bytes = $2, sha256 = $3, "
+		"dump_bytes = $4, database_bytes = $5, server_version = $6, "
+		"finished_at = pg_catalog.clock_timestamp() WHERE backup_id = $1");
+}
+
+/*
+ * What attempts of a task have begun and did not bring to an end; false if there
+ * is nothing of the kind.
+ */
+bool
+fail_backup_records(int64 task_id, const char *error)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
+	bind_text(&query, error);
+	return ledger_query(
+			   &query,
+			   "UPDATE pgmaint.backup_records SET state = 'failed', error = $2, "
+			   "finished_at = pg_catalog.clock_timestamp() WHERE task_id = $1 AND state = 'running' RETURNING 1") >
+		   0;
 }

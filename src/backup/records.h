@@ -13,6 +13,7 @@
 typedef struct BackupRecord
 {
 	int64 backup_id;
+	int64 run_id; /* 0: adopted */
 	char *storage;
 	char *key;
 	char *kind;		 /* "database", "globals" */
@@ -32,5 +33,10 @@ extern int64 find_backup_record(const char *storage, const char *key);
 /* what restoring it came to; refusal: why it is not restorable, or NULL */
 extern void record_verification(int64 backup_id, int64 run_id,
 								const char *refusal, int64 milliseconds);
+extern bool find_backup_of_task(int64 task_id, BackupRecord *record);
+extern void add_backup_record(const BackupRecord *record, int64 task_id);
+extern void finish_backup_record(const BackupRecord *record,
+								 const char *server_version);
+extern bool fail_backup_records(int64 task_id, const char *error);
 
 #endif /* PGMAINT_RECORDS_H */

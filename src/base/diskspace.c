@@ -38,9 +38,8 @@ tablespace_folder(Oid tablespace)
  * what is free for root.
  */
 int64
-free_bytes_of_tablespace(Oid tablespace)
+free_bytes_of_folder(const char *folder)
 {
-	char *folder = tablespace_folder(tablespace);
 	struct statvfs state;
 
 	if (statvfs(folder, &state) < 0)
@@ -49,6 +48,12 @@ free_bytes_of_tablespace(Oid tablespace)
 							   "\"%s\": %m",
 							   folder)));
 	return (int64) state.f_bavail * (int64) state.f_frsize;
+}
+
+int64
+free_bytes_of_tablespace(Oid tablespace)
+{
+	return free_bytes_of_folder(tablespace_folder(tablespace));
 }
 
 /*

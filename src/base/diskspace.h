@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * diskspace.h
- *	  How much room there is on the disk of a tablespace.
+ *	  How much room there is on the disk of a folder, or of a tablespace.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +9,7 @@
 #define PGMAINT_DISKSPACE_H
 
 /* InvalidOid stands for the database's own tablespace, as in pg_class */
+extern int64 free_bytes_of_folder(const char *folder);
 extern int64 free_bytes_of_tablespace(Oid tablespace);
 extern bool tablespaces_share_disk(Oid one, Oid other);
 

@@ -209,7 +209,6 @@ make_pipes(Child *child, const char *program, int ends[CHILD_PIPES])
 static char **
 make_environment(List *given)
 {
-	extern char **environ;
 	char **result;
 	int count = 0;
 	ListCell *cell;
@@ -516,16 +515,15 @@ words_of(const Child *child)
 void
 child_wait(Child *child, ChildEnd *end)
 {
-	StringInfoData unwanted;
+	StringInfo unwanted = makeStringInfo();
 
 	close_pipe(child, CHILD_INPUT);
-	initStringInfo(&unwanted);
 	if (child->output == NULL)
-		child->output = &unwanted;
+		child->output = unwanted;
 	while (child->pipes[CHILD_OUTPUT] >= 0)
 	{
 		listen_to_child(child);
-		resetStringInfo(&unwanted);
+		resetStringInfo(unwanted);
 		if (child->pipes[CHILD_OUTPUT] >= 0)
 			wait_for_child(child, CHILD_OUTPUT, -1);
 	}

@@ -238,11 +238,14 @@ first_login(List *candidates, const char *database, const char *role)
 static char *
 role_of_process(void)
 {
-	struct passwd *entry = getpwuid(geteuid());
+	struct passwd entry;
+	struct passwd *found;
+	char buffer[4096];
 
-	if (entry == NULL || !OidIsValid(get_role_oid(entry->pw_name, true)))
+	if (getpwuid_r(geteuid(), &entry, buffer, sizeof(buffer), &found) != 0 ||
+		found == NULL || !OidIsValid(get_role_oid(entry.pw_name, true)))
 		return NULL;
-	return pstrdup(entry->pw_name);
+	return pstrdup(entry.pw_name);
 }
 
 /*

@@ -29,6 +29,7 @@ typedef struct StorageBackend
 				 void *context);
 	void (*remove)(Storage *storage, const char *key);
 	void (*remove_unfinished)(Storage *storage, const char *key);
+	int64 (*free_bytes)(Storage *storage); /* NULL: no limit is known */
 } StorageBackend;
 
 struct Storage

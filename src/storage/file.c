@@ -21,6 +21,7 @@
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 
+#include "base/diskspace.h"
 #include "storage/file.h"
 
 typedef struct FileReader
@@ -302,6 +303,19 @@ checked_remove_unfinished(Storage *storage, const char *key)
 	file_remove_unfinished(storage, key);
 }
 
+/*
+ * The folder below the data directory is made when it is needed.
+ */
+static int64
+file_free_bytes(Storage *storage)
+{
+	const char *folder = storage->options->folder;
+
+	if (access(folder, F_OK) != 0 && below_data_directory(storage))
+		folder = DataDir;
+	return free_bytes_of_folder(folder);
+}
+
 const StorageBackend file_backend = {
 	.open = file_open,
 	.writer = checked_writer,
@@ -310,4 +324,5 @@ const StorageBackend file_backend = {
 	.list = checked_list,
 	.remove = file_remove,
 	.remove_unfinished = checked_remove_unfinished,
+	.free_bytes = file_free_bytes,
 };

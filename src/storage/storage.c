@@ -113,6 +113,14 @@ storage_remove_unfinished(Storage *storage, const char *key)
 	storage->backend->remove_unfinished(storage, key);
 }
 
+int64
+storage_free_bytes(Storage *storage)
+{
+	if (storage->backend->free_bytes == NULL)
+		return -1;
+	return storage->backend->free_bytes(storage);
+}
+
 /*
  * Texts are stored in UTF-8, whatever the database has.
  */

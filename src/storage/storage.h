@@ -79,6 +79,9 @@ extern void storage_delete(Storage *storage, const char *key);
  */
 extern void storage_remove_unfinished(Storage *storage, const char *key);
 
+/* what can still be written; -1: no limit is known */
+extern int64 storage_free_bytes(Storage *storage);
+
 /* small objects in one call each; texts are stored in UTF-8 */
 extern void storage_put_text(Storage *storage, const char *key,
 							 const char *content_type, const char *mark,

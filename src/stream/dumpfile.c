@@ -58,7 +58,6 @@ typedef struct DumpWatch
  * Nothing is known of it yet.
  */
 DumpFile *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 dump_file_create(void)
 {
 	DumpFile *dump = palloc0(sizeof(DumpFile));
@@ -206,7 +205,6 @@ dump_file_listed(const DumpFile *dump)
 }
 
 List *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 dump_file_entries(const DumpFile *dump)
 {
 	Assert(dump_file_listed(dump));
@@ -221,21 +219,18 @@ dump_file_database(const DumpFile *dump)
 }
 
 const char *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 dump_file_server_version(const DumpFile *dump)
 {
 	return dump->server_version;
 }
 
 const char *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 dump_file_program_version(const DumpFile *dump)
 {
 	return dump->program_version;
 }
 
 int
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 dump_file_encoding(const DumpFile *dump)
 {
 	return dump->encoding;
@@ -264,7 +259,6 @@ static const SinkOps watch_ops = {
  * Make one.  At the end of a chain it throws the bytes away.
  */
 Sink *
-/* cppcheck-suppress unusedFunction ; test/modules is not looked at */
 dump_watch_create(DumpFile *dump, Sink *next)
 {
 	DumpWatch *watch =

@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * backup.c
+ *	  The action "backup": pg_dump of databases, and the roles and tablespaces
+ *	  of the server, each as one object on a storage.
+ *
+ * Nothing is staged on this machine: the only room that a backup needs is that
+ * on its storage.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "actions/backup_options.h"
+#include "actions/backup_task.h"
+#include "actions/leftovers.h"
+#include "actions/selection.h"
+#include "objects/keys.h"
+
+#define LOCAL_STORAGE "pgmaint_local"
+
+static bool
+says(const char *template, const char *word)
+{
+	return strstr(template, word) != NULL;
+}
+
+/*
+ * How the objects are called, as far as that is the same for all.
+ */
+static char *
+key_template(PlanContext *context, bool several)
+{
+	char *given = option_text(backup_options, context->options, "key");
+
+	if (given == NULL)
+		return several ? "{plan}/{database}/backup-" KEY_TIME
+					   : "{plan}/backup-" KEY_TIME;
+	if (!says(given, KEY_TIME))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"key\" of action \"backup\" has no "
+							   "%s: \"%s\"",
+							   KEY_TIME, given),
+						errhint("Every backup has a key of its own: give for "
+								"example \"nightly/{database}-{time}\".")));
+	if (several && !says(given, "{database}"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"key\" of action \"backup\" has no "
+						"{database}, but there are several: \"%s\"",
+						given),
+				 errhint("Give for example \"nightly/{database}-{time}\".")));
+	return given;
+}
+
+/*
+ * The key of an object but for its time.
+ */
+static char *
+fill_in(const char *template, const char *plan, const char *database)
+{
+	StringInfoData key;
+
+	initStringInfo(&key);
+	for (const char *next = template; *next != '\0';)
+	{
+		if (strncmp(next, "{plan}", 6) == 0)
+		{
+			append_key_part(&key, plan);
+			next += 6;
+		}
+		else if (strncmp(next, "{database}", 10) == 0)
+		{
+			append_key_part(&key, database);
+			next += 10;
+		}
+		else
+			appendStringInfoChar(&key, *next++);
+	}
+	return key.data;
+}
+
+static void
+append_text(StringInfo json, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	appendStringInfo(json, ", \"%s\": ", name);
+	escape_json(json, value);
+}
+
+/*
+ * What is known of earlier ones of its kind: a reason, and a size to expect.
+ */
+static char *
+describe_last_backup(const char *kind, const char *storage,
+					 const char *database, const char *selection,
+					 int64 *dump_bytes, int64 *object_bytes)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, kind);
+	bind_text(&query, storage);
+	bind_text(&query, database);
+	bind_text(&query, selection);
+	if (ledger_query(
+			&query,
+			"SELECT pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', "
+			"'YYYY-MM-DD HH24:MI \"UTC\"'), b.dump_bytes, b.bytes "
+			"FROM pgmaint.backup_records b WHERE b.kind = $1 AND b.state = 'succeeded' "
+			"AND b.storage = $2::pg_catalog.name "
+			"AND b.database IS NOT DISTINCT FROM $3::pg_catalog.name "
+			"AND b.selection IS NOT DISTINCT FROM $4::pg_catalog.jsonb "
+			"ORDER BY b.started_at DESC LIMIT 1") == 0)
+	{
+		*dump_bytes = 0;
+		*object_bytes = 0;
+		return psprintf("there is no backup of it on storage %s yet",
+						quote_identifier(storage));
+	}
+	*dump_bytes = ledger_bigint(0, 2);
+	*object_bytes = ledger_bigint(0, 3);
+	return psprintf("the last backup of it is of %s", ledger_text(0, 1));
+}
+
+static void
+add_backup_task(PlanContext *context, const char *template,
+				const char *database, int64 bytes)
+{
+	char *storage = option_text(backup_options, context->options, "storage");
+	char *selection =
+		database == NULL ? NULL : backup_selection(context->options);
+	const char *kind = database == NULL ? "globals" : "database";
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+	int level;
+	const CompressionMethod *method =
+		backup_compression(context->options, &level);
+	char *key = fill_in(template, context->plan,
+						database == NULL ? "globals" : database);
+	StringInfoData evidence;
+	int64 dump_bytes;
+	int64 object_bytes;
+
+	task->action = "backup";
+	task->reason = describe_last_backup(kind, storage, database, selection,
+										&dump_bytes, &object_bytes);
+	key = psprintf("%s%s%s", key, database == NULL ? ".globals.sql" : ".dump",
+				   method->suffix);
+	if (database == NULL)
+	{
+		task->target = "roles and tablespaces";
+		task->command =
+			psprintf("pg_dumpall --globals-only > %s/%s", storage, key);
+	}
+	else
+	{
+		task->target = pstrdup(quote_identifier(database));
+		task->command = psprintf(
+			"pg_dump --format=custom %s > %s/%s",
+			selection == NULL
+				? quote_identifier(database)
+				: psprintf("%s %s", quote_identifier(database), selection),
+			storage, key);
+	}
+	task->bytes = dump_bytes > 0 ? dump_bytes : bytes;
+
+	initStringInfo(&evidence);
+	appendStringInfo(
+		&evidence,
+		"{\"kind\": \"%s\", \"expected_bytes\": %lld, "
+		"\"expected_object_bytes\": %lld",
+		kind, (long long) dump_bytes,
+		(long long) (object_bytes > 0 ? object_bytes : Max(bytes, 0) / 4));
+	append_text(&evidence, "storage", storage);
+	append_text(&evidence, "key", key);
+	append_text(&evidence, "database", database);
+	append_text(&evidence, "selection", selection);
+	append_text(&evidence, "compression", method->name);
+	appendStringInfoChar(&evidence, '}');
+	task->evidence = evidence.data;
+	context->tasks = lappend(context->tasks, task);
+}
+
+/*
+ * Databases that are named need not be there: the task says so, and others go
+ * on.
+ */
+static uint64
+find_databases(PlanContext *context)
+{
+	LedgerQuery query = {0};
+	List *names = option_names(context->options, "databases");
+	Datum *datums = palloc(sizeof(Datum) * Max(list_length(names), 1));
+	int count = 0;
+	ListCell *cell;
+
+	if (names != NIL &&
+		option_boolean(backup_options, context->options, "all_databases"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("action \"backup\" has the options \"databases\" and "
+						"\"all_databases\""),
+				 errhint("Leave out one of them.")));
+	foreach (cell, names)
+		datums[count++] = CStringGetTextDatum(lfirst(cell));
+	if (names == NIL)
+		bind_null(&query, TEXTARRAYOID);
+	else
+		bind_datum(&query, TEXTARRAYOID,
+				   PointerGetDatum(construct_array(datums, count, TEXTOID, -1,
+												   false, TYPALIGN_INT)));
+	bind_boolean(&query, option_boolean(backup_options, context->options,
+										"all_databases"));
+	return ledger_query(
+		&query,
+		"SELECT n.name, CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') "
+		"THEN pg_catalog.pg_database_size(d.oid) END "
+		"FROM (SELECT DISTINCT u FROM pg_catalog.unnest($1) u UNION ALL "
+		"SELECT d.datname FROM pg_catalog.pg_database d WHERE $1 IS NULL AND CASE WHEN $2 "
+		"THEN d.datallowconn AND NOT d.datistemplate "
+		"ELSE d.datname = pg_catalog.current_database() END) n (name) "
+		"LEFT JOIN pg_catalog.pg_database d ON d.datname = n.name ORDER BY n.name");
+}
+
+static void
+plan_backup(PlanContext *context)
+{
+	char *storage = option_text(backup_options, context->options, "storage");
+	uint64 rows;
+	char **names;
+	int64 *bytes;
+	char *template;
+
+	plan_leftovers(context, "backup");
+	rows = find_databases(context);
+	names = palloc(sizeof(char *) * Max(rows, 1));
+	bytes = palloc(sizeof(int64) * Max(rows, 1));
+	for (uint64 row = 0; row < rows; row++)
+	{
+		names[row] = ledger_text(row, 1);
+		bytes[row] = ledger_bigint(row, 2);
+	}
+	template = key_template(context, rows > 1);
+	for (uint64 row = 0; row < rows; row++)
+		add_backup_task(context, template, names[row], bytes[row]);
+	if (option_boolean(backup_options, context->options, "globals"))
+		add_backup_task(context, template, NULL, -1);
+	if (strcmp(storage, LOCAL_STORAGE) == 0)
+		plan_finding(
+			context, "backup", "info", LOCAL_STORAGE,
+			"backups go to the disk that the databases are on, and would be lost with it: create a storage elsewhere, and give its name as the option \"storage\"",
+			NULL);
+}
+
+const Action backup_action = {
+	.name = "backup",
+	.description =
+		"dump databases, roles and tablespaces with pg_dump and pg_dumpall, straight into objects on a storage",
+	.options = backup_options,
+	.plan = plan_backup,
+	.consider = consider_backup,
+	.execute = execute_backup,
+	.clean_up = clean_up_backup,
+};

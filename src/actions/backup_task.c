@@ -1,0 +1,289 @@
+/*-------------------------------------------------------------------------
+ *
+ * backup_task.c
+ *	  How a task of the action "backup" is carried out.
+ *
+ * What is about to be made is written down first, as a backup that is not there
+ * yet; whatever ends the task, it becomes one that succeeded or one that failed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/json.h"
+
+#include "actions/backup_options.h"
+#include "actions/backup_task.h"
+#include "actions/evidence.h"
+#include "actions/headroom.h"
+#include "actions/leftovers.h"
+#include "backup/dump.h"
+#include "base/wording.h"
+#include "objects/keys.h"
+#include "storage/storage.h"
+
+/*
+ * The program runs as the server does, so this takes what COPY FROM PROGRAM
+ * takes.
+ */
+static void
+check_rights(void)
+{
+	if (has_privs_of_role(GetUserId(), ROLE_PG_EXECUTE_SERVER_PROGRAM))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied to run pg_dump"),
+					errdetail("Role \"%s\" does not have the privileges of "
+							  "role \"%s\".",
+							  GetUserNameFromId(GetUserId(), false),
+							  "pg_execute_server_program"),
+					errhint("Grant it to the role, or let another one run "
+							"backups.")));
+}
+
+static void
+check_database(const char *database)
+{
+	if (database == NULL || OidIsValid(get_database_oid(database, true)))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
+					errmsg("database \"%s\" does not exist", database),
+					errhint("See pg_database for those that do.")));
+}
+
+/*
+ * A disk that is filled up stops more than the backup.
+ */
+static void
+check_room(const TaskContext *context, Storage *storage)
+{
+	int64 expected =
+		evidence_number(context->task, "expected_object_bytes", 0);
+	int64 min_free =
+		option_bytes(backup_options, context->options, "min_free");
+	int64 available = storage_free_bytes(storage);
+
+	if (available < 0 || available >= expected + min_free)
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_DISK_FULL),
+		 errmsg("no room for the backup on storage \"%s\": %s are free, it "
+				"will take about %s, and %s must stay free",
+				storage_name(storage), size_text(available),
+				size_text(expected), size_text(min_free)),
+		 errhint("Make room, expire old backups, or use another storage.")));
+}
+
+/*
+ * The key of this attempt: the time is UTC, whose names never go back.
+ */
+static char *
+current_key(const ClaimedTask *task)
+{
+	char *template = evidence_text(task, "key");
+	const char *place = strstr(template, KEY_TIME);
+	pg_time_t now = (pg_time_t) time(NULL);
+	char text[32];
+
+	pg_strftime(text, sizeof(text), "%Y%m%d-%H%M%S", pg_gmtime(&now));
+	return psprintf("%.*s%s%s", (int) (place - template), template, text,
+					place + strlen(KEY_TIME));
+}
+
+/*
+ * What this attempt is to make.
+ */
+static void
+plan_record(const TaskContext *context, BackupRecord *record)
+{
+	const ClaimedTask *task = context->task;
+
+	memset(record, 0, sizeof(*record));
+	record->run_id = context->run_id;
+	record->kind = evidence_text(task, "kind");
+	record->storage = evidence_text(task, "storage");
+	record->database = evidence_text(task, "database");
+	record->selection = evidence_text(task, "selection");
+	record->compression = evidence_text(task, "compression");
+	record->key = current_key(task);
+}
+
+HoldBack
+consider_backup(TaskContext *context, char **reason)
+{
+	const ClaimedTask *task = context->task;
+	BackupRecord record;
+	Storage *storage;
+	LedgerScope scope;
+	List *earlier;
+	ListCell *cell;
+
+	if (is_leftover(task))
+		return HOLD_BACK_NOTHING;
+	plan_record(context, &record);
+	check_rights();
+	check_database(record.database);
+	storage = storage_open(record.storage, STORAGE_WRITE);
+	check_room(context, storage);
+
+	ledger_enter(&scope);
+	earlier = uploads_of_task(task->task_id);
+	ledger_leave(&scope);
+	foreach (cell, earlier)
+		(void) remove_leftover(*(int64 *) lfirst(cell));
+
+	ledger_enter(&scope);
+	(void) fail_backup_records(task->task_id, "interrupted");
+	note_upload(task->task_id, "backup", record.storage, record.key);
+	add_backup_record(&record, task->task_id);
+	ledger_leave(&scope);
+	return HOLD_BACK_NOTHING;
+}
+
+static void
+carry_out_backup(TaskContext *context)
+{
+	const ClaimedTask *task = context->task;
+	BackupRecord record;
+	DumpJob job = {0};
+	StringInfoData result;
+	LedgerScope scope;
+
+	ledger_enter(&scope);
+	if (!find_backup_of_task(task->task_id, &record) ||
+		!find_upload_of_task(task->task_id, &job.upload))
+		elog(ERROR, "task %lld has no backup", (long long) task->task_id);
+	ledger_leave(&scope);
+	job.record = &record;
+	job.arguments = record.database == NULL
+						? globals_arguments(context->options)
+						: dump_arguments(context->options);
+	(void) backup_compression(context->options, &job.compression_level);
+	job.lock_wait = context->max_wait;
+	job.expected_bytes = evidence_number(task, "expected_bytes", 0);
+	back_up(&job);
+	initStringInfo(&result);
+	appendStringInfo(&result,
+					 "{\"backup_id\": %lld, \"bytes\": %lld, "
+					 "\"dump_bytes\": %lld, \"key\": ",
+					 (long long) record.backup_id, (long long) record.bytes,
+					 (long long) record.dump_bytes);
+	escape_json(&result, record.key);
+	appendStringInfoChar(&result, '}');
+	context->result = result.data;
+}
+
+void
+execute_backup(TaskContext *context)
+{
+	if (is_leftover(context->task))
+		carry_out_leftover(context);
+	else
+		carry_out_backup(context);
+}
+
+/*
+ * What trying again cannot mend: rights, names, options, a person's wish.
+ */
+static bool
+may_pass(const char *sqlstate)
+{
+	static const char *const lasting[] = {"42", "22", "28", "0A", "57014"};
+
+	for (int i = 0; i < lengthof(lasting); i++)
+	{
+		if (strncmp(sqlstate, lasting[i], strlen(lasting[i])) == 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Did the one before it fail, too?
+ */
+static bool
+failed_before(const ClaimedTask *task)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task->task_id);
+	bind_text(&query, evidence_text(task, "kind"));
+	bind_text(&query, evidence_text(task, "storage"));
+	bind_text(&query, evidence_text(task, "database"));
+	bind_text(&query, evidence_text(task, "selection"));
+	return ledger_query(
+			   &query,
+			   "SELECT FROM (SELECT b.state FROM pgmaint.backup_records b "
+			   "WHERE b.task_id IS DISTINCT FROM $1 AND b.kind = $2 "
+			   "AND b.storage = $3::pg_catalog.name "
+			   "AND b.database IS NOT DISTINCT FROM $4::pg_catalog.name "
+			   "AND b.selection IS NOT DISTINCT FROM $5::pg_catalog.jsonb "
+			   "ORDER BY b.started_at DESC LIMIT 1) x "
+			   "WHERE x.state NOT IN ('succeeded', 'expired')") > 0;
+}
+
+static void
+note_failure(TaskContext *context)
+{
+	const ClaimedTask *task = context->task;
+	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
+	bool repeated = failed_before(task);
+
+	finding->check_id = "backup";
+	finding->severity = repeated ? "critical" : "warning";
+	finding->object = pstrdup(task->target);
+	finding->message =
+		psprintf("the backup of %s failed%s: %s", task->target,
+				 repeated ? ", as did the one before it" : "", context->error);
+	context->findings = lappend(context->findings, finding);
+}
+
+void
+clean_up_backup(TaskContext *context, const char *sqlstate)
+{
+	const ClaimedTask *task = context->task;
+	MemoryContext caller = CurrentMemoryContext;
+	LedgerScope scope;
+	List *uploads;
+	ListCell *cell;
+
+	if (is_leftover(task))
+		return;
+	ledger_begin(&scope, context->extension);
+	if (!fail_backup_records(task->task_id, context->error))
+	{
+		BackupRecord record;
+
+		/* it failed before it began */
+		plan_record(context, &record);
+		add_backup_record(&record, task->task_id);
+		(void) fail_backup_records(task->task_id, context->error);
+	}
+	if (strcmp(sqlstate, "57014") != 0)
+		note_failure(context);
+	uploads = uploads_of_task(task->task_id);
+	ledger_commit(&scope);
+	if (may_pass(sqlstate))
+	{
+		context->retries =
+			(int) option_integer(backup_options, context->options, "retries");
+		context->retry_delay =
+			(int64) (1000 * option_seconds(backup_options, context->options,
+										   "retry_delay"));
+	}
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	foreach (cell, uploads)
+		(void) remove_leftover(*(int64 *) lfirst(cell));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+}
