@@ -25,6 +25,7 @@
 #include "backup/scratch.h"
 #include "base/compat.h"
 #include "base/random.h"
+#include "exec/programs.h"
 #include "exec/toplevel.h"
 
 /*
@@ -129,19 +130,30 @@ forget_scratch(const char *database)
  * The server is given what it would make of the password: so that this is in
  * no statement, and in no log.
  */
+static char *
+draw_password(Scratch *scratch)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char *verifier;
+
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	scratch->password = random_name(PASSWORD_BYTES);
+	verifier = pg_be_scram_build_secret(scratch->password);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return quote_literal_cstr(verifier);
+}
+
 static void
 create_role(Scratch *scratch)
 {
 	const char *role = quote_identifier(scratch->role);
 	MemoryContext context = CurrentMemoryContext;
-	char *verifier;
 	bool by_superuser;
 
 	StartTransactionCommand();
-	MemoryContextSwitchTo(context);
 	by_superuser = superuser();
-	scratch->password = random_name(PASSWORD_BYTES);
-	verifier = pg_be_scram_build_secret(scratch->password);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	execute_at_top_level(psprintf(
@@ -151,7 +163,7 @@ create_role(Scratch *scratch)
 		role, ROLE_CONNECTIONS,
 		quote_literal_cstr(
 			timestamptz_to_str(GetCurrentTimestamp() + ROLE_LIFETIME)),
-		quote_literal_cstr(verifier)));
+		draw_password(scratch)));
 	/* to own the database, and to drop it */
 	if (!by_superuser)
 		execute_at_top_level(
@@ -222,10 +234,36 @@ create_scratch(Scratch *scratch, const BackupDescription *description)
 }
 
 /*
+ * A dump can prepare a transaction, which keeps its database from being dropped.
+ * The scratch role ends its own: nobody with more rights connects to where the
+ * dump has been.
+ */
+static void
+end_prepared_transactions(const Scratch *scratch)
+{
+	static const char end[] =
+		"SELECT pg_catalog.format('ROLLBACK PREPARED %L', p.gid) "
+		"FROM pg_catalog.pg_prepared_xacts p "
+		"WHERE p.database = pg_catalog.current_database() \\gexec\n";
+	Scratch own = *scratch;
+	MemoryContext context = CurrentMemoryContext;
+
+	execute_at_top_level(psprintf("ALTER ROLE %s PASSWORD %s",
+								  quote_identifier(own.role),
+								  draw_password(&own)));
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	(void) run_psql(password_login(own.database, own.role, own.password), NULL,
+					end);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+/*
  * Is the database there, and whose?
  */
 static char *
-owner_of_database(const char *database, Oid extension)
+owner_of_database(const char *database, bool *prepared, Oid extension)
 {
 	LedgerQuery query = {0};
 	LedgerScope scope;
@@ -235,10 +273,15 @@ owner_of_database(const char *database, Oid extension)
 	bind_text(&query, database);
 	if (ledger_query(
 			&query,
-			"SELECT pg_catalog.pg_get_userbyid(d.datdba)::pg_catalog.text "
+			"SELECT pg_catalog.pg_get_userbyid(d.datdba)::pg_catalog.text, EXISTS ("
+			"SELECT FROM pg_catalog.pg_prepared_xacts p "
+			"WHERE p.database = d.datname) "
 			"FROM pg_catalog.pg_database d "
 			"WHERE d.datname = $1::pg_catalog.name") > 0)
+	{
 		owner = ledger_text(0, 1);
+		*prepared = ledger_boolean(0, 2);
+	}
 	ledger_commit(&scope);
 	return owner;
 }
@@ -246,7 +289,8 @@ owner_of_database(const char *database, Oid extension)
 bool
 drop_scratch(const Scratch *scratch, Oid extension)
 {
-	char *owner = owner_of_database(scratch->database, extension);
+	bool prepared = false;
+	char *owner = owner_of_database(scratch->database, &prepared, extension);
 	LedgerScope scope;
 
 	if (owner != NULL && strcmp(owner, scratch->owner) != 0)
@@ -257,6 +301,8 @@ drop_scratch(const Scratch *scratch, Oid extension)
 						scratch->database, owner, scratch->owner)));
 		return false;
 	}
+	if (prepared && scratch->role != NULL)
+		end_prepared_transactions(scratch);
 	if (owner != NULL)
 		execute_at_top_level(
 			psprintf("DROP DATABASE IF EXISTS %s WITH (FORCE)",

@@ -220,6 +220,44 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname = '
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname = 'evil_database'"), '0', '... made no database');
 is(databases_left($node), '0|0|0', '... and nothing is left');
 
+# A dump that was written by hand says what pg_dump never would.
+$node->safe_psql('postgres', 'CREATE DATABASE forged');
+my $comment = "COMMENT ON TABLE public.c IS '" . ('x' x 300) . "';";
+$node->safe_psql('forged', "CREATE TABLE c (i int); $comment");
+for my $forged (
+	'BEGIN; CREATE TABLE public.prepared (i int); PREPARE TRANSACTION \'forged\';',
+	"RESET SESSION AUTHORIZATION; RESET ROLE; CREATE ROLE evil_role SUPERUSER;",
+	"SET SESSION AUTHORIZATION $postgres;",
+	"COPY (SELECT 1) TO PROGRAM 'touch $PostgreSQL::Test::Utils::tmp_check/evidence';",
+	"ALTER ROLE CURRENT_USER SUPERUSER;",
+	"\\! touch $PostgreSQL::Test::Utils::tmp_check/evidence",
+	"DO \$\$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO $postgres', current_database()); END \$\$;",
+	"DO \$\$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = evil', current_database()); END \$\$;")
+{
+	backup_by_hand($node, 'forged', 'daily/forged.dump.gz', unknown => 1, instead => [ $comment, $forged ]);
+	($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/forged.dump.gz"}');
+	like("$state $error", $forged =~ /PREPARE|search_path/ ? qr/^succeeded / : qr/^failed not restorable: pg_restore: error: /, "forged: $forged");
+	is(databases_left($node), '0|0|0', '... and nothing is left');
+}
+ok(!-e "$PostgreSQL::Test::Utils::tmp_check/evidence", 'no program was started');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname = 'evil_role'"), '0', '... no role was made');
+
+# Other encodings, other collations.
+$node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
+$node->safe_psql('latin', 'CREATE TABLE "é" AS SELECT 1 AS "ü"');
+backup_by_hand($node, 'latin', 'daily/latin.dump.gz');
+($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "latin"}');
+is("$state $error", 'succeeded ', 'a database in LATIN1');
+SKIP:
+{
+	skip 'this server has no databases with ICU', 1
+	  if $node->psql('postgres', "CREATE DATABASE icu TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'") != 0;
+	$node->safe_psql('icu', 'CREATE TABLE i (t text PRIMARY KEY)');
+	backup_by_hand($node, 'icu', 'daily/icu.dump.gz');
+	($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "icu"}');
+	is("$state $error", 'succeeded ', 'a database with ICU');
+}
+
 # Interrupted: an index whose function takes its time shows that work is on.
 $node->safe_psql('postgres', 'CREATE DATABASE slow');
 $node->safe_psql('slow', q{
@@ -280,4 +318,18 @@ $node->start;
 none_left_after_next('a crash of the server');
 
 no_processes_left($node, 'no process is left');
+
+# A full disk, as far as a user without rights can make one: no file of the
+# server's may grow beyond 24 MB.
+$node->safe_psql('postgres', 'CREATE DATABASE large');
+$node->safe_psql('large', q{CREATE TABLE l AS SELECT repeat('x', 1000) AS x FROM generate_series(1, 30000)});
+my $large = backup_by_hand($node, 'large', 'daily/large.dump.gz');
+$node->safe_psql('postgres', 'DROP DATABASE large; CHECKPOINT');
+$node->stop;
+system_or_bail('bash', '-c', 'ulimit -f 24576; exec pg_ctl -w -D "$0" -l "$1" start', $node->data_dir, $node->logfile);
+$node->_update_pid(1);
+($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "large"}');
+like("$state $error", qr/^failed pg_restore exited with code 1: .*could not extend file/s, 'a full disk fails the task');
+is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.backups WHERE backup_id = $large"), 'never verified', '... but not the backup');
+is(databases_left($node), '0|0|0', '... and nothing is left');
 done_testing();

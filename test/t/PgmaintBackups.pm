@@ -110,6 +110,13 @@ sub backup_by_hand
 
 	IPC::Run::run([ 'pg_dump', '-Fc', '-Z0', '-f', $dump, '-d', $target ], '2>', \$err) or die "pg_dump: $err";
 	$content = slurp_file($dump);
+	if ($option{instead})
+	{
+		my ($from, $to) = @{ $option{instead} };
+
+		# of the same length, so that the dump stays whole
+		$content =~ s/(\Q$from\E)/$to . ' ' x (length($1) - length($to))/e or die "no $from in the dump";
+	}
 	gzip(\$content => \$object) or die $GzipError;
 	my ($bytes, $dump_bytes, $sha256) = (length $object, length $content, sha256_hex($object));
 	my $json = qq({"key": "$key", "bytes": $bytes, "sha256": "$sha256", "compression": "gzip", "dump": {"bytes": $dump_bytes}});
