@@ -38,6 +38,9 @@ restore_and_compare(Restoration *restoration)
 	begin_restoring();
 	restoration->choice.without_extensions =
 		extensions_elsewhere(restoration->description);
+	if (restoration->no_owner)
+		restoration->choice.missing_roles =
+			restoration->description->missing_roles;
 	restore->storage = storage_open(restoration->storage, STORAGE_READ);
 	restore->description = restoration->description;
 	restore->login =

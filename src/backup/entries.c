@@ -112,8 +112,25 @@ takes_superuser(const DumpEntry *entry, const List *languages)
 	return !is_in(head, languages);
 }
 
+/*
+ * A cast takes the ownership of one of its types.
+ */
 static bool
-is_beyond_rights(const DumpEntry *entry, const EntryChoice *choice)
+depends_on_any(const DumpEntry *entry, const Bitmapset *ids)
+{
+	ListCell *cell;
+
+	foreach (cell, entry->dependencies)
+	{
+		if (bms_is_member(lfirst_int(cell), ids))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_beyond_rights(const DumpEntry *entry, const EntryChoice *choice,
+				 const Bitmapset *types)
 {
 	const char *definition = entry->definition;
 
@@ -129,10 +146,9 @@ is_beyond_rights(const DumpEntry *entry, const EntryChoice *choice)
 		return strstr(definition, "TYPE = internal") != NULL;
 	if (is_kind(entry, "TYPE"))
 		return strstr(definition, "INTERNALLENGTH = ") != NULL;
-	/* between types that are not the role's own */
 	if (is_kind(entry, "CAST"))
 		return strstr(definition, "WITHOUT FUNCTION") != NULL ||
-			   entry->dependencies == NIL;
+			   !depends_on_any(entry, types);
 	return false;
 }
 
@@ -173,16 +189,11 @@ static bool
 has_no_table(const DumpEntry *entry, const char *schema, const char *tag,
 			 const EntryChoice *choice, const Bitmapset *known)
 {
-	ListCell *cell;
-
 	if (choice->without_extensions == NIL || schema == NULL ||
 		(!is_kind(entry, "TABLE DATA") && !is_kind(entry, "SEQUENCE SET")))
 		return false;
-	foreach (cell, entry->dependencies)
-	{
-		if (bms_is_member(lfirst_int(cell), known))
-			return false;
-	}
+	if (depends_on_any(entry, known))
+		return false;
 	if (!choice->for_scratch)
 		return strcmp(schema, "cron") == 0;
 	return !is_in(quote_qualified_identifier(schema, tag),
@@ -191,15 +202,10 @@ has_no_table(const DumpEntry *entry, const char *schema, const char *tag,
 
 static Fate
 fate_of(const DumpEntry *entry, const char *tag, const EntryChoice *choice,
-		const Bitmapset *out)
+		const Bitmapset *types, const Bitmapset *out)
 {
-	ListCell *cell;
-
-	foreach (cell, entry->dependencies)
-	{
-		if (bms_is_member(lfirst_int(cell), out))
-			return LEFT_OUT;
-	}
+	if (depends_on_any(entry, out))
+		return LEFT_OUT;
 	if (is_kind(entry, "EXTENSION") && is_in(tag, choice->without_extensions))
 		return LEFT_OUT;
 	if (is_one_of(entry->description, links, lengthof(links)) ||
@@ -215,7 +221,7 @@ fate_of(const DumpEntry *entry, const char *tag, const EntryChoice *choice,
 		return PASSED_OVER;
 	if (is_kind(entry, "SCHEMA") && is_in(tag, choice->created_schemas))
 		return PASSED_OVER;
-	return is_beyond_rights(entry, choice) ? LEFT_OUT : RESTORED;
+	return is_beyond_rights(entry, choice, types) ? LEFT_OUT : RESTORED;
 }
 
 static void
@@ -260,13 +266,21 @@ choose_entries(DumpFile *dump, EntryChoice *choice)
 {
 	StringInfoData list;
 	Bitmapset *known = NULL;
+	Bitmapset *types = NULL;
 	Bitmapset *out = NULL;
 	ListCell *cell;
 
 	initStringInfo(&list);
 	appendStringInfoChar(&list, '[');
 	foreach (cell, dump_file_entries(dump))
-		known = bms_add_member(known, ((DumpEntry *) lfirst(cell))->dump_id);
+	{
+		const DumpEntry *entry = lfirst(cell);
+
+		known = bms_add_member(known, entry->dump_id);
+		if (is_kind(entry, "TYPE") || is_kind(entry, "DOMAIN") ||
+			is_kind(entry, "TABLE"))
+			types = bms_add_member(types, entry->dump_id);
+	}
 	foreach (cell, dump_file_entries(dump))
 	{
 		const DumpEntry *entry = lfirst(cell);
@@ -277,7 +291,7 @@ choose_entries(DumpFile *dump, EntryChoice *choice)
 			choice->database_rights = in_our_encoding(dump, entry->definition);
 		switch (has_no_table(entry, schema, tag, choice, known)
 					? LEFT_OUT
-					: fate_of(entry, tag, choice, out))
+					: fate_of(entry, tag, choice, types, out))
 		{
 			case RESTORED:
 				choice->chosen = lappend_int(choice->chosen, entry->dump_id);

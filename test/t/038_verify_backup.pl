@@ -80,6 +80,19 @@ my $contents = q{
 	CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';
 	CREATE EVENT TRIGGER et ON ddl_command_start EXECUTE FUNCTION et();
 	CREATE PUBLICATION pub FOR ALL TABLES;
+	CREATE TYPE mood AS ENUM ('sad', 'ok');
+	CREATE FUNCTION mood(int) RETURNS mood LANGUAGE sql AS $$ SELECT 'ok'::public.mood $$;
+	CREATE CAST (int AS mood) WITH FUNCTION mood(int);
+	CREATE FUNCTION as_bytes(int) RETURNS bytea LANGUAGE sql AS $$ SELECT ''::bytea $$;
+	CREATE CAST (int AS bytea) WITH FUNCTION as_bytes(int);
+	CREATE FUNCTION leakproof(int) RETURNS int LANGUAGE sql LEAKPROOF AS $$ SELECT 1 $$;
+	CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
+	CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int);
+	CREATE EXTENSION file_fdw;
+	CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+	CREATE FOREIGN TABLE hosts (line text) SERVER files OPTIONS (filename '/etc/hosts');
+	CREATE VIEW of_hosts AS SELECT * FROM hosts;
+	CREATE USER MAPPING FOR PUBLIC SERVER files;
 };
 $node->safe_psql($name, $contents);
 my $good = backup_by_hand($node, $name, 'daily/good.dump.gz');
@@ -88,7 +101,7 @@ is("$state $error", 'succeeded ', 'a sound backup is verified');
 is(verdict($good), 'restorable|t|t', '... and the ledger says so');
 is( $node->safe_psql('postgres', "SELECT result ->> 'rows', (result ->> 'checked_indexes')::int > 3 FROM pgmaint.tasks WHERE run_id = $run"),
 	'20005|t', '... its rows were counted, its indexes checked');
-like(told($run, 'info'), qr/1 FUNCTION \(public\.cf\(\)\).*1 VIEW \(public\.of_cf\).*EVENT TRIGGER/s, '... what was left out is told');
+like(told($run, 'info'), qr/2 FUNCTION \(public\..*2 VIEW \(public\.of_.*EVENT TRIGGER/s, '... what was left out is told');
 is(databases_left($node), '0|0|0', '... and nothing is left');
 like(slurp_file(folder_of($node) . '/daily/good.verified.json'), qr/"verification": "restorable"/, '... but a word beside it');
 unlike(slurp_file($node->logfile), qr/PGPASSWORD|PASSWORD '(?!SCRAM)/, 'no password is in a statement');
