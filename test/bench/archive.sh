@@ -10,53 +10,14 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 rows=${BENCH_ROWS:-5000000}
 runs=3
-folder=$(mktemp -d "${TMPDIR:-/tmp}/pgmaint.bench.XXXXXX")
-s3=$here/../tools/radosgw
-export AWS_PAGER='' AWS_EC2_METADATA_DISABLED=true AWS_DEFAULT_REGION=us-east-1
-export AWS_SHARED_CREDENTIALS_FILE=$folder/none AWS_CONFIG_FILE=$folder/config
-
-finish()
-{
-	"$s3" stop "$folder/s3" || true
-	rm -rf "$folder"
-}
-trap finish EXIT
-
-fact()
-{
-	sed -n "s/^$1 *=* *//p" "$folder/s3/ready"
-}
-
-aws_s3()
-{
-	/usr/bin/aws --endpoint-url "$(fact endpoint)" s3 "$@" --only-show-errors
-}
-
-note 'an S3 server'
-printf '[default]\ns3 =\n  addressing_style = path\n' > "$folder/config"
-"$s3" start "$folder/s3" '--set=memstore device bytes = 14G' '--set=osd memory target = 14G'
-AWS_ACCESS_KEY_ID=$(fact access_key)
-AWS_SECRET_ACCESS_KEY=$(fact secret_key)
-export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
-/usr/bin/aws --endpoint-url "$(fact endpoint)" s3 mb s3://bench >&2
+begin_s3
 
 note "$rows audit events, a quarter of them old"
-psql -X -q -v ON_ERROR_STOP=1 -v rows="$rows" -v endpoint="$(fact endpoint)" \
-	-v key="$AWS_ACCESS_KEY_ID" -v secret="$AWS_SECRET_ACCESS_KEY" <<-'SQL'
-	CREATE TABLE audit_events (id bigint PRIMARY KEY, "timestamp" timestamptz NOT NULL, actor text NOT NULL,
-		action text NOT NULL, resource_type text, resource_id uuid, details jsonb);
-	INSERT INTO audit_events
-	SELECT g, now() - (:rows - g) * interval '120 days' / :rows + h % 20 * interval '1 second', 'user-' || h % 800,
-		(ARRAY['create', 'start', 'retry', 'finish', 'read'])[1 + h % 5], 'workflow', md5(g::text)::uuid,
-		jsonb_build_object('ip', concat('10.0.', h % 250, '.', h % 199), 'ok', h % 11 <> 0, 'session', md5((g / 2)::text),
-			'user_agent', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.' || h % 40 || ' Safari/537.36',
-			'path', '/api/v1/workflows/' || h % 40000 || '/steps', 'message', 'workflow ' || h % 40000 || ' was changed by a person with the role of an operator')
-	FROM generate_series(1, :rows) g, LATERAL (SELECT hashint4(g)::bigint + 2147483648 AS h) x;
+create_audit_events "$rows"
+psql -X -q -v ON_ERROR_STOP=1 <<-'SQL'
 	CREATE INDEX ON audit_events ("timestamp");
 	CREATE TABLE old AS SELECT * FROM audit_events WHERE "timestamp" < now() - interval '90 days' - interval '1 minute';
 	VACUUM ANALYZE audit_events;
-	CREATE SERVER bench FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bench', endpoint :'endpoint', region 'us-east-1');
-	CREATE USER MAPPING FOR CURRENT_USER SERVER bench OPTIONS (access_key_id :'key', secret_access_key :'secret');
 	SELECT pgmaint.add_retention('audit_events', 'timestamp', '90 days 1 minute', storage => 'bench');
 	SELECT pgmaint.define_plan('age_out', '["retention"]');
 SQL
@@ -118,19 +79,9 @@ for other in "by_hand 2.5 the runbook: COPY to a file, gzip, \`aws s3 cp\`, DELE
 done
 
 note 'memory of a task'
-# What a task worker has of its own at most, in kB.
 worker_memory()
 {
-	local pid peak=0 now
-
-	sql "SELECT pgmaint.run_action('retention', '{\"tables\": \"$1\", \"slice_size\": \"100 GB\"}')" >/dev/null
-	until [ "$(sql "SELECT count(*) FROM pgmaint.runs WHERE state IN ('queued', 'running')")" = 0 ]; do
-		for pid in $(sql "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pgmaint task worker'"); do
-			now=$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status" 2>/dev/null || echo 0)
-			if [ "${now:-0}" -gt "$peak" ]; then peak=$now; fi
-		done
-	done
-	printf '%s\n' "$peak"
+	peak_memory "SELECT pgmaint.run_action('retention', '{\"tables\": \"$1\", \"slice_size\": \"100 GB\"}')"
 }
 
 sql "SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies"
