@@ -37,6 +37,11 @@ BEGIN ATOMIC
 				trim(to_char((t.result ->> 'xid_age_after')::bigint, '999,999,999,999'))) END,
 			CASE WHEN (t.result ->> 'analyzed')::boolean THEN 'statistics renewed' END,
 			CASE WHEN t.action = 'check_corruption' THEN t.result ->> 'found' END,
+			CASE WHEN t.action = 'backup' AND t.result ? 'key' THEN format('%s in %s, of a dump of %s',
+				pg_size_pretty((t.result ->> 'bytes')::bigint), t.result ->> 'key', pg_size_pretty((t.result ->> 'dump_bytes')::bigint)) END,
+			CASE WHEN t.action IN ('verify_backup', 'restore_backup') AND t.result ? 'restore_seconds' THEN format(
+				'restored in %s s: %s rows in %s tables, %s indexes', round((t.result ->> 'restore_seconds')::numeric, 1),
+				trim(to_char((t.result ->> 'rows')::bigint, '999,999,999,999,990')), t.result ->> 'tables', t.result ->> 'indexes') END,
 			CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN format(
 				'%s of %s are bloat (%s %% ± %s)',
 				pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
