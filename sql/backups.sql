@@ -10,7 +10,7 @@ CREATE TABLE pgmaint.backup_records (
 	database name CHECK ((kind = 'database') = (database IS NOT NULL)),
 	selection jsonb,
 	state text NOT NULL DEFAULT 'running'
-		CHECK (state IN ('running', 'succeeded', 'failed', 'expired')),
+		CHECK (state IN ('running', 'succeeded', 'failed', 'expiring', 'expired')),
 	error text,
 	compression text NOT NULL,
 	bytes bigint,
@@ -26,6 +26,7 @@ CREATE TABLE pgmaint.backup_records (
 	restore_duration interval,
 	verification_run_id bigint,
 	expired_at timestamptz,
+	mark text,
 	UNIQUE (storage, key)
 ) WITH (fillfactor = 70);
 
@@ -44,6 +45,7 @@ COMMENT ON COLUMN pgmaint.backup_records.verified_at IS 'when it was last restor
 COMMENT ON COLUMN pgmaint.backup_records.verification IS 'what the last attempt to restore it to prove it came to; null: there was none';
 COMMENT ON COLUMN pgmaint.backup_records.verification_error IS 'why it was found not restorable';
 COMMENT ON COLUMN pgmaint.backup_records.restore_duration IS 'how long the last restore of it took that succeeded';
+COMMENT ON COLUMN pgmaint.backup_records.mark IS 'what stands on its objects, noted before they are removed: by then the manifest may be gone';
 
 CREATE VIEW pgmaint.backups AS
 SELECT
@@ -78,7 +80,7 @@ ORDER BY b.started_at DESC, b.backup_id DESC;
 
 COMMENT ON VIEW pgmaint.backups IS
 	'every backup, newest first: how large it is, how long it took, when it was last proven by restoring it, and how long that took';
-COMMENT ON COLUMN pgmaint.backups.state IS 'running, succeeded, failed, interrupted (nothing of it counts), expired (removed from its storage)';
+COMMENT ON COLUMN pgmaint.backups.state IS 'running, succeeded, failed, interrupted (nothing of it counts), expiring (being removed, or to be by the next run), expired (removed from its storage)';
 COMMENT ON COLUMN pgmaint.backups.verification IS 'restorable, not restorable, never verified: what the last attempt to restore it came to';
 
 CREATE TABLE pgmaint.scratch_databases (

@@ -36,7 +36,9 @@ BEGIN ATOMIC
 				trim(to_char((t.result ->> 'xid_age_before')::bigint, '999,999,999,999')),
 				trim(to_char((t.result ->> 'xid_age_after')::bigint, '999,999,999,999'))) END,
 			CASE WHEN (t.result ->> 'analyzed')::boolean THEN 'statistics renewed' END,
-			CASE WHEN t.action = 'check_corruption' THEN t.result ->> 'found' END,
+			CASE WHEN t.action = 'expire_backups' AND (t.result ->> 'removed')::boolean
+				THEN pg_size_pretty((t.result ->> 'bytes')::bigint) || ' removed from the storage' END,
+			CASE WHEN t.action IN ('check_corruption', 'expire_backups') THEN t.result ->> 'found' END,
 			CASE WHEN t.action = 'backup' AND t.result ? 'key' THEN format('%s in %s, of a dump of %s',
 				pg_size_pretty((t.result ->> 'bytes')::bigint), t.result ->> 'key', pg_size_pretty((t.result ->> 'dump_bytes')::bigint)) END,
 			CASE WHEN t.action IN ('verify_backup', 'restore_backup') AND t.result ? 'restore_seconds' THEN format(

@@ -118,5 +118,7 @@ extern const Action check_corruption_action;
 extern const Action verify_backup_action;
 extern const Action restore_backup_action;
 extern const Action backup_action;
+extern const Action expire_backups_action;
+extern const Action validate_action;
 
 #endif /* PGMAINT_ACTION_H */

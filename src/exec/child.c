@@ -480,12 +480,6 @@ child_gather(Child *child, StringInfo output)
 	child->output = output;
 }
 
-void
-child_close_input(Child *child)
-{
-	close_pipe(child, CHILD_INPUT);
-}
-
 /*
  * What it said, and where in between something was left out.
  */

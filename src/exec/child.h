@@ -40,7 +40,6 @@ extern void child_gather(Child *child, StringInfo output);
 
 /* to its standard input; false: it does not read any more */
 extern bool child_write(Child *child, const char *data, size_t length);
-extern void child_close_input(Child *child);
 
 /* closes its input, waits for its end; output that is not gathered is lost */
 extern void child_wait(Child *child, ChildEnd *end);

@@ -30,7 +30,7 @@ extern void ledger_commit(LedgerScope *scope);
 /*
  * Parameters of a query.  The macros number them in the order of the calls.
  */
-#define LEDGER_MAX_PARAMETERS 16
+#define LEDGER_MAX_PARAMETERS 20
 
 typedef struct LedgerQuery
 {

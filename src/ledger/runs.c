@@ -281,7 +281,8 @@ end_cancelled_queued_runs(void)
 
 /*
  * Keep the ledger from growing without end: runs, with their tasks and
- * findings, and measurements go after pgmaint.keep_history.
+ * findings, measurements, and backups that are no more go after
+ * pgmaint.keep_history.
  */
 void
 forget_old_runs(void)
@@ -294,6 +295,10 @@ forget_old_runs(void)
 	(void) ledger_query(
 		&query,
 		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < "
+		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)), "
+		"forgotten AS (DELETE FROM pgmaint.backup_records "
+		"WHERE state IN ('failed', 'expired') "
+		"AND coalesce(expired_at, finished_at, started_at) < "
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
 		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)");

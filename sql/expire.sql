@@ -1,0 +1,187 @@
+-- Which backups expire, and the way back from a storage to this ledger.
+
+-- Clocks are not trusted: backups are in the order of the ledger, days are
+-- counted back from the newest backup, and nothing expires before it was made.
+CREATE FUNCTION pgmaint.backup_expiry(
+	storage text DEFAULT NULL,
+	databases text[] DEFAULT NULL,
+	keep integer DEFAULT NULL,
+	keep_days integer DEFAULT NULL,
+	keep_monthly integer DEFAULT NULL,
+	keep_yearly integer DEFAULT NULL,
+	minimum integer DEFAULT 2)
+RETURNS TABLE (
+	backup_id bigint,
+	storage name,
+	key text,
+	database name,
+	started_at timestamptz,
+	expires boolean,
+	reason text,
+	held_back text,
+	bytes bigint,
+	series text
+)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH rules AS MATERIALIZED (
+		SELECT
+			greatest(r.keep, r.minimum) AS newest,
+			backup_expiry.keep_days AS days,
+			backup_expiry.keep_monthly AS months,
+			backup_expiry.keep_yearly AS years,
+			r.minimum
+		FROM (
+			SELECT
+				CASE WHEN coalesce(backup_expiry.keep, backup_expiry.keep_days, backup_expiry.keep_monthly, backup_expiry.keep_yearly) IS NULL
+					THEN 30 ELSE backup_expiry.keep END AS keep,
+				greatest(coalesce(backup_expiry.minimum, 2), 1) AS minimum
+		) r
+	),
+	attempts AS MATERIALIZED (
+		SELECT
+			b.*,
+			b.started_at AT TIME ZONE 'UTC' AS at,
+			dense_rank() OVER (ORDER BY b.storage, b.kind, b.database, b.selection) AS series,
+			CASE WHEN b.kind = 'globals' THEN 'the globals' ELSE concat('database ', quote_ident(b.database::text)) END ||
+				coalesce(', the part ' || b.selection::text, '') AS series_name,
+			b.state = 'running' AND t.state IS NOT DISTINCT FROM 'running' AS under_way,
+			b.verification IS NOT DISTINCT FROM 'not restorable' AS bad,
+			max(b.started_at) OVER () AS newest_of_all
+		FROM pgmaint.backup_records b
+		LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
+	),
+	latest AS (
+		SELECT DISTINCT ON (a.series)
+			a.series,
+			CASE
+				WHEN a.newest_of_all > clock_timestamp() THEN format(
+					'the clock shows %s UTC, but the newest backup was begun at %s UTC',
+					to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+					to_char(a.newest_of_all AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+				WHEN a.state = 'failed' THEN format('the latest attempt, at %s UTC, failed%s',
+					to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), coalesce(': ' || a.error, ''))
+				WHEN a.state = 'running' THEN format('the latest attempt, at %s UTC, was interrupted',
+					to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'))
+			END AS held_back
+		FROM attempts a
+		WHERE NOT a.under_way
+		ORDER BY a.series, a.started_at DESC, a.backup_id DESC
+	),
+	counted AS (
+		SELECT
+			a.*,
+			row_number() OVER newest_first AS nth,
+			first_value(a.started_at) OVER newest_first AS newest,
+			row_number() OVER (PARTITION BY a.series, a.bad ORDER BY a.started_at DESC, a.backup_id DESC) AS nth_of_its_kind,
+			dense_rank() OVER (PARTITION BY a.series ORDER BY date_trunc('month', a.at) DESC) AS month,
+			dense_rank() OVER (PARTITION BY a.series ORDER BY date_trunc('year', a.at) DESC) AS year,
+			-- one that is known to be bad stands for a month only where there is no other
+			row_number() OVER (PARTITION BY a.series, date_trunc('month', a.at) ORDER BY a.bad, a.started_at DESC, a.backup_id DESC) AS nth_of_month,
+			row_number() OVER (PARTITION BY a.series, date_trunc('year', a.at) ORDER BY a.bad, a.started_at DESC, a.backup_id DESC) AS nth_of_year,
+			first_value(CASE WHEN v.verified THEN a.backup_id END) OVER verified_first AS newest_verified,
+			first_value(CASE WHEN v.verified THEN a.at END) OVER verified_first AS newest_verified_at
+		FROM attempts a
+		CROSS JOIN LATERAL (
+			SELECT a.verified_at IS NOT NULL AND a.verification IS NOT DISTINCT FROM 'restorable' AS verified
+		) v
+		WHERE a.state = 'succeeded'
+		WINDOW
+			newest_first AS (PARTITION BY a.series ORDER BY a.started_at DESC, a.backup_id DESC),
+			verified_first AS (PARTITION BY a.series ORDER BY v.verified DESC, a.started_at DESC, a.backup_id DESC)
+	),
+	judged AS (
+		SELECT
+			c.*,
+			concat_ws(', ',
+				CASE WHEN c.nth <= r.newest THEN CASE WHEN r.newest = 1 THEN 'the newest' ELSE format('one of the %s newest', r.newest) END END,
+				CASE WHEN c.started_at >= c.newest - make_interval(hours => 24 * r.days) THEN 'of the last ' || r.days || ' days' END,
+				CASE WHEN c.month <= r.months AND c.nth_of_month = 1 THEN 'the newest of ' || to_char(c.at, 'YYYY-MM') END,
+				CASE WHEN c.year <= r.years AND c.nth_of_year = 1 THEN 'the newest of ' || to_char(c.at, 'YYYY') END,
+				CASE WHEN c.backup_id = c.newest_verified THEN 'the newest verified one' END,
+				CASE WHEN NOT c.bad AND c.nth_of_its_kind <= r.minimum AND c.nth > r.newest
+					THEN format('one of the %s newest that were not found bad', r.minimum) END) AS kept,
+			format('%s newest of %s; %s are kept%s',
+				c.nth || CASE
+					WHEN c.nth % 100 BETWEEN 11 AND 13 THEN 'th'
+					WHEN c.nth % 10 = 1 THEN 'st'
+					WHEN c.nth % 10 = 2 THEN 'nd'
+					WHEN c.nth % 10 = 3 THEN 'rd'
+					ELSE 'th' END,
+				c.series_name,
+				concat_ws(', ',
+					CASE WHEN r.newest = 1 THEN 'the newest one' ELSE format('the %s newest', r.newest) END,
+					'those of the last ' || r.days || ' days',
+					'the newest of each of the last ' || r.months || ' months',
+					'the newest of each of the last ' || r.years || ' years'),
+				coalesce(to_char(c.newest_verified_at, '", the newest verified one is of" YYYY-MM-DD'), ', none was verified')) AS why
+		FROM counted c
+		CROSS JOIN rules r
+	)
+	SELECT
+		a.backup_id,
+		a.storage,
+		a.key,
+		a.database,
+		a.started_at,
+		coalesce(j.kept = '', true),
+		CASE WHEN a.state = 'expiring' THEN 'its removal was begun, and did not come to its end' ELSE coalesce(nullif(j.kept, ''), j.why) END,
+		CASE WHEN coalesce(j.kept = '', true) THEN l.held_back END,
+		a.bytes,
+		a.series_name
+	FROM attempts a
+	LEFT JOIN latest l ON l.series = a.series
+	LEFT JOIN judged j ON j.backup_id = a.backup_id
+	WHERE a.state IN ('succeeded', 'expiring')
+		AND (backup_expiry.storage IS NULL OR a.storage = backup_expiry.storage)
+		AND (backup_expiry.databases IS NULL OR a.database::text = ANY (backup_expiry.databases))
+	ORDER BY a.storage, a.kind, a.database, a.selection, a.started_at DESC, a.backup_id DESC;
+END;
+
+COMMENT ON FUNCTION pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer) IS
+	'which backups expire_backups would remove with these options, and why; which stay, and why; held_back says why what is due stays for now';
+
+CREATE FUNCTION pgmaint.list_backups(
+	storage text,
+	OUT backup_id bigint,
+	OUT run_id bigint,
+	OUT storage name,
+	OUT key text,
+	OUT database name,
+	OUT state text,
+	OUT bytes bigint,
+	OUT sha256 text,
+	OUT started_at timestamptz,
+	OUT finished_at timestamptz,
+	OUT verified_at timestamptz,
+	OUT restore_duration interval,
+	OUT size text,
+	OUT duration interval,
+	OUT database_size text,
+	OUT server_version text,
+	OUT verification text,
+	OUT kind text,
+	OUT selection jsonb,
+	OUT error text
+) RETURNS SETOF record
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'pgmaint_list_backups';
+
+COMMENT ON FUNCTION pgmaint.list_backups(text) IS
+	'the backups on a storage, newest first, from nothing but what is there; error says why one cannot be used';
+
+CREATE FUNCTION pgmaint.adopt_backups(storage text, database name DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'pgmaint_adopt_backups';
+
+COMMENT ON FUNCTION pgmaint.adopt_backups(text, name) IS
+	'take over the backups that a storage has and this ledger does not know, of one database or of all, so that they can be verified and expire; returns how many';
+
+REVOKE ALL ON FUNCTION
+	pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer),
+	pgmaint.list_backups(text),
+	pgmaint.adopt_backups(text, name)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer) TO pg_monitor;

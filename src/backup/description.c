@@ -1,0 +1,180 @@
+/*-------------------------------------------------------------------------
+ *
+ * description.c
+ *	  What manifests, and what came of proving backups, say.
+ *
+ * What is read may be anybody's: every field is looked at before it is used.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "backup/description.h"
+
+/*
+ * A field of a JSON object, or NULL.  JSON's null counts as not there.
+ */
+static JsonbValue *
+field(Jsonb *object, const char *name)
+{
+	JsonbValue key;
+	JsonbValue *value;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = (int) strlen(name);
+	value = findJsonbValueFromContainer(&object->root, JB_FOBJECT, &key);
+	return value == NULL || value->type == jbvNull ? NULL : value;
+}
+
+static void
+refuse_field(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("its field \"%s\" is not what it should be", name)));
+}
+
+static char *
+text_field(Jsonb *object, const char *name, bool required)
+{
+	JsonbValue *value = field(object, name);
+
+	if (value == NULL)
+	{
+		if (required)
+			refuse_field(name);
+		return NULL;
+	}
+	if (value->type != jbvString)
+		refuse_field(name);
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static int64
+number_field(Jsonb *object, const char *name)
+{
+	JsonbValue *value = field(object, name);
+
+	if (value == NULL)
+		return -1;
+	if (value->type != jbvNumeric)
+		refuse_field(name);
+	return DatumGetInt64(DirectFunctionCall1(
+		numeric_int8, NumericGetDatum(value->val.numeric)));
+}
+
+static TimestampTz
+time_field(Jsonb *object, const char *name)
+{
+	char *text = text_field(object, name, false);
+
+	if (text == NULL)
+		return 0;
+	return DatumGetTimestampTz(
+		DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/*
+ * A JSON object whose field "pgmaint" says this, or NULL.
+ */
+static Jsonb *
+parse_object(const char *text, const char *what)
+{
+	Jsonb *object =
+		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	JsonbValue *value;
+
+	if (!JB_ROOT_IS_OBJECT(object))
+		return NULL;
+	value = field(object, "pgmaint");
+	if (value == NULL || value->type != jbvString ||
+		value->val.string.len != (int) strlen(what) ||
+		strncmp(value->val.string.val, what, strlen(what)) != 0)
+		return NULL;
+	return object;
+}
+
+/*
+ * What a manifest says; an ERROR where it cannot have been written by pgmaint.
+ */
+bool
+parse_manifest(const char *text, StoredBackup *backup)
+{
+	Jsonb *object = parse_object(text, "backup");
+	JsonbValue *value;
+
+	if (object == NULL)
+		return false;
+	backup->key = text_field(object, "key", true);
+	backup->kind = text_field(object, "kind", true);
+	if (strcmp(backup->kind, "database") == 0)
+		backup->database = text_field(object, "database", true);
+	else if (strcmp(backup->kind, "globals") != 0)
+		refuse_field("kind");
+	if (backup->database != NULL && strlen(backup->database) >= NAMEDATALEN)
+		refuse_field("database");
+	backup->bytes = number_field(object, "bytes");
+	backup->sha256 = text_field(object, "sha256", true);
+	backup->compression = text_field(object, "compression", true);
+	backup->mark = text_field(object, "mark", true);
+	backup->server_version = text_field(object, "server_version", false);
+	backup->database_bytes = number_field(object, "database_bytes");
+	backup->run_id = number_field(object, "run_id");
+	backup->started_at = time_field(object, "started_at");
+	backup->finished_at = time_field(object, "finished_at");
+	if (backup->bytes < 0)
+		refuse_field("bytes");
+	if (backup->started_at == 0)
+		refuse_field("started_at");
+	if (backup->finished_at == 0)
+		refuse_field("finished_at");
+
+	backup->dump_bytes = -1;
+	value = field(object, "dump");
+	if (value != NULL && value->type == jbvBinary &&
+		JsonContainerIsObject(value->val.binary.data))
+		backup->dump_bytes = number_field(JsonbValueToJsonb(value), "bytes");
+	value = field(object, "selection");
+	if (value != NULL)
+	{
+		Jsonb *selection = JsonbValueToJsonb(value);
+
+		backup->selection =
+			JsonbToCString(NULL, &selection->root, VARSIZE(selection));
+	}
+	return true;
+}
+
+/*
+ * What came of the last attempt to restore it to prove it.
+ */
+void
+parse_verification(const char *text, StoredBackup *backup)
+{
+	Jsonb *object = parse_object(text, "verification");
+	char *verification;
+	JsonbValue *seconds;
+
+	if (object == NULL ||
+		strcmp(text_field(object, "sha256", true), backup->sha256) != 0)
+		return;
+	verification = text_field(object, "verification", true);
+	if (strcmp(verification, "restorable") != 0 &&
+		strcmp(verification, "not restorable") != 0)
+		refuse_field("verification");
+	backup->verified_at = time_field(object, "verified_at");
+	backup->verification_error = text_field(object, "error", false);
+	seconds = field(object, "restore_seconds");
+	if (seconds != NULL && seconds->type == jbvNumeric)
+		backup->restore_seconds = DatumGetFloat8(DirectFunctionCall1(
+			numeric_float8, NumericGetDatum(seconds->val.numeric)));
+	backup->verification = verification;
+}

@@ -1,0 +1,54 @@
+/*-------------------------------------------------------------------------
+ *
+ * description.h
+ *	  What manifests, and what came of proving backups, say.
+ *
+ * Beside the object of a backup and its manifest (manifest.h) there may be what
+ * came of restoring it to prove it, daily/backup-20261123-020000.verified.json:
+ *
+ *	pgmaint				"verification"
+ *	key, sha256			of the backup
+ *	mark				of the backup, which stands on this object, too
+ *	verification		"restorable" or "not restorable"
+ *	verified_at			a time with its zone
+ *	restore_seconds		how long restoring took; null if it failed
+ *	error				why it was found not restorable
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_DESCRIPTION_H
+#define PGMAINT_DESCRIPTION_H
+
+#include "backup/manifest.h"
+
+/* what is not known is NULL, negative, or 0 for a time */
+typedef struct StoredBackup
+{
+	char *key;
+	char *kind;
+	char *database;
+	char *selection; /* JSON */
+	char *compression;
+	char *sha256;
+	char *mark;
+	char *server_version;
+	int64 bytes;
+	int64 dump_bytes;
+	int64 database_bytes;
+	int64 run_id;
+	TimestampTz started_at;
+	TimestampTz finished_at;
+	char *verification;
+	TimestampTz verified_at;
+	double restore_seconds;
+	char *verification_error;
+	char *error; /* why it cannot be used, or NULL */
+} StoredBackup;
+
+/* false where the text is no manifest of a backup of pgmaint's */
+extern bool parse_manifest(const char *text, StoredBackup *backup);
+
+/* nothing changes where the text is not about this backup */
+extern void parse_verification(const char *text, StoredBackup *backup);
+
+#endif /* PGMAINT_DESCRIPTION_H */

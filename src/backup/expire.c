@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ *
+ * expire.c
+ *	  Removing a backup from its storage.
+ *
+ * First it is made sure that the objects are those that were written: the
+ * manifest must describe the object as the ledger does, and both must carry the
+ * mark that it names.  Then the row is noted as expiring, with that mark, and
+ * committed.  The manifest goes first: from then on the backup is none for
+ * anybody who looks at the storage.  The object goes last.  Whatever comes in
+ * between, the row tells the next run what to remove, and the mark by what to
+ * know it.  The row is expired when nothing is left.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "backup/expire.h"
+#include "backup/description.h"
+#include "base/subtransaction.h"
+#include "objects/keys.h"
+
+typedef struct Parsing
+{
+	Storage *storage;
+	const char *key;
+	StoredBackup manifest;
+	bool is_manifest;
+} Parsing;
+
+bool
+read_expiring_backup(int64 backup_id, ExpiringBackup *backup)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, backup_id);
+	if (ledger_query(
+			&query,
+			"SELECT b.storage::text, b.key, b.sha256, b.state, b.mark "
+			"FROM pgmaint.backup_records b WHERE b.backup_id = $1 "
+			"AND b.state IN ('succeeded', 'expiring') FOR UPDATE") == 0)
+		return false;
+	backup->backup_id = backup_id;
+	backup->storage = ledger_text(0, 1);
+	backup->key = ledger_text(0, 2);
+	backup->sha256 = ledger_text(0, 3);
+	backup->state = ledger_text(0, 4);
+	backup->mark = ledger_text(0, 5);
+	return true;
+}
+
+void
+note_expiring_backup(const ExpiringBackup *backup)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, backup->backup_id);
+	bind_text(&query, backup->mark);
+	(void) ledger_query(&query, "UPDATE pgmaint.backup_records SET "
+								"state = 'expiring', mark = $2 "
+								"WHERE backup_id = $1");
+}
+
+void
+note_expired_backup(const ExpiringBackup *backup)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, backup->backup_id);
+	(void) ledger_query(&query, "UPDATE pgmaint.backup_records SET "
+								"state = 'expired', "
+								"expired_at = pg_catalog.clock_timestamp() "
+								"WHERE backup_id = $1");
+}
+
+static bool
+differ(const char *a, const char *b)
+{
+	return a == NULL || b == NULL || strcmp(a, b) != 0;
+}
+
+static void
+parse(void *argument)
+{
+	Parsing *parsing = argument;
+	char *text = read_manifest(parsing->storage, parsing->key);
+
+	parsing->is_manifest =
+		text != NULL && parse_manifest(text, &parsing->manifest);
+}
+
+/*
+ * What the manifest and the marks have against it, or NULL.
+ */
+static char *
+compare_with_manifest(Storage *storage, ExpiringBackup *backup,
+					  const StoredObject *object, const StoredObject *manifest)
+{
+	Parsing parsing = {.storage = storage, .key = backup->key};
+	ErrorData *error = try_in_subtransaction(parse, &parsing);
+	const StoredBackup *said = &parsing.manifest;
+
+	if (error != NULL &&
+		ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION &&
+		error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
+		ReThrowError(error);
+	if (error != NULL)
+		return psprintf("its manifest cannot be read: %s", error->message);
+	if (!parsing.is_manifest)
+		return "what is in the place of its manifest is none of a backup";
+	if (differ(said->key, backup->key))
+		return psprintf("its manifest is that of \"%s\"", said->key);
+	if (differ(said->sha256, backup->sha256))
+		return psprintf("its manifest has the digest %s, the ledger %s",
+						said->sha256, backup->sha256);
+	if (differ(manifest->mark, said->mark))
+		return "its manifest does not carry the mark that it names";
+	if (object != NULL && differ(object->mark, said->mark))
+		return "the object does not carry the mark that its manifest names";
+	backup->mark = pstrdup(said->mark);
+	return NULL;
+}
+
+/*
+ * Why its objects are not to be touched, or NULL, and then its mark is known,
+ * unless there is nothing to remove.
+ */
+char *
+why_not_to_remove(Storage *storage, ExpiringBackup *backup)
+{
+	StoredObject object;
+	StoredObject manifest;
+	bool object_found = storage_stat(storage, backup->key, &object);
+	bool manifest_found =
+		storage_stat(storage, manifest_key(backup->key), &manifest);
+
+	if (strcmp(backup->state, "expiring") == 0)
+	{
+		if ((object_found && differ(object.mark, backup->mark)) ||
+			(manifest_found && differ(manifest.mark, backup->mark)))
+			return "what is there now is not what was to be removed: it does "
+				   "not carry the mark that was noted";
+		return NULL;
+	}
+	if (manifest_found)
+		return compare_with_manifest(storage, backup,
+									 object_found ? &object : NULL, &manifest);
+	return object_found ? "there is no manifest that describes it" : NULL;
+}
+
+/*
+ * Whose it is, is looked at in the last moment.
+ */
+static int64
+remove_marked(Storage *storage, const char *key, const char *mark)
+{
+	StoredObject object;
+
+	if (!storage_stat(storage, key, &object) || differ(object.mark, mark))
+		return 0;
+	storage_delete(storage, key);
+	return object.bytes;
+}
+
+/*
+ * How many bytes are gone with it; 0 if its object was gone already.
+ */
+int64
+remove_backup(Storage *storage, const ExpiringBackup *backup)
+{
+	(void) remove_marked(storage, manifest_key(backup->key), backup->mark);
+	(void) remove_marked(storage, verification_key(backup->key), backup->mark);
+	return remove_marked(storage, backup->key, backup->mark);
+}

@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * stored.h
+ *	  What a storage by itself tells of the backups on it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_STORED_H
+#define PGMAINT_STORED_H
+
+#include "nodes/pg_list.h"
+
+#include "backup/description.h"
+
+/* newest first; outside of a ledger scope */
+extern List *list_stored_backups(Storage *storage);
+
+#endif /* PGMAINT_STORED_H */
