@@ -16,7 +16,7 @@
 #include "actions/evidence.h"
 #include "actions/restoration.h"
 #include "actions/restoring.h"
-#include "backup/newest.h"
+#include "backup/stored.h"
 #include "base/compat.h"
 
 static bool
@@ -28,15 +28,16 @@ is_wanted(const TaskContext *context, const char *option)
 static char *
 find_newest(Storage *storage, const char *database)
 {
-	char *key = find_newest_backup(storage, database);
+	StoredBackup *backup = find_newest_backup(storage, database);
 
-	if (key == NULL)
+	if (backup == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no backup of the whole database \"%s\" on "
-						"storage \"%s\"",
-						database, storage_name(storage))));
-	return key;
+						"storage \"%s\" that could be restored",
+						database, storage_name(storage)),
+				 errhint("See what pgmaint.list_backups() says of it.")));
+	return backup->key;
 }
 
 /*

@@ -326,3 +326,26 @@ list_stored_backups(Storage *storage)
 	list_sort(listing.backups, compare_backups);
 	return listing.backups;
 }
+
+/*
+ * What is damaged, or was found not restorable, is not what people want back
+ * when they do not say which.
+ */
+StoredBackup *
+find_newest_backup(Storage *storage, const char *database)
+{
+	ListCell *cell;
+
+	foreach (cell, list_stored_backups(storage))
+	{
+		StoredBackup *backup = lfirst(cell);
+
+		if (backup->error == NULL && backup->selection == NULL &&
+			backup->database != NULL &&
+			strcmp(backup->database, database) == 0 &&
+			(backup->verification == NULL ||
+			 strcmp(backup->verification, "not restorable") != 0))
+			return backup;
+	}
+	return NULL;
+}

@@ -185,4 +185,16 @@ is($fresh->safe_psql(result($fresh, $run), 'SELECT count(*) FROM o'), '100', '..
 ($state, $error, $run) = run_backup_action($fresh, 'verify_backup', '{"storage": "backups", "key": "daily/new.dump.gz"}');
 is("$state $error", 'succeeded ', '... and verifies what its ledger does not know');
 is(databases_left($fresh), '0|0|0', '... and nothing is left');
+
+# Whoever asks for the newest gets the newest that is any good.
+my $new = slurp_file("$storage/daily/new.dump.gz");
+substr($new, length($new) - 4, 1) = chr(ord(substr($new, length($new) - 4, 1)) ^ 1);
+open my $damage, '+<:raw', "$storage/daily/new.dump.gz" or die $!;
+print {$damage} $new;
+close $damage or die $!;
+($state, $error, $run) = run_backup_action($fresh, 'verify_backup', '{"storage": "backups", "key": "daily/new.dump.gz"}');
+like("$state $error", qr/^failed .*the object is damaged/, 'the newest backup is found damaged');
+($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "again", "create_roles": true}');
+is("$state $error", 'succeeded ', 'the newest of a database is restored');
+is($fresh->safe_psql('again', 'SELECT count(*) FROM o'), '100', '... which is the one before it');
 done_testing();
