@@ -5,8 +5,9 @@ RETURNS TABLE (plan text, steps jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	VALUES
-		('weekly'::text, '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze"]'::jsonb),
-		('monthly', '["retention", "reindex", "check_corruption", "vacuum", "analyze"]');
+		('daily'::text, '["backup", "expire_backups", "validate"]'::jsonb),
+		('weekly', '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze"]'),
+		('monthly', '["retention", "reindex", "check_corruption", "verify_backup", "vacuum", "analyze"]');
 END;
 
 COMMENT ON FUNCTION pgmaint.built_in_plans() IS 'the plans that come with pgmaint';

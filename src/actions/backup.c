@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -23,6 +24,11 @@
 #include "objects/keys.h"
 
 #define LOCAL_STORAGE "pgmaint_local"
+
+#define HOW_TO_CREATE_STORAGE                                           \
+	"create a storage, CREATE SERVER backups FOREIGN DATA WRAPPER "     \
+	"pgmaint_storage OPTIONS (url 's3://bucket/prefix'), and give its " \
+	"name as the option \"storage\""
 
 static bool
 says(const char *template, const char *word)
@@ -227,6 +233,42 @@ find_databases(PlanContext *context)
 		"LEFT JOIN pg_catalog.pg_database d ON d.datname = n.name ORDER BY n.name");
 }
 
+/*
+ * A plan that nobody has told where backups go does the rest of its work where
+ * there is no place for them.  A storage that was named is another matter: its
+ * task says what is wrong with it.
+ */
+static bool
+has_no_storage(PlanContext *context)
+{
+	LedgerQuery query = {0};
+
+	if (option_given(context->options, "storage"))
+		return false;
+	bind_text(&query, LOCAL_STORAGE);
+	bind_oid(&query, context->role);
+	if (ledger_query(&query,
+					 "SELECT pg_catalog.has_server_privilege($2, s.oid, "
+					 "'USAGE') FROM pg_catalog.pg_foreign_server s "
+					 "WHERE s.srvname = $1::pg_catalog.name") == 0)
+		plan_finding(
+			context, "backup", "warning", LOCAL_STORAGE,
+			"nothing is backed up: no storage is named, and there is no " LOCAL_STORAGE
+			": " HOW_TO_CREATE_STORAGE,
+			NULL);
+	else if (!ledger_boolean(0, 1))
+		plan_finding(
+			context, "backup", "warning", LOCAL_STORAGE,
+			psprintf(
+				"nothing is backed up: no storage is named, and role %s has no USAGE on " LOCAL_STORAGE
+				": " HOW_TO_CREATE_STORAGE,
+				quote_identifier(GetUserNameFromId(context->role, false))),
+			NULL);
+	else
+		return false;
+	return true;
+}
+
 static void
 plan_backup(PlanContext *context)
 {
@@ -237,6 +279,8 @@ plan_backup(PlanContext *context)
 	char *template;
 
 	plan_leftovers(context, "backup");
+	if (has_no_storage(context))
+		return;
 	rows = find_databases(context);
 	names = palloc(sizeof(char *) * Max(rows, 1));
 	bytes = palloc(sizeof(int64) * Max(rows, 1));
@@ -253,7 +297,7 @@ plan_backup(PlanContext *context)
 	if (strcmp(storage, LOCAL_STORAGE) == 0)
 		plan_finding(
 			context, "backup", "info", LOCAL_STORAGE,
-			"backups go to the disk that the databases are on, and would be lost with it: create a storage elsewhere, and give its name as the option \"storage\"",
+			"backups go to the disk that the databases are on, and would be lost with it: " HOW_TO_CREATE_STORAGE,
 			NULL);
 }
 

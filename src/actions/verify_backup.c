@@ -141,8 +141,12 @@ plan_verify_backup(PlanContext *context)
 						  pstrdup("asked for; not known to this ledger"), -1);
 	else
 		plan_finding(context, "backup", "warning", NULL,
-					 pstrdup("there is no backup to verify: none that was "
-							 "asked for has succeeded"),
+					 storage == NULL &&
+							 !option_given(context->options, "databases")
+						 ? "there is no backup to verify: the plan \"daily\" "
+						   "makes one"
+						 : "there is no backup to verify: none that was "
+						   "asked for has succeeded",
 					 NULL);
 }
 
