@@ -96,7 +96,7 @@ BEGIN ATOMIC
 			c.*,
 			concat_ws(', ',
 				CASE WHEN c.nth <= r.newest THEN CASE WHEN r.newest = 1 THEN 'the newest' ELSE format('one of the %s newest', r.newest) END END,
-				CASE WHEN c.started_at >= c.newest - make_interval(hours => 24 * r.days) THEN 'of the last ' || r.days || ' days' END,
+				CASE WHEN c.started_at >= c.newest - make_interval(hours => 24 * r.days) THEN CASE WHEN r.days = 1 THEN 'of the last day' ELSE format('of the last %s days', r.days) END END,
 				CASE WHEN c.month <= r.months AND c.nth_of_month = 1 THEN 'the newest of ' || to_char(c.at, 'YYYY-MM') END,
 				CASE WHEN c.year <= r.years AND c.nth_of_year = 1 THEN 'the newest of ' || to_char(c.at, 'YYYY') END,
 				CASE WHEN c.backup_id = c.newest_verified THEN 'the newest verified one' END,
@@ -112,9 +112,9 @@ BEGIN ATOMIC
 				c.series_name,
 				concat_ws(', ',
 					CASE WHEN r.newest = 1 THEN 'the newest one' ELSE format('the %s newest', r.newest) END,
-					'those of the last ' || r.days || ' days',
-					'the newest of each of the last ' || r.months || ' months',
-					'the newest of each of the last ' || r.years || ' years'),
+					CASE WHEN r.days = 1 THEN 'those of the last day' ELSE 'those of the last ' || r.days || ' days' END,
+					CASE WHEN r.months = 1 THEN 'the newest of the last month' ELSE 'the newest of each of the last ' || r.months || ' months' END,
+					CASE WHEN r.years = 1 THEN 'the newest of the last year' ELSE 'the newest of each of the last ' || r.years || ' years' END),
 				coalesce(to_char(c.newest_verified_at, '", the newest verified one is of" YYYY-MM-DD'), ', none was verified')) AS why
 		FROM counted c
 		CROSS JOIN rules r

@@ -10,7 +10,7 @@ CREATE TABLE pgmaint.thresholds (
 	kind text NOT NULL CHECK (kind IN ('interval', 'number')),
 	description text NOT NULL,
 	PRIMARY KEY (check_id, threshold),
-	CONSTRAINT value_must_be_of_its_kind CHECK (CASE kind
+	CONSTRAINT value_must_be_zero_or_more CHECK (CASE kind
 		WHEN 'interval' THEN value::pg_catalog.interval >= '0'::pg_catalog.interval
 		ELSE value::pg_catalog.numeric >= 0 AND value::pg_catalog.numeric <> 'NaN' END)
 );

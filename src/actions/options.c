@@ -381,12 +381,14 @@ check_options(const char *action, const ActionOption *options, Jsonb *given)
 		name = scalar_text(&element);
 		option = find_option(options, name);
 		if (option == NULL)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unrecognized option \"%s\" for action \"%s\"", name,
-						action),
-				 errhint("Valid options are: %s.", list_options(options))));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unrecognized option \"%s\" for action \"%s\"",
+							name, action),
+					 options[0].name == NULL
+						 ? errhint("It has no options.")
+						 : errhint("Valid options are: %s.",
+								   list_options(options))));
 		/* its value comes next */
 		(void) JsonbIteratorNext(&iterator, &element, true);
 		if (element.type != jbvNull)

@@ -16,6 +16,7 @@
 extern List *list_stored_backups(Storage *storage);
 
 /* of the whole database; NULL where there is none */
-extern StoredBackup *find_newest_backup(Storage *storage, const char *database);
+extern StoredBackup *find_newest_backup(Storage *storage,
+										const char *database);
 
 #endif /* PGMAINT_STORED_H */
