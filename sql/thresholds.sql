@@ -1,0 +1,60 @@
+-- From where on the checks of pgmaint.validate() warn, or are critical: data,
+-- which each group of checks brings for its own.
+
+CREATE TABLE pgmaint.thresholds (
+	check_id text NOT NULL,
+	threshold text NOT NULL CHECK (threshold IN ('warning', 'critical')),
+	value text,
+	default_value text,
+	kind text NOT NULL CHECK (kind IN ('interval', 'number')),
+	description text NOT NULL,
+	PRIMARY KEY (check_id, threshold),
+	CONSTRAINT value_must_be_zero_or_more CHECK (CASE kind
+		WHEN 'interval' THEN value::pg_catalog.interval >= '0'::pg_catalog.interval
+		ELSE value::pg_catalog.numeric >= 0 AND value::pg_catalog.numeric <> 'NaN' END)
+);
+
+COMMENT ON TABLE pgmaint.thresholds IS 'from where on a check of pgmaint.validate() warns, or is critical: change value';
+COMMENT ON COLUMN pgmaint.thresholds.value IS 'what holds; null: never';
+COMMENT ON COLUMN pgmaint.thresholds.default_value IS 'what held from the start';
+COMMENT ON COLUMN pgmaint.thresholds.kind IS 'what value must be: an interval or a number';
+
+-- What was changed is dumped; when it comes back, the row with the default is
+-- there already.
+CREATE FUNCTION pgmaint.restore_threshold()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE pgmaint.thresholds t SET value = new.value
+	WHERE t.check_id = new.check_id AND t.threshold = new.threshold;
+	RETURN CASE WHEN found THEN NULL ELSE new END;
+END
+$$;
+
+COMMENT ON FUNCTION pgmaint.restore_threshold() IS 'a threshold that comes out of a dump takes the place of the default';
+
+CREATE TRIGGER restore_threshold BEFORE INSERT ON pgmaint.thresholds
+	FOR EACH ROW EXECUTE FUNCTION pgmaint.restore_threshold();
+
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.thresholds', 'WHERE value IS DISTINCT FROM default_value');
+
+CREATE FUNCTION pgmaint.threshold(check_id text, threshold text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT t.value FROM pgmaint.thresholds t
+	WHERE t.check_id = threshold.check_id AND t.threshold = threshold.threshold;
+END;
+
+COMMENT ON FUNCTION pgmaint.threshold(text, text) IS 'a threshold of a check; null where there is none';
+
+REVOKE ALL ON pgmaint.thresholds FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.restore_threshold(),
+	pgmaint.threshold(text, text)
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.thresholds TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint.threshold(text, text) TO pg_monitor;
