@@ -1,4 +1,134 @@
--- What happened, for a person.
+-- What happened, for a person.  The words are in two views, for the lines of
+-- report() and for the page of report_html().
+
+CREATE VIEW pgmaint.task_results AS
+SELECT
+	t.task_id,
+	t.run_id,
+	t.step,
+	t.action,
+	t.what,
+	t.state,
+	t.attempt,
+	t.worker,
+	t.started_at,
+	t.finished_at,
+	t.seconds,
+	t.reason,
+	t.error,
+	pg_catalog.concat_ws(', ',
+		CASE WHEN t.left_rows IS NOT NULL THEN pg_catalog.btrim(pg_catalog.to_char(t.left_rows, '999,999,999,999,990')) ||
+			CASE WHEN t.archived_bytes IS NULL THEN ' rows deleted' ELSE ' rows archived and deleted' END END,
+		CASE WHEN t.archived_bytes > 0 THEN pg_catalog.pg_size_pretty(t.archived_bytes) || ' in the object' END,
+		CASE WHEN t.removed_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(t.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
+		CASE WHEN t.returned_bytes > 0 THEN pg_catalog.pg_size_pretty(t.returned_bytes) || ' returned to the file system' END,
+		CASE WHEN (t.result ->> 'xid_age_before')::bigint - (t.result ->> 'xid_age_after')::bigint >= 1000000 THEN pg_catalog.format(
+			'transaction ID age lowered from %s to %s',
+			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'xid_age_before')::bigint, '999,999,999,999')),
+			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'xid_age_after')::bigint, '999,999,999,999'))) END,
+		CASE WHEN (t.result ->> 'analyzed')::boolean THEN 'statistics renewed' END,
+		CASE WHEN t.action = 'expire_backups' AND (t.result ->> 'removed')::boolean
+			THEN pg_catalog.pg_size_pretty((t.result ->> 'bytes')::bigint) || ' removed from the storage' END,
+		CASE WHEN t.action IN ('check_corruption', 'expire_backups') THEN t.result ->> 'found' END,
+		CASE WHEN t.action = 'backup' AND t.result ? 'key' THEN pg_catalog.format('%s in %s, of a dump of %s',
+			pg_catalog.pg_size_pretty((t.result ->> 'bytes')::bigint), t.result ->> 'key', pg_catalog.pg_size_pretty((t.result ->> 'dump_bytes')::bigint)) END,
+		CASE WHEN t.action IN ('verify_backup', 'restore_backup') AND t.result ? 'restore_seconds' THEN pg_catalog.format(
+			'restored in %s s: %s rows in %s tables, %s indexes', pg_catalog.round((t.result ->> 'restore_seconds')::numeric, 1),
+			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'rows')::bigint, '999,999,999,999,990')), t.result ->> 'tables', t.result ->> 'indexes') END,
+		CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN pg_catalog.format(
+			'%s of %s are bloat (%s %% ± %s)',
+			pg_catalog.pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
+			pg_catalog.pg_size_pretty((t.result ->> 'total_blocks')::bigint * pg_catalog.current_setting('block_size')::bigint),
+			pg_catalog.round(100 * (t.result ->> 'bloat_ratio')::numeric, 1),
+			pg_catalog.round(100 * (t.result ->> 'margin')::numeric, 1)) END,
+		CASE WHEN (t.result ->> 'indexes')::bigint > 0 THEN pg_catalog.format(
+			'%s in %s %s',
+			pg_catalog.pg_size_pretty((t.result ->> 'index_bloat_bytes')::bigint),
+			t.result ->> 'indexes',
+			CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END) END) AS gain,
+	t.returned_bytes,
+	t.removed_rows,
+	t.left_rows,
+	t.archived_bytes,
+	t.bytes_before,
+	t.one_of_many
+FROM (
+	SELECT
+		t.*,
+		CASE WHEN t.action = 'bloat_report' THEN t.action || ' ' || t.target ELSE t.command END AS what,
+		-- a relation that is sound needs no lines of its own
+		t.action = 'check_corruption' AND t.relation <> 0 AS one_of_many,
+		pg_catalog.extract('epoch', t.finished_at - t.started_at) AS seconds,
+		CASE WHEN t.action NOT IN ('bloat_report', 'retention') THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
+		greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows,
+		CASE WHEN t.action = 'retention' THEN (t.result ->> 'rows')::bigint END AS left_rows,
+		CASE WHEN t.action = 'retention' THEN (t.result ->> 'bytes')::bigint END AS archived_bytes
+	FROM pgmaint.tasks t
+) t;
+
+COMMENT ON VIEW pgmaint.task_results IS 'what each task did, and in gain what came of it, in words';
+COMMENT ON COLUMN pgmaint.task_results.one_of_many IS 'whether a report counts it with others of its kind, unless it failed';
+
+CREATE VIEW pgmaint.step_results AS
+SELECT
+	r.run_id,
+	s.step,
+	s.definition ->> 'action' AS action,
+	CASE
+		WHEN s.step > r.current_step THEN 'not reached'
+		WHEN g.planned = 0 THEN 'nothing due'
+		ELSE pg_catalog.concat_ws(', ',
+			pg_catalog.format('%s of %s done in %s s', g.succeeded, g.planned, pg_catalog.round(g.seconds, 1)),
+			CASE WHEN g.failed > 0 THEN g.failed || ' failed' END,
+			CASE WHEN g.skipped > 0 THEN g.skipped || ' skipped' END,
+			CASE WHEN g.stopped > 0 THEN g.stopped || ' stopped' END,
+			CASE WHEN g.open > 0 THEN g.open || ' to go' END,
+			g.gain)
+	END AS outcome,
+	g.gain,
+	s.step <= r.current_step AS reached,
+	g.planned,
+	g.succeeded,
+	g.failed,
+	g.skipped,
+	g.stopped,
+	g.open,
+	g.started_at,
+	g.seconds,
+	g.returned_bytes
+FROM pgmaint.runs r
+CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(r.steps) WITH ORDINALITY AS s (definition, step)
+CROSS JOIN LATERAL (
+	SELECT
+		a.*,
+		nullif(pg_catalog.concat_ws(', ',
+			CASE WHEN a.left_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.left_rows, '999,999,999,999,999')) || ' rows left' END,
+			CASE WHEN a.archived_bytes > 0 THEN pg_catalog.pg_size_pretty(a.archived_bytes) || ' archived' END,
+			CASE WHEN a.removed_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
+			CASE WHEN a.returned_bytes > 0 THEN pg_catalog.pg_size_pretty(a.returned_bytes) || ' returned' END), '') AS gain
+	FROM (
+		SELECT
+			pg_catalog.count(*) AS planned,
+			pg_catalog.count(*) FILTER (WHERE t.state = 'succeeded') AS succeeded,
+			pg_catalog.count(*) FILTER (WHERE t.state = 'failed') AS failed,
+			pg_catalog.count(*) FILTER (WHERE t.state = 'skipped') AS skipped,
+			pg_catalog.count(*) FILTER (WHERE t.state IN ('cancelled', 'interrupted')) AS stopped,
+			pg_catalog.count(*) FILTER (WHERE t.state IN ('pending', 'running')) AS open,
+			pg_catalog.min(t.started_at) AS started_at,
+			coalesce(pg_catalog.extract('epoch', pg_catalog.max(t.finished_at) - pg_catalog.min(t.started_at)), 0) AS seconds,
+			pg_catalog.sum(t.left_rows) AS left_rows,
+			pg_catalog.sum(t.archived_bytes) AS archived_bytes,
+			pg_catalog.sum(t.removed_rows) AS removed_rows,
+			pg_catalog.sum(t.returned_bytes) AS returned_bytes
+		FROM pgmaint.task_results t
+		WHERE t.run_id = r.run_id AND t.step = s.step
+	) a
+) g;
+
+COMMENT ON VIEW pgmaint.step_results IS 'what came of each step of each run, in words and in figures';
+
+REVOKE ALL ON pgmaint.task_results, pgmaint.step_results FROM PUBLIC;
+GRANT SELECT ON pgmaint.task_results, pgmaint.step_results TO pg_monitor;
 
 CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
@@ -11,51 +141,9 @@ BEGIN ATOMIC
 		WHERE r.run_id = coalesce(report.run_id, (SELECT max(x.run_id) FROM pgmaint.runs x))
 	),
 	tasks AS (
-		SELECT
-			t.*,
-			CASE WHEN t.action = 'bloat_report' THEN t.action || ' ' || t.target ELSE t.command END AS what,
-			-- a relation that is sound needs no lines of its own
-			t.action = 'check_corruption' AND t.relation <> 0 AS one_of_many,
-			extract(epoch FROM t.finished_at - t.started_at) AS seconds,
-			CASE WHEN t.action NOT IN ('bloat_report', 'retention') THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
-			greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows,
-			CASE WHEN t.action = 'retention' THEN (t.result ->> 'rows')::bigint END AS left_rows,
-			CASE WHEN t.action = 'retention' THEN (t.result ->> 'bytes')::bigint END AS archived_bytes
-		FROM pgmaint.tasks t
+		SELECT t.*
+		FROM pgmaint.task_results t
 		JOIN chosen c USING (run_id)
-	),
-	told AS (
-		SELECT t.*, concat_ws(', ',
-			CASE WHEN t.left_rows IS NOT NULL THEN trim(to_char(t.left_rows, '999,999,999,999,990')) ||
-				CASE WHEN t.archived_bytes IS NULL THEN ' rows deleted' ELSE ' rows archived and deleted' END END,
-			CASE WHEN t.archived_bytes > 0 THEN pg_size_pretty(t.archived_bytes) || ' in the object' END,
-			CASE WHEN t.removed_rows > 0 THEN trim(to_char(t.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
-			CASE WHEN t.returned_bytes > 0 THEN pg_size_pretty(t.returned_bytes) || ' returned to the file system' END,
-			CASE WHEN (t.result ->> 'xid_age_before')::bigint - (t.result ->> 'xid_age_after')::bigint >= 1000000 THEN format(
-				'transaction ID age lowered from %s to %s',
-				trim(to_char((t.result ->> 'xid_age_before')::bigint, '999,999,999,999')),
-				trim(to_char((t.result ->> 'xid_age_after')::bigint, '999,999,999,999'))) END,
-			CASE WHEN (t.result ->> 'analyzed')::boolean THEN 'statistics renewed' END,
-			CASE WHEN t.action = 'expire_backups' AND (t.result ->> 'removed')::boolean
-				THEN pg_size_pretty((t.result ->> 'bytes')::bigint) || ' removed from the storage' END,
-			CASE WHEN t.action IN ('check_corruption', 'expire_backups') THEN t.result ->> 'found' END,
-			CASE WHEN t.action = 'backup' AND t.result ? 'key' THEN format('%s in %s, of a dump of %s',
-				pg_size_pretty((t.result ->> 'bytes')::bigint), t.result ->> 'key', pg_size_pretty((t.result ->> 'dump_bytes')::bigint)) END,
-			CASE WHEN t.action IN ('verify_backup', 'restore_backup') AND t.result ? 'restore_seconds' THEN format(
-				'restored in %s s: %s rows in %s tables, %s indexes', round((t.result ->> 'restore_seconds')::numeric, 1),
-				trim(to_char((t.result ->> 'rows')::bigint, '999,999,999,999,990')), t.result ->> 'tables', t.result ->> 'indexes') END,
-			CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN format(
-				'%s of %s are bloat (%s %% ± %s)',
-				pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
-				pg_size_pretty((t.result ->> 'total_blocks')::bigint * current_setting('block_size')::bigint),
-				round(100 * (t.result ->> 'bloat_ratio')::numeric, 1),
-				round(100 * (t.result ->> 'margin')::numeric, 1)) END,
-			CASE WHEN (t.result ->> 'indexes')::bigint > 0 THEN format(
-				'%s in %s %s',
-				pg_size_pretty((t.result ->> 'index_bloat_bytes')::bigint),
-				t.result ->> 'indexes',
-				CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END) END) AS gain
-		FROM tasks t
 	),
 	lines AS (
 		SELECT 100 AS part, 0::bigint AS nth, format('Run %s: %s, %s', c.run_id, c.plan, c.state) AS line FROM chosen c
@@ -74,39 +162,9 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 200, 0, E'\nSteps' FROM chosen c
 		UNION ALL
-		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.definition ->> 'action', 16),
-			CASE
-				WHEN s.step > c.current_step THEN 'not reached'
-				WHEN g.planned = 0 THEN 'nothing due'
-				ELSE concat_ws(', ',
-					format('%s of %s done in %s s', g.succeeded, g.planned, round(g.seconds, 1)),
-					CASE WHEN g.failed > 0 THEN g.failed || ' failed' END,
-					CASE WHEN g.skipped > 0 THEN g.skipped || ' skipped' END,
-					CASE WHEN g.stopped > 0 THEN g.stopped || ' stopped' END,
-					CASE WHEN g.open > 0 THEN g.open || ' to go' END,
-					CASE WHEN g.left_rows > 0 THEN trim(to_char(g.left_rows, '999,999,999,999,999')) || ' rows left' END,
-					CASE WHEN g.archived_bytes > 0 THEN pg_size_pretty(g.archived_bytes) || ' archived' END,
-					CASE WHEN g.removed_rows > 0 THEN trim(to_char(g.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
-					CASE WHEN g.returned_bytes > 0 THEN pg_size_pretty(g.returned_bytes) || ' returned' END)
-			END)
-		FROM chosen c
-		CROSS JOIN LATERAL jsonb_array_elements(c.steps) WITH ORDINALITY AS s (definition, step)
-		CROSS JOIN LATERAL (
-			SELECT
-				count(*) AS planned,
-				count(*) FILTER (WHERE t.state = 'succeeded') AS succeeded,
-				count(*) FILTER (WHERE t.state = 'failed') AS failed,
-				count(*) FILTER (WHERE t.state = 'skipped') AS skipped,
-				count(*) FILTER (WHERE t.state IN ('cancelled', 'interrupted')) AS stopped,
-				count(*) FILTER (WHERE t.state IN ('pending', 'running')) AS open,
-				coalesce(extract(epoch FROM max(t.finished_at) - min(t.started_at)), 0) AS seconds,
-				sum(t.left_rows) AS left_rows,
-				sum(t.archived_bytes) AS archived_bytes,
-				sum(t.removed_rows) AS removed_rows,
-				sum(t.returned_bytes) AS returned_bytes
-			FROM tasks t
-			WHERE t.step = s.step
-		) g
+		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.action, 16), s.outcome)
+		FROM pgmaint.step_results s
+		JOIN chosen c USING (run_id)
 		UNION ALL
 		SELECT 300, 0, E'\nDone' WHERE EXISTS (SELECT FROM tasks t WHERE t.state = 'succeeded')
 		UNION ALL
@@ -123,7 +181,7 @@ BEGIN ATOMIC
 			'  ', x.what, ' (', round(x.seconds, 1), ' s)',
 			E'\n      why:    ', x.reason,
 			E'\n      result: ' || nullif(x.gain, ''))
-		FROM (SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth FROM told t WHERE t.state = 'succeeded' AND NOT t.one_of_many) x
+		FROM (SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth FROM tasks t WHERE t.state = 'succeeded' AND NOT t.one_of_many) x
 		WHERE x.nth <= 50
 		UNION ALL
 		SELECT 303, 0, format('  … and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s',

@@ -90,7 +90,9 @@ SELECT relation, may_maintain FROM pgmaint.stale_statistics() WHERE relation::te
 CALL pgmaint.run_and_wait('weekly', '{"schemas": "privileges", "min_size": "8 kB"}');
 -- what others own is let alone, which is said, and is no failure
 CALL pgmaint.run_and_wait('weekly', '{"tables": ["privileges.theirs", "privileges.readable"], "min_size": "1 TB"}');
+\set SHOW_CONTEXT never
 SELECT pgmaint.report();
+\set SHOW_CONTEXT errors
 RESET ROLE;
 SELECT run_id, requested_by, role::regrole, state FROM pgmaint.runs ORDER BY run_id;
 SELECT run_id, step, command, state FROM pgmaint.tasks ORDER BY run_id, step, target COLLATE "C";
