@@ -11,6 +11,7 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/timestamp.h"
@@ -185,7 +186,8 @@ back_up(DumpJob *job)
 {
 	BackupRecord *record = job->record;
 	Storage *storage = storage_open(job->upload.storage, STORAGE_WRITE);
-	char *database = is_database(job) ? record->database : pstrdup("postgres");
+	char *database =
+		is_database(job) ? record->database : get_database_name(MyDatabaseId);
 	Login *login = role_login(database, GetUserId(), false);
 	char *settings = psprintf("-c lock_timeout=%d", job->lock_wait);
 	DumpStream stream;

@@ -169,8 +169,16 @@ visit_object(void *context, const StoredObject *object)
 	const char *name = name_of(object->key);
 
 	CHECK_FOR_INTERRUPTS();
-	if (strstr(name, ".dump") != NULL || strstr(name, ".sql") != NULL ||
-		ends_with(name, VERIFICATION_SUFFIX))
+	if (ends_with(name, ".json") && !ends_with(name, VERIFICATION_SUFFIX))
+	{
+		if (listing->last_archive == NULL ||
+			strcmp(listing->last_archive, object->key) != 0 ||
+			find_beside(listing, object->key) != NULL)
+			listing->manifests =
+				lappend(listing->manifests, pstrdup(object->key));
+	}
+	else if (strstr(name, ".dump") != NULL || strstr(name, ".sql") != NULL ||
+			 ends_with(name, VERIFICATION_SUFFIX))
 	{
 		if (listing->count == listing->allocated)
 		{
@@ -190,11 +198,6 @@ visit_object(void *context, const StoredObject *object)
 			pfree(listing->last_archive);
 		listing->last_archive = manifest_key(object->key);
 	}
-	else if (ends_with(name, ".json") &&
-			 (listing->last_archive == NULL ||
-			  strcmp(listing->last_archive, object->key) != 0 ||
-			  find_beside(listing, object->key) != NULL))
-		listing->manifests = lappend(listing->manifests, pstrdup(object->key));
 	return true;
 }
 

@@ -33,25 +33,23 @@ append_key_part(StringInfo key, const char *name)
 
 /*
  * The end of a key without what it is made of: audit/2026 of audit/2026.csv.gz.
+ * That is said last: a table or a database may be called like a kind, too.
  */
 static size_t
 stem_length(const char *key)
 {
 	const char *name = strrchr(key, '/');
-	size_t length = strlen(key);
+	const char *end = NULL;
 
 	name = name == NULL ? key : name;
 	for (int i = 0; i < lengthof(kinds); i++)
 	{
 		const char *kind = strstr(name, kinds[i]);
 
-		/* the last one: a table may be called like one */
-		while (kind != NULL && strstr(kind + 1, kinds[i]) != NULL)
-			kind = strstr(kind + 1, kinds[i]);
-		if (kind != NULL)
-			length = Min(length, (size_t) (kind - key));
+		for (; kind != NULL; kind = strstr(kind + 1, kinds[i]))
+			end = end == NULL || kind > end ? kind : end;
 	}
-	return length;
+	return end == NULL ? strlen(key) : (size_t) (end - key);
 }
 
 /*
