@@ -20,7 +20,10 @@
 #include "actions/restoring.h"
 #include "backup/scratch.h"
 
-/* nobody reads what is restored before it is complete */
+/*
+ * Nobody reads what is restored before it is complete; and what was set for all
+ * sessions must not stand in its way.
+ */
 static const char *const usual_settings[][2] = {
 	{"synchronous_commit", "off"},
 	{"maintenance_work_mem", "256MB"},
@@ -28,6 +31,8 @@ static const char *const usual_settings[][2] = {
 	{"statement_timeout", "0"},
 	{"lock_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
+	{"default_transaction_read_only", "off"},
+	{"array_nulls", "on"},
 };
 
 static void
@@ -183,6 +188,21 @@ describe_left_out(const EntryChoice *choice)
 						 kind->count > 1 ? ", …" : "");
 	}
 	return text.data;
+}
+
+bool
+left_out_any(const EntryChoice *choice, const char *kind)
+{
+	ListCell *cell;
+
+	foreach (cell, choice->left_out)
+	{
+		const LeftOutKind *left_out = lfirst(cell);
+
+		if (strcmp(left_out->kind, kind) == 0)
+			return true;
+	}
+	return false;
 }
 
 void

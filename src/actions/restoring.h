@@ -31,6 +31,7 @@ extern void add_task_finding(TaskContext *context, const char *severity,
 
 /* what was left out, for a person; NULL: nothing was */
 extern char *describe_left_out(const EntryChoice *choice);
+extern bool left_out_any(const EntryChoice *choice, const char *kind);
 
 /* a transaction in which memory is the task's */
 extern void begin_restoring(void);

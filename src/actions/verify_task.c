@@ -116,7 +116,6 @@ restore_and_compare(Verification *verification)
 		comparison->settings = preparation->settings;
 		comparison->description = verification->description;
 		comparison->left_out = preparation->choice.list;
-		comparison->own_tables = true;
 		comparison->amcheck = preparation->has_amcheck;
 		compare_with_manifest(comparison);
 		verification->refusal = comparison->differences;
@@ -189,12 +188,14 @@ leave_word_if_possible(Verification *verification)
 }
 
 /*
- * What a proof does not cover must be known.
+ * What a proof does not cover must be known; of whole tables, it should worry.
  */
 static void
 tell_what_was_left_out(Verification *verification)
 {
-	char *left_out = describe_left_out(&verification->preparation.choice);
+	const EntryChoice *choice = &verification->preparation.choice;
+	char *left_out = describe_left_out(choice);
+	const char *severity = left_out_any(choice, "TABLE") ? "warning" : "info";
 	ListCell *cell;
 
 	foreach (cell, verification->preparation.refused)
@@ -203,7 +204,7 @@ tell_what_was_left_out(Verification *verification)
 								  verification->key, (char *) lfirst(cell)));
 	if (left_out != NULL)
 		add_task_finding(
-			verification->context, "info", verification->key,
+			verification->context, severity, verification->key,
 			psprintf("verifying %s left out what only a superuser may create, "
 					 "and what depends on it: %s",
 					 verification->key, left_out));

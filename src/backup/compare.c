@@ -34,6 +34,7 @@ static const char expect[] =
 	"LEFT JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = x.name "
 	"WHERE NOT EXISTS (SELECT FROM pg_temp.left_out l "
 	"WHERE l.kind IN ('TABLE', 'FOREIGN TABLE', 'TABLE DATA') AND l.schema = x.schema AND l.tag = x.name);\n"
+	"CREATE UNIQUE INDEX ON pg_temp.t (n);\n"
 	"CREATE TEMP TABLE q AS SELECT row_number() OVER () AS n, x.*, c.oid AS relation, "
 	"NULL::bigint AS found_value, NULL::boolean AS found_called "
 	"FROM pg_temp.expected CROSS JOIN LATERAL jsonb_to_recordset(coalesce(m -> 'sequences', '[]')) "
@@ -42,6 +43,7 @@ static const char expect[] =
 	"LEFT JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = x.name AND c.relkind = 'S' "
 	"WHERE NOT EXISTS (SELECT FROM pg_temp.left_out l "
 	"WHERE l.kind IN ('SEQUENCE', 'SEQUENCE SET') AND l.schema = x.schema AND l.tag = x.name);\n"
+	"CREATE UNIQUE INDEX ON pg_temp.q (n);\n"
 	"CREATE TEMP TABLE i AS SELECT x.*, y.indexrelid AS index, y.indisvalid OR c.relkind = 'I' AS valid "
 	"FROM pg_temp.expected CROSS JOIN LATERAL jsonb_to_recordset(coalesce(m -> 'indexes', '[]')) "
 	"AS x (schema text, name text) LEFT JOIN pg_namespace s ON s.nspname = x.schema "
@@ -57,11 +59,6 @@ static const char expect[] =
 	"AS x (schema text, tag text) WHERE NOT EXISTS (SELECT FROM pg_temp.left_out l "
 	"WHERE l.kind IN ('CONSTRAINT', 'CHECK CONSTRAINT', 'FK CONSTRAINT') "
 	"AND l.schema = x.schema AND l.tag = x.tag);\n";
-
-/* the policies of a table would keep rows even from its owner */
-static const char unforce[] =
-	"SELECT format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', c.oid::regclass) "
-	"FROM pg_class c WHERE c.relforcerowsecurity AND c.relrowsecurity \\gexec\n";
 
 static const char count[] =
 	"SELECT format('UPDATE pg_temp.t SET found = (SELECT count(*) FROM ONLY %s) WHERE n = %s', "
@@ -79,7 +76,9 @@ static const char count[] =
 	"p.oid, 'pg_proc'::regclass, p.pronamespace FROM pg_proc p) "
 	"SELECT r.kind, count(*) AS found FROM r JOIN pg_namespace s ON s.oid = r.schema "
 	"WHERE s.nspname <> 'information_schema' AND s.nspname NOT LIKE 'pg\\_%' AND NOT EXISTS ("
-	"SELECT FROM pg_depend d WHERE d.classid = r.class AND d.objid = r.oid AND d.deptype = 'e') "
+	"SELECT FROM pg_depend d WHERE d.classid = r.class AND d.objid = r.oid AND (d.deptype = 'e' "
+	/* the constructors of a range */
+	"OR d.deptype = 'i' AND r.class = 'pg_proc'::regclass)) "
 	"GROUP BY r.kind;\n";
 
 /* one JSON object; of the differences, as many as NAMED_DIFFERENCES */
@@ -196,8 +195,6 @@ compare_with_manifest(Comparison *comparison)
 	appendStringInfo(&script, expect,
 					 quote_literal_cstr(comparison->description->manifest),
 					 quote_literal_cstr(comparison->left_out));
-	if (comparison->own_tables)
-		appendStringInfoString(&script, unforce);
 	appendStringInfoString(&script, count);
 	appendStringInfoString(&script, judge);
 	comparison->checked_indexes = -1;

@@ -21,7 +21,6 @@ typedef struct Comparison
 	const char *settings;
 	const BackupDescription *description;
 	const char *left_out; /* JSON, of EntryChoice */
-	bool own_tables;	  /* they may be changed: they are thrown away */
 	bool amcheck;
 	/* found */
 	int64 tables;

@@ -31,6 +31,7 @@ static const char *const for_superusers[] = {
 	"USER MAPPING",	   "FOREIGN TABLE",		   "OPERATOR CLASS",
 	"OPERATOR FAMILY", "ACCESS METHOD",		   "PROCEDURAL LANGUAGE",
 	"TRANSFORM",	   "TEXT SEARCH PARSER",   "TEXT SEARCH TEMPLATE",
+	"SHELL TYPE",
 };
 
 /* what links a database to others, and would begin to work */
@@ -87,10 +88,32 @@ in_our_encoding(const DumpFile *dump, const char *text)
 }
 
 /*
+ * Does a function set more than anybody may?  head: its definition from the
+ * language to the body, where pg_dump writes each setting on a line of its own.
+ */
+static bool
+sets_more_than(const char *head, const List *settings)
+{
+	static const char clause[] = "\n    SET ";
+
+	while ((head = strstr(head, clause)) != NULL)
+	{
+		char *name;
+
+		head += strlen(clause);
+		head += head[0] == '"' ? 1 : 0;
+		name = pnstrdup(head, strcspn(head, "\" \n"));
+		if (!is_in(name, settings))
+			return true;
+	}
+	return false;
+}
+
+/*
  * What CREATE FUNCTION says before the body.
  */
 static bool
-takes_superuser(const DumpEntry *entry, const List *languages)
+takes_superuser(const DumpEntry *entry, const EntryChoice *choice)
 {
 	static const char clause[] = "\n    LANGUAGE ";
 	const char *language = strstr(entry->definition, clause);
@@ -105,11 +128,12 @@ takes_superuser(const DumpEntry *entry, const List *languages)
 	head = pnstrdup(language, body == NULL ? strlen(language)
 										   : (size_t) (body - language));
 	if (strstr(head, " LEAKPROOF") != NULL ||
-		strstr(head, " SUPPORT ") != NULL)
+		strstr(head, " SUPPORT ") != NULL ||
+		sets_more_than(head, choice->settings))
 		return true;
 	length = strcspn(head, " \n;");
 	head[length] = '\0';
-	return !is_in(head, languages);
+	return !is_in(head, choice->languages);
 }
 
 /*
@@ -141,11 +165,13 @@ is_beyond_rights(const DumpEntry *entry, const EntryChoice *choice,
 	if (definition == NULL)
 		return false;
 	if (is_kind(entry, "FUNCTION") || is_kind(entry, "PROCEDURE"))
-		return takes_superuser(entry, choice->languages);
+		return takes_superuser(entry, choice);
 	if (is_kind(entry, "AGGREGATE"))
 		return strstr(definition, "TYPE = internal") != NULL;
+	/* base types, and those that were never defined */
 	if (is_kind(entry, "TYPE"))
-		return strstr(definition, "INTERNALLENGTH = ") != NULL;
+		return strstr(definition, "INTERNALLENGTH = ") != NULL ||
+			   strstr(definition, " AS ") == NULL;
 	if (is_kind(entry, "CAST"))
 		return strstr(definition, "WITHOUT FUNCTION") != NULL ||
 			   !depends_on_any(entry, types);
@@ -215,9 +241,10 @@ fate_of(const DumpEntry *entry, const char *tag, const EntryChoice *choice,
 		return RESTORED;
 	if (is_kind(entry, "EXTENSION"))
 		return is_in(tag, choice->created_extensions) ? PASSED_OVER : LEFT_OUT;
+	/* row security would hold up the owner of everything, too */
 	if (is_about(entry, "EXTENSION") || is_about(entry, "SCHEMA") ||
 		is_kind(entry, "ACL") || is_kind(entry, "DEFAULT ACL") ||
-		is_kind(entry, "SECURITY LABEL"))
+		is_kind(entry, "SECURITY LABEL") || is_kind(entry, "ROW SECURITY"))
 		return PASSED_OVER;
 	if (is_kind(entry, "SCHEMA") && is_in(tag, choice->created_schemas))
 		return PASSED_OVER;

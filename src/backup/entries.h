@@ -19,6 +19,7 @@ typedef struct EntryChoice
 	List *without_extensions; /* names: they cannot be there */
 	List *extension_tables;	  /* quoted names: they came with these */
 	List *languages;		  /* that a function may be in; of for_scratch */
+	List *settings;			  /* that a function may have; the same */
 	List *missing_roles;	  /* that nothing can be granted to */
 	/* found */
 	List *chosen;	/* of int, dump_ids */

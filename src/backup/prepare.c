@@ -194,6 +194,10 @@ static const char languages[] =
 	"SELECT pg_catalog.quote_ident(l.lanname) FROM pg_catalog.pg_language l "
 	"WHERE l.lanpltrusted AND pg_catalog.has_language_privilege(l.oid, 'USAGE');\n";
 
+/* what these do not name, a superuser alone may give a function */
+static const char settings[] =
+	"SELECT s.name FROM pg_catalog.pg_settings s WHERE s.context = 'user';\n";
+
 /* the dump has rows of these only */
 static const char extension_tables[] =
 	"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_extension e "
@@ -246,6 +250,7 @@ prepare_scratch(Preparation *preparation)
 	preparation->choice.missing_roles =
 		preparation->description->missing_roles;
 	preparation->choice.languages = read_lines(preparation, languages);
+	preparation->choice.settings = read_lines(preparation, settings);
 	preparation->choice.extension_tables =
 		read_lines(preparation, extension_tables);
 }

@@ -255,6 +255,68 @@ for my $forged (
 ok(!-e "$PostgreSQL::Test::Utils::tmp_check/evidence", 'no program was started');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname = 'evil_role'"), '0', '... no role was made');
 
+# What is there on sound databases, and may not be held against their backups.
+for my $sound (
+	[ 'settings', 'functions with settings of a superuser', 'info', qr/3 FUNCTION/, q{
+		CREATE FUNCTION f() RETURNS int LANGUAGE sql SET log_min_duration_statement = '0' SET work_mem = '1MB' AS 'SELECT 1';
+		CREATE FUNCTION g() RETURNS int LANGUAGE sql SET role = 'bob' AS 'SELECT 1';
+		CREATE FUNCTION h() RETURNS int LANGUAGE sql SET my.own = '1' AS 'SELECT 1';
+		CREATE FUNCTION i() RETURNS int LANGUAGE sql SET work_mem = '1MB' SET "DateStyle" = 'ISO, DMY' SET search_path = public, "$user" AS 'SELECT 1';
+	} ],
+	[ 'types', 'base types, and one that was never defined', 'warning', qr/1 SHELL TYPE .*2 FUNCTION .*1 TABLE \(public\.m\)/, q{
+		CREATE TYPE word;
+		CREATE FUNCTION word_in(cstring) RETURNS word LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+		CREATE FUNCTION word_out(word) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+		CREATE TYPE word (INPUT = word_in, OUTPUT = word_out);
+		CREATE TYPE undefined;
+		CREATE TABLE m (t word);
+		INSERT INTO m VALUES ('a');
+	} ],
+	[ 'ranges', 'ranges, which have functions of their own', undef, undef, q{
+		CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = float8mi);
+		CREATE TABLE r (s span);
+		INSERT INTO r VALUES ('[1,2)');
+		CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+	} ],
+	[ 'policies', 'a materialized view of a table with forced row security', undef, undef, q{
+		CREATE TABLE s (i int);
+		INSERT INTO s VALUES (1), (2);
+		ALTER TABLE s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+		CREATE POLICY p ON s USING (i > 1);
+		CREATE MATERIALIZED VIEW m AS SELECT * FROM s;
+	} ])
+{
+	my ($database, $what, $severity, $left_out, $script) = @$sound;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database, $script);
+	($state, $error) = run_backup_action($node, 'backup', qq({"databases": "$database", "globals": false, "retries": 0}));
+	is("$state $error", 'succeeded ', "$what: backed up");
+	($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"databases": "$database"}));
+	is("$state $error", 'succeeded ', '... and restorable');
+	if (defined $severity)
+	{
+		like(told($run, $severity), $left_out, '... but for what is told');
+	}
+	else
+	{
+		is($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint.findings WHERE run_id = $run"), '0', '... all of it');
+	}
+}
+
+# What was set for all sessions says nothing about a backup.
+$node->safe_psql('postgres', 'ALTER ROLE ALL SET array_nulls = off; ALTER ROLE ALL SET default_transaction_read_only = on');
+$node->safe_psql('ranges', q{SET default_transaction_read_only = off; CREATE TABLE a AS SELECT ARRAY[1, NULL] AS a});
+my $run_of_writer = sub {
+	my ($action, $options) = @_;
+	my $begun = $node->safe_psql('postgres', "SET default_transaction_read_only = off; SELECT pgmaint.run_action('$action', '$options')");
+
+	return wait_for_end($node, $begun);
+};
+is($run_of_writer->('backup', '{"databases": "ranges", "globals": false, "retries": 0}'), 'succeeded', 'a backup by sessions that may only read');
+is($run_of_writer->('verify_backup', '{"databases": "ranges"}'), 'succeeded', '... is verified');
+$node->safe_psql('postgres', 'SET default_transaction_read_only = off; ALTER ROLE ALL RESET ALL');
+
 # Other encodings, other collations.
 $node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
 $node->safe_psql('latin', 'CREATE TABLE "é" AS SELECT 1 AS "ü"');
