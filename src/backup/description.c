@@ -17,6 +17,9 @@
 
 #include "backup/description.h"
 
+/* a hundred years: what is longer was not measured */
+#define MAX_RESTORE_SECONDS 3.2e9
+
 /*
  * A field of a JSON object, or NULL.  JSON's null counts as not there.
  */
@@ -74,12 +77,16 @@ static TimestampTz
 time_field(Jsonb *object, const char *name)
 {
 	char *text = text_field(object, name, false);
+	TimestampTz time;
 
 	if (text == NULL)
 		return 0;
-	return DatumGetTimestampTz(
+	time = DatumGetTimestampTz(
 		DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
 							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	if (TIMESTAMP_NOT_FINITE(time))
+		refuse_field(name);
+	return time;
 }
 
 /*
@@ -154,14 +161,18 @@ parse_manifest(const char *text, StoredBackup *backup)
 }
 
 /*
- * What came of the last attempt to restore it to prove it.
+ * What came of the last attempt to restore it to prove it.  Nothing of it counts
+ * if anything in it makes no sense.
  */
 void
 parse_verification(const char *text, StoredBackup *backup)
 {
 	Jsonb *object = parse_object(text, "verification");
 	char *verification;
-	JsonbValue *seconds;
+	char *error;
+	TimestampTz verified_at;
+	JsonbValue *value;
+	double seconds = -1;
 
 	if (object == NULL ||
 		strcmp(text_field(object, "sha256", true), backup->sha256) != 0)
@@ -170,11 +181,18 @@ parse_verification(const char *text, StoredBackup *backup)
 	if (strcmp(verification, "restorable") != 0 &&
 		strcmp(verification, "not restorable") != 0)
 		refuse_field("verification");
-	backup->verified_at = time_field(object, "verified_at");
-	backup->verification_error = text_field(object, "error", false);
-	seconds = field(object, "restore_seconds");
-	if (seconds != NULL && seconds->type == jbvNumeric)
-		backup->restore_seconds = DatumGetFloat8(DirectFunctionCall1(
-			numeric_float8, NumericGetDatum(seconds->val.numeric)));
+	verified_at = time_field(object, "verified_at");
+	error = text_field(object, "error", false);
+	value = field(object, "restore_seconds");
+	if (value != NULL && value->type == jbvNumeric)
+	{
+		seconds = DatumGetFloat8(DirectFunctionCall1(
+			numeric_float8, NumericGetDatum(value->val.numeric)));
+		if (seconds < 0 || seconds > MAX_RESTORE_SECONDS)
+			refuse_field("restore_seconds");
+	}
 	backup->verification = verification;
+	backup->verification_error = error;
+	backup->verified_at = verified_at;
+	backup->restore_seconds = seconds;
 }
