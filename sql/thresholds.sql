@@ -51,10 +51,61 @@ END;
 
 COMMENT ON FUNCTION pgmaint.threshold(text, text) IS 'a threshold of a check; null where there is none';
 
+-- The more the worse.
+CREATE FUNCTION pgmaint.judge(check_id text, measured numeric)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'critical')::numeric THEN 'critical'
+		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'warning')::numeric THEN 'warning'
+		ELSE 'ok' END;
+END;
+
+COMMENT ON FUNCTION pgmaint.judge(text, numeric) IS 'what a check''s thresholds say of a number: critical, warning or ok';
+
+CREATE FUNCTION pgmaint.judge(check_id text, measured interval)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'critical')::interval THEN 'critical'
+		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'warning')::interval THEN 'warning'
+		ELSE 'ok' END;
+END;
+
+COMMENT ON FUNCTION pgmaint.judge(text, interval) IS 'what a check''s thresholds say of a time: critical, warning or ok';
+
+CREATE FUNCTION pgmaint.expectation(check_id text, words text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce(
+		(SELECT format(expectation.words, t.value)
+		FROM pgmaint.thresholds t
+		WHERE t.check_id = expectation.check_id AND t.value IS NOT NULL
+		ORDER BY t.threshold DESC
+		LIMIT 1),
+		'nothing: it has no threshold');
+END;
+
+COMMENT ON FUNCTION pgmaint.expectation(text, text) IS 'what a check expects, in words that its first threshold is put into';
+
 REVOKE ALL ON pgmaint.thresholds FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.restore_threshold(),
-	pgmaint.threshold(text, text)
+	pgmaint.threshold(text, text),
+	pgmaint.judge(text, numeric),
+	pgmaint.judge(text, interval),
+	pgmaint.expectation(text, text)
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.thresholds TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pgmaint.threshold(text, text) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.threshold(text, text),
+	pgmaint.judge(text, numeric),
+	pgmaint.judge(text, interval),
+	pgmaint.expectation(text, text)
+TO pg_monitor;

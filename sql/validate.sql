@@ -10,6 +10,14 @@ BEGIN ATOMIC
 	SELECT c.check_id, c.status, c.detail, c.expected, c.object
 	FROM (
 		SELECT * FROM pgmaint.validate_backups()
+		UNION ALL
+		SELECT * FROM pgmaint.validate_data()
+		UNION ALL
+		SELECT * FROM pgmaint.validate_maintenance()
+		UNION ALL
+		SELECT * FROM pgmaint.validate_replication()
+		UNION ALL
+		SELECT * FROM pgmaint.validate_server()
 	) c
 	ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], c.status), c.check_id, c.object;
 END;

@@ -1,0 +1,171 @@
+-- Checks of what is in the database.
+
+INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
+SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
+FROM (VALUES
+	('bloat', 'warning', '0.3', 'number', 'this share of all that bloat_report measured last is bloat'),
+	('bloat', 'critical', '0.6', 'number', 'this share of all that bloat_report measured last is bloat'),
+	('bloat_measured', 'warning', '35 days', 'interval', 'bloat was not measured for longer than this'),
+	('statistics', 'warning', '1', 'number', 'so many tables were never analyzed, or have changed by half since they were'),
+	('wraparound', 'warning', '500000000', 'number', 'the oldest transaction ID, or multixact ID, of a database has this age'),
+	('wraparound', 'critical', '1500000000', 'number', 'the oldest transaction ID, or multixact ID, of a database has this age'),
+	('checksums_enabled', 'warning', '1', 'number', 'the server keeps fewer checksums of pages than this: 1 is with, 0 without'),
+	('checksum_failures', 'critical', '1', 'number', 'so many pages with a wrong checksum were read since the statistics were reset'),
+	('invalid_indexes', 'warning', '1', 'number', 'so many indexes are invalid, and none of them is being built'),
+	('sequences', 'warning', '0.75', 'number', 'this share of the values of a sequence, or of the column that it fills, is used up'),
+	('sequences', 'critical', '0.9', 'number', 'this share of the values of a sequence, or of the column that it fills, is used up')
+) AS d (check_id, threshold, value, kind, description);
+
+CREATE FUNCTION pgmaint.validate_data()
+RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	-- of what was dropped meanwhile, nothing counts
+	WITH measured AS MATERIALIZED (
+		SELECT DISTINCT ON (m.relation) m.*
+		FROM pgmaint.bloat_measurements m
+		JOIN pg_class c ON c.oid = m.relation
+		ORDER BY m.relation, m.measured_at DESC
+	),
+	bloat AS (
+		SELECT
+			count(*) AS relations,
+			sum(m.bloat_bytes) AS bytes,
+			sum(m.bloat_bytes) / nullif(sum(m.total_bytes), 0) AS ratio,
+			max(m.measured_at) AS measured_at,
+			(SELECT string_agg(format('%s (%s of %s)', w.object, pg_size_pretty(w.bloat_bytes), pg_size_pretty(w.total_bytes)), ', '
+					ORDER BY w.bloat_bytes DESC)
+				FROM (SELECT x.* FROM measured x WHERE x.bloat_bytes > 0 ORDER BY x.bloat_bytes DESC LIMIT 3) w) AS worst
+		FROM measured m
+	),
+	stale AS (
+		SELECT
+			count(*) AS tables,
+			string_agg(s.relation::text, ', ' ORDER BY s.nth) FILTER (WHERE s.nth <= 3) AS largest
+		FROM (
+			SELECT x.relation, row_number() OVER (ORDER BY pg_relation_size(x.relation) DESC, x.relation::text) AS nth
+			FROM pgmaint.stale_statistics(1000, 0.5) x
+			JOIN pg_class c ON c.oid = x.relation
+			WHERE c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pgmaint')
+		) s
+	),
+	ages AS (
+		SELECT d.datname, x.kind, x.age
+		FROM pg_database d
+		CROSS JOIN LATERAL (VALUES ('transaction ID', age(d.datfrozenxid)), ('multixact ID', mxid_age(d.datminmxid))) AS x (kind, age)
+		ORDER BY x.age DESC, d.datname
+		LIMIT 1
+	),
+	failures AS (
+		SELECT
+			coalesce(sum(s.checksum_failures), 0) AS pages,
+			string_agg(coalesce(quote_ident(s.datname), 'what all databases share'), ', ' ORDER BY s.datname)
+				FILTER (WHERE s.checksum_failures > 0) AS databases,
+			max(s.checksum_last_failure) AS last_failure
+		FROM pg_stat_database s
+	),
+	invalid AS (
+		SELECT
+			count(*) AS indexes,
+			string_agg(i.indexrelid::regclass::text, ', ' ORDER BY i.indexrelid::regclass::text) AS names
+		FROM pg_index i
+		JOIN pg_class c ON c.oid = i.indexrelid
+		WHERE NOT i.indisvalid
+			AND c.relkind = 'i'
+			AND NOT EXISTS (
+				SELECT FROM pg_stat_progress_create_index p
+				WHERE p.datname = current_database() AND p.relid = i.indrelid)
+	),
+	sequences AS (
+		SELECT
+			max(u.used_ratio) AS ratio,
+			count(*) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS many,
+			string_agg(format('%s is used up to %s %%, for %s', u.sequence, round(100 * u.used_ratio, 1), coalesce(format('%s.%I', u.table, u.column), 'no column')), ', '
+				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS worst
+		FROM pgmaint.sequence_usage u
+		WHERE NOT u.cycles
+	)
+	SELECT
+		'bloat',
+		pgmaint.judge('bloat', b.ratio),
+		CASE WHEN b.relations = 0 THEN 'nothing was measured'
+			ELSE format('%s %% of what was measured, %s, is bloat%s', round(100 * b.ratio, 1), pg_size_pretty(b.bytes), ': ' || b.worst) END,
+		pgmaint.expectation('bloat', 'less than %s of all that was measured'),
+		NULL
+	FROM bloat b
+	UNION ALL
+	SELECT
+		'bloat_measured',
+		pgmaint.judge('bloat_measured', clock_timestamp() - coalesce(b.measured_at, r.first)),
+		CASE
+			WHEN b.relations > 0 THEN format('bloat was measured %s ago', date_trunc('minute', clock_timestamp() - b.measured_at))
+			ELSE 'bloat was not measured yet: SELECT pgmaint.run_action(''bloat_report'')' END,
+		pgmaint.expectation('bloat_measured', 'measured not longer ago than %s'),
+		NULL
+	FROM bloat b
+	CROSS JOIN (SELECT min(x.requested_at) AS first FROM pgmaint.runs x) r
+	UNION ALL
+	SELECT
+		'statistics',
+		pgmaint.judge('statistics', s.tables),
+		CASE
+			WHEN s.tables = 0 THEN 'the statistics of all tables fit'
+			ELSE format('%s %s out of date statistics, or none: %s%s', s.tables, CASE WHEN s.tables = 1 THEN 'table has' ELSE 'tables have' END,
+				s.largest, CASE WHEN s.tables > 3 THEN ', …' END) END,
+		pgmaint.expectation('statistics', 'fewer than %s such tables'),
+		NULL
+	FROM stale s
+	UNION ALL
+	SELECT
+		'wraparound',
+		pgmaint.judge('wraparound', a.age),
+		format('the oldest %s of database %I is %s transactions old; at 2 billion the server would stop', a.kind, a.datname,
+			trim(to_char(a.age, '9,999,999,990'))),
+		pgmaint.expectation('wraparound', 'younger than %s'),
+		quote_ident(a.datname)
+	FROM ages a
+	UNION ALL
+	SELECT
+		'checksums_enabled',
+		CASE WHEN c.has < pgmaint.threshold('checksums_enabled', 'critical')::numeric THEN 'critical'
+			WHEN c.has < pgmaint.threshold('checksums_enabled', 'warning')::numeric THEN 'warning' ELSE 'ok' END,
+		CASE WHEN c.has = 1 THEN 'pages have checksums'
+			ELSE 'pages have no checksums, so that damage to them may go unnoticed; pg_checksums --enable adds them while the server is down' END,
+		'pages with checksums',
+		NULL
+	FROM (SELECT CASE WHEN current_setting('data_checksums') = 'on' THEN 1 ELSE 0 END AS has) c
+	UNION ALL
+	SELECT
+		'checksum_failures',
+		pgmaint.judge('checksum_failures', f.pages),
+		CASE WHEN f.pages = 0 THEN 'no page with a wrong checksum was read'
+			ELSE format('%s %s with a wrong checksum %s read in %s, the last %s', f.pages, CASE WHEN f.pages = 1 THEN 'page' ELSE 'pages' END,
+				CASE WHEN f.pages = 1 THEN 'was' ELSE 'were' END, f.databases, date_trunc('second', f.last_failure)) END,
+		'no page with a wrong checksum',
+		NULL
+	FROM failures f
+	UNION ALL
+	SELECT
+		'invalid_indexes',
+		pgmaint.judge('invalid_indexes', i.indexes),
+		CASE WHEN i.indexes = 0 THEN 'no index is invalid'
+			ELSE format('%s: the action reindex rebuilds what is worth it', i.names) END,
+		pgmaint.expectation('invalid_indexes', 'fewer than %s'),
+		NULL
+	FROM invalid i
+	UNION ALL
+	SELECT
+		'sequences',
+		pgmaint.judge('sequences', s.ratio),
+		CASE WHEN s.many = 0 OR s.many IS NULL THEN format('no sequence is used up to more than %s %%', coalesce(round(100 * s.ratio, 1), 0)) ELSE s.worst END,
+		pgmaint.expectation('sequences', 'less than %s of the values used'),
+		NULL
+	FROM sequences s;
+END;
+
+COMMENT ON FUNCTION pgmaint.validate_data() IS
+	'the checks of what is in the database: bloat, statistics, transaction ID age, checksums, invalid indexes, sequences';
+
+REVOKE ALL ON FUNCTION pgmaint.validate_data() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.validate_data() TO pg_monitor;

@@ -1,0 +1,275 @@
+-- Checks of the server that the database is on.
+
+INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
+SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
+FROM (VALUES
+	('replication_lag', 'warning', '5 minutes', 'interval', 'a standby has replayed nothing that is younger than this'),
+	('replication_lag', 'critical', '1 hour', 'interval', 'a standby has replayed nothing that is younger than this'),
+	('replication_slots', 'warning', '1073741824', 'number', 'a replication slot keeps so many bytes of WAL'),
+	('replication_slots', 'critical', '10737418240', 'number', 'a replication slot keeps so many bytes of WAL'),
+	('archiver', 'warning', '5 minutes', 'interval', 'archiving of WAL fails, and has failed for so long'),
+	('archiver', 'critical', '1 hour', 'interval', 'archiving of WAL fails, and has failed for so long'),
+	('disk_headroom', 'warning', '0.2', 'number', 'what is free where a tablespace lies is less than this share of what is in it'),
+	('disk_headroom', 'critical', '0.05', 'number', 'what is free where a tablespace lies is less than this share of what is in it'),
+	('disk_free', 'warning', '2147483648', 'number', 'fewer bytes are free where a tablespace lies'),
+	('disk_free', 'critical', '536870912', 'number', 'fewer bytes are free where a tablespace lies'),
+	('long_transactions', 'warning', '1 hour', 'interval', 'a transaction of a session is open for so long'),
+	('long_transactions', 'critical', '12 hours', 'interval', 'a transaction of a session is open for so long'),
+	('prepared_transactions', 'warning', '1 hour', 'interval', 'a prepared transaction was neither committed nor rolled back for so long'),
+	('prepared_transactions', 'critical', '1 day', 'interval', 'a prepared transaction was neither committed nor rolled back for so long'),
+	('connections', 'warning', '0.8', 'number', 'this share of the connections that roles other than superusers may open is in use'),
+	('connections', 'critical', '0.95', 'number', 'this share of the connections that roles other than superusers may open is in use'),
+	('pending_restart', 'warning', '1', 'number', 'so many settings were changed, and wait for a restart'),
+	('extensions', 'warning', '1', 'number', 'so many extensions of the database are older than their files')
+) AS d (check_id, threshold, value, kind, description);
+
+-- Those for which less is worse.
+CREATE FUNCTION pgmaint.judge_rest(check_id text, measured numeric)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN judge_rest.measured < pgmaint.threshold(judge_rest.check_id, 'critical')::numeric THEN 'critical'
+		WHEN judge_rest.measured < pgmaint.threshold(judge_rest.check_id, 'warning')::numeric THEN 'warning'
+		ELSE 'ok' END;
+END;
+
+COMMENT ON FUNCTION pgmaint.judge_rest(text, numeric) IS 'what a check''s thresholds say of what is left of something: critical, warning or ok';
+
+CREATE FUNCTION pgmaint.validate_replication()
+RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH here AS MATERIALIZED (
+		SELECT
+			pg_is_in_recovery() AS standby,
+			CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn
+	),
+	standbys AS (
+		SELECT
+			coalesce(nullif(r.application_name, ''), r.client_addr::text, 'process ' || r.pid) AS name,
+			coalesce(r.replay_lag, interval '0') AS lag,
+			h.lsn - r.replay_lsn AS bytes,
+			r.state
+		FROM pg_stat_replication r
+		CROSS JOIN here h
+		WHERE r.state <> 'backup'
+	),
+	slots AS (
+		SELECT
+			s.slot_name::text AS name,
+			s.active,
+			s.wal_status,
+			h.lsn - s.restart_lsn AS bytes
+		FROM pg_replication_slots s
+		CROSS JOIN here h
+	),
+	judged_slots AS (
+		SELECT s.*, CASE WHEN s.wal_status IN ('lost', 'unreserved') THEN 'critical' ELSE pgmaint.judge('replication_slots', s.bytes) END AS status
+		FROM slots s
+	),
+	archiver AS (
+		SELECT
+			current_setting('archive_mode') AS mode,
+			a.last_failed_wal,
+			a.last_archived_time,
+			CASE WHEN a.last_failed_time > coalesce(a.last_archived_time, '-infinity')
+				THEN clock_timestamp() - coalesce(a.last_archived_time, a.stats_reset, a.last_failed_time) END AS failing_for
+		FROM pg_stat_archiver a
+	)
+	SELECT
+		'recovery',
+		CASE WHEN h.standby THEN 'warning' ELSE 'ok' END,
+		CASE WHEN NOT h.standby THEN 'the server is a primary'
+			ELSE format('the server is in recovery, a standby or being restored; the last transaction replayed is of %s',
+				coalesce(date_trunc('second', pg_last_xact_replay_timestamp())::text, 'an unknown time')) END,
+		'a primary',
+		NULL
+	FROM here h
+	UNION ALL
+	SELECT
+		'replication_lag',
+		pgmaint.judge('replication_lag', s.lag),
+		format('standby %s is %s behind: %s of WAL, %s', quote_ident(s.name), date_trunc('milliseconds', s.lag),
+			coalesce(pg_size_pretty(s.bytes), 'an unknown amount'), s.state),
+		pgmaint.expectation('replication_lag', 'less than %s behind'),
+		quote_ident(s.name)
+	FROM standbys s
+	UNION ALL
+	SELECT 'replication_lag', 'ok', 'no standby is connected', pgmaint.expectation('replication_lag', 'less than %s behind'), NULL
+	WHERE NOT EXISTS (SELECT FROM standbys s)
+	UNION ALL
+	SELECT
+		'replication_slots',
+		s.status,
+		format('replication slot %s %s%s', quote_ident(s.name),
+			CASE
+				WHEN s.wal_status = 'lost' THEN 'has lost WAL that it needs: what reads from it has to be set up again'
+				ELSE format('keeps %s of WAL', pg_size_pretty(s.bytes)) END,
+			CASE WHEN NOT s.active THEN ', and nobody reads from it' ELSE '' END),
+		format('less than %s of WAL', pg_size_pretty(coalesce(pgmaint.threshold('replication_slots', 'warning'), pgmaint.threshold('replication_slots', 'critical'))::numeric)),
+		quote_ident(s.name)
+	FROM judged_slots s
+	WHERE s.status <> 'ok'
+	UNION ALL
+	SELECT
+		'replication_slots',
+		'ok',
+		CASE count(*) WHEN 0 THEN 'there is no replication slot'
+			ELSE format('%s replication %s at most %s of WAL', count(*), CASE count(*) WHEN 1 THEN 'slot keeps' ELSE 'slots keep' END,
+				coalesce(pg_size_pretty(max(s.bytes)), '0 bytes')) END,
+		format('less than %s of WAL', pg_size_pretty(coalesce(pgmaint.threshold('replication_slots', 'warning'), pgmaint.threshold('replication_slots', 'critical'))::numeric)),
+		NULL
+	FROM judged_slots s
+	HAVING count(*) FILTER (WHERE s.status <> 'ok') = 0
+	UNION ALL
+	SELECT
+		'archiver',
+		pgmaint.judge('archiver', a.failing_for),
+		CASE
+			WHEN a.mode = 'off' THEN 'archiving of WAL is off'
+			WHEN a.failing_for IS NOT NULL THEN format('archiving has failed for %s, last on %s: see the server''s log',
+				date_trunc('second', a.failing_for), a.last_failed_wal)
+			WHEN a.last_archived_time IS NULL THEN 'nothing had to be archived yet'
+			ELSE format('WAL was archived %s ago', date_trunc('second', clock_timestamp() - a.last_archived_time)) END,
+		'nothing that fails',
+		NULL
+	FROM archiver a;
+END;
+
+COMMENT ON FUNCTION pgmaint.validate_replication() IS
+	'the checks of where WAL goes: recovery, standbys, replication slots, archiver';
+
+CREATE FUNCTION pgmaint.validate_server()
+RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	-- a folder may hold several tablespaces, which share what is free
+	WITH tablespaces AS MATERIALIZED (
+		SELECT t.spcname::text AS name, pgmaint.free_bytes_of_tablespace(t.oid) AS free, pg_tablespace_size(t.oid) AS bytes
+		FROM pg_tablespace t
+		WHERE t.spcname <> 'pg_global'
+	),
+	disk AS (
+		SELECT
+			t.*,
+			t.free / nullif(t.bytes, 0)::numeric AS ratio
+		FROM tablespaces t
+		WHERE t.free IS NOT NULL
+	),
+	transactions AS (
+		SELECT a.pid, a.xact_start, clock_timestamp() - a.xact_start AS age,
+			format('process %s of role %s in database %s%s, %s', a.pid, quote_ident(a.usename), quote_ident(a.datname),
+				coalesce(' (' || nullif(a.application_name, '') || ')', ''), coalesce(a.state, 'in an unknown state')) AS holder
+		FROM pg_stat_activity a
+		WHERE a.backend_type = 'client backend' AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
+		ORDER BY a.xact_start
+		LIMIT 1
+	),
+	prepared AS (
+		SELECT p.gid, clock_timestamp() - p.prepared AS age, p.owner, p.database
+		FROM pg_prepared_xacts p
+		ORDER BY p.prepared
+		LIMIT 1
+	),
+	connections AS (
+		SELECT
+			count(*) FILTER (WHERE a.backend_type = 'client backend') AS used,
+			current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
+				- coalesce(current_setting('reserved_connections', true)::integer, 0) AS available
+		FROM pg_stat_activity a
+	),
+	restarts AS (
+		SELECT count(*) AS settings, string_agg(s.name, ', ' ORDER BY s.name) AS names
+		FROM pg_settings s
+		WHERE s.pending_restart
+	),
+	outdated AS (
+		SELECT
+			count(*) AS extensions,
+			string_agg(format('%s is %s, %s is there: ALTER EXTENSION %1$s UPDATE', quote_ident(e.extname), e.extversion, v.default_version), '; '
+				ORDER BY e.extname) AS which
+		FROM pg_extension e
+		JOIN pg_available_extensions v ON v.name = e.extname
+		WHERE v.default_version <> e.extversion
+	)
+	SELECT
+		'disk_headroom',
+		pgmaint.judge_rest('disk_headroom', d.ratio),
+		format('tablespace %s has %s, and %s are free', quote_ident(d.name), pg_size_pretty(d.bytes), pg_size_pretty(d.free)),
+		pgmaint.expectation('disk_headroom', 'at least %s of what is in it free'),
+		quote_ident(d.name)
+	FROM disk d
+	UNION ALL
+	SELECT
+		'disk_free',
+		pgmaint.judge_rest('disk_free', d.free),
+		format('%s are free where tablespace %s lies', pg_size_pretty(d.free), quote_ident(d.name)),
+		format('at least %s', pg_size_pretty(coalesce(pgmaint.threshold('disk_free', 'warning'), pgmaint.threshold('disk_free', 'critical'))::numeric)),
+		quote_ident(d.name)
+	FROM disk d
+	UNION ALL
+	SELECT
+		'long_transactions',
+		pgmaint.judge('long_transactions', t.age),
+		CASE WHEN t.pid IS NULL THEN 'no session has a transaction open'
+			ELSE format('the oldest transaction is open for %s: %s', date_trunc('second', t.age), t.holder) END,
+		pgmaint.expectation('long_transactions', 'none open for %s'),
+		NULL
+	FROM (VALUES (1)) AS one (row)
+	LEFT JOIN transactions t ON true
+	UNION ALL
+	SELECT
+		'prepared_transactions',
+		pgmaint.judge('prepared_transactions', p.age),
+		CASE WHEN p.gid IS NULL THEN 'there is no prepared transaction'
+			ELSE format('the oldest prepared transaction, %L of role %s in database %s, waits for %s: COMMIT PREPARED or ROLLBACK PREPARED ends it',
+				p.gid, quote_ident(p.owner), quote_ident(p.database), date_trunc('second', p.age)) END,
+		pgmaint.expectation('prepared_transactions', 'none that waits for %s'),
+		NULL
+	FROM (VALUES (1)) AS one (row)
+	LEFT JOIN prepared p ON true
+	UNION ALL
+	SELECT
+		'connections',
+		pgmaint.judge('connections', c.used / nullif(c.available, 0)::numeric),
+		format('%s of %s connections are in use', c.used, c.available),
+		pgmaint.expectation('connections', 'less than %s of them'),
+		NULL
+	FROM connections c
+	UNION ALL
+	SELECT
+		'pending_restart',
+		pgmaint.judge('pending_restart', r.settings),
+		CASE WHEN r.settings = 0 THEN 'no setting waits for a restart'
+			ELSE format('%s for a restart: %s', CASE WHEN r.settings = 1 THEN '1 setting waits' ELSE r.settings || ' settings wait' END, r.names) END,
+		'none',
+		NULL
+	FROM restarts r
+	UNION ALL
+	SELECT
+		'extensions',
+		pgmaint.judge('extensions', o.extensions),
+		coalesce(o.which, 'all extensions are as new as their files'),
+		'none that is older than its files',
+		NULL
+	FROM outdated o;
+END;
+
+COMMENT ON FUNCTION pgmaint.validate_server() IS
+	'the checks of the server: room on disk, long and prepared transactions, connections, settings that wait for a restart, extensions';
+
+REVOKE ALL ON FUNCTION
+	pgmaint.judge_rest(text, numeric),
+	pgmaint.validate_replication(),
+	pgmaint.validate_server()
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.judge_rest(text, numeric),
+	pgmaint.validate_replication(),
+	pgmaint.validate_server(),
+	pgmaint.free_bytes_of_tablespace(oid)
+TO pg_monitor;

@@ -1,0 +1,129 @@
+-- Every line of validate(): found where it is planted, and nowhere else.
+
+SELECT check_id, count(*) > 0 AS looked_at, bool_and(detail <> '' AND expected <> '') AS told
+FROM pgmaint.validate() GROUP BY check_id ORDER BY check_id;
+-- each threshold belongs to a check
+SELECT t.check_id FROM pgmaint.thresholds t WHERE t.check_id NOT LIKE 'backup%' AND NOT EXISTS (SELECT FROM pgmaint.validate() v WHERE v.check_id = t.check_id);
+
+CREATE SCHEMA planted;
+SET search_path = planted;
+CREATE VIEW data AS SELECT check_id, status, detail FROM pgmaint.validate_data();
+
+-- an index that was left invalid, and one that is not
+CREATE TABLE t (id integer, v integer);
+INSERT INTO t VALUES (1, 1), (1, 2);
+SELECT status FROM data WHERE check_id = 'invalid_indexes';
+CREATE UNIQUE INDEX CONCURRENTLY "left over" ON t (id);
+CREATE INDEX fine ON t (v);
+SELECT status, detail FROM data WHERE check_id = 'invalid_indexes';
+DROP INDEX "left over";
+SELECT status, detail FROM data WHERE check_id = 'invalid_indexes';
+
+-- sequences: that of a smallint column, one that cycles, one that is half used
+CREATE TABLE small (id smallserial);
+SELECT setval('small_id_seq', 26000) \g /dev/null
+CREATE SEQUENCE wheel MAXVALUE 10 CYCLE;
+SELECT setval('wheel', 10) \g /dev/null
+CREATE SEQUENCE half MAXVALUE 100;
+SELECT setval('half', 50) \g /dev/null
+SELECT status, detail FROM data WHERE check_id = 'sequences';
+SELECT setval('small_id_seq', 32000) \g /dev/null
+SELECT status, detail FROM data WHERE check_id = 'sequences';
+DROP TABLE small;
+SELECT status FROM data WHERE check_id = 'sequences';
+
+-- statistics
+SET client_min_messages = warning;
+CREATE VIEW stale AS SELECT coalesce(substring(detail FROM '^\d+')::int, 0) AS tables FROM data WHERE check_id = 'statistics';
+SELECT tables AS before FROM stale \gset
+CREATE TABLE unknown AS SELECT g FROM generate_series(1, 5000) g;
+RESET client_min_messages;
+SELECT tables - :before AS more FROM stale;
+SELECT status FROM data WHERE check_id = 'statistics';
+ANALYZE unknown;
+SELECT tables - :before AS more FROM stale;
+
+-- bloat, as it was measured last; what is gone counts no more
+CREATE TABLE measured (i integer);
+INSERT INTO pgmaint.bloat_measurements (measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+SELECT now() - make_interval(hours => h), relation, 'planted.measured', 'table', 'heap', 1000000000000, bloat, 0, 0, 1, 1
+FROM (VALUES (2, 'measured'::regclass::oid, 900000000000), (1, 'measured'::regclass::oid, 400000000000), (0, 1, 1000000000000)) AS v (h, relation, bloat);
+SELECT status, detail ~ 'planted\.measured \(373 GB of 931 GB\)' AS named FROM data WHERE check_id = 'bloat';
+SELECT status, detail ~ '^bloat was measured .*1 hour' AS told FROM data WHERE check_id = 'bloat_measured';
+UPDATE pgmaint.thresholds SET value = '30 minutes' WHERE check_id = 'bloat_measured';
+SELECT status FROM data WHERE check_id = 'bloat_measured';
+UPDATE pgmaint.thresholds SET value = default_value;
+DELETE FROM pgmaint.bloat_measurements WHERE object = 'planted.measured';
+
+-- the age of transaction IDs
+SELECT status FROM data WHERE check_id = 'wraparound';
+UPDATE pgmaint.thresholds SET value = '1' WHERE check_id = 'wraparound' AND threshold = 'warning';
+SELECT status, detail ~ '^the oldest transaction ID of database .* is [\d,]+ transactions old' AS told FROM data WHERE check_id = 'wraparound';
+UPDATE pgmaint.thresholds SET value = '2' WHERE check_id = 'wraparound' AND threshold = 'critical';
+SELECT status FROM data WHERE check_id = 'wraparound';
+UPDATE pgmaint.thresholds SET value = default_value;
+
+-- checksums
+SELECT status = CASE current_setting('data_checksums') WHEN 'on' THEN 'ok' ELSE 'warning' END AS as_it_is FROM data WHERE check_id = 'checksums_enabled';
+UPDATE pgmaint.thresholds SET value = NULL WHERE check_id = 'checksums_enabled';
+SELECT status FROM data WHERE check_id = 'checksums_enabled';
+UPDATE pgmaint.thresholds SET value = default_value;
+SELECT status, detail FROM data WHERE check_id = 'checksum_failures';
+
+-- the server
+CREATE VIEW server AS SELECT check_id, status, detail, object FROM pgmaint.validate_server();
+SELECT check_id, status FROM server WHERE check_id IN ('prepared_transactions', 'pending_restart', 'connections');
+BEGIN;
+PREPARE TRANSACTION 'it''s left';
+UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'prepared_transactions' AND threshold = 'warning';
+SELECT status, detail ~ '''it''''s left''' AS named FROM server WHERE check_id = 'prepared_transactions';
+ROLLBACK PREPARED 'it''s left';
+SELECT status, detail FROM server WHERE check_id = 'prepared_transactions';
+UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'connections' AND threshold = 'critical';
+SELECT status, detail ~ '^\d+ of \d+ connections are in use$' AS told FROM server WHERE check_id = 'connections';
+UPDATE pgmaint.thresholds SET value = '1000000' WHERE check_id = 'disk_headroom' AND threshold = 'critical';
+UPDATE pgmaint.thresholds SET value = '1e18' WHERE check_id = 'disk_free' AND threshold = 'warning';
+SELECT check_id, status, object FROM server WHERE check_id LIKE 'disk%' AND object = 'pg_default';
+UPDATE pgmaint.thresholds SET value = default_value;
+
+-- maintenance itself
+CREATE VIEW maintenance AS SELECT check_id, status, regexp_replace(detail, '\(\d+\)', '(N)') AS detail, object FROM pgmaint.validate_maintenance();
+SELECT pgmaint.define_plan('planted', '["analyze"]');
+DELETE FROM pgmaint.runs;
+SELECT * FROM maintenance;
+INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, error, role, database, steps, settings)
+SELECT 'planted', 'r', now() - a, now() - a, s, e, 10, 1, '[]', '{}'
+FROM (VALUES (interval '40 days', 'failed', 'long ago'), ('4 hours', 'failed', 'once'), ('3 hours', 'succeeded', NULL),
+	('2 hours', 'failed', 'no room'), ('1 hour', 'cancelled', NULL)) AS v (a, s, e);
+SELECT * FROM maintenance WHERE check_id = 'failed_runs';
+INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, error, role, database, steps, settings)
+SELECT 'planted', 'r', now() - a, now() - a, s, e, 10, 1, '[]', '{}'
+FROM (VALUES (interval '50 minutes', 'interrupted', NULL), ('40 minutes', 'failed', 'no room again')) AS v (a, s, e);
+SELECT * FROM maintenance WHERE check_id = 'failed_runs';
+SELECT pgmaint.validate_ok();
+INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, role, database, steps, settings)
+VALUES ('planted', 'r', now(), now(), 'succeeded', 10, 1, '[]', '{}');
+SELECT * FROM maintenance WHERE check_id = 'failed_runs';
+INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
+SELECT p, 'r', '* * * * *', 1, 10, (SELECT oid FROM pg_database WHERE datname = d), n
+FROM (VALUES ('tick', current_database(), NULL::timestamptz), ('weekly', current_database(), '2001-01-01'), ('daily', 'template1', now())) AS v (p, d, n);
+SELECT * FROM maintenance WHERE check_id <> 'failed_runs' ORDER BY check_id;
+UPDATE pgmaint.plan_schedules SET noted_at = now() WHERE plan = 'weekly';
+SELECT status, detail ~ '^did not begin when it was due: weekly, noticed ' AS told FROM maintenance WHERE check_id = 'schedules';
+DELETE FROM pgmaint.plan_schedules;
+DELETE FROM pgmaint.runs;
+SELECT pgmaint.drop_plan('planted');
+
+-- where WAL goes
+SELECT check_id, status, detail FROM pgmaint.validate_replication() WHERE check_id <> 'archiver';
+SELECT pg_create_physical_replication_slot('forgotten', true) \g /dev/null
+SELECT status, detail ~ '^1 replication slot keeps at most ' AS told FROM pgmaint.validate_replication() WHERE check_id = 'replication_slots';
+UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'replication_slots' AND threshold = 'critical';
+SELECT status, detail ~ '^replication slot forgotten keeps .* of WAL, and nobody reads from it$' AS told, object
+FROM pgmaint.validate_replication() WHERE check_id = 'replication_slots';
+SELECT pg_drop_replication_slot('forgotten') \g /dev/null
+UPDATE pgmaint.thresholds SET value = default_value;
+
+RESET search_path;
+SET client_min_messages = warning;
+DROP SCHEMA planted CASCADE;

@@ -1,0 +1,97 @@
+# validate() where it takes more than one server, or a server in trouble: a
+# standby that does not replay, an archiver that fails, settings that wait.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PgmaintTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = PostgreSQL::Test::Cluster->new('primary');
+$primary->init(allows_streaming => 1);
+$primary->start;
+$primary->safe_psql('postgres', 'CREATE EXTENSION pgmaint');
+$primary->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'base', has_streaming => 1);
+$standby->start;
+
+sub check
+{
+	my ($node, $check, $column) = @_;
+	return $node->safe_psql('postgres', "SELECT $column FROM pgmaint.validate() WHERE check_id = '$check' ORDER BY object");
+}
+
+sub wait_for
+{
+	my ($node, $check, $condition) = @_;
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pgmaint.validate() WHERE check_id = '$check' AND $condition")
+	  or diag check($node, $check, 'status, detail');
+	return;
+}
+
+sub set_threshold
+{
+	my ($check, $threshold, $value) = @_;
+	$primary->safe_psql('postgres', "UPDATE pgmaint.thresholds SET value = '$value' WHERE check_id = '$check' AND threshold = '$threshold'");
+	return;
+}
+
+# Standbys.
+$primary->wait_for_catchup($standby);
+is(check($primary, 'replication_lag', 'status, object'), 'ok|standby', 'a standby that keeps up is in order');
+like(check($standby, 'recovery', "status || ' ' || detail"), qr/^warning the server is in recovery/, 'a standby says that it is one');
+is($standby->safe_psql('postgres', 'SELECT count(*) > 15 FROM pgmaint.validate()'), 't', '... and can be validated');
+set_threshold('replication_lag', 'warning', '10 milliseconds');
+$primary->wait_for_catchup($standby);
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+$primary->safe_psql('postgres', 'CREATE TABLE behind AS SELECT 1');
+wait_for($primary, 'replication_lag', "status = 'warning'");
+like(check($primary, 'replication_lag', 'detail'), qr/^standby standby is .+ behind: .+ of WAL, streaming$/, 'a standby that does not replay is behind');
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+$primary->wait_for_catchup($standby);
+$standby->stop;
+wait_for($primary, 'replication_lag', "detail = 'no standby is connected'");
+
+# Archiving.
+$primary->append_conf('postgresql.conf', "archive_mode = on\narchive_command = 'false'\n");
+$primary->restart;
+set_threshold('archiver', 'warning', '0');
+$primary->safe_psql('postgres', 'CREATE TABLE archived AS SELECT 1; SELECT pg_switch_wal()');
+wait_for($primary, 'archiver', "status = 'warning'");
+like(check($primary, 'archiver', 'detail'), qr/^archiving has failed for .+, last on [0-9A-F]{24}: see the server's log$/, 'an archiver that fails is noticed');
+set_threshold('archiver', 'critical', '0');
+is(check($primary, 'archiver', 'status'), 'critical', '... and is critical after a time');
+$primary->append_conf('postgresql.conf', "archive_command = 'true'\n");
+$primary->reload;
+wait_for($primary, 'archiver', "status = 'ok'");
+like(check($primary, 'archiver', 'detail'), qr/^WAL was archived .* ago$/, '... until it works again');
+
+# What waits for a restart.
+$primary->safe_psql('postgres', 'ALTER SYSTEM SET max_connections = 77');
+$primary->reload;
+wait_for($primary, 'pending_restart', "status = 'warning'");
+is(check($primary, 'pending_restart', 'detail'), '1 setting waits for a restart: max_connections', 'a setting that waits for a restart is named');
+$primary->restart;
+is(check($primary, 'pending_restart', 'status'), 'ok', '... until then');
+
+# Transactions that stay open.
+set_threshold('long_transactions', 'warning', '0');
+my $session = $primary->background_psql('postgres');
+$session->query_safe('BEGIN; SELECT 1');
+like(check($primary, 'long_transactions', "status || ' ' || detail"), qr/^warning the oldest transaction is open for .*: process \d+ of role \w+ in database postgres.*, idle in transaction$/,
+	'who has a transaction open is named');
+$session->quit;
+wait_for($primary, 'long_transactions', "status = 'ok'");
+pass('... until it ends');
+
+# Less than everything is enough for whoever watches.
+$primary->safe_psql('postgres', 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
+is($primary->safe_psql('postgres', 'SELECT count(DISTINCT check_id) FROM pgmaint.validate()', extra_params => [ '-U', 'watcher' ]),
+	$primary->safe_psql('postgres', 'SELECT count(DISTINCT check_id) FROM pgmaint.validate()'), 'a role that monitors sees all of it');
+$primary->stop;
+done_testing();
