@@ -83,23 +83,31 @@ check_room(const TaskContext *context, Storage *storage)
 }
 
 /*
- * The key of this attempt: the time is UTC, whose names never go back.
+ * The key of this attempt: the time is UTC, whose names never go back.  Of those
+ * that begin within one second, the later ones get the next.
  */
 static char *
-current_key(const ClaimedTask *task)
+free_key(const ClaimedTask *task)
 {
 	char *template = evidence_text(task, "key");
+	char *storage = evidence_text(task, "storage");
 	const char *place = strstr(template, KEY_TIME);
-	pg_time_t now = (pg_time_t) time(NULL);
-	char text[32];
 
-	pg_strftime(text, sizeof(text), "%Y%m%d-%H%M%S", pg_gmtime(&now));
-	return psprintf("%.*s%s%s", (int) (place - template), template, text,
-					place + strlen(KEY_TIME));
+	for (pg_time_t now = (pg_time_t) time(NULL);; now++)
+	{
+		char text[32];
+		char *key;
+
+		pg_strftime(text, sizeof(text), "%Y%m%d-%H%M%S", pg_gmtime(&now));
+		key = psprintf("%.*s%s%s", (int) (place - template), template, text,
+					   place + strlen(KEY_TIME));
+		if (find_backup_record(storage, key) == 0)
+			return key;
+	}
 }
 
 /*
- * What this attempt is to make.
+ * What this attempt is to make, but for its key.
  */
 static void
 plan_record(const TaskContext *context, BackupRecord *record)
@@ -113,7 +121,6 @@ plan_record(const TaskContext *context, BackupRecord *record)
 	record->database = evidence_text(task, "database");
 	record->selection = evidence_text(task, "selection");
 	record->compression = evidence_text(task, "compression");
-	record->key = current_key(task);
 }
 
 HoldBack
@@ -142,6 +149,7 @@ consider_backup(TaskContext *context, char **reason)
 
 	ledger_enter(&scope);
 	(void) fail_backup_records(task->task_id, "interrupted");
+	record.key = free_key(task);
 	note_upload(task->task_id, "backup", record.storage, record.key);
 	add_backup_record(&record, task->task_id);
 	ledger_leave(&scope);
@@ -196,7 +204,8 @@ execute_backup(TaskContext *context)
 static bool
 may_pass(const char *sqlstate)
 {
-	static const char *const lasting[] = {"42", "22", "28", "0A", "57014"};
+	static const char *const lasting[] = {"42", "22", "28",
+										  "3D", "0A", "57014"};
 
 	for (int i = 0; i < lengthof(lasting); i++)
 	{
@@ -264,6 +273,7 @@ clean_up_backup(TaskContext *context, const char *sqlstate)
 
 		/* it failed before it began */
 		plan_record(context, &record);
+		record.key = free_key(task);
 		add_backup_record(&record, task->task_id);
 		(void) fail_backup_records(task->task_id, context->error);
 	}

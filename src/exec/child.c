@@ -36,12 +36,13 @@
 
 #include "base/compat.h"
 #include "exec/child.h"
-
-/* of what it says on standard error: the first so many bytes, and the last */
-#define WORDS_KEPT 4096
+#include "exec/words.h"
 
 /* as much as Linux lets anybody have; less is no error */
 #define PIPE_SIZE (1024 * 1024)
+
+/* how long a pipe is quiet before the child is looked after, in milliseconds */
+#define QUIET 1000
 
 /* the ends of its pipes that are ours; -1 when closed */
 enum
@@ -58,9 +59,7 @@ struct Child
 	int status; /* of waitpid, then */
 	int pipes[CHILD_PIPES];
 	int descriptors; /* that were asked of fd.c */
-	StringInfoData first_words;
-	char last_words[WORDS_KEPT];
-	uint64 more_words; /* bytes that came after the first */
+	Words words;
 	StringInfo output; /* where its output is gathered, or NULL */
 	Child *next;
 };
@@ -319,7 +318,6 @@ launch(Child *child, const char *program, char **arguments, char **environment,
 Child *
 child_start(const char *program, List *arguments, List *environment)
 {
-	MemoryContext context = CurrentMemoryContext;
 	char **argv = make_arguments(program, arguments);
 	char **envp = make_environment(environment);
 	int ends[CHILD_PIPES];
@@ -332,9 +330,6 @@ child_start(const char *program, List *arguments, List *environment)
 		registered = true;
 	}
 	child = MemoryContextAllocZero(TopTransactionContext, sizeof(Child));
-	MemoryContextSwitchTo(TopTransactionContext);
-	initStringInfo(&child->first_words);
-	MemoryContextSwitchTo(context);
 	for (int which = 0; which < CHILD_PIPES; which++)
 		child->pipes[which] = -1;
 	child->next = children;
@@ -343,19 +338,6 @@ child_start(const char *program, List *arguments, List *environment)
 	make_pipes(child, program, ends);
 	launch(child, program, argv, envp, ends);
 	return child;
-}
-
-/*
- * Keep the beginning of what it says, where the cause is, and the end.
- */
-static void
-keep_words(Child *child, const char *data, size_t length)
-{
-	size_t first = Min(length, WORDS_KEPT - child->first_words.len);
-
-	appendBinaryStringInfo(&child->first_words, data, (int) first);
-	for (size_t i = first; i < length; i++)
-		child->last_words[child->more_words++ % WORDS_KEPT] = data[i];
 }
 
 /*
@@ -380,7 +362,8 @@ read_pipe(Child *child, int which, char *buffer, size_t size)
 }
 
 /*
- * Hear what nobody waits for.
+ * Hear what nobody waits for: as much as fits into a pipe, since a child may
+ * talk faster than we listen.
  */
 static void
 listen_to_child(Child *child)
@@ -388,14 +371,21 @@ listen_to_child(Child *child)
 	char buffer[8192];
 	ssize_t length;
 
-	while ((length = read_pipe(child, CHILD_WORDS, buffer, sizeof(buffer))) >
-		   0)
-		keep_words(child, buffer, (size_t) length);
-	if (child->output == NULL)
-		return;
-	while ((length = read_pipe(child, CHILD_OUTPUT, buffer, sizeof(buffer))) >
-		   0)
+	for (size_t heard = 0; heard < PIPE_SIZE; heard += (size_t) length)
+	{
+		length = read_pipe(child, CHILD_WORDS, buffer, sizeof(buffer));
+		if (length <= 0)
+			break;
+		keep_words(&child->words, buffer, (size_t) length);
+	}
+	for (size_t heard = 0; child->output != NULL && heard < PIPE_SIZE;
+		 heard += (size_t) length)
+	{
+		length = read_pipe(child, CHILD_OUTPUT, buffer, sizeof(buffer));
+		if (length <= 0)
+			break;
 		appendBinaryStringInfo(child->output, buffer, (int) length);
+	}
 }
 
 /*
@@ -442,6 +432,10 @@ wait_for_child(Child *child, int which, long timeout)
 	listen_to_child(child);
 }
 
+/*
+ * What a child has started may keep its pipes open; what counts is what it has
+ * written itself until it ended.
+ */
 size_t
 child_read(Child *child, char *buffer, size_t size)
 {
@@ -449,7 +443,14 @@ child_read(Child *child, char *buffer, size_t size)
 
 	CHECK_FOR_INTERRUPTS();
 	while ((length = read_pipe(child, CHILD_OUTPUT, buffer, size)) < 0)
-		wait_for_child(child, CHILD_OUTPUT, -1);
+	{
+		if (!has_ended(child))
+			wait_for_child(child, CHILD_OUTPUT, QUIET);
+		else if ((length = read_pipe(child, CHILD_OUTPUT, buffer, size)) >= 0)
+			break;
+		else
+			close_pipe(child, CHILD_OUTPUT);
+	}
 	return (size_t) length;
 }
 
@@ -466,9 +467,12 @@ child_write(Child *child, const char *data, size_t length)
 			data += written;
 			length -= (size_t) written;
 		}
-		else if (errno == EAGAIN || errno == EWOULDBLOCK)
-			wait_for_child(child, CHILD_INPUT, -1);
-		else if (errno != EINTR)
+		else if (errno == EINTR)
+			continue;
+		else if ((errno == EAGAIN || errno == EWOULDBLOCK) &&
+				 !has_ended(child))
+			wait_for_child(child, CHILD_INPUT, QUIET);
+		else
 			close_pipe(child, CHILD_INPUT);
 	}
 	return length == 0;
@@ -478,28 +482,6 @@ void
 child_gather(Child *child, StringInfo output)
 {
 	child->output = output;
-}
-
-/*
- * What it said, and where in between something was left out.
- */
-static char *
-words_of(const Child *child)
-{
-	StringInfoData words;
-	uint64 kept = Min(child->more_words, WORDS_KEPT);
-
-	initStringInfo(&words);
-	appendBinaryStringInfo(&words, child->first_words.data,
-						   child->first_words.len);
-	if (child->more_words > kept)
-		appendStringInfo(&words, "\n(" UINT64_FORMAT " bytes left out)\n",
-						 child->more_words - kept);
-	for (uint64 i = child->more_words - kept; i < child->more_words; i++)
-		appendStringInfoChar(&words, child->last_words[i % WORDS_KEPT]);
-	while (words.len > 0 && words.data[words.len - 1] == '\n')
-		words.data[--words.len] = '\0';
-	return words.data;
 }
 
 /*
@@ -514,18 +496,18 @@ child_wait(Child *child, ChildEnd *end)
 	close_pipe(child, CHILD_INPUT);
 	if (child->output == NULL)
 		child->output = unwanted;
-	while (child->pipes[CHILD_OUTPUT] >= 0)
+	while (child->pipes[CHILD_OUTPUT] >= 0 && !has_ended(child))
 	{
-		listen_to_child(child);
+		wait_for_child(child, CHILD_OUTPUT, QUIET);
 		resetStringInfo(unwanted);
-		if (child->pipes[CHILD_OUTPUT] >= 0)
-			wait_for_child(child, CHILD_OUTPUT, -1);
 	}
 	while (child->pipes[CHILD_WORDS] >= 0 && !has_ended(child))
 		wait_for_child(child, -1, 100);
 	while (!has_ended(child))
 		wait_for_child(child, -1, 10);
 	listen_to_child(child);
+	/* what has ended it may have been meant for us, too */
+	CHECK_FOR_INTERRUPTS();
 
 	end->succeeded =
 		WIFEXITED(child->status) && WEXITSTATUS(child->status) == 0;
@@ -533,6 +515,6 @@ child_wait(Child *child, ChildEnd *end)
 		WIFEXITED(child->status)
 			? psprintf("exited with code %d", WEXITSTATUS(child->status))
 			: psprintf("was ended by signal %d", WTERMSIG(child->status));
-	end->words = words_of(child);
+	end->words = words_text(&child->words);
 	child_kill(child);
 }

@@ -143,7 +143,7 @@ check_end(const char *what, const ChildEnd *end)
 	ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 					end->words[0] == '\0'
 						? errmsg("%s %s", what, end->status)
-						: errmsg("%s failed: %s", what, end->words)));
+						: errmsg("%s %s: %s", what, end->status, end->words)));
 }
 
 /*
