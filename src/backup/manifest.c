@@ -44,7 +44,10 @@ static const char facts_query[] =
 	"'tables', (SELECT coalesce(jsonb_agg(jsonb_build_object("
 	"'schema', n.nspname, 'name', c.relname, "
 	"'estimated_rows', CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END, "
-	"'bytes', pg_total_relation_size(c.oid))), '[]') "
+	/* its size takes a lock, for which pg_dump waits, and says so by name */
+	"'bytes', CASE WHEN c.oid NOT IN (SELECT l.relation FROM pg_locks l "
+	"WHERE l.database = d.oid AND l.relation IS NOT NULL AND l.mode = 'AccessExclusiveLock') "
+	"THEN pg_total_relation_size(c.oid) END)), '[]') "
 	"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
 	"WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND c.oid >= 16384)) "
 	"FROM pg_database d WHERE d.datname = current_database();\n";

@@ -237,15 +237,18 @@ distribute_options(const char *plan, List *steps, Jsonb *options)
 
 /*
  * Tables are named in the caller's search path, which workers do not have:
- * keep them by their full names.
+ * keep them by their full names.  Where tables are patterns, and perhaps of
+ * another database, they are left as they are.
  */
 static Jsonb *
-qualify_tables(Jsonb *options)
+qualify_tables(const ActionOption *known, Jsonb *options)
 {
+	const ActionOption *tables = find_option(known, "tables");
 	StringInfoData json;
 	ListCell *cell;
 
-	if (!option_given(options, "tables"))
+	if (tables == NULL || tables->kind != OPTION_RELATIONS ||
+		!option_given(options, "tables"))
 		return options;
 	initStringInfo(&json);
 	foreach (cell, option_names(options, "tables"))
@@ -278,7 +281,7 @@ check_steps(List *steps)
 
 		check_options(step->action->name, step->action->options,
 					  step->options);
-		step->options = qualify_tables(step->options);
+		step->options = qualify_tables(step->action->options, step->options);
 	}
 }
 

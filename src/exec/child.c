@@ -39,7 +39,7 @@
 #include "exec/words.h"
 
 /* as much as Linux lets anybody have; less is no error */
-#define PIPE_SIZE (1024 * 1024)
+#define PIPE_SIZE 1048576
 
 /* how long a pipe is quiet before the child is looked after, in milliseconds */
 #define QUIET 1000

@@ -16,11 +16,15 @@ use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
   backup_by_hand
+  begin_backup
   change_manifest
   databases_left
   dump_of
+  end_of_backup
   folder_of
+  programs_of
   run_backup_action
+  strangers
   write_object
 );
 
@@ -158,6 +162,50 @@ sub run_backup_action
 		$node->safe_psql('postgres', "SELECT coalesce(t.error, r.error, '') FROM pgmaint.runs r
 			LEFT JOIN pgmaint.tasks t USING (run_id) WHERE run_id = $run"),
 		$run);
+}
+
+# Begin the action backup; returns the number of the run.
+sub begin_backup
+{
+	my ($node, $options, $as) = @_;
+
+	utf8::downgrade($options);
+	$options =~ s/'/''/g;
+	return $node->safe_psql('postgres', "SELECT pgmaint.run_action('backup', '$options')", $as ? (extra_params => [ '-U', $as ]) : ());
+}
+
+# Such a run at its end: its state, the errors of its tasks and its own, its
+# number.
+sub end_of_backup
+{
+	my ($node, $run) = @_;
+
+	$node->poll_query_until('postgres', "SELECT state NOT IN ('queued', 'running') FROM pgmaint.runs WHERE run_id = $run")
+	  or die "run $run did not end";
+	return ($node->safe_psql('postgres', "SELECT state FROM pgmaint.runs WHERE run_id = $run"),
+		$node->safe_psql('postgres', "SELECT coalesce((SELECT string_agg(t.error, ' / ' ORDER BY t.task_id) FROM pgmaint.tasks t WHERE t.run_id = r.run_id), r.error, '')
+			FROM pgmaint.runs r WHERE r.run_id = $run"),
+		$run);
+}
+
+# The keys in a storage that are not of a backup of which the ledger says that it
+# succeeded.
+sub strangers
+{
+	my ($node, $storage) = @_;
+	return $node->safe_psql('postgres', "SELECT coalesce(string_agg(o.key, ' '), '') FROM pgmaint.list_objects('$storage') o
+		WHERE regexp_replace(o.key, '[.](json|dump[.][a-z]+|dump|sql[.][a-z]+|sql)\$', '') NOT IN (
+			SELECT regexp_replace(b.key, '[.](dump[.][a-z]+|dump|sql[.][a-z]+|sql)\$', '') FROM pgmaint.backups b
+			WHERE b.storage = '$storage' AND b.state = 'succeeded')");
+}
+
+# The programs that the processes of this server have started.
+sub programs_of
+{
+	my ($node) = @_;
+	my @pids = split /\n/, $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE backend_type ~ 'pgmaint'));
+
+	return map { split ' ', eval { slurp_file("/proc/$_/task/$_/children") } || '' } @pids;
 }
 
 # What verifying and restoring may leave behind.
