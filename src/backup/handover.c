@@ -179,13 +179,40 @@ rename_both(void *argument)
 					 quote_identifier(renaming->database), name));
 }
 
+/*
+ * Renaming waits for some seconds until nobody is left, with a lock that lets
+ * nobody in meanwhile: so it is not tried in vain.
+ */
+static bool
+is_in_use(const char *database)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	bool used;
+
+	ledger_enter(&scope);
+	bind_text(&query, database);
+	used =
+		ledger_query(
+			&query,
+			"SELECT WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_activity a "
+			"WHERE a.datname = $1::pg_catalog.name AND a.backend_type <> 'autovacuum worker') "
+			"OR EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts p "
+			"WHERE p.database = $1::pg_catalog.name)") > 0;
+	ledger_leave(&scope);
+	return used;
+}
+
 bool
 rename_database(const char *database, const char *owner, const char *name,
 				const char *old_name)
 {
 	Renaming renaming = {database, owner, name, old_name};
-	ErrorData *error = try_in_subtransaction(rename_both, &renaming);
+	ErrorData *error;
 
+	if (old_name != NULL && is_in_use(name))
+		return false;
+	error = try_in_subtransaction(rename_both, &renaming);
 	if (error == NULL)
 		return true;
 	if (error->sqlerrcode != ERRCODE_OBJECT_IN_USE)

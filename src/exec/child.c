@@ -269,8 +269,10 @@ become_program(const char *program, char **arguments, char **environment,
 	(void) sigemptyset(&none);
 	(void) sigprocmask(SIG_SETMASK, &none, NULL);
 #ifdef __linux__
-	/* it does not outlive a process that was killed */
+	/* it does not outlive a process that was killed, or has been by now */
 	(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != MyProcPid)
+		_exit(127);
 #endif
 	for (int which = 0; which < CHILD_PIPES; which++)
 	{

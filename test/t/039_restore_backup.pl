@@ -112,7 +112,19 @@ write_object($node, 'daily/one.dump.gz', $object);
 $node->safe_psql($name, 'DELETE FROM t');
 my $session = $node->background_psql($name);
 $session->query_safe('SELECT 1');
-($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup, "replace": true}));
+$run = $node->safe_psql('postgres', qq(SELECT pgmaint.run_action('restore_backup', '{"backup_id": $backup, "replace": true}')));
+my $locked = 0;
+while (1)
+{
+	my ($ended, $locks) = split /\|/, $node->safe_psql('postgres', qq(SELECT r.state NOT IN ('queued', 'running'), (SELECT count(*) FROM pg_locks l
+		WHERE l.classid = 'pg_database'::regclass AND l.mode = 'AccessExclusiveLock' AND l.granted
+		AND l.objid = (SELECT d.oid FROM pg_database d WHERE d.datname = \$\$$name\$\$)) FROM pgmaint.runs r WHERE r.run_id = $run));
+
+	$locked += $locks;
+	last if $ended eq 't';
+}
+is($locked, 0, 'whoever comes is let in while a live database is in use');
+($state, $error) = split /\|/, $node->safe_psql('postgres', "SELECT state, error FROM pgmaint.tasks WHERE run_id = $run");
 like("$state $error", qr/^failed database "Größe ""1""" was restored as "Größe ""1""_restored_\w+", but cannot take its place, since it is in use: .*process \d+.*; once they are gone: ALTER DATABASE .* RENAME TO .*; ALTER DATABASE .* RENAME TO/,
 	'a live database that is in use is not replaced');
 is($session->query_safe('SELECT 2'), '2', '... and the session goes on');
