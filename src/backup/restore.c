@@ -35,6 +35,7 @@ typedef struct Passage
 	Storage *storage;
 	const BackupDescription *description;
 	Child *child;
+	File list; /* that pg_restore reads; while there is a child */
 	ChildEnd end;
 	instr_time begun;
 	int64 reported; /* bytes of the object, when it was last said how many */
@@ -98,10 +99,9 @@ report_progress(Passage *passage, const Source *object)
 }
 
 /*
- * The list is gone with the subtransaction; its path is as seen from the data
- * directory, where children begin, too.
+ * Its path is as seen from the data directory, where children begin, too.
  */
-static char *
+static File
 write_list(const EntryChoice *choice)
 {
 	File file = OpenTemporaryFile(false);
@@ -124,7 +124,7 @@ write_list(const EntryChoice *choice)
 								   FilePathName(file))));
 		place += written;
 	}
-	return pstrdup(FilePathName(file));
+	return file;
 }
 
 static void
@@ -141,8 +141,9 @@ start_pg_restore(Passage *passage, DumpFile *dump)
 	if (job->login->role != NULL)
 		arguments =
 			lappend(arguments, psprintf("--role=%s", job->login->role));
-	arguments =
-		lappend(arguments, psprintf("--use-list=%s", write_list(job->choice)));
+	passage->list = write_list(job->choice);
+	arguments = lappend(
+		arguments, psprintf("--use-list=%s", FilePathName(passage->list)));
 	arguments = lappend(arguments, psprintf("-d%s", job->login->conninfo));
 	passage->child = child_start(find_program("pg_restore"), arguments,
 								 login_environment(job->login, job->settings));
@@ -160,6 +161,7 @@ end_pg_restore(Passage *passage)
 							   "does")));
 	child_wait(passage->child, &passage->end);
 	passage->child = NULL;
+	FileClose(passage->list);
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, passage->begun);
 	passage->job->milliseconds = (int64) INSTR_TIME_GET_MILLISEC(end);

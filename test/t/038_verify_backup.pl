@@ -105,6 +105,7 @@ like(told($run, 'info'), qr/2 FUNCTION \(public\..*2 VIEW \(public\.of_.*EVENT T
 is(databases_left($node), '0|0|0', '... and nothing is left');
 like(slurp_file(folder_of($node) . '/daily/good.verified.json'), qr/"verification": "restorable"/, '... but a word beside it');
 unlike(slurp_file($node->logfile), qr/PGPASSWORD|PASSWORD '(?!SCRAM)/, 'no password is in a statement');
+unlike(slurp_file($node->logfile), qr/ leak: /, '... and nothing is left open');
 
 # A second time, with what may be given.
 ($state, $error) = run_backup_action($node, 'verify_backup',
