@@ -102,11 +102,14 @@ like("$state $error", qr/^failed pg_dump exited with code 3: the cause\non and o
 cmp_ok(length $error, '<', 9000, '... and not all');
 nothing_left('many words');
 
+$node->safe_psql('postgres', "CREATE DATABASE utf8 ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0");
+$node->safe_psql('utf8', 'CREATE EXTENSION pgmaint');
 instead('pg_dump', q(note_pid(); print STDERR "not \xff\xfe here, \x00, \xe9t\xe9, and \xc3\xa9\xc3"; exit 1;));
-($state, $error, $run) = backup();
-is("$state $error", "failed pg_dump exited with code 1: not ?? here, ?, ?t?, and \xc3\xa9?", 'what is no text of this database is made one')
-  or diag $error;
-is(slurp_file($node->logfile) =~ /\xff/ ? 'yes' : 'no', 'no', '... in the log, too');
+$run = $node->safe_psql('utf8', q(SELECT pgmaint.run_action('backup', '{"globals": false, "retries": 0}')));
+wait_for_end($node, $run, 'utf8');
+is($node->safe_psql('utf8', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"), "pg_dump exited with code 1: not ?? here, ?, ?t?, and \xc3\xa9?",
+	'what is no text of this database is made one');
+ok(slurp_file($node->logfile) !~ /\xff/, '... in the log, too');
 nothing_left('no text');
 
 # they die
