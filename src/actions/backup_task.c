@@ -199,7 +199,9 @@ execute_backup(TaskContext *context)
 }
 
 /*
- * What trying again cannot mend: rights, names, options, a person's wish.
+ * What trying again cannot mend: rights, names, options, a person's wish.  An
+ * object that is there already, of a database that is backed up in the same
+ * second, is another matter: the next attempt has a key of its own.
  */
 static bool
 may_pass(const char *sqlstate)
@@ -207,6 +209,8 @@ may_pass(const char *sqlstate)
 	static const char *const lasting[] = {"42", "22", "28",
 										  "3D", "0A", "57014"};
 
+	if (strcmp(sqlstate, "42710") == 0)
+		return true;
 	for (int i = 0; i < lengthof(lasting); i++)
 	{
 		if (strncmp(sqlstate, lasting[i], strlen(lasting[i])) == 0)

@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use POSIX qw(strftime);
 use lib $FindBin::RealBin;
 use FaultProxy;
 use PgmaintBackups;
@@ -123,6 +124,14 @@ is(outcomes($run), 'none', 'nothing leaves while the latest failed');
 like(told($run), qr/^1 backup of database shop on storage pgmaint_local is due to expire, but stays: the latest attempt, at .* UTC, failed: no room for the backup/, '... and it is said');
 ($id{seven}, $key{seven}) = back_up('seven');
 is(outcomes(run_action('expire_backups', '{"keep": 1, "minimum": 1}')), "five succeeded\nsix succeeded", 'after one that succeeded it does');
+
+# Another database may have been backed up in the same second.
+my @taken = map { strftime('taken/%Y%m%d-%H%M%S.dump.gz', gmtime(time + $_)) } 0 .. 2;
+write_object($node, $_, 'of another database') foreach @taken;
+is(run_state($node, run_action('backup', '{"databases": "shop", "globals": false, "key": "taken/{time}", "retry_delay": "1 s"}')),
+	'succeeded', 'a key that is taken: another attempt has one of its own');
+is(slurp_file("$folder/$_"), 'of another database', '... and replaces nothing') foreach @taken;
+sql("DELETE FROM pgmaint.backup_records WHERE key LIKE 'taken/%'");
 
 #
 # What is not as it was written is left alone
