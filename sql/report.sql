@@ -7,6 +7,7 @@ SELECT
 	t.run_id,
 	t.step,
 	t.action,
+	t.target,
 	t.what,
 	t.state,
 	t.attempt,

@@ -1,0 +1,250 @@
+-- Plots for the page of report_html(), in SVG without a script.  What lies along
+-- the time axis is placed in percent, so that a plot is as wide as its place is
+-- and its text stays as large as it was.
+
+-- The end of a scale: a round number that is no less, and how it is written.
+CREATE FUNCTION pgmaint.scale_end(value double precision, unit text, OUT top double precision, OUT label text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT s.top, s.label
+	FROM (
+		SELECT m * 1024.0 ^ (u.nth - 1) AS top, m || ' ' || u.name AS label
+		FROM unnest(ARRAY['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']) WITH ORDINALITY AS u (name, nth)
+		CROSS JOIN unnest(ARRAY[1, 2, 5, 10, 20, 50, 100, 200, 500]) AS m
+		WHERE unit = 'bytes'
+		UNION ALL
+		SELECT m * f.seconds, m || ' ' || f.name
+		FROM (VALUES (0.001, 'ms', 1000), (1, 's', 60), (60, 'min', 60), (3600, 'h', 48), (86400, 'd', 2000)) AS f (seconds, name, below)
+		CROSS JOIN unnest(ARRAY[1, 2, 5, 10, 20, 30, 40, 50, 100, 200, 500, 1000]) AS m
+		WHERE unit = 'seconds' AND m < f.below
+	) s
+	WHERE s.top >= value AND s.top > 0
+	ORDER BY s.top
+	LIMIT 1;
+END;
+
+COMMENT ON FUNCTION pgmaint.scale_end(double precision, text) IS 'where a scale of bytes or of seconds ends that has room for a value';
+
+CREATE FUNCTION pgmaint.value_text(value double precision, unit text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT CASE unit WHEN 'bytes' THEN pg_size_pretty(value::bigint) ELSE pgmaint.duration_text(value::numeric) END;
+END;
+
+COMMENT ON FUNCTION pgmaint.value_text(double precision, text) IS 'a number of bytes or of seconds for people';
+
+CREATE FUNCTION pgmaint.svg_series(id text, title text, description text, unit text, names text[], lines jsonb)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH given AS (
+		SELECT l.nth AS line, p.at, p.value
+		FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (points, nth)
+		CROSS JOIN LATERAL jsonb_to_recordset(l.points) AS p (at double precision, value double precision)
+		WHERE p.at IS NOT NULL AND p.value IS NOT NULL
+	),
+	frame AS (
+		SELECT
+			min(g.at) AS since,
+			max(g.at) AS until,
+			max(g.at) - min(g.at) AS span,
+			max(g.value) AS highest
+		FROM given g
+	),
+	placed AS (
+		SELECT
+			g.line,
+			CASE WHEN f.span > 0 THEN (g.at - f.since) / f.span ELSE 0.5 END AS x,
+			g.value / e.top AS y,
+			to_timestamp(g.at) AS at,
+			g.value
+		FROM given g
+		CROSS JOIN frame f
+		CROSS JOIN LATERAL pgmaint.scale_end(f.highest, unit) e
+	),
+	-- of points that would hide each other, the highest is drawn
+	drawn AS (
+		SELECT DISTINCT ON (p.line, floor(p.x * 90)) p.*
+		FROM placed p
+		ORDER BY p.line, floor(p.x * 90), p.value DESC, p.at
+	),
+	paths AS (
+		SELECT
+			d.line,
+			string_agg(format('%s,%s', round((d.x * 1000)::numeric), round((1000 - d.y * 1000)::numeric)), 'L' ORDER BY d.x) AS points,
+			round((min(d.x) * 1000)::numeric) AS since,
+			round((max(d.x) * 1000)::numeric) AS until
+		FROM drawn d
+		GROUP BY d.line
+		HAVING count(*) > 1
+	)
+	SELECT format(
+		E'<svg role="img" aria-labelledby="%1$s-t %1$s-d" height="124"><title id="%1$s-t">%2$s</title><desc id="%1$s-d">%3$s</desc>\n'
+		'<line class="grid" x2="100%%" y1="20" y2="20"/><line class="grid" x2="100%%" y1="60" y2="60"/><line class="grid" x2="100%%" y1="100" y2="100"/><text x="0" y="15">%4$s</text>\n'
+		'<svg x="2%%" y="20" width="96%%" height="80" viewBox="0 0 1000 1000" preserveAspectRatio="none">%5$s</svg>\n'
+		'%6$s\n%7$s</svg>\n',
+		id, pgmaint.html_text(title), pgmaint.html_text(description), e.label,
+		(SELECT string_agg(concat(
+			CASE WHEN p.line = 1 THEN format('<path class="area" d="M%sL%sV1000H%sZ"/>', p.points, p.until || ',1000', p.since) END,
+			format('<path class="line s%s" d="M%s"/>', p.line, p.points)), '' ORDER BY p.line)
+		FROM paths p),
+		(SELECT string_agg(format('<circle class="d%s" cx="%s%%" cy="%s" r="3"><title>%s, %s: %s</title></circle>',
+			d.line, round((2 + d.x * 96)::numeric, 2), round((100 - d.y * 80)::numeric, 1),
+			names[d.line], to_char(d.at, 'YYYY-MM-DD HH24:MI TZH:TZM'), pgmaint.value_text(d.value, unit)), '' ORDER BY d.line, d.x)
+		FROM drawn d),
+		CASE WHEN f.span > 0
+			THEN format('<text x="0" y="118">%s</text><text x="100%%" y="118" text-anchor="end">%s</text>',
+				to_char(to_timestamp(f.since), k.pattern), to_char(to_timestamp(f.until), k.pattern))
+			ELSE format('<text x="50%%" y="118" text-anchor="middle">%s</text>', to_char(to_timestamp(f.since), k.pattern)) END)
+	FROM frame f
+	CROSS JOIN LATERAL pgmaint.scale_end(f.highest, unit) e
+	CROSS JOIN LATERAL (SELECT CASE WHEN f.span < 172800 THEN 'MM-DD HH24:MI TZH:TZM' ELSE 'YYYY-MM-DD' END AS pattern) k
+	WHERE f.since IS NOT NULL;
+END;
+
+COMMENT ON FUNCTION pgmaint.svg_series(text, text, text, text, text[], jsonb) IS
+	'a plot of one or two lines over time: arrays of {"at": seconds since 1970, "value": bytes or seconds}; null without points';
+
+-- What was at work when, one lane for each worker.  Tasks that are too short to
+-- be seen are drawn together with their neighbours.
+CREATE FUNCTION pgmaint.svg_timeline(run_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH work AS (
+		SELECT t.task_id, t.step, t.action, t.target, t.what, t.state, t.worker, t.started_at,
+			coalesce(t.finished_at, clock_timestamp()) AS finished_at
+		FROM pgmaint.task_results t
+		WHERE t.run_id = svg_timeline.run_id AND t.started_at IS NOT NULL AND t.worker IS NOT NULL
+	),
+	frame AS (
+		SELECT
+			extract(epoch FROM min(w.started_at)) AS since,
+			greatest(extract(epoch FROM max(w.finished_at) - min(w.started_at)), 0.001) AS span,
+			min(w.started_at) AS first_start,
+			max(w.finished_at) AS last_end,
+			count(*) AS tasks,
+			count(DISTINCT w.worker) AS workers,
+			-- the narrowest bar that is drawn by itself, in percent
+			100.0 / greatest(900 / greatest(least(count(DISTINCT w.worker), 24), 1), 40) AS narrowest
+		FROM work w
+	),
+	lanes AS (
+		SELECT l.worker, row_number() OVER (ORDER BY l.worker) AS nth
+		FROM (SELECT DISTINCT w.worker FROM work w ORDER BY w.worker LIMIT 24) l
+	),
+	placed AS (
+		SELECT
+			w.*,
+			l.nth AS lane,
+			100 * (extract(epoch FROM w.started_at) - f.since) / f.span AS x,
+			100 * extract(epoch FROM w.finished_at - w.started_at) / f.span AS width,
+			CASE WHEN w.state IN ('failed', 'cancelled', 'interrupted') THEN 'fault' WHEN w.state = 'skipped' THEN 'hollow' ELSE 'c' || (w.step - 1) % 8 + 1 END AS class,
+			f.narrowest
+		FROM work w
+		JOIN lanes l USING (worker)
+		CROSS JOIN frame f
+	),
+	bars AS (
+		SELECT
+			42 + (p.lane - 1) * 40 + 16 AS y,
+			p.class,
+			round(min(p.x), 2) AS x,
+			round(least(max(p.x + p.width), 100) - min(p.x), 2) AS width,
+			CASE WHEN count(*) = 1 THEN min(p.target) ELSE count(*) || ' tasks' END AS label,
+			CASE WHEN count(*) = 1 THEN format('%s: %s, %s from %s', min(p.what), min(p.state),
+				pgmaint.duration_text(extract(epoch FROM min(p.finished_at) - min(p.started_at))),
+				to_char(min(p.started_at), 'HH24:MI:SS TZH:TZM'))
+				ELSE format('%s tasks of %s: %s in all, from %s', count(*), min(p.action),
+				pgmaint.duration_text(extract(epoch FROM sum(p.finished_at - p.started_at))),
+				to_char(min(p.started_at), 'HH24:MI:SS TZH:TZM')) END AS title,
+			count(*) AS tasks
+		FROM placed p
+		GROUP BY p.lane, p.class, p.step, CASE WHEN p.width < p.narrowest THEN floor(p.x / p.narrowest) END,
+			CASE WHEN p.width >= p.narrowest THEN p.task_id END
+		UNION ALL
+		SELECT 16, 'c' || (p.step - 1) % 8 + 1, round(min(p.x), 2), round(least(max(p.x + p.width), 100) - min(p.x), 2),
+			p.step || '. ' || min(p.action), format('step %s, %s: %s', p.step, min(p.action),
+			pgmaint.duration_text(extract(epoch FROM max(p.finished_at) - min(p.started_at)))), 1
+		FROM placed p
+		GROUP BY p.step
+	),
+	-- a label is there if it fits at the width of a telephone, or of a desk
+	shapes AS (
+		SELECT
+			b.y,
+			b.x,
+			format('<rect class="%s" x="%s%%" y="%s" width="%s%%" height="18"><title>%s</title></rect>', b.class, b.x, b.y, b.width, pgmaint.html_text(b.title)) ||
+			CASE WHEN b.class = 'fault' THEN format('<rect fill="url(#hatch)" x="%s%%" y="%s" width="%s%%" height="18"/>', b.x, b.y, b.width)
+				WHEN b.class <> 'hollow' AND b.width * 7.5 >= k.needs THEN format('<svg class="bar" x="%s%%" y="%s" width="%s%%" height="18"><text%s x="4" y="13">%s</text></svg>',
+				b.x, b.y, b.width, CASE WHEN b.width * 3 < k.needs THEN ' class="wide"' ELSE '' END, pgmaint.html_text(b.label))
+				ELSE '' END AS shape
+		FROM bars b
+		CROSS JOIN LATERAL (SELECT 8 + 7.2 * greatest(length(b.label), octet_length(b.label) / 2) AS needs) k
+	),
+	pace AS (
+		SELECT min(s) AS seconds
+		FROM unnest(ARRAY[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900,
+			1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800]) AS s
+		CROSS JOIN frame f
+		WHERE f.span / s <= 6
+	),
+	-- times of day where the run was long enough for them, else seconds since it began
+	ticks AS (
+		SELECT
+			round(100 * (k.at - f.since) / f.span, 2) AS x,
+			CASE WHEN p.seconds >= 60 THEN to_char(to_timestamp(k.at), 'HH24:MI') ELSE trim_scale(k.at - f.since) || ' s' END AS label
+		FROM frame f
+		CROSS JOIN pace p
+		CROSS JOIN LATERAL generate_series(0, 6) AS n
+		CROSS JOIN LATERAL (SELECT CASE WHEN p.seconds >= 60 THEN (ceil(f.since / p.seconds) + n) * p.seconds ELSE f.since + n * p.seconds END AS at) k
+		WHERE k.at <= f.since + f.span
+	)
+	SELECT concat(
+		'<figure><figcaption>', t.description, CASE WHEN EXISTS (SELECT FROM bars b WHERE b.tasks > 1)
+			THEN format('  Tasks that took less than %s are drawn together.', pgmaint.duration_text(greatest(f.span * f.narrowest / 100, 0.1))) END,
+		CASE WHEN f.workers > 24 THEN format('  %s more workers are left out.', f.workers - 24) END, E'</figcaption>\n',
+		format(E'<svg role="img" aria-labelledby="timeline-t timeline-d" height="%s"><title id="timeline-t">Tasks by worker over time</title><desc id="timeline-d">%s</desc>\n',
+			l.bottom + 22, t.description),
+		'<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="hatch" d="M0,0V6"/></pattern></defs>',
+		(SELECT string_agg(format('<line class="grid" x1="%s%%" x2="%s%%" y1="0" y2="%s"/>', k.x, k.x, l.bottom), '' ORDER BY k.x) FROM ticks k),
+		'<text x="0" y="11">steps</text>',
+		(SELECT string_agg(format('<text x="0" y="%s">worker %s</text>', 42 + (n.nth - 1) * 40 + 11, n.worker), '' ORDER BY n.nth) FROM lanes n),
+		E'\n', (SELECT string_agg(s.shape, E'\n' ORDER BY s.y, s.x) FROM shapes s), E'\n',
+		(SELECT string_agg(format('<text x="%s%%" y="%s" text-anchor="%s">%s</text>', k.x, l.bottom + 16,
+			CASE WHEN k.x < 8 THEN 'start' WHEN k.x > 92 THEN 'end' ELSE 'middle' END, k.label), '' ORDER BY k.x) FROM ticks k),
+		E'</svg></figure>\n<ul class="legend">',
+		(SELECT string_agg(format('<li><svg aria-hidden="true"><rect class="c%s" width="100%%" height="100%%"/></svg>%s. %s</li>',
+			(s.step - 1) % 8 + 1, s.step, pgmaint.html_text(s.action)), '' ORDER BY s.step) FROM (SELECT DISTINCT w.step, w.action FROM work w) s),
+		CASE WHEN EXISTS (SELECT FROM work w WHERE w.state IN ('failed', 'cancelled', 'interrupted')) THEN
+			'<li><svg aria-hidden="true"><rect class="fault" width="100%" height="100%"/><rect fill="url(#hatch)" width="100%" height="100%"/></svg>failed or stopped</li>' END,
+		CASE WHEN EXISTS (SELECT FROM work w WHERE w.state = 'skipped') THEN
+			'<li><svg aria-hidden="true"><rect class="hollow" width="100%" height="100%"/></svg>skipped</li>' END,
+		E'</ul>\n')
+	FROM frame f
+	CROSS JOIN LATERAL (SELECT 42 + least(f.workers, 24) * 40 + 2 AS bottom) l
+	CROSS JOIN LATERAL (SELECT format('%s %s on %s %s from %s to %s.',
+		pgmaint.count_text(f.tasks), CASE WHEN f.tasks = 1 THEN 'task' ELSE 'tasks' END,
+		f.workers, CASE WHEN f.workers = 1 THEN 'worker' ELSE 'workers' END,
+		to_char(f.first_start, 'YYYY-MM-DD HH24:MI:SS TZH:TZM'), to_char(f.last_end, 'YYYY-MM-DD HH24:MI:SS TZH:TZM')) AS description) t
+	WHERE f.tasks > 0;
+END;
+
+COMMENT ON FUNCTION pgmaint.svg_timeline(bigint) IS 'the tasks of a run by worker over time; null if none began';
+
+REVOKE ALL ON FUNCTION
+	pgmaint.scale_end(double precision, text),
+	pgmaint.value_text(double precision, text),
+	pgmaint.svg_series(text, text, text, text, text[], jsonb),
+	pgmaint.svg_timeline(bigint)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.scale_end(double precision, text),
+	pgmaint.value_text(double precision, text),
+	pgmaint.svg_series(text, text, text, text, text[], jsonb),
+	pgmaint.svg_timeline(bigint)
+TO pg_monitor;

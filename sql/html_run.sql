@@ -1,0 +1,281 @@
+-- The parts of the page of report_html() that are about a run, and what
+-- validate() finds.  Each is null where there is nothing to tell.
+
+-- What a check is about, and what to do where its findings do not say so.
+CREATE FUNCTION pgmaint.check_guide()
+RETURNS TABLE (check_id text, title text, remedy text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	VALUES
+		('F004'::text, 'table bloat'::text, 'The action vacuum_full writes such tables anew inside a maintenance window (pgmaint.add_window), or at any time with {"ignore_window": true}.'::text),
+		('F005', 'index bloat', 'The action reindex rebuilds such indexes, concurrently where the server can: SELECT pgmaint.run_action(''reindex'').'),
+		('H001', 'invalid indexes', NULL),
+		('collation', 'collations that changed', 'The action reindex rebuilds these indexes before all others: SELECT pgmaint.run_action(''reindex'').'),
+		('corruption', 'damage on disk', 'Copy the data directory as it is before anything else. A damaged index is rebuilt once its table is found sound; a damaged table comes from a backup.'),
+		('checksums', 'data checksums', 'Look at the storage: what failed once fails again. Compare with a backup, and replace the disk.'),
+		('sequences', 'sequences near their end', 'Change the column and its sequence to bigint before the last value is used.'),
+		('constraints', 'constraints that were never validated', NULL),
+		('amcheck', 'what was not checked for corruption', NULL),
+		('privileges', 'what the role has no rights to', 'Have the plan run by a role that may do it, or grant the rights.'),
+		('retention', 'retention', NULL),
+		('backup', 'backups', NULL),
+		('expire_backups', 'backups that should expire', NULL),
+		('window', 'work that waits for a maintenance window', NULL),
+		('worker_slots', 'background workers', 'Raise max_worker_processes, and restart the server.'),
+		('missed_schedule', 'schedules that were missed', 'SELECT * FROM pgmaint.schedules says what pg_cron knows, and what is wrong.'),
+		('orphaned_files', 'files that belong to no relation', NULL);
+END;
+
+COMMENT ON FUNCTION pgmaint.check_guide() IS 'what the checks that make findings are about, and what to do where a finding does not say it itself';
+
+CREATE FUNCTION pgmaint.html_run(run_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT concat(
+		E'<header>\n<p class="kind">pgmaint: run ', r.run_id, E'</p>\n<h1>', pgmaint.html_text(r.plan), ' ', pgmaint.html_state(r.state), E'</h1>\n',
+		'<p class="error">' || pgmaint.html_text(r.error) || E'</p>\n',
+		'<ul class="tiles">',
+		format('<li><b>%s of %s</b>%s done</li>', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned), CASE WHEN s.planned = 1 THEN 'task' ELSE 'tasks' END),
+		format('<li><b>%s</b>failed or stopped</li>', pgmaint.count_text(s.failed)),
+		format('<li><b>%s</b>skipped</li>', pgmaint.count_text(s.skipped)),
+		CASE WHEN s.open > 0 THEN format('<li><b>%s</b>to go</li>', pgmaint.count_text(s.open)) END,
+		format('<li><b>%s</b>returned</li>', pg_size_pretty(s.returned_bytes)),
+		format('<li><b>%s</b>critical %s</li>', pgmaint.count_text(f.critical), CASE WHEN f.critical = 1 THEN 'finding' ELSE 'findings' END),
+		format('<li><b>%s</b>%s</li>', pgmaint.count_text(f.warning), CASE WHEN f.warning = 1 THEN 'warning' ELSE 'warnings' END),
+		'<li><b>' || pgmaint.duration_text(extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)) || '</b>'
+			|| CASE WHEN r.finished_at IS NULL THEN 'so far' ELSE 'from begin to end' END || '</li>',
+		E'</ul>\n<dl>',
+		format('<div><dt>Database</dt><dd>%s</dd></div>', pgmaint.html_text(current_database())),
+		format('<div><dt>Server</dt><dd>PostgreSQL %s%s, port %s</dd></div>', pgmaint.html_text(current_setting('server_version')),
+			pgmaint.html_text(coalesce(', ' || nullif(current_setting('cluster_name'), ''), '')), current_setting('port')),
+		format('<div><dt>Requested by</dt><dd>%s</dd></div>', pgmaint.html_text(r.requested_by)),
+		format('<div><dt>Requested</dt><dd>%s</dd></div>', pgmaint.html_time(r.requested_at)),
+		format('<div><dt>Began</dt><dd>%s</dd></div>', coalesce(pgmaint.html_time(r.started_at), 'not yet')),
+		format('<div><dt>Ended</dt><dd>%s</dd></div>', coalesce(pgmaint.html_time(r.finished_at), 'not yet')),
+		format('<div><dt>Options</dt><dd><code>%s</code></dd></div>', pgmaint.html_text(nullif(r.options, '{}')::text)),
+		CASE WHEN r.resumes IS NOT NULL THEN format('<div><dt>Does the rest of</dt><dd>run %s, which was interrupted</dd></div>', r.resumes) END,
+		E'</dl>\n</header>\n')
+	FROM pgmaint.runs r
+	CROSS JOIN LATERAL (
+		SELECT
+			coalesce(sum(x.planned), 0)::bigint AS planned,
+			coalesce(sum(x.succeeded), 0)::bigint AS succeeded,
+			coalesce(sum(x.failed + x.stopped), 0)::bigint AS failed,
+			coalesce(sum(x.skipped), 0)::bigint AS skipped,
+			coalesce(sum(x.open), 0)::bigint AS open,
+			coalesce(sum(x.returned_bytes), 0)::bigint AS returned_bytes
+		FROM pgmaint.step_results x
+		WHERE x.run_id = r.run_id
+	) s
+	CROSS JOIN LATERAL (
+		SELECT
+			count(*) FILTER (WHERE x.severity = 'critical') AS critical,
+			count(*) FILTER (WHERE x.severity = 'warning' AND x.check_id <> 'skipped') AS warning
+		FROM pgmaint.findings x
+		WHERE x.run_id = r.run_id
+	) f
+	WHERE r.run_id = html_run.run_id;
+END;
+
+COMMENT ON FUNCTION pgmaint.html_run(bigint) IS 'the head of the page: which run, and what it came to';
+
+CREATE FUNCTION pgmaint.html_findings(run_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH found AS (
+		SELECT
+			f.severity,
+			f.check_id,
+			f.object,
+			f.message,
+			CASE f.severity WHEN 'critical' THEN 20 WHEN 'warning' THEN 10 ELSE 5 END AS shown,
+			row_number() OVER of_check AS nth,
+			count(*) OVER (PARTITION BY f.severity, f.check_id) AS total
+		FROM pgmaint.findings f
+		-- what was skipped is told as a task
+		WHERE f.run_id = html_findings.run_id AND f.check_id <> 'skipped'
+		WINDOW of_check AS (PARTITION BY f.severity, f.check_id ORDER BY f.finding_id)
+	),
+	checks AS (
+		SELECT f.severity, f.check_id, concat(
+			format(E'<h4>%s%s</h4>\n', pgmaint.html_text(upper(left(coalesce(g.title, f.check_id), 1)) || substr(coalesce(g.title, f.check_id), 2)),
+				CASE WHEN g.title IS NOT NULL THEN format(' <code class="soft">%s</code>', pgmaint.html_text(f.check_id)) END),
+			'<ul class="found">', string_agg(format('<li>%s%s</li>',
+				-- most messages begin with their object
+				CASE WHEN f.object IS NOT NULL AND strpos(f.message, f.object) <> 1 THEN format('<code>%s</code>: ', pgmaint.html_text(f.object)) END,
+				pgmaint.html_text(f.message)), E'\n' ORDER BY f.nth),
+			CASE WHEN f.total > f.shown THEN format('<li>&#8230; and %s more: <code>SELECT * FROM pgmaint.findings WHERE run_id = %s AND check_id = %s</code></li>',
+				pgmaint.count_text(f.total - f.shown), html_findings.run_id, pgmaint.html_text(quote_literal(f.check_id))) END,
+			E'</ul>\n',
+			'<p><b>What to do:</b> ' || pgmaint.html_text(g.remedy) || E'</p>\n') AS content
+		FROM found f
+		LEFT JOIN pgmaint.check_guide() g USING (check_id)
+		WHERE f.nth <= f.shown
+		GROUP BY f.severity, f.check_id, f.total, f.shown, g.title, g.remedy
+	)
+	SELECT pgmaint.html_section('findings', 'Findings', string_agg(x.content, '' ORDER BY x.severity))
+	FROM (
+		SELECT
+			array_position(ARRAY['critical', 'warning', 'info'], c.severity) AS severity,
+			format(E'<h3>%s</h3>\n', pgmaint.html_state(c.severity)) || string_agg(c.content, '' ORDER BY c.check_id) AS content
+		FROM checks c
+		GROUP BY c.severity
+	) x;
+END;
+
+COMMENT ON FUNCTION pgmaint.html_findings(bigint) IS 'the findings of a run, the worst first, and what to do about them';
+
+CREATE FUNCTION pgmaint.html_steps(run_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT pgmaint.html_section('steps', 'Steps', concat(
+		pgmaint.html_table('The steps of the plan, in their order', ARRAY['Step', '#Done', 'Not done', '#Time', 'Gained'],
+			array_agg(ARRAY[
+				format('%s. %s', s.step, pgmaint.html_text(s.action)),
+				CASE WHEN s.planned > 0 THEN format('%s of %s', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned)) END,
+				concat_ws(', ',
+					CASE WHEN s.failed > 0 THEN pgmaint.html_state('failed', pgmaint.count_text(s.failed) || ' failed') END,
+					CASE WHEN s.stopped > 0 THEN pgmaint.html_state('cancelled', pgmaint.count_text(s.stopped) || ' stopped') END,
+					CASE WHEN s.skipped > 0 THEN pgmaint.html_state('skipped', pgmaint.count_text(s.skipped) || ' skipped') END,
+					CASE WHEN s.open > 0 THEN pgmaint.html_state('running', pgmaint.count_text(s.open) || ' to go') END),
+				CASE WHEN s.planned > 0 THEN pgmaint.duration_text(s.seconds) END,
+				CASE WHEN NOT s.reached OR s.planned = 0 THEN format('<span class="soft">%s</span>', s.outcome) ELSE pgmaint.html_text(s.gain) END
+			] ORDER BY s.step)),
+		pgmaint.svg_timeline(html_steps.run_id)))
+	FROM pgmaint.step_results s
+	WHERE s.run_id = html_steps.run_id
+	HAVING count(*) > 0;
+END;
+
+COMMENT ON FUNCTION pgmaint.html_steps(bigint) IS 'what the steps of a run came to, and when they were at work';
+
+CREATE FUNCTION pgmaint.html_done(run_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH done AS (
+		SELECT
+			t.*,
+			row_number() OVER (ORDER BY t.returned_bytes + coalesce(t.archived_bytes, 0) DESC NULLS LAST, t.seconds DESC, t.task_id) AS nth,
+			count(*) OVER () AS total
+		FROM pgmaint.task_results t
+		WHERE t.run_id = html_done.run_id AND t.state = 'succeeded' AND NOT t.one_of_many
+	),
+	sound AS (
+		SELECT count(*) AS relations, sum(t.bytes_before) AS bytes
+		FROM pgmaint.task_results t
+		WHERE t.run_id = html_done.run_id AND t.state = 'succeeded' AND t.one_of_many
+	)
+	SELECT pgmaint.html_section('done', 'Done, task by task', nullif(concat(
+		CASE WHEN s.relations > 0 THEN format(E'<p>check_corruption: %s of %s found sound.</p>\n', CASE WHEN s.relations = 1 THEN '1 table or index'
+			ELSE pgmaint.count_text(s.relations) || ' tables and indexes' END, pg_size_pretty(s.bytes)) END,
+		(SELECT pgmaint.html_table(CASE WHEN min(d.total) > 50 THEN format('50 of %s tasks: what gave back most, then what took longest', pgmaint.count_text(min(d.total)))
+				ELSE 'What gave back most first, then what took longest' END, ARRAY['What', 'Why', 'Result', '#Time'],
+			array_agg(ARRAY[
+				format('<code>%s</code>', pgmaint.html_text(d.what)),
+				pgmaint.html_text(d.reason),
+				pgmaint.html_text(d.gain),
+				pgmaint.duration_text(d.seconds)
+			] ORDER BY d.nth))
+		FROM done d
+		WHERE d.nth <= 50)), ''))
+	FROM sound s;
+END;
+
+COMMENT ON FUNCTION pgmaint.html_done(bigint) IS 'what a run did, why, and what it gained';
+
+-- Tasks that were not done for the same reason are one line; reasons that differ
+-- in nothing but numbers and the object's name are the same.
+CREATE FUNCTION pgmaint.html_not_done(run_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH reasons AS (
+		SELECT
+			t.state,
+			t.action,
+			count(*) AS tasks,
+			min(t.task_id) AS first_task,
+			(array_agg(t.error ORDER BY t.task_id))[1] AS error,
+			(array_agg(t.what ORDER BY t.task_id))[1 : 5] AS targets
+		FROM (
+			SELECT r.*, regexp_replace(replace(r.error, t.target, '$'), '\d+', '0', 'g') AS cause
+			FROM pgmaint.task_results r
+			JOIN pgmaint.tasks t USING (task_id)
+			WHERE r.run_id = html_not_done.run_id AND r.state NOT IN ('succeeded', 'pending', 'running')
+		) t
+		GROUP BY t.state, t.action, t.cause
+	),
+	ordered AS (
+		SELECT r.*, row_number() OVER (ORDER BY array_position(ARRAY['failed', 'interrupted', 'cancelled', 'skipped'], r.state), r.tasks DESC, r.first_task) AS nth
+		FROM reasons r
+	)
+	SELECT pgmaint.html_section('not-done', 'Not done', concat(
+		pgmaint.html_table('Tasks that did not succeed, and why', ARRAY['State', '#Tasks', 'Which', 'Why'], array_agg(ARRAY[
+			pgmaint.html_state(o.state),
+			pgmaint.count_text(o.tasks),
+			(SELECT string_agg(format('<code>%s</code>', pgmaint.html_text(x.what)), '<br/>' ORDER BY x.nth) FROM unnest(o.targets) WITH ORDINALITY AS x (what, nth))
+				|| CASE WHEN o.tasks > 5 THEN format('<br/>&#8230; and %s more', pgmaint.count_text(o.tasks - 5)) ELSE '' END,
+			pgmaint.html_text(o.error)
+		] ORDER BY o.nth) FILTER (WHERE o.nth <= 30)),
+		CASE WHEN count(*) > 30 THEN format('<p>%s more reasons: <code>SELECT * FROM pgmaint.tasks WHERE run_id = %s AND error IS NOT NULL</code></p>',
+			count(*) - 30, html_not_done.run_id) END))
+	FROM ordered o
+	HAVING count(*) > 0;
+END;
+
+COMMENT ON FUNCTION pgmaint.html_not_done(bigint) IS 'what a run did not do, and why';
+
+CREATE FUNCTION pgmaint.html_checks()
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH checked AS MATERIALIZED (
+		SELECT v.*, row_number() OVER (PARTITION BY v.status = 'ok' ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], v.status), v.check_id, v.object) AS nth
+		FROM pgmaint.validate() v
+	)
+	SELECT pgmaint.html_section('checks', 'Is everything in order now?', concat(
+		format(E'<p>%s</p>\n', concat_ws(', ',
+			CASE WHEN count(*) FILTER (WHERE c.status = 'critical') > 0 THEN pgmaint.html_state('critical', count(*) FILTER (WHERE c.status = 'critical') || ' critical') END,
+			CASE WHEN count(*) FILTER (WHERE c.status = 'warning') > 0 THEN pgmaint.html_state('warning', count(*) FILTER (WHERE c.status = 'warning') || ' warning') END,
+			pgmaint.html_state('ok', count(*) FILTER (WHERE c.status = 'ok') || ' ok'))),
+		pgmaint.html_table('What pgmaint.validate() finds', ARRAY['Status', 'Check', 'Detail', 'Expected'], array_agg(ARRAY[
+			pgmaint.html_state(c.status),
+			pgmaint.html_name(c.check_id),
+			pgmaint.html_text(c.detail),
+			pgmaint.html_text(c.expected)
+		] ORDER BY c.status = 'ok', c.nth) FILTER (WHERE c.nth <= 40)),
+		CASE WHEN count(*) FILTER (WHERE c.nth > 40) > 0 THEN format('<p>%s more: <code>SELECT * FROM pgmaint.validate()</code></p>', count(*) FILTER (WHERE c.nth > 40)) END))
+	FROM checked c
+	HAVING count(*) > 0;
+END;
+
+COMMENT ON FUNCTION pgmaint.html_checks() IS 'what validate() finds now';
+
+REVOKE ALL ON FUNCTION
+	pgmaint.check_guide(),
+	pgmaint.html_run(bigint),
+	pgmaint.html_findings(bigint),
+	pgmaint.html_steps(bigint),
+	pgmaint.html_done(bigint),
+	pgmaint.html_not_done(bigint),
+	pgmaint.html_checks()
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.check_guide(),
+	pgmaint.html_run(bigint),
+	pgmaint.html_findings(bigint),
+	pgmaint.html_steps(bigint),
+	pgmaint.html_done(bigint),
+	pgmaint.html_not_done(bigint),
+	pgmaint.html_checks()
+TO pg_monitor;

@@ -1,0 +1,58 @@
+-- What a run did, and how things stand, as one page that needs nothing else.
+
+CREATE FUNCTION pgmaint.report_html(run_id bigint DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	chosen bigint := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));
+	style text := pgmaint.html_style();
+	title text;
+	head text;
+	main text;
+	contents text;
+BEGIN
+	IF report_html.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM pgmaint.runs r WHERE r.run_id = chosen) THEN
+		RAISE EXCEPTION 'run % does not exist', chosen
+			USING ERRCODE = 'undefined_object',
+				HINT = 'SELECT run_id, plan, state, requested_at FROM pgmaint.runs lists the runs.';
+	END IF;
+	head := coalesce(pgmaint.html_run(chosen), format(
+		E'<header>\n<p class="kind">pgmaint</p>\n<h1>No run yet</h1>\n<p class="lead">There has been no run in database %s yet. '
+		'<code>SELECT pgmaint.run(''weekly'')</code> begins one.</p>\n</header>\n', pgmaint.html_text(current_database())));
+	main := concat(
+		pgmaint.html_findings(chosen),
+		pgmaint.html_not_done(chosen),
+		pgmaint.html_steps(chosen),
+		pgmaint.html_checks(),
+		pgmaint.html_bloat(),
+		pgmaint.html_backups(),
+		pgmaint.html_retention(),
+		pgmaint.html_done(chosen));
+	SELECT format(E'<nav aria-label="Contents"><ul>%s</ul></nav>\n', string_agg(format('<li><a href="#%s">%s</a></li>', h.parts[1], h.parts[2]), '' ORDER BY h.nth))
+	INTO contents
+	FROM regexp_matches(main, '<h2 id="([a-z-]+)">([^<]*)</h2>', 'g') WITH ORDINALITY AS h (parts, nth);
+	title := coalesce((SELECT format('%s %s: run %s, %s', r.plan, r.state, r.run_id, current_database()) FROM pgmaint.runs r WHERE r.run_id = chosen),
+		format('No run yet, %s', current_database()));
+	RETURN concat(
+		E'<!DOCTYPE html>\n<html lang="en">\n<head>\n',
+		-- that in which psql will write it
+		format(E'<meta charset="%s"/>\n', pgmaint.html_charset()),
+		format(E'<meta http-equiv="Content-Security-Policy" content="default-src ''none''; img-src data:; style-src ''sha256-%s''"/>\n',
+			encode(sha256(convert_to(style, 'UTF8')), 'base64')),
+		E'<meta name="viewport" content="width=device-width, initial-scale=1"/>\n<meta name="color-scheme" content="light dark"/>\n',
+		E'<link rel="icon" href="data:,"/>\n',
+		format(E'<title>%s</title>\n', pgmaint.html_text(title)),
+		'<style>', style, E'</style>\n</head>\n<body>\n<a class="skip" href="#content">To the content</a>\n',
+		head, contents, E'<main id="content">\n', main, E'</main>\n',
+		format(E'<footer>Made by pgmaint %s at %s in database %s.</footer>\n</body>\n</html>\n',
+			(SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pgmaint'), pgmaint.html_time(clock_timestamp()), pgmaint.html_text(current_database())));
+END
+$$;
+
+COMMENT ON FUNCTION pgmaint.report_html(bigint) IS
+	'what a run did, what it found, and how bloat, backups and archives stand, as a page of HTML that needs nothing else; the latest run if none is named';
+
+REVOKE ALL ON FUNCTION pgmaint.report_html(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.report_html(bigint) TO pg_monitor;

@@ -1,0 +1,111 @@
+--
+-- report_html: a page that is well-formed and safe, whatever it tells of
+--
+SET client_min_messages = warning;
+SET TimeZone = 'Europe/Berlin';
+CREATE SCHEMA report_html;
+SET search_path = report_html;
+TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
+\pset format unaligned
+\pset tuples_only on
+-- a server without libxml believes it
+CREATE FUNCTION well_formed(page text) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN xmlparse(document page) IS NOT NULL;
+EXCEPTION WHEN feature_not_supported THEN
+	RETURN true;
+END $$;
+CREATE FUNCTION elements(page text, name text) RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM regexp_matches(page, '<' || name || '[ >]', 'g') $$;
+CREATE FUNCTION sections(page text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(m[1], ' ' ORDER BY nth) FROM regexp_matches(page, '<h2 id="([^"]*)">', 'g') WITH ORDINALITY AS x (m, nth) $$;
+
+-- the words
+SELECT string_agg(pgmaint.duration_text(s), ', ' ORDER BY s) FROM unnest(ARRAY[0, 0.04, 9.96, 59.4, 59.6, 60, 61, 3599.7, 3660, 86400, 172799, 172800, 200000]) s;
+SELECT pgmaint.count_text(0), pgmaint.count_text(1234567), pgmaint.count_text(NULL) IS NULL;
+SELECT pgmaint.html_text(E'<a href="x">\u0001&amp;''</a>\n\t'), pgmaint.html_text(NULL) IS NULL;
+SELECT pgmaint.html_time('2026-11-23 02:03:04.5+00'), pgmaint.html_time('infinity') IS NULL;
+SELECT string_agg(v || ' ' || (e).label, ', ' ORDER BY v) FROM (SELECT v, pgmaint.scale_end(v, 'bytes') AS e FROM unnest(ARRAY[0, 1, 3, 1023, 1025, 600000, 3e9, 1.1e15]) v) x;
+SELECT string_agg(v || ' ' || (e).label, ', ' ORDER BY v) FROM (SELECT v, pgmaint.scale_end(v, 'seconds') AS e FROM unnest(ARRAY[0, 0.003, 0.7, 7, 41, 59, 61, 1900, 3500, 50000, 300000]) v) x;
+SELECT pgmaint.html_charset();
+SET client_encoding = 'LATIN1';
+SELECT pgmaint.html_charset();
+SET client_encoding = 'WIN1252';
+SELECT pgmaint.html_charset();
+SET client_encoding = 'LATIN9';
+SELECT pgmaint.html_charset();
+RESET client_encoding;
+
+-- no run
+SELECT well_formed(p), p LIKE '%<h1>No run yet</h1>%', p LIKE '%<title>No run yet, ' || current_database() || '</title>%' FROM pgmaint.report_html() p;
+\set SHOW_CONTEXT never
+SELECT pgmaint.report_html(17);
+\set SHOW_CONTEXT errors
+
+-- everything that can be there, under names that would break out
+CREATE TABLE nasty (name text);
+INSERT INTO nasty VALUES (E'<script>alert("1")</script> &amp; ]]> ''\u0001 " onload="x \U0001F418');
+CREATE TABLE "<b>" (id int PRIMARY KEY, at timestamptz);
+INSERT INTO pgmaint.runs (plan, options, requested_by, requested_at, started_at, finished_at, state, error, role, database, steps, current_step, settings)
+SELECT name, jsonb_build_object(replace(name, E'\u0001', ''), 1), name, '2026-11-22 01:00+00', '2026-11-22 01:00+00', '2026-11-22 03:00+00', 'failed', name, 10, 5,
+	'[{"action": "bloat_report"}, {"action": "vacuum"}, {"action": "analyze"}, {"action": "reindex"}]', 3, '{}'
+FROM nasty;
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, bytes_after, result, error, worker)
+SELECT 1, 2, 'vacuum', name, 'VACUUM ' || name, name, s, r.started_at + g * interval '10 min', r.started_at + g * interval '10 min' + interval '9 min', 9000000, 1000000,
+	'{"dead_rows_before": 1500, "dead_rows_after": 500}', CASE WHEN s <> 'succeeded' THEN format('no lock on %s: process %s', name, g) END, 1 + g % 2
+FROM nasty, pgmaint.runs r, unnest(ARRAY['succeeded', 'failed', 'skipped', 'skipped', 'skipped', 'skipped', 'skipped', 'skipped', 'cancelled']) WITH ORDINALITY AS x (s, g);
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message)
+SELECT 1, c, s, name, 'it is ' || name FROM nasty, (VALUES ('F004', 'warning'), ('F005', 'critical'), ('own', 'info'), ('skipped', 'warning')) x (c, s)
+UNION ALL SELECT 1, name, 'warning', NULL, g::text FROM nasty, generate_series(1, 13) g;
+INSERT INTO pgmaint.bloat_measurements (run_id, measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+SELECT 1, '2026-11-22 01:00+00'::timestamptz - g * interval '7 days', o, name, k, 'heap', 10000000, 1000000 * g, g / 10.0, 0.01, 1, 1
+FROM nasty, generate_series(0, 5) g, (VALUES ('"<b>"'::regclass::oid, 'table'), ('"<b>_pkey"'::regclass::oid, 'index')) x (o, k);
+INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, compression, bytes, sha256, dump_bytes, database_bytes, started_at, finished_at, verified_at, verification, restore_duration, error)
+SELECT 'pgmaint_local', name || g, 'database', replace(left(name, 40), E'\u0001', ''), CASE WHEN g = 3 THEN 'failed' ELSE 'succeeded' END, 'gzip', 1000000 * g, 'x', 9, 9,
+	'2026-11-22 01:00+00'::timestamptz - g * interval '1 day', '2026-11-22 01:05+00'::timestamptz - g * interval '1 day', '2026-11-22 02:00+00', 'restorable', '7 min', CASE WHEN g = 3 THEN name END
+FROM nasty, generate_series(1, 4) g;
+INSERT INTO pgmaint.retention_policies (relation, time_column, keep, archive, storage, compression, owner, added_by)
+VALUES ('"<b>"', 'at', '90 days', true, 'pgmaint_local', 'gzip', 'x', 'x');
+INSERT INTO pgmaint.archives (policy_id, run_id, relation, storage, key, rows, bytes, sha256, range_from, range_to, content_bytes, content_sha256, compression, columns)
+SELECT p, 1, name, 'pgmaint_local', name || p, 1000000, 2000000, 'x', '2026-01-01', '2026-02-01', 1, 'x', 'gzip', '{}' FROM nasty, generate_series(1, 2) p;
+CREATE TABLE page AS SELECT p FROM pgmaint.report_html(1) p;
+SELECT well_formed(p) FROM page;
+SELECT sections(p) FROM page;
+SELECT elements(p, 'script'), elements(p, 'b onload'), p ~ '<[^>]* (style|on[a-z]+)=', p ~ '(href|src)="(?!#|data:,)', p ~ 'url\((?!#hatch)' FROM page;
+SELECT count(*) > 30, bool_and(m[1] ~ '^(&lt;/?b&gt;|&lt;script&gt;|&lt;/script&gt;)$') FROM page, regexp_matches(p, '(&lt;/?(?:b|script)&gt;|<script>|</script>)', 'g') m;
+SELECT count(*) = count(DISTINCT m[1]) AS ids_are_unique FROM page, regexp_matches(p, ' id="([^"]*)"', 'g') m;
+SELECT bool_and(p LIKE '%id="' || r || '"%') AS labels_are_there FROM page, regexp_matches(p, 'aria-labelledby="([^"]*)"', 'g') m, regexp_split_to_table(m[1], ' ') r;
+SELECT bool_and(elements(p, e) > 0) AS landmarks FROM page, unnest(ARRAY['html lang="en"', 'title', 'header', 'nav aria-label="Contents"', 'main', 'footer', 'h1', 'caption', 'th scope="col"', 'th scope="row"', 'desc id="timeline-d"']) e;
+-- that the hash in the page is that of its style
+SELECT strpos(p, 'sha256-' || encode(sha256(convert_to(substring(p from '<style>(.*)</style>'), 'UTF8')), 'base64')) > 0 FROM page;
+-- what is skipped for the same reason is one row
+SELECT m[1], m[2] FROM page, regexp_matches(p, '<th scope="row"><span class="state [a-z]+"><span aria-hidden="true">[^<]*</span> ([a-z]+)</span></th><td class="number" data-label="Tasks">(\d+)</td>', 'g') m;
+SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%&#8230; and 3 more: <code>SELECT * FROM pgmaint.findings WHERE run_id = 1 AND check_id = %' AS findings FROM page;
+SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1 of 9</b>tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
+SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%no policy any more%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
+
+-- a long run is drawn and told in short
+INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
+VALUES ('weekly', 'me', '2026-11-22 01:00+00', '2026-11-22 01:00+00', '2026-11-22 04:00+00', 'succeeded', 10, 5, '[{"action": "vacuum"}]', 1, '{}');
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, bytes_after, error, worker)
+SELECT 2, 1, 'vacuum', 'app.table_' || g, 'VACUUM app.table_' || g, 'dead rows: 10,000, 31.0 % of the table', CASE WHEN g % 4 = 0 THEN 'skipped' ELSE 'succeeded' END,
+	'2026-11-22 01:00+00'::timestamptz + g * interval '1 s', '2026-11-22 01:00+00'::timestamptz + g * interval '1 s' + interval '2.9 s', 9000000, 1000000,
+	CASE WHEN g % 4 = 0 THEN format('no lock on app.table_%s within 5000 ms: process %s', g, 70000 + g) END, 1 + g % 3
+FROM generate_series(1, 10000) g;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) SELECT 2, 'F004', 'warning', 'app.table_' || g, 'table is 70.0 % bloat' FROM generate_series(1, 5000) g;
+DROP TABLE page;
+CREATE TABLE page AS SELECT p FROM pgmaint.report_html() p;
+SELECT well_formed(p), length(p) < 800000 AS short, elements(p, 'rect') BETWEEN 500 AND 3000 AS bars, elements(p, 'tr') < 150 AS rows FROM page;
+SELECT m[1] FROM page, regexp_matches(p, '<caption>(5[^<]*)', 'g') m;
+
+-- who may see it
+SET search_path = pg_catalog;
+CREATE ROLE pgmaint_regress_reader IN ROLE pg_monitor;
+SELECT has_function_privilege('public', 'pgmaint.report_html(bigint)', 'EXECUTE');
+SET ROLE pgmaint_regress_reader;
+SELECT pgmaint.report_html(1) LIKE '<!DOCTYPE html>%';
+RESET ROLE;
+DROP ROLE pgmaint_regress_reader;
+
+TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
+DROP SCHEMA report_html CASCADE;
