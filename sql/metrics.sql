@@ -1,0 +1,198 @@
+-- What a monitoring system reads, in the naming of Prometheus: base units, times
+-- as seconds since 1970, few values for each label.
+
+CREATE FUNCTION pgmaint.metric_families()
+RETURNS TABLE (name text, type text, help text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	VALUES
+		('pgmaint_info'::text, 'gauge'::text, 'The version of pgmaint; always 1.'::text),
+		('pgmaint_runs', 'gauge', 'Runs in the ledger, which keeps them for pgmaint.keep_history.'),
+		('pgmaint_last_run_start_timestamp_seconds', 'gauge', 'When the last run of a plan that has ended began.'),
+		('pgmaint_last_run_duration_seconds', 'gauge', 'How long the last run of a plan that has ended took.'),
+		('pgmaint_last_run_success', 'gauge', 'Whether the last run of a plan that has ended succeeded: 1 or 0.'),
+		('pgmaint_last_run_tasks', 'gauge', 'Tasks of the last run of a plan that has ended.'),
+		('pgmaint_last_run_findings', 'gauge', 'Findings of the last run of a plan that has ended.'),
+		('pgmaint_last_run_returned_bytes', 'gauge', 'Bytes that the last run of a plan that has ended returned to the file system.'),
+		('pgmaint_last_success_timestamp_seconds', 'gauge', 'When the last run of a plan that succeeded ended.'),
+		('pgmaint_archived_rows_total', 'counter', 'Rows that were archived from a table and deleted.'),
+		('pgmaint_archived_bytes_total', 'counter', 'Size of the objects with the rows that were archived from a table.'),
+		('pgmaint_bloat_bytes', 'gauge', 'Bloat of the 50 tables and indexes with most of it, when they were last measured.'),
+		('pgmaint_bloat_ratio', 'gauge', 'Bloat of these as a share of their size, 0 to 1.'),
+		('pgmaint_backups', 'gauge', 'Backups of a whole database in the ledger.'),
+		('pgmaint_backup_start_timestamp_seconds', 'gauge', 'When the newest backup of a whole database that is there was begun.'),
+		('pgmaint_backup_bytes', 'gauge', 'Size of the newest backup of a whole database.'),
+		('pgmaint_backup_duration_seconds', 'gauge', 'How long the newest backup of a whole database took.'),
+		('pgmaint_backup_verified_timestamp_seconds', 'gauge', 'When a backup of a whole database was last restored to prove it.'),
+		('pgmaint_backup_restore_duration_seconds', 'gauge', 'How long it took to restore the backup of a whole database that was proven last.'),
+		('pgmaint_schedule_late_seconds', 'gauge', 'For how long a scheduled run has been due and not begun; 0 if none is.'),
+		('pgmaint_check_status', 'gauge', 'What pgmaint.validate() says of a check: 0 ok, 1 warning, 2 critical.'),
+		('pgmaint_transaction_id_age', 'gauge', 'Transactions since the oldest unfrozen transaction ID of a database.'),
+		('pgmaint_multixact_id_age', 'gauge', 'Multixacts since the oldest multixact ID of a database.');
+END;
+
+COMMENT ON FUNCTION pgmaint.metric_families() IS 'the names that pgmaint.metrics has, with their types and what they mean';
+
+CREATE VIEW pgmaint.metrics AS
+WITH last_runs AS MATERIALIZED (
+	SELECT DISTINCT ON (r.plan) r.plan, r.run_id, r.state, r.started_at, r.finished_at
+	FROM pgmaint.runs r
+	WHERE r.finished_at IS NOT NULL AND r.started_at IS NOT NULL
+	ORDER BY r.plan, r.run_id DESC
+),
+bloat AS (
+	SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS object, m.kind, m.bloat_bytes, m.bloat_ratio
+	FROM (
+		SELECT DISTINCT ON (b.relation) b.relation, b.kind, b.bloat_bytes, b.bloat_ratio
+		FROM pgmaint.bloat_measurements b
+		ORDER BY b.relation, b.measured_at DESC
+	) m
+	JOIN pg_catalog.pg_class c ON c.oid = m.relation
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	ORDER BY m.bloat_bytes DESC, m.relation
+	LIMIT 50
+),
+backups AS MATERIALIZED (
+	SELECT b.database, b.state, b.backup_id, b.started_at, b.finished_at, b.bytes, b.verified_at, b.restore_duration
+	FROM pgmaint.backups b
+	WHERE b.kind = 'database' AND b.selection IS NULL
+),
+newest_backups AS (
+	SELECT DISTINCT ON (b.database) b.*
+	FROM backups b
+	WHERE b.state = 'succeeded'
+	ORDER BY b.database, b.started_at DESC
+),
+schedules AS (
+	SELECT
+		s.plan,
+		s.scheduled_by,
+		CASE WHEN r.busy THEN 0
+			ELSE greatest(pg_catalog.extract('epoch', pg_catalog.clock_timestamp()
+				- pgmaint.next_run(s.schedule, greatest(r.requested_at, s.scheduled_at))), 0) END AS late
+	FROM pgmaint.plan_schedules s
+	CROSS JOIN LATERAL (
+		SELECT pg_catalog.max(x.requested_at) AS requested_at, coalesce(pg_catalog.bool_or(x.state IN ('queued', 'running')), false) AS busy
+		FROM pgmaint.runs x
+		WHERE x.plan = s.plan
+	) r
+	WHERE s.plan <> 'tick' AND s.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+),
+samples (name, labels, value) AS (
+	SELECT 'pgmaint_info', pg_catalog.jsonb_build_object('version', e.extversion), 1::double precision
+	FROM pg_catalog.pg_extension e
+	WHERE e.extname = 'pgmaint'
+	UNION ALL
+	SELECT 'pgmaint_runs', pg_catalog.jsonb_build_object('plan', r.plan, 'state', r.state), pg_catalog.count(*)
+	FROM pgmaint.runs r
+	GROUP BY r.plan, r.state
+	UNION ALL
+	SELECT v.name, pg_catalog.jsonb_build_object('plan', r.plan), v.value
+	FROM last_runs r
+	CROSS JOIN LATERAL (VALUES
+		('pgmaint_last_run_start_timestamp_seconds', pg_catalog.extract('epoch', r.started_at)),
+		('pgmaint_last_run_duration_seconds', pg_catalog.extract('epoch', r.finished_at - r.started_at)),
+		('pgmaint_last_run_success', (r.state = 'succeeded')::integer),
+		('pgmaint_last_run_returned_bytes', (
+			SELECT coalesce(pg_catalog.sum(t.returned_bytes), 0)
+			FROM pgmaint.task_results t
+			WHERE t.run_id = r.run_id AND t.state = 'succeeded'))) AS v (name, value)
+	UNION ALL
+	SELECT 'pgmaint_last_run_tasks', pg_catalog.jsonb_build_object('plan', r.plan, 'action', t.action, 'state', t.state), pg_catalog.count(*)
+	FROM last_runs r
+	JOIN pgmaint.tasks t USING (run_id)
+	GROUP BY r.plan, t.action, t.state
+	UNION ALL
+	SELECT 'pgmaint_last_run_findings', pg_catalog.jsonb_build_object('plan', r.plan, 'severity', s.severity), pg_catalog.count(f.finding_id)
+	FROM last_runs r
+	CROSS JOIN (VALUES ('critical'), ('warning'), ('info')) AS s (severity)
+	LEFT JOIN pgmaint.findings f ON f.run_id = r.run_id AND f.severity = s.severity
+	GROUP BY r.plan, s.severity
+	UNION ALL
+	SELECT 'pgmaint_last_success_timestamp_seconds', pg_catalog.jsonb_build_object('plan', r.plan), pg_catalog.extract('epoch', pg_catalog.max(r.finished_at))
+	FROM pgmaint.runs r
+	WHERE r.state = 'succeeded'
+	GROUP BY r.plan
+	UNION ALL
+	SELECT v.name, pg_catalog.jsonb_build_object('relation', a.relation), v.value
+	FROM (
+		SELECT x.relation, pg_catalog.sum(x.rows) AS rows, pg_catalog.sum(x.bytes) AS bytes
+		FROM pgmaint.archives x
+		GROUP BY x.relation
+		ORDER BY 2 DESC, 1
+		LIMIT 50
+	) a
+	CROSS JOIN LATERAL (VALUES ('pgmaint_archived_rows_total', a.rows), ('pgmaint_archived_bytes_total', a.bytes)) AS v (name, value)
+	UNION ALL
+	SELECT v.name, pg_catalog.jsonb_build_object('object', b.object, 'kind', b.kind), v.value
+	FROM bloat b
+	CROSS JOIN LATERAL (VALUES ('pgmaint_bloat_bytes', b.bloat_bytes), ('pgmaint_bloat_ratio', b.bloat_ratio)) AS v (name, value)
+	UNION ALL
+	SELECT 'pgmaint_backups', pg_catalog.jsonb_build_object('database', b.database, 'state', b.state), pg_catalog.count(*)
+	FROM backups b
+	GROUP BY b.database, b.state
+	UNION ALL
+	SELECT v.name, pg_catalog.jsonb_build_object('database', b.database), v.value
+	FROM newest_backups b
+	CROSS JOIN LATERAL (VALUES
+		('pgmaint_backup_start_timestamp_seconds', pg_catalog.extract('epoch', b.started_at)),
+		('pgmaint_backup_bytes', b.bytes),
+		('pgmaint_backup_duration_seconds', pg_catalog.extract('epoch', b.finished_at - b.started_at))) AS v (name, value)
+	UNION ALL
+	SELECT v.name, pg_catalog.jsonb_build_object('database', b.database), v.value
+	FROM (
+		SELECT DISTINCT ON (x.database) x.database, x.verified_at, x.restore_duration
+		FROM backups x
+		WHERE x.verified_at IS NOT NULL
+		ORDER BY x.database, x.verified_at DESC
+	) b
+	CROSS JOIN LATERAL (VALUES
+		('pgmaint_backup_verified_timestamp_seconds', pg_catalog.extract('epoch', b.verified_at)),
+		('pgmaint_backup_restore_duration_seconds', pg_catalog.extract('epoch', b.restore_duration))) AS v (name, value)
+	UNION ALL
+	SELECT 'pgmaint_schedule_late_seconds', pg_catalog.jsonb_build_object('plan', s.plan, 'scheduled_by', s.scheduled_by), s.late
+	FROM schedules s
+	UNION ALL
+	SELECT 'pgmaint_check_status', pg_catalog.jsonb_build_object('check', v.check_id),
+		pg_catalog.max(CASE v.status WHEN 'ok' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END)
+	FROM pgmaint.validate() v
+	GROUP BY v.check_id
+	UNION ALL
+	SELECT v.name, pg_catalog.jsonb_build_object('database', d.datname), v.value
+	FROM pg_catalog.pg_database d
+	CROSS JOIN LATERAL (VALUES
+		('pgmaint_transaction_id_age', pg_catalog.age(d.datfrozenxid)),
+		('pgmaint_multixact_id_age', pg_catalog.mxid_age(d.datminmxid))) AS v (name, value)
+)
+SELECT s.name, s.labels, s.value, f.type, f.help
+FROM samples s
+JOIN pgmaint.metric_families() f USING (name)
+WHERE s.value IS NOT NULL;
+
+COMMENT ON VIEW pgmaint.metrics IS 'what a monitoring system reads, a sample in each row, in the naming of Prometheus';
+COMMENT ON COLUMN pgmaint.metrics.type IS 'gauge, or counter for what only grows';
+
+CREATE FUNCTION pgmaint.metrics_text()
+RETURNS text
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT string_agg(g.lines, E'\n' ORDER BY g.name)
+	FROM (
+		SELECT m.name, format(E'# HELP %s %s\n# TYPE %s %s\n', m.name, m.help, m.name, m.type)
+			|| string_agg(concat(m.name, '{' || l.labels || '}', ' ', m.value), E'\n' ORDER BY l.labels) AS lines
+		FROM pgmaint.metrics m
+		CROSS JOIN LATERAL (
+			SELECT string_agg(format('%s="%s"', e.key, replace(replace(replace(e.value, E'\\', E'\\\\'), '"', E'\\"'), E'\n', '\n')), ',' ORDER BY e.key) AS labels
+			FROM jsonb_each_text(m.labels) e
+		) l
+		GROUP BY m.name, m.help, m.type
+	) g;
+END;
+
+COMMENT ON FUNCTION pgmaint.metrics_text() IS 'pgmaint.metrics in the text format of Prometheus';
+
+REVOKE ALL ON pgmaint.metrics FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmaint.metric_families(), pgmaint.metrics_text() FROM PUBLIC;
+GRANT SELECT ON pgmaint.metrics TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint.metric_families(), pgmaint.metrics_text() TO pg_monitor;

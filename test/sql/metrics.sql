@@ -1,0 +1,84 @@
+--
+-- metrics: what a monitoring system reads
+--
+SET client_min_messages = warning;
+TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.plan_schedules RESTART IDENTITY;
+CREATE SCHEMA metrics;
+\pset format unaligned
+\pset tuples_only on
+CREATE FUNCTION metrics.of(pattern text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT s FROM pgmaint.metrics m, concat(substr(m.name, 9), ' ', m.labels, ' ', m.value) s WHERE m.name ~ pattern ORDER BY s COLLATE "C"
+$$;
+
+-- where nothing was ever run
+SELECT DISTINCT name FROM pgmaint.metrics ORDER BY 1;
+
+INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings) VALUES
+	('weekly', 'me', 'epoch', '1970-01-01 00:00:10+00', '1970-01-01 00:01:00+00', 'succeeded', 10, 5, '[]', 1, '{}'),
+	('weekly', 'me', 'epoch', '1970-01-01 00:10:00+00', '1970-01-01 00:10:30.5+00', 'failed', 10, 5, '[]', 1, '{}'),
+	('weekly', 'me', 'epoch', '1970-01-01 00:20:00+00', NULL, 'running', 10, 5, '[]', 1, '{}'),
+	(E'a "plan"\\\nof mine', 'me', 'epoch', NULL, 'epoch', 'cancelled', 10, 5, '[]', 1, '{}');
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, bytes_before, bytes_after)
+SELECT 2, 1, 'vacuum', g::text, 'VACUUM', 'asked for', CASE WHEN g = 5 THEN 'failed' ELSE 'succeeded' END, 1000, 400 FROM generate_series(1, 5) g;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, message) VALUES (2, 'F004', 'warning', 'x'), (2, 'F005', 'warning', 'x'), (1, 'F005', 'critical', 'x');
+SELECT metrics.of('run|success');
+
+-- the newest measurement of what is still there, and no more than 50
+DO $$ BEGIN FOR i IN 1 .. 55 LOOP EXECUTE format('CREATE TABLE metrics.t%s ()', i); END LOOP; END $$;
+INSERT INTO pgmaint.bloat_measurements (measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+SELECT '2026-01-01'::timestamptz + d * interval '1 day', c.oid, 'as it was named', 'table', 'heap', 1000, CASE d WHEN 1 THEN 1 ELSE substr(c.relname, 2)::int * 10 END, 0.25, 0, 1, 1
+FROM pg_class c, generate_series(1, 2) d WHERE relnamespace = 'metrics'::regnamespace;
+INSERT INTO pgmaint.bloat_measurements (relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+VALUES (1, 'gone', 'table', 'heap', 1000, 999999, 0.9, 0, 1, 1);
+SELECT count(*), min(value), max(value), bool_and(labels ->> 'object' ~ '^metrics\.t\d+$') FROM pgmaint.metrics WHERE name = 'pgmaint_bloat_bytes';
+SELECT metrics.of('bloat_ratio') LIMIT 1;
+
+INSERT INTO pgmaint.archives (policy_id, run_id, relation, storage, key, rows, bytes, sha256, range_from, range_to, content_bytes, content_sha256, compression, columns)
+SELECT 1, 1, r, 's', r || g, 10, 100, 'x', '2026-01-01', '2026-02-01', 1, 'x', 'gzip', '{}' FROM generate_series(1, 3) g, unnest(ARRAY['a.b', 'a.c']) r;
+SELECT metrics.of('archived');
+
+-- the newest that is there, and the one that was proven last
+INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, compression, bytes, started_at, finished_at, verified_at, restore_duration) VALUES
+	('s', '1', 'database', 'shop', NULL, 'succeeded', 'gzip', 100, 'epoch', '1970-01-01 00:00:05+00', '1970-01-02 00:00:00+00', '9 s'),
+	('s', '2', 'database', 'shop', NULL, 'succeeded', 'gzip', 200, '1970-01-01 01:00:00+00', '1970-01-01 01:00:07+00', NULL, NULL),
+	('s', '3', 'database', 'shop', NULL, 'failed', 'gzip', NULL, '1970-01-01 02:00:00+00', '1970-01-01 02:00:07+00', NULL, NULL),
+	('s', '4', 'database', 'shop', '{"tables": "t"}', 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL),
+	('s', '5', 'globals', NULL, NULL, 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL);
+SELECT metrics.of('backup');
+
+-- late is what was due and did not begin; what is at work is not
+INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, scheduled_at)
+SELECT p, 'me', s, 1, 10, d.oid, now() - a
+FROM pg_database d, (VALUES ('late', '0 * * * *', interval '3 days'), ('new', '0 * * * *', interval '0'), ('weekly', '0 * * * *', '3 days'), ('tick', '* * * * *', '3 days'), ('start', '@reboot', '3 days')) x (p, s, a)
+WHERE d.datname = current_database();
+SELECT labels, value > 248400 AND value <= 259200 AS days, value > 0 AS late FROM pgmaint.metrics WHERE name = 'pgmaint_schedule_late_seconds' ORDER BY labels;
+
+-- validate() by check: the worst counts
+SELECT count(*) > 5, bool_and(m.value = w.worst) FROM pgmaint.metrics m
+JOIN (SELECT check_id, max(array_position(ARRAY['ok', 'warning', 'critical'], status)) - 1 AS worst FROM pgmaint.validate() GROUP BY check_id) w ON w.check_id = m.labels ->> 'check'
+WHERE m.name = 'pgmaint_check_status';
+SELECT count(*) = (SELECT 2 * count(*) FROM pg_database) FROM pgmaint.metrics WHERE name IN ('pgmaint_transaction_id_age', 'pgmaint_multixact_id_age') AND value >= 0;
+
+-- names and labels as Prometheus wants them, and every series once
+SELECT name, labels FROM pgmaint.metrics GROUP BY 1, 2 HAVING count(*) > 1;
+SELECT DISTINCT name FROM pgmaint.metrics WHERE name !~ '^pgmaint_[a-z]+(_[a-z]+)*$' OR type NOT IN ('gauge', 'counter') OR (type = 'counter') <> (name ~ '_total$') OR help !~ '\.$';
+SELECT DISTINCT k FROM pgmaint.metrics, jsonb_object_keys(labels) k ORDER BY 1;
+SELECT f.name FROM pgmaint.metric_families() f WHERE NOT EXISTS (SELECT FROM pgmaint.metrics m WHERE m.name = f.name);
+
+-- the text format
+SELECT t FROM pgmaint.metrics_text() m, regexp_split_to_table(m, '\n') t WHERE t ~ 'mine|archived_rows|last_run_success';
+SELECT t FROM pgmaint.metrics_text() m, regexp_split_to_table(m, '\n') t
+WHERE t !~ '^(# HELP [a-z_]+ [^\\]+|# TYPE [a-z_]+ (gauge|counter)|[a-z_]+\{[a-z_]+="([^"\\]|\\["\\n])*"(,[a-z_]+="([^"\\]|\\["\\n])*")*\} -?\d+(\.\d+)?(e[+-]\d+)?)$';
+
+-- who may read it
+CREATE ROLE pgmaint_regress_reader IN ROLE pg_monitor;
+SET ROLE pgmaint_regress_reader;
+SELECT count(*) > 100 FROM pgmaint.metrics;
+SELECT pgmaint.metrics_text() LIKE '# HELP %';
+RESET ROLE;
+DROP ROLE pgmaint_regress_reader;
+
+TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.plan_schedules RESTART IDENTITY;
+DROP SCHEMA metrics CASCADE;
