@@ -163,7 +163,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 200, 0, E'\nSteps' FROM chosen c
 		UNION ALL
-		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.action, 16), s.outcome)
+		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.action, 17), s.outcome)
 		FROM pgmaint.step_results s
 		JOIN chosen c USING (run_id)
 		UNION ALL

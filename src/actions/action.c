@@ -10,10 +10,11 @@
 #include "actions/action.h"
 
 static const Action *const actions[] = {
-	&bloat_report_action,	  &vacuum_action,		  &vacuum_full_action,
-	&analyze_action,		  &retention_action,	  &reindex_action,
-	&check_corruption_action, &backup_action,		  &verify_backup_action,
-	&restore_backup_action,	  &expire_backups_action, &validate_action,
+	&bloat_report_action,	   &vacuum_action,		   &vacuum_full_action,
+	&analyze_action,		   &retention_action,	   &reindex_action,
+	&check_corruption_action,  &backup_action,		   &verify_backup_action,
+	&restore_backup_action,	   &expire_backups_action, &validate_action,
+	&connection_review_action,
 };
 
 /*

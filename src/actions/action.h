@@ -120,5 +120,6 @@ extern const Action restore_backup_action;
 extern const Action backup_action;
 extern const Action expire_backups_action;
 extern const Action validate_action;
+extern const Action connection_review_action;
 
 #endif /* PGMAINT_ACTION_H */

@@ -26,6 +26,7 @@
 #include "engine/missed.h"
 #include "engine/plan.h"
 #include "engine/run.h"
+#include "ledger/connections.h"
 #include "ledger/runs.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_run);
@@ -184,7 +185,7 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
  * Starts a leader where a run was left queued for want of a worker slot, or
  * was left running by a crash; the leader sets the ledger right.  What was
  * interrupted is queued again, here or, where nobody has written down yet that
- * it was, by the leader.
+ * it was, by the leader.  It also counts connections, since it comes by often.
  */
 Datum
 pgmaint_tick(PG_FUNCTION_ARGS)
@@ -197,6 +198,7 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 	ledger_enter(&scope);
 	note_missed_schedules(0);
 	resume_interrupted_runs();
+	sample_connections();
 	unfinished = unfinished_runs_exist();
 	ledger_leave(&scope);
 	if (unfinished)

@@ -1,0 +1,224 @@
+-- Connections: who has them, how many there ever were, how many there should be.
+
+CREATE TABLE pgmaint.connection_samples (
+	sampled_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp() PRIMARY KEY,
+	connections integer NOT NULL,
+	active integer NOT NULL,
+	idle_in_transaction integer NOT NULL,
+	longest_idle_in_transaction interval,
+	max_connections integer NOT NULL
+);
+
+COMMENT ON TABLE pgmaint.connection_samples IS 'how many clients were connected to the server, each time that tick() or the action connection_review looked';
+COMMENT ON COLUMN pgmaint.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so';
+
+CREATE VIEW pgmaint.connection_use AS
+SELECT
+	a.datname AS database,
+	a.usename AS role,
+	a.application_name AS application,
+	coalesce(a.state, 'not known') AS state,
+	pg_catalog.count(*) AS connections,
+	pg_catalog.round(100.0 * pg_catalog.count(*) / pg_catalog.sum(pg_catalog.count(*)) OVER (), 1) AS percent,
+	pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - pg_catalog.min(a.state_change)) AS longest_in_state
+FROM pg_catalog.pg_stat_activity a
+WHERE a.backend_type = 'client backend'
+GROUP BY a.datname, a.usename, a.application_name, a.state
+ORDER BY connections DESC, a.datname, a.usename, a.application_name, a.state;
+
+COMMENT ON VIEW pgmaint.connection_use IS
+	'the clients that are connected, by database, role, application and state, with their share of all; longest_in_state is how long one of them has been in this state';
+
+CREATE FUNCTION pgmaint.memory_of_machine()
+RETURNS bigint
+LANGUAGE c STABLE
+AS 'MODULE_PATHNAME', 'pgmaint_memory_of_machine';
+
+COMMENT ON FUNCTION pgmaint.memory_of_machine() IS 'bytes of memory that the machine has, or that the server''s control group may use';
+
+-- The arithmetic: room for half as many again as there ever were at a time.
+-- What is not needed is only given back once four weeks have been looked at.
+-- Each connection is reckoned with work_mem and 8 MB; with shared_buffers they
+-- are to take no more than four fifths of the memory.
+CREATE FUNCTION pgmaint.connection_limit(
+	OUT current integer,
+	OUT reserved integer,
+	OUT in_use integer,
+	OUT peak integer,
+	OUT peak_at timestamptz,
+	OUT since timestamptz,
+	OUT samples bigint,
+	OUT connection_bytes bigint,
+	OUT memory_bytes bigint,
+	OUT affordable integer,
+	OUT recommended integer,
+	OUT reason text
+)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH now AS MATERIALIZED (
+		SELECT clock_timestamp() AS sampled_at, count(*)::integer AS connections
+		FROM pg_stat_activity a
+		WHERE a.backend_type = 'client backend'
+	),
+	seen AS (
+		SELECT s.sampled_at, s.connections
+		FROM pgmaint.connection_samples s
+		WHERE s.sampled_at > clock_timestamp() - interval '90 days'
+		UNION ALL
+		SELECT n.sampled_at, n.connections FROM now n
+	),
+	peak AS (
+		SELECT
+			max(s.connections) AS connections,
+			(array_agg(s.sampled_at ORDER BY s.connections DESC, s.sampled_at DESC))[1] AS sampled_at,
+			min(s.sampled_at) AS since,
+			count(*) AS samples
+		FROM seen s
+	),
+	limits AS (
+		SELECT
+			current_setting('max_connections')::integer AS current,
+			current_setting('superuser_reserved_connections')::integer
+				+ coalesce(current_setting('reserved_connections', true)::integer, 0) AS reserved,
+			-- as sessions begin with it, in kB
+			(SELECT w.reset_val::bigint * 1024 FROM pg_settings w WHERE w.name = 'work_mem') + 8 * 1024 * 1024 AS connection_bytes,
+			pg_size_bytes(current_setting('shared_buffers')) AS shared_bytes,
+			pgmaint.memory_of_machine() AS memory_bytes
+	),
+	reckoned AS (
+		SELECT
+			l.*,
+			p.*,
+			n.connections AS in_use,
+			(ceil((p.connections * 1.5 + l.reserved) / 10) * 10)::integer AS wanted,
+			greatest(least(floor((0.8 * l.memory_bytes - l.shared_bytes) / l.connection_bytes), 262143), 0)::integer AS affordable
+		FROM limits l
+		CROSS JOIN peak p
+		CROSS JOIN now n
+	),
+	decided AS (
+		SELECT
+			r.*,
+			CASE
+				WHEN r.connections > 0.8 * (r.current - r.reserved) THEN greatest(least(r.wanted, r.affordable), r.current)
+				WHEN r.current > r.affordable OR (r.current > 200 AND r.wanted < r.current / 2 AND r.sampled_at - r.since >= interval '28 days')
+					THEN least(greatest(r.wanted, 100), r.current)
+				ELSE r.current END AS recommended
+		FROM reckoned r
+	)
+	SELECT
+		d.current,
+		d.reserved,
+		d.in_use,
+		d.connections,
+		d.sampled_at,
+		d.since,
+		d.samples,
+		d.connection_bytes,
+		d.memory_bytes,
+		d.affordable,
+		d.recommended,
+		CASE
+			WHEN d.connections > 0.8 * (d.current - d.reserved) AND d.recommended = d.current THEN format(
+				'a peak of %s comes close to the %s that there are, but memory does not allow for more: let the clients share connections through a pooler, such as PgBouncer',
+				d.connections, d.current - d.reserved)
+			WHEN d.recommended > d.current THEN format('a peak of %s and half as many again, and %s reserved; %s would take %s of %s of memory',
+				d.connections, d.reserved, d.recommended, pg_size_pretty(d.shared_bytes + d.recommended * d.connection_bytes), pg_size_pretty(d.memory_bytes))
+			WHEN d.recommended < d.current AND d.current > d.affordable THEN format(
+				'%s connections could take %s of %s of memory, and never more than %s were used at a time',
+				d.current, pg_size_pretty(d.shared_bytes + d.current * d.connection_bytes), pg_size_pretty(d.memory_bytes), d.connections)
+			WHEN d.recommended < d.current THEN format('never more than %s were used at a time since %s', d.connections, d.since::date)
+			WHEN d.current > d.affordable THEN format(
+				'as it is; but all of them could take %s of %s of memory: see to work_mem, or to a pooler',
+				pg_size_pretty(d.shared_bytes + d.current * d.connection_bytes), pg_size_pretty(d.memory_bytes))
+			ELSE format('as it is: a peak of %s leaves room', d.connections) END
+	FROM decided d;
+END;
+
+COMMENT ON FUNCTION pgmaint.connection_limit() IS
+	'what max_connections should be, by the peak of the last 90 days and the memory of the machine, and the figures that this rests on';
+
+CREATE FUNCTION pgmaint.connection_review()
+RETURNS TABLE (topic text, item text, connections bigint, detail text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH l AS MATERIALIZED (
+		SELECT * FROM pgmaint.connection_limit()
+	),
+	use AS MATERIALIZED (
+		SELECT u.*, row_number() OVER () AS nth FROM pgmaint.connection_use u
+	),
+	idle AS (
+		SELECT
+			count(*) AS sessions,
+			max(clock_timestamp() - a.state_change) AS longest,
+			(array_agg(format('process %s of role %s in database %s%s', a.pid, quote_ident(a.usename), quote_ident(a.datname),
+				coalesce(' (' || nullif(a.application_name, '') || ')', '')) ORDER BY a.state_change))[1] AS holder
+		FROM pg_stat_activity a
+		WHERE a.backend_type = 'client backend' AND a.state LIKE 'idle in transaction%'
+	),
+	lines AS (
+		SELECT 1 AS part, 0::bigint AS nth, 'limit' AS topic, 'max_connections' AS item, l.current::bigint AS connections,
+			format('%s reserved for superusers and the like', l.reserved) AS detail
+		FROM l
+		UNION ALL
+		SELECT 2, 0, 'in use', 'all', l.in_use,
+			format('%s %% of the %s that others may use', round(100.0 * l.in_use / nullif(l.current - l.reserved, 0)), l.current - l.reserved)
+		FROM l
+		UNION ALL
+		SELECT 3, u.nth, 'in use', concat_ws(', ', 'database ' || quote_ident(u.database), 'role ' || quote_ident(u.role), nullif(u.application, ''), u.state),
+			u.connections, format('%s %% of all, the longest for %s', u.percent, u.longest_in_state)
+		FROM use u
+		WHERE u.nth <= 20
+		UNION ALL
+		SELECT 4, 0, 'in use', format('%s more groups: SELECT * FROM pgmaint.connection_use', count(*)), sum(u.connections)::bigint, ''
+		FROM use u
+		WHERE u.nth > 20
+		HAVING count(*) > 0
+		UNION ALL
+		SELECT 5, 0, 'idle in transaction', 'all', i.sessions,
+			CASE WHEN i.sessions = 0 THEN 'none' ELSE format('the longest for %s: %s', date_trunc('second', i.longest), i.holder) END
+		FROM idle i
+		UNION ALL
+		SELECT 6, 0, 'peak', format('since %s', date_trunc('minute', l.since)), l.peak,
+			format('at %s; looked at %s times', date_trunc('minute', l.peak_at), l.samples)
+		FROM l
+		UNION ALL
+		SELECT 7, 0, 'memory', format('%s MB for each connection', l.connection_bytes / 1048576), l.affordable,
+			format('would fit, with shared_buffers of %s, into four fifths of %s', current_setting('shared_buffers'), pg_size_pretty(l.memory_bytes))
+		FROM l
+		UNION ALL
+		SELECT 8, 0, 'recommendation', 'max_connections', l.recommended, l.reason
+		FROM l
+		UNION ALL
+		SELECT 9, 0, 'command', format('ALTER SYSTEM SET max_connections = %s', l.recommended), l.recommended, 'takes a restart of the server'
+		FROM l
+		WHERE l.recommended <> l.current
+		UNION ALL
+		SELECT 10, 0, 'restart', 'max_connections', l.current, 'was changed, and waits for a restart of the server'
+		FROM l
+		JOIN pg_settings s ON s.name = 'max_connections' AND s.pending_restart
+	)
+	SELECT n.topic, n.item, n.connections, n.detail
+	FROM lines n
+	ORDER BY n.part, n.nth;
+END;
+
+COMMENT ON FUNCTION pgmaint.connection_review() IS
+	'who uses the server''s connections, the peak so far, and what max_connections should be, with the command that would make it so; changes nothing';
+
+REVOKE ALL ON pgmaint.connection_samples, pgmaint.connection_use FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.memory_of_machine(),
+	pgmaint.connection_limit(),
+	pgmaint.connection_review()
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.connection_samples, pgmaint.connection_use TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.memory_of_machine(),
+	pgmaint.connection_limit(),
+	pgmaint.connection_review()
+TO pg_monitor;

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * memory.c
+ *	  How much memory there is for the server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <unistd.h>
+
+#include "fmgr.h"
+#include "storage/fd.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_memory_of_machine);
+
+/*
+ * A number that a file consists of; -1 where there is none, as where a control
+ * group may use all there is.
+ */
+static int64
+number_in_file(const char *path)
+{
+	FILE *file = AllocateFile(path, "r");
+	long long number = -1;
+
+	if (file == NULL)
+		return -1;
+	if (fscanf(file, "%lld", &number) != 1)
+		number = -1;
+	FreeFile(file);
+	return (int64) number;
+}
+
+/*
+ * A container sees the limits of its own control group at the top, of version
+ * 2 or of version 1.
+ */
+static int64
+memory_of_group(void)
+{
+	int64 bytes = number_in_file("/sys/fs/cgroup/memory.max");
+
+	return bytes > 0
+			   ? bytes
+			   : number_in_file("/sys/fs/cgroup/memory/memory.limit_in_bytes");
+}
+
+/*
+ * pgmaint.memory_of_machine() returns bigint
+ */
+Datum
+pgmaint_memory_of_machine(PG_FUNCTION_ARGS)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+	long page_size = sysconf(_SC_PAGESIZE);
+	int64 machine = (int64) pages * page_size;
+	int64 group = memory_of_group();
+
+	if (pages < 0 || page_size < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(group > 0 ? Min(group, machine) : machine);
+}
