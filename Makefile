@@ -32,7 +32,40 @@ PG_CPPFLAGS += $(subst -I,-isystem ,$(shell xml2-config --cflags 2>/dev/null || 
 SHLIB_LINK = -lcurl -ldeflate -lxml2 -lz $(if $(shell grep -s '^.define USE_ZSTD 1' $(includedir_server)/pg_config*.h),-lzstd)
 
 # the extension script, in the order in which its parts build on each other
-SQL_PARTS = $(wildcard sql/schema.sql sql/ledger.sql sql/built_in_plans.sql sql/plans.sql sql/windows.sql sql/engine.sql sql/bloat.sql sql/candidates.sql sql/queries.sql sql/statements.sql sql/storage.sql sql/retention.sql sql/archives.sql sql/schedules.sql sql/reindex.sql sql/corruption.sql sql/connections.sql sql/backups.sql sql/expire.sql sql/thresholds.sql sql/validate_backups.sql sql/validate_data.sql sql/validate_server.sql sql/validate_maintenance.sql sql/validate.sql sql/report.sql sql/page.sql sql/charts.sql sql/html_run.sql sql/html_history.sql sql/report_html.sql sql/metrics.sql)
+SQL_PARTS = $(wildcard \
+	sql/schema.sql \
+	sql/ledger.sql \
+	sql/built_in_plans.sql \
+	sql/plans.sql \
+	sql/windows.sql \
+	sql/engine.sql \
+	sql/bloat.sql \
+	sql/candidates.sql \
+	sql/queries.sql \
+	sql/statements.sql \
+	sql/storage.sql \
+	sql/retention.sql \
+	sql/archives.sql \
+	sql/schedules.sql \
+	sql/reindex.sql \
+	sql/corruption.sql \
+	sql/connections.sql \
+	sql/backups.sql \
+	sql/expire.sql \
+	sql/thresholds.sql \
+	sql/validate_backups.sql \
+	sql/validate_data.sql \
+	sql/validate_server.sql \
+	sql/validate_maintenance.sql \
+	sql/validate.sql \
+	sql/report.sql \
+	sql/page.sql \
+	sql/charts.sql \
+	sql/html_run.sql \
+	sql/html_history.sql \
+	sql/report_html.sql \
+	sql/metrics.sql \
+)
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 
 # From the version that was released last to the one that is being made:
@@ -41,7 +74,32 @@ SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 # released, and never changes.
 RELEASED = 0.1
 CHANGED_PARTS = sql/built_in_plans.sql sql/engine.sql sql/candidates.sql sql/report.sql
-NEW_PARTS = $(wildcard sql/windows.sql sql/queries.sql sql/statements.sql sql/storage.sql sql/retention.sql sql/archives.sql sql/schedules.sql sql/reindex.sql sql/corruption.sql sql/connections.sql sql/backups.sql sql/expire.sql sql/thresholds.sql sql/validate_backups.sql sql/validate_data.sql sql/validate_server.sql sql/validate_maintenance.sql sql/validate.sql sql/page.sql sql/charts.sql sql/html_run.sql sql/html_history.sql sql/report_html.sql sql/metrics.sql)
+NEW_PARTS = $(wildcard \
+	sql/windows.sql \
+	sql/queries.sql \
+	sql/statements.sql \
+	sql/storage.sql \
+	sql/retention.sql \
+	sql/archives.sql \
+	sql/schedules.sql \
+	sql/reindex.sql \
+	sql/corruption.sql \
+	sql/connections.sql \
+	sql/backups.sql \
+	sql/expire.sql \
+	sql/thresholds.sql \
+	sql/validate_backups.sql \
+	sql/validate_data.sql \
+	sql/validate_server.sql \
+	sql/validate_maintenance.sql \
+	sql/validate.sql \
+	sql/page.sql \
+	sql/charts.sql \
+	sql/html_run.sql \
+	sql/html_history.sql \
+	sql/report_html.sql \
+	sql/metrics.sql \
+)
 UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
 
 DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))

@@ -21,7 +21,7 @@ CREATE TABLE pgmaint.backup_records (
 	started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	finished_at timestamptz,
 	verified_at timestamptz,
-	verification text CHECK (verification IN ('restorable', 'not restorable')),
+	verification text CHECK (verification IN ('restorable', 'not restorable', 'intact')),
 	verification_error text,
 	restore_duration interval,
 	verification_run_id bigint,

@@ -84,7 +84,7 @@ BEGIN ATOMIC
 			first_value(CASE WHEN v.verified THEN a.at END) OVER verified_first AS newest_verified_at
 		FROM attempts a
 		CROSS JOIN LATERAL (
-			SELECT a.verified_at IS NOT NULL AND a.verification IS NOT DISTINCT FROM 'restorable' AS verified
+			SELECT a.verified_at IS NOT NULL AND coalesce(a.verification, '') IN ('restorable', 'intact') AS verified
 		) v
 		WHERE a.state = 'succeeded'
 		WINDOW

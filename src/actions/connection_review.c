@@ -68,18 +68,17 @@ plan_connection_review(PlanContext *context)
 	context->tasks = list_make1(task);
 }
 
-static void
-note(TaskContext *context, const char *severity, char *object, char *message,
-	 char *detail)
+static PlannedFinding *
+add_review_finding(TaskContext *context, const char *severity, char *message)
 {
 	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
 
 	finding->check_id = "connections";
 	finding->severity = severity;
-	finding->object = object;
+	finding->object = pstrdup("max_connections");
 	finding->message = message;
-	finding->detail = detail;
 	context->findings = lappend(context->findings, finding);
+	return finding;
 }
 
 /*
@@ -107,8 +106,8 @@ note_idle_sessions(TaskContext *context)
 		"AND pg_catalog.clock_timestamp() - a.state_change > pg_catalog.make_interval(secs => $1) "
 		"GROUP BY a.usename, a.application_name ORDER BY 1");
 	for (uint64 row = 0; row < rows; row++)
-		note(context, "warning", ledger_text(row, 1), ledger_text(row, 2),
-			 NULL);
+		add_review_finding(context, "warning", ledger_text(row, 2))->object =
+			ledger_text(row, 1);
 }
 
 /*
@@ -138,19 +137,19 @@ execute_connection_review(TaskContext *context)
 	note_idle_sessions(context);
 	ledger_leave(&scope);
 	if (applied)
-		note(context, "info", "max_connections",
-			 pstrdup("max_connections was changed, and waits for a restart of "
-					 "the server"),
-			 NULL);
+		(void) add_review_finding(
+			context, "info",
+			pstrdup("max_connections was changed, and waits for a restart of "
+					"the server"));
 	else if (limit.recommended != limit.current)
-		note(context, limit.recommended > limit.current ? "warning" : "info",
-			 "max_connections",
-			 psprintf("max_connections should be %lld instead of %lld: %s",
-					  (long long) limit.recommended, (long long) limit.current,
-					  limit.reason),
-			 psprintf(
-				 "{\"command\": \"ALTER SYSTEM SET max_connections = %lld\"}",
-				 (long long) limit.recommended));
+		add_review_finding(
+			context, limit.recommended > limit.current ? "warning" : "info",
+			psprintf("max_connections should be %lld instead of %lld: %s",
+					 (long long) limit.recommended, (long long) limit.current,
+					 limit.reason))
+			->detail = psprintf(
+			"{\"command\": \"ALTER SYSTEM SET max_connections = %lld\"}",
+			(long long) limit.recommended);
 	context->result =
 		psprintf("{\"peak\": %lld, \"current\": %lld, \"recommended\": %lld, "
 				 "\"applied\": %s}",

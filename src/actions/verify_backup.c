@@ -89,7 +89,7 @@ find_backups(PlanContext *context, int64 backup_id)
 	bind_names(&query, option_names(context->options, "databases"));
 	return ledger_query(
 		&query,
-		"SELECT DISTINCT ON (b.kind, b.database, b.selection) b.backup_id, "
+		"SELECT DISTINCT ON (b.storage, b.kind, b.database, b.selection) b.backup_id, "
 		"b.storage::pg_catalog.text, b.key, pg_catalog.concat(CASE b.kind WHEN 'globals' THEN 'roles and tablespaces' "
 		"ELSE pg_catalog.format('database %I', b.database) END, CASE WHEN b.selection IS NOT NULL "
 		"THEN ', a part of it' END, ', of ', b.started_at::pg_catalog.timestamptz(0), "
@@ -99,7 +99,7 @@ find_backups(PlanContext *context, int64 backup_id)
 		"AND ($1 = 0 OR b.backup_id = $1) "
 		"AND ($2 IS NULL OR b.storage = $2::pg_catalog.name) AND ($3 IS NULL OR b.key = $3) "
 		"AND ($4 IS NULL OR b.database = ANY ($4::pg_catalog.name[])) "
-		"ORDER BY b.kind, b.database, b.selection, b.started_at DESC, b.backup_id DESC");
+		"ORDER BY b.storage, b.kind, b.database, b.selection, b.started_at DESC, b.backup_id DESC");
 }
 
 static void

@@ -133,6 +133,7 @@ leave_word(void *argument)
 	const BackupDescription *description = verification->description;
 	Storage *storage = storage_open(verification->storage, STORAGE_WRITE);
 	char *key = verification_key(verification->key);
+	StoredObject there;
 	StringInfoData json;
 
 	initStringInfo(&json);
@@ -146,7 +147,10 @@ leave_word(void *argument)
 		&json,
 		", \"verification\": \"%s\", \"verified_at\": \"%s\", "
 		"\"restore_seconds\": %s, \"error\": ",
-		verification->refusal == NULL ? "restorable" : "not restorable",
+		verification->refusal != NULL ? "not restorable"
+		: strcmp(verification->description->kind, "globals") == 0
+			? "intact"
+			: "restorable",
 		DatumGetCString(DirectFunctionCall1(
 			timestamptz_out, TimestampTzGetDatum(GetCurrentTimestamp()))),
 		verification->refusal != NULL
@@ -160,7 +164,14 @@ leave_word(void *argument)
 	appendStringInfoString(&json, ", \"server_version\": ");
 	escape_json(&json, GetConfigOption("server_version", false, false));
 	appendStringInfoChar(&json, '}');
-	storage_delete(storage, key);
+	if (storage_stat(storage, key, &there))
+	{
+		if (there.mark == NULL || strcmp(there.mark, description->mark) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("%s is there, and is not of this backup", key)));
+		storage_delete(storage, key);
+	}
 	storage_put_text(storage, key, "application/json", description->mark,
 					 json.data);
 }
@@ -282,9 +293,11 @@ carry_out_verification(TaskContext *context)
 		ledger_commit(&scope);
 		create_scratch(verification.scratch, verification.description);
 		restore_and_compare(&verification);
-		(void) drop_scratch(verification.scratch, context->extension);
 	}
+	/* first: what could not be dropped is dropped later */
 	record_outcome(&verification);
+	if (verification.scratch != NULL)
+		(void) drop_scratch(verification.scratch, context->extension);
 }
 
 void

@@ -179,7 +179,8 @@ parse_verification(const char *text, StoredBackup *backup)
 		return;
 	verification = text_field(object, "verification", true);
 	if (strcmp(verification, "restorable") != 0 &&
-		strcmp(verification, "not restorable") != 0)
+		strcmp(verification, "not restorable") != 0 &&
+		strcmp(verification, "intact") != 0)
 		refuse_field("verification");
 	verified_at = time_field(object, "verified_at");
 	error = text_field(object, "error", false);

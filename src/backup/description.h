@@ -9,7 +9,8 @@
  *	pgmaint				"verification"
  *	key, sha256			of the backup
  *	mark				of the backup, which stands on this object, too
- *	verification		"restorable" or "not restorable"
+ *	verification		"restorable", "not restorable", or "intact" where it
+ *						is of roles and tablespaces, which are not restored
  *	verified_at			a time with its zone
  *	restore_seconds		how long restoring took; null if it failed
  *	error				why it was found not restorable

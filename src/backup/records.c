@@ -81,10 +81,11 @@ record_verification(int64 backup_id, int64 run_id, const char *refusal,
 	(void) ledger_query(
 		&query,
 		"UPDATE pgmaint.backup_records SET verification_run_id = $2, "
-		"verification = CASE WHEN $3 IS NULL THEN 'restorable' ELSE 'not restorable' END, "
+		"verification = CASE WHEN $3 IS NOT NULL THEN 'not restorable' "
+		/* roles and tablespaces are not restored to prove them */
+		"WHEN kind = 'globals' THEN 'intact' ELSE 'restorable' END, "
 		"verification_error = $3, verified_at = CASE WHEN $3 IS NULL "
 		"THEN pg_catalog.clock_timestamp() ELSE verified_at END, "
-		/* there is nothing to time of roles and tablespaces */
 		"restore_duration = CASE WHEN $3 IS NULL AND kind = 'database' "
 		"THEN pg_catalog.make_interval(secs => $4) ELSE restore_duration END "
 		"WHERE backup_id = $1");

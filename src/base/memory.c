@@ -22,14 +22,16 @@ static int64
 number_in_file(const char *path)
 {
 	FILE *file = AllocateFile(path, "r");
-	long long number = -1;
+	char line[32];
+	char *end = line;
+	int64 number = -1;
 
 	if (file == NULL)
 		return -1;
-	if (fscanf(file, "%lld", &number) != 1)
-		number = -1;
+	if (fgets(line, sizeof(line), file) != NULL)
+		number = (int64) strtoll(line, &end, 10);
 	FreeFile(file);
-	return (int64) number;
+	return end == line ? -1 : number;
 }
 
 /*

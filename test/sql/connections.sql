@@ -1,6 +1,8 @@
 -- Who uses the connections, and how many there should be.
 
+SET client_min_messages = warning;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
+RESET client_min_messages;
 
 -- of this session alone
 SELECT database = current_database() AS here, role = current_user AS me, application, state, connections > 0 AS counted, longest_in_state >= '0' AS timed

@@ -334,6 +334,25 @@ SKIP:
 	is("$state $error", 'succeeded ', 'a database with ICU');
 }
 
+# Each storage's own are proven; roles and tablespaces are read, and not restored.
+my $second = PostgreSQL::Test::Utils::tempdir();
+$node->safe_psql('postgres', "CREATE DATABASE twice; CREATE SERVER second FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$second')");
+for my $storage ('pgmaint_local', 'second')
+{
+	$run = $node->safe_psql('postgres', qq(SELECT pgmaint.run_action('backup', '{"databases": "twice", "storage": "$storage", "retries": 0}')));
+	is(wait_for_end($node, $run), 'succeeded', "a backup on $storage");
+}
+$run = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('verify_backup', '{"databases": "twice"}')));
+is(wait_for_end($node, $run), 'succeeded', 'both are verified');
+is($node->safe_psql('postgres', "SELECT string_agg(concat_ws(' ', storage, verification), ', ' ORDER BY storage) FROM pgmaint.backups WHERE database = 'twice'"),
+	'pgmaint_local restorable, second restorable', '... and restorable');
+my $globals = $node->safe_psql('postgres', "SELECT backup_id FROM pgmaint.backups WHERE kind = 'globals' AND storage = 'second'");
+($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $globals}));
+is("$state $error", 'succeeded ', 'roles and tablespaces');
+is($node->safe_psql('postgres', "SELECT concat_ws(' ', verification, verified_at IS NOT NULL, restore_duration) FROM pgmaint.backups WHERE backup_id = $globals"),
+	'intact t', '... are intact, which is less than restorable');
+is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.list_backups('second') WHERE kind = 'globals'"), 'intact', '... as the storage itself says');
+
 # Interrupted: an index whose function takes its time shows that work is on.
 $node->safe_psql('postgres', 'CREATE DATABASE slow');
 $node->safe_psql('slow', q{
