@@ -37,7 +37,7 @@ BEGIN ATOMIC
 		E'<header>\n<p class="kind">pgmaint: run ', r.run_id, E'</p>\n<h1>', pgmaint.html_text(r.plan), ' ', pgmaint.html_state(r.state), E'</h1>\n',
 		'<p class="error">' || pgmaint.html_text(r.error) || E'</p>\n',
 		'<ul class="tiles">',
-		format('<li><b>%s of %s</b>%s done</li>', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned), CASE WHEN s.planned = 1 THEN 'task' ELSE 'tasks' END),
+		format('<li><b>%s</b>of %s %s done</li>', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned), CASE WHEN s.planned = 1 THEN 'task' ELSE 'tasks' END),
 		format('<li><b>%s</b>failed or stopped</li>', pgmaint.count_text(s.failed)),
 		format('<li><b>%s</b>skipped</li>', pgmaint.count_text(s.skipped)),
 		CASE WHEN s.open > 0 THEN format('<li><b>%s</b>to go</li>', pgmaint.count_text(s.open)) END,

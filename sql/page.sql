@@ -227,7 +227,7 @@ tbody tr{padding:.5rem 0;border-bottom:1px solid var(--line)}
 th,td,.number{padding:.0625rem 0;border:0;text-align:left;white-space:normal}
 .number+:not(.number){padding-left:0}
 tbody th{font-weight:600}
-dl{gap:.25rem}
+dl{grid-template-columns:minmax(0,1fr);gap:.25rem}
 dl div{display:flex;gap:.75rem}
 dt{flex:0 0 6.5rem;padding-top:.125rem}
 td.empty{display:none}

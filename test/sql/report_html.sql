@@ -80,7 +80,7 @@ SELECT strpos(p, 'sha256-' || encode(sha256(convert_to(substring(p from '<style>
 -- what is skipped for the same reason is one row
 SELECT m[1], m[2] FROM page, regexp_matches(p, '<th scope="row"><span class="state [a-z]+"><span aria-hidden="true">[^<]*</span> ([a-z]+)</span></th><td class="number" data-label="Tasks">(\d+)</td>', 'g') m;
 SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%&#8230; and 3 more: <code>SELECT * FROM pgmaint.findings WHERE run_id = 1 AND check_id = %' AS findings FROM page;
-SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1 of 9</b>tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
+SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
 SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%no policy any more%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
 
 -- a long run is drawn and told in short

@@ -1,0 +1,59 @@
+# What metrics_text() prints, after real work and with awkward names, is what
+# Prometheus reads and what its own tool finds nothing wrong with.
+#
+# long: one server is enough
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use PgmaintBackups;
+use PgmaintTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+plan skip_all => 'there is no promtool: test/tools/setup prometheus installs it'
+  unless grep { -x "$_/promtool" } split /:/, $ENV{PATH};
+
+my $node = start_server('metrics', 'fsync = off');
+
+# What the tool says of the metrics: nothing, if all is well.
+sub judgement
+{
+	my ($text, $error);
+	my $metrics = $node->safe_psql('postgres', 'SELECT pgmaint.metrics_text()') . "\n";
+	my $good = IPC::Run::run([ 'promtool', 'check', 'metrics' ], '<', \$metrics, '>', \$text, '2>', \$error);
+
+	return ($good ? 'good' : 'bad') . ": $text$error";
+}
+
+is(judgement(), 'good: ', 'where nothing was ever run');
+
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE "a ""quoted"" \name
+of two lines" (id int PRIMARY KEY);
+INSERT INTO "a ""quoted"" \name
+of two lines" SELECT generate_series(1, 10000);
+DELETE FROM "a ""quoted"" \name
+of two lines" WHERE id > 1000;
+CREATE TABLE aged (at timestamptz PRIMARY KEY);
+INSERT INTO aged SELECT now() - g * interval '1 day' FROM generate_series(1, 500) g;
+SELECT pgmaint.add_retention('aged', 'at', '90 days');
+SELECT pgmaint.define_plan(E'my "own" \\plan', '["bloat_report", "retention", "vacuum"]');
+EOS
+is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run(E'my "own" \\\\plan', '{"scope": "all", "bloat_report": {"min_size": 0}}')))),
+	'succeeded', 'a run');
+is((run_backup_action($node, 'backup', '{"globals": false}'))[0], 'succeeded', 'a backup');
+is((run_backup_action($node, 'verify_backup', '{}'))[0], 'succeeded', 'which is proven');
+is(judgement(), 'good: ', 'after all that');
+is( $node->safe_psql('postgres', 'SELECT count(DISTINCT m.name) FROM pgmaint.metrics m'),
+	$node->safe_psql('postgres', q(SELECT count(*) - 1 FROM pgmaint.metric_families())),
+	'every metric has a value, but for schedules, of which there are none');
+is( $node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_archived_rows_total')),
+	$node->safe_psql('postgres', 'SELECT sum(rows) FROM pgmaint.archives'), 'archived rows');
+is($node->safe_psql('postgres', q(SELECT value FROM pgmaint.metrics WHERE name = 'pgmaint_last_run_success' AND labels ->> 'plan' ~ 'own')),
+	'1', 'the run has succeeded');
+
+done_testing();
