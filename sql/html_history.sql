@@ -13,10 +13,15 @@ BEGIN ATOMIC
 			row_number() OVER (PARTITION BY l.kind ORDER BY l.bloat_bytes DESC, l.relation) AS nth_of_kind,
 			count(*) OVER () AS total
 		FROM (
-			SELECT DISTINCT ON (m.relation) m.*
-			FROM pgmaint.bloat_measurements m
-			WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = m.relation)
-			ORDER BY m.relation, m.measured_at DESC
+			SELECT x.*
+			FROM pg_class c
+			CROSS JOIN LATERAL (
+				SELECT m.*
+				FROM pgmaint.bloat_measurements m
+				WHERE m.relation = c.oid
+				ORDER BY m.measured_at DESC
+				LIMIT 1
+			) x
 		) l
 	),
 	plots AS (

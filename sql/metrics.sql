@@ -42,14 +42,16 @@ WITH last_runs AS MATERIALIZED (
 ),
 bloat AS (
 	SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS object, m.kind, m.bloat_bytes, m.bloat_ratio
-	FROM (
-		SELECT DISTINCT ON (b.relation) b.relation, b.kind, b.bloat_bytes, b.bloat_ratio
-		FROM pgmaint.bloat_measurements b
-		ORDER BY b.relation, b.measured_at DESC
-	) m
-	JOIN pg_catalog.pg_class c ON c.oid = m.relation
+	FROM pg_catalog.pg_class c
 	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-	ORDER BY m.bloat_bytes DESC, m.relation
+	CROSS JOIN LATERAL (
+		SELECT b.kind, b.bloat_bytes, b.bloat_ratio
+		FROM pgmaint.bloat_measurements b
+		WHERE b.relation = c.oid
+		ORDER BY b.measured_at DESC
+		LIMIT 1
+	) m
+	ORDER BY m.bloat_bytes DESC, c.oid
 	LIMIT 50
 ),
 backups AS MATERIALIZED (

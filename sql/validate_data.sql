@@ -23,10 +23,15 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	-- of what was dropped meanwhile, nothing counts
 	WITH measured AS MATERIALIZED (
-		SELECT DISTINCT ON (m.relation) m.*
-		FROM pgmaint.bloat_measurements m
-		JOIN pg_class c ON c.oid = m.relation
-		ORDER BY m.relation, m.measured_at DESC
+		SELECT x.*
+		FROM pg_class c
+		CROSS JOIN LATERAL (
+			SELECT m.*
+			FROM pgmaint.bloat_measurements m
+			WHERE m.relation = c.oid
+			ORDER BY m.measured_at DESC
+			LIMIT 1
+		) x
 	),
 	bloat AS (
 		SELECT
