@@ -135,17 +135,36 @@ CREATE TABLE audit_events_again (LIKE audit_events);
 SELECT * FROM pgmaint.verify_archive(:archive);
 SELECT pgmaint.restore_archive(:archive, 'audit_events_again') AS rows_restored;
 
+\echo :h'13. Back up every day, and prove every month that the backup can be restored':o
+\echo '   Straight into an object, with no file in between; proven in a database that is gone again afterwards.'
+\echo
+
+CALL pgmaint.run_and_wait('daily');
+SELECT pgmaint.define_plan('prove', '["verify_backup"]');
+CALL pgmaint.run_and_wait('prove');
+
+SELECT key, database, size, duration, verification, restore_duration AS restore_took
+  FROM pgmaint.backups
+ ORDER BY backup_id;
+
+\echo :h'14. Is everything in order?':o
+\echo
+
+SELECT check_id, status, detail, expected
+  FROM pgmaint.validate()
+ WHERE status <> 'ok' OR check_id LIKE 'backup%';
+
 \if :cron
 
 \echo
-\echo :h'13. And from now on at its times, by pg_cron, which lives in the database postgres':o
+\echo :h'15. And from now on at its times, by pg_cron, which lives in the database postgres':o
 \echo
 
 SELECT * FROM pgmaint.schedule_all();
 
 SELECT plan, schedule, next_run, command FROM pgmaint.schedules;
 
-\echo :h'14. A night, shortened to a minute: pg_cron begins the plan, and knows how it went':o
+\echo :h'16. A night, shortened to a minute: pg_cron begins the plan, and knows how it went':o
 \echo
 
 SELECT pgmaint.schedule('weekly', '* * * * *');
