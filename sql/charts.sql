@@ -108,16 +108,18 @@ END;
 COMMENT ON FUNCTION pgmaint.svg_series(text, text, text, text, text[], jsonb) IS
 	'a plot of one or two lines over time: arrays of {"at": seconds since 1970, "value": bytes or seconds}; null without points';
 
--- What was at work when, one lane for each worker.  Tasks that are too short to
--- be seen are drawn together with their neighbours.
+-- What was at work when, one lane for each worker of a step: every step has its
+-- own.  Tasks that are too short to be seen are drawn together with their
+-- neighbours.
 CREATE FUNCTION pgmaint.svg_timeline(run_id bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH work AS (
-		SELECT t.task_id, t.step, t.action, t.target, t.what, t.state, t.worker, t.started_at,
-			coalesce(t.finished_at, clock_timestamp()) AS finished_at
+		SELECT t.task_id, t.step, t.action, t.target, t.what, t.state, t.started_at,
+			coalesce(t.finished_at, clock_timestamp()) AS finished_at,
+			dense_rank() OVER (PARTITION BY t.step ORDER BY t.worker) AS lane
 		FROM pgmaint.task_results t
 		WHERE t.run_id = svg_timeline.run_id AND t.started_at IS NOT NULL AND t.worker IS NOT NULL
 	),
@@ -128,26 +130,21 @@ BEGIN ATOMIC
 			min(w.started_at) AS first_start,
 			max(w.finished_at) AS last_end,
 			count(*) AS tasks,
-			count(DISTINCT w.worker) AS workers,
+			max(w.lane) AS lanes,
 			-- the narrowest bar that is drawn by itself, in percent
-			100.0 / greatest(900 / greatest(least(count(DISTINCT w.worker), 24), 1), 40) AS narrowest
+			100.0 / greatest(900 / greatest(least(max(w.lane), 24), 1), 40) AS narrowest
 		FROM work w
-	),
-	lanes AS (
-		SELECT l.worker, row_number() OVER (ORDER BY l.worker) AS nth
-		FROM (SELECT DISTINCT w.worker FROM work w ORDER BY w.worker LIMIT 24) l
 	),
 	placed AS (
 		SELECT
 			w.*,
-			l.nth AS lane,
 			100 * (extract(epoch FROM w.started_at) - f.since) / f.span AS x,
 			100 * extract(epoch FROM w.finished_at - w.started_at) / f.span AS width,
 			CASE WHEN w.state IN ('failed', 'cancelled', 'interrupted') THEN 'fault' WHEN w.state = 'skipped' THEN 'hollow' ELSE 'c' || (w.step - 1) % 8 + 1 END AS class,
 			f.narrowest
 		FROM work w
-		JOIN lanes l USING (worker)
 		CROSS JOIN frame f
+		WHERE w.lane <= 24
 	),
 	bars AS (
 		SELECT
@@ -207,13 +204,13 @@ BEGIN ATOMIC
 	SELECT concat(
 		'<figure><figcaption>', t.description, CASE WHEN EXISTS (SELECT FROM bars b WHERE b.tasks > 1)
 			THEN format('  Tasks that took less than %s are drawn together.', pgmaint.duration_text(greatest(f.span * f.narrowest / 100, 0.1))) END,
-		CASE WHEN f.workers > 24 THEN format('  %s more workers are left out.', f.workers - 24) END, E'</figcaption>\n',
+		CASE WHEN f.lanes > 24 THEN '  What more than 24 workers did is left out.' END, E'</figcaption>\n',
 		format(E'<svg role="img" aria-labelledby="timeline-t timeline-d" height="%s"><title id="timeline-t">Tasks by worker over time</title><desc id="timeline-d">%s</desc>\n',
 			l.bottom + 22, t.description),
 		'<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="hatch" d="M0,0V6"/></pattern></defs>',
 		(SELECT string_agg(format('<line class="grid" x1="%s%%" x2="%s%%" y1="0" y2="%s"/>', k.x, k.x, l.bottom), '' ORDER BY k.x) FROM ticks k),
 		'<text x="0" y="11">steps</text>',
-		(SELECT string_agg(format('<text x="0" y="%s">worker %s</text>', 42 + (n.nth - 1) * 40 + 11, n.worker), '' ORDER BY n.nth) FROM lanes n),
+		(SELECT string_agg(format('<text x="0" y="%s">worker %s</text>', 42 + (n - 1) * 40 + 11, n), '' ORDER BY n) FROM generate_series(1, least(f.lanes, 24)) n),
 		E'\n', (SELECT string_agg(s.shape, E'\n' ORDER BY s.y, s.x) FROM shapes s), E'\n',
 		(SELECT string_agg(format('<text x="%s%%" y="%s" text-anchor="%s">%s</text>', k.x, l.bottom + 16,
 			CASE WHEN k.x < 8 THEN 'start' WHEN k.x > 92 THEN 'end' ELSE 'middle' END, k.label), '' ORDER BY k.x) FROM ticks k),
@@ -226,10 +223,10 @@ BEGIN ATOMIC
 			'<li><svg aria-hidden="true"><rect class="hollow" width="100%" height="100%"/></svg>skipped</li>' END,
 		E'</ul>\n')
 	FROM frame f
-	CROSS JOIN LATERAL (SELECT 42 + least(f.workers, 24) * 40 + 2 AS bottom) l
-	CROSS JOIN LATERAL (SELECT format('%s %s on %s %s from %s to %s.',
+	CROSS JOIN LATERAL (SELECT 42 + least(f.lanes, 24) * 40 + 2 AS bottom) l
+	CROSS JOIN LATERAL (SELECT format('%s %s, %s at a time, from %s to %s.',
 		pgmaint.count_text(f.tasks), CASE WHEN f.tasks = 1 THEN 'task' ELSE 'tasks' END,
-		f.workers, CASE WHEN f.workers = 1 THEN 'worker' ELSE 'workers' END,
+		CASE WHEN f.lanes = 1 THEN 'one' ELSE 'up to ' || f.lanes END,
 		to_char(f.first_start, 'YYYY-MM-DD HH24:MI:SS TZH:TZM'), to_char(f.last_end, 'YYYY-MM-DD HH24:MI:SS TZH:TZM')) AS description) t
 	WHERE f.tasks > 0;
 END;

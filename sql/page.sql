@@ -122,7 +122,7 @@ BEGIN ATOMIC
 			WHEN n.nth = 1 THEN format('<th scope="row"%s>%s</th>', h.class, n.cell)
 			-- a narrow screen shows a row as a list of what its cells are called
 			WHEN n.cell <> '' THEN format('<td%s data-label="%s">%s</td>', h.class, h.name, n.cell)
-			ELSE '<td class="empty"></td>' END, '' ORDER BY n.nth) AS cells,
+			ELSE format('<td%s></td>', h.class) END, '' ORDER BY n.nth) AS cells,
 			n.line
 		FROM numbered n
 		JOIN heads h USING (nth)
@@ -230,7 +230,7 @@ tbody th{font-weight:600}
 dl{grid-template-columns:minmax(0,1fr);gap:.25rem}
 dl div{display:flex;gap:.75rem}
 dt{flex:0 0 6.5rem;padding-top:.125rem}
-td.empty{display:none}
+td:empty{display:none}
 td::before{content:attr(data-label) ": ";color:var(--soft)}
 }
 @page{margin:15mm}

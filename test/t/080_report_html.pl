@@ -192,7 +192,7 @@ cmp_ok($size, '<', 1_000_000, '10,000 tasks: less than 1 MB');
 cmp_ok($seconds, '<', 10, '10,000 tasks: soon there');
 $browser->open_file($long);
 is(problems($browser, $layout . $contrast), '', '10,000 tasks: everything is in its place and to be seen');
-like($browser->evaluate(q{document.getElementById('timeline-d').textContent}), qr/^10,000 tasks on 4 workers/, '10,000 tasks: said to be so many');
+like($browser->evaluate(q{document.getElementById('timeline-d').textContent}), qr/^10,000 tasks, up to 4 at a time/, '10,000 tasks: said to be so many');
 
 # where nothing was ever run
 $node->safe_psql('postgres', 'CREATE DATABASE fresh');
