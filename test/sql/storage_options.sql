@@ -5,7 +5,9 @@ SET client_min_messages = warning;
 CREATE ROLE pgmaint_regress_storage LOGIN;
 
 -- what comes with the extension
-SELECT s.srvname, w.fdwname, s.srvoptions, s.srvacl, w.fdwacl FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
+SELECT s.srvname, w.fdwname, s.srvoptions,
+	(SELECT count(*) FROM aclexplode(s.srvacl) a WHERE a.grantee <> s.srvowner) AS others,
+	(SELECT count(*) FROM aclexplode(w.fdwacl) a WHERE a.grantee <> w.fdwowner) AS others_of_wrapper FROM pg_foreign_server s JOIN pg_foreign_data_wrapper w ON w.oid = s.srvfdw
 	WHERE w.fdwname = 'pgmaint_storage';
 
 -- storages as they may be

@@ -76,7 +76,7 @@ foreach my $bad (
 }
 
 # The Makefile names the script's parts, because their order matters.
-my ($list) = slurp("$root/Makefile") =~ /^SQL_PARTS = \$\(wildcard (.*)\)$/m;
+my ($list) = slurp("$root/Makefile") =~ /^SQL_PARTS = \$\(wildcard (.*?)\)$/ms;
 my %listed = map { $_ => 1 } split ' ', $list;
 my @left_out = grep { !/^(pgmaint--|update\.sql$)/ && !$listed{"sql/$_"} }
   map { basename($_) } glob "$root/sql/*.sql";
