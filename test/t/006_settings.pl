@@ -171,6 +171,9 @@ foreach my $call (
 	"pgmaint.cancel($run)",
 	'pgmaint.tick()',
 	"pgmaint.report($run)",
+	"pgmaint.report_html($run)",
+	'pgmaint.metrics',
+	'pgmaint.metrics_text()',
 	'pgmaint.vacuum_candidates()',
 	'pgmaint.stale_statistics()',
 	'pgmaint.table_states(10)',
@@ -187,7 +190,7 @@ foreach my $call (
 {
 	foreach my $role (qw(plain boss))
 	{
-		next if $role eq 'plain' && $call =~ /plans$|progress|bloat|report|drop_plan|define_plan|cancel/;
+		next if $role eq 'plain' && $call =~ /plans$|progress|bloat|report|metrics|drop_plan|define_plan|cancel/;
 		($status, $stdout, $stderr) = $node->psql('postgres',
 			"SET search_path = trap, public, pg_catalog, pg_temp;\nSELECT count(t) FROM $call AS t",
 			extra_params => [ '-U', $role ]);

@@ -57,7 +57,7 @@ foreach my $call (
 	'pgmaint.table_bloat()', q(pgmaint.table_bloat('work')),
 	'pgmaint.index_bloat()', q(pgmaint.index_bloat('work')),
 	q(pgmaint.vacuum_candidates(everything => true)), q(pgmaint.stale_statistics(everything => true)),
-	"pgmaint.report($first)", 'pgmaint.runs', 'pgmaint.tasks', 'pgmaint.plans', 'pgmaint.actions()')
+	"pgmaint.report($first)", "pgmaint.report_html($first)", 'pgmaint.metrics', 'pgmaint.runs', 'pgmaint.tasks', 'pgmaint.plans', 'pgmaint.actions()')
 {
 	($status, $stdout, $stderr) = $standby->psql('postgres', "SELECT count(*) > 0 FROM $call");
 	is($status, 0, "$call works");
