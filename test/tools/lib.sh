@@ -350,3 +350,64 @@ run_regress()
 	}
 	count_regress "$work/log" $#
 }
+
+# the TAP tests that are asked for
+tap=()
+
+# The tests that need one of these are skipped where it cannot be installed.
+need_for_tests()
+{
+	local name
+
+	for name in "${tap[@]}"; do
+		if grep -q "$2" "$root/test/t/$name.pl"; then
+			"$root/test/tools/setup" "$1" || say "the tests that need $3 are skipped"
+			return
+		fi
+	done
+}
+need_for_all_tests()
+{
+	need_for_tests s3 '^use PgmaintS3' 'an S3 server'
+	need_for_tests browser '^use PgmaintBrowser' 'a browser'
+	need_for_tests prometheus promtool 'promtool'
+}
+
+# Runs the TAP tests, and adds to the counts.
+run_tap()
+{
+	local perl_dir=$pgxs_test/perl good bad unrun
+
+	# a server built without --enable-tap-tests does not install the modules
+	if [ ! -d "$perl_dir" ]; then
+		perl_dir=/usr/lib/postgresql/$("$pg_config" --version | sed -E 's/[^0-9]*([0-9]+).*/\1/')/lib/pgxs/src/test/perl
+	fi
+	if [ ! -d "$perl_dir" ]; then
+		say "skipping ${#tap[@]} TAP test files: $("$pg_config" --version) came without the test modules"
+		skipped=$((skipped + ${#tap[@]}))
+		return
+	fi
+
+	local output=$work/tap
+	mkdir -p "$output/tmp_check/log"
+	if [ -n "$server_user" ]; then chown -R "$server_user" "$output"; fi
+	cd "$source" || die "there is no $source"
+	logged "$work/log" as_server env -u PGHOST -u PGPORT -u PGUSER \
+		TESTDIR="$output" TESTDATADIR="$output/tmp_check" TESTLOGDIR="$output/tmp_check/log" \
+		TMPDIR="$sockets" PG_REGRESS="$pgxs_test/regress/pg_regress" \
+		perl test/tools/run-tap "$output/counts" "$perl_dir" \
+		"${tap[@]/%/.pl}" || {
+		broken+=("$output/tmp_check/log")
+		grep -A 12 -E '^[^ ]* *not ok|^error running|Tests were run but' \
+			"$output"/tmp_check/log/regress_log_* /dev/null | head -n 200 || true
+	}
+	cd "$work" || die "there is no $work"
+	if [ -s "$output/counts" ]; then
+		read -r good bad unrun < "$output/counts"
+		passed=$((passed + good))
+		failed=$((failed + bad))
+		skipped=$((skipped + unrun))
+	else
+		failed=$((failed + ${#tap[@]}))
+	fi
+}
