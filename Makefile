@@ -50,6 +50,7 @@ SQL_PARTS = $(wildcard \
 	sql/reindex.sql \
 	sql/corruption.sql \
 	sql/connections.sql \
+	sql/slow_queries.sql \
 	sql/backups.sql \
 	sql/expire.sql \
 	sql/thresholds.sql \
@@ -85,6 +86,7 @@ NEW_PARTS = $(wildcard \
 	sql/reindex.sql \
 	sql/corruption.sql \
 	sql/connections.sql \
+	sql/slow_queries.sql \
 	sql/backups.sql \
 	sql/expire.sql \
 	sql/thresholds.sql \

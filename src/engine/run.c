@@ -28,6 +28,7 @@
 #include "engine/run.h"
 #include "ledger/connections.h"
 #include "ledger/runs.h"
+#include "ledger/statements.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_run);
 PG_FUNCTION_INFO_V1(pgmaint_run_action);
@@ -185,7 +186,8 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
  * Starts a leader where a run was left queued for want of a worker slot, or
  * was left running by a crash; the leader sets the ledger right.  What was
  * interrupted is queued again, here or, where nobody has written down yet that
- * it was, by the leader.  It also counts connections, since it comes by often.
+ * it was, by the leader.  It also counts connections and looks at what
+ * statements did, since it comes by often.
  */
 Datum
 pgmaint_tick(PG_FUNCTION_ARGS)
@@ -199,6 +201,7 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 	note_missed_schedules(0);
 	resume_interrupted_runs();
 	sample_connections();
+	(void) snapshot_statements(0, "6 hours");
 	unfinished = unfinished_runs_exist();
 	ledger_leave(&scope);
 	if (unfinished)

@@ -23,6 +23,7 @@
 #include "engine/predict.h"
 #include "engine/runner.h"
 #include "ledger/findings.h"
+#include "ledger/statements.h"
 
 /* the extension that the ledger belongs to */
 static Oid extension;
@@ -85,6 +86,8 @@ finish_run(const Run *run, bool cancelled)
 		end_run(run->run_id, unfinished == NULL ? "succeeded" : "failed",
 				unfinished);
 	}
+	if (maintained_tables(run->run_id))
+		(void) snapshot_statements(run->run_id, "0");
 	forget_old_runs();
 	ledger_commit(&scope);
 }
@@ -110,6 +113,8 @@ begin_or_end_run(const Run *run)
 	{
 		begin_run(run->run_id);
 		note_missed_schedules(run->run_id);
+		/* to compare with, if the run should make anything slower */
+		(void) snapshot_statements(run->run_id, "10 minutes");
 		begun = true;
 	}
 	ledger_commit(&scope);
