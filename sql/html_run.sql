@@ -23,7 +23,32 @@ BEGIN ATOMIC
 		('window', 'work that waits for a maintenance window', NULL),
 		('worker_slots', 'background workers', 'Raise max_worker_processes, and restart the server.'),
 		('missed_schedule', 'schedules that were missed', 'SELECT * FROM pgmaint.schedules says what pg_cron knows, and what is wrong.'),
-		('orphaned_files', 'files that belong to no relation', NULL);
+		('orphaned_files', 'files that belong to no relation', NULL),
+		-- those of validate()
+		('archiver', 'archiving of WAL', 'The server log has what archive_command said. Until it succeeds, WAL stays on the disk, and fills it.'),
+		('backup_exists', 'databases without a backup', 'SELECT pgmaint.run_action(''backup'') makes one of this database, SELECT pgmaint.schedule(''daily'') one each day.'),
+		('backup_recent', 'backups that are old', 'pgmaint.backups says how the last attempts ended, pgmaint.schedules whether there will be others.'),
+		('backup_verified', 'backups that were not proven', 'SELECT pgmaint.run_action(''verify_backup'') restores the newest of each database into a scratch database, and compares.'),
+		('bloat', 'bloat in all', 'The actions reindex and vacuum_full give it back.'),
+		('bloat_measured', 'bloat that was not measured', 'SELECT pgmaint.run_action(''bloat_report'') measures it.'),
+		('checksum_failures', 'checksum failures', 'Look at the storage: what failed once fails again. SELECT pgmaint.run_action(''check_corruption'') finds what is damaged.'),
+		('connections', 'connections', 'SELECT * FROM pgmaint.connection_review() says who has them, and what max_connections should be.'),
+		('disk_free', 'room on the disk', 'Make room, or move a tablespace: a server whose disk is full stops.'),
+		('disk_headroom', 'room for maintenance', 'Make room: what writes a copy of a table or an index is skipped where the copy does not fit.'),
+		('extensions', 'extensions with updates', 'ALTER EXTENSION ... UPDATE brings each up to its files.'),
+		('failed_runs', 'plans whose last runs failed', 'SELECT pgmaint.report(run_id) says why.'),
+		('invalid_indexes', 'invalid indexes', 'SELECT pgmaint.run_action(''reindex'') rebuilds them; what nobody needs is dropped by hand.'),
+		('long_transactions', 'long transactions', 'They keep dead rows from being removed. pg_terminate_backend(pid) ends one; pgmaint never does.'),
+		('pending_restart', 'settings that wait for a restart', 'Restart the server when it suits its users.'),
+		('prepared_transactions', 'prepared transactions', 'COMMIT PREPARED or ROLLBACK PREPARED ends one whose coordinator has forgotten it.'),
+		('replication_lag', 'standbys that lag', 'Look at the network and the load of the standby; pg_stat_replication says where it stands.'),
+		('replication_slots', 'replication slots', 'They keep WAL on the disk. SELECT pg_drop_replication_slot(name) drops one that nobody reads any more.'),
+		('schedules', 'schedules that were missed', 'SELECT * FROM pgmaint.schedules says what pg_cron knows, and what is wrong.'),
+		('statistics', 'statistics', 'SELECT pgmaint.run_action(''analyze'') renews them.'),
+		('wraparound', 'transaction IDs', 'SELECT pgmaint.run_action(''vacuum'') freezes what is oldest; whatever keeps an old snapshot has to end first.'),
+		-- these say it themselves
+		('checksums_enabled', 'data checksums', NULL),
+		('nothing_scheduled', 'nothing is scheduled', NULL);
 END;
 
 COMMENT ON FUNCTION pgmaint.check_guide() IS 'what the checks that make findings are about, and what to do where a finding does not say it itself';
@@ -92,6 +117,7 @@ BEGIN ATOMIC
 			f.check_id,
 			f.object,
 			f.message,
+			f.detail ->> 'command' AS command,
 			CASE f.severity WHEN 'critical' THEN 20 WHEN 'warning' THEN 10 ELSE 5 END AS shown,
 			row_number() OVER of_check AS nth,
 			count(*) OVER (PARTITION BY f.severity, f.check_id) AS total
@@ -104,10 +130,11 @@ BEGIN ATOMIC
 		SELECT f.severity, f.check_id, concat(
 			format(E'<h4>%s%s</h4>\n', pgmaint.html_text(upper(left(coalesce(g.title, f.check_id), 1)) || substr(coalesce(g.title, f.check_id), 2)),
 				CASE WHEN g.title IS NOT NULL THEN format(' <code class="soft">%s</code>', pgmaint.html_text(f.check_id)) END),
-			'<ul class="found">', string_agg(format('<li>%s%s</li>',
-				-- most messages begin with their object
-				CASE WHEN f.object IS NOT NULL AND strpos(f.message, f.object) <> 1 THEN format('<code>%s</code>: ', pgmaint.html_text(f.object)) END,
-				pgmaint.html_text(f.message)), E'\n' ORDER BY f.nth),
+			'<ul class="found">', string_agg(format('<li>%s%s%s</li>',
+				-- most messages name their object
+				CASE WHEN strpos(f.message, f.object) = 0 THEN format('<code>%s</code>: ', pgmaint.html_text(f.object)) END,
+				pgmaint.html_text(f.message),
+				'<br/><code>' || pgmaint.html_text(f.command) || '</code>'), E'\n' ORDER BY f.nth),
 			CASE WHEN f.total > f.shown THEN format('<li>&#8230; and %s more: <code>SELECT * FROM pgmaint.findings WHERE run_id = %s AND check_id = %s</code></li>',
 				pgmaint.count_text(f.total - f.shown), html_findings.run_id, pgmaint.html_text(quote_literal(f.check_id))) END,
 			E'</ul>\n',
@@ -251,11 +278,13 @@ BEGIN ATOMIC
 		pgmaint.html_table('What pgmaint.validate() finds', ARRAY['Status', 'Check', 'Detail', 'Expected'], array_agg(ARRAY[
 			pgmaint.html_state(c.status),
 			pgmaint.html_name(c.check_id),
-			pgmaint.html_text(c.detail),
+			pgmaint.html_text(c.detail) || CASE WHEN c.status <> 'ok' AND g.remedy IS NOT NULL
+				THEN format('<br/><span class="soft">%s</span>', pgmaint.html_text(g.remedy)) ELSE '' END,
 			pgmaint.html_text(c.expected)
 		] ORDER BY c.status = 'ok', c.nth) FILTER (WHERE c.nth <= 40)),
 		CASE WHEN count(*) FILTER (WHERE c.nth > 40) > 0 THEN format('<p>%s more: <code>SELECT * FROM pgmaint.validate()</code></p>', count(*) FILTER (WHERE c.nth > 40)) END))
 	FROM checked c
+	LEFT JOIN pgmaint.check_guide() g USING (check_id)
 	HAVING count(*) > 0;
 END;
 

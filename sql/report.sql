@@ -36,6 +36,11 @@ SELECT
 		CASE WHEN t.action IN ('verify_backup', 'restore_backup') AND t.result ? 'restore_seconds' THEN pg_catalog.format(
 			'restored in %s s: %s rows in %s tables, %s indexes', pg_catalog.round((t.result ->> 'restore_seconds')::numeric, 1),
 			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'rows')::bigint, '999,999,999,999,990')), t.result ->> 'tables', t.result ->> 'indexes') END,
+		CASE WHEN t.action = 'validate' AND t.result ? 'checks' THEN pg_catalog.format('%s of %s checks are ok, %s %s, %s critical',
+			(t.result ->> 'checks')::bigint - (t.result ->> 'warnings')::bigint - (t.result ->> 'critical')::bigint, t.result ->> 'checks',
+			t.result ->> 'warnings', CASE WHEN t.result ->> 'warnings' = '1' THEN 'warning' ELSE 'warnings' END, t.result ->> 'critical') END,
+		CASE WHEN t.action = 'connection_review' AND t.result ? 'peak' THEN pg_catalog.format('at most %s of %s connections were in use',
+			t.result ->> 'peak', t.result ->> 'current') END,
 		CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN pg_catalog.format(
 			'%s of %s are bloat (%s %% ± %s)',
 			pg_catalog.pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),

@@ -54,8 +54,9 @@ SELECT 1, 2, 'vacuum', name, 'VACUUM ' || name, name, s, r.started_at + g * inte
 	'{"dead_rows_before": 1500, "dead_rows_after": 500}', CASE WHEN s <> 'succeeded' THEN format('no lock on %s: process %s', name, g) END, 1 + g % 2
 FROM nasty, pgmaint.runs r, unnest(ARRAY['succeeded', 'failed', 'skipped', 'skipped', 'skipped', 'skipped', 'skipped', 'skipped', 'cancelled']) WITH ORDINALITY AS x (s, g);
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message)
-SELECT 1, c, s, name, 'it is ' || name FROM nasty, (VALUES ('F004', 'warning'), ('F005', 'critical'), ('own', 'info'), ('skipped', 'warning')) x (c, s)
+SELECT 1, c, s, name, CASE WHEN c = 'own' THEN 'odd' ELSE 'it is ' || name END FROM nasty, (VALUES ('F004', 'warning'), ('F005', 'critical'), ('own', 'info'), ('skipped', 'warning')) x (c, s)
 UNION ALL SELECT 1, name, 'warning', NULL, g::text FROM nasty, generate_series(1, 13) g;
+UPDATE pgmaint.findings SET detail = '{"command": "ALTER SYSTEM SET a = ''<b>''"}' WHERE check_id = 'own';
 INSERT INTO pgmaint.bloat_measurements (run_id, measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
 SELECT 1, '2026-11-22 01:00+00'::timestamptz - g * interval '7 days', o, name, k, 'heap', 10000000, 1000000 * g, g / 10.0, 0.01, 1, 1
 FROM nasty, generate_series(0, 5) g, (VALUES ('"<b>"'::regclass::oid, 'table'), ('"<b>_pkey"'::regclass::oid, 'index')) x (o, k);
@@ -83,6 +84,8 @@ SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%&#8230; and 3 mor
 SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
 SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%no policy any more%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
 
+SELECT p LIKE '%</code>: odd<br/><code>ALTER SYSTEM SET a = &#39;&lt;b&gt;&#39;</code></li>%' AS command, p LIKE '%<li>it is %' AS named_once,
+	p LIKE '%<b>What to do:</b> The action reindex rebuilds such indexes%' AS remedy FROM page;
 -- a long run is drawn and told in short
 INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
 VALUES ('weekly', 'me', '2026-11-22 01:00+00', '2026-11-22 01:00+00', '2026-11-22 04:00+00', 'succeeded', 10, 5, '[{"action": "vacuum"}]', 1, '{}');
