@@ -36,7 +36,6 @@ BEGIN ATOMIC
 		('disk_free', 'room on the disk', 'Make room, or move a tablespace: a server whose disk is full stops.'),
 		('disk_headroom', 'room for maintenance', 'Make room: what writes a copy of a table or an index is skipped where the copy does not fit.'),
 		('extensions', 'extensions with updates', 'ALTER EXTENSION ... UPDATE brings each up to its files.'),
-		('failed_runs', 'plans whose last runs failed', 'SELECT pgmaint.report(run_id) says why.'),
 		('invalid_indexes', 'invalid indexes', 'SELECT pgmaint.run_action(''reindex'') rebuilds them; what nobody needs is dropped by hand.'),
 		('long_transactions', 'long transactions', 'They keep dead rows from being removed. pg_terminate_backend(pid) ends one; pgmaint never does.'),
 		('pending_restart', 'settings that wait for a restart', 'Restart the server when it suits its users.'),
@@ -48,6 +47,7 @@ BEGIN ATOMIC
 		('wraparound', 'transaction IDs', 'SELECT pgmaint.run_action(''vacuum'') freezes what is oldest; whatever keeps an old snapshot has to end first.'),
 		-- these say it themselves
 		('checksums_enabled', 'data checksums', NULL),
+		('failed_runs', 'plans whose last runs failed', NULL),
 		('nothing_scheduled', 'nothing is scheduled', NULL);
 END;
 
@@ -273,7 +273,7 @@ BEGIN ATOMIC
 	SELECT pgmaint.html_section('checks', 'Is everything in order now?', concat(
 		format(E'<p>%s</p>\n', concat_ws(', ',
 			CASE WHEN count(*) FILTER (WHERE c.status = 'critical') > 0 THEN pgmaint.html_state('critical', count(*) FILTER (WHERE c.status = 'critical') || ' critical') END,
-			CASE WHEN count(*) FILTER (WHERE c.status = 'warning') > 0 THEN pgmaint.html_state('warning', count(*) FILTER (WHERE c.status = 'warning') || ' warning') END,
+			CASE WHEN count(*) FILTER (WHERE c.status = 'warning') > 0 THEN pgmaint.html_state('warning', count(*) FILTER (WHERE c.status = 'warning') || CASE count(*) FILTER (WHERE c.status = 'warning') WHEN 1 THEN ' warning' ELSE ' warnings' END) END,
 			pgmaint.html_state('ok', count(*) FILTER (WHERE c.status = 'ok') || ' ok'))),
 		pgmaint.html_table('What pgmaint.validate() finds', ARRAY['Status', 'Check', 'Detail', 'Expected'], array_agg(ARRAY[
 			pgmaint.html_state(c.status),
