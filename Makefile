@@ -53,6 +53,7 @@ SQL_PARTS = $(wildcard \
 	sql/slow_queries.sql \
 	sql/backups.sql \
 	sql/expire.sql \
+	sql/advice.sql \
 	sql/thresholds.sql \
 	sql/validate_backups.sql \
 	sql/validate_data.sql \
@@ -89,6 +90,7 @@ NEW_PARTS = $(wildcard \
 	sql/slow_queries.sql \
 	sql/backups.sql \
 	sql/expire.sql \
+	sql/advice.sql \
 	sql/thresholds.sql \
 	sql/validate_backups.sql \
 	sql/validate_data.sql \

@@ -153,6 +153,31 @@
 #endif
 #define SERVER_HAS_GENERIC_PLAN (PG_VERSION_NUM >= 160000)
 
+/* 15 made constants of raw statements nodes that say themselves they are null */
+#if PG_VERSION_NUM >= 150000
+#define constant_is_text(constant) \
+	(!(constant)->isnull && IsA(&(constant)->val, String))
+#define constant_text(constant) strVal(&(constant)->val)
+#else
+#define constant_is_text(constant) IsA(&(constant)->val, String)
+#define constant_text(constant) strVal(&(constant)->val)
+#endif
+
+/* 16 may leave out what is missing in a map of columns */
+#if PG_VERSION_NUM >= 160000
+#define map_columns_by_name(from, to) build_attrmap_by_name(from, to, false)
+#else
+#define map_columns_by_name(from, to) build_attrmap_by_name(from, to)
+#endif
+
+/* 18 tells the direction of an order without the numbers of B-trees */
+#if PG_VERSION_NUM >= 180000
+#define pathkey_is_descending(key) ((key)->pk_cmptype == COMPARE_GT)
+#else
+#define pathkey_is_descending(key) \
+	((key)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
 /* 15 has a function for what every set-returning function begins with */
 #if PG_VERSION_NUM >= 160000
 #define materialize_result(fcinfo) InitMaterializedSRF(fcinfo, 0)

@@ -14,11 +14,11 @@
 #include "base/subtransaction.h"
 
 /*
- * Work in a subtransaction; returns the ERROR that it was rolled back for, or
- * NULL.  Which errors are to be raised again is for the caller to say.
+ * Work in a subtransaction, which is then kept, or else rolled back as after
+ * an ERROR.
  */
-ErrorData *
-try_in_subtransaction(void (*work)(void *argument), void *argument)
+static ErrorData *
+work_in_subtransaction(void (*work)(void *argument), void *argument, bool keep)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -29,7 +29,10 @@ try_in_subtransaction(void (*work)(void *argument), void *argument)
 	PG_TRY();
 	{
 		work(argument);
-		ReleaseCurrentSubTransaction();
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -42,4 +45,24 @@ try_in_subtransaction(void (*work)(void *argument), void *argument)
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
 	return error;
+}
+
+/*
+ * Work in a subtransaction; returns the ERROR that it was rolled back for, or
+ * NULL.  Which errors are to be raised again is for the caller to say.
+ */
+ErrorData *
+try_in_subtransaction(void (*work)(void *argument), void *argument)
+{
+	return work_in_subtransaction(work, argument, true);
+}
+
+/*
+ * The same, but nothing that the work did to the database, to settings, to
+ * locks or to whose rights it has stays, whether it ended well or not.
+ */
+ErrorData *
+try_and_undo(void (*work)(void *argument), void *argument)
+{
+	return work_in_subtransaction(work, argument, false);
 }

@@ -10,5 +10,6 @@
 
 extern ErrorData *try_in_subtransaction(void (*work)(void *argument),
 										void *argument);
+extern ErrorData *try_and_undo(void (*work)(void *argument), void *argument);
 
 #endif /* PGMAINT_SUBTRANSACTION_H */

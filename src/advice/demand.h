@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * demand.h
+ *	  What a query asks of its tables that an index could answer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_ADVICE_DEMAND_H
+#define PGMAINT_ADVICE_DEMAND_H
+
+#include "optimizer/paths.h"
+
+#include "advice/candidate.h"
+
+typedef enum ConditionKind
+{
+	CONDITION_EQUAL, /* one value */
+	CONDITION_ANY,	 /* one of several */
+	CONDITION_RANGE,
+	CONDITION_PREDICATE /* may be an index's predicate only */
+} ConditionKind;
+
+typedef struct Condition
+{
+	ConditionKind kind;
+	IndexColumn *column; /* NULL: of a predicate */
+	Node *clause;		 /* may be a predicate; NULL: has parameters */
+	double selectivity;
+	bool join; /* with a column of another table */
+} Condition;
+
+/* conditions on one table of a query */
+typedef struct Demand
+{
+	Oid relation;
+	double tuples;
+	double pages;
+	List *conditions; /* of Condition: all have to hold */
+	List *arms;		  /* of lists of Condition, from OR */
+	List *order;	  /* of IndexColumn */
+	IndexColumn *key; /* the first of the primary key, or NULL */
+	bool limited;	  /* only the first rows in that order are wanted */
+	bool no_statistics;
+} Demand;
+
+extern void collect_demands(List **demands, set_rel_pathlist_hook_type next);
+extern void collect_demand(PlannerInfo *root, RelOptInfo *rel, Index number,
+						   RangeTblEntry *entry);
+
+#endif /* PGMAINT_ADVICE_DEMAND_H */

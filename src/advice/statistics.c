@@ -1,0 +1,80 @@
+/*-------------------------------------------------------------------------
+ *
+ * statistics.c
+ *	  The statements that are worth a look.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+
+#include "advice/advise.h"
+#include "ledger/ledger.h"
+
+static double
+number(uint64 row, int column)
+{
+	bool isnull;
+	Datum value = ledger_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(value);
+}
+
+/*
+ * Those that took most time, with the search path that sessions of their
+ * roles begin with.
+ */
+List *
+read_statements(const AdviceLimits *limits)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	List *statements = NIL;
+	uint64 rows;
+
+	ledger_enter(&scope);
+	bind_bigint(&query, limits->min_calls);
+	bind_double(&query, limits->min_mean_ms);
+	bind_bigint(&query, limits->max_statements);
+	rows = ledger_query(
+		&query,
+		"SELECT s.userid, s.queryid, s.query, coalesce("
+		"(SELECT pg_catalog.substr(c.setting, 13) FROM pg_catalog.pg_db_role_setting r "
+		"CROSS JOIN LATERAL pg_catalog.unnest(r.setconfig) AS c (setting) "
+		"WHERE r.setdatabase IN (0, s.dbid) AND r.setrole IN (0, s.userid) "
+		"AND c.setting LIKE 'search_path=%' "
+		"ORDER BY r.setrole <> 0 DESC, r.setdatabase <> 0 DESC LIMIT 1), p.setting, "
+		"'\"$user\", public'), "
+		"s.calls::pg_catalog.float8, s.total_ms, s.rows::pg_catalog.float8, "
+		"(s.shared_hit + s.shared_read)::pg_catalog.float8, "
+		"greatest(1, extract(epoch FROM pg_catalog.clock_timestamp() "
+		"- i.counted_since)::pg_catalog.float8) / 86400 "
+		"FROM pgmaint.statement_statistics() s CROSS JOIN pgmaint.statements_since() i "
+		"LEFT JOIN (SELECT f.setting FROM pg_catalog.pg_file_settings f "
+		"WHERE f.name = 'search_path' AND f.applied ORDER BY f.seqno DESC LIMIT 1) p ON true "
+		"JOIN pg_catalog.pg_roles u ON u.oid = s.userid "
+		"WHERE s.calls >= $1 AND s.mean_ms >= $2 AND s.query IS NOT NULL "
+		/* what has no plan, by its first word */
+		"AND s.query !~* '^\\s*(BEGIN|COMMIT|END|ROLLBACK|SET|RESET|SHOW|CREATE|ALTER|DROP|ANALYZE|VACUUM|REINDEX|CLUSTER"
+		"|COPY|TRUNCATE|GRANT|REVOKE|COMMENT|CALL|DO|CHECKPOINT|LOCK|FETCH|CLOSE|DISCARD|REFRESH|EXPLAIN|DEALLOCATE"
+		"|LISTEN|NOTIFY|UNLISTEN|SAVEPOINT|RELEASE|START|LOAD|IMPORT|SECURITY|REASSIGN|EXECUTE)\\M' "
+		"ORDER BY s.total_ms DESC, s.queryid LIMIT $3");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Statement *statement = palloc0(sizeof(Statement));
+
+		statement->role = ledger_oid(row, 1);
+		statement->query_id = ledger_bigint(row, 2);
+		statement->text = ledger_text(row, 3);
+		statement->search_path = ledger_text(row, 4);
+		statement->calls = number(row, 5);
+		statement->total_ms = number(row, 6);
+		statement->rows = number(row, 7);
+		statement->blocks = number(row, 8);
+		statement->days = number(row, 9);
+		statements = lappend(statements, statement);
+	}
+	ledger_leave(&scope);
+	return statements;
+}

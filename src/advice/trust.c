@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * trust.c
+ *	  Whose code planning a query may run, and with whose rights it may.
+ *
+ * The planner computes what is constant, and asks operators about the values
+ * in statistics: it runs functions of the query, of the indexes, constraints
+ * and policies of its tables, and of its types.  So a query is planned with
+ * the rights of a role that everybody who owns any of these has anyway.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "advice/trust.h"
+#include "base/compat.h"
+
+/* how deep types are looked into */
+#define MAX_TYPE_DEPTH 8
+
+typedef struct Owners
+{
+	List *code;	  /* roles that own something that planning may run */
+	List *tables; /* roles that own tables */
+} Owners;
+
+static void add_type(Owners *owners, Oid type, int depth);
+
+static Oid
+owner_of(int cache, Oid object, AttrNumber column)
+{
+	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
+	Datum owner;
+	bool isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("an object of the statement is gone")));
+	owner = SysCacheGetAttr(cache, tuple, column, &isnull);
+	ReleaseSysCache(tuple);
+	return DatumGetObjectId(owner);
+}
+
+/*
+ * What came with the server belongs to its first superuser.
+ */
+static void
+add_object(Owners *owners, int cache, Oid object, AttrNumber column)
+{
+	if (object >= FirstNormalObjectId)
+		owners->code = list_append_unique_oid(owners->code,
+											  owner_of(cache, object, column));
+}
+
+static void
+add_operator(Owners *owners, Oid operator)
+{
+	if (operator<FirstNormalObjectId)
+		return;
+	/* its negator and commutator are the choice of its owner */
+	add_object(owners, OPEROID, operator, Anum_pg_operator_oprowner);
+	add_object(owners, PROCOID, get_opcode(operator), Anum_pg_proc_proowner);
+}
+
+/*
+ * The columns of a row type.
+ */
+static void
+/* NOLINTNEXTLINE(misc-no-recursion): types are made of types */
+add_columns(Owners *owners, Oid relation, int depth)
+{
+	TupleDesc row = lookup_rowtype_tupdesc(get_rel_type_id(relation), -1);
+
+	for (int column = 0; column < row->natts; column++)
+	{
+		if (!TupleDescAttr(row, column)->attisdropped)
+			add_type(owners, TupleDescAttr(row, column)->atttypid, depth);
+	}
+	ReleaseTupleDesc(row);
+}
+
+/*
+ * A domain has checks, a range may have a function of distance.
+ */
+static void
+/* NOLINTNEXTLINE(misc-no-recursion): types are made of types */
+add_type(Owners *owners, Oid type, int depth)
+{
+	Oid inside;
+
+	if (type < FirstNormalObjectId)
+		return;
+	if (depth > MAX_TYPE_DEPTH)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("a type in it is too deeply nested")));
+	add_object(owners, TYPEOID, type, Anum_pg_type_typowner);
+	inside = get_element_type(type);
+	if (OidIsValid(inside))
+		add_type(owners, inside, depth + 1);
+	inside = getBaseType(type);
+	if (inside != type)
+		add_type(owners, inside, depth + 1);
+	inside = get_range_subtype(type);
+	if (OidIsValid(inside))
+		add_type(owners, inside, depth + 1);
+	inside = get_multirange_range(type);
+	if (OidIsValid(inside))
+		add_type(owners, inside, depth + 1);
+	inside = get_typ_typrelid(type);
+	if (OidIsValid(inside))
+		add_columns(owners, inside, depth + 1);
+}
+
+/*
+ * A table's indexes, constraints and policies are the choice of its owner.
+ */
+static void
+add_relation(Owners *owners, Oid relation, bool with_children)
+{
+	ListCell *cell;
+	List *family = list_make1_oid(relation);
+
+	/* of a view, what it is made of stands in the query */
+	if (get_rel_relkind(relation) == RELKIND_VIEW)
+		return;
+	if (with_children)
+		family = find_all_inheritors(relation, AccessShareLock, NULL);
+	foreach (cell, family)
+	{
+		Oid owner = owner_of(RELOID, lfirst_oid(cell), Anum_pg_class_relowner);
+
+		if (get_rel_persistence(lfirst_oid(cell)) == RELPERSISTENCE_TEMP)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("it reads a temporary table")));
+		owners->code = list_append_unique_oid(owners->code, owner);
+		owners->tables = list_append_unique_oid(owners->tables, owner);
+	}
+}
+
+static bool
+add_function(Oid function, void *context)
+{
+	add_object(context, PROCOID, function, Anum_pg_proc_proowner);
+	return false;
+}
+
+static void
+add_operators_of(Owners *owners, Node *node)
+{
+	ListCell *cell;
+
+	switch (nodeTag(node))
+	{
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			add_operator(owners, ((OpExpr *) node)->opno);
+			break;
+		case T_ScalarArrayOpExpr:
+			add_operator(owners, ((ScalarArrayOpExpr *) node)->opno);
+			break;
+		case T_RowCompareExpr:
+			foreach (cell, ((RowCompareExpr *) node)->opnos)
+				add_operator(owners, lfirst_oid(cell));
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+add_type_of(Owners *owners, Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_Var:
+		case T_Const:
+		case T_Param:
+		case T_FuncExpr:
+		case T_Aggref:
+		case T_OpExpr:
+		case T_RelabelType:
+		case T_CoerceViaIO:
+		case T_ArrayCoerceExpr:
+		case T_ConvertRowtypeExpr:
+		case T_CoerceToDomain:
+		case T_CoerceToDomainValue:
+		case T_RowExpr:
+		case T_ArrayExpr:
+		case T_FieldSelect:
+		case T_SubscriptingRef:
+			add_type(owners, exprType(node), 0);
+			break;
+		default:
+			break;
+	}
+}
+
+static bool
+/* NOLINTNEXTLINE(misc-no-recursion): a query is a tree */
+add_owners(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, add_owners, context,
+								 QTW_EXAMINE_RTES_BEFORE);
+	if (IsA(node, RangeTblEntry))
+	{
+		RangeTblEntry *entry = (RangeTblEntry *) node;
+
+		if (entry->rtekind == RTE_RELATION)
+			add_relation(context, entry->relid, entry->inh);
+		return false; /* query_tree_walker looks into it */
+	}
+	(void) check_functions_in_node(node, add_function, context);
+	add_operators_of(context, node);
+	add_type_of(context, node);
+	return expression_tree_walker(node, add_owners, context);
+}
+
+/*
+ * Has everybody in the list the rights of the role?
+ */
+static bool
+all_have_rights_of(List *roles, Oid role, Oid *other)
+{
+	ListCell *cell;
+
+	foreach (cell, roles)
+	{
+		if (!has_privs_of_role(lfirst_oid(cell), role))
+		{
+			*other = lfirst_oid(cell);
+			return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * With whose rights may a rewritten query be planned?  Those of the role that
+ * executed it, or of an owner of its tables; the caller must have them, too.
+ */
+Oid
+role_to_plan_as(Query *query, Oid role, Oid caller)
+{
+	Owners owners = {NIL, NIL};
+	Oid other = InvalidOid;
+	Oid first_other;
+	ListCell *cell;
+
+	(void) add_owners((Node *) query, &owners);
+	if (all_have_rights_of(owners.code, role, &other))
+		return role;
+	first_other = other;
+	foreach (cell, owners.tables)
+	{
+		Oid owner = lfirst_oid(cell);
+
+		if (has_privs_of_role(caller, owner) &&
+			all_have_rights_of(owners.code, owner, &other))
+			return owner;
+	}
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("planning it could run code of role \"%s\" with the rights "
+				"of role \"%s\"",
+				GetUserNameFromId(first_other, false),
+				GetUserNameFromId(role, false))));
+	return InvalidOid;
+}

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * trust.h
+ *	  Whose code planning a query may run, and with whose rights it may.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_ADVICE_TRUST_H
+#define PGMAINT_ADVICE_TRUST_H
+
+#include "nodes/parsenodes.h"
+
+extern Oid role_to_plan_as(Query *query, Oid role, Oid caller);
+
+#endif /* PGMAINT_ADVICE_TRUST_H */
