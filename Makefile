@@ -54,6 +54,7 @@ SQL_PARTS = $(wildcard \
 	sql/backups.sql \
 	sql/expire.sql \
 	sql/advice.sql \
+	sql/index_usage.sql \
 	sql/thresholds.sql \
 	sql/validate_backups.sql \
 	sql/validate_data.sql \
@@ -91,6 +92,7 @@ NEW_PARTS = $(wildcard \
 	sql/backups.sql \
 	sql/expire.sql \
 	sql/advice.sql \
+	sql/index_usage.sql \
 	sql/thresholds.sql \
 	sql/validate_backups.sql \
 	sql/validate_data.sql \

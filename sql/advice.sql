@@ -26,4 +26,100 @@ AS 'MODULE_PATHNAME', 'pgmaint_index_advice';
 COMMENT ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) IS
 	'indexes that the counted statements would gain from, the best first; none is created, and no statement is executed';
 
+-- What the action index_advice has advised, and what became of it.
+CREATE TABLE pgmaint.index_advices (
+	advice_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	relation oid NOT NULL,
+	object text NOT NULL,
+	statement text NOT NULL,
+	given_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	last_given_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	gain_ms_per_day double precision NOT NULL,
+	index_bytes bigint NOT NULL,
+	query_ids bigint[] NOT NULL,
+	mean_ms_before double precision,
+	"index" oid,
+	noticed_at timestamptz,
+	calls_then bigint,
+	total_ms_then double precision,
+	mean_ms_after double precision,
+	outcome text CHECK (outcome IN ('helped', 'no help', 'not used')),
+	UNIQUE (relation, statement)
+);
+
+COMMENT ON TABLE pgmaint.index_advices IS 'which indexes the action index_advice has advised, and whether they helped once somebody had made them';
+COMMENT ON COLUMN pgmaint.index_advices.query_ids IS 'statements that were to gain from it';
+COMMENT ON COLUMN pgmaint.index_advices.mean_ms_before IS 'the mean time of these when the advice was given last';
+COMMENT ON COLUMN pgmaint.index_advices."index" IS 'the index, once there is one that begins as advised';
+COMMENT ON COLUMN pgmaint.index_advices.noticed_at IS 'when that was first seen; calls_then and total_ms_then are what the statements had come to';
+COMMENT ON COLUMN pgmaint.index_advices.mean_ms_after IS 'the mean time of their calls since then';
+COMMENT ON COLUMN pgmaint.index_advices.outcome IS 'helped, no help (the statements take as long as before), not used (the index was never read); null: not known yet';
+
+-- What became of earlier advice: a row for each of which something is new.
+CREATE FUNCTION pgmaint.review_index_advice()
+RETURNS TABLE (object text, message text, helped boolean)
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	DELETE FROM pgmaint.index_advices v
+	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = v.relation);
+	-- an index that begins as advised; parentheses and blanks are a matter of taste
+	UPDATE pgmaint.index_advices v
+	SET "index" = m.indexrelid, noticed_at = pg_catalog.clock_timestamp(), calls_then = s.calls, total_ms_then = s.total_ms
+	FROM pgmaint.index_advices w
+	CROSS JOIN LATERAL (
+		SELECT i.indexrelid
+		FROM pg_catalog.pg_index i
+		WHERE i.indrelid = w.relation AND i.indisvalid
+			AND pg_catalog.regexp_replace(pg_catalog.pg_get_indexdef(i.indexrelid), '^.* USING btree |[() ]', '', 'g')
+				= pg_catalog.regexp_replace(w.statement, '^.*CREATE INDEX (CONCURRENTLY )?ON [^(]*|[() ]', '', 'g')
+		ORDER BY i.indexrelid DESC LIMIT 1
+	) m
+	CROSS JOIN LATERAL (
+		SELECT coalesce(pg_catalog.sum(x.calls), 0)::bigint AS calls, coalesce(pg_catalog.sum(x.total_ms), 0) AS total_ms
+		FROM pgmaint.statement_statistics() x WHERE x.queryid = ANY (w.query_ids)
+	) s
+	WHERE v.advice_id = w.advice_id AND v."index" IS NULL;
+	UPDATE pgmaint.index_advices v SET "index" = NULL, noticed_at = NULL, outcome = NULL, mean_ms_after = NULL
+	WHERE v."index" IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = v."index");
+	WITH now AS (
+		SELECT w.advice_id, w.outcome AS before, coalesce(u.idx_scan, 0) AS scans, c.relname,
+			-- counters that are lower than they were began anew
+			CASE WHEN s.calls < w.calls_then THEN s.calls ELSE s.calls - w.calls_then END AS calls,
+			CASE WHEN s.calls < w.calls_then THEN s.total_ms ELSE s.total_ms - w.total_ms_then END AS total_ms
+		FROM pgmaint.index_advices w
+		JOIN pg_catalog.pg_class c ON c.oid = w."index"
+		LEFT JOIN pg_catalog.pg_stat_all_indexes u ON u.indexrelid = w."index"
+		CROSS JOIN LATERAL (
+			SELECT coalesce(pg_catalog.sum(x.calls), 0)::bigint AS calls, coalesce(pg_catalog.sum(x.total_ms), 0) AS total_ms
+			FROM pgmaint.statement_statistics() x WHERE x.queryid = ANY (w.query_ids)
+		) s
+	),
+	judged AS (
+		UPDATE pgmaint.index_advices v
+		SET mean_ms_after = n.total_ms / n.calls,
+			outcome = CASE WHEN n.scans = 0 THEN 'not used'
+				WHEN n.total_ms / n.calls <= 0.8 * v.mean_ms_before THEN 'helped' ELSE 'no help' END
+		FROM now n
+		WHERE n.advice_id = v.advice_id AND n.calls >= 5
+		RETURNING v.*, n.before, n.scans, n.relname, n.calls
+	)
+	SELECT j.object, CASE j.outcome
+		WHEN 'helped' THEN pg_catalog.format('index %I was made as advised, and helped: %s calls since took %s ms on average, %s ms before; it was read %s times',
+			j.relname, j.calls, pg_catalog.round(j.mean_ms_after::numeric, 2), pg_catalog.round(j.mean_ms_before::numeric, 2), j.scans)
+		WHEN 'not used' THEN pg_catalog.format('index %I was made as advised, but was never read in %s calls: consider dropping it', j.relname, j.calls)
+		ELSE pg_catalog.format('index %I was made as advised, but did not help: %s calls since took %s ms on average, %s ms before',
+			j.relname, j.calls, pg_catalog.round(j.mean_ms_after::numeric, 2), pg_catalog.round(j.mean_ms_before::numeric, 2)) END,
+		j.outcome = 'helped'
+	FROM judged j
+	WHERE j.outcome IS DISTINCT FROM j.before
+	ORDER BY j.advice_id;
+END;
+
+COMMENT ON FUNCTION pgmaint.review_index_advice() IS
+	'looks which indexes were made as index_advice had advised, and whether their statements became faster';
+
+REVOKE ALL ON pgmaint.index_advices FROM PUBLIC;
+GRANT SELECT ON pgmaint.index_advices TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint.review_index_advice() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) FROM PUBLIC;

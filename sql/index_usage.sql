@@ -1,0 +1,262 @@
+-- Indexes that nobody needs, or that somebody would need: unused, duplicate,
+-- redundant, invalid, and foreign keys without any.
+
+CREATE TABLE pgmaint.index_scans (
+	"index" oid PRIMARY KEY,
+	scans bigint NOT NULL,
+	since timestamptz NOT NULL,
+	looked_at timestamptz NOT NULL,
+	system_identifier bigint NOT NULL,
+	timeline integer NOT NULL,
+	counted_since timestamptz
+);
+
+COMMENT ON TABLE pgmaint.index_scans IS 'how often each index had been used when the action index_usage last looked, and since when it has said so';
+COMMENT ON COLUMN pgmaint.index_scans.since IS 'the first look at which the counter was what it is';
+COMMENT ON COLUMN pgmaint.index_scans.system_identifier IS 'with timeline: of the cluster that counts, which a restored copy or a promoted standby is not';
+COMMENT ON COLUMN pgmaint.index_scans.counted_since IS 'when counters of this database or of the server were last reset, as they are by a crash';
+
+-- The counters as they are, and what tells them from others of the same index.
+CREATE VIEW pgmaint.index_counters AS
+SELECT
+	s.indexrelid AS "index",
+	s.idx_scan AS scans,
+	y.system_identifier,
+	p.timeline_id AS timeline,
+	greatest(d.stats_reset, b.stats_reset) AS counted_since
+FROM pg_catalog.pg_stat_user_indexes s
+CROSS JOIN pg_catalog.pg_control_system() y
+CROSS JOIN pg_catalog.pg_control_checkpoint() p
+CROSS JOIN pg_catalog.pg_stat_bgwriter b
+JOIN pg_catalog.pg_stat_database d ON d.datname = pg_catalog.current_database()
+WHERE s.schemaname <> 'pgmaint';
+
+COMMENT ON VIEW pgmaint.index_counters IS 'how often each index has been used, and who has counted since when';
+
+-- One row for each index of users' tables, with what tells indexes apart.
+-- Columns are compared with their operator class, collation and direction.
+CREATE VIEW pgmaint.index_definitions AS
+SELECT
+	i.indexrelid AS "index",
+	i.indrelid AS relation,
+	n.nspname AS schema,
+	t.relname AS table_name,
+	c.relname AS index_name,
+	a.amname AS method,
+	i.indisunique AS is_unique,
+	i.indisprimary AS is_primary,
+	i.indisexclusion AS is_exclusion,
+	i.indisvalid AND i.indisready AND i.indislive AS is_valid,
+	i.indisreplident AS is_replica_identity,
+	i.indisclustered AS is_clustered,
+	k.keys,
+	i.indnkeyatts AS key_count,
+	i.indnatts > i.indnkeyatts AS has_included,
+	ARRAY(SELECT x FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS u (x, nth)
+		WHERE u.nth > i.indnkeyatts ORDER BY x) AS included,
+	pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate,
+	pg_catalog.pg_relation_size(i.indexrelid) AS bytes,
+	EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conindid = i.indexrelid) AS has_constraint,
+	EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS is_part,
+	c.relkind = 'I' AS is_partitioned
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am a ON a.oid = c.relam
+JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+CROSS JOIN LATERAL (
+	SELECT pg_catalog.array_agg(pg_catalog.format('%s|%s|%s|%s',
+		pg_catalog.pg_get_indexdef(i.indexrelid, s.nth, true),
+		i.indclass[s.nth - 1], i.indcollation[s.nth - 1], i.indoption[s.nth - 1]) ORDER BY s.nth) AS keys
+	FROM pg_catalog.generate_series(1, i.indnkeyatts) AS s (nth)
+) k
+WHERE t.relkind IN ('r', 'm', 'p')
+	AND t.relpersistence <> 't'
+	AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmaint')
+	AND n.nspname NOT LIKE 'pg\_toast%';
+
+COMMENT ON VIEW pgmaint.index_definitions IS 'every index of a table that is not temporary nor part of the system, with what tells it from others';
+
+-- Foreign keys whose referencing columns no index begins with, in any order.
+CREATE VIEW pgmaint.unindexed_foreign_keys AS
+SELECT
+	k.conrelid AS relation,
+	k.conname AS "constraint",
+	k.confrelid AS referenced,
+	pg_catalog.format('CREATE INDEX CONCURRENTLY ON %I.%I (%s)', n.nspname, c.relname, l.columns) AS command,
+	pg_catalog.pg_relation_size(k.conrelid) AS table_bytes
+FROM pg_catalog.pg_constraint k
+JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+	SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY u.nth) AS columns
+	FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS u (attnum, nth)
+	JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum
+) l
+WHERE k.contype = 'f'
+	AND c.relkind = 'r'
+	AND n.nspname <> 'pgmaint'
+	AND NOT EXISTS (
+		SELECT FROM pg_catalog.pg_index i
+		JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+		JOIN pg_catalog.pg_am m ON m.oid = x.relam AND m.amname IN ('btree', 'hash')
+		WHERE i.indrelid = k.conrelid AND i.indisvalid
+			AND (i.indpred IS NULL
+				-- rows without a value refer to nothing
+				OR (pg_catalog.cardinality(k.conkey) = 1 AND pg_catalog.pg_get_expr(i.indpred, i.indrelid)
+					= pg_catalog.format('(%s IS NOT NULL)', l.columns)))
+			AND i.indnkeyatts >= pg_catalog.cardinality(k.conkey)
+			AND (i.indkey::pg_catalog.int2[])[0:pg_catalog.cardinality(k.conkey) - 1] @> k.conkey
+	);
+
+COMMENT ON VIEW pgmaint.unindexed_foreign_keys IS
+	'foreign keys whose table has no index that begins with their columns: deleting or changing a row that they refer to reads all of it';
+
+CREATE FUNCTION pgmaint.unused_since("index" oid)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT x.since
+	FROM pgmaint.index_scans x
+	JOIN pgmaint.index_counters n ON n."index" = x."index" AND n.scans = x.scans
+		AND n.system_identifier = x.system_identifier AND n.timeline = x.timeline
+		AND n.counted_since IS NOT DISTINCT FROM x.counted_since
+	WHERE x."index" = unused_since."index";
+END;
+
+COMMENT ON FUNCTION pgmaint.unused_since(oid) IS
+	'since when an index is known not to have been used; null where it was used since the last look, was never looked at, or its counter began anew';
+
+CREATE FUNCTION pgmaint.take_index_scans()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	DELETE FROM pgmaint.index_scans x
+	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = x."index");
+	WITH taken AS (
+		INSERT INTO pgmaint.index_scans AS x ("index", scans, since, looked_at, system_identifier, timeline, counted_since)
+		SELECT n."index", n.scans, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(),
+			n.system_identifier, n.timeline, n.counted_since
+		FROM pgmaint.index_counters n
+		ON CONFLICT ("index") DO UPDATE SET
+			since = CASE WHEN x.scans = excluded.scans AND x.system_identifier = excluded.system_identifier
+					AND x.timeline = excluded.timeline AND x.counted_since IS NOT DISTINCT FROM excluded.counted_since
+				THEN x.since ELSE excluded.since END,
+			looked_at = excluded.looked_at, scans = excluded.scans, timeline = excluded.timeline,
+			system_identifier = excluded.system_identifier, counted_since = excluded.counted_since
+		RETURNING 1
+	)
+	SELECT pg_catalog.count(*) FROM taken;
+END;
+
+COMMENT ON FUNCTION pgmaint.take_index_scans() IS 'notes how often each index has been used so far, and forgets those that are gone';
+
+CREATE FUNCTION pgmaint.index_usage(unused_for interval DEFAULT '30 days', min_size bigint DEFAULT 1048576)
+RETURNS TABLE (
+	check_id text,
+	kind text,
+	relation regclass,
+	"index" text,
+	size text,
+	detail text,
+	command text,
+	bytes bigint
+)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH indexes AS MATERIALIZED (
+		SELECT d.*, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name FROM pgmaint.index_definitions d
+	),
+	-- what stands for more than reading faster
+	kept AS MATERIALIZED (
+		SELECT x."index" FROM indexes x
+		WHERE x.is_unique OR x.is_primary OR x.is_exclusion OR x.is_replica_identity OR x.is_clustered
+			OR x.has_constraint OR x.is_partitioned OR x.is_part
+			OR EXISTS (SELECT FROM pg_catalog.pg_depend p
+				WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refobjid = x."index")
+	),
+	standbys AS MATERIALIZED (
+		SELECT pg_catalog.count(*) AS number FROM pg_catalog.pg_stat_replication r
+		WHERE r.state = 'streaming'
+	),
+	building AS MATERIALIZED (
+		SELECT p.index_relid AS "index" FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid <> 0
+		UNION
+		-- it is held from the beginning of a concurrent build to its end
+		SELECT x."index" FROM indexes x
+		JOIN pg_catalog.pg_locks l ON l.relation = x.relation AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted
+			AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+		WHERE NOT x.is_valid
+	),
+	pairs AS MATERIALIZED (
+		SELECT DISTINCT ON (x."index") x."index", y.name AS other,
+			x.keys = y.keys AND x.included = y.included AS is_same
+		FROM indexes x
+		JOIN indexes y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method AND y.is_valid
+			AND y.predicate IS NOT DISTINCT FROM x.predicate
+		WHERE x.is_valid
+			AND x."index" NOT IN (SELECT k."index" FROM kept k)
+			AND x.included <@ y.included
+			AND (
+				-- the same; of two that may both go, the younger does
+				(x.keys = y.keys AND (x.included <> y.included OR y."index" < x."index"
+					OR y."index" IN (SELECT k."index" FROM kept k)))
+				-- the beginning of a longer one
+				OR (x.method = 'btree' AND x.key_count < y.key_count AND y.keys[1:x.key_count] = x.keys)
+			)
+		ORDER BY x."index", is_same DESC, y.bytes, y."index"
+	),
+	found AS (
+		SELECT 'H001'::text AS check_id, 'invalid' AS kind, x.relation, x.name, x.bytes,
+			'it is not used, and slows down writers' AS detail,
+			CASE WHEN x.index_name ~ '_ccnew[0-9]*$|_ccold[0-9]*$' OR x.is_partitioned
+				THEN pg_catalog.format('DROP INDEX%s %s', CASE WHEN x.is_partitioned THEN '' ELSE ' CONCURRENTLY' END, x.name)
+				ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s', x.name) END AS command
+		FROM indexes x
+		WHERE NOT x.is_valid AND NOT x.is_partitioned AND x."index" NOT IN (SELECT b."index" FROM building b)
+		UNION ALL
+		SELECT 'H002', 'unused', x.relation, x.name, x.bytes,
+			pg_catalog.format('not used since %s%s', u.since::pg_catalog.date,
+				CASE WHEN s.number > 0 THEN pg_catalog.format(
+					'; whether one of %s standbys uses it is not known here: ask there first', s.number) END),
+			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
+		FROM indexes x
+		CROSS JOIN standbys s
+		CROSS JOIN LATERAL (SELECT pgmaint.unused_since(x."index") AS since) u
+		WHERE x.is_valid AND x.bytes >= index_usage.min_size
+			AND u.since <= pg_catalog.now() - index_usage.unused_for
+			AND x."index" NOT IN (SELECT k."index" FROM kept k)
+			AND x."index" NOT IN (SELECT p."index" FROM pairs p)
+			-- nor one that a foreign key needs, though nobody has deleted yet
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_index i ON i.indexrelid = x."index"
+				WHERE f.contype = 'f' AND f.conrelid = x.relation
+					AND (i.indkey::pg_catalog.int2[])[0:pg_catalog.cardinality(f.conkey) - 1] @> f.conkey)
+		UNION ALL
+		SELECT 'H003', 'foreign key without index', f.relation, NULL, NULL,
+			pg_catalog.format('%I: deleting or changing rows of %s reads all of %s', f."constraint",
+				f.referenced::pg_catalog.regclass, pg_catalog.pg_size_pretty(f.table_bytes)),
+			f.command
+		FROM pgmaint.unindexed_foreign_keys f
+		WHERE f.table_bytes >= index_usage.min_size
+		UNION ALL
+		SELECT 'H004', CASE WHEN p.is_same THEN 'duplicate' ELSE 'redundant' END, x.relation, x.name, x.bytes,
+			pg_catalog.format(CASE WHEN p.is_same THEN 'the same as %s' ELSE '%s begins with its columns' END, p.other),
+			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
+		FROM pairs p JOIN indexes x ON x."index" = p."index"
+	)
+	SELECT f.check_id, f.kind, f.relation::pg_catalog.regclass, f.name,
+		pg_catalog.pg_size_pretty(f.bytes), f.detail, f.command, f.bytes
+	FROM found f
+	ORDER BY f.check_id, f.bytes DESC NULLS LAST, f.name, f.detail;
+END;
+
+COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
+	'indexes that are invalid (H001), were not used for that long (H002), or are duplicate or redundant (H004), and foreign keys without an index (H003), each with the command that ends it';
+
+REVOKE ALL ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys FROM PUBLIC;
+GRANT SELECT ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint.unused_since(oid), pgmaint.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;
