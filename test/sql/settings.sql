@@ -66,9 +66,9 @@ RESET ROLE;
 ALTER ROLE pgmaint_regress_settings SET pgmaint.lock_timeout = '1s';
 DROP ROLE pgmaint_regress_settings;
 
+SET client_min_messages = warning;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 -- a run goes by the settings of the session that asked for it
-SET client_min_messages = warning;
 SET pgmaint.max_workers = 3;
 SET pgmaint.lock_timeout = '1234ms';
 BEGIN;

@@ -59,7 +59,8 @@ wait_for($primary, 'replication_lag', "detail = 'no standby is connected'");
 
 # Archiving.
 $primary->append_conf('postgresql.conf', "archive_mode = on\narchive_command = 'false'\n");
-$primary->restart;
+$primary->stop;
+$primary->start;
 set_threshold('archiver', 'warning', '0');
 $primary->safe_psql('postgres', 'CREATE TABLE archived AS SELECT 1; SELECT pg_switch_wal()');
 wait_for($primary, 'archiver', "status = 'warning'");
@@ -76,7 +77,8 @@ $primary->safe_psql('postgres', 'ALTER SYSTEM SET max_connections = 77');
 $primary->reload;
 wait_for($primary, 'pending_restart', "status = 'warning'");
 is(check($primary, 'pending_restart', 'detail'), '1 setting waits for a restart: max_connections', 'a setting that waits for a restart is named');
-$primary->restart;
+$primary->stop;
+$primary->start;
 is(check($primary, 'pending_restart', 'status'), 'ok', '... until then');
 
 # Transactions that stay open.
