@@ -2,6 +2,8 @@
 # does: what is not as it was written stays, a removal that was interrupted comes
 # to its end, and a server that knows nothing but the storage finds what is there,
 # whatever else lies between.
+#
+# long: one server is enough
 
 use strict;
 use warnings;

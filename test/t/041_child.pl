@@ -1,6 +1,8 @@
 # Programs that do what no program should: they talk without end, do not listen,
 # leave their pipes open to others, die.  The worker says what they said, waits
 # for none of them longer than it must, and leaves none of them behind.
+#
+# long: one server is enough
 
 use strict;
 use warnings;

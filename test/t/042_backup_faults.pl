@@ -4,6 +4,8 @@
 #
 # Objects go to a folder, and, where there is one, to a real S3 server, through a
 # proxy that breaks what a test wants broken.
+#
+# long: one server is enough
 
 use strict;
 use warnings;
