@@ -61,6 +61,7 @@ SQL_PARTS = $(wildcard \
 	sql/validate_server.sql \
 	sql/validate_maintenance.sql \
 	sql/validate.sql \
+	sql/escalation.sql \
 	sql/report.sql \
 	sql/page.sql \
 	sql/charts.sql \
@@ -99,6 +100,7 @@ NEW_PARTS = $(wildcard \
 	sql/validate_server.sql \
 	sql/validate_maintenance.sql \
 	sql/validate.sql \
+	sql/escalation.sql \
 	sql/page.sql \
 	sql/charts.sql \
 	sql/html_run.sql \

@@ -56,7 +56,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_tick';
 
 COMMENT ON FUNCTION pgmaint.tick() IS
-	'take on runs that were left queued, do the rest of those that a crash interrupted, and note which schedules were missed; true if there was anything to run';
+	'take on runs that were left queued, do the rest of those that a crash interrupted, note which schedules were missed, and tell contacts what they are to know; true if there was anything to run';
 
 CREATE VIEW pgmaint.progress AS
 SELECT

@@ -123,7 +123,7 @@ BEGIN ATOMIC
 			count(*) OVER (PARTITION BY f.severity, f.check_id) AS total
 		FROM pgmaint.findings f
 		-- what was skipped is told as a task
-		WHERE f.run_id = html_findings.run_id AND f.check_id <> 'skipped'
+		WHERE f.run_id = html_findings.run_id AND f.check_id NOT IN ('skipped', 'failed')
 		WINDOW of_check AS (PARTITION BY f.severity, f.check_id ORDER BY f.finding_id)
 	),
 	checks AS (

@@ -204,14 +204,15 @@ BEGIN ATOMIC
 			pg_size_pretty(sum(t.bytes_before)), t.error)
 		FROM tasks t WHERE t.state = 'skipped' AND t.one_of_many GROUP BY t.error
 		UNION ALL
-		SELECT 500, 0, E'\nFindings' WHERE EXISTS (SELECT FROM pgmaint.findings f JOIN chosen c USING (run_id))
+		SELECT 500, 0, E'\nFindings' WHERE EXISTS (SELECT FROM pgmaint.findings f JOIN chosen c USING (run_id)
+			WHERE f.check_id NOT IN ('skipped', 'failed'))
 		UNION ALL
 		SELECT 501,
 			CASE f.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END * 1000000000000 + f.finding_id,
 			format('  %s %s%s: %s', upper(f.severity), f.check_id, ' ' || f.object, f.message)
 		FROM pgmaint.findings f
 		JOIN chosen c USING (run_id)
-		WHERE f.check_id <> 'skipped'
+		WHERE f.check_id NOT IN ('skipped', 'failed')
 		UNION ALL
 		SELECT 999, 0, CASE WHEN report.run_id IS NULL THEN 'There has been no run yet.'
 			ELSE format('There is no run %s.', report.run_id) END

@@ -19,3 +19,15 @@ DROP FUNCTION pgmaint.dry_run(text, jsonb);
 
 ALTER TABLE pgmaint.runs ADD COLUMN resumes bigint UNIQUE;
 COMMENT ON COLUMN pgmaint.runs.resumes IS 'the interrupted run of which this one does the rest';
+
+ALTER TABLE pgmaint.findings
+	ADD COLUMN step integer,
+	ADD COLUMN task_id bigint,
+	ADD COLUMN escalation_id bigint;
+-- nobody is to be told of what is long over
+UPDATE pgmaint.findings SET escalation_id = 0;
+CREATE INDEX findings_unescalated ON pgmaint.findings (finding_id) WHERE escalation_id IS NULL AND severity <> 'info';
+
+COMMENT ON COLUMN pgmaint.findings.step IS 'the step of the run that noticed it';
+COMMENT ON COLUMN pgmaint.findings.task_id IS 'the task that noticed it; null: it was noticed when the step was planned, or by no step';
+COMMENT ON COLUMN pgmaint.findings.escalation_id IS 'the trouble in pgmaint.escalations that it is about; null: not yet, or it is of severity info; 0: none, since it is older than those';

@@ -15,6 +15,7 @@ static const Action *const actions[] = {
 	&check_corruption_action,  &backup_action,		   &verify_backup_action,
 	&restore_backup_action,	   &expire_backups_action, &validate_action,
 	&connection_review_action, &index_advice_action,   &index_usage_action,
+	&escalate_action,
 };
 
 /*

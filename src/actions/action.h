@@ -123,5 +123,6 @@ extern const Action validate_action;
 extern const Action connection_review_action;
 extern const Action index_advice_action;
 extern const Action index_usage_action;
+extern const Action escalate_action;
 
 #endif /* PGMAINT_ACTION_H */

@@ -13,7 +13,9 @@ typedef enum EngineLock
 	LOCK_LEADER = 1,   /* held by the one leader of the database */
 	LOCK_LEADER_ALIVE, /* held by it too; others may try it for a moment */
 	LOCK_QUEUE,		   /* shared while a transaction with a new run commits */
-	LOCK_TASKS		   /* held while tasks change state */
+	LOCK_TASKS,		   /* held while tasks change state */
+	LOCK_TROUBLES,	   /* held while findings become troubles and messages */
+	LOCK_DELIVERY	   /* held by the one process that sends messages */
 } EngineLock;
 
 extern bool hold_engine_lock(EngineLock which, bool exclusive, bool wait);

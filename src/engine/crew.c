@@ -149,8 +149,8 @@ fail_for_want_of_workers(void)
 		GetConfigOption("max_worker_processes", false, false));
 
 	(void) end_pending_tasks(crew.run->run_id, "failed", message);
-	add_finding(crew.run->run_id, "worker_slots", "warning", NULL, message,
-				NULL);
+	add_finding(crew.run->run_id, crew.arguments.step, 0, "worker_slots",
+				"warning", NULL, message, NULL);
 }
 
 /*

@@ -17,13 +17,15 @@
 #include "base/compat.h"
 #include "base/identity.h"
 #include "base/locks.h"
+#include "base/settings.h"
 #include "engine/launch.h"
 
 StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
 				 "arguments must fit into bgw_extra");
 
-/* the leader to start when this transaction commits, if the database is set */
+/* what to start when this transaction commits, if the database is set */
 static LeaderArguments wanted_leader;
+static MessengerArguments wanted_messenger;
 
 /*
  * The leader that this session started last.  The handle's memory is taken
@@ -89,6 +91,20 @@ last_leader_status(void)
 }
 
 /*
+ * For want of a slot messages wait for the next tick.
+ */
+static void
+start_wanted_messenger(void)
+{
+	MessengerArguments arguments = wanted_messenger;
+
+	memset(&wanted_messenger, 0, sizeof(wanted_messenger));
+	(void) launch_worker("pgmaint messenger", "pgmaint messenger",
+						 "pgmaint_messenger_main", &arguments,
+						 sizeof(arguments), false, NULL);
+}
+
+/*
  * The row of the run becomes visible with the commit, so the leader is started
  * then and not before.  An ERROR at that point would be a PANIC, so whether
  * there is a leader already is asked before it.
@@ -102,6 +118,13 @@ last_leader_status(void)
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
+	if (OidIsValid(wanted_messenger.database))
+	{
+		if (event == XACT_EVENT_COMMIT)
+			start_wanted_messenger();
+		else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+			memset(&wanted_messenger, 0, sizeof(wanted_messenger));
+	}
 	if (!OidIsValid(wanted_leader.database))
 		return;
 	switch (event)
@@ -150,12 +173,8 @@ set_wanted_leader(void)
 	wanted_leader.database = MyDatabaseId;
 }
 
-/*
- * Start a leader when this transaction commits, unless there is one.  A
- * savepoint that is rolled back leaves a leader that finds nothing to do.
- */
-void
-launch_leader_at_commit(bool resume)
+static void
+register_callback(void)
 {
 	static bool registered = false;
 
@@ -164,6 +183,16 @@ launch_leader_at_commit(bool resume)
 		RegisterXactCallback(at_end_of_transaction, NULL);
 		registered = true;
 	}
+}
+
+/*
+ * Start a leader when this transaction commits, unless there is one.  A
+ * savepoint that is rolled back leaves a leader that finds nothing to do.
+ */
+void
+launch_leader_at_commit(bool resume)
+{
+	register_callback();
 	set_wanted_leader();
 	wanted_leader.resume |= resume;
 }
@@ -176,6 +205,19 @@ launch_leader(void)
 {
 	set_wanted_leader();
 	return start_wanted_leader();
+}
+
+/*
+ * Start a messenger when this transaction commits.  Those that are too many
+ * leave.
+ */
+void
+launch_messenger_at_commit(void)
+{
+	register_callback();
+	wanted_messenger.extension = extension_oid(false);
+	wanted_messenger.database = MyDatabaseId;
+	wanted_messenger.clock_offset = pgmaint_clock_offset;
 }
 
 bool

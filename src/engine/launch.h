@@ -18,6 +18,14 @@ typedef struct LeaderArguments
 	bool resume; /* queue again what it finds interrupted */
 } LeaderArguments;
 
+/* what a messenger has to know */
+typedef struct MessengerArguments
+{
+	Oid database;
+	Oid extension;
+	int clock_offset;
+} MessengerArguments;
+
 /* what a task worker has to know */
 typedef struct TaskWorkerArguments
 {
@@ -35,6 +43,7 @@ extern bool launch_worker(const char *type, const char *name,
 						  BackgroundWorkerHandle **handle);
 extern void launch_leader_at_commit(bool resume);
 extern bool launch_leader(void);
+extern void launch_messenger_at_commit(void);
 extern bool launch_task_worker(const TaskWorkerArguments *arguments,
 							   BackgroundWorkerHandle **handle);
 

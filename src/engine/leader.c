@@ -34,6 +34,7 @@
 #include "engine/crew.h"
 #include "engine/launch.h"
 #include "engine/runner.h"
+#include "ledger/findings.h"
 #include "ledger/tasks.h"
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
@@ -120,6 +121,12 @@ give_up_run(const Run *run, const ErrorData *error)
 									   : "the run ended because of an error");
 	end_run(run->run_id, cancelled ? "cancelled" : "failed",
 			cancelled ? "the run was cancelled" : error->message);
+	if (!cancelled)
+	{
+		add_failed_run(run->run_id, step_at_work(), error->message);
+		/* the step in which contacts are told is not reached */
+		launch_messenger_at_commit();
+	}
 	ledger_commit(&scope);
 	RESUME_CANCEL_INTERRUPTS();
 }

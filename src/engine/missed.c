@@ -141,7 +141,7 @@ add_missed_finding(int64 run_id, const PlanSchedule *schedule,
 	appendStringInfo(&detail, ", \"last\": \"%s\"", last);
 	appendStringInfo(&detail, ", \"server_started\": \"%s\"}",
 					 timestamptz_to_str(PgStartTime));
-	add_finding(run_id, "missed_schedule", "warning", schedule->plan,
+	add_finding(run_id, 0, 0, "missed_schedule", "warning", schedule->plan,
 				message.data, detail.data);
 }
 

@@ -29,6 +29,7 @@
 #include "ledger/connections.h"
 #include "ledger/runs.h"
 #include "ledger/statements.h"
+#include "notify/outbox.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_run);
 PG_FUNCTION_INFO_V1(pgmaint_run_action);
@@ -194,6 +195,7 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 {
 	LedgerScope scope;
 	bool unfinished;
+	bool messages;
 
 	PreventCommandDuringRecovery("pgmaint.tick()");
 	PreventCommandIfReadOnly("pgmaint.tick()");
@@ -203,8 +205,11 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 	sample_connections();
 	(void) snapshot_statements(0, "6 hours");
 	unfinished = unfinished_runs_exist();
+	messages = escalation_is_due();
 	ledger_leave(&scope);
 	if (unfinished)
 		launch_leader_at_commit(true);
+	if (messages)
+		launch_messenger_at_commit();
 	PG_RETURN_BOOL(unfinished);
 }

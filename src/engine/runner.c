@@ -28,6 +28,9 @@
 /* the extension that the ledger belongs to */
 static Oid extension;
 
+/* the step that is being planned or carried out; 0: none yet */
+static int step_number;
+
 /*
  * Ask an action for its tasks and write them down.
  */
@@ -62,8 +65,9 @@ plan_and_record(const Run *run, int number, const Step *step)
 	{
 		PlannedFinding *finding = lfirst(cell);
 
-		add_finding(run->run_id, finding->check_id, finding->severity,
-					finding->object, finding->message, finding->detail);
+		add_finding(run->run_id, number, 0, finding->check_id,
+					finding->severity, finding->object, finding->message,
+					finding->detail);
 	}
 	ledger_commit(&scope);
 }
@@ -106,9 +110,14 @@ begin_or_end_run(const Run *run)
 		end_run(run->run_id, "cancelled",
 				"the run was cancelled before it began");
 	else if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(run->role)))
-		end_run(run->run_id, "failed",
-				psprintf("role \"%s\" was dropped after the run was queued",
-						 run->requested_by));
+	{
+		char *error =
+			psprintf("role \"%s\" was dropped after the run was queued",
+					 run->requested_by);
+
+		end_run(run->run_id, "failed", error);
+		add_failed_run(run->run_id, 0, error);
+	}
 	else
 	{
 		begin_run(run->run_id);
@@ -183,9 +192,9 @@ carry_out_run(const Run *run, Oid of_extension)
 	List *steps;
 	ListCell *cell;
 	bool cancelled = false;
-	int number = 0;
 
 	extension = of_extension;
+	step_number = 0;
 	pgmaint_clock_offset = run->clock_offset;
 	if (!begin_or_end_run(run))
 		return;
@@ -193,10 +202,19 @@ carry_out_run(const Run *run, Oid of_extension)
 	steps = parse_steps(run->plan, run->steps);
 	foreach (cell, steps)
 	{
-		plan_and_record(run, ++number, lfirst(cell));
-		cancelled = !carry_out_step(run, number);
+		plan_and_record(run, ++step_number, lfirst(cell));
+		cancelled = !carry_out_step(run, step_number);
 		if (cancelled)
 			break;
 	}
 	finish_run(run, cancelled);
+}
+
+/*
+ * Where the run was, for who writes down that it ended with an ERROR.
+ */
+int
+step_at_work(void)
+{
+	return step_number;
 }

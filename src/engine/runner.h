@@ -11,5 +11,6 @@
 #include "ledger/runs.h"
 
 extern void carry_out_run(const Run *run, Oid of_extension);
+extern int step_at_work(void);
 
 #endif /* PGMAINT_RUNNER_H */

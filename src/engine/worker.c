@@ -106,16 +106,25 @@ record_ending(const ClaimedTask *task, const Ending *ending)
 	finish_task(task->task_id, &ending->outcome);
 	if (strcmp(ending->outcome.state, "skipped") == 0 &&
 		!ending->accounted_for)
-		add_finding(arguments.run_id, "skipped", "warning", task->target,
+		add_finding(arguments.run_id, arguments.step, task->task_id, "skipped",
+					"warning", task->target,
 					psprintf("%s was skipped: %s", task->command,
 							 ending->outcome.error),
 					NULL);
+	if (strcmp(ending->outcome.state, "failed") == 0 &&
+		ending->findings == NIL)
+		add_finding(
+			arguments.run_id, arguments.step, task->task_id, "failed",
+			"warning", task->target,
+			psprintf("%s failed: %s", task->command, ending->outcome.error),
+			NULL);
 	foreach (cell, ending->findings)
 	{
 		PlannedFinding *finding = lfirst(cell);
 
-		add_finding(arguments.run_id, finding->check_id, finding->severity,
-					finding->object, finding->message, finding->detail);
+		add_finding(arguments.run_id, arguments.step, task->task_id,
+					finding->check_id, finding->severity, finding->object,
+					finding->message, finding->detail);
 	}
 }
 

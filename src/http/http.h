@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * http.h
- *	  HTTP requests from a backend: several at a time, and interruptible.
+ *	  HTTP requests from a backend: several at a time, and interruptible.  Mail
+ *	  goes the same way.
  *
  * A client keeps connections for the requests that follow.  It lives in the
  * memory context in which it was made, and everything it holds goes with it:
@@ -23,9 +24,19 @@ typedef struct HttpHeader
 	const char *value;
 } HttpHeader;
 
+/* what makes a request a mail, which is its body; its url begins with smtp */
+typedef struct HttpMail
+{
+	const char *from; /* addresses, without angle brackets */
+	const char *to;
+	const char *user; /* NULL for none */
+	const char *password;
+	bool encrypted; /* refuse to go on without TLS */
+} HttpMail;
+
 typedef struct HttpRequest
 {
-	const char *method;
+	const char *method; /* not of a mail */
 	const char *url;
 	List *headers;	  /* of HttpHeader */
 	const char *body; /* must stay until the transfer is over; may be NULL */
@@ -37,6 +48,7 @@ typedef struct HttpRequest
 	size_t body_limit;	 /* more than this in an answer is an error */
 	bool streamed;		 /* the body of a success is taken by http_read */
 	bool once;			 /* a connection that breaks must be told of */
+	const HttpMail *mail;
 } HttpRequest;
 
 typedef struct HttpResponse

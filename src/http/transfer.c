@@ -130,6 +130,9 @@ close_socket(void *arg, curl_socket_t fd)
 	return close(fd);
 }
 
+#define SET(option, value) \
+	(curl_easy_setopt(transfer->easy, CURLOPT_##option, value) == CURLE_OK)
+
 static bool
 add_header(HttpTransfer *transfer, const char *line)
 {
@@ -162,12 +165,9 @@ set_headers(HttpTransfer *transfer, const List *headers)
 		if (!added)
 			return false;
 	}
-	return curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
-							transfer->header_list) == CURLE_OK;
+	return SET(HTTPHEADER, transfer->header_list) &&
+		   SET(USERAGENT, "pgmaint/" PGMAINT_VERSION);
 }
-
-#define SET(option, value) \
-	(curl_easy_setopt(transfer->easy, CURLOPT_##option, value) == CURLE_OK)
 
 /*
  * A body goes as libcurl's POST does, whatever the method's name: so it stays
@@ -194,9 +194,12 @@ set_limits(HttpTransfer *transfer, const HttpRequest *request)
 {
 	return SET(NOSIGNAL, 1L) && SET(PATH_AS_IS, 1L) && SET(PROXY, "") &&
 #if LIBCURL_VERSION_NUM >= 0x075500
-		   SET(PROTOCOLS_STR, "http,https") &&
+		   SET(PROTOCOLS_STR,
+			   request->mail != NULL ? "smtp,smtps" : "http,https") &&
 #else
-		   SET(PROTOCOLS, (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS)) &&
+		   SET(PROTOCOLS, request->mail != NULL
+							  ? (long) (CURLPROTO_SMTP | CURLPROTO_SMTPS)
+							  : (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS)) &&
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
 		   /* does not wait for a name server when it is given up */
@@ -235,13 +238,15 @@ transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
 	transfer->stall_timeout = request->stall_timeout;
 	transfer->body_limit = request->body_limit;
 	transfer->streamed = request->streamed;
+	/* not the URL: some have keys in them */
 	if (transfer->easy == NULL || !set_callbacks(transfer) ||
-		!set_limits(transfer, request) || !set_method(transfer, request) ||
-		!SET(USERAGENT, "pgmaint/" PGMAINT_VERSION) ||
-		!SET(URL, request->url) || !set_headers(transfer, request->headers))
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("could not prepare a request to \"%s\"",
-							   request->url)));
+		!set_limits(transfer, request) || !SET(URL, request->url) ||
+		!(request->mail != NULL ? set_mail(transfer, request)
+								: set_method(transfer, request) &&
+									  set_headers(transfer, request->headers)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not prepare a request to another server")));
 }
 
 /*
@@ -399,6 +404,7 @@ transfer_release(HttpTransfer *transfer)
 {
 	curl_easy_cleanup(transfer->easy);
 	curl_slist_free_all(transfer->header_list);
+	curl_slist_free_all(transfer->recipients);
 	free(transfer->head.data);
 	free(transfer->body.data);
 }

@@ -27,6 +27,9 @@ struct HttpTransfer
 	HttpClient *client;
 	CURL *easy;
 	struct curl_slist *header_list;
+	struct curl_slist *recipients; /* of a mail */
+	const char *mail;			   /* what is left of it to send */
+	size_t mail_length;
 	char message[CURL_ERROR_SIZE];
 	CURLcode result;
 	bool done;
@@ -43,6 +46,7 @@ struct HttpTransfer
 	size_t taken; /* of the body, by http_read */
 };
 
+extern bool set_mail(HttpTransfer *transfer, const HttpRequest *request);
 extern void transfer_prepare(HttpTransfer *transfer,
 							 const HttpRequest *request);
 extern size_t transfer_take(HttpTransfer *transfer, char *buffer, size_t size);

@@ -206,8 +206,13 @@ interrupt_running_runs(const char *error)
 	bind_text(&query, error);
 	return ledger_query(
 		&query,
-		"UPDATE pgmaint.runs SET state = 'interrupted', error = $1, "
-		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'running'");
+		"WITH stopped AS (UPDATE pgmaint.runs SET state = 'interrupted', error = $1, "
+		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'running' "
+		"RETURNING run_id, plan) "
+		"INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) "
+		"SELECT s.run_id, 'interrupted', 'warning', s.plan, "
+		"pg_catalog.format('run %s of plan %s was interrupted: %s', s.run_id, s.plan, $1) "
+		"FROM stopped s");
 }
 
 /*
@@ -281,8 +286,8 @@ end_cancelled_queued_runs(void)
 
 /*
  * Keep the ledger from growing without end: runs, with their tasks and
- * findings, measurements, and backups that are no more go after
- * pgmaint.keep_history.
+ * findings, measurements, backups that are no more, and what was told of
+ * troubles that are resolved go after pgmaint.keep_history.
  */
 void
 forget_old_runs(void)
@@ -299,7 +304,13 @@ forget_old_runs(void)
 		"forgotten AS (DELETE FROM pgmaint.backup_records "
 		"WHERE state IN ('failed', 'expired') "
 		"AND coalesce(expired_at, finished_at, started_at) < "
-		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
+		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)), "
+		"resolved AS (DELETE FROM pgmaint.troubles WHERE resolved_at < "
+		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)), "
+		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
+		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1) "
+		"AND n.state IN ('sent', 'given up') AND NOT EXISTS (SELECT FROM "
+		"pgmaint.notified_troubles t WHERE t.notification_id = n.notification_id)) "
 		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)");
 }

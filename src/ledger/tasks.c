@@ -287,9 +287,13 @@ interrupt_tasks_of(int64 run_id, int worker, const char *error)
 	bind_text(&query, error);
 	return ledger_query(
 		&query,
-		"UPDATE pgmaint.tasks SET state = 'interrupted', error = $3, pid = NULL, "
+		"WITH stopped AS (UPDATE pgmaint.tasks SET state = 'interrupted', error = $3, pid = NULL, "
 		"finished_at = pg_catalog.clock_timestamp() "
-		"WHERE run_id = $1 AND state = 'running' AND worker = $2");
+		"WHERE run_id = $1 AND state = 'running' AND worker = $2 "
+		"RETURNING step, task_id, target, command) "
+		"INSERT INTO pgmaint.findings (run_id, step, task_id, check_id, severity, object, message) "
+		"SELECT $1, s.step, s.task_id, 'failed', 'warning', s.target, "
+		"pg_catalog.format('%s was interrupted: %s', s.command, $3) FROM stopped s");
 }
 
 /*

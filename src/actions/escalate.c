@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * escalate.c
+ *	  The action "escalate": those who are to know of troubles are told.
+ *
+ * That somebody cannot be reached does not make the task fail: it is a trouble
+ * of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "actions/action.h"
+#include "notify/followup.h"
+
+/* a run is not held up for longer than this by those who listen slowly */
+#define SECONDS_FOR_MESSAGES 60
+
+static const ActionOption options[] = {
+	PLAIN_OPTION("retry", OPTION_BOOLEAN, "false",
+				 "try again at once what could not be sent before"),
+	END_OF_OPTIONS};
+
+static void
+plan_escalate(PlanContext *context)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+
+	task->action = "escalate";
+	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
+	task->command = "tell contacts of troubles";
+	task->reason = "what findings are about is followed until it is resolved";
+	task->bytes = -1;
+	context->tasks = list_make1(task);
+}
+
+static void
+tell_contacts(TaskContext *context)
+{
+	FollowUp work = {0};
+
+	work.extension = context->extension;
+	work.run_id = context->run_id;
+	work.retry = option_boolean(options, context->options, "retry");
+	work.seconds = SECONDS_FOR_MESSAGES;
+	follow_up(&work);
+	context->result =
+		psprintf("{\"sent\": %d, \"failed\": %d%s}", work.sent, work.failed,
+				 work.left_to_others ? ", \"left_to_others\": true" : "");
+}
+
+const Action escalate_action = {
+	.name = "escalate",
+	.description =
+		"follow what findings are about until it is resolved, and tell contacts of it",
+	.options = options,
+	.plan = plan_escalate,
+	.outside = tell_contacts,
+};

@@ -1,0 +1,289 @@
+/*-------------------------------------------------------------------------
+ *
+ * followup.c
+ *	  Seeing to it that those who are to know of troubles do.
+ *
+ * Messages are written in the transaction in which a trouble changes its state,
+ * and sent afterwards, outside of any.  All that are due go at the same time,
+ * one to each contact, so that none has to wait for another; what became of
+ * each is written down as soon as it is known.  A process that is killed in
+ * between leaves a message that is sent again, under the same id.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/locks.h"
+#include "notify/address.h"
+#include "notify/followup.h"
+#include "notify/message.h"
+
+/* milliseconds for a connection */
+#define CONNECT_TIMEOUT (10 * 1000)
+
+/* answers are of no interest */
+#define ANSWER_LIMIT ((size_t) 64 * 1024)
+
+typedef struct Delivery
+{
+	const Notification *notification;
+	HttpRequest request;
+	HttpTransfer *transfer; /* NULL: there is none, or it is over */
+} Delivery;
+
+static void
+count_failure(FollowUp *work, const Notification *notification,
+			  const char *error)
+{
+	note_not_sent(notification, error, work->run_id);
+	work->failed++;
+}
+
+/*
+ * Make a request of a notification; false where that cannot be, or is not
+ * needed.
+ */
+static bool
+prepare_delivery(FollowUp *work, Delivery *delivery)
+{
+	const Notification *notification = delivery->notification;
+	Oid role = get_role_oid(notification->added_by, true);
+	char *problem = NULL;
+	Relay relay = {0};
+
+	if (address_kind(notification->address) == ADDRESS_CHANNEL)
+	{
+		send_to_channel(notification);
+		note_sent(notification);
+		work->sent++;
+		return false;
+	}
+	if (!OidIsValid(role))
+		problem = psprintf("role \"%s\", which added the contact, does not "
+						   "exist",
+						   notification->added_by);
+	else
+		problem = read_relay(notification->server, role, &relay);
+	if (problem == NULL &&
+		address_kind(notification->address) == ADDRESS_MAIL &&
+		relay.url == NULL)
+		problem = psprintf("server \"%s\" is no relay for mail",
+						   notification->server);
+	if (problem != NULL)
+	{
+		count_failure(work, notification, problem);
+		return false;
+	}
+	if (address_kind(notification->address) == ADDRESS_MAIL)
+		word_mail(notification, &relay, &delivery->request);
+	else
+		word_webhook(notification, &relay, &delivery->request);
+	delivery->request.ca_file = relay.ca_file;
+	delivery->request.connect_timeout = Min(CONNECT_TIMEOUT, relay.timeout);
+	delivery->request.timeout = relay.timeout;
+	delivery->request.body_limit = ANSWER_LIMIT;
+	delivery->request.once = true;
+	return true;
+}
+
+/*
+ * What went wrong, in words; NULL if nothing did.  What the other side said is
+ * not repeated, for it may repeat what it was sent.
+ */
+static char *
+failure_of(const Delivery *delivery, const HttpResponse *response)
+{
+	if (response->error != NULL)
+		return response->error;
+	if (delivery->request.mail != NULL)
+		return NULL;
+	if (response->status >= 200 && response->status < 300)
+		return NULL;
+	if (response->status >= 300 && response->status < 400)
+		return psprintf("it answered with status %d, a redirect, which is "
+						"not followed",
+						response->status);
+	return psprintf("it answered with status %d", response->status);
+}
+
+static void
+finish_delivery(FollowUp *work, Delivery *delivery)
+{
+	LedgerScope scope;
+	HttpResponse response;
+	char *failure;
+
+	http_finish(delivery->transfer, &response);
+	delivery->transfer = NULL;
+	failure = failure_of(delivery, &response);
+	ledger_begin(&scope, work->extension);
+	if (failure != NULL)
+		count_failure(work, delivery->notification, failure);
+	else
+	{
+		note_sent(delivery->notification);
+		work->sent++;
+	}
+	ledger_commit(&scope);
+}
+
+/*
+ * One message to each contact that has one due.  False when there was none.
+ */
+static bool
+deliver_some(FollowUp *work, HttpClient *client)
+{
+	LedgerScope scope;
+	List *notifications;
+	Delivery *deliveries;
+	ListCell *cell;
+	int count = 0;
+	int going_on;
+
+	ledger_begin(&scope, work->extension);
+	notifications = claim_notifications();
+	deliveries = palloc0(sizeof(Delivery) * (list_length(notifications) + 1));
+	ledger_commit(&scope);
+	if (notifications == NIL)
+		return false;
+
+	ledger_begin(&scope, work->extension);
+	foreach (cell, notifications)
+	{
+		deliveries[count].notification = lfirst(cell);
+		if (prepare_delivery(work, &deliveries[count]))
+			count++;
+		else
+			memset(&deliveries[count], 0, sizeof(Delivery));
+	}
+	ledger_commit(&scope);
+
+	for (int i = 0; i < count; i++)
+		deliveries[i].transfer = http_start(client, &deliveries[i].request);
+	do
+	{
+		going_on = 0;
+		for (int i = 0; i < count; i++)
+		{
+			if (deliveries[i].transfer == NULL)
+				continue;
+			if (http_done(deliveries[i].transfer))
+				finish_delivery(work, &deliveries[i]);
+			else
+				going_on++;
+		}
+		if (going_on > 0)
+			http_wait(client, 1000);
+	} while (going_on > 0);
+	return true;
+}
+
+/*
+ * The same in a memory context of its own, which holds connections and keys.
+ */
+static bool
+deliver_some_and_forget(FollowUp *work)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "pgmaint delivery",
+												  ALLOCSET_DEFAULT_SIZES);
+	volatile bool some = false;
+
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		some = deliver_some(work, http_client_create());
+	}
+	PG_FINALLY();
+	{
+		MemoryContextSwitchTo(caller);
+		MemoryContextDelete(context);
+	}
+	PG_END_TRY();
+	return some;
+}
+
+/*
+ * Send what is due, as long as there is time.
+ */
+static void
+deliver_until(FollowUp *work, TimestampTz until)
+{
+	while (GetCurrentTimestamp() < until && deliver_some_and_forget(work))
+		CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * The same, with the lock of the one that sends, which is let go.
+ */
+static void
+deliver(FollowUp *work, TimestampTz until)
+{
+	PG_TRY();
+	{
+		deliver_until(work, until);
+	}
+	PG_CATCH();
+	{
+		release_engine_lock(LOCK_DELIVERY, true);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	release_engine_lock(LOCK_DELIVERY, true);
+}
+
+/*
+ * Is there anything to send, whoever wrote it?
+ */
+static bool
+anything_due(const FollowUp *work)
+{
+	LedgerScope scope;
+	bool due;
+
+	ledger_begin(&scope, work->extension);
+	due = notifications_are_due();
+	ledger_commit(&scope);
+	return due;
+}
+
+/*
+ * See what has become of troubles, write messages, and send them; outside of
+ * any transaction.
+ *
+ * Only one process sends at a time.  It looks again after it has let go of the
+ * lock, for others rely on it from when they found the lock taken.
+ */
+void
+follow_up(FollowUp *work)
+{
+	TimestampTz until = GetCurrentTimestamp() + work->seconds * USECS_PER_SEC;
+	LedgerScope scope;
+
+	ledger_begin(&scope, work->extension);
+	queue_notifications();
+	if (work->retry)
+		hurry_notifications();
+	ledger_commit(&scope);
+	pgstat_report_activity(STATE_RUNNING, "pgmaint: messages to contacts");
+	do
+	{
+		int sent = work->sent + work->failed;
+
+		if (!hold_engine_lock(LOCK_DELIVERY, true, false))
+		{
+			work->left_to_others = true;
+			break;
+		}
+		deliver(work, until);
+		if (work->sent + work->failed == sent)
+			break;
+	} while (GetCurrentTimestamp() < until && anything_due(work));
+	pgstat_report_activity(STATE_IDLE, NULL);
+}

@@ -1,0 +1,202 @@
+/*-------------------------------------------------------------------------
+ *
+ * outbox.c
+ *	  The rows of pgmaint.notifications.
+ *
+ * The caller is inside a ledger scope, and is the only process that sends.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/locks.h"
+#include "ledger/findings.h"
+#include "notify/address.h"
+#include "notify/outbox.h"
+
+/* contacts that are written to at the same time */
+#define CONTACTS_AT_ONCE 32
+
+/* what fails so often is a finding */
+#define ATTEMPTS_UNTIL_FINDING 3
+
+/* a server-side limit, less what others may take of it */
+#define MAX_CHANNEL_PAYLOAD 7900
+
+/*
+ * See what has become of the troubles, and write messages to those who are to
+ * know.  One process does so at a time.
+ */
+void
+queue_notifications(void)
+{
+	static const char *const commands[] = {
+		"SELECT pgmaint.note_troubles()",
+		"SELECT pgmaint.resolve_troubles()",
+		"SELECT pgmaint.weigh_troubles()",
+		"SELECT pgmaint.queue_troubles()",
+		"SELECT pgmaint.queue_windows()",
+		"SELECT pgmaint.give_up_dropped_contacts()",
+	};
+
+	lock_in_transaction(LOCK_TROUBLES, true);
+	for (int i = 0; i < (int) lengthof(commands); i++)
+	{
+		LedgerQuery query = {0};
+
+		(void) ledger_query(&query, commands[i]);
+	}
+}
+
+/*
+ * Try now what failed before and would be tried later.
+ */
+void
+hurry_notifications(void)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.notifications SET next_attempt = pg_catalog.clock_timestamp() "
+		"WHERE state = 'failed' OR state = 'pending'");
+}
+
+/*
+ * The oldest message to each contact, where it is due.  That it will be tried
+ * again is written down before it is sent: whoever sends it may be killed.
+ *
+ * A minute after the first attempt, then twice as long each time up to an hour,
+ * more or less, so that many do not come at the same time.
+ */
+List *
+claim_notifications(void)
+{
+	LedgerQuery query = {0};
+	List *claimed = NIL;
+	uint64 rows;
+
+	bind_integer(&query, CONTACTS_AT_ONCE);
+	rows = ledger_query(
+		&query,
+		"WITH first AS (SELECT DISTINCT ON (n.contact) n.notification_id, n.next_attempt "
+		"FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') "
+		"ORDER BY n.contact, n.notification_id), "
+		"due AS (SELECT f.notification_id FROM first f "
+		"WHERE f.next_attempt <= pg_catalog.clock_timestamp() "
+		"ORDER BY f.next_attempt LIMIT $1) "
+		"UPDATE pgmaint.notifications n SET attempts = n.attempts + 1, "
+		"next_attempt = pg_catalog.clock_timestamp() + least('1 hour'::pg_catalog.interval, "
+		"'1 minute'::pg_catalog.interval * pg_catalog.power(2, least(n.attempts, 10))) "
+		"* (0.75 + 0.5 * pg_catalog.random()) "
+		"FROM due d, pgmaint.contacts c "
+		"WHERE d.notification_id = n.notification_id AND c.name = n.contact "
+		"RETURNING n.notification_id, n.message_id, n.contact, c.address, c.server, "
+		"c.added_by, n.severity, n.subject, n.body, n.payload, "
+		"(n.payload - 'troubles' - 'plans')::pg_catalog.text");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Notification *notification = palloc(sizeof(Notification));
+
+		notification->notification_id = ledger_bigint(row, 1);
+		notification->message_id = ledger_text(row, 2);
+		notification->contact = ledger_text(row, 3);
+		notification->address = ledger_text(row, 4);
+		notification->server = ledger_text(row, 5);
+		notification->added_by = ledger_text(row, 6);
+		notification->severity = ledger_text(row, 7);
+		notification->subject = ledger_text(row, 8);
+		notification->body = ledger_text(row, 9);
+		notification->payload = ledger_text(row, 10);
+		notification->short_payload = ledger_text(row, 11);
+		claimed = lappend(claimed, notification);
+	}
+	return claimed;
+}
+
+bool
+notifications_are_due(void)
+{
+	LedgerQuery query = {0};
+
+	return ledger_query(
+			   &query,
+			   "SELECT FROM (SELECT DISTINCT ON (n.contact) n.next_attempt "
+			   "FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') "
+			   "ORDER BY n.contact, n.notification_id) f "
+			   "WHERE f.next_attempt <= pg_catalog.clock_timestamp() LIMIT 1") >
+		   0;
+}
+
+/*
+ * May there be anything to do about troubles, messages or windows?
+ */
+bool
+escalation_is_due(void)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(&query, "SELECT pgmaint.escalation_due()");
+	return ledger_boolean(0, 1);
+}
+
+void
+note_sent(const Notification *notification)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, notification->notification_id);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.notifications SET state = 'sent', error = NULL, next_attempt = NULL, "
+		"sent_at = pg_catalog.clock_timestamp() WHERE notification_id = $1");
+}
+
+/*
+ * A contact that cannot be reached is a trouble of its own: others are told.
+ */
+void
+note_not_sent(const Notification *notification, const char *error,
+			  int64 run_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, notification->notification_id);
+	bind_text(&query, error);
+	bind_integer(&query, ATTEMPTS_UNTIL_FINDING);
+	if (ledger_query(
+			&query,
+			"UPDATE pgmaint.notifications SET error = $2, "
+			"state = CASE WHEN x.late THEN 'given up' ELSE 'failed' END, "
+			"next_attempt = CASE WHEN NOT x.late THEN next_attempt END "
+			"FROM (SELECT n.created_at < pg_catalog.clock_timestamp() "
+			"- '3 days'::pg_catalog.interval AS late FROM pgmaint.notifications n "
+			"WHERE n.notification_id = $1) x WHERE notification_id = $1 "
+			"RETURNING attempts = $3 OR x.late, x.late") == 0 ||
+		!ledger_boolean(0, 1))
+		return;
+	add_finding(run_id, 0, 0, "delivery", "warning", notification->contact,
+				psprintf("contact \"%s\" cannot be reached: %s%s; see "
+						 "pgmaint.notifications",
+						 notification->contact, error,
+						 ledger_boolean(0, 2)
+							 ? "; what is older than three days is "
+							   "given up"
+							 : ""),
+				NULL);
+}
+
+/*
+ * Sent when the transaction commits.
+ */
+void
+send_to_channel(const Notification *notification)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, notification->address + strlen(CHANNEL_PREFIX));
+	bind_text(&query, strlen(notification->payload) <= MAX_CHANNEL_PAYLOAD
+						  ? notification->payload
+						  : notification->short_payload);
+	(void) ledger_query(&query, "SELECT pg_catalog.pg_notify($1, $2)");
+}
