@@ -23,6 +23,8 @@ BEGIN ATOMIC
 		('window', 'work that waits for a maintenance window', NULL),
 		('worker_slots', 'background workers', 'Raise max_worker_processes, and restart the server.'),
 		('missed_schedule', 'schedules that were missed', 'SELECT * FROM pgmaint.schedules says what pg_cron knows, and what is wrong.'),
+		('interrupted', 'runs that were interrupted', NULL),
+		('delivery', 'contacts that cannot be reached', 'SELECT * FROM pgmaint.notifications says why. Once the receiver is in order: SELECT pgmaint.run_action(''escalate'', ''{"retry": true}'').'),
 		('orphaned_files', 'files that belong to no relation', NULL),
 		-- those of validate()
 		('archiver', 'archiving of WAL', 'The server log has what archive_command said. Until it succeeds, WAL stays on the disk, and fills it.'),

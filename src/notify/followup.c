@@ -274,16 +274,10 @@ follow_up(FollowUp *work)
 	pgstat_report_activity(STATE_RUNNING, "pgmaint: messages to contacts");
 	do
 	{
-		int sent = work->sent + work->failed;
-
-		if (!hold_engine_lock(LOCK_DELIVERY, true, false))
-		{
-			work->left_to_others = true;
+		work->left_to_others = !hold_engine_lock(LOCK_DELIVERY, true, false);
+		if (work->left_to_others)
 			break;
-		}
 		deliver(work, until);
-		if (work->sent + work->failed == sent)
-			break;
 	} while (GetCurrentTimestamp() < until && anything_due(work));
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

@@ -80,7 +80,8 @@ claim_notifications(void)
 	rows = ledger_query(
 		&query,
 		"WITH first AS (SELECT DISTINCT ON (n.contact) n.notification_id, n.next_attempt "
-		"FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') "
+		"FROM pgmaint.notifications n JOIN pgmaint.contacts c ON c.name = n.contact "
+		"WHERE n.state IN ('pending', 'failed') "
 		"ORDER BY n.contact, n.notification_id), "
 		"due AS (SELECT f.notification_id FROM first f "
 		"WHERE f.next_attempt <= pg_catalog.clock_timestamp() "
@@ -122,7 +123,8 @@ notifications_are_due(void)
 	return ledger_query(
 			   &query,
 			   "SELECT FROM (SELECT DISTINCT ON (n.contact) n.next_attempt "
-			   "FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') "
+			   "FROM pgmaint.notifications n JOIN pgmaint.contacts c ON c.name = n.contact "
+			   "WHERE n.state IN ('pending', 'failed') "
 			   "ORDER BY n.contact, n.notification_id) f "
 			   "WHERE f.next_attempt <= pg_catalog.clock_timestamp() LIMIT 1") >
 		   0;
