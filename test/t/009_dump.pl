@@ -28,6 +28,10 @@ my $defined = $node->safe_psql('postgres', $plans);
 my $windows = 'SELECT * FROM pgmaint.maintenance_windows ORDER BY name';
 $node->safe_psql('postgres', q(SELECT pgmaint.add_window('Night "shift"', '{0,3}', '23:30', '2 hours', 'Europe/Berlin')));
 my $open = $node->safe_psql('postgres', $windows);
+my $contacts = 'SELECT name, level, address, server, severity, after, repeats, windows, notice, added_by FROM pgmaint.contacts ORDER BY name';
+$node->safe_psql('postgres', q(CREATE SERVER relay FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (url 'smtp://mail.example.com', sender 'pgmaint@example.com');
+	SELECT pgmaint.add_contact('Zoë', 'mailto:zoe@example.com', windows => true)));
+my $told = $node->safe_psql('postgres', $contacts);
 
 # in each of the ways there are, while a run is going on
 my $folder = $node->basedir;
@@ -52,8 +56,9 @@ foreach my $format (qw(custom directory plain))
 	}
 	is($node->safe_psql($database, $plans), $defined, "$format: plans");
 	is($node->safe_psql($database, $windows), $open, "$format: windows");
+	is($node->safe_psql($database, $contacts), $told, "$format: contacts");
 	is($node->safe_psql($database, "SELECT (SELECT count(*) FROM pgmaint.$_)"), '0', "$format: no $_")
-	  foreach qw(runs tasks findings bloat_measurements cancellations);
+	  foreach qw(runs tasks findings bloat_measurements cancellations troubles notifications);
 	$run = $node->safe_psql($database, q(SELECT pgmaint.run('weekly')));
 	is($run, '1', "$format: the ledger begins anew");
 	is(wait_for_end($node, $run, $database), 'succeeded', "$format: a run goes through");
