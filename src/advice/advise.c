@@ -280,6 +280,7 @@ find_advice(const AdviceLimits *limits, AdviceResult *result)
 		Advice *advice = lfirst(cell);
 
 		advice->command = create_index_command(advice->index);
+		compare_with_existing(advice);
 	}
 	AtEOXact_GUC(false, settings);
 }

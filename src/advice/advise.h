@@ -68,5 +68,6 @@ extern void evaluate_statement(const Statement *statement,
 extern double cost_with(const Statement *statement, List *candidates);
 extern void merge_advice(AdviceResult *result);
 extern void weigh_advice(AdviceResult *result);
+extern void compare_with_existing(Advice *advice);
 
 #endif /* PGMAINT_ADVICE_ADVISE_H */

@@ -159,10 +159,23 @@ is($node->safe_psql('postgres', q(BEGIN; SELECT FROM pgmaint.index_advice(); SEL
 is($node->safe_psql('postgres', q(SELECT bool_and(gain_ms_per_day > 0 AND index_bytes > 8000 AND cardinality(query_ids) > 0 AND cost_left[1] < 0.7)
 	FROM pgmaint.index_advice())), 't', 'figures');
 
+# what has to do with indexes that are there
+$node->safe_psql('postgres', q(CREATE INDEX p14_b ON p14 (b); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'p14_b'::regclass;
+	CREATE INDEX p01_c ON p01 (c); UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'p01_c'::regclass;
+	CREATE INDEX p03_a ON p03 (a)));
+is($node->safe_psql('postgres', q(SELECT statement FROM pgmaint.index_advice() WHERE relation = 'p01'::regclass)),
+	'REINDEX INDEX CONCURRENTLY public.p01_c', 'an index that is invalid is to be rebuilt');
+is($node->safe_psql('postgres', q(SELECT statement || '; ' || note FROM pgmaint.index_advice() WHERE relation = 'p03'::regclass)),
+	'CREATE INDEX CONCURRENTLY ON public.p03 (a, c); takes the place of public.p03_a, which can be dropped then',
+	'one that is extended is named');
+unlike($node->safe_psql('postgres', q(SELECT statement FROM pgmaint.index_advice() WHERE relation = 'p14'::regclass)),
+	qr/REINDEX/, 'an invalid one of other columns is not');
+$node->safe_psql('postgres', 'DROP INDEX p14_b, p01_c, p03_a');
+
 # hypopg agrees with what was said of the costs
 SKIP:
 {
-	skip 'the server has no hypopg', 1 unless $have_hypopg;
+	skip "the server has no hypopg", 7 unless $have_hypopg;
 	my @compared = split /\n/, $node->safe_psql('postgres', q(
 		CREATE EXTENSION hypopg;
 		CREATE TEMP TABLE agreed AS SELECT * FROM pgmaint.index_advice();
