@@ -287,6 +287,8 @@ BEGIN ATOMIC
 		SELECT
 			f.finding_id, f.run_id, f.check_id, f.object, f.severity, f.message, f.created_at,
 			s.definition ->> 'action' AS action,
+			coalesce(f.object, '') AS object_key,
+			coalesce(s.definition ->> 'action', '') AS action_key,
 			s.definition -> 'options' AS options,
 			r.role, t.target, t.command, t.relation
 		FROM pgmaint.findings f
@@ -296,13 +298,13 @@ BEGIN ATOMIC
 		WHERE f.escalation_id IS NULL AND f.severity <> 'info'
 	),
 	latest AS (
-		SELECT DISTINCT ON (f.check_id, f.object, f.action) f.*
+		SELECT DISTINCT ON (f.check_id, f.object_key, f.action_key) f.*
 		FROM fresh f
-		ORDER BY f.check_id, f.object, f.action, f.finding_id DESC
+		ORDER BY f.check_id, f.object_key, f.action_key, f.finding_id DESC
 	),
 	counted AS (
 		SELECT
-			f.check_id, f.object, f.action,
+			f.check_id, f.object_key, f.action_key,
 			bool_or(f.severity = 'critical') AS critical,
 			count(DISTINCT coalesce(f.run_id, -f.finding_id)) FILTER (WHERE f.run_id IS DISTINCT FROM o.last_run OR f.run_id IS NULL) AS times,
 			min(f.created_at) AS first_seen,
@@ -310,17 +312,17 @@ BEGIN ATOMIC
 			min(f.finding_id) AS first_finding
 		FROM fresh f
 		LEFT JOIN pgmaint.troubles o ON o.resolved_at IS NULL AND o.check_id = f.check_id
-			AND coalesce(o.object, '') = coalesce(f.object, '') AND coalesce(o.action, '') = coalesce(f.action, '')
-		GROUP BY f.check_id, f.object, f.action
+			AND coalesce(o.object, '') = f.object_key AND coalesce(o.action, '') = f.action_key
+		GROUP BY f.check_id, f.object_key, f.action_key
 	),
 	noted AS (
 		INSERT INTO pgmaint.troubles AS o (check_id, object, action, severity, message, occurrences, first_seen, last_seen,
 			severe_since, first_finding, last_finding, last_run, target, command, relation, options, role)
 		SELECT
-			c.check_id, c.object, c.action, CASE WHEN c.critical THEN 'critical' ELSE 'warning' END, l.message, c.times,
+			l.check_id, l.object, l.action, CASE WHEN c.critical THEN 'critical' ELSE 'warning' END, l.message, c.times,
 			c.first_seen, c.last_seen, c.first_seen, c.first_finding, l.finding_id, l.run_id, l.target, l.command, l.relation, l.options, l.role
 		FROM counted c
-		JOIN latest l ON l.check_id = c.check_id AND l.object IS NOT DISTINCT FROM c.object AND l.action IS NOT DISTINCT FROM c.action
+		JOIN latest l ON l.check_id = c.check_id AND l.object_key = c.object_key AND l.action_key = c.action_key
 		ORDER BY c.critical DESC, c.first_finding
 		ON CONFLICT (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL DO UPDATE SET
 			severe_since = CASE WHEN o.severity <> 'critical' AND excluded.severity = 'critical' THEN excluded.last_seen ELSE o.severe_since END,
@@ -335,11 +337,11 @@ BEGIN ATOMIC
 			relation = excluded.relation,
 			options = excluded.options,
 			role = excluded.role
-		RETURNING o.escalation_id, o.check_id, o.object, o.action
+		RETURNING o.escalation_id, o.check_id, coalesce(o.object, '') AS object_key, coalesce(o.action, '') AS action_key
 	)
 	UPDATE pgmaint.findings f SET escalation_id = n.escalation_id
 	FROM fresh x
-	JOIN noted n ON n.check_id = x.check_id AND n.object IS NOT DISTINCT FROM x.object AND n.action IS NOT DISTINCT FROM x.action
+	JOIN noted n ON n.check_id = x.check_id AND n.object_key = x.object_key AND n.action_key = x.action_key
 	WHERE f.finding_id = x.finding_id;
 	UPDATE pgmaint.acknowledgements a SET escalation_id = f.escalation_id
 	FROM pgmaint.findings f

@@ -57,7 +57,7 @@ sub arrived
 	return @found;
 }
 
-# a change of the server's log would be seen by everybody who may read it
+# with all in its log that a log can have
 my $node = start_server('escalation', 'log_min_duration_statement = 0', 'log_error_verbosity = verbose', "log_min_messages = debug1");
 
 sub sql
