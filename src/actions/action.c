@@ -14,8 +14,8 @@ static const Action *const actions[] = {
 	&analyze_action,		   &retention_action,	   &reindex_action,
 	&check_corruption_action,  &backup_action,		   &verify_backup_action,
 	&restore_backup_action,	   &expire_backups_action, &validate_action,
-	&connection_review_action, &index_advice_action,   &index_usage_action,
-	&escalate_action,
+	&connection_review_action, &review_queries_action, &index_advice_action,
+	&index_usage_action,	   &escalate_action,
 };
 
 /*

@@ -121,6 +121,7 @@ extern const Action backup_action;
 extern const Action expire_backups_action;
 extern const Action validate_action;
 extern const Action connection_review_action;
+extern const Action review_queries_action;
 extern const Action index_advice_action;
 extern const Action index_usage_action;
 extern const Action escalate_action;

@@ -29,6 +29,7 @@
 #include "utils/jsonb.h"
 
 #include "base/compat.h"
+#include "exec/generic_plan.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_generic_plan);
 
@@ -250,25 +251,35 @@ make_explain(RawStmt *raw, const char *query)
 }
 
 /*
+ * The plan of a query, as EXPLAIN (FORMAT JSON) shows it.  Nothing is executed
+ * but what planning itself calls.
+ */
+char *
+generic_plan_of(char *query)
+{
+	Document document = {
+		{take_document, start_document, end_document, end_document, DestNone},
+		NULL};
+	ErrorContextCallback context = {error_context_stack, add_query, query};
+
+	error_context_stack = &context;
+	explain(make_explain(parse_query(query), query), query,
+			&document.receiver);
+	error_context_stack = context.previous;
+	return document.text;
+}
+
+/*
  * pgmaint.generic_plan(query text) returns jsonb
  */
 Datum
 pgmaint_generic_plan(PG_FUNCTION_ARGS)
 {
-	Document document = {
-		{take_document, start_document, end_document, end_document, DestNone},
-		NULL};
-	char *query;
-	ErrorContextCallback context = {error_context_stack, add_query, NULL};
+	char *plan;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("the query must not be null")));
-	query = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	context.arg = query;
-	error_context_stack = &context;
-	explain(make_explain(parse_query(query), query), query,
-			&document.receiver);
-	error_context_stack = context.previous;
-	return DirectFunctionCall1(jsonb_in, CStringGetDatum(document.text));
+	plan = generic_plan_of(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(plan));
 }

@@ -94,6 +94,35 @@ UPDATE pgmaint.statement_texts SET query = 'vacuum pgmaint_t1' WHERE queryid = 1
 SELECT query FROM pgmaint.degraded_queries();
 
 
+-- the action says what it could not look at, and succeeds
+SET client_min_messages = warning;
+TRUNCATE pgmaint.statement_snapshots CASCADE;
+\o /dev/null
+SELECT pgmaint.define_plan('review', '["review_queries"]');
+CALL pgmaint.run_and_wait('review');
+\o
+RESET client_min_messages;
+SELECT target, command, reason, state, result FROM pgmaint.tasks WHERE action = 'review_queries';
+SELECT check_id, severity, object, message FROM pgmaint.findings;
+SELECT pgmaint.drop_plan('review') \g /dev/null
+SELECT pgmaint.run_action('review_queries', '{"degradation_factor": 1}');
+
+-- an outline is what tells plans from each other
+SELECT pgmaint.plan_outline(pgmaint.generic_plan('SELECT a FROM pgmaint_t1 UNION ALL SELECT (SELECT max(a) FROM pgmaint_t2) FROM pgmaint_t2'));
+SELECT pgmaint.plan_outline(NULL) IS NULL AS none, pgmaint.plan_outline(pgmaint.generic_plan('SELECT $1'));
+CREATE FUNCTION keep(cost float8, node text) RETURNS TABLE (changed boolean, cost_before float8, cost_now float8, outline_before text, outline text)
+LANGUAGE sql AS $$
+	SELECT k.changed_since IS NOT NULL, k.cost_before, k.cost, k.outline_before, k.outline
+	FROM pgmaint.keep_query_plan(7, 10, 'SELECT 7', jsonb_build_array(jsonb_build_object('Plan', jsonb_build_object('Node Type', node, 'Total Cost', cost))), NULL) k
+$$;
+SELECT * FROM keep(1.5, 'Result');
+SELECT * FROM keep(2.5, 'Result');
+SELECT * FROM keep(9, 'Seq Scan');
+SELECT * FROM keep(3, 'Result');
+SELECT queryid, role, cost, outline, query, first_seen_at < last_seen_at AS seen_again FROM pgmaint.query_plans ORDER BY plan_id;
+TRUNCATE pgmaint.query_plans;
+DROP FUNCTION keep(float8, text);
+
 -- who may read them
 SELECT relname, pg_catalog.has_table_privilege('pg_monitor', oid, 'SELECT') AS monitor, pg_catalog.has_table_privilege('pg_read_all_data', oid, 'INSERT') AS written,
 	relacl::text !~ '[{,]=' AS not_for_all
