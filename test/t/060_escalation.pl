@@ -73,6 +73,14 @@ sub escalate
 	return sql("SELECT result FROM pgmaint.tasks WHERE run_id = $run");
 }
 
+# What tick has started may still be sending.
+sub no_messengers
+{
+	sleep 0.5;
+	$node->poll_query_until('postgres', q(SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pgmaint messenger')))
+	  or die 'a messenger does not end';
+}
+
 my @secrets = ('relay-password', 'signing-secret', 'bearer-token', 'path-secret');
 $node->psql('postgres', <<"EOS");
 SET log_statement = none;
@@ -126,6 +134,7 @@ ok( wait_for(
 		'the second level'),
 	'the second level is told by tick');
 ok( $node->poll_query_until('postgres', "SELECT state = 'escalated' AND level = 2 FROM pgmaint.escalations"), 'the trouble is escalated');
+no_messengers();
 my ($hook) = arrived('http', '/path-secret');
 my $message = decode_json($hook->{body});
 my $headers = $hook->{headers};
@@ -143,6 +152,7 @@ sql("ALTER SERVER backups OPTIONS (SET url 'file://$folder/storage/folder')");
 $run = sql(q(SELECT pgmaint.run('nightly')));
 is(wait_for_end($node, $run), 'succeeded', 'the backup succeeds') or diag run_error($node, $run);
 is(sql("SELECT state, resolution LIKE 'backup of postgres succeeded in run %' FROM pgmaint.escalations"), 'resolved|t', 'it is resolved');
+ok(wait_for(sub { arrived('mail', 'dba@example.com') == 3 && arrived('http', '/path-secret') == 2 }, 'the end of the trouble'), 'that is told');
 like((arrived('mail', 'dba@example.com'))[2]{subject}, qr/\] resolved: backup postgres: /, 'the first level hears that');
 is(decode_json((arrived('http', '/path-secret'))[1]{body})->{kind}, 'resolved', 'and the second');
 escalate();
@@ -306,6 +316,7 @@ ok( wait_for(
 		},
 		'the message about a window'),
 	'users are told');
+no_messengers();
 my ($window) = arrived('mail', 'users@example.com');
 like($window->{subject}, qr/maintenance begins at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, 'when');
 like($window->{text}, qr/^Maintenance window night of database postgres .*\n\nWhat will run in it:\n\n    nightly at \S+: backup, escalate\n\n/, 'what');
