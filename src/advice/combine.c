@@ -19,6 +19,8 @@
 #define MAX_CANDIDATES 40
 /* a predicate that leaves more of the table does not pay */
 #define MAX_FRACTION 0.3
+/* values of a column that tells states */
+#define MAX_STATES 50
 
 /* what candidates are made of, and those that were made */
 typedef struct Combination
@@ -193,6 +195,18 @@ make_of_predicate(Combination *combination)
 }
 
 /*
+ * Is it a state, of which there are few, rather than one value of many, for
+ * which other statements will ask in its place?
+ */
+static bool
+is_state(const Condition *condition)
+{
+	return (condition->kind == CONDITION_EQUAL ||
+			condition->kind == CONDITION_ANY) &&
+		   condition->column->distinct <= MAX_STATES;
+}
+
+/*
  * Conditions that have no parameters, as a predicate; with those that would be
  * columns otherwise, or without.
  */
@@ -207,9 +221,10 @@ set_predicate(Combination *combination, bool with_columns)
 	{
 		const Condition *condition = lfirst(cell);
 
-		if (condition->clause == NULL ||
-			condition->selectivity > MAX_FRACTION ||
-			(condition->kind != CONDITION_PREDICATE && !with_columns))
+		if (condition->clause == NULL || condition->selectivity > MAX_FRACTION)
+			continue;
+		if (condition->kind != CONDITION_PREDICATE &&
+			!(with_columns && is_state(condition)))
 			continue;
 		combination->predicate =
 			lappend(combination->predicate, condition->clause);

@@ -34,6 +34,7 @@
 #include "utils/selfuncs.h"
 
 #include "advice/demand.h"
+#include "advice/planning.h"
 #include "base/compat.h"
 
 static List **collected;
@@ -535,7 +536,7 @@ collect_demand(PlannerInfo *root, RelOptInfo *rel, Index number,
 	if (next_hook != NULL)
 		next_hook(root, rel, number, entry);
 	if (rel->reloptkind != RELOPT_BASEREL || entry->rtekind != RTE_RELATION ||
-		!is_of_interest(entry))
+		!is_planned_for_advice(root) || !is_of_interest(entry))
 		return;
 	looking.demand = palloc0(sizeof(Demand));
 	looking.demand->relation = entry->relid;

@@ -26,6 +26,7 @@
 
 #include "advice/candidate.h"
 #include "advice/hypothetical.h"
+#include "advice/planning.h"
 #include "base/compat.h"
 
 /* entries of an inner page, about: what makes a tree as high as it is */
@@ -161,7 +162,7 @@ add_pretended_indexes(PlannerInfo *root, Oid relation, bool inhparent,
 
 	if (next_hook != NULL)
 		next_hook(root, relation, inhparent, rel);
-	if (inhparent)
+	if (inhparent || !is_planned_for_advice(root))
 		return;
 	foreach (cell, pretended)
 	{

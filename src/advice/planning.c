@@ -40,6 +40,9 @@
 #include "base/settings.h"
 #include "base/subtransaction.h"
 
+/* tells our own queries from others that are planned meanwhile */
+#define QUERY_FOR_ADVICE INT64CONST(0x70676d61696e7421)
+
 typedef struct Attempt
 {
 	const Statement *statement;
@@ -160,6 +163,18 @@ with_query(const Statement *statement, QueryWork work, void *argument)
 }
 
 /*
+ * Functions that are computed while we plan may have queries planned, too, and
+ * then execute them: these must know nothing of indexes that do not exist.
+ */
+bool
+is_planned_for_advice(PlannerInfo *root)
+{
+	while (root->parent_root != NULL)
+		root = root->parent_root;
+	return root->parse->queryId == QUERY_FOR_ADVICE;
+}
+
+/*
  * Plan a query as if there were these indexes, too.  With demands, its
  * conditions are collected in there.
  */
@@ -169,8 +184,10 @@ plan_with_indexes(Query *query, List *candidates, List **demands)
 	get_relation_info_hook_type info_hook = get_relation_info_hook;
 	set_rel_pathlist_hook_type path_hook = set_rel_pathlist_hook;
 	PlannedStmt *plan = NULL;
+	Query *copy = copyObject(query);
 
 	CHECK_FOR_INTERRUPTS();
+	copy->queryId = QUERY_FOR_ADVICE;
 	PG_TRY();
 	{
 		pretend_indexes(candidates, info_hook);
@@ -180,7 +197,8 @@ plan_with_indexes(Query *query, List *candidates, List **demands)
 			collect_demands(demands, path_hook);
 			set_rel_pathlist_hook = collect_demand;
 		}
-		plan = planner(copyObject(query), "", CURSOR_OPT_PARALLEL_OK, NULL);
+		/* past the hooks of others, who would count it */
+		plan = standard_planner(copy, "", CURSOR_OPT_PARALLEL_OK, NULL);
 	}
 	PG_FINALLY();
 	{

@@ -66,6 +66,12 @@ foreach my $statement (@statements)
 	}
 }
 as('victim', join(';', ('SELECT * FROM v.own WHERE c = 7') x 6));
+# A function that is computed in planning, and executes queries of its own, with
+# indexes that exist.
+as('victim', 'CREATE TABLE v.picked AS TABLE v.own; ANALYZE v.picked; CREATE FUNCTION v.pick() RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+	$$ BEGIN RETURN (SELECT min(c) FROM v.picked WHERE c = 8); END $$');
+$node->safe_psql('postgres', 'SELECT pg_stat_reset()');
+as('victim', join(';', ('SELECT * FROM v.picked WHERE c = v.pick() AND id > 0') x 6));
 as($superuser, join(';', ('SELECT filler FROM rows_of_all WHERE c = 7') x 6));
 as('hostile', join(';', ('SELECT * FROM h.own WHERE c = h.answer(7)') x 6));
 
@@ -94,6 +100,8 @@ like($notices, qr/planning it could run code of role "hostile" with the rights o
 ok(!$node->log_contains(qr/TRAP as (?!hostile\b)/, $offset), 'no function runs with the rights of another');
 ok($node->log_contains(qr/TRAP as hostile/, $offset), 'the owner may run into their own');
 like($advice, qr/ON v\.own \(c\)/, 'statements without any are looked at');
+like($advice, qr/ON v\.picked \(c[,)]/, 'so are those whose functions execute queries');
+unlike($notices, qr/could not open relation/, 'these know nothing of indexes that do not exist');
 
 # A literal of a type with checks is not even parsed as somebody else.
 like($notices, qr/hostile.*such as .*h\.word|could run code of role "hostile"/s, 'types count, too');
