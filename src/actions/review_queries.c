@@ -75,9 +75,10 @@ plan_review_queries(PlanContext *context)
 }
 
 static void
-add_query_finding(TaskContext *context, const char *check_id,
-				  const char *severity, char *object, char *message,
-				  char *detail)
+add_query_finding(
+	TaskContext *context, const char *check_id,
+	/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as in a row */
+	const char *severity, char *object, char *message, char *detail)
 {
 	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
 
