@@ -1,6 +1,8 @@
 # Who is told, by a real web server and a real SMTP server: a trouble from its
 # beginning to its end, what happens when they are down, hang or lie about who
 # they are, and that nothing secret is seen anywhere.
+#
+# long: one server is enough
 
 use strict;
 use warnings;
