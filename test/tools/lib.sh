@@ -369,6 +369,7 @@ need_for_tests()
 need_for_all_tests()
 {
 	need_for_tests s3 '^use PgmaintS3' 'an S3 server'
+	need_for_tests mail aiosmtpd 'an SMTP server'
 	need_for_tests browser '^use PgmaintBrowser' 'a browser'
 	need_for_tests prometheus promtool 'promtool'
 }
