@@ -70,7 +70,7 @@ like(($node->psql($odd, 'SELECT count(*) FROM pgmaint.schedules'))[2],
 sql('CREATE EXTENSION pg_cron', 'keeper');
 
 my $background = start_cron_server('background', 'cron.use_background_workers = on', "shared_preload_libraries = 'pg_cron'");
-$background->poll_query_until('postgres', 'SELECT true') or die 'no server';
+wait_for_server($background);
 $background->safe_psql('keeper', 'CREATE EXTENSION pg_cron');
 
 # 1.5 and later know seconds

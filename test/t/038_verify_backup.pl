@@ -83,8 +83,8 @@ my $contents = q{
 	CREATE TYPE mood AS ENUM ('sad', 'ok');
 	CREATE FUNCTION mood(int) RETURNS mood LANGUAGE sql AS $$ SELECT 'ok'::public.mood $$;
 	CREATE CAST (int AS mood) WITH FUNCTION mood(int);
-	CREATE FUNCTION as_bytes(int) RETURNS bytea LANGUAGE sql AS $$ SELECT ''::bytea $$;
-	CREATE CAST (int AS bytea) WITH FUNCTION as_bytes(int);
+	CREATE FUNCTION as_address(int) RETURNS macaddr LANGUAGE sql AS $$ SELECT '08:00:2b:01:02:03'::macaddr $$;
+	CREATE CAST (int AS macaddr) WITH FUNCTION as_address(int);
 	CREATE FUNCTION leakproof(int) RETURNS int LANGUAGE sql LEAKPROOF AS $$ SELECT 1 $$;
 	CREATE OPERATOR === (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int);
 	CREATE AGGREGATE total(int) (SFUNC = int4pl, STYPE = int);
@@ -373,7 +373,7 @@ sub begin_slow
 sub none_left_after_next
 {
 	my ($case) = @_;
-	$node->poll_query_until('postgres', 'SELECT true');
+	wait_for_server($node);
 	($state, $error) = run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
 	is(databases_left($node), '0|0|0', "$case: nothing is left after the next run");
 	is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.backups WHERE backup_id = $slow"), 'never verified', '... and nothing is said of the backup');

@@ -7,7 +7,9 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use IPC::Run;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -23,6 +25,7 @@ our @EXPORT = qw(
   tasks
   wait_for_end
   wait_for_restart
+  wait_for_server
   wait_for_slow_vacuum
 );
 
@@ -144,7 +147,21 @@ sub wait_for_restart
 	my ($node, $offset) = @_;
 
 	$node->wait_for_log(qr/all server processes terminated; reinitializing/, $offset);
-	$node->poll_query_until('postgres', 'SELECT true') or die 'the server did not start again';
+	wait_for_server($node);
+}
+
+# No query goes to a psql that the server may turn away: whoever writes to one
+# that has ended already dies of a broken pipe.
+sub wait_for_server
+{
+	my ($node) = @_;
+
+	for (1 .. 1800)
+	{
+		return if IPC::Run::run([ 'pg_isready', '-q', '-h', $node->host, '-p', $node->port ]);
+		usleep(100_000);
+	}
+	die 'the server did not start again';
 }
 
 1;
