@@ -101,7 +101,7 @@ free_key(const ClaimedTask *task)
 		pg_strftime(text, sizeof(text), "%Y%m%d-%H%M%S", pg_gmtime(&now));
 		key = psprintf("%.*s%s%s", (int) (place - template), template, text,
 					   place + strlen(KEY_TIME));
-		if (find_backup_record(storage, key) == 0)
+		if (!backup_key_is_taken(storage, key))
 			return key;
 	}
 }

@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 
 #include "backup/records.h"
+#include "objects/keys.h"
 
 #define RECORD_COLUMNS                                                \
 	"b.backup_id, b.storage::text, b.key, b.kind, b.database::text, " \
@@ -63,6 +64,19 @@ find_backup_record(const char *storage, const char *key)
 		0)
 		return 0;
 	return ledger_bigint(0, 1);
+}
+
+bool
+backup_key_is_taken(const char *storage, const char *key)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, storage);
+	bind_text(&query, key_stem(key));
+	return ledger_query(&query,
+						"SELECT FROM pgmaint.backup_records b "
+						"WHERE b.storage = $1::pg_catalog.name "
+						"AND pg_catalog.starts_with(b.key, $2) LIMIT 1") > 0;
 }
 
 /*

@@ -30,6 +30,8 @@ typedef struct BackupRecord
 /* all in a ledger scope */
 extern bool read_backup_record(int64 backup_id, BackupRecord *record);
 extern int64 find_backup_record(const char *storage, const char *key);
+/* would its manifest be that of another backup, whatever both are made of? */
+extern bool backup_key_is_taken(const char *storage, const char *key);
 /* what restoring it came to; refusal: why it is not restorable, or NULL */
 extern void record_verification(int64 backup_id, int64 run_id,
 								const char *refusal, int64 milliseconds);

@@ -66,6 +66,15 @@ key_of_attempt(const char *key, int attempt)
 }
 
 /*
+ * What objects that would have the same manifest share.
+ */
+char *
+key_stem(const char *key)
+{
+	return pnstrdup(key, stem_length(key));
+}
+
+/*
  * audit/2026.csv.gz has its manifest in audit/2026.json.
  */
 char *

@@ -185,6 +185,21 @@ like(tables_in('"tables": ["a.t", "a.none"]'), qr/^failed: pg_dump exited with c
 like(tables_in('"schemas": "a$(touch x); --file=y"'), qr/^failed: pg_dump exited with code 1: pg_dump: error: (no matching schemas|improper|cross-database)/,
 	'a pattern is a pattern, and nothing else');
 
+# Backups that differ in what they are made of alone have the same manifest: of
+# those that begin within one second, the later one gets another.
+sql(q{INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, compression)
+	SELECT 'pgmaint_local', 'backup/backup-' || to_char(clock_timestamp() AT TIME ZONE 'UTC' + n * interval '1 s', 'YYYYMMDD-HH24MISS') || '.dump',
+		'database', 'none', 'expired', 'none' FROM generate_series(0, 120) n
+	ON CONFLICT DO NOTHING});
+{
+	my ($state, $error, $run) = backup('{"databases": "empty", "globals": false, "retries": 0}');
+
+	is("$state $error", 'succeeded ', 'a backup in the same second as others');
+	is(sql(qq{SELECT count(*) FROM pgmaint.backup_records b JOIN pgmaint.backup_records o ON o.key = regexp_replace(b.key, '\\.gz\$', '') WHERE b.run_id = $run}),
+		0, '... has a manifest of its own');
+}
+sql(q{DELETE FROM pgmaint.backup_records WHERE database = 'none'});
+
 my ($state, $error, $run) = backup('{"databases": ["empty", "none"], "globals": false}');
 like("$state $error", qr/^failed database "none" does not exist/, 'a database that is not there is refused by name');
 is(tasks($node, $run), '"none" failed, empty succeeded', '... while others are backed up');
