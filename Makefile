@@ -74,40 +74,12 @@ SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 
 # From the version that was released last to the one that is being made:
 # sql/update.sql changes tables, and drops what goes; the functions and views of
-# CHANGED_PARTS are replaced; NEW_PARTS are new.  What is in sql/released/ was
+# CHANGED_PARTS are replaced; all that was not there then is new.  What is in sql/released/ was
 # released, and never changes.
 RELEASED = 0.1
 CHANGED_PARTS = sql/built_in_plans.sql sql/engine.sql sql/candidates.sql sql/report.sql
-NEW_PARTS = $(wildcard \
-	sql/windows.sql \
-	sql/queries.sql \
-	sql/statements.sql \
-	sql/storage.sql \
-	sql/retention.sql \
-	sql/archives.sql \
-	sql/schedules.sql \
-	sql/reindex.sql \
-	sql/corruption.sql \
-	sql/connections.sql \
-	sql/slow_queries.sql \
-	sql/backups.sql \
-	sql/expire.sql \
-	sql/advice.sql \
-	sql/index_usage.sql \
-	sql/thresholds.sql \
-	sql/validate_backups.sql \
-	sql/validate_data.sql \
-	sql/validate_server.sql \
-	sql/validate_maintenance.sql \
-	sql/validate.sql \
-	sql/escalation.sql \
-	sql/page.sql \
-	sql/charts.sql \
-	sql/html_run.sql \
-	sql/html_history.sql \
-	sql/report_html.sql \
-	sql/metrics.sql \
-)
+UNCHANGED_PARTS = sql/schema.sql sql/ledger.sql sql/plans.sql sql/bloat.sql
+NEW_PARTS = $(filter-out $(CHANGED_PARTS) $(UNCHANGED_PARTS),$(SQL_PARTS))
 UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
 
 DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))
