@@ -6,7 +6,7 @@ CREATE TABLE pgmaint.thresholds (
 	threshold text NOT NULL CHECK (threshold IN ('warning', 'critical')),
 	value text,
 	default_value text,
-	kind text NOT NULL CHECK (kind IN ('interval', 'number')),
+	kind text NOT NULL CHECK (kind IN ('interval', 'number', 'bytes')),
 	description text NOT NULL,
 	PRIMARY KEY (check_id, threshold),
 	CONSTRAINT value_must_be_zero_or_more CHECK (CASE kind
@@ -17,7 +17,7 @@ CREATE TABLE pgmaint.thresholds (
 COMMENT ON TABLE pgmaint.thresholds IS 'from where on a check of pgmaint.validate() warns, or is critical: change value';
 COMMENT ON COLUMN pgmaint.thresholds.value IS 'what holds; null: never';
 COMMENT ON COLUMN pgmaint.thresholds.default_value IS 'what held from the start';
-COMMENT ON COLUMN pgmaint.thresholds.kind IS 'what value must be: an interval or a number';
+COMMENT ON COLUMN pgmaint.thresholds.kind IS 'what value must be: an interval, a number, or a number of bytes';
 
 -- What was changed is dumped; when it comes back, the row with the default is
 -- there already.
@@ -84,7 +84,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT coalesce(
-		(SELECT format(expectation.words, t.value)
+		(SELECT format(expectation.words, CASE t.kind WHEN 'bytes' THEN pg_size_pretty(t.value::numeric) ELSE t.value END)
 		FROM pgmaint.thresholds t
 		WHERE t.check_id = expectation.check_id AND t.value IS NOT NULL
 		ORDER BY t.threshold DESC

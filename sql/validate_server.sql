@@ -5,14 +5,14 @@ SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
 FROM (VALUES
 	('replication_lag', 'warning', '5 minutes', 'interval', 'a standby has replayed nothing that is younger than this'),
 	('replication_lag', 'critical', '1 hour', 'interval', 'a standby has replayed nothing that is younger than this'),
-	('replication_slots', 'warning', '1073741824', 'number', 'a replication slot keeps so many bytes of WAL'),
-	('replication_slots', 'critical', '10737418240', 'number', 'a replication slot keeps so many bytes of WAL'),
+	('replication_slots', 'warning', '1073741824', 'bytes', 'a replication slot keeps so many bytes of WAL'),
+	('replication_slots', 'critical', '10737418240', 'bytes', 'a replication slot keeps so many bytes of WAL'),
 	('archiver', 'warning', '5 minutes', 'interval', 'archiving of WAL fails, and has failed for so long'),
 	('archiver', 'critical', '1 hour', 'interval', 'archiving of WAL fails, and has failed for so long'),
 	('disk_headroom', 'warning', '0.2', 'number', 'what is free where a tablespace lies is less than this share of what is in it'),
 	('disk_headroom', 'critical', '0.05', 'number', 'what is free where a tablespace lies is less than this share of what is in it'),
-	('disk_free', 'warning', '2147483648', 'number', 'fewer bytes are free where a tablespace lies'),
-	('disk_free', 'critical', '536870912', 'number', 'fewer bytes are free where a tablespace lies'),
+	('disk_free', 'warning', '2147483648', 'bytes', 'fewer bytes are free where a tablespace lies'),
+	('disk_free', 'critical', '536870912', 'bytes', 'fewer bytes are free where a tablespace lies'),
 	('long_transactions', 'warning', '1 hour', 'interval', 'a transaction of a session is open for so long'),
 	('long_transactions', 'critical', '12 hours', 'interval', 'a transaction of a session is open for so long'),
 	('prepared_transactions', 'warning', '1 hour', 'interval', 'a prepared transaction was neither committed nor rolled back for so long'),
@@ -109,7 +109,7 @@ BEGIN ATOMIC
 				WHEN s.wal_status = 'lost' THEN 'has lost WAL that it needs: what reads from it has to be set up again'
 				ELSE format('keeps %s of WAL', pg_size_pretty(s.bytes)) END,
 			CASE WHEN NOT s.active THEN ', and nobody reads from it' ELSE '' END),
-		format('less than %s of WAL', pg_size_pretty(coalesce(pgmaint.threshold('replication_slots', 'warning'), pgmaint.threshold('replication_slots', 'critical'))::numeric)),
+		pgmaint.expectation('replication_slots', 'less than %s of WAL'),
 		quote_ident(s.name)
 	FROM judged_slots s
 	WHERE s.status <> 'ok'
@@ -120,7 +120,7 @@ BEGIN ATOMIC
 		CASE count(*) WHEN 0 THEN 'there is no replication slot'
 			ELSE format('%s replication %s at most %s of WAL', count(*), CASE count(*) WHEN 1 THEN 'slot keeps' ELSE 'slots keep' END,
 				coalesce(pg_size_pretty(max(s.bytes)), '0 bytes')) END,
-		format('less than %s of WAL', pg_size_pretty(coalesce(pgmaint.threshold('replication_slots', 'warning'), pgmaint.threshold('replication_slots', 'critical'))::numeric)),
+		pgmaint.expectation('replication_slots', 'less than %s of WAL'),
 		NULL
 	FROM judged_slots s
 	HAVING count(*) FILTER (WHERE s.status <> 'ok') = 0
@@ -208,7 +208,7 @@ BEGIN ATOMIC
 		'disk_free',
 		pgmaint.judge_rest('disk_free', d.free),
 		format('%s are free where tablespace %s lies', pg_size_pretty(d.free), quote_ident(d.name)),
-		format('at least %s', pg_size_pretty(coalesce(pgmaint.threshold('disk_free', 'warning'), pgmaint.threshold('disk_free', 'critical'))::numeric)),
+		pgmaint.expectation('disk_free', 'at least %s'),
 		quote_ident(d.name)
 	FROM disk d
 	UNION ALL
