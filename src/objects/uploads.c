@@ -33,6 +33,11 @@
 
 #define MARK_BYTES 16
 
+/* as find_upload() reads them */
+#define UPLOADS                                           \
+	"SELECT u.upload_id, u.storage::text, u.key, u.mark " \
+	"FROM pgmaint.uploads u WHERE "
+
 void
 note_upload(int64 task_id, const char *action, const char *storage,
 			const char *key)
@@ -50,13 +55,22 @@ note_upload(int64 task_id, const char *action, const char *storage,
 		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5, " THIS_CLUSTER ")");
 }
 
-static void
-read_upload(uint64 row, Upload *upload)
+/*
+ * The upload that a condition on a number leads to; false if there is none.
+ */
+static bool
+find_upload(int64 number, const char *sql, Upload *upload)
 {
-	upload->upload_id = ledger_bigint(row, 1);
-	upload->storage = ledger_text(row, 2);
-	upload->key = ledger_text(row, 3);
-	upload->mark = ledger_text(row, 4);
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, number);
+	if (ledger_query(&query, sql) == 0)
+		return false;
+	upload->upload_id = ledger_bigint(0, 1);
+	upload->storage = ledger_text(0, 2);
+	upload->key = ledger_text(0, 3);
+	upload->mark = ledger_text(0, 4);
+	return true;
 }
 
 /*
@@ -66,16 +80,10 @@ read_upload(uint64 row, Upload *upload)
 bool
 lock_upload_of_task(int64 task_id, Upload *upload)
 {
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, task_id);
-	if (ledger_query(&query,
-					 "SELECT u.upload_id, u.storage::text, u.key, u.mark "
-					 "FROM pgmaint.uploads u WHERE u.task_id = $1 "
-					 "ORDER BY u.upload_id DESC LIMIT 1 FOR UPDATE") == 0)
-		return false;
-	read_upload(0, upload);
-	return true;
+	return find_upload(
+		task_id,
+		UPLOADS "u.task_id = $1 ORDER BY u.upload_id DESC LIMIT 1 FOR UPDATE",
+		upload);
 }
 
 /*
@@ -85,16 +93,9 @@ lock_upload_of_task(int64 task_id, Upload *upload)
 bool
 find_upload_of_task(int64 task_id, Upload *upload)
 {
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, task_id);
-	if (ledger_query(&query,
-					 "SELECT u.upload_id, u.storage::text, u.key, u.mark "
-					 "FROM pgmaint.uploads u WHERE u.task_id = $1 "
-					 "ORDER BY u.upload_id DESC LIMIT 1") == 0)
-		return false;
-	read_upload(0, upload);
-	return true;
+	return find_upload(
+		task_id, UPLOADS "u.task_id = $1 ORDER BY u.upload_id DESC LIMIT 1",
+		upload);
 }
 
 /*
@@ -103,17 +104,10 @@ find_upload_of_task(int64 task_id, Upload *upload)
 bool
 lock_leftover(int64 upload_id, Upload *upload)
 {
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, upload_id);
-	if (ledger_query(&query,
-					 "SELECT u.upload_id, u.storage::text, u.key, u.mark "
-					 "FROM pgmaint.uploads u WHERE u.upload_id = $1 "
-					 "AND u.cluster = " THIS_CLUSTER
-					 " FOR UPDATE SKIP LOCKED") == 0)
-		return false;
-	read_upload(0, upload);
-	return true;
+	return find_upload(upload_id,
+					   UPLOADS "u.upload_id = $1 AND u.cluster = " THIS_CLUSTER
+							   " FOR UPDATE SKIP LOCKED",
+					   upload);
 }
 
 /*
