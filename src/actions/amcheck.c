@@ -173,8 +173,7 @@ may_be_damage(const ErrorData *error)
 static bool
 ends_task(const ErrorData *error)
 {
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		   error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
+	return asks_to_stop(error) ||
 		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		   ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
 			   ERRCODE_TRANSACTION_ROLLBACK;

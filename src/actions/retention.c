@@ -310,13 +310,10 @@ plan_policy_apart(PlanContext *context, const Candidate *candidate)
 	Attempt attempt = {context, candidate};
 	List *tasks = list_copy(context->tasks);
 	List *findings = list_copy(context->findings);
-	ErrorData *error = try_in_subtransaction(plan_policy, &attempt);
+	ErrorData *error = try_unless_stopped(plan_policy, &attempt);
 
 	if (error == NULL)
 		return;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-		ReThrowError(error);
 	context->tasks = tasks;
 	context->findings = findings;
 	plan_finding(context, "retention", "warning", candidate->name,

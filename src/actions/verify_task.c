@@ -184,10 +184,7 @@ leave_word_if_possible(Verification *verification)
 	if (verification->description->mark == NULL)
 		return;
 	begin_restoring();
-	error = try_in_subtransaction(leave_word, verification);
-	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
-		ReThrowError(error);
+	error = try_unless_stopped(leave_word, verification);
 	end_restoring();
 	if (error != NULL)
 		add_task_finding(

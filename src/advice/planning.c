@@ -4,8 +4,7 @@
  *	  Planning counted statements, with indexes that could be.
  *
  * Nothing is executed.  What planning itself runs, it runs as a role that may
- * (trust.c), in a security-restricted operation and a read-only
- * subtransaction that is rolled back in any case.
+ * (trust.c), and leaves nothing behind (as_role.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +12,6 @@
 
 #include <math.h>
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -26,19 +24,14 @@
 #include "parser/parse_node.h"
 #include "parser/parse_param.h"
 #include "rewrite/rewriteHandler.h"
-#include "storage/lock.h"
-#include "storage/proc.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
-#include "utils/snapmgr.h"
 
 #include "advice/demand.h"
 #include "advice/hypothetical.h"
 #include "advice/planning.h"
 #include "advice/trust.h"
 #include "base/compat.h"
-#include "base/settings.h"
-#include "base/subtransaction.h"
+#include "exec/as_role.h"
 
 /* tells our own queries from others that are planned meanwhile */
 #define QUERY_FOR_ADVICE INT64CONST(0x70676d61696e7421)
@@ -51,21 +44,6 @@ typedef struct Attempt
 	QueryWork work;
 	void *argument;
 } Attempt;
-
-static void
-set(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
-static void
-become(Oid role, int security_context)
-{
-	SetUserIdAndSecContext(role, security_context |
-									 SECURITY_RESTRICTED_OPERATION |
-									 SECURITY_LOCAL_USERID_CHANGE);
-}
 
 /*
  * How many rows LIMIT leaves is not known where it is a parameter, but how
@@ -97,24 +75,10 @@ attempt_query(void *argument)
 	ParseState *source = make_parsestate(NULL);
 	Oid *types = NULL;
 	int count = 0;
-	int security_context;
-	Oid user;
 	RawStmt *raw;
 	List *literals;
 	List *rewritten;
 	Query *query;
-
-	GetUserIdAndSecContext(&user, &security_context);
-	XactReadOnly = true;
-	PushActiveSnapshot(GetTransactionSnapshot());
-	/* pgmaint's own limit, unless the session's is shorter */
-	if (LockTimeout == 0 || LockTimeout > pgmaint_lock_timeout)
-		set("lock_timeout", psprintf("%d", pgmaint_lock_timeout));
-	become(statement->role, security_context);
-	/* the caller's temporary tables are nobody else's */
-	set("search_path", strstr(statement->search_path, "pg_temp") != NULL
-						   ? statement->search_path
-						   : psprintf("%s, pg_temp", statement->search_path));
 
 	raw = parse_as_select(statement->text);
 	literals = hide_literals(raw);
@@ -129,8 +93,8 @@ attempt_query(void *argument)
 						errmsg("rules make several statements of it")));
 	query = linitial_node(Query, rewritten);
 
-	become(role_to_plan_as(query, statement->role, attempt->caller),
-		   security_context);
+	become_restricted(
+		role_to_plan_as(query, statement->role, attempt->caller));
 	query = restore_literals(query, literals);
 	guess_limit(query, statement);
 	MemoryContextSwitchTo(attempt->results);
@@ -146,20 +110,12 @@ with_query(const Statement *statement, QueryWork work, void *argument)
 {
 	Attempt attempt = {statement, GetUserId(), CurrentMemoryContext, work,
 					   argument};
-	ErrorData *error;
 
 	if (!has_privs_of_role(attempt.caller, statement->role))
 		return psprintf(
 			"you have not the rights of the role that executed it");
-	error = try_and_undo(attempt_query, &attempt);
-	if (error == NULL)
-		return NULL;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			ERRCODE_INSUFFICIENT_RESOURCES)
-		ReThrowError(error);
-	return error->message;
+	return try_as_role(statement->role, statement->search_path, attempt_query,
+					   &attempt);
 }
 
 /*

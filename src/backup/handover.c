@@ -94,13 +94,10 @@ setting_command(const char *database, const BackupSetting *setting)
 static List *
 try_command(List *failures, char *command)
 {
-	ErrorData *error = try_in_subtransaction(execute, command);
+	ErrorData *error = try_unless_stopped(execute, command);
 
 	if (error == NULL)
 		return failures;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-		ReThrowError(error);
 	return lappend(failures, psprintf("%s: %s", command, error->message));
 }
 

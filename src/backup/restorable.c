@@ -14,7 +14,7 @@
 #include "base/subtransaction.h"
 #include "objects/keys.h"
 
-/* reading it, for try_in_subtransaction() */
+/* reading it, for try_unless_stopped() */
 typedef struct Reading
 {
 	BackupDescription *description;
@@ -209,10 +209,7 @@ describe_backup(Storage *storage, const char *key)
 						   "there."),
 				 errhint("pg_restore can read the object by itself, if it is "
 						 "a dump.")));
-	error = try_in_subtransaction(read_description, &reading);
-	if (error != NULL && (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-						  error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN))
-		ReThrowError(error);
+	error = try_unless_stopped(read_description, &reading);
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),

@@ -57,9 +57,30 @@ try_in_subtransaction(void (*work)(void *argument), void *argument)
 	return work_in_subtransaction(work, argument, true);
 }
 
+bool
+asks_to_stop(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+		   error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN;
+}
+
 /*
- * The same, but nothing that the work did to the database, to settings, to
- * locks or to whose rights it has stays, whether it ended well or not.
+ * For those to whom any other ERROR is an answer.
+ */
+ErrorData *
+try_unless_stopped(void (*work)(void *argument), void *argument)
+{
+	ErrorData *error = try_in_subtransaction(work, argument);
+
+	if (error != NULL && asks_to_stop(error))
+		ReThrowError(error);
+	return error;
+}
+
+/*
+ * The same as try_in_subtransaction(), but nothing that the work did to the
+ * database, to settings, to locks or to whose rights it has stays, whether it
+ * ended well or not.
  */
 ErrorData *
 try_and_undo(void (*work)(void *argument), void *argument)

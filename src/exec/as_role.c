@@ -1,0 +1,82 @@
+/*-------------------------------------------------------------------------
+ *
+ * as_role.c
+ *	  Working as another role, without leaving anything behind.
+ *
+ * For planning the queries of others: in a security-restricted operation and a
+ * read-only subtransaction that is rolled back in any case.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "base/settings.h"
+#include "base/subtransaction.h"
+#include "exec/as_role.h"
+
+typedef struct RoleWork
+{
+	Oid role;
+	const char *search_path;
+	void (*work)(void *argument);
+	void *argument;
+} RoleWork;
+
+static void
+set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_SUSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+void
+become_restricted(Oid role)
+{
+	int security_context;
+	Oid user;
+
+	GetUserIdAndSecContext(&user, &security_context);
+	SetUserIdAndSecContext(role, security_context |
+									 SECURITY_RESTRICTED_OPERATION |
+									 SECURITY_LOCAL_USERID_CHANGE);
+}
+
+static void
+work_as_role(void *argument)
+{
+	const RoleWork *job = argument;
+
+	XactReadOnly = true;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	/* pgmaint's own limit, unless the session's is shorter */
+	if (LockTimeout == 0 || LockTimeout > pgmaint_lock_timeout)
+		set("lock_timeout", psprintf("%d", pgmaint_lock_timeout));
+	become_restricted(job->role);
+	/* the caller's temporary tables are nobody else's */
+	set("search_path", strstr(job->search_path, "pg_temp") != NULL
+						   ? job->search_path
+						   : psprintf("%s, pg_temp", job->search_path));
+	job->work(job->argument);
+}
+
+char *
+try_as_role(Oid role, const char *search_path, void (*work)(void *argument),
+			void *argument)
+{
+	RoleWork job = {role, search_path, work, argument};
+	ErrorData *error = try_and_undo(work_as_role, &job);
+
+	if (error == NULL)
+		return NULL;
+	if (asks_to_stop(error) || ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
+								   ERRCODE_INSUFFICIENT_RESOURCES)
+		ReThrowError(error);
+	return error->message;
+}
