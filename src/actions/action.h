@@ -104,6 +104,11 @@ struct Action
 	double (*usual_duration)(Oid relation);
 };
 
+/* adds one to a list; its detail is for the caller to fill in */
+extern PlannedFinding *note_finding(List **findings, const char *check_id,
+									const char *severity, char *object,
+									char *message);
+
 extern const Action *find_action(const char *name);
 extern const Action *action_by_number(int number);
 extern char *list_actions(void);

@@ -247,16 +247,14 @@ static void
 note_failure(TaskContext *context)
 {
 	const ClaimedTask *task = context->task;
-	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
 	bool repeated = failed_before(task);
 
-	finding->check_id = "backup";
-	finding->severity = repeated ? "critical" : "warning";
-	finding->object = pstrdup(task->target);
-	finding->message =
-		psprintf("the backup of %s failed%s: %s", task->target,
-				 repeated ? ", as did the one before it" : "", context->error);
-	context->findings = lappend(context->findings, finding);
+	(void) note_finding(&context->findings, "backup",
+						repeated ? "critical" : "warning",
+						pstrdup(task->target),
+						psprintf("the backup of %s failed%s: %s", task->target,
+								 repeated ? ", as did the one before it" : "",
+								 context->error));
 }
 
 void

@@ -176,27 +176,25 @@ judge(TaskContext *context, const Measurement *measured)
 {
 	const TableBloat *bloat = &measured->bloat;
 	bool is_table = measured->kind == RELKIND_RELATION;
-	PlannedFinding *finding;
 
 	if (bloat->bloat_ratio <
 			option_number(options, context->options, "bloat_threshold") ||
 		bloat->bloat_bytes <
 			option_bytes(options, context->options, "min_size"))
 		return;
-	finding = palloc0(sizeof(PlannedFinding));
-	finding->check_id = is_table ? "F004" : "F005";
-	finding->severity = "warning";
-	finding->object = measured->object;
-	finding->message = psprintf(
-		"%s is %.0f %% bloat: %s of %s would be given back by writing it anew",
-		is_table ? "table" : "index", 100 * bloat->bloat_ratio,
-		size_text(bloat->bloat_bytes), size_text(bloat->total_bytes));
-	finding->detail = psprintf(
-		"{\"bloat_bytes\": %lld, \"total_bytes\": %lld, "
-		"\"bloat_ratio\": %.4f, \"margin\": %.4f}",
-		(long long) bloat->bloat_bytes, (long long) bloat->total_bytes,
-		bloat->bloat_ratio, bloat->margin);
-	context->findings = lappend(context->findings, finding);
+	note_finding(
+		&context->findings, is_table ? "F004" : "F005", "warning",
+		measured->object,
+		psprintf(
+			"%s is %.0f %% bloat: %s of %s would be given back by writing "
+			"it anew",
+			is_table ? "table" : "index", 100 * bloat->bloat_ratio,
+			size_text(bloat->bloat_bytes), size_text(bloat->total_bytes)))
+		->detail = psprintf("{\"bloat_bytes\": %lld, \"total_bytes\": %lld, "
+							"\"bloat_ratio\": %.4f, \"margin\": %.4f}",
+							(long long) bloat->bloat_bytes,
+							(long long) bloat->total_bytes, bloat->bloat_ratio,
+							bloat->margin);
 }
 
 /*

@@ -68,19 +68,6 @@ plan_connection_review(PlanContext *context)
 	context->tasks = list_make1(task);
 }
 
-static PlannedFinding *
-add_review_finding(TaskContext *context, const char *severity, char *message)
-{
-	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-	finding->check_id = "connections";
-	finding->severity = severity;
-	finding->object = pstrdup("max_connections");
-	finding->message = message;
-	context->findings = lappend(context->findings, finding);
-	return finding;
-}
-
 /*
  * Each role and application whose sessions do not end their transactions.
  */
@@ -106,8 +93,14 @@ note_idle_sessions(TaskContext *context)
 		"AND pg_catalog.clock_timestamp() - a.state_change > pg_catalog.make_interval(secs => $1) "
 		"GROUP BY a.usename, a.application_name ORDER BY 1");
 	for (uint64 row = 0; row < rows; row++)
-		add_review_finding(context, "warning", ledger_text(row, 2))->object =
-			ledger_text(row, 1);
+		(void) note_finding(&context->findings, "connections", "warning",
+							ledger_text(row, 1), ledger_text(row, 2));
+}
+
+static bool
+is_to_be_applied(const TaskContext *context)
+{
+	return strncmp(context->task->command, "ALTER SYSTEM ", 13) == 0;
 }
 
 /*
@@ -118,7 +111,7 @@ note_idle_sessions(TaskContext *context)
 static void
 apply_limit(TaskContext *context)
 {
-	if (strncmp(context->task->command, "ALTER SYSTEM ", 13) != 0)
+	if (!is_to_be_applied(context))
 		return;
 	execute_at_top_level(context->task->command);
 	(void) kill(PostmasterPid, SIGHUP);
@@ -127,7 +120,7 @@ apply_limit(TaskContext *context)
 static void
 execute_connection_review(TaskContext *context)
 {
-	bool applied = strncmp(context->task->command, "ALTER SYSTEM ", 13) == 0;
+	bool applied = is_to_be_applied(context);
 	LedgerScope scope;
 	ConnectionLimit limit;
 
@@ -137,13 +130,16 @@ execute_connection_review(TaskContext *context)
 	note_idle_sessions(context);
 	ledger_leave(&scope);
 	if (applied)
-		(void) add_review_finding(
-			context, "info",
+		(void) note_finding(
+			&context->findings, "connections", "info",
+			pstrdup("max_connections"),
 			pstrdup("max_connections was changed, and waits for a restart of "
 					"the server"));
 	else if (limit.recommended != limit.current)
-		add_review_finding(
-			context, limit.recommended > limit.current ? "warning" : "info",
+		note_finding(
+			&context->findings, "connections",
+			limit.recommended > limit.current ? "warning" : "info",
+			pstrdup("max_connections"),
 			psprintf("max_connections should be %lld instead of %lld: %s",
 					 (long long) limit.recommended, (long long) limit.current,
 					 limit.reason))

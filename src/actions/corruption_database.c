@@ -33,7 +33,8 @@ check_checksums(TaskContext *context)
 
 	if (!DataChecksumsEnabled())
 	{
-		new_finding(context, "checksums", "info")->message =
+		note_finding(&context->findings, "checksums", "info", NULL, NULL)
+			->message =
 			"data checksums are off: pages that the storage has changed go "
 			"unnoticed.  With the server stopped, pg_checksums --enable turns "
 			"them on";
@@ -68,8 +69,8 @@ check_checksums(TaskContext *context)
 		"FROM present p WHERE p.fresh > 0 ORDER BY p.datname NULLS FIRST");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		PlannedFinding *finding =
-			new_finding(context, "checksums", "critical");
+		PlannedFinding *finding = note_finding(&context->findings, "checksums",
+											   "critical", NULL, NULL);
 
 		fresh += ledger_bigint(row, 2);
 		finding->object = ledger_text(row, 7);
@@ -135,9 +136,9 @@ check_sequences(TaskContext *context, double threshold)
 		if (!ledger_boolean(row, 4))
 			continue;
 		near++;
-		finding =
-			new_finding(context, "sequences",
-						used >= SEQUENCE_IS_CRITICAL ? "critical" : "warning");
+		finding = note_finding(
+			&context->findings, "sequences",
+			used >= SEQUENCE_IS_CRITICAL ? "critical" : "warning", NULL, NULL);
 		finding->object = ledger_text(row, 1);
 		finding->message =
 			psprintf("sequence %s is used up to %s %%: %s values are left%s",
@@ -168,8 +169,8 @@ check_constraints(TaskContext *context)
 		"FROM pgmaint.unvalidated_constraints u");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		PlannedFinding *finding =
-			new_finding(context, "constraints", "warning");
+		PlannedFinding *finding = note_finding(
+			&context->findings, "constraints", "warning", NULL, NULL);
 
 		finding->object = ledger_text(row, 1);
 		finding->message =
@@ -223,7 +224,8 @@ sum_up_checks(TaskContext *context)
 	summary = ledger_text(0, 1);
 	ledger_leave(&scope);
 	if (left > 0)
-		new_finding(context, "corruption", "info")->message =
+		note_finding(&context->findings, "corruption", "info", NULL, NULL)
+			->message =
 			psprintf("%lld tables and indexes were left for the next run, "
 					 "which goes on with them; so far, %s",
 					 (long long) left, summary);

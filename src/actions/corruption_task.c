@@ -63,20 +63,6 @@ end_of_time(const ClaimedTask *task)
 }
 
 /*
- * For the caller to fill in.
- */
-PlannedFinding *
-new_finding(TaskContext *context, const char *check_id, const char *severity)
-{
-	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-	finding->check_id = check_id;
-	finding->severity = severity;
-	context->findings = lappend(context->findings, finding);
-	return finding;
-}
-
-/*
  * Is there time left?  Then write down that the check begins, before it does:
  * one that takes the server down with it must not come first again.
  */
@@ -233,7 +219,8 @@ static void
 report_damage(TaskContext *context, const Checked *checked)
 {
 	const ClaimedTask *task = context->task;
-	PlannedFinding *finding = new_finding(context, "corruption", "critical");
+	PlannedFinding *finding =
+		note_finding(&context->findings, "corruption", "critical", NULL, NULL);
 	char *what = describe_first_problem(&checked->problems);
 
 	context->failure = what;

@@ -19,7 +19,4 @@ extern void check_sequences(TaskContext *context, double threshold);
 extern void check_constraints(TaskContext *context);
 extern void sum_up_checks(TaskContext *context);
 
-extern PlannedFinding *new_finding(TaskContext *context, const char *check_id,
-								   const char *severity);
-
 #endif /* PGMAINT_CORRUPTION_TASK_H */

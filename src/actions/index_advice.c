@@ -49,17 +49,11 @@ plan_index_advice(PlanContext *context)
 	context->tasks = list_make1(task);
 }
 
-static PlannedFinding *
+static void
 add_advice_finding(TaskContext *context, char *object, char *message)
 {
-	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-	finding->check_id = "index_advice";
-	finding->severity = "info";
-	finding->object = object;
-	finding->message = message;
-	context->findings = lappend(context->findings, finding);
-	return finding;
+	(void) note_finding(&context->findings, "index_advice", "info", object,
+						message);
 }
 
 /*
@@ -94,8 +88,7 @@ review(TaskContext *context)
 		&query,
 		"SELECT r.object, r.message FROM pgmaint.review_index_advice() r");
 	for (uint64 row = 0; row < rows; row++)
-		(void) add_advice_finding(context, ledger_text(row, 1),
-								  ledger_text(row, 2));
+		add_advice_finding(context, ledger_text(row, 1), ledger_text(row, 2));
 	ledger_leave(&scope);
 	return (int) rows;
 }
@@ -154,7 +147,7 @@ execute_index_advice(TaskContext *context)
 
 	if (missing != NULL)
 	{
-		(void) add_advice_finding(
+		add_advice_finding(
 			context, NULL,
 			psprintf("there is no advice on indexes: %s", missing));
 		context->result = "{\"advised\": 0, \"looked_at\": 0}";
@@ -179,19 +172,19 @@ execute_index_advice(TaskContext *context)
 
 		remember(advice, object);
 		if (given++ < most)
-			(void) add_advice_finding(
-				context, object,
-				psprintf("%s would save %s; %s", advice->command,
-						 describe_gain(advice), describe_price(advice)));
+			add_advice_finding(context, object,
+							   psprintf("%s would save %s; %s",
+										advice->command, describe_gain(advice),
+										describe_price(advice)));
 	}
 	if (given > most)
-		(void) add_advice_finding(
+		add_advice_finding(
 			context, NULL,
 			psprintf(
 				"%lld more indexes would help: SELECT * FROM pgmaint.index_advice()",
 				(long long) (given - most)));
 	if (result.left_out != NIL)
-		(void) add_advice_finding(
+		add_advice_finding(
 			context, NULL,
 			psprintf("of some statements there is no advice: %s",
 					 describe_what_was_left(&result)));

@@ -74,13 +74,9 @@ execute_index_usage(TaskContext *context)
 		"FROM pgmaint.index_usage(pg_catalog.make_interval(secs => $1), $2) y) x GROUP BY x.check_id) u ORDER BY u.check_id");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-		finding->check_id = ledger_text(row, 1);
-		finding->severity = ledger_text(row, 2);
-		finding->message = ledger_text(row, 3);
-		finding->detail = ledger_text(row, 4);
-		context->findings = lappend(context->findings, finding);
+		note_finding(&context->findings, ledger_text(row, 1),
+					 ledger_text(row, 2), NULL, ledger_text(row, 3))
+			->detail = ledger_text(row, 4);
 		found += ledger_bigint(row, 5);
 	}
 	(void) ledger_query(&none, "SELECT pgmaint.take_index_scans()");

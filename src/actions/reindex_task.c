@@ -308,16 +308,12 @@ clean_up_reindex(TaskContext *context, const char *sqlstate)
 	context->successor = leftover.successor;
 	if (leftover.name != NULL)
 	{
-		PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-		finding->check_id = "H001";
-		finding->severity = "warning";
-		finding->object = leftover.name;
-		finding->message =
+		context->findings = NIL;
+		(void) note_finding(
+			&context->findings, "H001", "warning", leftover.name,
 			psprintf("%s is left over from the rebuild of %s; the next run of "
 					 "the action reindex drops it",
-					 leftover.name, context->task->target);
-		context->findings = list_make1(finding);
+					 leftover.name, context->task->target));
 	}
 	drop_leftover(context);
 	context->findings = NIL;

@@ -161,13 +161,8 @@ void
 add_task_finding(TaskContext *context, const char *severity,
 				 const char *object, char *message)
 {
-	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-	finding->check_id = "backup";
-	finding->severity = severity;
-	finding->object = pstrdup(object);
-	finding->message = message;
-	context->findings = lappend(context->findings, finding);
+	(void) note_finding(&context->findings, "backup", severity,
+						pstrdup(object), message);
 }
 
 char *

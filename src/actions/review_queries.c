@@ -8,16 +8,13 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/json.h"
-#include "utils/snapmgr.h"
 
 #include "actions/action.h"
-#include "base/subtransaction.h"
+#include "exec/as_role.h"
 #include "exec/generic_plan.h"
 #include "exec/trusted.h"
 #include "ledger/statements.h"
@@ -74,22 +71,6 @@ plan_review_queries(PlanContext *context)
 	context->tasks = list_make1(task);
 }
 
-static void
-add_query_finding(
-	TaskContext *context, const char *check_id,
-	/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as in a row */
-	const char *severity, char *object, char *message, char *detail)
-{
-	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-	finding->check_id = check_id;
-	finding->severity = severity;
-	finding->object = object;
-	finding->message = message;
-	finding->detail = detail;
-	context->findings = lappend(context->findings, finding);
-}
-
 /*
  * Findings name queries by their ids: not everybody who reads findings may
  * read others' queries.  Returns how many there are.
@@ -125,9 +106,9 @@ note_degradation(TaskContext *context)
 		"pg_catalog.format('SELECT * FROM pgmaint.statement_texts WHERE queryid = %s', d.queryid))::pg_catalog.text "
 		"FROM pgmaint.degraded_queries($1, $2, $3) d JOIN pgmaint.runs r ON r.run_id = d.run_id");
 	for (uint64 row = 0; row < rows; row++)
-		add_query_finding(context, "degradation", ledger_text(row, 1),
-						  ledger_text(row, 2), ledger_text(row, 3),
-						  ledger_text(row, 4));
+		note_finding(&context->findings, "degradation", ledger_text(row, 1),
+					 ledger_text(row, 2), ledger_text(row, 3))
+			->detail = ledger_text(row, 4);
 	return rows;
 }
 
@@ -174,25 +155,9 @@ make_plan(void *argument)
 	query->plan = generic_plan_of(query->text);
 }
 
-/*
- * Plan a query as the role that executed it, in a subtransaction that writes
- * nothing and is rolled back.
- */
 static void
-make_plan_as_role(void *argument)
+make_plan_safely(void *query)
 {
-	ReviewedQuery *query = argument;
-	int security_context;
-	Oid user;
-
-	GetUserIdAndSecContext(&user, &security_context);
-	XactReadOnly = true;
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SetUserIdAndSecContext(query->role, security_context |
-											SECURITY_RESTRICTED_OPERATION |
-											SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", query->search_path, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	with_trusted_functions(make_plan, query);
 }
 
@@ -202,8 +167,6 @@ make_plan_as_role(void *argument)
 static char *
 try_to_plan(ReviewedQuery *query)
 {
-	ErrorData *error;
-
 	if (query->text == NULL)
 		return "pg_stat_statements does not have its text";
 	if (!has_privs_of_role(GetUserId(), query->role))
@@ -211,15 +174,8 @@ try_to_plan(ReviewedQuery *query)
 			"role %s has not the rights of the role that executed "
 			"it",
 			quote_identifier(GetUserNameFromId(GetUserId(), false)));
-	error = try_and_undo(make_plan_as_role, query);
-	if (error == NULL)
-		return NULL;
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN ||
-		ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
-			ERRCODE_INSUFFICIENT_RESOURCES)
-		ReThrowError(error);
-	return error->message;
+	return try_as_role(query->role, query->search_path, make_plan_safely,
+					   query);
 }
 
 /*
@@ -245,8 +201,9 @@ keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
 			"FROM pgmaint.keep_query_plan($1, $2, $3, $4::pg_catalog.jsonb, $5) k "
 			"WHERE k.changed_since IS NOT NULL") == 0)
 		return false;
-	add_query_finding(context, "plan_changed", "info", ledger_text(0, 1),
-					  ledger_text(0, 2), ledger_text(0, 3));
+	note_finding(&context->findings, "plan_changed", "info", ledger_text(0, 1),
+				 ledger_text(0, 2))
+		->detail = ledger_text(0, 3);
 	return true;
 }
 
@@ -303,9 +260,10 @@ execute_review_queries(TaskContext *context)
 	if (missing != NULL)
 	{
 		ledger_leave(&scope);
-		add_query_finding(
-			context, "slow_queries", "info", pstrdup("pg_stat_statements"),
-			psprintf("queries cannot be reviewed: %s", missing), NULL);
+		(void) note_finding(
+			&context->findings, "slow_queries", "info",
+			pstrdup("pg_stat_statements"),
+			psprintf("queries cannot be reviewed: %s", missing));
 		context->result = pstrdup("{\"queries\": 0}");
 		return;
 	}

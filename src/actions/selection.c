@@ -116,14 +116,9 @@ void
 plan_finding(PlanContext *context, const char *check_id, const char *severity,
 			 char *object, char *message, char *detail)
 {
-	PlannedFinding *finding = palloc(sizeof(PlannedFinding));
-
-	finding->check_id = check_id;
-	finding->severity = severity;
-	finding->object = object == NULL ? NULL : pstrdup(object);
-	finding->message = pstrdup(message);
-	finding->detail = detail == NULL ? NULL : pstrdup(detail);
-	context->findings = lappend(context->findings, finding);
+	note_finding(&context->findings, check_id, severity,
+				 object == NULL ? NULL : pstrdup(object), pstrdup(message))
+		->detail = detail == NULL ? NULL : pstrdup(detail);
 }
 
 /*

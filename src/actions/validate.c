@@ -49,7 +49,6 @@ execute_validate(TaskContext *context)
 	for (uint64 row = 0; row < rows; row++)
 	{
 		char *status = ledger_text(row, 2);
-		PlannedFinding *finding;
 
 		if (strcmp(status, "ok") == 0)
 			continue;
@@ -57,13 +56,9 @@ execute_validate(TaskContext *context)
 			critical++;
 		else
 			warnings++;
-		finding = palloc0(sizeof(PlannedFinding));
-		finding->check_id = ledger_text(row, 1);
-		finding->severity = status;
-		finding->object = ledger_text(row, 3);
-		finding->message = ledger_text(row, 4);
-		finding->detail = ledger_text(row, 5);
-		context->findings = lappend(context->findings, finding);
+		note_finding(&context->findings, ledger_text(row, 1), status,
+					 ledger_text(row, 3), ledger_text(row, 4))
+			->detail = ledger_text(row, 5);
 	}
 	ledger_leave(&scope);
 	context->result =

@@ -207,20 +207,14 @@ stop_watching_window(void)
 bool
 window_has_ended(const TaskContext *context, char **error, List **findings)
 {
-	PlannedFinding *finding;
-
 	if (!window_ended)
 		return false;
 	window_ended = false;
 	*error =
 		psprintf("maintenance window \"%s\" ended, %s after the task began",
 				 context->window, duration_text(context->window_left));
-	finding = palloc0(sizeof(PlannedFinding));
-	finding->check_id = "window";
-	finding->severity = "warning";
-	finding->object = context->task->target;
-	finding->message =
-		psprintf("%s was cancelled: %s", context->task->command, *error);
-	*findings = lappend(*findings, finding);
+	(void) note_finding(
+		findings, "window", "warning", context->task->target,
+		psprintf("%s was cancelled: %s", context->task->command, *error));
 	return true;
 }
