@@ -50,18 +50,24 @@ SQL_PARTS = $(wildcard \
 	sql/reindex.sql \
 	sql/corruption.sql \
 	sql/connections.sql \
+	sql/statement_snapshots.sql \
 	sql/slow_queries.sql \
+	sql/degraded_queries.sql \
+	sql/query_plans.sql \
 	sql/backups.sql \
 	sql/expire.sql \
 	sql/advice.sql \
 	sql/index_usage.sql \
 	sql/thresholds.sql \
+	sql/contacts.sql \
+	sql/notifications.sql \
+	sql/troubles.sql \
+	sql/escalations.sql \
 	sql/validate_backups.sql \
 	sql/validate_data.sql \
 	sql/validate_server.sql \
 	sql/validate_maintenance.sql \
 	sql/validate.sql \
-	sql/escalation.sql \
 	sql/report.sql \
 	sql/page.sql \
 	sql/charts.sql \

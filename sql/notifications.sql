@@ -1,0 +1,141 @@
+-- Messages to contacts: what is to be sent, what was, and what all of them say of
+-- where they come from.  Those about maintenance windows are written here, those
+-- about troubles in escalations.sql.
+
+CREATE TABLE pgmaint.notifications (
+	notification_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	message_id uuid NOT NULL,
+	contact text NOT NULL,
+	kind text NOT NULL CHECK (kind IN ('trouble', 'resolved', 'window')),
+	severity text CHECK (severity IN ('warning', 'critical')),
+	subject text NOT NULL,
+	state text NOT NULL DEFAULT 'pending'
+		CHECK (state IN ('pending', 'failed', 'sent', 'given up')),
+	attempts integer NOT NULL DEFAULT 0,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	next_attempt timestamptz DEFAULT pg_catalog.clock_timestamp(),
+	sent_at timestamptz,
+	error text,
+	body text NOT NULL,
+	payload jsonb NOT NULL,
+	window_name text,
+	window_opens timestamptz,
+	UNIQUE (contact, window_name, window_opens)
+) WITH (fillfactor = 70);
+
+CREATE INDEX notifications_unsent ON pgmaint.notifications (contact, notification_id) WHERE state IN ('pending', 'failed');
+CREATE INDEX notifications_contact ON pgmaint.notifications (contact, sent_at);
+
+COMMENT ON TABLE pgmaint.notifications IS 'the messages to contacts: what is to be sent, and what was';
+COMMENT ON COLUMN pgmaint.notifications.message_id IS 'goes with the message however often it is sent, so that a receiver can tell';
+COMMENT ON COLUMN pgmaint.notifications.state IS 'pending, failed (and to be tried again), sent, given up';
+COMMENT ON COLUMN pgmaint.notifications.error IS 'why the last attempt failed';
+COMMENT ON COLUMN pgmaint.notifications.body IS 'for a person';
+COMMENT ON COLUMN pgmaint.notifications.payload IS 'for a machine';
+
+CREATE FUNCTION pgmaint.host_name()
+RETURNS text
+LANGUAGE c STABLE
+AS 'MODULE_PATHNAME', 'pgmaint_host_name';
+
+COMMENT ON FUNCTION pgmaint.host_name() IS 'the name of the machine that the server runs on';
+
+CREATE FUNCTION pgmaint.message_origin()
+RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT jsonb_build_object(
+		'host', pgmaint.host_name(),
+		'cluster', nullif(current_setting('cluster_name'), ''),
+		'system_identifier', (SELECT c.system_identifier::text FROM pg_control_system() c),
+		'database', current_database());
+END;
+
+COMMENT ON FUNCTION pgmaint.message_origin() IS 'what messages say about where they come from';
+
+CREATE FUNCTION pgmaint.message_time(at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+
+COMMENT ON FUNCTION pgmaint.message_time(timestamptz) IS 'a time as messages have it: UTC, in ISO 8601';
+
+-- Before a window opens: which plans are to begin in it.
+CREATE FUNCTION pgmaint.queue_windows()
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH opening AS MATERIALIZED (
+		SELECT c.name AS contact, h.name, h.opens, h.closes
+		FROM (SELECT pgmaint.window_clock() AS now) n
+		JOIN pgmaint.contacts c ON c.windows
+		CROSS JOIN LATERAL pgmaint.window_hours(n.now, n.now + c.notice) h
+		WHERE h.opens > n.now
+			AND NOT EXISTS (SELECT FROM pgmaint.notifications x
+				WHERE x.contact = c.name AND x.window_name = h.name AND x.window_opens = h.opens)
+	),
+	planned AS (
+		SELECT o.contact, o.name, o.opens, o.closes, s.plan, b.begins,
+			(SELECT array_agg(p.action ORDER BY p.step) FROM pgmaint.plans p WHERE p.plan = s.plan) AS actions
+		FROM opening o
+		JOIN pgmaint.plan_schedules s ON s.plan <> 'tick'
+			AND s.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+		CROSS JOIN LATERAL (SELECT pgmaint.next_run(s.schedule, o.opens - interval '1 second') AS begins) b
+		WHERE b.begins < o.closes
+	),
+	batches AS MATERIALIZED (
+		SELECT
+			p.contact, p.name, p.opens, p.closes, o.origin,
+			gen_random_uuid() AS message_id,
+			string_agg(format('    %s at %s: %s', p.plan, pgmaint.message_time(p.begins), array_to_string(p.actions, ', ')),
+				E'\n' ORDER BY p.begins, p.plan) AS text,
+			jsonb_agg(jsonb_build_object('plan', p.plan, 'begins', pgmaint.message_time(p.begins), 'actions', p.actions)
+				ORDER BY p.begins, p.plan) AS list
+		FROM planned p
+		CROSS JOIN (SELECT pgmaint.message_origin() AS origin) o
+		GROUP BY p.contact, p.name, p.opens, p.closes, o.origin
+	),
+	worded AS (
+		SELECT b.*, format('[pgmaint %s] maintenance begins at %s', concat_ws(' ', b.origin ->> 'host', b.origin ->> 'database'),
+			pgmaint.message_time(b.opens)) AS subject
+		FROM batches b
+	)
+	INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, body, payload, window_name, window_opens)
+	SELECT w.message_id, w.contact, 'window', w.subject,
+		format(E'Maintenance window %s of database %s of cluster %s on %s is open from %s to %s.\n\nWhat will run in it:\n\n%s\n\nTables may be locked and queries slower in these hours.\n',
+			w.name, w.origin ->> 'database', coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier'), w.origin ->> 'host',
+			pgmaint.message_time(w.opens), pgmaint.message_time(w.closes), w.text),
+		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'window', 'subject', w.subject,
+			'created_at', pgmaint.message_time(clock_timestamp()),
+			'window', jsonb_build_object('name', w.name, 'opens', pgmaint.message_time(w.opens), 'closes', pgmaint.message_time(w.closes)),
+			'plans', w.list),
+		w.name, w.opens
+	FROM worded w
+	ON CONFLICT (contact, window_name, window_opens) DO NOTHING;
+END;
+
+COMMENT ON FUNCTION pgmaint.queue_windows() IS 'write the messages about maintenance windows that open soon';
+
+CREATE FUNCTION pgmaint.give_up_dropped_contacts()
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	UPDATE pgmaint.notifications n SET state = 'given up', error = 'the contact was dropped', next_attempt = NULL
+	WHERE n.state IN ('pending', 'failed') AND NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = n.contact);
+END;
+
+COMMENT ON FUNCTION pgmaint.give_up_dropped_contacts() IS 'messages to contacts that are no more are not sent';
+
+REVOKE ALL ON pgmaint.notifications FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.host_name(),
+	pgmaint.message_origin(),
+	pgmaint.message_time(timestamptz),
+	pgmaint.queue_windows(),
+	pgmaint.give_up_dropped_contacts()
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.notifications TO pg_monitor;

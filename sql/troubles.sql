@@ -1,0 +1,260 @@
+-- Troubles: what findings are about, from when it was first noticed until it is
+-- over, how bad it is, and who sees to it.
+
+CREATE TABLE pgmaint.troubles (
+	escalation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	check_id text NOT NULL,
+	object text,
+	action text,
+	severity text NOT NULL CHECK (severity IN ('warning', 'critical')),
+	condition text,
+	message text NOT NULL,
+	occurrences integer NOT NULL,
+	first_seen timestamptz NOT NULL,
+	last_seen timestamptz NOT NULL,
+	severe_since timestamptz NOT NULL,
+	first_finding bigint NOT NULL,
+	last_finding bigint NOT NULL,
+	last_run bigint,
+	level integer NOT NULL DEFAULT 0,
+	resolved_at timestamptz,
+	resolution text,
+	target text,
+	command text,
+	relation oid,
+	options jsonb,
+	role oid
+) WITH (fillfactor = 70);
+
+CREATE UNIQUE INDEX troubles_unresolved ON pgmaint.troubles (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL;
+
+COMMENT ON TABLE pgmaint.troubles IS 'one row for each trouble that findings are about, from when it was first noticed until it is resolved: pgmaint.escalations shows them';
+COMMENT ON COLUMN pgmaint.troubles.condition IS 'what makes it critical though the findings are none, or which of the conditions of escalation it is';
+COMMENT ON COLUMN pgmaint.troubles.occurrences IS 'how many runs noticed it';
+COMMENT ON COLUMN pgmaint.troubles.severe_since IS 'since when it has its severity';
+COMMENT ON COLUMN pgmaint.troubles.level IS 'the highest level of the contacts that were told';
+COMMENT ON COLUMN pgmaint.troubles.target IS 'of the task that noticed it last; null: it was noticed when tasks were planned, or by no action';
+COMMENT ON COLUMN pgmaint.troubles.options IS 'of the step that noticed it last';
+
+CREATE TABLE pgmaint.acknowledgements (
+	finding_id bigint NOT NULL,
+	escalation_id bigint REFERENCES pgmaint.troubles ON DELETE CASCADE,
+	severity text NOT NULL,
+	acknowledged_by name NOT NULL,
+	acknowledged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+CREATE INDEX acknowledgements_escalation ON pgmaint.acknowledgements (escalation_id);
+
+-- A row of its own, so that a session that acknowledges and then idles in its
+-- transaction holds no lock on the trouble.
+COMMENT ON TABLE pgmaint.acknowledgements IS 'who sees to which trouble';
+COMMENT ON COLUMN pgmaint.acknowledgements.escalation_id IS 'null: the finding is not among the escalations yet';
+COMMENT ON COLUMN pgmaint.acknowledgements.severity IS 'what is worse than that is told again';
+
+CREATE FUNCTION pgmaint.acknowledge(finding_id bigint)
+RETURNS boolean
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_acknowledge';
+
+COMMENT ON FUNCTION pgmaint.acknowledge(bigint) IS
+	'see to the trouble that a finding is about: nobody else is told of it, unless it becomes worse; false if it is resolved';
+
+INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
+SELECT d.check_id, 'critical', d.value, d.value, d.kind, d.description
+FROM (VALUES
+	('repeated_backup_failure', '2', 'number', 'backups of the same failed so many times in a row: contacts are told that it is critical'),
+	('repeated_failure', '3', 'number', 'a task failed so many times in a row: contacts are told that it is critical'),
+	('lasting_warning', '7 days', 'interval', 'a warning is neither resolved nor acknowledged for so long: contacts are told that it is critical')
+) AS d (check_id, value, kind, description);
+
+CREATE FUNCTION pgmaint.escalation_condition(check_id text, action text, severity text, occurrences integer, since timestamptz, acknowledged boolean)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE
+		WHEN check_id = 'degradation' THEN 'degradation after maintenance'
+		WHEN action = 'check_corruption' AND severity = 'critical' THEN 'corruption'
+		WHEN action IN ('verify_backup', 'restore_backup') AND (severity = 'critical' OR check_id = 'failed') THEN 'a restore failed'
+		WHEN action = 'backup' AND check_id IN ('backup', 'failed')
+			AND (severity = 'critical' OR occurrences >= pgmaint.threshold('repeated_backup_failure', 'critical')::numeric)
+			THEN 'backups fail repeatedly'
+		WHEN check_id = 'failed' AND occurrences >= pgmaint.threshold('repeated_failure', 'critical')::numeric
+			THEN 'it fails repeatedly'
+		WHEN severity = 'warning' AND NOT acknowledged
+			AND since < clock_timestamp() - pgmaint.threshold('lasting_warning', 'critical')::interval THEN 'it goes on'
+	END;
+END;
+
+COMMENT ON FUNCTION pgmaint.escalation_condition(text, text, text, integer, timestamptz, boolean) IS
+	'which condition of escalation a trouble meets, so that it counts as critical; null: none';
+
+-- What is noticed again and again is one trouble.
+CREATE FUNCTION pgmaint.note_troubles()
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH fresh AS MATERIALIZED (
+		SELECT
+			f.finding_id, f.run_id, f.check_id, f.object, f.severity, f.message, f.created_at,
+			s.definition ->> 'action' AS action,
+			coalesce(f.object, '') AS object_key,
+			coalesce(s.definition ->> 'action', '') AS action_key,
+			s.definition -> 'options' AS options,
+			r.role, t.target, t.command, t.relation
+		FROM pgmaint.findings f
+		LEFT JOIN pgmaint.runs r ON r.run_id = f.run_id
+		LEFT JOIN pgmaint.tasks t ON t.task_id = f.task_id
+		CROSS JOIN LATERAL (SELECT r.steps -> (f.step - 1) AS definition) s
+		WHERE f.escalation_id IS NULL AND f.severity <> 'info'
+	),
+	latest AS (
+		SELECT DISTINCT ON (f.check_id, f.object_key, f.action_key) f.*
+		FROM fresh f
+		ORDER BY f.check_id, f.object_key, f.action_key, f.finding_id DESC
+	),
+	counted AS (
+		SELECT
+			f.check_id, f.object_key, f.action_key,
+			bool_or(f.severity = 'critical') AS critical,
+			count(DISTINCT coalesce(f.run_id, -f.finding_id)) FILTER (WHERE f.run_id IS DISTINCT FROM o.last_run OR f.run_id IS NULL) AS times,
+			min(f.created_at) AS first_seen,
+			max(f.created_at) AS last_seen,
+			min(f.finding_id) AS first_finding
+		FROM fresh f
+		LEFT JOIN pgmaint.troubles o ON o.resolved_at IS NULL AND o.check_id = f.check_id
+			AND coalesce(o.object, '') = f.object_key AND coalesce(o.action, '') = f.action_key
+		GROUP BY f.check_id, f.object_key, f.action_key
+	),
+	noted AS (
+		INSERT INTO pgmaint.troubles AS o (check_id, object, action, severity, message, occurrences, first_seen, last_seen,
+			severe_since, first_finding, last_finding, last_run, target, command, relation, options, role)
+		SELECT
+			l.check_id, l.object, l.action, CASE WHEN c.critical THEN 'critical' ELSE 'warning' END, l.message, c.times,
+			c.first_seen, c.last_seen, c.first_seen, c.first_finding, l.finding_id, l.run_id, l.target, l.command, l.relation, l.options, l.role
+		FROM counted c
+		JOIN latest l ON l.check_id = c.check_id AND l.object_key = c.object_key AND l.action_key = c.action_key
+		ORDER BY c.critical DESC, c.first_finding
+		ON CONFLICT (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL DO UPDATE SET
+			severe_since = CASE WHEN o.severity <> 'critical' AND excluded.severity = 'critical' THEN excluded.last_seen ELSE o.severe_since END,
+			severity = CASE WHEN o.severity = 'critical' THEN o.severity ELSE excluded.severity END,
+			message = excluded.message,
+			occurrences = o.occurrences + excluded.occurrences,
+			last_seen = excluded.last_seen,
+			last_finding = excluded.last_finding,
+			last_run = excluded.last_run,
+			target = excluded.target,
+			command = excluded.command,
+			relation = excluded.relation,
+			options = excluded.options,
+			role = excluded.role
+		RETURNING o.escalation_id, o.check_id, coalesce(o.object, '') AS object_key, coalesce(o.action, '') AS action_key
+	)
+	UPDATE pgmaint.findings f SET escalation_id = n.escalation_id
+	FROM fresh x
+	JOIN noted n ON n.check_id = x.check_id AND n.object_key = x.object_key AND n.action_key = x.action_key
+	WHERE f.finding_id = x.finding_id;
+	UPDATE pgmaint.acknowledgements a SET escalation_id = f.escalation_id
+	FROM pgmaint.findings f
+	WHERE a.escalation_id IS NULL AND f.finding_id = a.finding_id AND f.escalation_id IS NOT NULL;
+END;
+
+COMMENT ON FUNCTION pgmaint.note_troubles() IS 'put findings that are new to the troubles that they are about';
+
+-- Resolved is only what was looked at again, in the same way, and not found.
+CREATE FUNCTION pgmaint.resolve_troubles()
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	UPDATE pgmaint.troubles o SET resolved_at = clock_timestamp(), resolution = x.resolution
+	FROM (
+		SELECT t.escalation_id, CASE
+			-- noticed by a task: the same task succeeded, and had nothing to say
+			WHEN t.target IS NOT NULL THEN coalesce(
+				(SELECT format('%s of %s succeeded in run %s', k.action, k.target, k.run_id)
+				FROM pgmaint.tasks k
+				JOIN pgmaint.runs r ON r.run_id = k.run_id
+				WHERE k.action = t.action AND k.target = t.target AND k.state = 'succeeded' AND k.started_at > t.last_seen
+					AND (t.check_id IN ('failed', 'skipped')
+						OR coalesce(r.steps -> (k.step - 1) -> 'options', '{}') - 'settings' = coalesce(t.options, '{}') - 'settings'
+						AND (k.action <> 'check_corruption' OR k.command = t.command))
+				ORDER BY k.task_id
+				LIMIT 1),
+				CASE WHEN t.relation <> 0 AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+					THEN format('%s is there no more', t.target) END,
+				(SELECT format('%s was removed', t.target)
+				FROM pgmaint.backup_records b
+				WHERE b.state = 'expired' AND t.action IN ('verify_backup', 'restore_backup') AND t.target = concat(b.storage, '/', b.key)))
+			WHEN t.check_id = 'missed_schedule' THEN coalesce(
+				(SELECT format('plan %s was run', t.object)
+				FROM pgmaint.runs r WHERE r.plan = t.object AND r.requested_at > t.last_seen LIMIT 1),
+				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.plan_schedules s WHERE s.plan = t.object)
+					THEN format('plan %s is not scheduled any more', t.object) END)
+			WHEN t.check_id = 'delivery' THEN coalesce(
+				(SELECT format('a message to %s was sent', t.object)
+				FROM pgmaint.notifications n WHERE n.contact = t.object AND n.sent_at > t.last_seen LIMIT 1),
+				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = t.object)
+					THEN format('contact %s is there no more', t.object) END)
+			-- noticed when tasks were planned: the same was planned again to the end
+			WHEN t.action IS NOT NULL THEN
+				(SELECT format('%s in run %s did not notice it', t.action, r.run_id)
+				FROM pgmaint.runs r
+				CROSS JOIN LATERAL jsonb_array_elements(r.steps) WITH ORDINALITY AS s (definition, step)
+				WHERE r.run_id > t.last_run AND r.role = t.role
+					AND s.definition ->> 'action' = t.action
+					AND (t.check_id = 'failed'
+						OR coalesce(s.definition -> 'options', '{}') - 'settings' = coalesce(t.options, '{}') - 'settings')
+					AND (r.current_step > s.step OR r.state = 'succeeded'
+						OR r.finished_at IS NOT NULL AND EXISTS (SELECT FROM pgmaint.tasks k WHERE k.run_id = r.run_id AND k.step = s.step))
+				ORDER BY r.run_id
+				LIMIT 1)
+			WHEN t.check_id IN ('failed', 'interrupted') THEN
+				(SELECT format('run %s of plan %s came to its end', r.run_id, r.plan)
+				FROM pgmaint.runs r
+				WHERE r.run_id > t.last_run AND r.plan = t.object AND r.current_step > 0
+					AND r.current_step = jsonb_array_length(r.steps) AND r.state NOT IN ('cancelled', 'interrupted')
+				ORDER BY r.run_id
+				LIMIT 1)
+			END AS resolution
+		FROM pgmaint.troubles t
+		WHERE t.resolved_at IS NULL
+			-- what came in since note_troubles() comes first
+			AND NOT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info' AND f.check_id = t.check_id)
+	) x
+	WHERE x.escalation_id = o.escalation_id AND x.resolution IS NOT NULL;
+END;
+
+COMMENT ON FUNCTION pgmaint.resolve_troubles() IS 'see which troubles are over';
+
+CREATE FUNCTION pgmaint.weigh_troubles()
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	UPDATE pgmaint.troubles o SET
+		condition = x.condition,
+		severe_since = CASE WHEN o.severity = 'critical' THEN o.severe_since ELSE clock_timestamp() END,
+		severity = 'critical'
+	FROM (
+		SELECT t.escalation_id, pgmaint.escalation_condition(t.check_id, t.action, t.severity, t.occurrences, t.first_seen,
+			EXISTS (SELECT FROM pgmaint.acknowledgements a WHERE a.escalation_id = t.escalation_id)) AS condition
+		FROM pgmaint.troubles t
+		WHERE t.resolved_at IS NULL AND t.condition IS NULL
+	) x
+	WHERE x.escalation_id = o.escalation_id AND x.condition IS NOT NULL;
+END;
+
+COMMENT ON FUNCTION pgmaint.weigh_troubles() IS 'see which troubles have become critical';
+
+REVOKE ALL ON pgmaint.troubles, pgmaint.acknowledgements FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.acknowledge(bigint),
+	pgmaint.escalation_condition(text, text, text, integer, timestamptz, boolean),
+	pgmaint.note_troubles(),
+	pgmaint.resolve_troubles(),
+	pgmaint.weigh_troubles()
+FROM PUBLIC;
+GRANT SELECT ON pgmaint.troubles, pgmaint.acknowledgements TO pg_monitor;
