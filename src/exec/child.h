@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * child.h
- *	  A program that runs beside this process, and the pipes to it.
+ *	  A program that runs beside this process.
  *
  * Whatever it may have in mind, a child ends with the transaction that it was
  * started in, and with this process.
@@ -29,7 +29,7 @@ typedef struct ChildEnd
  * "NAME=value", which go before what this process has; "NAME" alone takes NAME
  * away.  Of what it writes to standard error the beginning and the end are kept.
  */
-extern Child *child_start(const char *program, List *arguments,
+extern Child *child_start(const char *path, List *arguments,
 						  List *environment);
 
 /* what it writes to standard output; 0: there will be no more */
