@@ -10,24 +10,7 @@
 
 #include "optimizer/paths.h"
 
-#include "advice/candidate.h"
-
-typedef enum ConditionKind
-{
-	CONDITION_EQUAL, /* one value */
-	CONDITION_ANY,	 /* one of several */
-	CONDITION_RANGE,
-	CONDITION_PREDICATE /* may be an index's predicate only */
-} ConditionKind;
-
-typedef struct Condition
-{
-	ConditionKind kind;
-	IndexColumn *column; /* NULL: of a predicate */
-	Node *clause;		 /* may be a predicate; NULL: has parameters */
-	double selectivity;
-	bool join; /* with a column of another table */
-} Condition;
+#include "advice/condition.h"
 
 /* conditions on one table of a query */
 typedef struct Demand
