@@ -141,32 +141,6 @@ amcheck_command(const Amcheck *amcheck, AmcheckKind kind, const char *target)
 }
 
 /*
- * Does an ERROR say that something on disk is wrong?
- *
- * The class XX stands for what the server says of data that cannot be, its
- * internal errors among it: that is how damaged values mostly come to light.
- * A file that is missing is one of the relation's, or of the transaction
- * status, unless it was a library that was to be loaded.
- */
-static bool
-may_be_damage(const ErrorData *error)
-{
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_DATA_CORRUPTED:
-		case ERRCODE_INDEX_CORRUPTED:
-		case ERRCODE_INTERNAL_ERROR:
-		case ERRCODE_IO_ERROR:
-			return true;
-		case ERRCODE_UNDEFINED_FILE:
-			return error->filename == NULL ||
-				   strstr(error->filename, "dfmgr.c") == NULL;
-		default:
-			return false;
-	}
-}
-
-/*
  * These are no answer to the question whether a relation is sound, but the end
  * of the task.
  */
@@ -190,68 +164,6 @@ carry_out(void (*work)(void *call), AmcheckCall *call)
 	if (error != NULL && ends_task(error))
 		ReThrowError(error);
 	return error;
-}
-
-/*
- * Where amcheck and the server say in words which block it is: "tid=(3,4)",
- * "tuple (3,4)", "block 3", "Block=3".  Only figures that a person would find
- * there, too; the message is kept whole.
- */
-static void
-read_block(const char *message, Problem *problem)
-{
-	char *end;
-
-	for (const char *at = strchr(message, '('); at != NULL;
-		 at = strchr(at + 1, '('))
-	{
-		int64 block = strtol(at + 1, &end, 10);
-
-		if (end == at + 1 || *end != ',')
-			continue;
-		problem->block = block;
-		problem->offset = (int) strtol(end + 1, NULL, 10);
-		return;
-	}
-	for (const char *at = message; *at != '\0'; at++)
-	{
-		int64 block;
-
-		if (pg_strncasecmp(at, "block", 5) != 0 ||
-			(at[5] != ' ' && at[5] != '='))
-			continue;
-		block = strtol(at + 6, &end, 10);
-		if (end == at + 6)
-			continue;
-		problem->block = block;
-		return;
-	}
-}
-
-/*
- * An ERROR as a problem.  A negative block is one that is not known.
- */
-static void
-add_problem(Problems *problems, int64 block, const ErrorData *error)
-{
-	Problem *problem;
-
-	problems->count++;
-	problems->sqlstate = error->sqlerrcode;
-	if (list_length(problems->first) >= MAX_PROBLEMS)
-		return;
-	problem = palloc0(sizeof(Problem));
-	problem->block = -1;
-	problem->offset = -1;
-	problem->attribute = -1;
-	problem->message = error->detail == NULL
-						   ? pstrdup(error->message)
-						   : psprintf("%s; %s", error->message, error->detail);
-	if (block >= 0)
-		problem->block = block;
-	else
-		read_block(problem->message, problem);
-	problems->first = lappend(problems->first, problem);
 }
 
 static int64
@@ -298,16 +210,14 @@ verify_blocks(void *argument)
 	}
 	for (uint64 row = 0; row < rows; row++)
 	{
-		Problem *problem;
+		Problem *problem = next_problem(call->problems);
 
-		if (list_length(call->problems->first) >= MAX_PROBLEMS)
+		if (problem == NULL)
 			break;
-		problem = palloc0(sizeof(Problem));
 		problem->block = number_or_unknown(row, 1);
 		problem->offset = (int) number_or_unknown(row, 2);
 		problem->attribute = (int) number_or_unknown(row, 3);
 		problem->message = ledger_text(row, 4);
-		call->problems->first = lappend(call->problems->first, problem);
 	}
 	SPI_finish();
 	PopActiveSnapshot();

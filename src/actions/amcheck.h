@@ -8,8 +8,9 @@
 #ifndef PGMAINT_AMCHECK_H
 #define PGMAINT_AMCHECK_H
 
-#include "nodes/pg_list.h"
 #include "storage/block.h"
+
+#include "actions/problems.h"
 
 typedef enum AmcheckKind
 {
@@ -34,25 +35,6 @@ typedef struct Amcheck
 	char *schema;
 	AmcheckFunction functions[AMCHECK_KINDS];
 } Amcheck;
-
-/* one thing that is wrong; numbers that nobody knows are negative */
-typedef struct Problem
-{
-	int64 block;
-	int offset;
-	int attribute;
-	char *message;
-} Problem;
-
-/* as many are kept as a person would read */
-#define MAX_PROBLEMS 20
-
-typedef struct Problems
-{
-	int64 count;
-	List *first; /* of Problem, MAX_PROBLEMS at most */
-	int sqlstate;
-} Problems;
 
 /* inside a ledger scope */
 extern void find_amcheck(Oid role, Amcheck *amcheck);

@@ -12,7 +12,7 @@
 #include "utils/numeric.h"
 
 #include "actions/evidence.h"
-#include "actions/options.h"
+#include "actions/option_values.h"
 
 /*
  * NULL where there is none.

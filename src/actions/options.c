@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  The options of actions: which there are, checking and reading them.
+ *	  The options of actions: which there are, and checking what is given.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,18 +10,19 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/regproc.h"
-#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "actions/option_values.h"
 #include "actions/options.h"
-#include "base/settings.h"
+#include "actions/step_settings.h"
+
+/* what an option can take is shorter, so that no clock overflows */
+#define MAX_SECONDS 1e9
 
 const ActionOption *
 find_option(const ActionOption *options, const char *name)
@@ -85,50 +86,11 @@ option_kind_name(const ActionOption *option)
 	return NULL;
 }
 
-/*
- * A value of a JSON object, or NULL.  JSON's null counts as not there.
- */
-JsonbValue *
-json_field(Jsonb *given, const char *name)
-{
-	JsonbValue key;
-	JsonbValue *value;
-
-	if (given == NULL)
-		return NULL;
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, name);
-	key.val.string.len = (int) strlen(name);
-	value = findJsonbValueFromContainer(&given->root, JB_FOBJECT, &key);
-	if (value != NULL && value->type == jbvNull)
-		return NULL;
-	return value;
-}
-
-/*
- * A scalar as text; NULL for arrays and objects.
- */
-static char *
-scalar_text(const JsonbValue *value)
-{
-	switch (value->type)
-	{
-		case jbvString:
-			return pnstrdup(value->val.string.val, value->val.string.len);
-		case jbvNumeric:
-			return numeric_normalize(value->val.numeric);
-		case jbvBool:
-			return pstrdup(value->val.boolean ? "true" : "false");
-		default:
-			return NULL;
-	}
-}
-
 static void
 complain(const char *action, const ActionOption *option,
 		 const JsonbValue *value)
 {
-	char *text = scalar_text(value);
+	char *text = json_text(value);
 
 	ereport(
 		ERROR,
@@ -140,34 +102,6 @@ complain(const char *action, const ActionOption *option,
 			 : errmsg("invalid value for option \"%s\" of action \"%s\"",
 					  option->name, action),
 		 errhint("The value must be %s.", option_kind_name(option))));
-}
-
-/*
- * A name or an array of names as a list of strings; NIL for anything else.
- */
-static List *
-name_list(JsonbValue *value)
-{
-	List *names = NIL;
-	JsonbIterator *iterator;
-	JsonbValue element;
-	JsonbIteratorToken token;
-
-	if (value->type == jbvString)
-		return list_make1(scalar_text(value));
-	if (value->type != jbvBinary ||
-		!JsonContainerIsArray(value->val.binary.data))
-		return NIL;
-	iterator = JsonbIteratorInit(value->val.binary.data);
-	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
-	{
-		if (token != WJB_ELEM)
-			continue;
-		if (element.type != jbvString)
-			return NIL;
-		names = lappend(names, scalar_text(&element));
-	}
-	return names;
 }
 
 /*
@@ -187,24 +121,6 @@ is_choice(const char *choices, const char *word)
 			return true;
 	}
 	return false;
-}
-
-/* what an option can take is shorter, so that no clock overflows */
-#define MAX_SECONDS 1e9
-
-/*
- * An interval, or a number of seconds, as seconds.
- */
-static double
-seconds_of(const char *text)
-{
-	Interval *interval = DatumGetIntervalP(
-		DirectFunctionCall3(interval_in, CStringGetDatum(text),
-							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-
-	return (double) interval->time / USECS_PER_SEC +
-		   (interval->day + (double) interval->month * DAYS_PER_MONTH) *
-			   SECS_PER_DAY;
 }
 
 /*
@@ -237,47 +153,6 @@ check_relations(const char *action, const ActionOption *option,
 }
 
 /*
- * Settings must exist, must be the caller's to set, and must not be among
- * those that keep workers safe.
- */
-static void
-walk_settings(JsonbValue *value, bool apply)
-{
-	JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
-	JsonbIteratorToken token;
-	JsonbValue element;
-
-	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
-	{
-		char *name;
-		char *text;
-
-		if (token != WJB_KEY)
-			continue;
-		name = scalar_text(&element);
-		/* its value comes next */
-		(void) JsonbIteratorNext(&iterator, &element, true);
-		text = scalar_text(&element);
-		if (text == NULL)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("setting \"%s\" must be text, a number, "
-								   "true or false",
-								   name)));
-		if (setting_is_pinned(name))
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
-				 errmsg("setting \"%s\" cannot be changed for a step", name),
-				 errhint("Task workers keep it at a value that is safe; "
-						 "for lock_timeout, set pgmaint.lock_timeout "
-						 "before the call.")));
-		(void) set_config_option(
-			name, text, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
-			GUC_ACTION_SET, apply, ERROR, false);
-	}
-}
-
-/*
  * A number, or text with units: what is wrong with the text, and which units
  * there are, the server says itself.
  */
@@ -285,7 +160,7 @@ static void
 check_quantity(const char *action, const ActionOption *option,
 			   JsonbValue *value)
 {
-	char *text = scalar_text(value);
+	char *text = json_text(value);
 	double quantity;
 
 	if (text == NULL || value->type == jbvBool)
@@ -306,7 +181,7 @@ check_quantity(const char *action, const ActionOption *option,
 static void
 check_value(const char *action, const ActionOption *option, JsonbValue *value)
 {
-	char *text = scalar_text(value);
+	char *text = json_text(value);
 	double number;
 
 	switch (option->kind)
@@ -340,7 +215,7 @@ check_value(const char *action, const ActionOption *option, JsonbValue *value)
 				complain(action, option, value);
 			break;
 		case OPTION_NAMES:
-			if (name_list(value) == NIL)
+			if (json_names(value) == NIL)
 				complain(action, option, value);
 			break;
 		case OPTION_TEXT:
@@ -348,15 +223,15 @@ check_value(const char *action, const ActionOption *option, JsonbValue *value)
 				complain(action, option, value);
 			break;
 		case OPTION_RELATIONS:
-			if (name_list(value) == NIL)
+			if (json_names(value) == NIL)
 				complain(action, option, value);
-			check_relations(action, option, name_list(value));
+			check_relations(action, option, json_names(value));
 			break;
 		case OPTION_SETTINGS:
 			if (value->type != jbvBinary ||
 				!JsonContainerIsObject(value->val.binary.data))
 				complain(action, option, value);
-			walk_settings(value, false);
+			check_settings(value);
 			break;
 	}
 }
@@ -378,7 +253,7 @@ check_options(const char *action, const ActionOption *options, Jsonb *given)
 
 		if (token != WJB_KEY)
 			continue;
-		name = scalar_text(&element);
+		name = json_text(&element);
 		option = find_option(options, name);
 		if (option == NULL)
 			ereport(ERROR,
@@ -394,83 +269,4 @@ check_options(const char *action, const ActionOption *options, Jsonb *given)
 		if (element.type != jbvNull)
 			check_value(action, option, &element);
 	}
-}
-
-bool
-option_given(Jsonb *given, const char *name)
-{
-	return json_field(given, name) != NULL;
-}
-
-/*
- * A scalar option as text; NULL when it has neither value nor fallback.
- */
-char *
-option_text(const ActionOption *options, Jsonb *given, const char *name)
-{
-	const ActionOption *option = find_option(options, name);
-	JsonbValue *value = json_field(given, name);
-
-	Assert(option != NULL);
-	if (value != NULL)
-		return scalar_text(value);
-	return option->fallback == NULL ? NULL : pstrdup(option->fallback);
-}
-
-bool
-option_boolean(const ActionOption *options, Jsonb *given, const char *name)
-{
-	char *text = option_text(options, given, name);
-
-	return text != NULL && strcmp(text, "true") == 0;
-}
-
-double
-option_number(const ActionOption *options, Jsonb *given, const char *name)
-{
-	return DatumGetFloat8(DirectFunctionCall1(
-		float8in, CStringGetDatum(option_text(options, given, name))));
-}
-
-int64
-option_integer(const ActionOption *options, Jsonb *given, const char *name)
-{
-	return (int64) option_number(options, given, name);
-}
-
-int64
-option_bytes(const ActionOption *options, Jsonb *given, const char *name)
-{
-	return DatumGetInt64(DirectFunctionCall1(
-		pg_size_bytes,
-		CStringGetTextDatum(option_text(options, given, name))));
-}
-
-double
-option_seconds(const ActionOption *options, Jsonb *given, const char *name)
-{
-	return seconds_of(option_text(options, given, name));
-}
-
-/*
- * A list of strings, NIL when the option is not given.
- */
-List *
-option_names(Jsonb *given, const char *name)
-{
-	JsonbValue *value = json_field(given, name);
-
-	return value == NULL ? NIL : name_list(value);
-}
-
-/*
- * Bring this session to the settings of a step; checked when it was queued.
- */
-void
-apply_settings(Jsonb *given)
-{
-	JsonbValue *value = json_field(given, "settings");
-
-	if (value != NULL)
-		walk_settings(value, true);
 }

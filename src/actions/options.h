@@ -81,7 +81,5 @@ extern int64 option_bytes(const ActionOption *options, Jsonb *given,
 extern double option_seconds(const ActionOption *options, Jsonb *given,
 							 const char *name);
 extern List *option_names(Jsonb *given, const char *name);
-extern JsonbValue *json_field(Jsonb *given, const char *name);
-extern void apply_settings(Jsonb *given);
 
 #endif /* PGMAINT_OPTIONS_H */

@@ -17,6 +17,7 @@
 #include "utils/syscache.h"
 
 #include "actions/headroom.h"
+#include "actions/option_values.h"
 #include "actions/restoring.h"
 #include "backup/scratch.h"
 

@@ -11,6 +11,7 @@
 
 #include "actions/blockers.h"
 #include "actions/evidence.h"
+#include "actions/option_values.h"
 #include "actions/selection.h"
 #include "base/compat.h"
 #include "bloat/removable.h"
