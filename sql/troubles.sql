@@ -90,7 +90,8 @@ END;
 COMMENT ON FUNCTION pgmaint.escalation_condition(text, text, text, integer, timestamptz, boolean) IS
 	'which condition of escalation a trouble meets, so that it counts as critical; null: none';
 
--- What is noticed again and again is one trouble.
+-- What is noticed again and again is one trouble.  Findings that a session has
+-- locked are left for the next time.
 CREATE FUNCTION pgmaint.note_troubles()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -109,6 +110,7 @@ BEGIN ATOMIC
 		LEFT JOIN pgmaint.tasks t ON t.task_id = f.task_id
 		CROSS JOIN LATERAL (SELECT r.steps -> (f.step - 1) AS definition) s
 		WHERE f.escalation_id IS NULL AND f.severity <> 'info'
+		FOR NO KEY UPDATE OF f SKIP LOCKED
 	),
 	latest AS (
 		SELECT DISTINCT ON (f.check_id, f.object_key, f.action_key) f.*

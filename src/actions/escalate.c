@@ -49,7 +49,8 @@ tell_contacts(TaskContext *context)
 	work.seconds = SECONDS_FOR_MESSAGES;
 	follow_up(&work);
 	context->result =
-		psprintf("{\"sent\": %d, \"failed\": %d%s}", work.sent, work.failed,
+		psprintf("{\"sent\": %d, \"failed\": %d%s%s}", work.sent, work.failed,
+				 work.held_up ? ", \"held_up\": true" : "",
 				 work.left_to_others ? ", \"left_to_others\": true" : "");
 }
 

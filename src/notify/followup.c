@@ -15,11 +15,14 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/locks.h"
+#include "base/subtransaction.h"
 #include "notify/address.h"
 #include "notify/followup.h"
 #include "notify/message.h"
@@ -36,6 +39,19 @@ typedef struct Delivery
 	HttpRequest request;
 	HttpTransfer *transfer; /* NULL: there is none, or it is over */
 } Delivery;
+
+/*
+ * Begin a transaction in which rows are not waited for as long as others keep
+ * them locked: a run that tells contacts comes to its end.
+ */
+static void
+begin_impatiently(const FollowUp *work, LedgerScope *scope)
+{
+	ledger_begin(scope, work->extension);
+	(void) set_config_option("lock_timeout",
+							 psprintf("%d", work->lock_timeout), PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
 
 static void
 count_failure(FollowUp *work, const Notification *notification,
@@ -122,7 +138,7 @@ finish_delivery(FollowUp *work, Delivery *delivery)
 	http_finish(delivery->transfer, &response);
 	delivery->transfer = NULL;
 	failure = failure_of(delivery, &response);
-	ledger_begin(&scope, work->extension);
+	begin_impatiently(work, &scope);
 	if (failure != NULL)
 		count_failure(work, delivery->notification, failure);
 	else
@@ -146,14 +162,14 @@ deliver_some(FollowUp *work, HttpClient *client)
 	int count = 0;
 	int going_on;
 
-	ledger_begin(&scope, work->extension);
+	begin_impatiently(work, &scope);
 	notifications = claim_notifications();
 	deliveries = palloc0(sizeof(Delivery) * (list_length(notifications) + 1));
 	ledger_commit(&scope);
 	if (notifications == NIL)
 		return false;
 
-	ledger_begin(&scope, work->extension);
+	begin_impatiently(work, &scope);
 	foreach (cell, notifications)
 	{
 		deliveries[count].notification = lfirst(cell);
@@ -247,10 +263,39 @@ anything_due(const FollowUp *work)
 	LedgerScope scope;
 	bool due;
 
-	ledger_begin(&scope, work->extension);
+	begin_impatiently(work, &scope);
 	due = notifications_are_due();
 	ledger_commit(&scope);
 	return due;
+}
+
+static void
+look_at_troubles(void *argument)
+{
+	const FollowUp *work = argument;
+
+	queue_notifications();
+	if (work->retry)
+		hurry_notifications();
+}
+
+/*
+ * What is to be told is written down.  Where a lock does not come, that is left
+ * for the next time, and what was written before is sent all the same.
+ */
+static void
+write_messages(FollowUp *work)
+{
+	LedgerScope scope;
+	ErrorData *error;
+
+	begin_impatiently(work, &scope);
+	error = try_in_subtransaction(look_at_troubles, work);
+	work->held_up =
+		error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	if (error != NULL && !work->held_up)
+		ReThrowError(error);
+	ledger_commit(&scope);
 }
 
 /*
@@ -264,13 +309,9 @@ void
 follow_up(FollowUp *work)
 {
 	TimestampTz until = GetCurrentTimestamp() + work->seconds * USECS_PER_SEC;
-	LedgerScope scope;
 
-	ledger_begin(&scope, work->extension);
-	queue_notifications();
-	if (work->retry)
-		hurry_notifications();
-	ledger_commit(&scope);
+	work->lock_timeout = LockTimeout;
+	write_messages(work);
 	pgstat_report_activity(STATE_RUNNING, "pgmaint: messages to contacts");
 	do
 	{

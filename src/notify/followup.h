@@ -19,7 +19,10 @@ typedef struct FollowUp
 	/* what came of it */
 	int sent;
 	int failed;
+	bool held_up;		 /* troubles were not looked at, for want of a lock */
 	bool left_to_others; /* another process was sending */
+	/* milliseconds; others must not hold up a run by a lock on a row */
+	int lock_timeout;
 } FollowUp;
 
 extern void follow_up(FollowUp *work);

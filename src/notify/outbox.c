@@ -24,6 +24,20 @@
 #define MAX_CHANNEL_PAYLOAD 7900
 
 /*
+ * The oldest message to each contact, where it is due.  Those that a session
+ * has locked are left for the next time.
+ */
+#define DUE_NOTIFICATIONS                                           \
+	"SELECT o.notification_id FROM pgmaint.notifications o "        \
+	"JOIN (SELECT DISTINCT ON (n.contact) n.notification_id "       \
+	"FROM pgmaint.notifications n JOIN pgmaint.contacts c "         \
+	"ON c.name = n.contact WHERE n.state IN ('pending', 'failed') " \
+	"ORDER BY n.contact, n.notification_id) f "                     \
+	"ON f.notification_id = o.notification_id "                     \
+	"WHERE o.next_attempt <= pg_catalog.clock_timestamp() "         \
+	"ORDER BY o.next_attempt LIMIT $1 FOR NO KEY UPDATE OF o SKIP LOCKED"
+
+/*
  * See what has become of the troubles, and write messages to those who are to
  * know.  One process does so at a time.
  */
@@ -63,8 +77,8 @@ hurry_notifications(void)
 }
 
 /*
- * The oldest message to each contact, where it is due.  That it will be tried
- * again is written down before it is sent: whoever sends it may be killed.
+ * What is due is claimed: that it will be tried again is written down before
+ * it is sent, for whoever sends it may be killed.
  *
  * A minute after the first attempt, then twice as long each time up to an hour,
  * more or less, so that many do not come at the same time.
@@ -79,13 +93,7 @@ claim_notifications(void)
 	bind_integer(&query, CONTACTS_AT_ONCE);
 	rows = ledger_query(
 		&query,
-		"WITH first AS (SELECT DISTINCT ON (n.contact) n.notification_id, n.next_attempt "
-		"FROM pgmaint.notifications n JOIN pgmaint.contacts c ON c.name = n.contact "
-		"WHERE n.state IN ('pending', 'failed') "
-		"ORDER BY n.contact, n.notification_id), "
-		"due AS (SELECT f.notification_id FROM first f "
-		"WHERE f.next_attempt <= pg_catalog.clock_timestamp() "
-		"ORDER BY f.next_attempt LIMIT $1) "
+		"WITH due AS (" DUE_NOTIFICATIONS ") "
 		"UPDATE pgmaint.notifications n SET attempts = n.attempts + 1, "
 		"next_attempt = pg_catalog.clock_timestamp() + least('1 hour'::pg_catalog.interval, "
 		"'1 minute'::pg_catalog.interval * pg_catalog.power(2, least(n.attempts, 10))) "
@@ -120,14 +128,8 @@ notifications_are_due(void)
 {
 	LedgerQuery query = {0};
 
-	return ledger_query(
-			   &query,
-			   "SELECT FROM (SELECT DISTINCT ON (n.contact) n.next_attempt "
-			   "FROM pgmaint.notifications n JOIN pgmaint.contacts c ON c.name = n.contact "
-			   "WHERE n.state IN ('pending', 'failed') "
-			   "ORDER BY n.contact, n.notification_id) f "
-			   "WHERE f.next_attempt <= pg_catalog.clock_timestamp() LIMIT 1") >
-		   0;
+	bind_integer(&query, 1);
+	return ledger_query(&query, DUE_NOTIFICATIONS) > 0;
 }
 
 /*
