@@ -26,6 +26,9 @@ BEGIN ATOMIC
 		('pgmaint_backup_verified_timestamp_seconds', 'gauge', 'When a backup of a whole database was last restored to prove it.'),
 		('pgmaint_backup_restore_duration_seconds', 'gauge', 'How long it took to restore the backup of a whole database that was proven last.'),
 		('pgmaint_schedule_late_seconds', 'gauge', 'For how long a scheduled run has been due and not begun; 0 if none is.'),
+		('pgmaint_troubles', 'gauge', 'Troubles that findings are about and that are not resolved.'),
+		('pgmaint_unsent_messages', 'gauge', 'Messages to contacts that wait to be sent, or could not be sent so far.'),
+		('pgmaint_oldest_unsent_message_age_seconds', 'gauge', 'How old the oldest message to a contact is that was not sent so far; 0 if there is none.'),
 		('pgmaint_check_status', 'gauge', 'What pgmaint.validate() says of a check: 0 ok, 1 warning, 2 critical.'),
 		('pgmaint_transaction_id_age', 'gauge', 'Transactions since the oldest unfrozen transaction ID of a database.'),
 		('pgmaint_multixact_id_age', 'gauge', 'Multixacts since the oldest multixact ID of a database.');
@@ -79,6 +82,12 @@ schedules AS (
 		WHERE x.plan = s.plan
 	) r
 	WHERE s.plan <> 'tick' AND s.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+),
+unsent AS MATERIALIZED (
+	SELECT n.state, n.created_at
+	FROM pgmaint.notifications n
+	JOIN pgmaint.contacts c ON c.name = n.contact
+	WHERE n.state IN ('pending', 'failed')
 ),
 samples (name, labels, value) AS (
 	SELECT 'pgmaint_info', pg_catalog.jsonb_build_object('version', e.extversion), 1::double precision
@@ -154,6 +163,21 @@ samples (name, labels, value) AS (
 	UNION ALL
 	SELECT 'pgmaint_schedule_late_seconds', pg_catalog.jsonb_build_object('plan', s.plan, 'scheduled_by', s.scheduled_by), s.late
 	FROM schedules s
+	UNION ALL
+	SELECT 'pgmaint_troubles', pg_catalog.jsonb_build_object('state', s.state, 'severity', v.severity), pg_catalog.count(e.escalation_id)
+	FROM (VALUES ('open'), ('notified'), ('escalated'), ('acknowledged')) AS s (state)
+	CROSS JOIN (VALUES ('critical'), ('warning')) AS v (severity)
+	LEFT JOIN pgmaint.escalations e ON e.resolved_at IS NULL AND e.state = s.state AND e.severity = v.severity
+	GROUP BY s.state, v.severity
+	UNION ALL
+	SELECT 'pgmaint_unsent_messages', pg_catalog.jsonb_build_object('state', s.state), pg_catalog.count(u.state)
+	FROM (VALUES ('pending'), ('failed')) AS s (state)
+	LEFT JOIN unsent u ON u.state = s.state
+	GROUP BY s.state
+	UNION ALL
+	SELECT 'pgmaint_oldest_unsent_message_age_seconds', '{}',
+		coalesce(greatest(pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - pg_catalog.min(u.created_at)), 0), 0)
+	FROM unsent u
 	UNION ALL
 	SELECT 'pgmaint_check_status', pg_catalog.jsonb_build_object('check', v.check_id),
 		pg_catalog.max(CASE v.status WHEN 'ok' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END)

@@ -4,6 +4,7 @@
 SET client_min_messages = warning;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.plan_schedules RESTART IDENTITY;
+TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
 CREATE SCHEMA metrics;
 \pset format unaligned
 \pset tuples_only on
@@ -54,6 +55,23 @@ FROM pg_database d, (VALUES ('late', '0 * * * *', interval '3 days'), ('new', '0
 WHERE d.datname = current_database();
 SELECT labels, value > 248400 AND value <= 259200 AS days, value > 0 AS late FROM pgmaint.metrics WHERE name = 'pgmaint_schedule_late_seconds' ORDER BY labels;
 
+-- troubles that are not over, messages that did not go yet to somebody who is still there
+SELECT metrics.of('troubles|message');
+INSERT INTO pgmaint.contacts (name, level, address, severity, after, windows, notice, added_by)
+VALUES ('dba', 1, 'https://example.com/secret-path', 'warning', '0', false, '1 hour', 'me');
+INSERT INTO pgmaint.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at)
+SELECT 'c', nth, s, 'm', 1, 'epoch', 'epoch', 'epoch', nth, nth, l, r
+FROM (VALUES (1, 'warning', 0, NULL::timestamptz), (2, 'warning', 0, NULL), (3, 'critical', 0, NULL), (4, 'warning', 1, NULL), (5, 'critical', 2, NULL),
+	(6, 'critical', 3, NULL), (7, 'critical', 1, NULL), (8, 'critical', 2, '1970-01-02')) x (nth, s, l, r);
+INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
+SELECT last_finding, escalation_id, severity, 'me' FROM pgmaint.troubles WHERE object = '7';
+INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, state, created_at, body, payload)
+SELECT gen_random_uuid(), c, 'trouble', 'secret', s, now() - a, 'secret', '{}'
+FROM (VALUES ('dba', 'sent', interval '9 hours'), ('dba', 'given up', '8 hours'), ('gone', 'failed', '7 hours'), ('dba', 'failed', '1 hour'), ('dba', 'pending', '0'), ('dba', 'pending', '0')) x (c, s, a);
+SELECT metrics.of('troubles|unsent_messages');
+SELECT labels, value BETWEEN 3600 AND 3900 FROM pgmaint.metrics WHERE name = 'pgmaint_oldest_unsent_message_age_seconds';
+SELECT count(*) FROM pgmaint.metrics m WHERE m::text ~ 'secret|example';
+
 -- validate() by check: the worst counts
 SELECT count(*) > 5, bool_and(m.value = w.worst) FROM pgmaint.metrics m
 JOIN (SELECT check_id, max(array_position(ARRAY['ok', 'warning', 'critical'], status)) - 1 AS worst FROM pgmaint.validate() GROUP BY check_id) w ON w.check_id = m.labels ->> 'check'
@@ -69,7 +87,7 @@ SELECT f.name FROM pgmaint.metric_families() f WHERE NOT EXISTS (SELECT FROM pgm
 -- the text format
 SELECT t FROM pgmaint.metrics_text() m, regexp_split_to_table(m, '\n') t WHERE t ~ 'mine|archived_rows|last_run_success';
 SELECT t FROM pgmaint.metrics_text() m, regexp_split_to_table(m, '\n') t
-WHERE t !~ '^(# HELP [a-z_]+ [^\\]+|# TYPE [a-z_]+ (gauge|counter)|[a-z_]+\{[a-z_]+="([^"\\]|\\["\\n])*"(,[a-z_]+="([^"\\]|\\["\\n])*")*\} -?\d+(\.\d+)?(e[+-]\d+)?)$';
+WHERE t !~ '^(# HELP [a-z_]+ [^\\]+|# TYPE [a-z_]+ (gauge|counter)|[a-z_]+(\{[a-z_]+="([^"\\]|\\["\\n])*"(,[a-z_]+="([^"\\]|\\["\\n])*")*\})? -?\d+(\.\d+)?(e[+-]\d+)?)$';
 
 -- who may read it
 CREATE ROLE pgmaint_regress_reader IN ROLE pg_monitor;
@@ -81,4 +99,5 @@ DROP ROLE pgmaint_regress_reader;
 
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.plan_schedules RESTART IDENTITY;
+TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
 DROP SCHEMA metrics CASCADE;

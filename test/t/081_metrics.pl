@@ -47,7 +47,15 @@ is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run(E'my "o
 	'succeeded', 'a run');
 is((run_backup_action($node, 'backup', '{"globals": false}'))[0], 'succeeded', 'a backup');
 is((run_backup_action($node, 'verify_backup', '{}'))[0], 'succeeded', 'which is proven');
+$node->safe_psql('postgres', q(SELECT pgmaint.add_contact('nobody', 'http://127.0.0.1:1/secret');
+	INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('test', 'critical', 'o', 'secret')));
+is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run_action('escalate')))), 'succeeded', 'a message that does not arrive');
 is(judgement(), 'good: ', 'after all that');
+unlike($node->safe_psql('postgres', 'SELECT pgmaint.metrics_text()'), qr/secret|127\.0\.0\.1/, 'which says neither to whom nor what');
+is($node->safe_psql('postgres', q(SELECT labels ->> 'state', value FROM pgmaint.metrics WHERE name = 'pgmaint_unsent_messages' ORDER BY 1)),
+	"failed|1\npending|0", 'one has failed');
+is($node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_troubles' AND labels @> '{"severity": "critical"}')),
+	'1', 'of a trouble');
 is( $node->safe_psql('postgres', 'SELECT count(DISTINCT m.name) FROM pgmaint.metrics m'),
 	$node->safe_psql('postgres', q(SELECT count(*) - 1 FROM pgmaint.metric_families())),
 	'every metric has a value, but for schedules, of which there are none');
