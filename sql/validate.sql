@@ -13,6 +13,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT * FROM pgmaint.validate_data()
 		UNION ALL
+		SELECT * FROM pgmaint.validate_escalation()
+		UNION ALL
 		SELECT * FROM pgmaint.validate_maintenance()
 		UNION ALL
 		SELECT * FROM pgmaint.validate_replication()

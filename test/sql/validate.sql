@@ -7,6 +7,9 @@ SELECT t.check_id FROM pgmaint.thresholds t WHERE t.check_id NOT LIKE 'backup%'
 	AND t.check_id NOT IN ('repeated_backup_failure', 'repeated_failure', 'lasting_warning')
 	AND NOT EXISTS (SELECT FROM pgmaint.validate() v WHERE v.check_id = t.check_id);
 
+-- and what to do about each is known
+SELECT v.check_id FROM pgmaint.validate() v WHERE NOT EXISTS (SELECT FROM pgmaint.check_guide() g WHERE g.check_id = v.check_id);
+
 CREATE SCHEMA planted;
 SET search_path = planted;
 CREATE VIEW data AS SELECT check_id, status, detail FROM pgmaint.validate_data();
@@ -115,6 +118,48 @@ SELECT status, detail ~ '^did not begin when it was due: weekly, noticed ' AS to
 DELETE FROM pgmaint.plan_schedules;
 DELETE FROM pgmaint.runs;
 SELECT pgmaint.drop_plan('planted');
+
+-- escalation: critical, and there is nobody to be told
+SET client_min_messages = warning;
+CREATE VIEW telling AS SELECT check_id, status, regexp_replace(detail, ' is [^:]+(:\d\d)* old: ', ' is N old: ') AS detail, object FROM pgmaint.validate_escalation();
+TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+SELECT * FROM telling;
+INSERT INTO pgmaint.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, resolved_at)
+SELECT c, 'o', s, 'm', 1, now(), now(), now(), 1, 1, r
+FROM (VALUES ('a', 'warning', NULL::timestamptz), ('b', 'critical', now()), ('nobody_is_told', 'critical', NULL)) AS v (c, s, r);
+SELECT status FROM telling WHERE check_id = 'nobody_is_told';
+INSERT INTO pgmaint.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding)
+SELECT 'c', o, 'critical', 'm', 1, now(), now(), now(), 1, 1 FROM unnest('{x,y}'::text[]) o;
+SELECT * FROM telling WHERE check_id = 'nobody_is_told';
+INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
+SELECT 1, escalation_id, CASE object WHEN 'x' THEN 'critical' ELSE 'warning' END, 'r' FROM pgmaint.troubles WHERE check_id = 'c';
+SELECT * FROM telling WHERE check_id = 'nobody_is_told';
+UPDATE pgmaint.thresholds SET value = '2' WHERE check_id = 'nobody_is_told';
+SELECT status FROM telling WHERE check_id = 'nobody_is_told';
+UPDATE pgmaint.thresholds SET value = default_value;
+SELECT pgmaint.add_contact('who', 'notify:who') \g /dev/null
+SELECT * FROM telling;
+
+-- messages that do not arrive; what was given up counts until another arrives
+SELECT pgmaint.add_contact('on call', 'notify:call') \g /dev/null
+UPDATE pgmaint.contacts SET added_at = now() - interval '4 days';
+INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, state, created_at, body, payload, error)
+SELECT gen_random_uuid(), c, 'trouble', 's', s, now() - a, 'b', '{}', e
+FROM (VALUES ('on call', 'given up', interval '3 days', 'it slept'), ('on call', 'sent', '2 days', NULL), ('who', 'pending', '50 minutes', NULL),
+	('nobody', 'failed', '2 days', 'it is not')) AS v (c, s, a, e);
+SELECT * FROM telling WHERE check_id = 'undelivered_messages';
+INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, state, created_at, body, payload, error)
+SELECT gen_random_uuid(), 'on call', 'trouble', 's', s, now() - a, 'b', '{}', e
+FROM (VALUES ('failed', interval '2 hours', 'it answered with status 503'), ('pending', '1 minute', NULL)) AS v (s, a, e);
+SELECT * FROM telling WHERE check_id = 'undelivered_messages';
+UPDATE pgmaint.notifications SET state = 'given up', created_at = now() - interval '3 days' WHERE state <> 'sent' AND contact = 'on call';
+SELECT * FROM telling WHERE check_id = 'undelivered_messages' AND object ~ 'call';
+SELECT pgmaint.drop_contact('on call'), pgmaint.add_contact('on call', 'notify:call') \g /dev/null
+SELECT * FROM telling WHERE check_id = 'undelivered_messages';
+UPDATE pgmaint.notifications SET state = 'sent' WHERE contact = 'who';
+SELECT * FROM telling WHERE check_id = 'undelivered_messages';
+TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+RESET client_min_messages;
 
 -- where WAL goes
 SELECT check_id, status, detail FROM pgmaint.validate_replication() WHERE check_id <> 'archiver';

@@ -82,6 +82,17 @@ my @left_out = grep { !/^(pgmaint--|update\.sql$)/ && !$listed{"sql/$_"} }
   map { basename($_) } glob "$root/sql/*.sql";
 is_deeply(\@left_out, [], 'every part in sql/ is in the extension script');
 
+# Every check that makes findings is known to the report.
+my %checks;
+foreach my $file (glob "$root/src/*/*.c")
+{
+	my $source = slurp($file);
+	$checks{$1} = 1 while $source =~ /\b(?:note|plan|add)_finding\([^";]*"(?!(?:info|warning|critical)")(\w+)"/g;
+}
+my ($guide) = join('', map { slurp("$root/$_") } grep { -e "$root/$_" } sort keys %listed) =~ /^CREATE FUNCTION pgmaint\.check_guide\(\)(.*?)^END;/ms;
+cmp_ok(scalar keys %checks, '>', 20, 'the checks that make findings are found');
+is_deeply([ grep { $guide !~ /\('$_'/ } sort keys %checks ], [], 'and check_guide() has all of them');
+
 my ($version) = slurp("$root/pgmaint.control") =~ /^default_version = '(.*)'$/m;
 my $three = join '.', (split(/\./, $version), 0, 0)[ 0 .. 2 ];
 my $meta = decode_json(slurp("$root/META.json"));

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Socket::INET;
 use lib $FindBin::RealBin;
 use PgmaintTest;
 use PostgreSQL::Test::Cluster;
@@ -90,6 +91,32 @@ like(check($primary, 'long_transactions', "status || ' ' || detail"), qr/^warnin
 $session->quit;
 wait_for($primary, 'long_transactions', "status = 'ok'");
 pass('... until it ends');
+
+# A webhook that nobody answers.
+my $hook = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', Timeout => $PostgreSQL::Test::Utils::timeout_default) or die "no socket: $!";
+my $port = $hook->sockport;
+$primary->safe_psql('postgres', "SELECT pgmaint.add_contact('on call', 'http://127.0.0.1:$port/')");
+$primary->safe_psql('postgres', q(INSERT INTO pgmaint.findings (check_id, severity, message) VALUES ('test', 'warning', 'm')));
+$primary->safe_psql('postgres', q(SELECT pgmaint.define_plan('tell', '[{"action": "escalate", "options": {"retry": true}}]'); CALL pgmaint.run_and_wait('tell')));
+is(check($primary, 'undelivered_messages', 'status'), 'ok', 'a message that has just failed is in order');
+set_threshold('undelivered_messages', 'warning', '0');
+like(check($primary, 'undelivered_messages', "status || ' ' || detail"), qr/^warning 1 message to contact "on call" waits to be sent, and is [\d:]+ old: .*connect.*; see pgmaint\.notifications$/i,
+	'... and a warning after a time');
+set_threshold('undelivered_messages', 'critical', '0');
+is(check($primary, 'undelivered_messages', 'status'), 'critical', '... and is critical after another');
+$hook->listen(5) or die "cannot listen: $!";
+$primary->safe_psql('postgres', q(SELECT pgmaint.run('tell')));
+my $request = $hook->accept or die 'nobody connects';
+my $message = '';
+while ($message !~ /^Content-Length: (\d+)(?=\r\n).*?\r\n\r\n(.*)/ims || length $2 < $1)
+{
+	sysread $request, $message, 65536, length $message or last;
+}
+like($message, qr/^POST \/ HTTP.*"check_id": "test"/s, 'the message comes');
+print $request "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+close $request;
+wait_for($primary, 'undelivered_messages', "status = 'ok'");
+is(check($primary, 'undelivered_messages', 'detail'), 'no message waits to be sent', '... and is in order again');
 
 # Less than everything is enough for whoever watches.
 $primary->safe_psql('postgres', 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');

@@ -1,0 +1,77 @@
+-- Checks of escalation: that messages arrive, and that there is somebody to be
+-- told.
+
+INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
+SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
+FROM (VALUES
+	('undelivered_messages', 'warning', '1 hour', 'interval', 'a message to a contact could not be delivered for longer than this'),
+	('undelivered_messages', 'critical', '1 day', 'interval', 'a message to a contact could not be delivered for longer than this'),
+	('nobody_is_told', 'warning', '1', 'number', 'so many troubles are critical, and there is no contact')
+) AS d (check_id, threshold, value, kind, description);
+
+CREATE FUNCTION pgmaint.validate_escalation()
+RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	-- What was given up counts until a later message arrives: a contact that
+	-- cannot be reached is not in order again because nobody tries any more.
+	WITH undelivered AS MATERIALIZED (
+		SELECT
+			c.name,
+			count(*) AS messages,
+			clock_timestamp() - min(n.created_at) AS age,
+			bool_and(n.state = 'given up') AS given_up,
+			(array_agg(n.error ORDER BY n.notification_id) FILTER (WHERE n.error IS NOT NULL))[1] AS error
+		FROM pgmaint.contacts c
+		JOIN pgmaint.notifications n ON n.contact = c.name
+		WHERE (n.state IN ('pending', 'failed') OR n.state = 'given up' AND n.created_at >= c.added_at)
+			AND n.notification_id > coalesce(
+				(SELECT max(s.notification_id) FROM pgmaint.notifications s WHERE s.contact = c.name AND s.state = 'sent'), 0)
+		GROUP BY c.name
+	),
+	-- that nobody is told is no trouble that somebody should have been told of
+	told AS (
+		SELECT
+			(SELECT count(*) FROM pgmaint.contacts) AS contacts,
+			count(*) AS troubles
+		FROM pgmaint.troubles t
+		WHERE t.resolved_at IS NULL AND t.severity = 'critical' AND t.check_id <> 'nobody_is_told'
+			AND NOT EXISTS (SELECT FROM pgmaint.acknowledgements a
+				WHERE a.escalation_id = t.escalation_id AND a.severity = 'critical')
+	)
+	SELECT
+		'undelivered_messages',
+		pgmaint.judge('undelivered_messages', u.age),
+		format('%s to contact %s %s %s old: %s', CASE WHEN u.messages = 1 THEN '1 message' ELSE u.messages || ' messages' END,
+			quote_ident(u.name),
+			CASE
+				WHEN u.messages = 1 THEN CASE WHEN u.given_up THEN 'was given up, and is' ELSE 'waits to be sent, and is' END
+				ELSE CASE WHEN u.given_up THEN 'were given up, the oldest is' ELSE 'wait to be sent, the oldest is' END END,
+			date_trunc('second', justify_hours(u.age)),
+			coalesce(u.error || '; see pgmaint.notifications', 'it was not tried yet; pgmaint.tick(), which should be scheduled, sends it')),
+		pgmaint.expectation('undelivered_messages', 'delivered within %s'),
+		quote_ident(u.name)
+	FROM undelivered u
+	UNION ALL
+	SELECT 'undelivered_messages', 'ok', 'no message waits to be sent', pgmaint.expectation('undelivered_messages', 'delivered within %s'), NULL
+	WHERE NOT EXISTS (SELECT FROM undelivered u)
+	UNION ALL
+	SELECT
+		'nobody_is_told',
+		CASE WHEN t.contacts > 0 THEN 'ok' ELSE pgmaint.judge('nobody_is_told', t.troubles) END,
+		CASE
+			WHEN t.contacts > 0 THEN format('%s told of troubles', CASE WHEN t.contacts = 1 THEN '1 contact is' ELSE t.contacts || ' contacts are' END)
+			WHEN t.troubles > 0 THEN format('%s critical, and nobody is told: see pgmaint.escalations, and add whom to tell with pgmaint.add_contact()',
+				CASE WHEN t.troubles = 1 THEN '1 trouble is' ELSE t.troubles || ' troubles are' END)
+			ELSE 'no trouble is critical; there is nobody to be told of any' END,
+		pgmaint.expectation('nobody_is_told', 'a contact, or fewer than %s that is critical'),
+		NULL
+	FROM told t;
+END;
+
+COMMENT ON FUNCTION pgmaint.validate_escalation() IS
+	'the checks of escalation: messages that do not arrive, troubles that nobody is told of';
+
+REVOKE ALL ON FUNCTION pgmaint.validate_escalation() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.validate_escalation() TO pg_monitor;
