@@ -16,7 +16,6 @@
 #include "actions/action.h"
 #include "exec/as_role.h"
 #include "exec/generic_plan.h"
-#include "exec/trusted.h"
 #include "ledger/statements.h"
 
 static const ActionOption options[] = {
@@ -155,12 +154,6 @@ make_plan(void *argument)
 	query->plan = generic_plan_of(query->text);
 }
 
-static void
-make_plan_safely(void *query)
-{
-	with_trusted_functions(make_plan, query);
-}
-
 /*
  * Returns why a query has no plan, or NULL.
  */
@@ -174,8 +167,7 @@ try_to_plan(ReviewedQuery *query)
 			"role %s has not the rights of the role that executed "
 			"it",
 			quote_identifier(GetUserNameFromId(GetUserId(), false)));
-	return try_as_role(query->role, query->search_path, make_plan_safely,
-					   query);
+	return try_as_role(query->role, query->search_path, make_plan, query);
 }
 
 /*

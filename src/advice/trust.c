@@ -8,6 +8,10 @@
  * and policies of its tables, and of its types.  So a query is planned with
  * the rights of a role that everybody who owns any of these has anyway.
  *
+ * What these functions call, in turn, is not known beforehand: each call is asked
+ * about when it comes (exec/trusted.c).  But that does not see the functions that
+ * the server keeps with types.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -18,6 +22,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_range.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -76,6 +81,39 @@ add_operator(Owners *owners, Oid operator)
 	add_object(owners, PROCOID, get_opcode(operator), Anum_pg_proc_proowner);
 }
 
+static bool
+add_function(Oid function, void *context)
+{
+	add_object(context, PROCOID, function, Anum_pg_proc_proowner);
+	return false;
+}
+
+/*
+ * The functions that the server keeps with a type: its owner has to be allowed
+ * to execute them, and need not own them.
+ */
+static void
+add_kept_functions(Owners *owners, Oid type)
+{
+	TypeCacheEntry *kept = lookup_type_cache(
+		type, TYPECACHE_EQ_OPR | TYPECACHE_CMP_PROC | TYPECACHE_HASH_PROC |
+				  TYPECACHE_HASH_EXTENDED_PROC);
+	HeapTuple tuple = SearchSysCache1(RANGETYPE, ObjectIdGetDatum(type));
+
+	if (OidIsValid(kept->eq_opr))
+		(void) add_function(get_opcode(kept->eq_opr), owners);
+	(void) add_function(kept->cmp_proc, owners);
+	(void) add_function(kept->hash_proc, owners);
+	(void) add_function(kept->hash_extended_proc, owners);
+	if (!HeapTupleIsValid(tuple))
+		return;
+	(void) add_function(((Form_pg_range) GETSTRUCT(tuple))->rngcanonical,
+						owners);
+	(void) add_function(((Form_pg_range) GETSTRUCT(tuple))->rngsubdiff,
+						owners);
+	ReleaseSysCache(tuple);
+}
+
 /*
  * The columns of a row type.
  */
@@ -108,6 +146,7 @@ add_type(Owners *owners, Oid type, int depth)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("a type in it is too deeply nested")));
 	add_object(owners, TYPEOID, type, Anum_pg_type_typowner);
+	add_kept_functions(owners, type);
 	inside = get_element_type(type);
 	if (OidIsValid(inside))
 		add_type(owners, inside, depth + 1);
@@ -149,13 +188,6 @@ add_relation(Owners *owners, Oid relation, bool with_children)
 		owners->code = list_append_unique_oid(owners->code, owner);
 		owners->tables = list_append_unique_oid(owners->tables, owner);
 	}
-}
-
-static bool
-add_function(Oid function, void *context)
-{
-	add_object(context, PROCOID, function, Anum_pg_proc_proowner);
-	return false;
 }
 
 static void

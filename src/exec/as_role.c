@@ -4,7 +4,8 @@
  *	  Working as another role, without leaving anything behind.
  *
  * For planning the queries of others: in a security-restricted operation and a
- * read-only subtransaction that is rolled back in any case.
+ * read-only subtransaction that is rolled back in any case, and with functions
+ * only of those who have the role's rights anyway (trusted.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +21,7 @@
 #include "base/settings.h"
 #include "base/subtransaction.h"
 #include "exec/as_role.h"
+#include "exec/trusted.h"
 
 typedef struct RoleWork
 {
@@ -63,7 +65,7 @@ work_as_role(void *argument)
 	set("search_path", strstr(job->search_path, "pg_temp") != NULL
 						   ? job->search_path
 						   : psprintf("%s, pg_temp", job->search_path));
-	job->work(job->argument);
+	with_trusted_functions(job->work, job->argument);
 }
 
 char *

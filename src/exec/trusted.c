@@ -10,19 +10,33 @@
  * when it executes a query, but not when pgmaint plans it later.  So a function
  * is called only if its owner has the rights of the current user anyway.
  *
- * The function manager asks at each call, whichever way it came about.
+ * The function manager asks at each call, whichever way it came about, unless
+ * somebody has looked the function up before, and kept what was found.  Plans
+ * do, and are made anew; in a session that has done other things before, so do
+ * types and operator classes, which advice/trust.c looks at.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/transam.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
 #include "exec/trusted.h"
@@ -30,31 +44,81 @@
 static needs_fmgr_hook_type previous_needs_hook;
 static fmgr_hook_type previous_hook;
 
-static Oid
-owner_of_function(Oid function)
+/*
+ * Of a function that is gone nobody knows.
+ */
+static void
+look_up(Oid function, Oid *owner, Oid *language)
 {
 	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid owner;
 
+	*owner = InvalidOid;
+	*language = InvalidOid;
 	if (!HeapTupleIsValid(tuple))
-		return InvalidOid;
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+		return;
+	*owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	*language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
 	ReleaseSysCache(tuple);
-	return owner;
+}
+
+static bool
+is_trusted(Oid owner)
+{
+	return OidIsValid(owner) && has_privs_of_role(owner, GetUserId());
+}
+
+/*
+ * Is it one that a type or an operator class may keep?
+ */
+static bool
+may_be_kept(Oid function)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	bool found = false;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(function));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL,
+							  lengthof(keys), keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid kind = ((Form_pg_depend) GETSTRUCT(tuple))->classid;
+
+		found = kind == TypeRelationId || kind == OperatorRelationId ||
+				kind == AccessMethodProcedureRelationId;
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return found;
 }
 
 /*
  * Which functions are to be asked about.  The answer may be kept for longer
- * than the current user stays the same, so it must not depend on that.
- * Functions for which it is true are not inlined.
+ * than the current user stays the same, so it does not depend on that, but for
+ * functions in SQL that only plans keep: the planner does not inline what is
+ * asked about, and would plan another query than the one that is executed.
+ * Whatever such a function calls is asked about by itself.
  */
 static bool
 must_be_checked(Oid function)
 {
+	Oid owner;
+	Oid language;
+
 	if (previous_needs_hook != NULL && previous_needs_hook(function))
 		return true;
-	return function >= FirstNormalObjectId &&
-		   !superuser_arg(owner_of_function(function));
+	if (function < FirstNormalObjectId)
+		return false;
+	look_up(function, &owner, &language);
+	if (OidIsValid(owner) && superuser_arg(owner))
+		return false;
+	return language != SQLlanguageId || !is_trusted(owner) ||
+		   may_be_kept(function);
 }
 
 /*
@@ -66,14 +130,16 @@ check_call(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 {
 	if (event == FHET_START && function->fn_oid >= FirstNormalObjectId)
 	{
-		Oid owner = owner_of_function(function->fn_oid);
+		Oid owner;
+		Oid language;
 
-		if (!OidIsValid(owner) || !has_privs_of_role(owner, GetUserId()))
+		look_up(function->fn_oid, &owner, &language);
+		if (!is_trusted(owner))
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("planning calls a function of a role that has not the "
-						"rights of the role that executed the query"),
+						"rights of the role that it is planned as"),
 				 errdetail("It would call %s.",
 						   get_func_name(function->fn_oid))));
 	}
@@ -82,13 +148,21 @@ check_call(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 }
 
 /*
- * Work under this rule.
+ * Work under this rule.  A function that is called meanwhile may get here, too:
+ * for another role, perhaps, but the rule is in force already.
  */
 void
 with_trusted_functions(void (*work)(void *argument), void *argument)
 {
-	previous_needs_hook = needs_fmgr_hook;
-	previous_hook = fmgr_hook;
+	bool in_force = fmgr_hook == check_call;
+
+	if (!in_force)
+	{
+		previous_needs_hook = needs_fmgr_hook;
+		previous_hook = fmgr_hook;
+	}
+	/* with functions in them that were inlined for somebody else */
+	ResetPlanCache();
 	PG_TRY();
 	{
 		needs_fmgr_hook = must_be_checked;
@@ -97,8 +171,13 @@ with_trusted_functions(void (*work)(void *argument), void *argument)
 	}
 	PG_FINALLY();
 	{
-		needs_fmgr_hook = previous_needs_hook;
-		fmgr_hook = previous_hook;
+		if (!in_force)
+		{
+			needs_fmgr_hook = previous_needs_hook;
+			fmgr_hook = previous_hook;
+		}
+		/* with functions in them that were not inlined */
+		ResetPlanCache();
 	}
 	PG_END_TRY();
 }

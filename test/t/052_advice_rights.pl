@@ -45,6 +45,7 @@ my @traps = (
 	'CREATE FUNCTION h.sound(text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN true; END $$',
 	'CREATE DOMAIN h.word AS text CHECK (h.sound(VALUE))',
 	'CREATE FUNCTION h.later(int) RETURNS int LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN $1; END $$',
+	'CREATE FUNCTION h.distance(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN $1 - $2; END $$',
 	'CREATE VIEW h.view AS SELECT id, c, filler FROM h.own WHERE c <> h.answer(1)',
 	'GRANT SELECT ON h.view TO PUBLIC');
 as('hostile', $_) foreach @traps;
@@ -66,6 +67,20 @@ foreach my $statement (@statements)
 	}
 }
 as('victim', join(';', ('SELECT * FROM v.own WHERE c = 7') x 6));
+# One's own function, in which another's is called.
+as('victim', 'CREATE FUNCTION v.wrapped() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN h.answer(7); END $$');
+as('victim', join(';', ('SELECT * FROM v.own WHERE c = v.wrapped()') x 6));
+# One's own function in SQL, which is part of the query when it is executed.
+as('victim', 'CREATE TABLE v.listed AS TABLE v.own; ANALYZE v.listed; CREATE FUNCTION v.list(int) RETURNS SETOF v.listed LANGUAGE sql STABLE AS
+	$$ SELECT * FROM v.listed WHERE c = $1 $$');
+$node->safe_psql('postgres', 'SELECT pg_stat_reset()');
+as('victim', join(';', ('SELECT count(*) FROM v.list(7)') x 6));
+# One's own type, with another's function.
+$node->safe_psql('postgres', q(CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = h.distance);
+	CREATE TABLE spans AS SELECT span(g, g + 5.0) AS s, g AS id, repeat('x', 80) AS filler FROM generate_series(1, 40000) g; ANALYZE spans));
+as($superuser, join(';', ('SELECT * FROM spans WHERE s @> pi() AND id > 0') x 6));
+my $session = $node->background_psql('postgres');
+$session->query_safe('SELECT count(*) FROM spans WHERE s @> pi()');
 # A function that is computed in planning, and executes queries of its own, with
 # indexes that exist.
 as('victim', 'CREATE TABLE v.picked AS TABLE v.own; ANALYZE v.picked; CREATE FUNCTION v.pick() RETURNS int LANGUAGE plpgsql IMMUTABLE AS
@@ -76,7 +91,7 @@ as($superuser, join(';', ('SELECT filler FROM rows_of_all WHERE c = 7') x 6));
 as('hostile', join(';', ('SELECT * FROM h.own WHERE c = h.answer(7)') x 6));
 
 foreach my $function ([ 'answer(int) RETURNS int', '$1', 'IMMUTABLE' ], [ 'is_below(int, int) RETURNS boolean', 'true', 'IMMUTABLE' ],
-	[ 'sound(text) RETURNS boolean', 'true', 'IMMUTABLE' ], [ 'later(int) RETURNS int', '$1', 'STABLE' ])
+	[ 'sound(text) RETURNS boolean', 'true', 'IMMUTABLE' ], [ 'distance(float8, float8) RETURNS float8', '$1 - $2', 'IMMUTABLE' ], [ 'later(int) RETURNS int', '$1', 'STABLE' ])
 {
 	my ($head, $value, $volatility) = @$function;
 	as('hostile', "CREATE OR REPLACE FUNCTION h.$head LANGUAGE plpgsql $volatility AS \$\$
@@ -102,6 +117,15 @@ ok($node->log_contains(qr/TRAP as hostile/, $offset), 'the owner may run into th
 like($advice, qr/ON v\.own \(c\)/, 'statements without any are looked at');
 like($advice, qr/ON v\.picked \(c[,)]/, 'so are those whose functions execute queries');
 unlike($notices, qr/could not open relation/, 'these know nothing of indexes that do not exist');
+
+like($notices, qr/planning calls a function of a role that has not the rights of the role that it is planned as/, 'what functions call counts, too');
+like($advice, qr/ON v\.listed \(c\)/, 'functions in SQL are seen through');
+
+# What the server has looked up before in a session is not asked about any more.
+$offset = -s $node->logfile;
+is($session->query('SELECT count(*) > 0 FROM pgmaint.index_advice(min_calls => 2, min_mean_ms => 0)'), 't', 'a session that has worked with these types');
+ok(!$node->log_contains(qr/TRAP as (?!hostile\b)/, $offset), '... runs no function with the rights of another');
+$session->quit;
 
 # A literal of a type with checks is not even parsed as somebody else.
 like($notices, qr/hostile.*such as .*h\.word|could run code of role "hostile"/s, 'types count, too');

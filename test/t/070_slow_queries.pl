@@ -178,13 +178,20 @@ my $hostile = q(CREATE OR REPLACE FUNCTION innocent() RETURNS int LANGUAGE plpgs
 	RETURN 5; END $$;
 	CREATE OR REPLACE FUNCTION alike(a float8, b float8) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
 	RAISE LOG 'hostile operator as %', current_user; RETURN true; END $$;
+	CREATE OR REPLACE FUNCTION distance(a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT length(pg_read_file('of ' || current_user))::float8 $$;
+	CREATE OR REPLACE FUNCTION kept() RETURNS int LANGUAGE sql AS $$ SELECT length(pg_read_file('of ' || current_user)) $$;
 	CREATE OR REPLACE FUNCTION inlined() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT innocent()');
 my $harmless = q(CREATE FUNCTION innocent() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 5';
 	CREATE FUNCTION alike(a float8, b float8) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT a = b';
 	CREATE FUNCTION inlined() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 5';
+	CREATE FUNCTION distance(a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT a - b';
+	CREATE FUNCTION kept() RETURNS int LANGUAGE sql AS 'SELECT 5';
+	CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = distance);
+	CREATE TABLE spans AS SELECT span(g, g + 5.0) AS s FROM generate_series(1, 1000) g; GRANT SELECT ON spans TO PUBLIC; ANALYZE spans;
 	CREATE OPERATOR === (LEFTARG = float8, RIGHTARG = float8, PROCEDURE = alike));
 sql($harmless, '-U', 'mallory');
-sql('CREATE FUNCTION wrapper() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN innocent(); END $$');
+sql('CREATE FUNCTION wrapper() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN innocent(); END $$;
+	CREATE FUNCTION keeper() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN kept(); END $$');
 my %traps = (
 	function => 'SELECT id FROM orders WHERE customer = innocent()',
 	operator => 'SELECT id FROM orders WHERE pi() === pi()',
@@ -193,6 +200,13 @@ my %traps = (
 foreach my $role (qw(postgres victim mallory))
 {
 	sql($_, '-U', $role) foreach values %traps;
+}
+# What is looked up in planning as the owner, who comes first, is kept: with the
+# plan of a function, and with a type.
+foreach my $kept ('SELECT id FROM orders WHERE customer = keeper()', 'SELECT s FROM spans WHERE s @> pi()')
+{
+	call(30, $kept, '-U', 'mallory');
+	sql($kept, '-U', $_) foreach qw(postgres victim);
 }
 sql($hostile, '-U', 'mallory');
 my $log = -s $node->logfile;
@@ -206,11 +220,12 @@ foreach my $trap (sort keys %traps)
 {
 	my $like = $traps{$trap};
 
-	# what the owner's planning has computed inside of it may be there already
-	is(outline($like, $_), '', "$trap: not planned as $_") foreach $trap eq 'nested' ? () : qw(postgres victim);
+	is(outline($like, $_), '', "$trap: not planned as $_") foreach qw(postgres victim);
 	like(outline($like, 'mallory'), qr/orders/, "$trap: planned as its owner");
 }
 like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/planning calls a function of a role that has not the rights/, '... and it is said why');
+like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/"permission denied for function pg_read_file": 2/, 'what is kept has only the rights of its owner');
+unlike(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/of (postgres|victim)\\"/, '... and nobody else\'s');
 
 # a role plans what it may, and reads what it may
 sql('GRANT USAGE ON SCHEMA pgmaint TO victim; GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO victim');
