@@ -73,6 +73,7 @@ SQL_PARTS = $(wildcard \
 	sql/page.sql \
 	sql/charts.sql \
 	sql/html_run.sql \
+	sql/html_queries.sql \
 	sql/html_history.sql \
 	sql/report_html.sql \
 	sql/metrics.sql \
@@ -86,7 +87,6 @@ SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 RELEASED = 0.1
 CHANGED_PARTS = sql/built_in_plans.sql sql/engine.sql sql/candidates.sql sql/report.sql
 UNCHANGED_PARTS = sql/schema.sql sql/ledger.sql sql/plans.sql sql/bloat.sql
-NEW_PARTS = $(filter-out $(CHANGED_PARTS) $(UNCHANGED_PARTS),$(SQL_PARTS))
 UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
 
 DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))
@@ -156,10 +156,15 @@ $(OBJS) $(OBJS:.o=.bc): $(HEADERS) pgmaint.control
 $(SCRIPT): $(SQL_PARTS) pgmaint.control Makefile
 	cat $(SQL_PARTS) > $@
 
-$(UPDATE): sql/update.sql $(CHANGED_PARTS) $(NEW_PARTS) pgmaint.control Makefile
-	{ cat sql/update.sql; \
-	  sed -E 's/^CREATE (FUNCTION|PROCEDURE|VIEW)/CREATE OR REPLACE \1/' $(CHANGED_PARTS); \
-	  cat /dev/null $(NEW_PARTS); } > $@
+$(UPDATE): sql/update.sql $(SQL_PARTS) pgmaint.control Makefile
+	{ set -e; \
+	  cat sql/update.sql; \
+	  for part in $(filter-out $(UNCHANGED_PARTS),$(SQL_PARTS)); do \
+	    case ' $(CHANGED_PARTS) ' in \
+	      *" $$part "*) sed -E 's/^CREATE (FUNCTION|PROCEDURE|VIEW)/CREATE OR REPLACE \1/' "$$part" ;; \
+	      *) cat "$$part" ;; \
+	    esac; \
+	  done; } > $@
 
 endif
 endif

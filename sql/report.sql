@@ -18,6 +18,23 @@ SELECT
 	t.reason,
 	t.error,
 	pg_catalog.concat_ws(', ',
+		CASE WHEN t.action = 'review_queries' AND t.result IS NOT NULL THEN CASE WHEN NOT t.result ? 'plans' THEN 'no queries to look at' ELSE
+			pg_catalog.concat_ws(', ',
+				pg_catalog.format('%s %s looked at', pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'queries')::bigint, '999,999,999,990')),
+					CASE WHEN t.result ->> 'queries' = '1' THEN 'query' ELSE 'queries' END),
+				pg_catalog.format('%s %s kept', t.result ->> 'plans', CASE WHEN t.result ->> 'plans' = '1' THEN 'plan' ELSE 'plans' END),
+				CASE WHEN t.result ->> 'plans_changed' <> '0' THEN (t.result ->> 'plans_changed') || ' of them changed' END,
+				CASE WHEN t.result ->> 'degraded' = '0' THEN 'none slower' ELSE (t.result ->> 'degraded') || ' slower' END || ' since maintenance') END END,
+		CASE WHEN t.action = 'index_advice' AND t.result IS NOT NULL THEN CASE WHEN NOT t.result ? 'reviewed' THEN 'no statements to look at' ELSE
+			pg_catalog.concat_ws(', ',
+				pg_catalog.format('%s %s looked at', pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'looked_at')::bigint, '999,999,999,990')),
+					CASE WHEN t.result ->> 'looked_at' = '1' THEN 'statement' ELSE 'statements' END),
+				pg_catalog.format('%s %s advised', t.result ->> 'advised', CASE WHEN t.result ->> 'advised' = '1' THEN 'index' ELSE 'indexes' END),
+				CASE WHEN t.result ->> 'reviewed' <> '0' THEN pg_catalog.format('%s made as advised before', t.result ->> 'reviewed') END) END END,
+		CASE WHEN t.action = 'index_usage' AND t.result ? 'found' THEN pg_catalog.format('%s %s looked at, %s',
+			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'indexes')::bigint, '999,999,999,990')),
+			CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END,
+			CASE WHEN t.result ->> 'found' = '0' THEN 'nothing to see to' ELSE (t.result ->> 'found') || ' to see to' END) END,
 		CASE WHEN t.left_rows IS NOT NULL THEN pg_catalog.btrim(pg_catalog.to_char(t.left_rows, '999,999,999,999,990')) ||
 			CASE WHEN t.archived_bytes IS NULL THEN ' rows deleted' ELSE ' rows archived and deleted' END END,
 		CASE WHEN t.archived_bytes > 0 THEN pg_catalog.pg_size_pretty(t.archived_bytes) || ' in the object' END,
@@ -39,15 +56,26 @@ SELECT
 		CASE WHEN t.action = 'validate' AND t.result ? 'checks' THEN pg_catalog.format('%s of %s checks are ok, %s %s, %s critical',
 			(t.result ->> 'checks')::bigint - (t.result ->> 'warnings')::bigint - (t.result ->> 'critical')::bigint, t.result ->> 'checks',
 			t.result ->> 'warnings', CASE WHEN t.result ->> 'warnings' = '1' THEN 'warning' ELSE 'warnings' END, t.result ->> 'critical') END,
-		CASE WHEN t.action = 'connection_review' AND t.result ? 'peak' THEN pg_catalog.format('at most %s of %s connections were in use',
-			t.result ->> 'peak', t.result ->> 'current') END,
+		CASE WHEN t.action = 'connection_review' AND t.result ? 'peak' THEN pg_catalog.format('at most %s of %s connections were in use%s',
+			t.result ->> 'peak', t.result ->> 'current',
+			CASE WHEN (t.result ->> 'applied')::boolean THEN pg_catalog.format(', set to %s from the next restart on', t.result ->> 'recommended')
+				WHEN t.result ->> 'recommended' <> t.result ->> 'current' THEN pg_catalog.format(', %s are recommended', t.result ->> 'recommended') END) END,
+		CASE WHEN t.action = 'escalate' AND t.result ? 'sent' THEN pg_catalog.concat_ws(', ',
+			CASE WHEN t.result ->> 'troubles' = '0' THEN 'no open trouble' ELSE pg_catalog.format('%s open %s', t.result ->> 'troubles',
+				CASE WHEN t.result ->> 'troubles' = '1' THEN 'trouble' ELSE 'troubles' END) END,
+			CASE WHEN t.result ->> 'contacts' = '0' THEN 'nobody to tell: pgmaint.add_contact names somebody'
+				WHEN (t.result ->> 'left_to_others')::boolean THEN 'messages were left to another process, which was sending already'
+				WHEN t.result ->> 'sent' = '0' AND t.result ->> 'failed' = '0' THEN 'nothing to send'
+				ELSE pg_catalog.format('%s %s sent', t.result ->> 'sent', CASE WHEN t.result ->> 'sent' = '1' THEN 'message' ELSE 'messages' END) END,
+			CASE WHEN t.result ->> 'failed' <> '0' THEN pg_catalog.format('%s could not be sent', t.result ->> 'failed') END,
+			CASE WHEN (t.result ->> 'held_up')::boolean THEN 'what is new was not looked at, for want of a lock' END) END,
 		CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN pg_catalog.format(
 			'%s of %s are bloat (%s %% ± %s)',
 			pg_catalog.pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
 			pg_catalog.pg_size_pretty((t.result ->> 'total_blocks')::bigint * pg_catalog.current_setting('block_size')::bigint),
 			pg_catalog.round(100 * (t.result ->> 'bloat_ratio')::numeric, 1),
 			pg_catalog.round(100 * (t.result ->> 'margin')::numeric, 1)) END,
-		CASE WHEN (t.result ->> 'indexes')::bigint > 0 THEN pg_catalog.format(
+		CASE WHEN t.action = 'bloat_report' AND (t.result ->> 'indexes')::bigint > 0 THEN pg_catalog.format(
 			'%s in %s %s',
 			pg_catalog.pg_size_pretty((t.result ->> 'index_bloat_bytes')::bigint),
 			t.result ->> 'indexes',
@@ -57,13 +85,31 @@ SELECT
 	t.left_rows,
 	t.archived_bytes,
 	t.bytes_before,
-	t.one_of_many
+	t.one_of_many,
+	t.one_for_all,
+	CASE WHEN t.action = 'review_queries' THEN (
+		SELECT pg_catalog.array_agg(CASE
+			WHEN r.nth <= 5 THEN pg_catalog.format('%s without a plan: %s', r.queries, r.reason)
+			ELSE pg_catalog.format('%s without a plan for other reasons', r.others) END ORDER BY r.nth)
+		FROM (
+			SELECT
+				w.reason,
+				pg_catalog.sum(n.value::bigint) AS queries,
+				pg_catalog.row_number() OVER by_number AS nth,
+				pg_catalog.sum(pg_catalog.sum(n.value::bigint)) OVER (by_number ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS others
+			FROM pg_catalog.jsonb_each_text(t.result -> 'not_planned') n
+			CROSS JOIN LATERAL (SELECT CASE WHEN n.key LIKE '% has no generic plan' THEN 'commands have none' ELSE n.key END AS reason) w
+			GROUP BY w.reason
+			WINDOW by_number AS (ORDER BY pg_catalog.sum(n.value::bigint) DESC, w.reason)
+		) r
+		WHERE r.nth <= 6) END AS remarks
 FROM (
 	SELECT
 		t.*,
 		CASE WHEN t.action = 'bloat_report' THEN t.action || ' ' || t.target ELSE t.command END AS what,
 		-- a relation that is sound needs no lines of its own
 		t.action = 'check_corruption' AND t.relation <> 0 AS one_of_many,
+		t.action IN ('review_queries', 'index_advice', 'index_usage', 'connection_review', 'validate', 'escalate') AS one_for_all,
 		pg_catalog.extract('epoch', t.finished_at - t.started_at) AS seconds,
 		CASE WHEN t.action NOT IN ('bloat_report', 'retention') THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
 		greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows,
@@ -74,6 +120,8 @@ FROM (
 
 COMMENT ON VIEW pgmaint.task_results IS 'what each task did, and in gain what came of it, in words';
 COMMENT ON COLUMN pgmaint.task_results.one_of_many IS 'whether a report counts it with others of its kind, unless it failed';
+COMMENT ON COLUMN pgmaint.task_results.one_for_all IS 'whether a step has one such task, so that a report tells it with the step, unless it failed';
+COMMENT ON COLUMN pgmaint.task_results.remarks IS 'what there is to say besides';
 
 CREATE VIEW pgmaint.step_results AS
 SELECT
@@ -83,6 +131,7 @@ SELECT
 	CASE
 		WHEN s.step > r.current_step THEN 'not reached'
 		WHEN g.planned = 0 THEN 'nothing due'
+		WHEN g.told = g.planned THEN pg_catalog.format('%s (%s s)', g.gain, pg_catalog.round(g.seconds, 1))
 		ELSE pg_catalog.concat_ws(', ',
 			pg_catalog.format('%s of %s done in %s s', g.succeeded, g.planned, pg_catalog.round(g.seconds, 1)),
 			CASE WHEN g.failed > 0 THEN g.failed || ' failed' END,
@@ -101,13 +150,20 @@ SELECT
 	g.open,
 	g.started_at,
 	g.seconds,
-	g.returned_bytes
+	g.returned_bytes,
+	(
+		SELECT pg_catalog.array_agg(m.remark ORDER BY t.task_id, m.nth)
+		FROM pgmaint.task_results t
+		CROSS JOIN LATERAL pg_catalog.unnest(t.remarks) WITH ORDINALITY AS m (remark, nth)
+		WHERE t.run_id = r.run_id AND t.step = s.step AND t.state = 'succeeded'
+	) AS remarks
 FROM pgmaint.runs r
 CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(r.steps) WITH ORDINALITY AS s (definition, step)
 CROSS JOIN LATERAL (
 	SELECT
 		a.*,
 		nullif(pg_catalog.concat_ws(', ',
+			a.told_gain,
 			CASE WHEN a.left_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.left_rows, '999,999,999,999,999')) || ' rows left' END,
 			CASE WHEN a.archived_bytes > 0 THEN pg_catalog.pg_size_pretty(a.archived_bytes) || ' archived' END,
 			CASE WHEN a.removed_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
@@ -125,7 +181,9 @@ CROSS JOIN LATERAL (
 			pg_catalog.sum(t.left_rows) AS left_rows,
 			pg_catalog.sum(t.archived_bytes) AS archived_bytes,
 			pg_catalog.sum(t.removed_rows) AS removed_rows,
-			pg_catalog.sum(t.returned_bytes) AS returned_bytes
+			pg_catalog.sum(t.returned_bytes) AS returned_bytes,
+			pg_catalog.count(*) FILTER (WHERE t.one_for_all AND t.state = 'succeeded' AND t.gain <> '') AS told,
+			pg_catalog.string_agg(t.gain, ', ') FILTER (WHERE t.one_for_all AND t.state = 'succeeded') AS told_gain
 		FROM pgmaint.task_results t
 		WHERE t.run_id = r.run_id AND t.step = s.step
 	) a
@@ -133,8 +191,70 @@ CROSS JOIN LATERAL (
 
 COMMENT ON VIEW pgmaint.step_results IS 'what came of each step of each run, in words and in figures';
 
-REVOKE ALL ON pgmaint.task_results, pgmaint.step_results FROM PUBLIC;
-GRANT SELECT ON pgmaint.task_results, pgmaint.step_results TO pg_monitor;
+-- A name may hold a line that is a command by itself.
+CREATE FUNCTION pgmaint.may_be_copied(command text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT may_be_copied.command !~ '[\x01-\x1f\x7f]' OR (may_be_copied.command !~ '[\x01-\x09\x0b-\x1f''\x7f]'
+		-- no line ends within quotes
+		AND NOT EXISTS (SELECT FROM regexp_split_to_table(may_be_copied.command, E'\n') l (line) WHERE length(replace(l.line, '"', '')) % 2 <> length(l.line) % 2));
+END;
+
+COMMENT ON FUNCTION pgmaint.may_be_copied(text) IS 'whether each line of some commands is no part of a name or a constant';
+
+REVOKE ALL ON FUNCTION pgmaint.may_be_copied(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.may_be_copied(text) TO pg_monitor;
+
+-- What names hold must not look like a line of ours, nor end the comment beside
+-- a command that somebody is to copy.
+CREATE VIEW pgmaint.finding_results AS
+SELECT
+	f.finding_id,
+	f.run_id,
+	f.check_id,
+	f.severity,
+	pg_catalog.regexp_replace(f.object, '[\x01-\x1f\x7f]+', ' ', 'g') AS object,
+	pg_catalog.regexp_replace(coalesce(f.detail ->> 'summary', f.message), '[\x01-\x09\x0b-\x1f\x7f]+', ' ', 'g') AS message,
+	c.commands,
+	c.remarks,
+	CASE WHEN c.total > 10 THEN c.total - 10 ELSE 0 END AS more_commands,
+	e.state,
+	e.severity AS trouble_severity,
+	e.condition,
+	e.occurrences,
+	e.first_seen,
+	e.level,
+	e.next_contact,
+	e.next_step,
+	e.acknowledged_by,
+	e.acknowledged_at,
+	e.resolved_at,
+	e.resolution
+FROM pgmaint.findings f
+CROSS JOIN LATERAL (
+	SELECT
+		pg_catalog.array_agg(CASE WHEN pgmaint.may_be_copied(o.value ->> 'command') THEN o.value ->> 'command'
+			ELSE pg_catalog.format('-- it has names with line breaks: SELECT detail FROM pgmaint.findings WHERE finding_id = %s', f.finding_id) END ORDER BY o.nth)
+			FILTER (WHERE o.nth <= 10) AS commands,
+		pg_catalog.array_agg(pg_catalog.regexp_replace(pg_catalog.concat_ws(', ',
+			pg_catalog.pg_size_pretty((o.value ->> 'bytes')::bigint), o.value ->> 'detail'), '[\x01-\x1f\x7f]+', ' ', 'g') ORDER BY o.nth)
+			FILTER (WHERE o.nth <= 10) AS remarks,
+		pg_catalog.count(*) AS total
+	FROM pg_catalog.jsonb_array_elements(CASE WHEN f.detail ? 'command' THEN pg_catalog.jsonb_build_array(f.detail)
+		WHEN pg_catalog.jsonb_typeof(f.detail -> 'objects') = 'array' THEN f.detail -> 'objects' END) WITH ORDINALITY AS o (value, nth)
+	WHERE o.value ? 'command'
+) c
+-- the limit has it look for this one only
+LEFT JOIN LATERAL (SELECT x.* FROM pgmaint.escalations x WHERE x.escalation_id = f.escalation_id LIMIT 1) e ON true;
+
+COMMENT ON VIEW pgmaint.finding_results IS 'what each finding says, the commands that end it, and what has become of the trouble that it is about';
+COMMENT ON COLUMN pgmaint.finding_results.commands IS 'up to ten commands that a person may execute; remarks has as many elements';
+COMMENT ON COLUMN pgmaint.finding_results.state IS 'of the trouble, as in pgmaint.escalations; null: it was not noted yet, or the finding is information';
+
+REVOKE ALL ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results FROM PUBLIC;
+GRANT SELECT ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results TO pg_monitor;
 
 CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
@@ -150,6 +270,11 @@ BEGIN ATOMIC
 		SELECT t.*
 		FROM pgmaint.task_results t
 		JOIN chosen c USING (run_id)
+	),
+	done AS (
+		SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth, count(*) OVER () AS total
+		FROM tasks t
+		WHERE t.state = 'succeeded' AND NOT t.one_of_many AND NOT t.one_for_all
 	),
 	lines AS (
 		SELECT 100 AS part, 0::bigint AS nth, format('Run %s: %s, %s', c.run_id, c.plan, c.state) AS line FROM chosen c
@@ -168,11 +293,13 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 200, 0, E'\nSteps' FROM chosen c
 		UNION ALL
-		SELECT 201, s.step, format('  %s. %s %s', s.step, rpad(s.action, 17), s.outcome)
+		SELECT 201, s.step, concat(format('  %s. %s %s', s.step, rpad(s.action, 17), s.outcome),
+			(SELECT string_agg(concat(E'\n', repeat(' ', 6), regexp_replace(m.remark, '[\x01-\x1f\x7f]+', ' ', 'g')), '' ORDER BY m.nth)
+			FROM unnest(s.remarks) WITH ORDINALITY AS m (remark, nth)))
 		FROM pgmaint.step_results s
 		JOIN chosen c USING (run_id)
 		UNION ALL
-		SELECT 300, 0, E'\nDone' WHERE EXISTS (SELECT FROM tasks t WHERE t.state = 'succeeded')
+		SELECT 300, 0, E'\nDone' WHERE EXISTS (SELECT FROM tasks t WHERE t.state = 'succeeded' AND NOT t.one_for_all)
 		UNION ALL
 		SELECT 301, 0, format('  check_corruption: %s of %s are sound', plural, pg_size_pretty(g.bytes))
 		FROM (
@@ -187,12 +314,12 @@ BEGIN ATOMIC
 			'  ', x.what, ' (', round(x.seconds, 1), ' s)',
 			E'\n      why:    ', x.reason,
 			E'\n      result: ' || nullif(x.gain, ''))
-		FROM (SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth FROM tasks t WHERE t.state = 'succeeded' AND NOT t.one_of_many) x
+		FROM done x
 		WHERE x.nth <= 50
 		UNION ALL
-		SELECT 303, 0, format('  … and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s',
-			count(*) - 50, min(t.run_id))
-		FROM tasks t WHERE t.state = 'succeeded' AND NOT t.one_of_many HAVING count(*) > 50
+		SELECT 303, 0, format('  … and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s', x.total - 50, x.run_id)
+		FROM done x
+		WHERE x.nth = 51
 		UNION ALL
 		SELECT 400, 0, E'\nNot done' WHERE EXISTS (SELECT FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running'))
 		UNION ALL
@@ -209,8 +336,24 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 501,
 			CASE f.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END * 1000000000000 + f.finding_id,
-			format('  %s %s%s: %s', upper(f.severity), f.check_id, ' ' || f.object, f.message)
-		FROM pgmaint.findings f
+			concat(
+				format('  %s %s%s: %s', upper(f.severity), f.check_id, ' ' || f.object, replace(f.message, E'\n', E'\n      ')),
+				(SELECT string_agg(format(E'\n      %s;%s', replace(m.command, E'\n', E'\n      '), '  -- ' || nullif(m.remark, '')), '' ORDER BY m.nth)
+				FROM unnest(f.commands, f.remarks) WITH ORDINALITY AS m (command, remark, nth)),
+				CASE WHEN f.more_commands > 0 THEN format(
+					E'\n      … and %s more: SELECT o ->> ''command'' FROM pgmaint.findings, jsonb_array_elements(detail -> ''objects'') o WHERE finding_id = %s',
+					f.more_commands, f.finding_id) END,
+				E'\n      ' || nullif(regexp_replace(concat_ws('; ',
+					CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', f.occurrences, f.first_seen) END,
+					CASE WHEN f.trouble_severity <> f.severity AND f.state <> 'resolved' THEN format('%s by now%s', f.trouble_severity, ': ' || f.condition) END,
+					CASE f.state
+						WHEN 'notified' THEN 'contacts were told'
+						WHEN 'escalated' THEN format('contacts of level %s were told', f.level)
+						WHEN 'acknowledged' THEN format('%s sees to it', f.acknowledged_by)
+						WHEN 'resolved' THEN format('resolved at %s: %s', date_trunc('second', f.resolved_at), f.resolution) END,
+					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END),
+					'[\x01-\x1f\x7f]+', ' ', 'g'), ''))
+		FROM pgmaint.finding_results f
 		JOIN chosen c USING (run_id)
 		WHERE f.check_id NOT IN ('skipped', 'failed')
 		UNION ALL

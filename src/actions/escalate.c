@@ -38,6 +38,30 @@ plan_escalate(PlanContext *context)
 	context->tasks = list_make1(task);
 }
 
+/*
+ * How many contacts there are, and how many troubles that are not over, as the
+ * rest of a JSON object.
+ */
+static char *
+count_contacts(Oid extension)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	int64 contacts;
+	int64 troubles;
+
+	ledger_begin(&scope, extension);
+	(void) ledger_query(
+		&query,
+		"SELECT (SELECT pg_catalog.count(*) FROM pgmaint.contacts), "
+		"(SELECT pg_catalog.count(*) FROM pgmaint.troubles t WHERE t.resolved_at IS NULL)");
+	contacts = ledger_bigint(0, 1);
+	troubles = ledger_bigint(0, 2);
+	ledger_commit(&scope);
+	return psprintf(", \"contacts\": %lld, \"troubles\": %lld}",
+					(long long) contacts, (long long) troubles);
+}
+
 static void
 tell_contacts(TaskContext *context)
 {
@@ -49,9 +73,10 @@ tell_contacts(TaskContext *context)
 	work.seconds = SECONDS_FOR_MESSAGES;
 	follow_up(&work);
 	context->result =
-		psprintf("{\"sent\": %d, \"failed\": %d%s%s}", work.sent, work.failed,
+		psprintf("{\"sent\": %d, \"failed\": %d%s%s%s", work.sent, work.failed,
 				 work.held_up ? ", \"held_up\": true" : "",
-				 work.left_to_others ? ", \"left_to_others\": true" : "");
+				 work.left_to_others ? ", \"left_to_others\": true" : "",
+				 count_contacts(context->extension));
 }
 
 const Action escalate_action = {

@@ -13,6 +13,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 
 #include "actions/action.h"
@@ -49,11 +50,29 @@ plan_index_advice(PlanContext *context)
 	context->tasks = list_make1(task);
 }
 
-static void
+static PlannedFinding *
 add_advice_finding(TaskContext *context, char *object, char *message)
 {
-	(void) note_finding(&context->findings, "index_advice", "info", object,
+	return note_finding(&context->findings, "index_advice", "info", object,
 						message);
+}
+
+/*
+ * What an index would save and cost, apart from the command that a person may
+ * want to copy, as JSON.
+ */
+static char *
+advice_detail(const Advice *advice, const char *summary)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"summary\": ");
+	escape_json(&json, summary);
+	appendStringInfoString(&json, ", \"command\": ");
+	escape_json(&json, advice->command);
+	appendStringInfoChar(&json, '}');
+	return json.data;
 }
 
 /*
@@ -88,7 +107,8 @@ review(TaskContext *context)
 		&query,
 		"SELECT r.object, r.message FROM pgmaint.review_index_advice() r");
 	for (uint64 row = 0; row < rows; row++)
-		add_advice_finding(context, ledger_text(row, 1), ledger_text(row, 2));
+		(void) add_advice_finding(context, ledger_text(row, 1),
+								  ledger_text(row, 2));
 	ledger_leave(&scope);
 	return (int) rows;
 }
@@ -147,7 +167,7 @@ execute_index_advice(TaskContext *context)
 
 	if (missing != NULL)
 	{
-		add_advice_finding(
+		(void) add_advice_finding(
 			context, NULL,
 			psprintf("there is no advice on indexes: %s", missing));
 		context->result = "{\"advised\": 0, \"looked_at\": 0}";
@@ -172,19 +192,25 @@ execute_index_advice(TaskContext *context)
 
 		remember(advice, object);
 		if (given++ < most)
-			add_advice_finding(context, object,
-							   psprintf("%s would save %s; %s",
-										advice->command, describe_gain(advice),
-										describe_price(advice)));
+		{
+			char *price = describe_price(advice);
+			char *gain = describe_gain(advice);
+
+			add_advice_finding(
+				context, object,
+				psprintf("%s would save %s; %s", advice->command, gain, price))
+				->detail = advice_detail(
+				advice, psprintf("an index would save %s; %s", gain, price));
+		}
 	}
 	if (given > most)
-		add_advice_finding(
+		(void) add_advice_finding(
 			context, NULL,
 			psprintf(
 				"%lld more indexes would help: SELECT * FROM pgmaint.index_advice()",
 				(long long) (given - most)));
 	if (result.left_out != NIL)
-		add_advice_finding(
+		(void) add_advice_finding(
 			context, NULL,
 			psprintf("of some statements there is no advice: %s",
 					 describe_what_was_left(&result)));

@@ -55,23 +55,24 @@ execute_index_usage(TaskContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT u.check_id, CASE WHEN u.check_id IN ('H001', 'H003') THEN 'warning' ELSE 'info' END, "
-		"pg_catalog.format(CASE u.check_id "
-		"WHEN 'H001' THEN '%s invalid %s, which nobody is building: %s' "
-		"WHEN 'H002' THEN '%s %s, %s in all, not used for long: %s' "
-		"WHEN 'H003' THEN '%s foreign %s without an index: %s' "
-		"ELSE '%s %s, %s in all, of which others can do the work: %s' END, "
-		"VARIADIC ARRAY[u.number::text, CASE WHEN u.check_id = 'H003' THEN 'key' ELSE 'index' END "
-		"|| CASE WHEN u.number = 1 THEN '' WHEN u.check_id = 'H003' THEN 's' ELSE 'es' END] "
-		"|| CASE WHEN u.check_id IN ('H002', 'H004') THEN ARRAY[pg_catalog.pg_size_pretty(u.bytes)] "
-		"ELSE ARRAY[]::text[] END || u.list), u.objects::text, u.number "
+		"pg_catalog.concat(s.summary, ': ', u.list), "
+		"pg_catalog.jsonb_build_object('summary', s.summary, 'objects', u.objects)::text, u.number "
 		"FROM (SELECT x.check_id, pg_catalog.count(*) AS number, pg_catalog.sum(x.bytes) AS bytes, "
 		"pg_catalog.string_agg(CASE WHEN x.nth <= 10 THEN coalesce(x.index, x.relation::text) || ' (' || x.detail || ')' END, '; ' ORDER BY x.nth) "
 		"|| CASE WHEN pg_catalog.count(*) > 10 THEN pg_catalog.format('; and %s more', pg_catalog.count(*) - 10) ELSE '' END AS list, "
-		"pg_catalog.jsonb_build_object('objects', pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+		"pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
 		"'kind', x.kind, 'relation', x.relation::text, 'index', x.index, 'bytes', x.bytes, 'detail', x.detail, "
-		"'command', x.command) ORDER BY x.nth)) AS objects "
+		"'command', x.command) ORDER BY x.nth) AS objects "
 		"FROM (SELECT y.*, pg_catalog.row_number() OVER (PARTITION BY y.check_id ORDER BY y.bytes DESC NULLS LAST, y.index) AS nth "
-		"FROM pgmaint.index_usage(pg_catalog.make_interval(secs => $1), $2) y) x GROUP BY x.check_id) u ORDER BY u.check_id");
+		"FROM pgmaint.index_usage(pg_catalog.make_interval(secs => $1), $2) y) x GROUP BY x.check_id) u "
+		"CROSS JOIN LATERAL (SELECT pg_catalog.format(CASE u.check_id "
+		"WHEN 'H001' THEN '%s invalid %s, which nobody is building' "
+		"WHEN 'H002' THEN '%s %s, %s in all, not used for long' "
+		"WHEN 'H003' THEN '%s foreign %s without an index' "
+		"ELSE '%s %s, %s in all, of which others can do the work' END, u.number, "
+		"CASE WHEN u.check_id = 'H003' THEN 'key' ELSE 'index' END "
+		"|| CASE WHEN u.number = 1 THEN '' WHEN u.check_id = 'H003' THEN 's' ELSE 'es' END, "
+		"pg_catalog.pg_size_pretty(u.bytes)) AS summary) s ORDER BY u.check_id");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		note_finding(&context->findings, ledger_text(row, 1),

@@ -75,4 +75,53 @@ SELECT count(*) FROM masked(2) m WHERE m LIKE '  VACUUM t%';
 SELECT m FROM masked(2) m WHERE m ~ 'VACUUM t5?1 |more|dead rows removed|vacuum ' LIMIT 4;
 SELECT m FROM masked(2) m WHERE m ~ 'more';
 
+
+-- reviews are told with their steps, and what they found with the commands for it
+CREATE FUNCTION review(results jsonb[]) RETURNS bigint LANGUAGE sql AS $$
+	WITH actions AS (
+		SELECT a.action, results[a.nth] AS result, a.nth
+		FROM unnest(ARRAY['review_queries', 'index_advice', 'index_usage', 'connection_review', 'validate', 'escalate']) WITH ORDINALITY AS a (action, nth)
+	),
+	made AS (
+		INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
+		SELECT 'quarterly', 'me', 'epoch', 'epoch', 'epoch', 'succeeded', 10, 5, jsonb_agg(jsonb_build_object('action', a.action) ORDER BY a.nth), 6, '{}'
+		FROM actions a
+		RETURNING run_id
+	)
+	INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, result)
+	SELECT m.run_id, a.nth, a.action, 'x', 'x', 'x', 'succeeded', 'epoch', 'epoch'::timestamptz + interval '0.3 s', a.result
+	FROM made m, actions a
+	RETURNING run_id
+$$;
+SELECT review(ARRAY[
+	'{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "not_planned": {"CREATE TABLE has no generic plan": 4, "DO has no generic plan": 3, "b": 2, "c\nd": 5, "e": 1, "f": 1, "g": 1, "h": 1}}',
+	'{"looked_at": 12, "advised": 3, "reviewed": 2}', '{"indexes": 34, "found": 5}', '{"peak": 93, "current": 100, "recommended": 150, "applied": false}',
+	'{"checks": 25, "warnings": 1, "critical": 2}', '{"sent": 2, "failed": 1, "contacts": 2, "troubles": 3}']::jsonb[]) AS review \gset
+INSERT INTO pgmaint.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
+SELECT 'life', n::text, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, 1, n - 1, CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN 'over' END
+FROM generate_series(1, 4) n;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detail) VALUES
+	(:review, 'H004', 'info', NULL, 'told otherwise', jsonb_build_object('summary', '12 indexes', 'objects',
+		(SELECT jsonb_agg(jsonb_build_object('command', 'DROP INDEX i' || g, 'bytes', 1048576 * 11, 'detail', E'the same as "x\nDROP TABLE y; --"')) FROM generate_series(1, 12) g))),
+	(:review, 'index_advice', 'info', 'public.o', 'told otherwise', jsonb_build_object('summary', 'an index would save much', 'command', E'CREATE INDEX CONCURRENTLY ON "p\\1" (a);\nCREATE INDEX ON p (a)')),
+	(:review, 'index_advice', 'info', E'x\nFindings', 'nasty', jsonb_build_object('command', E'DROP INDEX "a;\nDROP TABLE b; --"')),
+	(:review, 'index_advice', 'info', NULL, E'of some:\nwhy (1)\nwhy not (2)', NULL),
+	(:review, 'connections', 'warning', 'max_connections', 'max_connections should be more', '{"command": "ALTER SYSTEM SET max_connections = 150"}');
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id)
+SELECT :review, t.check_id, CASE t.object WHEN '2' THEN 'warning' ELSE 'critical' END, t.object, 'trouble', t.escalation_id
+FROM pgmaint.troubles t WHERE t.check_id = 'life' ORDER BY t.escalation_id;
+INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
+SELECT 1, t.escalation_id, 'critical', 'bob' FROM pgmaint.troubles t WHERE t.check_id = 'life' AND t.object = '1';
+SELECT regexp_replace(m, 'finding_id = \d+', 'finding_id = N') FROM masked(:review) m;
+-- where there is nothing to look at, or nobody to tell
+SELECT m FROM masked(review(ARRAY[
+	'{"queries": 0}', '{"advised": 0, "looked_at": 0}', '{"indexes": 1, "found": 0}', '{"peak": 3, "current": 100, "recommended": 50, "applied": true}',
+	'{"checks": 25, "warnings": 0, "critical": 0}', '{"sent": 0, "failed": 0, "contacts": 0, "troubles": 0}']::jsonb[])) m WHERE m ~ '^  \d\.';
+SELECT m FROM masked(review(ARRAY[
+	'{"queries": 1, "plans": 1, "plans_changed": 0, "degraded": 0, "not_planned": {}}', '{"looked_at": 1, "advised": 1, "reviewed": 0}', NULL, '{"peak": 3, "current": 100, "recommended": 100, "applied": false}',
+	NULL, '{"sent": 0, "failed": 0, "contacts": 1, "troubles": 1, "left_to_others": true, "held_up": true}']::jsonb[])) m WHERE m ~ '^  \d\.';
+-- a name with a line break is no command
+SELECT c, pgmaint.may_be_copied(c) FROM unnest(ARRAY['DROP INDEX "a"', E'DROP INDEX a;\nDROP INDEX b', E'DROP INDEX "a;\nDROP INDEX b"', E'DROP INDEX "a""b" ;\nDROP INDEX c',
+	E'CREATE INDEX ON a (b) WHERE c = \';\n\'', E'a\tb']) WITH ORDINALITY AS x (c, nth) ORDER BY nth;
+TRUNCATE pgmaint.troubles CASCADE;
 DROP SCHEMA report CASCADE;
