@@ -120,19 +120,38 @@ END;
 
 COMMENT ON FUNCTION pgmaint.html_run(bigint) IS 'the head of the page: which run, and what it came to';
 
+CREATE FUNCTION pgmaint.html_trouble(finding pgmaint.finding_results)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT concat_ws(', ',
+		pgmaint.html_state(f.state) || CASE f.state
+			WHEN 'acknowledged' THEN format(' by %s at %s', pgmaint.html_text(f.acknowledged_by), pgmaint.html_time(f.acknowledged_at))
+			WHEN 'resolved' THEN format(' at %s: %s', pgmaint.html_time(f.resolved_at), pgmaint.html_text(f.resolution))
+			WHEN 'escalated' THEN format(' to level %s', f.level)
+			ELSE '' END,
+		CASE WHEN f.trouble_severity <> f.severity AND f.state <> 'resolved'
+			THEN concat(f.trouble_severity, ' by now', ': ' || pgmaint.html_text(f.condition)) END,
+		CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', pgmaint.count_text(f.occurrences), pgmaint.html_time(f.first_seen)) END,
+		CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL
+			THEN format('%s is told at %s', pgmaint.html_text(f.next_contact), pgmaint.html_time(f.next_step)) END,
+		CASE WHEN f.state <> 'resolved' THEN format('<span class="soft">number %s</span>', f.finding_id) END)
+	FROM (SELECT (finding).*) f
+	WHERE f.state IS NOT NULL;
+END;
+
+COMMENT ON FUNCTION pgmaint.html_trouble(pgmaint.finding_results) IS 'what has become of the trouble that a finding is about; null: it was not noted yet';
+
 CREATE FUNCTION pgmaint.html_findings(run_id bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH found AS (
+	WITH counted AS (
 		SELECT
-			f.severity,
-			f.check_id,
-			f.object,
-			f.message,
-			f.detail ->> 'command' AS command,
-			CASE f.severity WHEN 'critical' THEN 20 WHEN 'warning' THEN 10 ELSE 5 END AS shown,
+			f.finding_id,
+			CASE f.severity WHEN 'critical' THEN 20 WHEN 'warning' THEN 10 ELSE 5 END * CASE WHEN f.check_id = 'index_advice' THEN 4 ELSE 1 END AS shown,
 			row_number() OVER of_check AS nth,
 			count(*) OVER (PARTITION BY f.severity, f.check_id) AS total
 		FROM pgmaint.findings f
@@ -140,32 +159,47 @@ BEGIN ATOMIC
 		WHERE f.run_id = html_findings.run_id AND f.check_id NOT IN ('skipped', 'failed')
 		WINDOW of_check AS (PARTITION BY f.severity, f.check_id ORDER BY f.finding_id)
 	),
+	chosen AS MATERIALIZED (
+		SELECT c.* FROM counted c WHERE c.nth <= c.shown
+	),
+	found AS MATERIALIZED (
+		SELECT f.*, f AS whole, c.shown, c.nth, c.total
+		FROM chosen c
+		JOIN pgmaint.finding_results f ON f.finding_id = c.finding_id
+	),
 	checks AS (
 		SELECT f.severity, f.check_id, concat(
 			format(E'<h4>%s%s</h4>\n', pgmaint.html_text(upper(left(coalesce(g.title, f.check_id), 1)) || substr(coalesce(g.title, f.check_id), 2)),
 				CASE WHEN g.title IS NOT NULL THEN format(' <code class="soft">%s</code>', pgmaint.html_text(f.check_id)) END),
-			'<ul class="found">', string_agg(format('<li>%s%s%s</li>',
+			'<ul class="found">', string_agg(format('<li>%s%s%s%s%s</li>',
 				-- most messages name their object
 				CASE WHEN strpos(f.message, f.object) = 0 THEN format('<code>%s</code>: ', pgmaint.html_text(f.object)) END,
-				pgmaint.html_text(f.message),
-				'<br/><code>' || pgmaint.html_text(f.command) || '</code>'), E'\n' ORDER BY f.nth),
+				replace(pgmaint.html_text(f.message), E'\n', '<br/>'),
+				(SELECT string_agg(format('<br/><code>%s;</code>%s', replace(pgmaint.html_text(m.command), E'\n', '<br/>'),
+					' <span class="soft">' || pgmaint.html_text(nullif(m.remark, '')) || '</span>'), '' ORDER BY m.nth)
+				FROM unnest(f.commands, f.remarks) WITH ORDINALITY AS m (command, remark, nth)),
+				CASE WHEN f.more_commands > 0 THEN format('<br/>&#8230; and %s more, in <code>pgmaint.findings</code>', pgmaint.count_text(f.more_commands)) END,
+				'<br/>' || pgmaint.html_trouble(f.whole)), E'\n' ORDER BY f.nth),
 			CASE WHEN f.total > f.shown THEN format('<li>&#8230; and %s more: <code>SELECT * FROM pgmaint.findings WHERE run_id = %s AND check_id = %s</code></li>',
 				pgmaint.count_text(f.total - f.shown), html_findings.run_id, pgmaint.html_text(quote_literal(f.check_id))) END,
 			E'</ul>\n',
 			'<p><b>What to do:</b> ' || pgmaint.html_text(g.remedy) || E'</p>\n') AS content
 		FROM found f
 		LEFT JOIN pgmaint.check_guide() g USING (check_id)
-		WHERE f.nth <= f.shown
 		GROUP BY f.severity, f.check_id, f.total, f.shown, g.title, g.remedy
 	)
-	SELECT pgmaint.html_section('findings', 'Findings', string_agg(x.content, '' ORDER BY x.severity))
+	SELECT pgmaint.html_section('findings', 'Findings', concat(
+		CASE WHEN EXISTS (SELECT FROM found f WHERE f.state NOT IN ('acknowledged', 'resolved')) THEN
+			E'<p>Who sees to one says so by its number, <code>SELECT pgmaint.acknowledge(number)</code>, and nobody else is told.</p>\n' END,
+		string_agg(x.content, '' ORDER BY x.severity)))
 	FROM (
 		SELECT
 			array_position(ARRAY['critical', 'warning', 'info'], c.severity) AS severity,
 			format(E'<h3>%s</h3>\n', pgmaint.html_state(c.severity)) || string_agg(c.content, '' ORDER BY c.check_id) AS content
 		FROM checks c
 		GROUP BY c.severity
-	) x;
+	) x
+	HAVING count(*) > 0;
 END;
 
 COMMENT ON FUNCTION pgmaint.html_findings(bigint) IS 'the findings of a run, the worst first, and what to do about them';
@@ -176,7 +210,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT pgmaint.html_section('steps', 'Steps', concat(
-		pgmaint.html_table('The steps of the plan, in their order', ARRAY['Step', '#Done', 'Not done', '#Time', 'Gained'],
+		pgmaint.html_table('The steps of the plan, in their order', ARRAY['Step', '#Done', 'Not done', '#Time', 'What came of it'],
 			array_agg(ARRAY[
 				format('%s. %s', s.step, pgmaint.html_text(s.action)),
 				CASE WHEN s.planned > 0 THEN format('%s of %s', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned)) END,
@@ -186,7 +220,9 @@ BEGIN ATOMIC
 					CASE WHEN s.skipped > 0 THEN pgmaint.html_state('skipped', pgmaint.count_text(s.skipped) || ' skipped') END,
 					CASE WHEN s.open > 0 THEN pgmaint.html_state('running', pgmaint.count_text(s.open) || ' to go') END),
 				CASE WHEN s.planned > 0 THEN pgmaint.duration_text(s.seconds) END,
-				CASE WHEN NOT s.reached OR s.planned = 0 THEN format('<span class="soft">%s</span>', s.outcome) ELSE pgmaint.html_text(s.gain) END
+				CASE WHEN NOT s.reached OR s.planned = 0 THEN format('<span class="soft">%s</span>', s.outcome) ELSE concat(pgmaint.html_text(s.gain),
+					(SELECT string_agg(format('<br/><span class="soft">%s</span>', pgmaint.html_text(m.remark)), '' ORDER BY m.nth)
+					FROM unnest(s.remarks) WITH ORDINALITY AS m (remark, nth))) END
 			] ORDER BY s.step)),
 		pgmaint.svg_timeline(html_steps.run_id)))
 	FROM pgmaint.step_results s
@@ -207,7 +243,7 @@ BEGIN ATOMIC
 			row_number() OVER (ORDER BY t.returned_bytes + coalesce(t.archived_bytes, 0) DESC NULLS LAST, t.seconds DESC, t.task_id) AS nth,
 			count(*) OVER () AS total
 		FROM pgmaint.task_results t
-		WHERE t.run_id = html_done.run_id AND t.state = 'succeeded' AND NOT t.one_of_many
+		WHERE t.run_id = html_done.run_id AND t.state = 'succeeded' AND NOT t.one_of_many AND NOT t.one_for_all
 	),
 	sound AS (
 		SELECT count(*) AS relations, sum(t.bytes_before) AS bytes
@@ -307,6 +343,7 @@ COMMENT ON FUNCTION pgmaint.html_checks() IS 'what validate() finds now';
 REVOKE ALL ON FUNCTION
 	pgmaint.check_guide(),
 	pgmaint.html_run(bigint),
+	pgmaint.html_trouble(pgmaint.finding_results),
 	pgmaint.html_findings(bigint),
 	pgmaint.html_steps(bigint),
 	pgmaint.html_done(bigint),
@@ -316,6 +353,7 @@ FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	pgmaint.check_guide(),
 	pgmaint.html_run(bigint),
+	pgmaint.html_trouble(pgmaint.finding_results),
 	pgmaint.html_findings(bigint),
 	pgmaint.html_steps(bigint),
 	pgmaint.html_done(bigint),

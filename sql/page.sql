@@ -83,14 +83,14 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT format('<span class="state %s"><span aria-hidden="true">%s</span> %s</span>',
 		CASE
-			WHEN state IN ('succeeded', 'ok', 'restorable') THEN 'good'
+			WHEN state IN ('succeeded', 'ok', 'restorable', 'acknowledged', 'resolved') THEN 'good'
 			WHEN state IN ('failed', 'critical', 'not restorable') THEN 'bad'
-			WHEN state IN ('warning', 'cancelled', 'interrupted', 'skipped') THEN 'poor'
+			WHEN state IN ('warning', 'cancelled', 'interrupted', 'skipped', 'notified', 'escalated') THEN 'poor'
 			ELSE 'plain' END,
 		CASE
-			WHEN state IN ('succeeded', 'ok', 'restorable') THEN '&#10003;'
+			WHEN state IN ('succeeded', 'ok', 'restorable', 'acknowledged', 'resolved') THEN '&#10003;'
 			WHEN state IN ('failed', 'critical', 'not restorable') THEN '&#10007;'
-			WHEN state IN ('warning', 'cancelled', 'interrupted', 'skipped') THEN '&#9650;'
+			WHEN state IN ('warning', 'cancelled', 'interrupted', 'skipped', 'notified', 'escalated') THEN '&#9650;'
 			WHEN state = 'running' THEN '&#9654;'
 			ELSE '&#8226;' END,
 		pgmaint.html_text(coalesce(words, state)));
@@ -141,7 +141,7 @@ COMMENT ON FUNCTION pgmaint.html_table(text, text[], text[]) IS
 
 CREATE FUNCTION pgmaint.html_section(id text, title text, content text)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT format(E'<section aria-labelledby="%s">\n<h2 id="%s">%s</h2>\n%s</section>\n', id, id, title, content);
@@ -199,6 +199,9 @@ thead th{color:var(--soft);font-size:.875rem;vertical-align:bottom}
 time span,.nowrap{white-space:nowrap}
 ul.found{margin:.25rem 0;padding-left:1.25rem}
 ul.found li{margin:.25rem 0}
+pre{margin:.25rem 0;white-space:pre-wrap}
+summary{color:var(--soft);font-size:.875rem;cursor:pointer}
+summary:focus-visible{outline:3px solid var(--link);outline-offset:2px}
 figure{margin:0;min-width:0}
 figcaption{font-size:.875rem}
 figcaption b{color:var(--text)}
@@ -207,7 +210,7 @@ svg{display:block;width:100%;overflow:hidden}
 .legend svg,.key{display:inline-block}
 svg text{fill:var(--soft);font-size:11px}
 svg .bar text{fill:var(--on-bar)}
-svg text.wide{visibility:hidden}
+svg text.wide{display:none}
 .grid{stroke:var(--line);stroke-width:1}
 .c1{fill:var(--c1)}.c2{fill:var(--c2)}.c3{fill:var(--c3)}.c4{fill:var(--c4)}.c5{fill:var(--c5)}.c6{fill:var(--c6)}.c7{fill:var(--c7)}.c8{fill:var(--c8)}
 .fault{fill:var(--bad)}
@@ -218,7 +221,7 @@ svg text.wide{visibility:hidden}
 .s1{stroke:var(--c1)}.s2{stroke:var(--c4);stroke-dasharray:5 4}
 .d1{fill:var(--c1)}.d2{fill:var(--page);stroke:var(--c4);stroke-width:2}
 footer{margin-top:3rem;padding-top:.75rem;border-top:2px solid var(--line);font-size:.875rem}
-@media (min-width:60rem){svg text.wide{visibility:visible}}
+@media (min-width:60rem){svg text.wide{display:inline}}
 @media screen and (max-width:60rem){
 body{padding:1rem .875rem 2rem}
 table,tbody,tr,th,td,caption{display:block}

@@ -26,6 +26,8 @@ BEGIN
 		pgmaint.html_not_done(chosen),
 		pgmaint.html_steps(chosen),
 		pgmaint.html_checks(),
+		pgmaint.html_queries(chosen),
+		pgmaint.html_advice(),
 		pgmaint.html_bloat(),
 		pgmaint.html_backups(),
 		pgmaint.html_retention(),
@@ -52,7 +54,7 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint.report_html(bigint) IS
-	'what a run did, what it found, and how bloat, backups and archives stand, as a page of HTML that needs nothing else; the latest run if none is named';
+	'what a run did, what it found, and how queries, bloat, backups and archives stand, as a page of HTML that needs nothing else; the latest run if none is named';
 
 REVOKE ALL ON FUNCTION pgmaint.report_html(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.report_html(bigint) TO pg_monitor;

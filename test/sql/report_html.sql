@@ -68,6 +68,27 @@ INSERT INTO pgmaint.retention_policies (relation, time_column, keep, archive, st
 VALUES ('"<b>"', 'at', '90 days', true, 'pgmaint_local', 'gzip', 'x', 'x');
 INSERT INTO pgmaint.archives (policy_id, run_id, relation, storage, key, rows, bytes, sha256, range_from, range_to, content_bytes, content_sha256, compression, columns)
 SELECT p, 1, name, 'pgmaint_local', name || p, 1000000, 2000000, 'x', '2026-01-01', '2026-02-01', 1, 'x', 'gzip', '{}' FROM nasty, generate_series(1, 2) p;
+-- two periods of a week; a query that became slower, a new one, one that sets a password
+INSERT INTO pgmaint.statement_snapshots (taken_at, run_id, counted_since, statements, total_ms)
+VALUES ('2026-11-08 02:00+00', NULL, '2026-01-01', 3, 1), ('2026-11-15 02:00+00', NULL, '2026-01-01', 3, 1), ('2026-11-22 02:00+00', 1, '2026-01-01', 4, 1);
+INSERT INTO pgmaint.statement_figures (snapshot_id, userid, queryid, calls, total_ms)
+SELECT s.snapshot_id, 10, q, w * c, w * ms
+FROM (SELECT snapshot_id, row_number() OVER (ORDER BY taken_at) AS w FROM pgmaint.statement_snapshots) s,
+	(VALUES (1, 100, 1000), (2, 10, 90000), (3, 1, 2000)) x (q, c, ms);
+UPDATE pgmaint.statement_figures SET total_ms = total_ms + 4000 WHERE queryid = 1 AND snapshot_id = (SELECT max(snapshot_id) FROM pgmaint.statement_snapshots);
+INSERT INTO pgmaint.statement_figures (snapshot_id, userid, queryid, calls, total_ms) SELECT max(snapshot_id), 10, 4, 5, 2500 FROM pgmaint.statement_snapshots;
+INSERT INTO pgmaint.statement_texts SELECT 1, 'SELECT ' || name || repeat('x', 3000) FROM nasty UNION ALL SELECT 3, 'ALTER ROLE a ENCRYPTED PASSWORD ''geheim''' UNION ALL SELECT 4, 'SELECT password FROM a';
+INSERT INTO pgmaint.query_plans (queryid, userid, role, first_seen_at, last_seen_at, cost, outline, plan, query) SELECT 1, 10, 'x', now(), now(), 1, 'Seq Scan on ' || name, '{}', name FROM nasty;
+INSERT INTO pgmaint.index_advices (relation, object, statement, last_given_at, gain_ms_per_day, index_bytes, query_ids, mean_ms_before, "index", mean_ms_after, outcome)
+SELECT g, name, 'CREATE INDEX ON ' || CASE WHEN g > 1 THEN quote_ident(replace(name, E'\u0001', '')) ELSE quote_ident(E'a\nDROP TABLE b; --') END || ' (c)', '2026-11-22 01:30+00', g * 1e6, 3e7, '{1,2}', 120,
+	CASE WHEN g > 2 THEN '"<b>_pkey"'::regclass::oid END, 3.456, CASE g WHEN 4 THEN 'helped' WHEN 5 THEN 'no help' WHEN 6 THEN 'not used' END
+FROM nasty, generate_series(1, 6) g;
+-- what became of troubles
+INSERT INTO pgmaint.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
+SELECT 'life', name || n, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, n, least(n - 1, 2), CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN name END
+FROM nasty, generate_series(1, 5) n;
+INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by, acknowledged_at) SELECT 1, escalation_id, 'critical', '<script>bob', '2026-11-22 12:00+00' FROM pgmaint.troubles WHERE check_id = 'life' AND occurrences = 5;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id) SELECT 1, 'life', 'warning', name, 'x', escalation_id FROM nasty, pgmaint.troubles WHERE check_id = 'life' ORDER BY escalation_id;
 CREATE TABLE page AS SELECT p FROM pgmaint.report_html(1) p;
 SELECT well_formed(p) FROM page;
 SELECT sections(p) FROM page;
@@ -84,8 +105,17 @@ SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%&#8230; and 3 mor
 SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
 SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%no policy any more%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
 
-SELECT p LIKE '%</code>: odd<br/><code>ALTER SYSTEM SET a = &#39;&lt;b&gt;&#39;</code></li>%' AS command, p LIKE '%<li>it is %' AS named_once,
+SELECT p LIKE '%</code>: odd<br/><code>ALTER SYSTEM SET a = &#39;&lt;b&gt;&#39;;</code></li>%' AS command, p LIKE '%<li>it is %' AS named_once,
 	p LIKE '%<b>What to do:</b> The action reindex rebuilds such indexes%' AS remedy FROM page;
+-- slow queries: shares, means, what they were before
+CREATE FUNCTION cells(page text, section text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT regexp_replace(regexp_replace(regexp_replace(replace(r[1], current_user, 'me'), '</t[hd]>', ' | ', 'g'), '<[^>]*>', '', 'g'), 'x{20,}', 'xx')
+	FROM regexp_matches(substring(page from '<h2 id="' || section || '">(.*?)</section>'), '<tr>(.*?)</tr>', 'g') r
+$$;
+SELECT cells(p, 'queries') FROM page;
+SELECT p LIKE '%<p>From <time datetime="2026-11-15T02:00:00Z">%', substring(p from '4 statements took [^.]*'), p LIKE '%geheim%' AS secret FROM page;
+SELECT cells(p, 'advice') FROM page;
+SELECT regexp_replace(regexp_replace(m[1], '<[^>]*>', '', 'g'), 'number \d+', 'number N') FROM page, regexp_matches(substring(p from '<h4>Life</h4>(.*?)</ul>'), '<br/>(.*?)</li>', 'g') m;
 -- a long run is drawn and told in short
 INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
 VALUES ('weekly', 'me', '2026-11-22 01:00+00', '2026-11-22 01:00+00', '2026-11-22 04:00+00', 'succeeded', 10, 5, '[{"action": "vacuum"}]', 1, '{}');
@@ -105,10 +135,21 @@ SET search_path = pg_catalog;
 CREATE ROLE pgmaint_regress_reader IN ROLE pg_monitor;
 SELECT has_function_privilege('public', 'pgmaint.report_html(bigint)', 'EXECUTE');
 SET ROLE pgmaint_regress_reader;
-SELECT pgmaint.report_html(1) LIKE '<!DOCTYPE html>%';
+SELECT pgmaint.report_html(1) LIKE '<!DOCTYPE html>%', pgmaint.html_queries(1) LIKE '%xxx%';
 RESET ROLE;
+-- one that may read the tables, but to whom pg_stat_statements would not show a text
+CREATE ROLE pgmaint_regress_other;
+GRANT USAGE ON SCHEMA pgmaint TO pgmaint_regress_other;
+GRANT SELECT ON pgmaint.runs, pgmaint.statement_snapshots, pgmaint.statement_figures, pgmaint.statement_texts, pgmaint.query_plans TO pgmaint_regress_other;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmaint TO pgmaint_regress_other;
+SET ROLE pgmaint_regress_other;
+SELECT q LIKE '%the text is for members of pg_read_all_stats%', q LIKE '%xxx%', q LIKE '%Seq Scan%' FROM pgmaint.html_queries(1) q;
+RESET ROLE;
+DROP OWNED BY pgmaint_regress_other;
+DROP ROLE pgmaint_regress_other;
 DROP ROLE pgmaint_regress_reader;
 
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
+TRUNCATE pgmaint.statement_snapshots, pgmaint.statement_texts, pgmaint.query_plans, pgmaint.index_advices, pgmaint.troubles RESTART IDENTITY CASCADE;
 DROP SCHEMA report_html CASCADE;

@@ -20,7 +20,8 @@ use Time::HiRes qw(time);
 
 plan skip_all => PgmaintBrowser::missing() if PgmaintBrowser::missing();
 
-my $node = start_server('page', 'pgmaint.max_workers = 3', "timezone = 'Asia/Kolkata'", 'fsync = off');
+my $node = start_server('page', 'pgmaint.max_workers = 3', "timezone = 'Asia/Kolkata'", 'fsync = off',
+	"shared_preload_libraries = 'pg_stat_statements'", 'jit = off');
 my $elephant = "\xf0\x9f\x90\x98";
 
 # each returns what is wrong, in words
@@ -126,6 +127,34 @@ is($made[0], 'succeeded', 'a backup') or diag $made[1];
 @made = run_backup_action($node, 'verify_backup', '{}');
 is($made[0], 'succeeded', 'which is proven') or diag $made[1];
 
+# Reviews of queries with awkward texts, long ones and those of a role with an
+# awkward name; advice that somebody has followed; troubles that somebody was told of.
+my $sum = join ' + ', map { "length('$_' || filler)" } 1 .. 200;
+my $wide = 'x' x 500;
+$node->safe_psql('postgres', <<"EOS");
+CREATE EXTENSION pg_stat_statements;
+CREATE ROLE "<b>role</b>" SUPERUSER;
+CREATE TABLE "<i>orders</i>" AS SELECT g AS id, g % 20000 AS "<u>customer</u>", repeat('x', 100) AS filler FROM generate_series(1, 60000) g;
+CREATE INDEX "<img src=y>" ON "<i>orders</i>" (filler);
+CREATE INDEX "<img src=z>
+DROP TABLE aged" ON "<i>orders</i>" (filler);
+ANALYZE "<i>orders</i>";
+SELECT pgmaint.define_plan('reviews', '["review_queries", {"action": "index_advice", "options": {"min_calls": 2, "min_mean_ms": 0}}, "index_usage", "connection_review", "validate", "escalate"]');
+SELECT pgmaint.add_contact('<script>oncall', 'notify:oncall');
+EOS
+# when that session has reported what it wrote
+$node->safe_psql('postgres', 'SELECT pg_stat_reset(), pg_stat_statements_reset()');
+$node->safe_psql('postgres', join(";\n", 'SET ROLE "<b>role</b>"', (qq(SELECT $sum FROM "<i>orders</i>" WHERE "<u>customer</u>" = 7)) x 5,
+	(qq(SELECT id AS "<script>document.title = 'taken'</script>", '$wide' AS $wide FROM "<i>orders</i>" WHERE "<u>customer</u>" = 7)) x 5));
+my $reviewed;
+foreach (1, 2)
+{
+	$reviewed = $node->safe_psql('postgres', q(SELECT pgmaint.run('reviews')));
+	is(wait_for_end($node, $reviewed), 'succeeded', 'reviews');
+	$node->safe_psql('postgres', "SELECT pgmaint.acknowledge(min(finding_id)) FROM pgmaint.findings WHERE run_id = $reviewed AND severity <> 'info'");
+	$node->safe_psql('postgres', 'CREATE INDEX ON "<i>orders</i>" ("<u>customer</u>")') if $_ == 1;
+}
+
 my $browser = PgmaintBrowser->start;
 my ($file) = page('run', $run);
 $browser->look(1280, 900, 'light');
@@ -137,23 +166,32 @@ is($browser->evaluate('document.querySelectorAll("script, img, iframe, object").
 is($browser->evaluate(q{[`<script>document.title = 'taken'</script>`, `\u{1F418} &amp; ""quotes"" '<img src=x onerror=alert(1)>'`].every(n => document.body.innerText.includes(n))}),
 	JSON::PP::true, '... and are shown');
 is( $browser->evaluate(q{[...document.querySelectorAll('h2')].map(e => e.id).join(' ')}),
-	'findings not-done steps checks bloat backups retention done', 'every section is there');
+	'findings not-done steps checks advice bloat backups retention done', 'every section is there');
 is($browser->evaluate(q{document.getElementById('timeline-t').parentElement.querySelectorAll('rect').length > 5}), JSON::PP::true, 'the timeline has tasks');
 is($browser->evaluate(q{['bloat-1-t', 'backup-size-1-t', 'backup-time-1-t'].every(i => document.getElementById(i).parentElement.querySelectorAll('circle').length > 0)}),
 	JSON::PP::true, 'plots have points');
 
 # by all who read it
 my %ground;
-foreach my $scheme (qw(light dark))
+
+sub look_at_all_widths
 {
-	foreach my $width (375, 700, 1000, 1280)
+	my ($page) = @_;
+
+	foreach my $scheme (qw(light dark))
 	{
-		$browser->look($width, 900, $scheme);
-		is(problems($browser, $layout), '', "$scheme, $width wide: everything is in its place");
-		is(problems($browser, $contrast), '', "$scheme, $width wide: everything is to be seen") if $width != 700;
+		foreach my $width (375, 700, 1000, 1280)
+		{
+			$browser->look($width, 900, $scheme);
+			is(problems($browser, $layout), '', "$page, $scheme, $width wide: everything is in its place");
+			is(problems($browser, $contrast), '', "$page, $scheme, $width wide: everything is to be seen") if $width != 700;
+		}
+		$ground{$scheme} = $browser->evaluate('getComputedStyle(document.body).backgroundColor');
 	}
-	$ground{$scheme} = $browser->evaluate('getComputedStyle(document.body).backgroundColor');
+	return;
 }
+
+look_at_all_widths('maintenance');
 isnt($ground{light}, $ground{dark}, 'the dark is not the light');
 $browser->look(680, 900, 'dark', 'print');
 is($browser->evaluate('getComputedStyle(document.body).backgroundColor'), $ground{light}, 'paper is light');
@@ -172,6 +210,27 @@ my @narrow = grep { !$_->{ignored} } @{ $browser->call('Accessibility.getFullAXT
 ok((grep { $_->{role}{value} eq 'table' } @narrow) >= 6, '... and stay so where they are narrow');
 is( $browser->evaluate(q{[...document.querySelectorAll('h1, h2, h3, h4')].map(e => +e.tagName[1]).filter((l, i, a) => l > (i ? a[i - 1] : 0) + 1).length}),
 	0, 'no heading skips a level');
+
+# reviews
+my ($reviews) = page('reviews', $reviewed);
+$browser->look(1280, 900, 'light');
+$browser->open_file($reviews);
+is($browser->evaluate('document.title'), "reviews succeeded: run $reviewed, postgres", 'reviews: title');
+is($browser->evaluate('document.querySelectorAll("script, img, iframe, object, b b, i, u").length'), 0, 'reviews: names and texts make no elements');
+is( $browser->evaluate(q{[...document.querySelectorAll('h2')].map(e => e.id).join(' ')}),
+	'findings steps checks queries advice bloat backups retention', 'reviews: every section is there, and none that is empty');
+my $queries = $browser->evaluate(q{document.getElementById('queries').closest('section').innerText});
+like($queries, qr/<script>document\.title = 'taken'<\/script>/, 'reviews: the text of a query');
+like($queries, qr/<b>role<\/b>/, '... and its role');
+my $advice = $browser->evaluate(q{document.getElementById('advice').closest('section').innerText});
+like($advice, qr/CREATE INDEX CONCURRENTLY ON public\."<i>orders<\/i>" \("<u>customer<\/u>"\);/, 'reviews: what was advised');
+like($advice, qr/made, not judged yet/, '... and that it was made');
+my $found = $browser->evaluate(q{document.getElementById('findings').closest('section').innerText});
+like($found, qr/notified, noticed by 2 runs since/, 'reviews: who was told');
+like($found, qr/acknowledged by \w+ at/, '... and who sees to it');
+unlike($found, qr/^\s*DROP TABLE/m, 'reviews: no name looks like a command');
+$browser->evaluate(q{document.querySelectorAll('details').forEach(d => { d.open = true })});
+look_at_all_widths('reviews');
 
 # a run of 10,000 tasks
 $node->safe_psql('postgres', <<'EOS');
