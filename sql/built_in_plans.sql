@@ -5,9 +5,10 @@ RETURNS TABLE (plan text, steps jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	VALUES
-		('daily'::text, '["backup", "expire_backups", "validate"]'::jsonb),
-		('weekly', '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze"]'),
-		('monthly', '["retention", "reindex", "check_corruption", "verify_backup", "vacuum", "analyze"]');
+		('daily'::text, '["backup", "expire_backups", "validate", "escalate"]'::jsonb),
+		('weekly', '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze", "validate", "escalate"]'),
+		('monthly', '["retention", "reindex", "check_corruption", "verify_backup", "vacuum", "analyze", "validate", "escalate"]'),
+		('quarterly', '["review_queries", "index_advice", "index_usage", "connection_review", "validate", "escalate"]');
 END;
 
 COMMENT ON FUNCTION pgmaint.built_in_plans() IS 'the plans that come with pgmaint';

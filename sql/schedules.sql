@@ -33,7 +33,6 @@ BEGIN ATOMIC
 		(3, 'monthly', '0 4 1 * *'),
 		(4, 'quarterly', '0 5 1 1,4,7,10 *'),
 		(5, 'tick', '*/10 * * * *')) AS d (nth, plan, schedule)
-	WHERE d.plan = 'tick' OR d.plan IN (SELECT b.plan FROM pgmaint.built_in_plans() b)
 	ORDER BY d.nth;
 END;
 

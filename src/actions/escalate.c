@@ -18,7 +18,7 @@
 #include "notify/followup.h"
 
 /* a run is not held up for longer than this by those who listen slowly */
-#define SECONDS_FOR_MESSAGES 60
+#define SECONDS_FOR_MESSAGES 15
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("retry", OPTION_BOOLEAN, "false",

@@ -91,6 +91,7 @@ DROP ROLE regress_escalation_user;
 
 -- the life of troubles; what other tests left is nobody's business
 UPDATE pgmaint.findings SET escalation_id = 0 WHERE escalation_id IS NULL;
+TRUNCATE pgmaint.troubles CASCADE;
 SELECT pgmaint.define_plan('tell', '["escalate"]');
 SELECT pgmaint.add_contact('first', 'notify:first');
 SELECT pgmaint.add_contact('second', 'notify:second', 2, after => '1 day', repeats => 3);

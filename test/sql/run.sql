@@ -5,6 +5,8 @@ SET client_min_messages = warning;
 CREATE SCHEMA run;
 SET search_path = run;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
+-- what validate() says of this server is not the matter here
+SELECT pgmaint.define_plan('weekly', '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze"]');
 
 -- from PostgreSQL 15 on the counters are there at once when they are asked for
 CREATE PROCEDURE count_now() LANGUAGE plpgsql AS $$
@@ -225,3 +227,4 @@ DELETE FROM pgmaint.runs;
 SELECT (SELECT count(*) FROM pgmaint.tasks) AS tasks, (SELECT count(*) FROM pgmaint.findings) AS findings,
 	(SELECT count(*) FROM pgmaint.cancellations) AS cancellations;
 DROP SCHEMA run CASCADE;
+SELECT pgmaint.drop_plan('weekly');
