@@ -379,6 +379,7 @@ REVOKE ALL ON FUNCTION
 	pgmaint.xmin_holders()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
+	pgmaint.file_size(oid, oid, integer),
 	pgmaint.may_maintain(oid, oid),
 	pgmaint.table_states(oid),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),

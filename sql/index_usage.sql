@@ -33,6 +33,19 @@ WHERE s.schemaname <> 'pgmaint';
 
 COMMENT ON VIEW pgmaint.index_counters IS 'how often each index has been used, and who has counted since when';
 
+-- What the server keeps of an expression, but for where it stood in a command.
+-- To have it as SQL would be to wait for the table's lock.
+CREATE FUNCTION pgmaint.comparable(expression pg_catalog.pg_node_tree)
+RETURNS text
+LANGUAGE sql IMMUTABLE STRICT
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT regexp_replace(comparable.expression::text, ':location -?\d+', '', 'g');
+END;
+
+COMMENT ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree) IS
+	'the same text for the same expression of the same table; takes no lock';
+
 -- One row for each index of users' tables, with what tells indexes apart.
 -- Columns are compared with their operator class, collation and direction.
 CREATE VIEW pgmaint.index_definitions AS
@@ -54,8 +67,8 @@ SELECT
 	i.indnatts > i.indnkeyatts AS has_included,
 	ARRAY(SELECT x FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS u (x, nth)
 		WHERE u.nth > i.indnkeyatts ORDER BY x) AS included,
-	pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate,
-	pg_catalog.pg_relation_size(i.indexrelid) AS bytes,
+	pgmaint.comparable(i.indpred) AS predicate,
+	pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
 	EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conindid = i.indexrelid) AS has_constraint,
 	EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS is_part,
 	c.relkind = 'I' AS is_partitioned
@@ -66,7 +79,7 @@ JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 CROSS JOIN LATERAL (
 	SELECT pg_catalog.array_agg(pg_catalog.format('%s|%s|%s|%s',
-		pg_catalog.pg_get_indexdef(i.indexrelid, s.nth, true),
+		CASE i.indkey[s.nth - 1] WHEN 0 THEN pgmaint.comparable(i.indexprs) ELSE i.indkey[s.nth - 1]::pg_catalog.text END,
 		i.indclass[s.nth - 1], i.indcollation[s.nth - 1], i.indoption[s.nth - 1]) ORDER BY s.nth) AS keys
 	FROM pg_catalog.generate_series(1, i.indnkeyatts) AS s (nth)
 ) k
@@ -84,7 +97,7 @@ SELECT
 	k.conname AS "constraint",
 	k.confrelid AS referenced,
 	pg_catalog.format('CREATE INDEX CONCURRENTLY ON %I.%I (%s)', n.nspname, c.relname, l.columns) AS command,
-	pg_catalog.pg_relation_size(k.conrelid) AS table_bytes
+	pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS table_bytes
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -103,8 +116,8 @@ WHERE k.contype = 'f'
 		WHERE i.indrelid = k.conrelid AND i.indisvalid
 			AND (i.indpred IS NULL
 				-- rows without a value refer to nothing
-				OR (pg_catalog.cardinality(k.conkey) = 1 AND pg_catalog.pg_get_expr(i.indpred, i.indrelid)
-					= pg_catalog.format('(%s IS NOT NULL)', l.columns)))
+				OR (pg_catalog.cardinality(k.conkey) = 1 AND pgmaint.comparable(i.indpred)
+					~ pg_catalog.format('^{NULLTEST :arg {VAR :varno 1 :varattno %s [^{}]*} :nulltesttype 1 [^{}]*}$', k.conkey[1])))
 			AND i.indnkeyatts >= pg_catalog.cardinality(k.conkey)
 			AND (i.indkey::pg_catalog.int2[])[0:pg_catalog.cardinality(k.conkey) - 1] @> k.conkey
 	);
@@ -258,5 +271,5 @@ COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
 
 REVOKE ALL ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys FROM PUBLIC;
 GRANT SELECT ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint.unused_since(oid), pgmaint.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.unused_since(oid), pgmaint.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;

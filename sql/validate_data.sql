@@ -49,7 +49,7 @@ BEGIN ATOMIC
 			count(*) AS tables,
 			string_agg(s.relation::text, ', ' ORDER BY s.nth) FILTER (WHERE s.nth <= 3) AS largest
 		FROM (
-			SELECT x.relation, row_number() OVER (ORDER BY pg_relation_size(x.relation) DESC, x.relation::text) AS nth
+			SELECT x.relation, row_number() OVER (ORDER BY pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) DESC, x.relation::text) AS nth
 			FROM pgmaint.stale_statistics(1000, 0.5) x
 			JOIN pg_class c ON c.oid = x.relation
 			WHERE c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pgmaint')

@@ -35,6 +35,8 @@ sub sql_without_waiting
 sql(<<'EOS');
 CREATE TABLE a (id int PRIMARY KEY, filler text);
 CREATE TABLE b (id int PRIMARY KEY, filler text);
+CREATE INDEX ON a (filler) WHERE id > 100;
+ALTER TABLE a ADD owner int REFERENCES b;
 CREATE MATERIALIZED VIEW m AS SELECT g AS id FROM generate_series(1, 2000) g;
 CREATE TABLE parent (id int, filler text) PARTITION BY RANGE (id);
 CREATE TABLE low PARTITION OF parent FOR VALUES FROM (0) TO (1000);
@@ -61,6 +63,9 @@ is(sql_without_waiting('SELECT string_agg(relation::text, \', \' ORDER BY relati
 	'a, b, higher|t', 'vacuum_candidates() waits for no lock');
 is(sql_without_waiting('SELECT string_agg(relation::text, \', \' ORDER BY relation::text) FROM pgmaint.stale_statistics() WHERE relation::text IN (\'a\', \'b\', \'low\', \'higher\', \'parent\')'),
 	'a, b, higher, low, parent', 'stale_statistics() waits for no lock');
+like(sql_without_waiting("SELECT count(x::text) FROM $_ x"), qr/^\d+$/, "$_ waits for no lock")
+  foreach ('pgmaint.validate()', 'pgmaint.index_usage(min_size => 0)', 'pgmaint.connection_review()', 'pgmaint.metrics', 'pgmaint.report_html()',
+	'pgmaint.reindex_candidates()', 'pgmaint.sequence_usage');
 
 # a run goes on with what is not locked
 my $run = sql(q(SELECT pgmaint.run('weekly', '{"schemas": "public", "min_size": 0}')));
