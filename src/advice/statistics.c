@@ -55,6 +55,7 @@ read_statements(const AdviceLimits *limits)
 		"WHERE f.name = 'search_path' AND f.applied ORDER BY f.seqno DESC LIMIT 1) p ON true "
 		"JOIN pg_catalog.pg_roles u ON u.oid = s.userid "
 		"WHERE s.calls >= $1 AND s.mean_ms >= $2 AND s.query IS NOT NULL "
+		"AND s.query !~ '\\mpgmaint\\.' "
 		/* what has no plan, by its first word */
 		"AND s.query !~* '^\\s*(BEGIN|COMMIT|END|ROLLBACK|SET|RESET|SHOW|CREATE|ALTER|DROP|ANALYZE|VACUUM|REINDEX|CLUSTER"
 		"|COPY|TRUNCATE|GRANT|REVOKE|COMMENT|CALL|DO|CHECKPOINT|LOCK|FETCH|CLOSE|DISCARD|REFRESH|EXPLAIN|DEALLOCATE"

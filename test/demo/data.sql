@@ -99,3 +99,11 @@ SELECT pg_stat_force_next_flush() \g /dev/null
 
 \echo '  somebody vacuumed workflow_steps: its dead rows have become free space'
 VACUUM workflow_steps;
+
+\echo '  queries of the application, some of which read whole tables for a few rows'
+\o /dev/null
+SELECT format('SELECT details FROM audit_events WHERE actor = %L AND action = %L ORDER BY "timestamp" DESC LIMIT 10', 'user-' || n, 'retry')
+FROM generate_series(1, 20) n
+UNION ALL SELECT format('SELECT name, status FROM workflows WHERE id = %s', 1000 * n) FROM generate_series(1, 20) n
+\gexec
+\o

@@ -1,6 +1,6 @@
 -- What a DBA would type, and what comes back.  The data is that of data.sql.
 -- The variables h and o switch bold type on and off; width is the terminal's;
--- cron is off where there is no pg_cron.
+-- cron and statements are off where there is no pg_cron or pg_stat_statements.
 
 \set ON_ERROR_STOP on
 \pset format wrapped
@@ -17,6 +17,9 @@
 
 CREATE EXTENSION pgmaint;
 CREATE EXTENSION amcheck;  -- with which it looks for corruption
+\if :statements
+CREATE EXTENSION pg_stat_statements;  -- which counts queries
+\endif
 
 -- the catalogs' own counters know of it from now on
 \set ECHO none
@@ -147,7 +150,25 @@ SELECT key, database, size, duration, verification, restore_duration AS restore_
   FROM pgmaint.backups
  ORDER BY backup_id;
 
-\echo :h'14. Is everything in order?':o
+\echo :h'14. Four times a year: look at queries, indexes and connections':o
+\echo '   Nothing is changed: no index is created or dropped, no setting is altered.'
+\echo
+
+CALL pgmaint.run_and_wait('quarterly') \gset
+
+\if :statements
+SELECT query, calls, total_percent, mean_ms, rows_per_call
+  FROM pgmaint.slow_queries(5);
+
+SELECT statement, gain, price
+  FROM pgmaint.index_advice();
+\endif
+
+SELECT kind, relation, index, size, detail
+  FROM pgmaint.index_usage()
+ LIMIT 5;
+
+\echo :h'15. Is everything in order?':o
 \echo
 
 SELECT check_id, status, detail, expected
@@ -157,14 +178,14 @@ SELECT check_id, status, detail, expected
 \if :cron
 
 \echo
-\echo :h'15. And from now on at its times, by pg_cron, which lives in the database postgres':o
+\echo :h'16. And from now on at its times, by pg_cron, which lives in the database postgres':o
 \echo
 
 SELECT * FROM pgmaint.schedule_all();
 
 SELECT plan, schedule, next_run, command FROM pgmaint.schedules;
 
-\echo :h'16. A night, shortened to a minute: pg_cron begins the plan, and knows how it went':o
+\echo :h'17. A night, shortened to a minute: pg_cron begins the plan, and knows how it went':o
 \echo
 
 SELECT pgmaint.schedule('weekly', '* * * * *');
