@@ -27,7 +27,7 @@ sql('CREATE TABLE known AS SELECT g AS id FROM generate_series(1, 1000) g; CREAT
 sql('VACUUM known');
 sql('ANALYZE known');
 my $estimates = q(SELECT string_agg(format('%s %s %s', action, target, estimate_duration >= interval '0'), ', ' ORDER BY action, target)
-	FROM pgmaint.dry_run('weekly', '{"tables": ["known", "unknown"], "scope": "all", "vacuum": {"analyze": "off"}}') WHERE action <> 'bloat_report');
+	FROM pgmaint.dry_run('weekly', '{"tables": ["known", "unknown"], "scope": "all", "vacuum": {"analyze": "off"}}') WHERE action IN ('vacuum', 'analyze'));
 is( sql($estimates),
 	$version >= 18
 	? 'analyze public.known t, analyze public.unknown , vacuum public.known t, vacuum public.unknown '
