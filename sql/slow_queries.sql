@@ -73,6 +73,8 @@ BEGIN
 	WITH now AS MATERIALIZED (
 		SELECT c.*, c.total_ms / c.calls AS mean
 		FROM pgmaint.statement_changes(first.snapshot_id, NULL) c
+		-- which waits for what is counted by itself
+		WHERE coalesce(c.query, '') !~* '^\s*CALL\s+pgmaint\.run_and_wait\M'
 	),
 	before AS MATERIALIZED (
 		SELECT c.userid, c.toplevel, c.queryid, c.total_ms / c.calls AS mean

@@ -114,6 +114,9 @@ call(2, $query);
 is(figures('calls'), '2', 'so do all');
 my ($code, $out, $err) = $node->psql('postgres', 'SELECT FROM pgmaint.slow_queries()');
 like($err, qr/NOTICE: .*pg_stat_statements was reset at/, '... and it is said');
+sql("CALL pgmaint.run_and_wait('weekly')");
+is(sql("SELECT (SELECT count(*) FROM pg_stat_statements WHERE query ~ '^CALL pgmaint.run_and_wait'), count(*) FROM pgmaint.slow_queries(1000) WHERE full_query ~ '^CALL pgmaint.run_and_wait'"),
+	'1|0', 'waiting for a run takes no time of its own');
 is(sql('SELECT count(*) FROM pgmaint.slow_queries(1000) WHERE calls <= 0 OR total_percent < 0 OR mean_ms < 0 OR rows_per_call < 0'), '0', 'nothing is negative');
 
 # plans, and degradation after maintenance
