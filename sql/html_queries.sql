@@ -70,7 +70,7 @@ BEGIN ATOMIC
 		SELECT p.* FROM pgmaint.run_period(html_queries.run_id) p WHERE p.last_snapshot IS NOT NULL
 	),
 	now AS MATERIALIZED (
-		SELECT c.*, c.total_ms / c.calls AS mean
+		SELECT c.*, c.total_ms / c.calls AS mean, coalesce(c.query ~ '\mpgmaint\.', false) AS ours
 		FROM period p
 		CROSS JOIN LATERAL pgmaint.statement_changes(p.first_snapshot, p.last_snapshot) c
 	),
@@ -82,7 +82,12 @@ BEGIN ATOMIC
 	),
 	-- what is nested in others is part of their time
 	whole AS (
-		SELECT count(*) AS statements, sum(n.total_ms) FILTER (WHERE n.toplevel) AS total_ms FROM now n
+		SELECT
+			count(*) AS statements,
+			count(*) FILTER (WHERE NOT n.ours) AS shown,
+			sum(n.total_ms) FILTER (WHERE n.toplevel) AS total_ms,
+			sum(n.total_ms) FILTER (WHERE n.toplevel AND n.ours) AS our_ms
+		FROM now n
 	),
 	worst AS (
 		SELECT
@@ -92,6 +97,7 @@ BEGIN ATOMIC
 			row_number() OVER (ORDER BY n.total_ms DESC, n.queryid, n.userid) AS nth
 		FROM now n
 		LEFT JOIN before b ON b.queryid = n.queryid AND b.userid = n.userid AND b.toplevel = n.toplevel
+		WHERE NOT n.ours
 	),
 	told AS (
 		SELECT
@@ -112,11 +118,12 @@ BEGIN ATOMIC
 		WHERE w.nth <= 10
 	)
 	SELECT pgmaint.html_section('queries', 'Slow queries', concat(
-		format('<p>From %s until %s, %s %s took %s in all.', pgmaint.html_time(p.since), pgmaint.html_time(p.until),
-			pgmaint.count_text(h.statements), CASE WHEN h.statements = 1 THEN 'statement' ELSE 'statements' END, pgmaint.ms_text(coalesce(h.total_ms, 0))),
+		format('<p>From %s until %s, %s %s took <span class="nowrap">%s</span> in all%s.', pgmaint.html_time(p.since), pgmaint.html_time(p.until),
+			pgmaint.count_text(h.statements), CASE WHEN h.statements = 1 THEN 'statement' ELSE 'statements' END, pgmaint.ms_text(coalesce(h.total_ms, 0)),
+			', of which <span class="nowrap">' || pgmaint.ms_text(h.our_ms) || '</span> were pgmaint''s own, and are not shown'),
 		CASE WHEN p.first_snapshot IS NULL THEN ' There is nothing before that to compare with.' END,
 		E'</p>\n',
-		(SELECT pgmaint.html_table(CASE WHEN h.statements > 10 THEN 'The ten that took most of it' ELSE 'What took most of it first' END,
+		(SELECT pgmaint.html_table(CASE WHEN h.shown > 10 THEN 'The ten that took most of it' ELSE 'What took most of it first' END,
 			CASE WHEN p.first_snapshot IS NULL THEN ARRAY['Query', 'Role', '#Share', '#Calls', '#Mean']
 				ELSE ARRAY['Query', 'Role', '#Share', '#Calls', '#Mean', '#Before', '#Change'] END,
 			array_agg(ARRAY[
@@ -131,7 +138,7 @@ BEGIN ATOMIC
 		FROM told t)))
 	FROM period p
 	CROSS JOIN whole h
-	WHERE h.statements > 0;
+	WHERE h.shown > 0;
 END;
 
 COMMENT ON FUNCTION pgmaint.html_queries(bigint) IS 'the queries that took most of the time before a run, and how that had changed';
