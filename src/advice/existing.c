@@ -11,7 +11,6 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "advice/advise.h"
 #include "ledger/ledger.h"
@@ -35,13 +34,10 @@ list_keys(const Candidate *index)
 
 		if (column->attnum == 0)
 			return NULL;
-		keys[count++] = CStringGetTextDatum(
-			psprintf("%s|%u|%u|%d",
-					 quote_identifier(
-						 get_attname(index->relation, column->attnum, false)),
-					 column->opclass, column->collation,
-					 (column->descending ? INDOPTION_DESC : 0) |
-						 (column->nulls_first ? INDOPTION_NULLS_FIRST : 0)));
+		keys[count++] = CStringGetTextDatum(psprintf(
+			"%d|%u|%u|%d", column->attnum, column->opclass, column->collation,
+			(column->descending ? INDOPTION_DESC : 0) |
+				(column->nulls_first ? INDOPTION_NULLS_FIRST : 0)));
 	}
 	return construct_array(keys, count, TEXTOID, -1, false, TYPALIGN_INT);
 }
