@@ -215,10 +215,10 @@ create_index_command(const Candidate *candidate)
 			continue;
 		if (list_length(family) > MAX_PARTITIONS)
 		{
-			appendStringInfo(&command,
-							 "-- first CREATE INDEX CONCURRENTLY ON each "
-							 "partition %s;\n",
-							 columns);
+			/* no name of a user's in a comment: it may have lines */
+			appendStringInfoString(
+				&command, "-- first CREATE INDEX CONCURRENTLY on each "
+						  "partition, with the same columns\n");
 			break;
 		}
 		appendStringInfo(&command, "CREATE INDEX CONCURRENTLY ON %s %s;\n",

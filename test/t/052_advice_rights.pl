@@ -157,6 +157,15 @@ like($advice, qr/ON v\.own \(c\)/, 'the others are looked at');
 $locker->query_safe('COMMIT');
 $locker->quit;
 
+# A name with lines of its own stands in no comment.
+as('hostile', qq(CREATE TABLE h.many ("c\nDROP TABLE v.own; --" int, id int, filler text) PARTITION BY HASH (id)));
+as('hostile', join(';', map { "CREATE TABLE h.many_$_ PARTITION OF h.many FOR VALUES WITH (MODULUS 40, REMAINDER $_)" } 0 .. 39));
+as('hostile', q(INSERT INTO h.many SELECT g, g, repeat('x', 80) FROM generate_series(1, 40000) g; ANALYZE h.many));
+$node->safe_psql('postgres', 'SELECT pg_stat_reset()');
+as('hostile', join(';', (qq(SELECT * FROM h.many WHERE "c\nDROP TABLE v.own; --" = 7)) x 6));
+$advice = $node->safe_psql('postgres', q(SELECT statement FROM pgmaint.index_advice(min_calls => 2, min_mean_ms => 0, min_size => 0) WHERE relation = 'h.many'::regclass));
+like($advice, qr/\A-- first CREATE INDEX CONCURRENTLY on each partition, with the same columns\nCREATE INDEX ON h\.many \("c\n/, 'names are not in comments');
+
 # A cancel is a cancel.
 my $error;
 isnt($node->psql('postgres', q(SET statement_timeout = 1; SELECT count(*) FROM pgmaint.index_advice(min_calls => 1, min_mean_ms => 0)), stderr => \$error), 0, 'it can be cancelled');
