@@ -188,7 +188,7 @@ read_writes(const Advice *advice, double *writes, double *tuples)
 	(void) ledger_query(
 		&query,
 		"SELECT coalesce(pg_catalog.sum(t.n_tup_ins + t.n_tup_upd - t.n_tup_hot_upd + t.n_tup_del), 0)::pg_catalog.float8 "
-		"/ greatest(1, extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(pg_catalog.min(d.stats_reset), "
+		"/ greatest(3600, extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(pg_catalog.min(d.stats_reset), "
 		"pg_catalog.min(b.stats_reset), pg_catalog.pg_postmaster_start_time()))::pg_catalog.float8) * 86400, "
 		"coalesce(pg_catalog.sum(greatest(0, c.reltuples)), 0)::pg_catalog.float8 "
 		"FROM pg_catalog.pg_class c "

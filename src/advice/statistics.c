@@ -48,7 +48,7 @@ read_statements(const AdviceLimits *limits)
 		"'\"$user\", public'), "
 		"s.calls::pg_catalog.float8, s.total_ms, s.rows::pg_catalog.float8, "
 		"(s.shared_hit + s.shared_read)::pg_catalog.float8, "
-		"greatest(1, extract(epoch FROM pg_catalog.clock_timestamp() "
+		"greatest(3600, extract(epoch FROM pg_catalog.clock_timestamp() "
 		"- i.counted_since)::pg_catalog.float8) / 86400 "
 		"FROM pgmaint.statement_statistics() s CROSS JOIN pgmaint.statements_since() i "
 		"LEFT JOIN (SELECT f.setting FROM pg_catalog.pg_file_settings f "
