@@ -233,8 +233,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 'H002', 'unused', x.relation, x.name, x.bytes,
 			pg_catalog.format('not used since %s%s', u.since::pg_catalog.date,
-				CASE WHEN s.number > 0 THEN pg_catalog.format(
-					'; whether one of %s standbys uses it is not known here: ask there first', s.number) END),
+				CASE WHEN s.number > 0 THEN pg_catalog.format('; whether %s uses it is not known here: ask there first',
+					CASE s.number WHEN 1 THEN 'the standby' ELSE pg_catalog.format('one of %s standbys', s.number) END) END),
 			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
 		FROM indexes x
 		CROSS JOIN standbys s

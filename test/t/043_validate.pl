@@ -47,6 +47,12 @@ $primary->wait_for_catchup($standby);
 is(check($primary, 'replication_lag', 'status, object'), 'ok|standby', 'a standby that keeps up is in order');
 like(check($standby, 'recovery', "status || ' ' || detail"), qr/^warning the server is in recovery/, 'a standby says that it is one');
 is($standby->safe_psql('postgres', 'SELECT count(*) > 15 FROM pgmaint.validate()'), 't', '... and can be validated');
+# What nobody uses here may be used there.
+my $unused = q(SELECT detail FROM pgmaint.index_usage(min_size => 0) WHERE "index" = 'public.read_there_b_idx');
+$primary->safe_psql('postgres', q(CREATE TABLE read_there AS SELECT g AS a, g AS b FROM generate_series(1, 1000) g; CREATE INDEX ON read_there (b);
+	SELECT pgmaint.take_index_scans(); UPDATE pgmaint.index_scans SET since = since - interval '40 days'));
+like($primary->safe_psql('postgres', $unused), qr/^not used since [\d-]+; whether the standby uses it is not known here: ask there first$/,
+	'an unused index that the standby may use');
 set_threshold('replication_lag', 'warning', '10 milliseconds');
 $primary->wait_for_catchup($standby);
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
@@ -57,6 +63,7 @@ $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 $primary->wait_for_catchup($standby);
 $standby->stop;
 wait_for($primary, 'replication_lag', "detail = 'no standby is connected'");
+like($primary->safe_psql('postgres', $unused), qr/^not used since [\d-]+$/, 'one that nobody else may use');
 
 # Archiving.
 $primary->append_conf('postgresql.conf', "archive_mode = on\narchive_command = 'false'\n");
