@@ -50,6 +50,13 @@ weekly()
 	sql_in weekly "CALL pgmaint.run_and_wait('weekly')"
 }
 
+# what of it vacuumdb does, too: without the plan's validation of the whole
+# server, and without telling anybody
+upkeep()
+{
+	sql_in weekly "CALL pgmaint.run_and_wait('upkeep')"
+}
+
 vacuum_all()
 {
 	vacuumdb -q -z -j2 vacuumed
@@ -59,6 +66,7 @@ first_weekly=()
 first_vacuumdb=()
 second_weekly=()
 second_vacuumdb=()
+second_upkeep=()
 for ((i = 1; i <= runs; i++)); do
 	note "round $i of $runs"
 	fresh weekly
@@ -71,6 +79,8 @@ for ((i = 1; i <= runs; i++)); do
 	second_vacuumdb+=("$(seconds vacuum_all)")
 	done_now=$(sql_in weekly "SELECT count(*) FROM pgmaint.tasks WHERE action = 'vacuum' AND run_id = (SELECT max(run_id) FROM pgmaint.runs)")
 	[ "$done_now" = 0 ] || { note "weekly vacuumed $done_now tables for nothing"; exit 1; }
+	sql_in weekly "SELECT pgmaint.define_plan('upkeep', '[\"bloat_report\", \"retention\", \"vacuum\", \"vacuum_full\", \"analyze\"]')" > /dev/null
+	second_upkeep+=("$(seconds upkeep)")
 	note "weekly ${first_weekly[-1]} s and ${second_weekly[-1]} s, vacuumdb ${first_vacuumdb[-1]} s and ${second_vacuumdb[-1]} s"
 done
 
@@ -86,6 +96,9 @@ compare "\`weekly\`, $tables tables, $due of them due" '≥ 3.5× faster' \
 	"$(printf '%s\n' "${first_vacuumdb[@]}" | median)"
 compare "\`weekly\` again, nothing due" '≥ 20× faster' \
 	"$(printf '%s\n' "${second_weekly[@]}" | median)" \
+	"$(printf '%s\n' "${second_vacuumdb[@]}" | median)"
+compare "\`weekly\` up to \`analyze\`, nothing due" '≥ 20× faster' \
+	"$(printf '%s\n' "${second_upkeep[@]}" | median)" \
 	"$(printf '%s\n' "${second_vacuumdb[@]}" | median)"
 
 note 'the time of run() itself'
