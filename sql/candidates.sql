@@ -27,6 +27,14 @@ AS 'MODULE_PATHNAME', 'pgmaint_free_bytes_of_tablespace';
 COMMENT ON FUNCTION pgmaint.free_bytes_of_tablespace(oid) IS
 	'bytes that the server may still write to the file system of a tablespace, by reltablespace of pg_class';
 
+CREATE FUNCTION pgmaint.used_bytes_of_tablespace(tablespace oid)
+RETURNS bigint
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_used_bytes_of_tablespace';
+
+COMMENT ON FUNCTION pgmaint.used_bytes_of_tablespace(oid) IS
+	'bytes that are used in the file system of a tablespace, by whomever, by reltablespace of pg_class';
+
 -- Every table and materialized view that outlives a session, with what the
 -- server knows of it.  A TOAST table is part of its owner.
 CREATE FUNCTION pgmaint.table_states(for_role oid)
@@ -373,6 +381,7 @@ REVOKE ALL ON FUNCTION
 	pgmaint.may_maintain(oid, oid),
 	pgmaint.file_size(oid, oid, integer),
 	pgmaint.free_bytes_of_tablespace(oid),
+	pgmaint.used_bytes_of_tablespace(oid),
 	pgmaint.table_states(oid),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),

@@ -147,18 +147,24 @@ RETURNS TABLE (check_id text, status text, detail text, expected text, object te
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	-- a folder may hold several tablespaces, which share what is free
+	-- A folder may hold several tablespaces, which share what is free.  What is
+	-- in one is counted only where it matters, since that asks for every file.
 	WITH tablespaces AS MATERIALIZED (
-		SELECT t.spcname::text AS name, pgmaint.free_bytes_of_tablespace(t.oid) AS free, pg_tablespace_size(t.oid) AS bytes
+		SELECT
+			t.oid,
+			t.spcname::text AS name,
+			pgmaint.free_bytes_of_tablespace(t.oid) AS free,
+			pgmaint.used_bytes_of_tablespace(t.oid) AS used
 		FROM pg_tablespace t
 		WHERE t.spcname <> 'pg_global'
 	),
-	disk AS (
+	disk AS MATERIALIZED (
 		SELECT
-			t.*,
-			t.free / nullif(t.bytes, 0)::numeric AS ratio
+			t.name,
+			t.free,
+			t.used,
+			CASE WHEN pgmaint.judge_rest('disk_headroom', t.free / nullif(t.used, 0)::numeric) <> 'ok' THEN pg_tablespace_size(t.oid) END AS bytes
 		FROM tablespaces t
-		WHERE t.free IS NOT NULL
 	),
 	transactions AS (
 		SELECT a.pid, a.xact_start, clock_timestamp() - a.xact_start AS age,
@@ -198,8 +204,10 @@ BEGIN ATOMIC
 	)
 	SELECT
 		'disk_headroom',
-		pgmaint.judge_rest('disk_headroom', d.ratio),
-		format('tablespace %s has %s, and %s are free', quote_ident(d.name), pg_size_pretty(d.bytes), pg_size_pretty(d.free)),
+		CASE WHEN d.bytes IS NULL THEN 'ok' ELSE pgmaint.judge_rest('disk_headroom', d.free / nullif(d.bytes, 0)::numeric) END,
+		CASE
+			WHEN d.bytes IS NULL THEN format('where tablespace %s lies, %s are used, and %s are free', quote_ident(d.name), pg_size_pretty(d.used), pg_size_pretty(d.free))
+			ELSE format('tablespace %s has %s, and %s are free', quote_ident(d.name), pg_size_pretty(d.bytes), pg_size_pretty(d.free)) END,
 		pgmaint.expectation('disk_headroom', 'at least %s of what is in it free'),
 		quote_ident(d.name)
 	FROM disk d
@@ -271,5 +279,6 @@ GRANT EXECUTE ON FUNCTION
 	pgmaint.judge_rest(text, numeric),
 	pgmaint.validate_replication(),
 	pgmaint.validate_server(),
-	pgmaint.free_bytes_of_tablespace(oid)
+	pgmaint.free_bytes_of_tablespace(oid),
+	pgmaint.used_bytes_of_tablespace(oid)
 TO pg_monitor;

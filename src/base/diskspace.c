@@ -17,6 +17,7 @@
 #include "base/diskspace.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_free_bytes_of_tablespace);
+PG_FUNCTION_INFO_V1(pgmaint_used_bytes_of_tablespace);
 
 /*
  * Where a tablespace is, as seen from the data directory.
@@ -33,12 +34,8 @@ tablespace_folder(Oid tablespace)
 	return psprintf("pg_tblspc/%u", tablespace);
 }
 
-/*
- * What the server may still write there: the file system may keep a part of
- * what is free for root.
- */
-int64
-free_bytes_of_folder(const char *folder)
+static struct statvfs
+ask_file_system(const char *folder)
 {
 	struct statvfs state;
 
@@ -47,6 +44,18 @@ free_bytes_of_folder(const char *folder)
 						errmsg("could not ask for the free space of "
 							   "\"%s\": %m",
 							   folder)));
+	return state;
+}
+
+/*
+ * What the server may still write there: the file system may keep a part of
+ * what is free for root.
+ */
+int64
+free_bytes_of_folder(const char *folder)
+{
+	struct statvfs state = ask_file_system(folder);
+
 	return (int64) state.f_bavail * (int64) state.f_frsize;
 }
 
@@ -83,4 +92,20 @@ Datum
 pgmaint_free_bytes_of_tablespace(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(free_bytes_of_tablespace(PG_GETARG_OID(0)));
+}
+
+/*
+ * pgmaint.used_bytes_of_tablespace(tablespace oid) returns bigint
+ *
+ * What is used of its file system, by whomever: at least what is in it, which
+ * takes as many calls to find out as there are files.
+ */
+Datum
+pgmaint_used_bytes_of_tablespace(PG_FUNCTION_ARGS)
+{
+	struct statvfs state =
+		ask_file_system(tablespace_folder(PG_GETARG_OID(0)));
+
+	PG_RETURN_INT64((int64) (state.f_blocks - state.f_bfree) *
+					(int64) state.f_frsize);
 }

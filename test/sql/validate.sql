@@ -86,9 +86,11 @@ ROLLBACK PREPARED 'it''s left';
 SELECT status, detail FROM server WHERE check_id = 'prepared_transactions';
 UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'connections' AND threshold = 'critical';
 SELECT status, detail ~ '^\d+ of \d+ connections are in use$' AS told FROM server WHERE check_id = 'connections';
+UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'disk_headroom';
+SELECT status, detail ~ '^where tablespace pg_default lies, .* are used, and .* are free$' AS asked_no_file FROM server WHERE check_id = 'disk_headroom' AND object = 'pg_default';
 UPDATE pgmaint.thresholds SET value = '1000000' WHERE check_id = 'disk_headroom' AND threshold = 'critical';
 UPDATE pgmaint.thresholds SET value = '1e18' WHERE check_id = 'disk_free' AND threshold = 'warning';
-SELECT check_id, status, object FROM server WHERE check_id LIKE 'disk%' AND object = 'pg_default';
+SELECT check_id, status, object, detail ~ '^tablespace pg_default has .*, and .* are free$' AS counted FROM server WHERE check_id LIKE 'disk%' AND object = 'pg_default';
 UPDATE pgmaint.thresholds SET value = default_value;
 
 -- maintenance itself
