@@ -128,15 +128,18 @@ spawn(const Program *program, const int files[STANDARD_FILES])
 	sigset_t all;
 	sigset_t previous;
 	pid_t pid;
+	int reason;
 
 	(void) sigfillset(&all);
 	(void) sigprocmask(SIG_SETMASK, &all, &previous);
 	pid = fork();
+	reason = errno;
 	if (pid == 0)
 		become_program(program, files, descriptors);
 	(void) sigprocmask(SIG_SETMASK, &previous, NULL);
 	for (int which = 0; which < STANDARD_FILES; which++)
 		(void) close(files[which]);
+	errno = reason;
 	if (pid < 0)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 						errmsg("could not start \"%s\": %m", program->path)));
