@@ -101,7 +101,7 @@ BEGIN ATOMIC
 	WHERE m.run_id IS NOT NULL AND a.mean > degraded_queries.factor * b.mean AND a.mean >= degraded_queries.min_mean_ms
 		AND a.calls >= degraded_queries.min_calls AND b.calls >= degraded_queries.min_calls
 		-- neither maintenance nor what pgmaint itself asks
-		AND a.query !~* '^\s*(VACUUM|ANALYZE|REINDEX|CLUSTER|CREATE|ALTER|DROP|CHECKPOINT|REPACK)\M' AND a.query !~ '\mpgmaint\.'
+		AND a.query !~* '^\s*(VACUUM|ANALYZE|REINDEX|CLUSTER|CREATE|ALTER|DROP|CHECKPOINT|REPACK)\M' AND NOT pgmaint.is_own_statement(a.query)
 	ORDER BY (a.mean - b.mean) * a.calls DESC, a.queryid;
 END;
 

@@ -70,7 +70,7 @@ BEGIN ATOMIC
 		SELECT p.* FROM pgmaint.run_period(html_queries.run_id) p WHERE p.last_snapshot IS NOT NULL
 	),
 	now AS MATERIALIZED (
-		SELECT c.*, c.total_ms / c.calls AS mean, coalesce(c.query ~ '\mpgmaint\.', false) AS ours
+		SELECT c.*, c.total_ms / c.calls AS mean, pgmaint.is_own_statement(c.query) AS ours
 		FROM period p
 		CROSS JOIN LATERAL pgmaint.statement_changes(p.first_snapshot, p.last_snapshot) c
 	),

@@ -170,7 +170,15 @@ $$;
 COMMENT ON FUNCTION pgmaint.statements_since() IS
 	'since when pg_stat_statements counts, and how often it had to forget statements for want of room since then; nulls where it does not count';
 
+CREATE FUNCTION pgmaint.is_own_statement(query text)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+RETURN coalesce(query ~ '\mpgmaint\.', false);
+
+COMMENT ON FUNCTION pgmaint.is_own_statement(text) IS 'whether a statement asks something of pgmaint; false where its text is not known';
+
 REVOKE ALL ON FUNCTION pgmaint.statements_view(text), pgmaint.statements_missing(), pgmaint.statement_statistics(),
-	pgmaint.statements_since() FROM PUBLIC;
+	pgmaint.statements_since(), pgmaint.is_own_statement(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.statements_view(text), pgmaint.statements_missing(), pgmaint.statement_statistics(),
-	pgmaint.statements_since() TO pg_monitor;
+	pgmaint.statements_since(), pgmaint.is_own_statement(text) TO pg_monitor;

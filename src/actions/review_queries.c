@@ -130,7 +130,7 @@ worst_queries(int64 wanted)
 		"WHERE s.taken_at <= pg_catalog.clock_timestamp() - '7 days'::pg_catalog.interval "
 		"ORDER BY s.taken_at DESC LIMIT 1), NULL) c "
 		"JOIN pg_catalog.pg_authid a ON a.oid = c.userid "
-		"WHERE coalesce(c.query, '') !~ '\\mpgmaint\\.' "
+		"WHERE NOT pgmaint.is_own_statement(c.query) "
 		"GROUP BY c.userid, c.queryid "
 		"ORDER BY pg_catalog.sum(c.total_ms) DESC, c.queryid LIMIT $1");
 	for (uint64 row = 0; row < rows; row++)

@@ -39,23 +39,15 @@ read_statements(const AdviceLimits *limits)
 	bind_bigint(&query, limits->max_statements);
 	rows = ledger_query(
 		&query,
-		"SELECT s.userid, s.queryid, s.query, coalesce("
-		"(SELECT pg_catalog.substr(c.setting, 13) FROM pg_catalog.pg_db_role_setting r "
-		"CROSS JOIN LATERAL pg_catalog.unnest(r.setconfig) AS c (setting) "
-		"WHERE r.setdatabase IN (0, s.dbid) AND r.setrole IN (0, s.userid) "
-		"AND c.setting LIKE 'search_path=%' "
-		"ORDER BY r.setrole <> 0 DESC, r.setdatabase <> 0 DESC LIMIT 1), p.setting, "
-		"'\"$user\", public'), "
+		"SELECT s.userid, s.queryid, s.query, pgmaint.search_path_of(s.userid), "
 		"s.calls::pg_catalog.float8, s.total_ms, s.rows::pg_catalog.float8, "
 		"(s.shared_hit + s.shared_read)::pg_catalog.float8, "
 		"greatest(3600, extract(epoch FROM pg_catalog.clock_timestamp() "
 		"- i.counted_since)::pg_catalog.float8) / 86400 "
 		"FROM pgmaint.statement_statistics() s CROSS JOIN pgmaint.statements_since() i "
-		"LEFT JOIN (SELECT f.setting FROM pg_catalog.pg_file_settings f "
-		"WHERE f.name = 'search_path' AND f.applied ORDER BY f.seqno DESC LIMIT 1) p ON true "
 		"JOIN pg_catalog.pg_roles u ON u.oid = s.userid "
 		"WHERE s.calls >= $1 AND s.mean_ms >= $2 AND s.query IS NOT NULL "
-		"AND s.query !~ '\\mpgmaint\\.' "
+		"AND NOT pgmaint.is_own_statement(s.query) "
 		/* what has no plan, by its first word */
 		"AND s.query !~* '^\\s*(BEGIN|COMMIT|END|ROLLBACK|SET|RESET|SHOW|CREATE|ALTER|DROP|ANALYZE|VACUUM|REINDEX|CLUSTER"
 		"|COPY|TRUNCATE|GRANT|REVOKE|COMMENT|CALL|DO|CHECKPOINT|LOCK|FETCH|CLOSE|DISCARD|REFRESH|EXPLAIN|DEALLOCATE"
