@@ -35,6 +35,7 @@ SHLIB_LINK = -lcurl -ldeflate -lxml2 -lz $(if $(shell grep -s '^.define USE_ZSTD
 SQL_PARTS = $(wildcard \
 	sql/schema.sql \
 	sql/ledger.sql \
+	sql/identity.sql \
 	sql/built_in_plans.sql \
 	sql/plans.sql \
 	sql/windows.sql \

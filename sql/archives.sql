@@ -19,6 +19,7 @@ CREATE TABLE pgmaint.archives (
 	compression text NOT NULL,
 	columns text[] NOT NULL,
 	verified_at timestamptz,
+	identity text DEFAULT pgmaint.current_identity(),
 	UNIQUE (storage, key)
 );
 
@@ -33,6 +34,7 @@ COMMENT ON COLUMN pgmaint.archives.range_to IS '... and before this';
 COMMENT ON COLUMN pgmaint.archives.partition IS 'the partition that the rows were in';
 COMMENT ON COLUMN pgmaint.archives.content_bytes IS 'size of the CSV in it';
 COMMENT ON COLUMN pgmaint.archives.content_sha256 IS 'SHA-256 of the CSV';
+COMMENT ON COLUMN pgmaint.archives.identity IS 'of the database that wrote it, see pgmaint.identities';
 COMMENT ON COLUMN pgmaint.archives.verified_at IS 'when verify_archive() last found it whole';
 
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives', '');

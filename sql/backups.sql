@@ -27,6 +27,7 @@ CREATE TABLE pgmaint.backup_records (
 	verification_run_id bigint,
 	expired_at timestamptz,
 	mark text,
+	identity text DEFAULT pgmaint.current_identity(),
 	UNIQUE (storage, key)
 ) WITH (fillfactor = 70);
 
@@ -45,6 +46,7 @@ COMMENT ON COLUMN pgmaint.backup_records.verified_at IS 'when it was last restor
 COMMENT ON COLUMN pgmaint.backup_records.verification IS 'what the last attempt to restore it to prove it came to; null: there was none';
 COMMENT ON COLUMN pgmaint.backup_records.verification_error IS 'why it was found not restorable';
 COMMENT ON COLUMN pgmaint.backup_records.restore_duration IS 'how long the last restore of it took that succeeded';
+COMMENT ON COLUMN pgmaint.backup_records.identity IS 'of the database that made it, see pgmaint.identities: what another made never expires';
 COMMENT ON COLUMN pgmaint.backup_records.mark IS 'what stands on its objects, noted before they are removed: by then the manifest may be gone';
 
 CREATE VIEW pgmaint.backups AS
@@ -73,7 +75,8 @@ SELECT
 	b.selection,
 	b.server_version,
 	b.dump_bytes,
-	b.database_bytes
+	b.database_bytes,
+	b.identity
 FROM pgmaint.backup_records b
 LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
 ORDER BY b.started_at DESC, b.backup_id DESC;
@@ -88,7 +91,7 @@ CREATE TABLE pgmaint.scratch_databases (
 	role name,
 	owner name NOT NULL,
 	task_id bigint NOT NULL,
-	cluster text NOT NULL,
+	identity text DEFAULT pgmaint.current_identity(),
 	begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
@@ -97,7 +100,7 @@ CREATE INDEX scratch_databases_task ON pgmaint.scratch_databases (task_id);
 COMMENT ON TABLE pgmaint.scratch_databases IS 'databases into which a backup is being restored: whatever is listed here and no task is at work on is dropped when the next run begins';
 COMMENT ON COLUMN pgmaint.scratch_databases.role IS 'the role that was made for the database alone; null: none was';
 COMMENT ON COLUMN pgmaint.scratch_databases.owner IS 'whose the database must be to be dropped';
-COMMENT ON COLUMN pgmaint.scratch_databases.cluster IS 'the cluster and the database that this was noted in, which tells a copy of it';
+COMMENT ON COLUMN pgmaint.scratch_databases.identity IS 'of the database that this was noted in, which tells a copy of it';
 
 REVOKE ALL ON pgmaint.backup_records, pgmaint.backups, pgmaint.scratch_databases FROM PUBLIC;
 GRANT SELECT ON pgmaint.backup_records, pgmaint.backups, pgmaint.scratch_databases TO pg_monitor;

@@ -29,7 +29,8 @@ CREATE TABLE pgmaint.contacts (
 	windows boolean NOT NULL,
 	notice interval NOT NULL,
 	added_by name NOT NULL,
-	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	identity text DEFAULT pgmaint.current_identity()
 );
 
 COMMENT ON TABLE pgmaint.contacts IS 'who is told of troubles, and when: made by pgmaint.add_contact()';
@@ -41,6 +42,7 @@ COMMENT ON COLUMN pgmaint.contacts.after IS 'how long a trouble has that severit
 COMMENT ON COLUMN pgmaint.contacts.repeats IS 'a trouble that was noticed so often is told at once';
 COMMENT ON COLUMN pgmaint.contacts.windows IS 'whether the contact is told what will run, before a maintenance window opens';
 COMMENT ON COLUMN pgmaint.contacts.notice IS 'how long before that';
+COMMENT ON COLUMN pgmaint.contacts.identity IS 'of the database that the contact was added to: a copy, or a restored dump, tells it once that it is suspended, and nothing more until take_over()';
 COMMENT ON COLUMN pgmaint.contacts.added_by IS 'whose user mapping has the password or the keys';
 
 -- contacts belong to the database, and are dumped and restored with it

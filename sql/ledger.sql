@@ -17,7 +17,8 @@ CREATE TABLE pgmaint.runs (
 	steps jsonb NOT NULL,
 	current_step integer NOT NULL DEFAULT 0,
 	settings jsonb NOT NULL,
-	resumes bigint UNIQUE
+	resumes bigint UNIQUE,
+	identity text
 ) WITH (fillfactor = 70);
 
 CREATE INDEX runs_finished ON pgmaint.runs (finished_at);
@@ -101,7 +102,8 @@ CREATE TABLE pgmaint.findings (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	step integer,
 	task_id bigint,
-	escalation_id bigint
+	escalation_id bigint,
+	identity text
 );
 
 CREATE INDEX findings_run ON pgmaint.findings (run_id);

@@ -6,7 +6,7 @@ CREATE TABLE pgmaint.notifications (
 	notification_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	message_id uuid NOT NULL,
 	contact text NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('trouble', 'resolved', 'window')),
+	kind text NOT NULL CHECK (kind IN ('trouble', 'resolved', 'window', 'suspended')),
 	severity text CHECK (severity IN ('warning', 'critical')),
 	subject text NOT NULL,
 	state text NOT NULL DEFAULT 'pending'
@@ -20,6 +20,7 @@ CREATE TABLE pgmaint.notifications (
 	payload jsonb NOT NULL,
 	window_name text,
 	window_opens timestamptz,
+	identity text DEFAULT pgmaint.current_identity(),
 	UNIQUE (contact, window_name, window_opens)
 ) WITH (fillfactor = 70);
 

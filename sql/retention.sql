@@ -35,7 +35,7 @@ CREATE TABLE pgmaint.uploads (
 	storage name NOT NULL,
 	key text NOT NULL,
 	mark text NOT NULL,
-	cluster text NOT NULL,
+	identity text DEFAULT pgmaint.current_identity(),
 	begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	searched_at timestamptz
 );
@@ -45,7 +45,7 @@ CREATE INDEX uploads_task ON pgmaint.uploads (task_id);
 COMMENT ON TABLE pgmaint.uploads IS 'objects that are being written, or were left when a task was interrupted';
 COMMENT ON COLUMN pgmaint.uploads.mark IS 'stands on the object, and tells it from one that somebody else wrote';
 COMMENT ON COLUMN pgmaint.uploads.searched_at IS 'when it was first looked for after its task was interrupted; it is looked for once more an hour later, since a storage may still have been at work on it';
-COMMENT ON COLUMN pgmaint.uploads.cluster IS 'system identifier and timeline: a copy of this database removes nothing';
+COMMENT ON COLUMN pgmaint.uploads.identity IS 'of the database that writes it: a copy removes nothing of another''s';
 
 -- Partitions that leave as a whole are detached first.
 CREATE TABLE pgmaint.detached_partitions (

@@ -17,13 +17,16 @@ COMMENT ON COLUMN pgmaint.tasks.predicted_from IS 'what that expectation rests o
 -- it has more columns now
 DROP FUNCTION pgmaint.dry_run(text, jsonb);
 
-ALTER TABLE pgmaint.runs ADD COLUMN resumes bigint UNIQUE;
+ALTER TABLE pgmaint.runs
+	ADD COLUMN resumes bigint UNIQUE,
+	ADD COLUMN identity text;
 COMMENT ON COLUMN pgmaint.runs.resumes IS 'the interrupted run of which this one does the rest';
 
 ALTER TABLE pgmaint.findings
 	ADD COLUMN step integer,
 	ADD COLUMN task_id bigint,
-	ADD COLUMN escalation_id bigint;
+	ADD COLUMN escalation_id bigint,
+	ADD COLUMN identity text;
 -- nobody is to be told of what is long over
 UPDATE pgmaint.findings SET escalation_id = 0;
 CREATE INDEX findings_unescalated ON pgmaint.findings (finding_id) WHERE escalation_id IS NULL AND severity <> 'info';

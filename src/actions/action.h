@@ -85,6 +85,8 @@ struct Action
 	const char *name;
 	const char *description;
 	const ActionOption *options;
+	/* tasks write to the storage in their evidence, or remove from it */
+	bool uses_storage;
 	/* outside of any transaction, before plan, as the leader; may be NULL */
 	void (*survey)(PlanContext *context);
 	/* inside a ledger scope; must only read */

@@ -21,6 +21,7 @@
 #include "actions/backup_task.h"
 #include "actions/leftovers.h"
 #include "actions/selection.h"
+#include "ledger/identity.h"
 #include "objects/keys.h"
 
 #define LOCAL_STORAGE "pgmaint_local"
@@ -45,8 +46,8 @@ key_template(PlanContext *context, bool several)
 	char *given = option_text(backup_options, context->options, "key");
 
 	if (given == NULL)
-		return several ? "{plan}/{database}/backup-" KEY_TIME
-					   : "{plan}/backup-" KEY_TIME;
+		return several ? "{plan}/{database}/backup-" KEY_TIME "-{identity}"
+					   : "{plan}/backup-" KEY_TIME "-{identity}";
 	if (!says(given, KEY_TIME))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("option \"key\" of action \"backup\" has no "
@@ -83,6 +84,11 @@ fill_in(const char *template, const char *plan, const char *database)
 		else if (strncmp(next, "{database}", 10) == 0)
 		{
 			append_key_part(&key, database);
+			next += 10;
+		}
+		else if (strncmp(next, "{identity}", 10) == 0)
+		{
+			appendStringInfoString(&key, identity_tag());
 			next += 10;
 		}
 		else
@@ -306,6 +312,7 @@ const Action backup_action = {
 	.description =
 		"dump databases, roles and tablespaces with pg_dump and pg_dumpall, straight into objects on a storage",
 	.options = backup_options,
+	.uses_storage = true,
 	.plan = plan_backup,
 	.consider = consider_backup,
 	.execute = execute_backup,

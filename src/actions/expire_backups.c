@@ -17,6 +17,7 @@
 #include "actions/evidence.h"
 #include "actions/selection.h"
 #include "backup/expire.h"
+#include "objects/owners.h"
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("storage", OPTION_TEXT, NULL, "only backups on this storage"),
@@ -137,7 +138,8 @@ plan_expire_backups(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT pg_catalog.concat(e.storage, '/', e.key), e.key, e.reason, "
-		"coalesce(e.bytes, -1), e.backup_id " DUE
+		"coalesce(e.bytes, -1), pg_catalog.jsonb_build_object("
+		"'backup_id', e.backup_id, 'storage', e.storage)::text " DUE
 		"AND e.held_back IS NULL AND pg_catalog.has_server_privilege($8, s.oid, 'USAGE') "
 		"ORDER BY e.started_at, e.backup_id");
 	for (uint64 row = 0; row < rows; row++)
@@ -149,8 +151,7 @@ plan_expire_backups(PlanContext *context)
 		task->command = psprintf("remove %s", ledger_text(row, 2));
 		task->reason = ledger_text(row, 3);
 		task->bytes = ledger_bigint(row, 4);
-		task->evidence = psprintf("{\"backup_id\": %lld}",
-								  (long long) ledger_bigint(row, 5));
+		task->evidence = ledger_text(row, 5);
 		context->tasks = lappend(context->tasks, task);
 	}
 }
@@ -164,6 +165,7 @@ consider_expiry(TaskContext *context, char **reason)
 {
 	int64 backup_id = evidence_number(context->task, "backup_id", 0);
 	ExpiringBackup backup;
+	Storage *storage;
 	LedgerScope scope;
 	bool found;
 
@@ -175,8 +177,10 @@ consider_expiry(TaskContext *context, char **reason)
 		*reason = "the backup was removed meanwhile";
 		return HOLD_BACK_SKIP;
 	}
-	*reason = why_not_to_remove(storage_open(backup.storage, STORAGE_WRITE),
-								&backup);
+	storage = storage_open(backup.storage, STORAGE_WRITE);
+	*reason = why_not_ours(storage, backup.identity, context->run_id);
+	if (*reason == NULL)
+		*reason = why_not_to_remove(storage, &backup);
 	if (*reason != NULL)
 	{
 		*reason = psprintf("%s is left alone: %s", backup.key, *reason);
@@ -193,6 +197,7 @@ execute_expiry(TaskContext *context)
 {
 	int64 backup_id = evidence_number(context->task, "backup_id", 0);
 	ExpiringBackup backup;
+	Storage *storage;
 	LedgerScope scope;
 	int64 bytes;
 	bool found;
@@ -205,8 +210,11 @@ execute_expiry(TaskContext *context)
 		context->not_done = "the backup was removed meanwhile";
 		return;
 	}
-	bytes =
-		remove_backup(storage_open(backup.storage, STORAGE_WRITE), &backup);
+	storage = storage_open(backup.storage, STORAGE_WRITE);
+	context->not_done = why_not_ours(storage, backup.identity, context->run_id);
+	if (context->not_done != NULL)
+		return;
+	bytes = remove_backup(storage, &backup);
 	ledger_enter(&scope);
 	note_expired_backup(&backup);
 	ledger_leave(&scope);
@@ -222,6 +230,7 @@ const Action expire_backups_action = {
 	.description =
 		"remove backups that no rule keeps; never the newest verified one, and none of what was backed up badly the last time",
 	.options = options,
+	.uses_storage = true,
 	.plan = plan_expire_backups,
 	.consider = consider_expiry,
 	.execute = execute_expiry,

@@ -10,6 +10,7 @@
 #include "actions/evidence.h"
 #include "actions/leftovers.h"
 #include "actions/selection.h"
+#include "objects/owners.h"
 #include "objects/uploads.h"
 
 /*
@@ -26,9 +27,10 @@ plan_leftovers(PlanContext *context, const char *action)
 		&query,
 		"SELECT pg_catalog.concat(u.storage, '/', u.key), u.task_id, u.upload_id, "
 		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage), "
-		"u.begun_at::pg_catalog.timestamptz(0)::text, u.searched_at IS NOT NULL "
+		"pg_catalog.to_char(u.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), u.searched_at IS NOT NULL, pg_catalog.to_json(u.storage::text)::text "
 		"FROM pgmaint.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
 		"WHERE u.action = $1 AND coalesce(t.state, '') NOT IN ('pending', 'running') "
+		"AND u.identity IN (SELECT o.identity FROM pgmaint.removable_identities o) "
 		"AND coalesce(u.searched_at < " SEARCH_AGAIN
 		", true) ORDER BY u.upload_id");
 
@@ -56,8 +58,8 @@ plan_leftovers(PlanContext *context, const char *action)
 					 (long long) ledger_bigint(row, 2), ledger_text(row, 5),
 					 ledger_boolean(row, 6) ? "; looked for once more" : "");
 		task->evidence =
-			psprintf("{\"kind\": \"leftover\", \"upload_id\": %lld}",
-					 (long long) ledger_bigint(row, 3));
+			psprintf("{\"kind\": \"leftover\", \"upload_id\": %lld, \"storage\": %s}",
+					 (long long) ledger_bigint(row, 3), ledger_text(row, 7));
 		context->tasks = lappend(context->tasks, task);
 	}
 }
@@ -71,8 +73,8 @@ is_leftover(const ClaimedTask *task)
 }
 
 /*
- * Remove what an earlier task or attempt has left.  Whoever has the row locked
- * is still at it.
+ * Remove what an earlier attempt of the same task has left.  Whoever has the row
+ * locked is still at it.
  */
 bool
 remove_leftover(int64 upload_id)
@@ -97,7 +99,19 @@ void
 carry_out_leftover(TaskContext *context)
 {
 	int64 upload_id = evidence_number(context->task, "upload_id", 0);
+	LedgerScope scope;
+	Upload upload;
+	bool found;
 
+	ledger_enter(&scope);
+	found = lock_leftover(upload_id, &upload);
+	ledger_leave(&scope);
+	if (found)
+		context->not_done =
+			why_not_ours(storage_open(upload.storage, STORAGE_WRITE),
+						 upload.identity, context->run_id);
+	if (context->not_done != NULL)
+		return;
 	context->result = psprintf("{\"removed\": %s}",
 							   remove_leftover(upload_id) ? "true" : "false");
 }

@@ -80,6 +80,8 @@ describe_work(const RetentionPolicy *policy, const char *kind,
 	append_field(&json, "from", from);
 	append_field(&json, "to", to);
 	append_field(&json, "key", key);
+	if (policy->archive)
+		append_field(&json, "storage", policy->storage);
 	appendStringInfo(&json, ", \"open\": %s, \"policy_id\": %lld",
 					 open ? "true" : "false", (long long) policy->policy_id);
 	if (rows >= 0)
@@ -363,6 +365,7 @@ const Action retention_action = {
 	.description =
 		"take rows out of their tables when they are old enough, archived first unless the policy says otherwise",
 	.options = options,
+	.uses_storage = true,
 	.plan = plan_retention,
 	.consider = consider_retention,
 	.outside = detach_for_retention,

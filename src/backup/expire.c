@@ -36,7 +36,7 @@ read_expiring_backup(int64 backup_id, ExpiringBackup *backup)
 	bind_bigint(&query, backup_id);
 	if (ledger_query(
 			&query,
-			"SELECT b.storage::text, b.key, b.sha256, b.state, b.mark "
+			"SELECT b.storage::text, b.key, b.sha256, b.state, b.mark, b.identity "
 			"FROM pgmaint.backup_records b WHERE b.backup_id = $1 "
 			"AND b.state IN ('succeeded', 'expiring') FOR UPDATE") == 0)
 		return false;
@@ -46,6 +46,7 @@ read_expiring_backup(int64 backup_id, ExpiringBackup *backup)
 	backup->sha256 = ledger_text(0, 3);
 	backup->state = ledger_text(0, 4);
 	backup->mark = ledger_text(0, 5);
+	backup->identity = ledger_text(0, 6);
 	return true;
 }
 

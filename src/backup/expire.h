@@ -18,6 +18,7 @@ typedef struct ExpiringBackup
 	char *key;
 	char *sha256;
 	char *state;
+	char *identity; /* of the database that made it */
 	char *mark; /* NULL until it was noted, or where nothing is left */
 } ExpiringBackup;
 

@@ -15,6 +15,7 @@
  *	started_at, finished_at, seconds
  *	server_version, server_version_num
  *	cluster				system identifier, a text
+ *	identity			of the database that made it, see pgmaint.identities
  *	extension_version	of pgmaint
  *	run_id
  *	mark				what stands on the object

@@ -29,13 +29,11 @@
 #include "exec/toplevel.h"
 
 /*
- * Which cluster this is, and which database the rows are in: copies of it find
- * rows of the original, whose databases may be at work.
+ * Copies of this database find rows of the original, whose databases may be at
+ * work.
  */
-#define THIS_DATABASE                                                  \
-	"(SELECT pg_catalog.concat(s.system_identifier, '/', d.oid) "      \
-	"FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d " \
-	"WHERE d.datname = pg_catalog.current_database())"
+#define OWN_ROWS                                                       \
+	"s.identity IN (SELECT o.identity FROM pgmaint.own_identities o)"
 
 #define COLUMNS \
 	"s.database::pg_catalog.text, s.role::pg_catalog.text, s.owner::pg_catalog.text"
@@ -66,9 +64,8 @@ note_scratch(int64 task_id, Oid caller, bool alone)
 	bind_bigint(&query, task_id);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.scratch_databases (database, role, owner, task_id, cluster) "
-		"VALUES ($1::pg_catalog.name, $2::pg_catalog.name, $3::pg_catalog.name, $4, " THIS_DATABASE
-		")");
+		"INSERT INTO pgmaint.scratch_databases (database, role, owner, task_id) "
+		"VALUES ($1::pg_catalog.name, $2::pg_catalog.name, $3::pg_catalog.name, $4)");
 	return scratch;
 }
 
@@ -97,7 +94,7 @@ scratches_of_task(int64 task_id)
 	bind_bigint(&query, task_id);
 	return read_scratches(ledger_query(
 		&query, "SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
-				"WHERE s.task_id = $1 AND s.cluster = " THIS_DATABASE));
+				"WHERE s.task_id = $1 AND " OWN_ROWS));
 }
 
 /*
@@ -110,8 +107,7 @@ scratches_left(void)
 
 	return read_scratches(ledger_query(
 		&query, "SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
-				"WHERE s.cluster = " THIS_DATABASE
-				" AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
+				"WHERE " OWN_ROWS " AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
 				"WHERE t.task_id = s.task_id AND t.state = 'running')"));
 }
 

@@ -15,7 +15,8 @@ typedef enum EngineLock
 	LOCK_QUEUE,		   /* shared while a transaction with a new run commits */
 	LOCK_TASKS,		   /* held while tasks change state */
 	LOCK_TROUBLES,	   /* held while findings become troubles and messages */
-	LOCK_DELIVERY	   /* held by the one process that sends messages */
+	LOCK_DELIVERY,	   /* held by the one process that sends messages */
+	LOCK_IDENTITY	   /* held while the database gets another identity */
 } EngineLock;
 
 extern bool hold_engine_lock(EngineLock which, bool exclusive, bool wait);

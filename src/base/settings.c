@@ -19,6 +19,7 @@ int pgmaint_max_wait = 10 * 60 * 1000;
 int pgmaint_worker_timeout = 300;
 int pgmaint_keep_history = 365 * 24 * 60;
 int pgmaint_clock_offset = 0;
+int pgmaint_takeover_delay = 24 * 60 * 60;
 char *pgmaint_program_directory = NULL;
 char *pgmaint_connection = NULL;
 char *pgmaint_pg_dump_options = NULL;
@@ -128,6 +129,13 @@ define_settings(void)
 		"For trying out what a run would do at another hour.",
 		&pgmaint_clock_offset, 0, -INT_MAX, INT_MAX, PGC_SUSET,
 		GUC_UNIT_S | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.takeover_delay",
+		"Sets how long a database that may be a copy waits for a sign of its former self.",
+		"After it, what the database wrote since to storages expires, and its interrupted runs are resumed.",
+		&pgmaint_takeover_delay, 24 * 60 * 60, 0, INT_MAX / 1000, PGC_SIGHUP,
+		GUC_UNIT_S, NULL, NULL, NULL);
 
 	DefineCustomStringVariable(
 		"pgmaint.program_directory",

@@ -15,6 +15,7 @@ extern int pgmaint_max_wait;
 extern int pgmaint_worker_timeout;
 extern int pgmaint_keep_history;
 extern int pgmaint_clock_offset;
+extern int pgmaint_takeover_delay;
 extern char *pgmaint_program_directory;
 extern char *pgmaint_connection;
 extern char *pgmaint_pg_dump_options;

@@ -35,6 +35,7 @@
 #include "engine/launch.h"
 #include "engine/runner.h"
 #include "ledger/findings.h"
+#include "ledger/identity.h"
 #include "ledger/tasks.h"
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
@@ -229,6 +230,7 @@ reconcile(void)
 
 	end_stray_workers();
 	ledger_begin(&scope, arguments.extension);
+	(void) ensure_identity();
 	(void) interrupt_running_tasks(
 		"the server or the leader stopped while the run was going on");
 	(void) interrupt_running_runs(

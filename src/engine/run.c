@@ -27,6 +27,7 @@
 #include "engine/plan.h"
 #include "engine/run.h"
 #include "ledger/connections.h"
+#include "ledger/identity.h"
 #include "ledger/runs.h"
 #include "ledger/statements.h"
 #include "notify/outbox.h"
@@ -94,6 +95,7 @@ queue_steps(const char *plan, Jsonb *options, List *steps)
 	int64 run_id;
 
 	ledger_enter(&scope);
+	(void) ensure_identity();
 	run_id = add_run(plan, options, role, role_name, resolved);
 	ledger_leave(&scope);
 	launch_leader_at_commit(false);
@@ -200,6 +202,7 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("pgmaint.tick()");
 	PreventCommandIfReadOnly("pgmaint.tick()");
 	ledger_enter(&scope);
+	(void) ensure_identity();
 	note_missed_schedules(0);
 	resume_interrupted_runs();
 	sample_connections();

@@ -23,6 +23,7 @@
 #include "engine/predict.h"
 #include "engine/runner.h"
 #include "ledger/findings.h"
+#include "ledger/identity.h"
 #include "ledger/statements.h"
 
 /* the extension that the ledger belongs to */
@@ -121,6 +122,7 @@ begin_or_end_run(const Run *run)
 	else
 	{
 		begin_run(run->run_id);
+		note_doubt(run->run_id);
 		note_missed_schedules(run->run_id);
 		/* to compare with, if the run should make anything slower */
 		(void) snapshot_statements(run->run_id, "10 minutes");

@@ -27,10 +27,12 @@
 #include "utils/timestamp.h"
 
 #include "actions/blockers.h"
+#include "actions/evidence.h"
 #include "base/compat.h"
 #include "engine/disruptive.h"
 #include "engine/task.h"
 #include "exec/toplevel.h"
+#include "objects/owners.h"
 
 /*
  * Is the object still what the task was planned for?  Takes AccessShareLock
@@ -81,6 +83,13 @@ prepare_task(TaskContext *context, Ending *ending)
 	char *reason = NULL;
 	MemoryContext previous = CurrentMemoryContext;
 
+	if (context->action->uses_storage)
+	{
+		char *storage = evidence_text(task, "storage");
+
+		if (storage != NULL)
+			declare_ownership(storage, context->run_id, context->extension);
+	}
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());

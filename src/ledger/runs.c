@@ -118,6 +118,7 @@ find_queued_run(Run *run)
 
 	if (ledger_query(&query, "SELECT " RUN_COLUMNS
 							 "FROM pgmaint.runs WHERE state = 'queued' "
+							 "AND identity = pgmaint.current_identity() "
 							 "ORDER BY run_id LIMIT 1") == 0)
 		return false;
 	fill_run(run);
@@ -208,35 +209,35 @@ interrupt_running_runs(const char *error)
 		&query,
 		"WITH stopped AS (UPDATE pgmaint.runs SET state = 'interrupted', error = $1, "
 		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'running' "
-		"RETURNING run_id, plan) "
+		"RETURNING run_id, plan, identity) "
 		"INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) "
 		"SELECT s.run_id, 'interrupted', 'warning', s.plan, "
 		"pg_catalog.format('run %s of plan %s was interrupted: %s', s.run_id, s.plan, $1) "
-		"FROM stopped s");
+		"FROM stopped s WHERE s.identity = pgmaint.current_identity()");
 }
 
 /*
- * A copy of a database has a copy of its ledger: what was queued in the
- * original is the original's to do.
+ * A copy of a database has a copy of its ledger, and so has a subscriber: what
+ * was queued in the original is the original's to do.
  */
 uint64
 interrupt_copied_runs(void)
 {
 	LedgerQuery query = {0};
 
-	bind_oid(&query, MyDatabaseId);
 	return ledger_query(
 		&query,
 		"UPDATE pgmaint.runs SET state = 'interrupted', "
-		"error = 'the run was queued in another database, of which this is a copy', "
-		"finished_at = pg_catalog.clock_timestamp() "
-		"WHERE state = 'queued' AND database <> $1");
+		"error = 'the run was queued in another database, of which this may be a copy', "
+		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'queued' "
+		"AND identity IS DISTINCT FROM pgmaint.current_identity()");
 }
 
 /*
  * Queue again what was interrupted, as a run of its own: what is done already
  * is not due then.  Once only, as the run itself may be what crashes the
  * server, and not when it is a day old, or was asked for again, or cancelled.
+ * What another database began it goes on with itself.
  *
  * An action by itself was asked for by somebody who was there to see; plans
  * are what runs at night.  The role is the one that asked for the run, if it
@@ -255,6 +256,7 @@ resume_interrupted_runs(void)
 		"SELECT r.plan, r.options, a.rolname, r.role, r.steps, r.settings, r.database, r.run_id "
 		"FROM pgmaint.runs r JOIN pg_catalog.pg_roles a ON a.oid = r.role "
 		"WHERE r.state = 'interrupted' AND r.resumes IS NULL AND r.database = $1 "
+		"AND r.identity IN (SELECT o.identity FROM pgmaint.removable_identities o) "
 		"AND r.started_at > pg_catalog.clock_timestamp() - '1 day'::pg_catalog.interval "
 		"AND r.plan IN (SELECT d.plan FROM pgmaint.plan_definitions d "
 		"UNION ALL SELECT b.plan FROM pgmaint.built_in_plans() b) "
@@ -309,7 +311,7 @@ forget_old_runs(void)
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)), "
 		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1) "
-		"AND n.state IN ('sent', 'given up') AND NOT EXISTS (SELECT FROM "
+		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
 		"pgmaint.notified_troubles t WHERE t.notification_id = n.notification_id)) "
 		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)");

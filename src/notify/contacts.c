@@ -17,7 +17,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
-#include "ledger/ledger.h"
+#include "ledger/identity.h"
 #include "notify/address.h"
 #include "notify/relay.h"
 
@@ -254,6 +254,7 @@ pgmaint_add_contact(PG_FUNCTION_ARGS)
 	bind_datum(&query, INTERVALOID, PG_GETARG_DATUM(8));
 	bind_text(&query, GetUserNameFromId(GetUserId(), false));
 	ledger_enter(&scope);
+	(void) ensure_identity();
 	if (ledger_query(
 			&query,
 			"INSERT INTO pgmaint.contacts (name, level, address, server, severity, "

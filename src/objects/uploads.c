@@ -20,22 +20,12 @@
 #include "objects/uploads.h"
 #include "storage/storage.h"
 
-/*
- * Which cluster this is, and on which timeline: what a copy of the database
- * finds in the table belongs to the original.
- */
-#define THIS_CLUSTER                                                   \
-	"(SELECT pg_catalog.concat(s.system_identifier, '/', "             \
-	"pg_catalog.left(pg_catalog.pg_walfile_name("                      \
-	"pg_catalog.pg_current_wal_lsn()), 8), '/', d.oid) "               \
-	"FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d " \
-	"WHERE d.datname = pg_catalog.current_database())"
-
 #define MARK_BYTES 16
 
 /* as find_upload() reads them */
 #define UPLOADS                                           \
-	"SELECT u.upload_id, u.storage::text, u.key, u.mark " \
+	"SELECT u.upload_id, u.storage::text, u.key, u.mark, " \
+	"u.identity "                                         \
 	"FROM pgmaint.uploads u WHERE "
 
 void
@@ -51,8 +41,8 @@ note_upload(int64 task_id, const char *action, const char *storage,
 	bind_text(&query, random_name(MARK_BYTES));
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster) "
-		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5, " THIS_CLUSTER ")");
+		"INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark) "
+		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5)");
 }
 
 /*
@@ -70,6 +60,7 @@ find_upload(int64 number, const char *sql, Upload *upload)
 	upload->storage = ledger_text(0, 2);
 	upload->key = ledger_text(0, 3);
 	upload->mark = ledger_text(0, 4);
+	upload->identity = ledger_text(0, 5);
 	return true;
 }
 
@@ -99,15 +90,16 @@ find_upload_of_task(int64 task_id, Upload *upload)
 }
 
 /*
- * What was left, unless somebody is still at it or another cluster's it is.
+ * What was left, unless somebody is still at it or another database's it is.
  */
 bool
 lock_leftover(int64 upload_id, Upload *upload)
 {
-	return find_upload(upload_id,
-					   UPLOADS "u.upload_id = $1 AND u.cluster = " THIS_CLUSTER
-							   " FOR UPDATE SKIP LOCKED",
-					   upload);
+	return find_upload(
+		upload_id,
+		UPLOADS "u.upload_id = $1 AND u.identity IN (SELECT o.identity "
+				"FROM pgmaint.own_identities o) FOR UPDATE OF u SKIP LOCKED",
+		upload);
 }
 
 /*

@@ -16,6 +16,7 @@ typedef struct Upload
 	char *storage;
 	char *key;
 	char *mark;
+	char *identity; /* of the database that writes it */
 } Upload;
 
 /* what was left is looked for twice, this far apart */

@@ -1,0 +1,27 @@
+/*-------------------------------------------------------------------------
+ *
+ * identity.h
+ *	  Which database this is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_LEDGER_IDENTITY_H
+#define PGMAINT_LEDGER_IDENTITY_H
+
+#include "ledger/ledger.h"
+
+/* how much of an identity stands in keys */
+#define IDENTITY_TAG_LENGTH 8
+
+/* all in a ledger scope */
+extern char *ensure_identity(void);
+extern char *known_identity(void);
+extern char *identity_tag(void);
+extern char *current_doubt(void);
+extern bool is_own_identity(const char *identity);
+extern void begin_to_doubt(const char *doubt, bool until_told);
+extern void doubt_what_was_taken_over(const char *identity, const char *doubt);
+extern void note_former_seen(void);
+extern void note_doubt(int64 run_id);
+
+#endif /* PGMAINT_LEDGER_IDENTITY_H */

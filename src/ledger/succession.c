@@ -1,0 +1,209 @@
+/*-------------------------------------------------------------------------
+ *
+ * succession.c
+ *	  take_over and stay_copy: a person says which database this is.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/locks.h"
+#include "base/settings.h"
+#include "ledger/identity.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_take_over);
+PG_FUNCTION_INFO_V1(pgmaint_stay_copy);
+PG_FUNCTION_INFO_V1(pgmaint_get_takeover_delay);
+
+/*
+ * pgmaint.takeover_delay() returns interval
+ */
+Datum
+pgmaint_get_takeover_delay(PG_FUNCTION_ARGS)
+{
+	Interval *delay = palloc0(sizeof(Interval));
+
+	delay->time = (TimeOffset) pgmaint_takeover_delay * USECS_PER_SEC;
+	PG_RETURN_INTERVAL_P(delay);
+}
+
+static void
+check_identity(const char *identity)
+{
+	if (strlen(identity) != 32 || strspn(identity, "0123456789abcdef") != 32)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid identity: \"%s\"", identity),
+				 errhint("An identity has 32 hexadecimal digits: see "
+						 "pgmaint.identities, and the column identity of "
+						 "pgmaint.list_backups().")));
+}
+
+/*
+ * What this database was, and what the rows of a restored dump name.
+ */
+static uint64
+take_over_former(void)
+{
+	LedgerQuery query = {0};
+
+	return ledger_query(
+		&query,
+		"WITH named AS (SELECT a.identity FROM pgmaint.archives a UNION "
+		"SELECT n.identity FROM pgmaint.contacts n UNION "
+		"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') "
+		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
+		"timeline, directory_inode, machine_id, host, taken_over_at) "
+		"SELECT n.identity, 'taken over', c.system_identifier, c.database, c.timeline, "
+		"c.directory_inode, c.machine_id, c.host, pg_catalog.clock_timestamp() "
+		"FROM named n CROSS JOIN pgmaint.own_identities c "
+		"WHERE c.state = 'current' AND n.identity ~ '^[0-9a-f]{32}$' "
+		"AND n.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
+		"AND n.identity NOT IN (SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten') "
+		"ON CONFLICT (identity) DO UPDATE SET state = excluded.state, "
+		"system_identifier = excluded.system_identifier, database = excluded.database, "
+		"timeline = excluded.timeline, directory_inode = excluded.directory_inode, "
+		"machine_id = excluded.machine_id, host = excluded.host, "
+		"taken_over_at = excluded.taken_over_at RETURNING 1");
+}
+
+static uint64
+take_over_named(const char *identity)
+{
+	LedgerQuery query = {0};
+
+	check_identity(identity);
+	bind_text(&query, identity);
+	return ledger_query(
+		&query,
+		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
+		"timeline, directory_inode, machine_id, host, taken_over_at) "
+		"SELECT $1, 'taken over', c.system_identifier, c.database, c.timeline, "
+		"c.directory_inode, c.machine_id, c.host, pg_catalog.clock_timestamp() "
+		"FROM pgmaint.own_identities c WHERE c.state = 'current' "
+		"AND $1 NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
+		"ON CONFLICT (identity) DO UPDATE SET state = excluded.state, "
+		"system_identifier = excluded.system_identifier, database = excluded.database, "
+		"timeline = excluded.timeline, directory_inode = excluded.directory_inode, "
+		"machine_id = excluded.machine_id, host = excluded.host, "
+		"taken_over_at = excluded.taken_over_at RETURNING 1");
+}
+
+/*
+ * Records that others wrote under what is taken over are accepted once, when
+ * each storage is used next: what is known of them now is not enough.
+ */
+static void
+end_doubt(void)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.identities SET doubt = NULL, doubt_since = NULL, "
+		"until_told = false, former_seen_at = NULL WHERE state = 'current' "
+		"AND identity = pgmaint.current_identity()");
+}
+
+/*
+ * pgmaint.take_over(identity text) returns integer
+ */
+Datum
+pgmaint_take_over(PG_FUNCTION_ARGS)
+{
+	LedgerScope scope;
+	uint64 count;
+
+	PreventCommandDuringRecovery("pgmaint.take_over()");
+	PreventCommandIfReadOnly("pgmaint.take_over()");
+	ledger_enter(&scope);
+	(void) ensure_identity();
+	lock_in_transaction(LOCK_IDENTITY, true);
+	if (PG_ARGISNULL(0))
+	{
+		count = take_over_former();
+		end_doubt();
+	}
+	else
+		count = take_over_named(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	ledger_leave(&scope);
+	if (count == 0)
+		ereport(NOTICE,
+				(errmsg("there is nothing to take over: this database is not in "
+						"doubt, and has no rows of another")));
+	PG_RETURN_INT32((int32) count);
+}
+
+/*
+ * Did a dump bring contacts or archives of another database?
+ */
+static bool
+has_rows_of_another(void)
+{
+	LedgerQuery query = {0};
+
+	return ledger_query(
+			   &query,
+			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
+			   "SELECT a.identity FROM pgmaint.archives a) r WHERE r.identity NOT IN "
+			   "(SELECT o.identity FROM pgmaint.own_identities o) LIMIT 1") > 0;
+}
+
+/*
+ * Everything in the ledger by which the original's objects would be looked for,
+ * waited for or told of.  Where archived rows went stays on record: reading them
+ * harms nobody.
+ */
+static void
+forget_original(const char *identity)
+{
+	static const char *const commands[] = {
+		"DELETE FROM pgmaint.notifications WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint.contacts WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint.uploads WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint.scratch_databases WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint.backup_records WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint.owner_records WHERE identity <> $1",
+		"UPDATE pgmaint.identities SET state = 'forgotten' WHERE identity <> $1",
+	};
+
+	for (int i = 0; i < (int) lengthof(commands); i++)
+	{
+		LedgerQuery query = {0};
+
+		bind_text(&query, identity);
+		(void) ledger_query(&query, commands[i]);
+	}
+}
+
+/*
+ * pgmaint.stay_copy() returns text
+ */
+Datum
+pgmaint_stay_copy(PG_FUNCTION_ARGS)
+{
+	LedgerScope scope;
+	char *identity;
+
+	PreventCommandDuringRecovery("pgmaint.stay_copy()");
+	PreventCommandIfReadOnly("pgmaint.stay_copy()");
+	ledger_enter(&scope);
+	identity = ensure_identity();
+	/* a copy that nothing tells from its original gets another name all the same */
+	if (current_doubt() == NULL && !has_rows_of_another())
+	{
+		begin_to_doubt("it was declared to be a copy", true);
+		identity = known_identity();
+	}
+	lock_in_transaction(LOCK_IDENTITY, true);
+	forget_original(identity);
+	end_doubt();
+	ledger_leave(&scope);
+	PG_RETURN_TEXT_P(cstring_to_text(identity));
+}
