@@ -68,6 +68,7 @@ SQL_PARTS = $(wildcard \
 	sql/validate_data.sql \
 	sql/validate_server.sql \
 	sql/validate_escalation.sql \
+	sql/validate_identity.sql \
 	sql/validate_maintenance.sql \
 	sql/validate.sql \
 	sql/report.sql \

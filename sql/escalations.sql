@@ -23,6 +23,8 @@ FROM pgmaint.troubles t
 JOIN pgmaint.contacts c ON (c.severity = 'warning' OR t.severity = 'critical')
 	-- somebody who cannot be reached is not told so
 	AND NOT (t.check_id = 'delivery' AND t.object = c.name)
+	-- nor is one of another database told what happens in this
+	AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
 WHERE t.resolved_at IS NULL
 	AND NOT EXISTS (SELECT FROM pgmaint.acknowledgements a
 		WHERE a.escalation_id = t.escalation_id AND (a.severity = 'critical' OR t.severity = 'warning'))
@@ -99,6 +101,7 @@ BEGIN ATOMIC
 		FROM pgmaint.troubles t
 		JOIN pgmaint.notified_troubles n ON n.escalation_id = t.escalation_id
 		JOIN pgmaint.contacts c ON c.name = n.contact
+			AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
 		WHERE t.resolved_at IS NOT NULL
 			AND NOT EXISTS (SELECT FROM pgmaint.notified_troubles d
 				WHERE d.escalation_id = n.escalation_id AND d.contact = n.contact AND d.kind = 'resolved')
@@ -192,7 +195,9 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info')
 		OR EXISTS (SELECT FROM pgmaint.troubles t WHERE t.resolved_at IS NULL)
-		OR EXISTS (SELECT FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') AND n.next_attempt <= clock_timestamp())
+		OR EXISTS (SELECT FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') AND n.next_attempt <= clock_timestamp()
+			AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
+		OR EXISTS (SELECT FROM pgmaint.suspended_contacts s WHERE NOT s.told)
 		OR EXISTS (SELECT FROM pgmaint.contacts c WHERE c.windows) AND EXISTS (SELECT FROM pgmaint.maintenance_windows);
 END;
 

@@ -51,6 +51,13 @@ BEGIN ATOMIC
 			max(b.started_at) OVER () AS newest_of_all
 		FROM pgmaint.backup_records b
 		LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
+		WHERE b.identity IN (SELECT o.identity FROM pgmaint.own_identities o)
+	),
+	-- in doubt, what is due stays
+	doubt AS MATERIALIZED (
+		SELECT pgmaint.doubt_message(c.doubt) AS reason
+		FROM pgmaint.own_identities c
+		WHERE c.state = 'current' AND c.identity NOT IN (SELECT r.identity FROM pgmaint.removable_identities r)
 	),
 	latest AS (
 		SELECT DISTINCT ON (a.series)
@@ -127,7 +134,7 @@ BEGIN ATOMIC
 		a.started_at,
 		coalesce(j.kept = '', true),
 		CASE WHEN a.state = 'expiring' THEN 'its removal was begun, and did not come to its end' ELSE coalesce(nullif(j.kept, ''), j.why) END,
-		CASE WHEN coalesce(j.kept = '', true) THEN l.held_back END,
+		CASE WHEN coalesce(j.kept = '', true) THEN coalesce((SELECT d.reason FROM doubt d), l.held_back) END,
 		a.bytes,
 		a.series_name
 	FROM attempts a
@@ -136,7 +143,25 @@ BEGIN ATOMIC
 	WHERE a.state IN ('succeeded', 'expiring')
 		AND (backup_expiry.storage IS NULL OR a.storage = backup_expiry.storage)
 		AND (backup_expiry.databases IS NULL OR a.database::text = ANY (backup_expiry.databases))
-	ORDER BY a.storage, a.kind, a.database, a.selection, a.started_at DESC, a.backup_id DESC;
+	UNION ALL
+	SELECT
+		b.backup_id,
+		b.storage,
+		b.key,
+		b.database,
+		b.started_at,
+		false,
+		format('another database made it, of identity %s', coalesce(b.identity, 'unknown')),
+		NULL,
+		b.bytes,
+		CASE WHEN b.kind = 'globals' THEN 'the globals' ELSE concat('database ', quote_ident(b.database::text)) END ||
+			coalesce(', the part ' || b.selection::text, '')
+	FROM pgmaint.backup_records b
+	WHERE b.state IN ('succeeded', 'expiring')
+		AND NOT EXISTS (SELECT FROM pgmaint.own_identities o WHERE o.identity = b.identity)
+		AND (backup_expiry.storage IS NULL OR b.storage = backup_expiry.storage)
+		AND (backup_expiry.databases IS NULL OR b.database::text = ANY (backup_expiry.databases))
+	ORDER BY 2, 10, 5 DESC, 1 DESC;
 END;
 
 COMMENT ON FUNCTION pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer) IS
@@ -163,13 +188,15 @@ CREATE FUNCTION pgmaint.list_backups(
 	OUT verification text,
 	OUT kind text,
 	OUT selection jsonb,
-	OUT error text
+	OUT error text,
+	OUT own boolean,
+	OUT identity text
 ) RETURNS SETOF record
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_list_backups';
 
 COMMENT ON FUNCTION pgmaint.list_backups(text) IS
-	'the backups on a storage, newest first, from nothing but what is there; error says why one cannot be used';
+	'the backups on a storage, newest first, from nothing but what is there; error says why one cannot be used, own whether this database, or one that it has taken over, made it';
 
 CREATE FUNCTION pgmaint.adopt_backups(storage text, database name DEFAULT NULL)
 RETURNS bigint
@@ -177,7 +204,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_adopt_backups';
 
 COMMENT ON FUNCTION pgmaint.adopt_backups(text, name) IS
-	'take over the backups that a storage has and this ledger does not know, of one database or of all, so that they can be verified and expire; returns how many';
+	'add the backups that a storage has and this ledger does not know, of one database or of all, so that they can be verified, and expire where they are this database''s own; returns how many';
 
 REVOKE ALL ON FUNCTION
 	pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer),

@@ -62,6 +62,7 @@ BEGIN ATOMIC
 		('checksums_enabled', 'data checksums', NULL),
 		('failed_runs', 'plans whose last runs failed', NULL),
 		('nobody_is_told', 'troubles that nobody is told of', NULL),
+		('identity', 'a database that may be a copy', 'SELECT pgmaint.take_over() where this database is the successor; SELECT pgmaint.stay_copy() where it is a copy, and stays one'),
 		('nothing_scheduled', 'nothing is scheduled', NULL);
 END;
 

@@ -130,5 +130,5 @@ REVOKE ALL ON FUNCTION
 	pgmaint.take_over(text),
 	pgmaint.stay_copy()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.identities, pgmaint.owner_records, pgmaint.own_identities TO pg_monitor;
+GRANT SELECT ON pgmaint.identities, pgmaint.owner_records, pgmaint.own_identities, pgmaint.removable_identities TO pg_monitor;
 GRANT EXECUTE ON FUNCTION pgmaint.current_identity(), pgmaint.takeover_delay(), pgmaint.doubt_message(text) TO pg_monitor;

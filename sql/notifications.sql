@@ -72,7 +72,7 @@ BEGIN ATOMIC
 	WITH opening AS MATERIALIZED (
 		SELECT c.name AS contact, h.name, h.opens, h.closes
 		FROM (SELECT pgmaint.window_clock() AS now) n
-		JOIN pgmaint.contacts c ON c.windows
+		JOIN pgmaint.contacts c ON c.windows AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
 		CROSS JOIN LATERAL pgmaint.window_hours(n.now, n.now + c.notice) h
 		WHERE h.opens > n.now
 			AND NOT EXISTS (SELECT FROM pgmaint.notifications x
@@ -120,23 +120,64 @@ END;
 
 COMMENT ON FUNCTION pgmaint.queue_windows() IS 'write the messages about maintenance windows that open soon';
 
+-- Contacts that a dump or a copy brought are told so, and nothing else.
+CREATE VIEW pgmaint.suspended_contacts AS
+SELECT
+	c.name,
+	c.identity,
+	EXISTS (SELECT FROM pgmaint.notifications n
+		JOIN pgmaint.own_identities i ON i.identity = n.identity
+		WHERE n.contact = c.name AND n.kind = 'suspended') AS told
+FROM pgmaint.contacts c
+WHERE NOT EXISTS (SELECT FROM pgmaint.own_identities i WHERE i.identity = c.identity)
+	AND EXISTS (SELECT FROM pgmaint.own_identities i WHERE i.state = 'current');
+
+COMMENT ON VIEW pgmaint.suspended_contacts IS 'the contacts that were added to another database, of which this is a copy or a restored dump: they are told nothing until take_over()';
+COMMENT ON COLUMN pgmaint.suspended_contacts.told IS 'whether the contact was told that it is suspended here';
+
+CREATE FUNCTION pgmaint.queue_suspensions()
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	INSERT INTO pgmaint.notifications (message_id, contact, kind, severity, subject, body, payload)
+	SELECT w.message_id, w.name, 'suspended', 'warning', w.subject,
+		format(E'Database %s of cluster %s on %s may be a copy of the one that you are told about, or was restored from a dump of it.\n\n'
+			'You are told nothing more of this database. If it is the successor, execute in it:\n\n'
+			'    SELECT pgmaint.take_over();\n\nIf it is a copy, and stays one:\n\n    SELECT pgmaint.stay_copy();\n',
+			w.origin ->> 'database', coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier'), w.origin ->> 'host'),
+		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'suspended', 'severity', 'warning', 'subject', w.subject,
+			'created_at', pgmaint.message_time(clock_timestamp()))
+	FROM (
+		SELECT s.name, o.origin, gen_random_uuid() AS message_id,
+			format('[pgmaint %s] contact %s is suspended on %s, until take_over()', concat_ws(' ', o.origin ->> 'host', o.origin ->> 'database'),
+				s.name, o.origin ->> 'host') AS subject
+		FROM pgmaint.suspended_contacts s
+		CROSS JOIN (SELECT pgmaint.message_origin() AS origin) o
+		WHERE NOT s.told
+	) w;
+END;
+
+COMMENT ON FUNCTION pgmaint.queue_suspensions() IS 'tell the contacts of another database, once, that this one tells them nothing';
+
 CREATE FUNCTION pgmaint.give_up_dropped_contacts()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	UPDATE pgmaint.notifications n SET state = 'given up', error = 'the contact was dropped', next_attempt = NULL
-	WHERE n.state IN ('pending', 'failed') AND NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = n.contact);
+	WHERE n.state IN ('pending', 'failed') AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i) AND NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = n.contact);
 END;
 
 COMMENT ON FUNCTION pgmaint.give_up_dropped_contacts() IS 'messages to contacts that are no more are not sent';
 
-REVOKE ALL ON pgmaint.notifications FROM PUBLIC;
+REVOKE ALL ON pgmaint.notifications, pgmaint.suspended_contacts FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.host_name(),
 	pgmaint.message_origin(),
 	pgmaint.message_time(timestamptz),
 	pgmaint.queue_windows(),
+	pgmaint.queue_suspensions(),
 	pgmaint.give_up_dropped_contacts()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.notifications TO pg_monitor;
+GRANT SELECT ON pgmaint.notifications, pgmaint.suspended_contacts TO pg_monitor;

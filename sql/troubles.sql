@@ -110,6 +110,7 @@ BEGIN ATOMIC
 		LEFT JOIN pgmaint.tasks t ON t.task_id = f.task_id
 		CROSS JOIN LATERAL (SELECT r.steps -> (f.step - 1) AS definition) s
 		WHERE f.escalation_id IS NULL AND f.severity <> 'info'
+			AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
 		FOR NO KEY UPDATE OF f SKIP LOCKED
 	),
 	latest AS (
@@ -195,6 +196,9 @@ BEGIN ATOMIC
 				FROM pgmaint.runs r WHERE r.plan = t.object AND r.requested_at > t.last_seen LIMIT 1),
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.plan_schedules s WHERE s.plan = t.object)
 					THEN format('plan %s is not scheduled any more', t.object) END)
+			WHEN t.check_id = 'identity' THEN
+				(SELECT 'this database is not in doubt' FROM pgmaint.own_identities i
+				WHERE i.state = 'current' AND i.doubt IS NULL AND t.object IS NULL)
 			WHEN t.check_id = 'delivery' THEN coalesce(
 				(SELECT format('a message to %s was sent', t.object)
 				FROM pgmaint.notifications n WHERE n.contact = t.object AND n.sent_at > t.last_seen LIMIT 1),
@@ -224,7 +228,8 @@ BEGIN ATOMIC
 		FROM pgmaint.troubles t
 		WHERE t.resolved_at IS NULL
 			-- what came in since note_troubles() comes first
-			AND NOT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info' AND f.check_id = t.check_id)
+			AND NOT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info' AND f.check_id = t.check_id
+				AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
 	) x
 	WHERE x.escalation_id = o.escalation_id AND x.resolution IS NOT NULL;
 END;

@@ -15,6 +15,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT * FROM pgmaint.validate_escalation()
 		UNION ALL
+		SELECT * FROM pgmaint.validate_identity()
+		UNION ALL
 		SELECT * FROM pgmaint.validate_maintenance()
 		UNION ALL
 		SELECT * FROM pgmaint.validate_replication()

@@ -28,6 +28,7 @@ BEGIN ATOMIC
 		SELECT b.*, b.selection IS NULL AS whole, b.state = 'succeeded' AS there
 		FROM pgmaint.backup_records b
 		WHERE b.kind = 'database' AND b.state IN ('succeeded', 'expiring', 'expired')
+			AND b.identity IN (SELECT o.identity FROM pgmaint.own_identities o)
 	),
 	counting AS (
 		SELECT m.*
@@ -51,7 +52,8 @@ BEGIN ATOMIC
 		FROM pg_database d
 		LEFT JOIN counting c ON c.database = d.datname
 		WHERE d.datname = current_database()
-			OR EXISTS (SELECT FROM pgmaint.backup_records b WHERE b.database = d.datname)
+			OR EXISTS (SELECT FROM pgmaint.backup_records b WHERE b.database = d.datname
+				AND b.identity IN (SELECT o.identity FROM pgmaint.own_identities o))
 		GROUP BY d.datname
 	)
 	SELECT

@@ -26,6 +26,7 @@ BEGIN ATOMIC
 		FROM pgmaint.contacts c
 		JOIN pgmaint.notifications n ON n.contact = c.name
 		WHERE (n.state IN ('pending', 'failed') OR n.state = 'given up' AND n.created_at >= c.added_at)
+			AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
 			AND n.notification_id > coalesce(
 				(SELECT max(s.notification_id) FROM pgmaint.notifications s WHERE s.contact = c.name AND s.state = 'sent'), 0)
 		GROUP BY c.name
@@ -33,7 +34,7 @@ BEGIN ATOMIC
 	-- that nobody is told is no trouble that somebody should have been told of
 	told AS (
 		SELECT
-			(SELECT count(*) FROM pgmaint.contacts) AS contacts,
+			(SELECT count(*) FROM pgmaint.contacts c WHERE c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)) AS contacts,
 			count(*) AS troubles
 		FROM pgmaint.troubles t
 		WHERE t.resolved_at IS NULL AND t.severity = 'critical' AND t.check_id <> 'nobody_is_told'

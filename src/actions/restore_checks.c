@@ -25,11 +25,31 @@ is_wanted(const TaskContext *context, const char *option)
 	return option_boolean(context->action->options, context->options, option);
 }
 
+/*
+ * Which backup of another database is meant is for a person to say: the newest
+ * may be that of a copy.
+ */
 static char *
 find_newest(Storage *storage, const char *database)
 {
-	StoredBackup *backup = find_newest_backup(storage, database);
+	StoredBackup *backup = find_newest_backup(storage, database, true);
+	StoredBackup *foreign = NULL;
 
+	if (backup == NULL)
+		foreign = find_newest_backup(storage, database, false);
+	if (foreign != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("storage \"%s\" has no backup of database \"%s\" that "
+						"this database made",
+						storage_name(storage), database),
+				 errdetail("The newest one is \"%s\", and was made by another "
+						   "database, of identity %s.",
+						   foreign->key,
+						   foreign->identity == NULL ? "unknown"
+													 : foreign->identity),
+				 errhint("To restore that one, name it with the option "
+						 "\"key\"; pgmaint.list_backups() shows all.")));
 	if (backup == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),

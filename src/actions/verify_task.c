@@ -26,6 +26,7 @@
 #include "backup/records.h"
 #include "backup/restore.h"
 #include "base/subtransaction.h"
+#include "ledger/identity.h"
 #include "objects/keys.h"
 
 /* one backup, while it is verified */
@@ -123,8 +124,21 @@ restore_and_compare(Verification *verification)
 	end_restoring();
 }
 
+static bool
+is_own(const char *identity)
+{
+	LedgerScope scope;
+	bool own;
+
+	ledger_enter(&scope);
+	own = is_own_identity(identity);
+	ledger_leave(&scope);
+	return own;
+}
+
 /*
- * Beside the backup, for servers that know nothing of this ledger.
+ * Beside the backup, for servers that know nothing of this ledger.  What another database
+ * has left there stays.
  */
 static void
 leave_word(void *argument)
@@ -170,6 +184,8 @@ leave_word(void *argument)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
 					 errmsg("%s is there, and is not of this backup", key)));
+		if (!is_own(description->identity))
+			return;
 		storage_delete(storage, key);
 	}
 	storage_put_text(storage, key, "application/json", description->mark,

@@ -132,6 +132,7 @@ parse_manifest(const char *text, StoredBackup *backup)
 	backup->sha256 = text_field(object, "sha256", true);
 	backup->compression = text_field(object, "compression", true);
 	backup->mark = text_field(object, "mark", true);
+	backup->identity = text_field(object, "identity", false);
 	backup->server_version = text_field(object, "server_version", false);
 	backup->database_bytes = number_field(object, "database_bytes");
 	backup->run_id = number_field(object, "run_id");

@@ -32,6 +32,7 @@ typedef struct StoredBackup
 	char *compression;
 	char *sha256;
 	char *mark;
+	char *identity; /* of the database that made it */
 	char *server_version;
 	int64 bytes;
 	int64 dump_bytes;

@@ -21,6 +21,7 @@
 #include "backup/stored.h"
 #include "base/compat.h"
 #include "base/wording.h"
+#include "ledger/identity.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_list_backups);
 PG_FUNCTION_INFO_V1(pgmaint_adopt_backups);
@@ -48,6 +49,8 @@ enum
 	COLUMN_KIND,
 	COLUMN_SELECTION,
 	COLUMN_ERROR,
+	COLUMN_OWN,
+	COLUMN_IDENTITY,
 	LIST_COLUMNS
 };
 
@@ -173,6 +176,8 @@ put_backup(ReturnSetInfo *result, const char *storage,
 	put_text(&row, COLUMN_ERROR,
 			 backup->error != NULL ? backup->error
 								   : backup->verification_error);
+	put(&row, COLUMN_OWN, BoolGetDatum(is_own_backup(storage, backup)));
+	put_text(&row, COLUMN_IDENTITY, backup->identity);
 	tuplestore_putvalues(result->setResult, result->setDesc, row.values,
 						 row.nulls);
 }
@@ -239,14 +244,15 @@ adopt_backup(const char *storage, const StoredBackup *backup)
 	else
 		bind_double(&query, backup->restore_seconds);
 	bind_text(&query, backup->verification_error);
+	bind_text(&query, backup->identity);
 	return ledger_query(
 			   &query,
 			   "INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, "
 			   "compression, bytes, sha256, dump_bytes, database_bytes, server_version, started_at, "
-			   "finished_at, verified_at, verification, restore_duration, verification_error) "
+			   "finished_at, verified_at, verification, restore_duration, verification_error, identity) "
 			   "VALUES ($1::pg_catalog.name, $2, $3, $4::pg_catalog.name, $5::pg_catalog.jsonb, "
 			   "'succeeded', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-			   "pg_catalog.make_interval(secs => $16), $17) "
+			   "pg_catalog.make_interval(secs => $16), $17, $18) "
 			   "ON CONFLICT (storage, key) DO NOTHING RETURNING 1") > 0;
 }
 
@@ -267,6 +273,7 @@ pgmaint_adopt_backups(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("pgmaint.adopt_backups()");
 	backups = list_stored_backups(storage_open(name, STORAGE_READ));
 	ledger_enter(&scope);
+	(void) ensure_identity();
 	foreach (cell, backups)
 	{
 		const StoredBackup *backup = lfirst(cell);

@@ -35,7 +35,7 @@ read_scalars(BackupDescription *description)
 		"m ->> 'database', m ->> 'owner', "
 		"coalesce((m ->> 'connection_limit')::pg_catalog.int8, -1), m ->> 'encoding', "
 		"m ->> 'collate', m ->> 'ctype', m ->> 'locale_provider', m ->> 'locale', "
-		"m ->> 'icu_rules', (m ->> 'database_bytes')::pg_catalog.int8, m ->> 'pgmaint', m ->> 'mark' "
+		"m ->> 'icu_rules', (m ->> 'database_bytes')::pg_catalog.int8, m ->> 'pgmaint', m ->> 'mark', m ->> 'identity' "
 		"FROM (SELECT $1::pg_catalog.jsonb AS m) AS manifest");
 	description->kind = ledger_text(0, 1);
 	description->key = ledger_text(0, 2);
@@ -56,6 +56,7 @@ read_scalars(BackupDescription *description)
 	description->icu_rules = ledger_text(0, 17);
 	description->database_bytes = ledger_bigint(0, 18);
 	description->mark = ledger_text(0, 20);
+	description->identity = ledger_text(0, 21);
 	if (ledger_text(0, 19) == NULL ||
 		strcmp(ledger_text(0, 19), "backup") != 0)
 		description->kind = NULL;

@@ -19,6 +19,7 @@ typedef struct BackupDescription
 	char *sha256;
 	char *compression;
 	char *mark; /* what stands on the object */
+	char *identity; /* of the database that made it, or NULL */
 	int64 dump_bytes;
 	char *server_version;
 	int server_version_num;

@@ -223,6 +223,7 @@ keep_backup(Listing *listing, const StoredBackup *read, const char *error)
 	backup->compression = copy(read->compression);
 	backup->sha256 = copy(read->sha256);
 	backup->mark = copy(read->mark);
+	backup->identity = copy(read->identity);
 	backup->server_version = copy(read->server_version);
 	backup->verification = copy(read->verification);
 	backup->verification_error = copy(read->verification_error);
@@ -331,11 +332,34 @@ list_stored_backups(Storage *storage)
 }
 
 /*
+ * Manifests that say nothing of it are older: the ledger may know them.
+ */
+bool
+is_own_backup(const char *storage, const StoredBackup *backup)
+{
+	LedgerScope scope;
+	LedgerQuery query = {0};
+	bool own;
+
+	bind_text(&query, backup->identity);
+	bind_text(&query, storage);
+	bind_text(&query, backup->key);
+	ledger_enter(&scope);
+	own = ledger_query(
+			  &query,
+			  "SELECT FROM pgmaint.own_identities o WHERE o.identity = coalesce($1, "
+			  "(SELECT b.identity FROM pgmaint.backup_records b "
+			  "WHERE b.storage = $2::pg_catalog.name AND b.key = $3))") > 0;
+	ledger_leave(&scope);
+	return own;
+}
+
+/*
  * What is damaged, or was found not restorable, is not what people want back
  * when they do not say which.
  */
 StoredBackup *
-find_newest_backup(Storage *storage, const char *database)
+find_newest_backup(Storage *storage, const char *database, bool own)
 {
 	ListCell *cell;
 
@@ -347,7 +371,8 @@ find_newest_backup(Storage *storage, const char *database)
 			backup->database != NULL &&
 			strcmp(backup->database, database) == 0 &&
 			(backup->verification == NULL ||
-			 strcmp(backup->verification, "not restorable") != 0))
+			 strcmp(backup->verification, "not restorable") != 0) &&
+			is_own_backup(storage_name(storage), backup) == own)
 			return backup;
 	}
 	return NULL;

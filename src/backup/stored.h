@@ -15,8 +15,14 @@
 /* newest first; outside of a ledger scope */
 extern List *list_stored_backups(Storage *storage);
 
-/* of the whole database; NULL where there is none */
+/* did this database make it, or one that it has taken over? */
+extern bool is_own_backup(const char *storage, const StoredBackup *backup);
+
+/*
+ * Of the whole database, made by this database or by another; NULL where there
+ * is none.
+ */
 extern StoredBackup *find_newest_backup(Storage *storage,
-										const char *database);
+										const char *database, bool own);
 
 #endif /* PGMAINT_STORED_H */

@@ -32,6 +32,9 @@
 	"JOIN (SELECT DISTINCT ON (n.contact) n.notification_id "       \
 	"FROM pgmaint.notifications n JOIN pgmaint.contacts c "         \
 	"ON c.name = n.contact WHERE n.state IN ('pending', 'failed') " \
+	"AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i) " \
+	"AND (n.kind = 'suspended' OR c.identity IN (SELECT i.identity " \
+	"FROM pgmaint.own_identities i)) " \
 	"ORDER BY n.contact, n.notification_id) f "                     \
 	"ON f.notification_id = o.notification_id "                     \
 	"WHERE o.next_attempt <= pg_catalog.clock_timestamp() "         \
@@ -50,6 +53,7 @@ queue_notifications(void)
 		"SELECT pgmaint.weigh_troubles()",
 		"SELECT pgmaint.queue_troubles()",
 		"SELECT pgmaint.queue_windows()",
+		"SELECT pgmaint.queue_suspensions()",
 		"SELECT pgmaint.give_up_dropped_contacts()",
 	};
 
@@ -73,7 +77,8 @@ hurry_notifications(void)
 	(void) ledger_query(
 		&query,
 		"UPDATE pgmaint.notifications SET next_attempt = pg_catalog.clock_timestamp() "
-		"WHERE state = 'failed' OR state = 'pending'");
+		"WHERE state IN ('failed', 'pending') AND identity IN ("
+		"SELECT i.identity FROM pgmaint.own_identities i)");
 }
 
 /*

@@ -5,6 +5,9 @@ SET timezone = 'UTC';
 SET datestyle = 'ISO, MDY';
 SET client_min_messages = warning;
 
+-- The first use gives the database its identity.
+SELECT pgmaint.take_over();
+
 -- A backup as the ledger has it.  The storages do not exist: nothing is removed.
 CREATE FUNCTION made(at timestamptz, database name DEFAULT 'shop', storage name DEFAULT 'far', state text DEFAULT 'succeeded',
 	verification text DEFAULT NULL, selection jsonb DEFAULT NULL, error text DEFAULT NULL)
