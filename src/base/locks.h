@@ -16,7 +16,8 @@ typedef enum EngineLock
 	LOCK_TASKS,		   /* held while tasks change state */
 	LOCK_TROUBLES,	   /* held while findings become troubles and messages */
 	LOCK_DELIVERY,	   /* held by the one process that sends messages */
-	LOCK_IDENTITY	   /* held while the database gets another identity */
+	LOCK_IDENTITY,	   /* held while the database gets another identity */
+	LOCK_OWNERS		   /* held while a run's owner record is written */
 } EngineLock;
 
 extern bool hold_engine_lock(EngineLock which, bool exclusive, bool wait);

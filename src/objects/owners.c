@@ -35,8 +35,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "base/locks.h"
 #include "base/random.h"
-#include "base/subtransaction.h"
 #include "ledger/findings.h"
 #include "ledger/identity.h"
 #include "objects/owners.h"
@@ -58,13 +58,6 @@ typedef struct Listing
 	size_t prefix;
 	List *nonces; /* of char * */
 } Listing;
-
-typedef struct Writing
-{
-	Storage *storage;
-	char *key;
-	char *text;
-} Writing;
 
 /*
  * The records that this run is to have on the storage, noted and committed
@@ -154,33 +147,18 @@ record_key(const OwnerRecord *record)
 	return psprintf(OWNER_RECORDS "%s/%s", record->identity, record->nonce);
 }
 
-static void
-write_text(void *argument)
-{
-	const Writing *writing = argument;
-
-	storage_put_text(writing->storage, writing->key, "application/json", NULL,
-					 writing->text);
-}
-
 /*
- * Other workers of the run write the same record, and any of them may have been
- * stopped half-way.
+ * A worker that was stopped may have written it already.
  */
 static void
 write_record(Storage *storage, const OwnerRecord *record, int64 run_id)
 {
-	Writing writing = {.storage = storage, .key = record_key(record)};
+	char *key = record_key(record);
 	StoredObject object;
-	ErrorData *error;
 
-	if (storage_stat(storage, writing.key, &object))
-		return;
-	writing.text = describe_record(record, run_id);
-	error = try_in_subtransaction(write_text, &writing);
-	if (error != NULL && (error->sqlerrcode != ERRCODE_DUPLICATE_OBJECT ||
-						  !storage_stat(storage, writing.key, &object)))
-		ReThrowError(error);
+	if (!storage_stat(storage, key, &object))
+		storage_put_text(storage, key, "application/json", NULL,
+						 describe_record(record, run_id));
 }
 
 static bool
@@ -390,6 +368,46 @@ judge_record(const char *storage, const OwnerRecord *record, int64 run_id,
 		NULL);
 }
 
+static bool
+all_are_judged(const List *records)
+{
+	ListCell *cell;
+
+	foreach (cell, records)
+	{
+		const OwnerRecord *record = lfirst(cell);
+
+		if (!record->judged && record->nonce != NULL)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Another worker may have done the work meanwhile.
+ */
+static void
+read_verdicts(const List *records, const char *storage, int64 run_id)
+{
+	ListCell *cell;
+
+	foreach (cell, records)
+	{
+		OwnerRecord *record = lfirst(cell);
+		LedgerQuery query = {0};
+
+		bind_text(&query, storage);
+		bind_bigint(&query, run_id);
+		bind_text(&query, record->identity);
+		record->judged =
+			ledger_query(
+				&query,
+				"SELECT FROM pgmaint.owner_records r "
+				"WHERE r.storage = $1::pg_catalog.name AND r.run_id = $2 "
+				"AND r.identity = $3 AND r.verdict IS NOT NULL") > 0;
+	}
+}
+
 /*
  * Each worker of a run calls this before each task that touches the storage;
  * the first one does the work.
@@ -400,23 +418,24 @@ declare_ownership(const char *storage, int64 run_id, Oid extension)
 	MemoryContext context = CurrentMemoryContext;
 	List *records = note_records(storage, run_id, extension);
 	List *listings = NIL;
-	bool judged = true;
 	Storage *opened;
 	LedgerScope scope;
 	ListCell *cell;
 	ListCell *listing;
 
-	foreach (cell, records)
-	{
-		const OwnerRecord *record = lfirst(cell);
-
-		judged &= record->judged || record->nonce == NULL;
-	}
-	if (judged)
+	if (all_are_judged(records))
 		return;
-
-	StartTransactionCommand();
-	MemoryContextSwitchTo(context);
+	/* the workers of a run do so one after the other */
+	ledger_begin(&scope, extension);
+	lock_in_transaction(LOCK_OWNERS, true);
+	read_verdicts(records, storage, run_id);
+	ledger_leave(&scope);
+	if (all_are_judged(records))
+	{
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+		return;
+	}
 	opened = storage_open(storage, STORAGE_WRITE);
 	foreach (cell, records)
 	{
@@ -432,10 +451,7 @@ declare_ownership(const char *storage, int64 run_id, Oid extension)
 
 		listings = lappend(listings, list_records(opened, record->identity));
 	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-
-	ledger_begin(&scope, extension);
+	ledger_enter(&scope);
 	forboth(cell, records, listing, listings)
 	{
 		const OwnerRecord *record = lfirst(cell);

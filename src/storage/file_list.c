@@ -23,6 +23,7 @@ typedef struct Walk
 	const char *prefix;
 	StorageVisit visit;
 	void *context;
+	MemoryContext memory; /* of who visits: folders have their own */
 } Walk;
 
 typedef struct Entry
@@ -141,7 +142,7 @@ walk_folder(const Walk *walk, const char *folder)
 			more = walk_folder(walk, entry->key);
 		else
 		{
-			MemoryContextSwitchTo(caller);
+			MemoryContextSwitchTo(walk->memory);
 			more = walk->visit(walk->context, &entry->object);
 			MemoryContextSwitchTo(context);
 		}
@@ -157,7 +158,7 @@ void
 file_list(Storage *storage, const char *prefix, StorageVisit visit,
 		  void *context)
 {
-	Walk walk = {storage, prefix, visit, context};
+	Walk walk = {storage, prefix, visit, context, CurrentMemoryContext};
 
 	(void) walk_folder(&walk, "");
 }
