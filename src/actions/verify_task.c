@@ -29,6 +29,9 @@
 #include "ledger/identity.h"
 #include "objects/keys.h"
 
+/* what was noted beside a backup, with the error that it may tell */
+#define MAX_WORD_BYTES ((size_t) 16 * 1024 * 1024)
+
 /* one backup, while it is verified */
 typedef struct Verification
 {
@@ -124,16 +127,39 @@ restore_and_compare(Verification *verification)
 	end_restoring();
 }
 
+/*
+ * Did this database leave the word that is there?  What does not say who did is
+ * older, and of the database that made the backup.
+ */
 static bool
-is_own(const char *identity)
+is_own_word(const char *word, const char *maker)
 {
 	LedgerScope scope;
+	LedgerQuery query = {0};
+	char *writer;
 	bool own;
 
+	bind_text(&query, word);
+	bind_text(&query, maker);
 	ledger_enter(&scope);
-	own = is_own_identity(identity);
+	(void) ledger_query(
+		&query, "SELECT coalesce($1::pg_catalog.jsonb ->> 'identity', $2)");
+	writer = ledger_text(0, 1);
+	own = writer != NULL && is_own_identity(writer);
 	ledger_leave(&scope);
 	return own;
+}
+
+static char *
+own_identity(void)
+{
+	LedgerScope scope;
+	char *identity;
+
+	ledger_enter(&scope);
+	identity = known_identity();
+	ledger_leave(&scope);
+	return identity;
 }
 
 /*
@@ -177,14 +203,15 @@ leave_word(void *argument)
 		escape_json(&json, verification->refusal);
 	appendStringInfoString(&json, ", \"server_version\": ");
 	escape_json(&json, GetConfigOption("server_version", false, false));
-	appendStringInfoChar(&json, '}');
+	appendStringInfo(&json, ", \"identity\": \"%s\"}", own_identity());
 	if (storage_stat(storage, key, &there))
 	{
 		if (there.mark == NULL || strcmp(there.mark, description->mark) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
 					 errmsg("%s is there, and is not of this backup", key)));
-		if (!is_own(description->identity))
+		if (!is_own_word(storage_get_text(storage, key, MAX_WORD_BYTES),
+						 description->identity))
 			return;
 		storage_delete(storage, key);
 	}

@@ -14,6 +14,7 @@
  *	verified_at			a time with its zone
  *	restore_seconds		how long restoring took; null if it failed
  *	error				why it was found not restorable
+ *	identity			of the database that restored it, see pgmaint.identities
  *
  *-------------------------------------------------------------------------
  */

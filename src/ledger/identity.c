@@ -341,6 +341,20 @@ is_own_identity(const char *identity)
 }
 
 /*
+ * The same, or it was before this database began to doubt.
+ */
+bool
+was_own_identity(const char *identity)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, identity);
+	return is_own_identity(identity) ||
+		   ledger_query(&query, "SELECT FROM pgmaint.identities i "
+								"WHERE i.identity = $1 AND i.state = 'former'") > 0;
+}
+
+/*
  * Every run tells it, as long as it lasts.
  */
 void

@@ -19,6 +19,7 @@ extern char *known_identity(void);
 extern char *identity_tag(void);
 extern char *current_doubt(void);
 extern bool is_own_identity(const char *identity);
+extern bool was_own_identity(const char *identity);
 extern void begin_to_doubt(const char *doubt, bool until_told);
 extern void doubt_what_was_taken_over(const char *identity, const char *doubt);
 extern void note_former_seen(void);

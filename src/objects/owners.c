@@ -476,7 +476,7 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 					 "SELECT FROM pgmaint.removable_identities r "
 					 "WHERE r.identity = $1") == 0)
 	{
-		char *doubt = is_own_identity(identity) ? current_doubt() : NULL;
+		char *doubt = was_own_identity(identity) ? current_doubt() : NULL;
 
 		return doubt != NULL ? doubt
 							 : psprintf("another database wrote it, of identity %s",

@@ -49,7 +49,7 @@ sub findings
 
 sub objects
 {
-	return sql(q(SELECT count(*) FROM pgmaint.list_objects('pgmaint_local')));
+	return sql(q(SELECT count(*) FROM pgmaint.list_objects('pgmaint_local', 'archives/')));
 }
 
 # the runbook's two policies
@@ -87,7 +87,7 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, 'no upload is left open');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE NOT v.ok)), 0, 'every archive is whole');
 is(sql('SELECT count(*) FROM pgmaint.archives WHERE verified_at IS NULL'), 0, '... which is written down');
 like(sql(q(SELECT key FROM pgmaint.archives ORDER BY archive_id LIMIT 1)),
-	qr{^archives/app/public\.audit_events/\d{8}T\d{6}Z_\d{8}T\d{6}Z-$run\.csv\.gz$}, 'the key');
+	qr{^archives/app/public\.audit_events/\d{8}T\d{6}Z_\d{8}T\d{6}Z-$run-[0-9a-f]{8}\.csv\.gz$}, 'the key');
 is(objects(), 2 * sql('SELECT count(*) FROM pgmaint.archives'), 'a manifest beside each object');
 
 # gunzip reads them, and the manifest describes them
@@ -327,8 +327,8 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... with nothing left open')
 my $folder = $node->data_dir . '/pgmaint/archives/app/public.audit_events';
 append_to_file("$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", 'not from here');
 append_to_file("$folder/left.csv.gz", 'another mark');
-sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster)
-	SELECT 0, 'retention', 'pgmaint_local', k, 'abc', concat((SELECT system_identifier FROM pg_control_system()), '/', left(pg_walfile_name(pg_current_wal_lsn()), 8), '/', (SELECT oid FROM pg_database WHERE datname = current_database()))
+sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark)
+	SELECT 0, 'retention', 'pgmaint_local', k, 'abc'
 	FROM unnest(ARRAY['archives/app/public.audit_events/left.csv.gz', 'archives/app/public.audit_events/never.csv.gz']) k));
 $run = retain('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',') FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededfalse', 'leftovers of another mark: nothing is removed');
@@ -346,10 +346,10 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 1, '... and the other note is cl
 settle('{"tables": "days"}');
 is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... this one after another look');
 
-# a copy of the cluster leaves alone what the original was writing
-sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster) VALUES (0, 'retention', 'pgmaint_local', 'x.csv.gz', 'abc', 'another/1/2')));
+# what another database was writing is left alone
+sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, identity) VALUES (0, 'retention', 'pgmaint_local', 'x.csv.gz', 'abc', repeat('0', 32))));
 $run = retain('{"tables": "days"}');
-is(sql(q(SELECT count(*) FROM pgmaint.uploads WHERE cluster = 'another/1/2')), 1, 'of another cluster: left alone');
+is(sql(q(SELECT count(*) FROM pgmaint.uploads WHERE identity = repeat('0', 32))), 1, 'of another database: left alone');
 sql('DELETE FROM pgmaint.uploads');
 
 # policies and archives are dumped with the database

@@ -360,10 +360,18 @@ SKIP:
 	is($other->safe_psql('postgres', q(SELECT count(*) FROM pgmaint.list_backups('far') WHERE backup_id IS NULL)), '0', '... and the list has their numbers');
 	$run = $other->safe_psql('postgres', q(SELECT pgmaint.run_action('expire_backups', '{"keep": 1, "minimum": 1}')));
 	wait_for_end($other, $run);
+	is($other->safe_psql('postgres', "SELECT count(*) FROM pgmaint.tasks WHERE run_id = $run"), '0', 'what another database made does not expire');
+	is($other->safe_psql('postgres', q(SELECT count(*) FROM pgmaint.list_backups('far') WHERE NOT own)), split(/\n/, $known) + 0, '... and is known to be another\'s');
+	is($other->safe_psql('postgres', q(SELECT pgmaint.take_over(identity) FROM (SELECT DISTINCT identity FROM pgmaint.backups) b)), '1', 'unless it is taken over');
+	$run = $other->safe_psql('postgres', q(SELECT pgmaint.run_action('expire_backups', '{"keep": 1, "minimum": 1}')));
+	wait_for_end($other, $run);
 	is( $other->safe_psql('postgres', q(SELECT string_agg(concat_ws(' ', split_part(key, '/', 1), state), ', ' ORDER BY key) FROM pgmaint.backups WHERE key ~ '^(seven|eight|nine)/')),
 		'eight succeeded, nine succeeded, seven expired', 'they expire there');
 	is(on_s3($s3, 'seven') . '|' . on_s3($s3, 'eight') . '|' . on_s3($s3, 'nine'), '|dump.gz json verified.json|dump.gz json', '... from the storage');
-	like(outcomes(run_action('expire_backups', '{"storage": "far", "keep": 1, "minimum": 1}')), qr/^seven succeeded$/m, 'whom they were made by finds them gone');
+	like(outcomes(run_action('expire_backups', '{"storage": "far", "keep": 1, "minimum": 1}')), qr/^seven skipped .*another database writes to storage far as identity/m, 'whom they were made by learns that another has taken over');
+	is(state_of($id{seven}), 'succeeded', '... and removes nothing');
+	sql('SELECT pgmaint.take_over()');
+	like(outcomes(run_action('expire_backups', '{"storage": "far", "keep": 1, "minimum": 1}')), qr/^seven succeeded$/m, '... until it is told to: then it finds them gone');
 	is(state_of($id{seven}), 'expired', '... and says so');
 	is($s3->get('bucket', $_), $old{$_}, "$_ was not touched") foreach sort keys %old;
 }

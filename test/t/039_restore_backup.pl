@@ -186,10 +186,13 @@ $node->stop;
 my $fresh = start_server('fresh');
 $fresh->safe_psql('postgres', "CREATE SERVER backups FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$storage')");
 ($state, $error) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "orders"}');
+like("$state $error", qr{^failed storage "backups" has no backup of database "orders" that this database made; The newest one is "daily/new\.dump\.gz", and was made by another database},
+	'the newest backup of another database is named, not taken');
+($state, $error) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/new.dump.gz", "into": "orders"}');
 like("$state $error", qr/^failed the backup needs roles that this server does not have: reader/, 'roles that are missing are told before work starts');
 is(exists_database($fresh, 'orders'), '0', '... and nothing was made');
-($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "orders", "create_roles": true}');
-is("$state $error", 'succeeded ', 'a fresh server restores the newest backup');
+($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/new.dump.gz", "into": "orders", "create_roles": true}');
+is("$state $error", 'succeeded ', 'a fresh server restores the backup that is named');
 is(dump_of($fresh, 'orders'), $orders, '... which is the database that was lost');
 ($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/old.dump.gz", "no_owner": true}');
 is("$state $error", 'succeeded ', '... or an older one');
@@ -206,6 +209,8 @@ print {$damage} $new;
 close $damage or die $!;
 ($state, $error, $run) = run_backup_action($fresh, 'verify_backup', '{"storage": "backups", "key": "daily/new.dump.gz"}');
 like("$state $error", qr/^failed .*the object is damaged/, 'the newest backup is found damaged');
+is($fresh->safe_psql('postgres', q(SELECT pgmaint.take_over(identity) FROM (SELECT DISTINCT identity FROM pgmaint.list_backups('backups') WHERE database = 'orders') b)),
+	'1', 'the fresh server takes over');
 ($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "again", "create_roles": true}');
 is("$state $error", 'succeeded ', 'the newest of a database is restored');
 is($fresh->safe_psql('again', 'SELECT count(*) FROM o'), '100', '... which is the one before it');

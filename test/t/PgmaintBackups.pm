@@ -123,7 +123,9 @@ sub backup_by_hand
 	}
 	gzip(\$content => \$object) or die $GzipError;
 	my ($bytes, $dump_bytes, $sha256) = (length $object, length $content, sha256_hex($object));
-	my $json = qq({"key": "$key", "bytes": $bytes, "sha256": "$sha256", "compression": "gzip", "dump": {"bytes": $dump_bytes}});
+	# the first use gives the database its identity
+	my ($identity) = reverse split /\n/, $node->safe_psql('postgres', 'SELECT pgmaint.take_over(); SELECT pgmaint.current_identity()');
+	my $json = qq({"key": "$key", "identity": "$identity", "bytes": $bytes, "sha256": "$sha256", "compression": "gzip", "dump": {"bytes": $dump_bytes}});
 	IPC::Run::run([ 'psql', '-XqAtw', '-v', 'ON_ERROR_STOP=1', '-v', "object=$json", '-f-', '-d', $target ],
 		'<', \$manifest, '>', \$out, '2>', \$err)
 	  or die "psql: $err";
@@ -194,7 +196,7 @@ sub strangers
 {
 	my ($node, $storage) = @_;
 	return $node->safe_psql('postgres', "SELECT coalesce(string_agg(o.key, ' '), '') FROM pgmaint.list_objects('$storage') o
-		WHERE regexp_replace(o.key, '[.](json|dump[.][a-z]+|dump|sql[.][a-z]+|sql)\$', '') NOT IN (
+		WHERE o.key !~ '^[.]pgmaint/' AND regexp_replace(o.key, '[.](json|dump[.][a-z]+|dump|sql[.][a-z]+|sql)\$', '') NOT IN (
 			SELECT regexp_replace(b.key, '[.](dump[.][a-z]+|dump|sql[.][a-z]+|sql)\$', '') FROM pgmaint.backups b
 			WHERE b.storage = '$storage' AND b.state = 'succeeded')");
 }
