@@ -11,6 +11,7 @@ use lib $FindBin::RealBin;
 
 use FaultProxy;
 use HTTP::Tiny;
+use POSIX ();
 use PgmaintS3;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -135,6 +136,22 @@ $proxy->down;
 is($through->request('GET', '/bucket/small')->{status}, 599, 'down');
 $proxy->up;
 is($through->request('GET', '/bucket/small')->{status}, 200, 'and up again');
+
+# until it is told to go on
+$proxy->forget;
+$proxy->fault(kind => 'hold', method => 'PUT');
+is($through->request('PUT', '/bucket/held', content => 'x' x 100, timeout => 1)->{status}, 599, 'held: no answer');
+is(defined $s3->get('bucket', 'held') ? 1 : 0, 0, 'held: nothing is forwarded');
+is(join(' ', $proxy->faults), 'hold before PUT /bucket/held', 'held: it is noted');
+$proxy->fault(kind => 'hold', method => 'PUT');
+my $pid = fork;
+die "could not fork: $!" unless defined $pid;
+POSIX::_exit($through->request('PUT', '/bucket/held', content => 'x' x 100)->{status} == 200 ? 0 : 1) if $pid == 0;
+$proxy->wait_for_faults(2) or die 'nothing is held';
+$proxy->release;
+waitpid $pid, 0;
+is($?, 0, 'released: it is answered');
+is($s3->get('bucket', 'held'), 'x' x 100, 'released: it is done');
 
 # without a server behind it
 my $alone = FaultProxy->start;

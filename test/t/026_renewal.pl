@@ -1,8 +1,9 @@
 # Keys that expire in the middle of an upload: the parts that follow are signed
 # with new ones, and the object arrives whole.
 #
-# The keys are real temporary ones of the S3 server's own STS, good for seconds;
-# the instance's metadata, which a small server stands for, hands them out.
+# The keys are real temporary ones of the S3 server's own STS; the instance's
+# metadata, which a small server stands for, hands them out.  A proxy holds the
+# parts while keys are changed, so that it does not matter how fast anything is.
 #
 # long: one server is enough
 
@@ -31,7 +32,6 @@ is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
 my $s3 = PgmaintS3->start(sts => 1);
 my $proxy = FaultProxy->start(upstream => $s3->address);
 my $metadata = FaultProxy->start;
-my $root = '/latest/meta-data/iam/security-credentials/';
 
 delete $ENV{$_} foreach grep { /^AWS_/ } keys %ENV;
 $ENV{HOME} = PostgreSQL::Test::Utils::tempdir();
@@ -43,65 +43,63 @@ $node->safe_psql('postgres', <<"EOS");
 CREATE FUNCTION put_many_bytes(storage text, key text, bytes bigint, fail_at bigint DEFAULT NULL, OUT sha256 text, OUT peak bigint)
 	LANGUAGE c AS 'pgmaint_test_s3';
 CREATE SERVER remote FOREIGN DATA WRAPPER pgmaint_storage
-	OPTIONS (url 's3://bucket', endpoint '@{[ $proxy->endpoint ]}', region 'us-east-1', part_size '5MB', parallel '2');
+	OPTIONS (url 's3://bucket', endpoint '@{[ $proxy->endpoint ]}', region 'us-east-1', part_size '5MB', parallel '2', stall_timeout '300s');
 EOS
 
-# All secrets that were handed out.
+# All secrets that were made.
 my @secrets;
 
-# New keys from now on, good for so many seconds; the metadata may say something
-# else.
-sub hand_out
+# Temporary keys that are good for so many seconds.
+sub make_keys
 {
-	my ($seconds, $said) = @_;
+	my ($seconds) = @_;
 	my $keys = $s3->assume_role($seconds);
-	my $expiration = $said ? POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time + $said)) : $keys->{expiration};
 
 	push @secrets, $keys->{secret_key}, $keys->{session_token};
-	$metadata->clear;
-	foreach my $answer (
-		[ 'PUT', '/latest/api/token', 'session' ],
-		[ 'GET', $root, 'role' ],
-		[ 'GET', "${root}role", qq({"Code": "Success", "AccessKeyId": "$keys->{access_key}", "SecretAccessKey": "$keys->{secret_key}",
-			"Token": "$keys->{session_token}", "Expiration": "$expiration"}) ])
-	{
-		my ($method, $path, $body) = @$answer;
-		$metadata->fault(kind => 'status', status => 200, method => $method, path => qr/^\Q$path\E$/, body => $body, times => 0);
-	}
+	return $keys;
 }
 
-# Uploads 60 MB slowly, with keys that are handed out as told until it has
-# ended; returns what there is to see.
+# The parts that were sent signed with these keys.
+sub parts_signed_with
+{
+	my ($keys) = @_;
+	return grep { $_->{method} eq 'PUT' && ($_->{headers}{authorization} // '') =~ m{Credential=\Q$keys->{access_key}\E/} } $proxy->requests;
+}
+
+# Uploads 60 MB.  The proxy holds its first parts, two and the one that is filled
+# meanwhile, until the keys that they were signed with are to be renewed; others
+# are handed out by then.  The test may do something before the parts go on.
+# Returns what there is to see.
 sub upload
 {
-	my ($key, @keys) = @_;
+	my ($key, $others, $then) = @_;
+	my $first = make_keys(3600);
 	my ($out, $err) = ('', '');
+	my $said = 16;
+	my $given = time;
 
+	PgmaintS3::hand_out($metadata, $first, $said);
 	$proxy->clear;
 	$proxy->forget;
-	$proxy->fault(kind => 'delay', seconds => 1, method => 'PUT', times => 0);
-	hand_out(@keys);
+	$proxy->fault(kind => 'hold', method => 'PUT', times => 0);
 	my $psql = IPC::Run::start(
 		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SELECT sha256 FROM put_many_bytes('remote', '$key', 60 * 1024 * 1024)" ],
 		'<', \undef, '>', \$out, '2>', \$err);
-	my $given = time;
-	while ($psql->pumpable)
-	{
-		$psql->pump_nb;
-		if (time - $given > 1)
-		{
-			hand_out(@keys);
-			$given = time;
-		}
-		sleep 0.05;
-	}
+	$proxy->wait_for_faults(3) or die "no parts are sent: $err";
+	is(scalar(parts_signed_with($first)), 3, "$key: the first parts have the first keys");
+
+	# at half of what was left of them when they were got, at the latest just now
+	my $due = (time + $given + $said) / 2;
+	PgmaintS3::hand_out($metadata, $others, 3600);
+	sleep 0.1 while time <= $due;
+	$proxy->clear;
+	$then->();
+	$proxy->release;
 	$psql->finish;
 	chomp $out;
 
-	my %used = map { ($_->{headers}{authorization} =~ m{Credential=([^/]+)/})[0] // '' => 1 }
-	  grep { $_->{method} eq 'PUT' } $proxy->requests;
 	my @refused = grep { ($_->{status} || 0) >= 400 && $_->{method} ne 'HEAD' } $proxy->requests;
-	return { sha256 => $out, error => $err, used => scalar keys %used, refused => scalar @refused };
+	return { sha256 => $out, error => $err, refused => scalar @refused };
 }
 
 sub arrived
@@ -114,18 +112,34 @@ sub arrived
 	is(length $content, 60 * 1024 * 1024, "$name: with all its bytes");
 	is(Digest::SHA::sha256_hex($content), $result->{sha256}, "$name: which are those that were written");
 	is(scalar $s3->uploads('bucket'), 0, "$name: no upload is left");
-	cmp_ok($result->{used}, '>', 1, "$name: signed with several keys: $result->{used}");
 }
 
-# renewed in time
-my $result = upload('in-time', 4);
+# renewed in time: all parts but those that were held have the new keys
+my $keys = make_keys(3600);
+my $result = upload('in-time', $keys, sub { });
 arrived('in-time', $result, 'renewed in time');
 is($result->{refused}, 0, 'renewed in time: no request is refused');
+is(scalar(parts_signed_with($keys)), scalar(grep { $_->{method} eq 'PUT' } $proxy->requests) - 3, 'renewed in time: all other parts have the new keys');
 
 # expired earlier than was said: the refusal makes them be renewed
-$result = upload('refused', 2, 3600);
+my $expired = make_keys(1);
+my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+sleep 0.1 while $s3->request('GET', '/bucket', %$expired)->{status} == 200 && time < $deadline;
+is($s3->request('GET', '/bucket', %$expired)->{status}, 403, 'keys that have expired');
+$keys = make_keys(3600);
+$result = upload(
+	'refused', $expired,
+	sub {
+		$proxy->fault(kind => 'hold', method => 'PUT', times => 0);
+		$proxy->release;
+		my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+		sleep 0.02 until parts_signed_with($expired) || time > $deadline;
+		$proxy->clear;
+		PgmaintS3::hand_out($metadata, $keys, 3600);
+	});
 arrived('refused', $result, 'renewed when refused');
 cmp_ok($result->{refused}, '>', 0, "renewed when refused: requests that were: $result->{refused}");
+cmp_ok(scalar(parts_signed_with($keys)), '>', 0, 'renewed when refused: what follows has the new keys');
 
 $node->stop;
 my $log = slurp_file($node->logfile);

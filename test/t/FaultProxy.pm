@@ -31,6 +31,7 @@
 #   etag        a wrong ETag, in the answer's header and in its XML
 #   corrupt     one byte of the body is another; when => 'body' is the request's
 #   delay       it takes so many seconds longer
+#   hold        it waits for release(), before anything of it is forwarded
 #
 # reset and stall have a moment: when => 'before' anything was forwarded, in the
 # middle of the request's 'body', 'after' the server has done it and answered, in
@@ -49,10 +50,13 @@ use POSIX ();
 use Socket qw(AF_UNIX IPPROTO_TCP PF_UNSPEC SOCK_STREAM SOL_SOCKET SO_LINGER TCP_NODELAY);
 use Time::HiRes qw(sleep time);
 
-my %kinds = map { $_ => 1 } qw(reset stall truncate status etag corrupt delay);
+my %kinds = map { $_ => 1 } qw(reset stall truncate status etag corrupt delay hold);
 my %moments = map { $_ => 1 } qw(before body after answer);
 my %names = map { $_ => 1 }
   qw(kind when method path query nth times probability seed status code message body headers retry_after seconds);
+
+# seconds: longer than any test holds a request
+my $for_good = 1_000_000;
 
 # what is kept of a body at most, while one side is slower than the other
 my $enough = 1024 * 1024;
@@ -150,6 +154,9 @@ sub faults { return @{ $_[0]->ask('faults') } }
 # (names in lower case), body (its beginning), and the status that the client was
 # told, or none
 sub requests { return @{ $_[0]->ask('requests') } }
+
+# the requests that are held go on
+sub release { $_[0]->ask('release') }
 
 # forget the faults and the requests there were
 sub forget { $_[0]->ask('forget') }
@@ -271,6 +278,10 @@ sub command
 	elsif ($what eq 'clear')
 	{
 		@rules = ();
+	}
+	elsif ($what eq 'release')
+	{
+		$_->{resume} = time foreach grep { defined $_->{resume} && $_->{fault}{kind} eq 'hold' } values %connections;
 	}
 	elsif ($what eq 'forget')
 	{
@@ -454,7 +465,8 @@ sub begin_request
 		}
 		$c->{local} = 1 if $fault->{kind} eq 'status' && $fault->{when} ne 'after';
 		$c->{resume} = time + $fault->{seconds} if $fault->{kind} eq 'delay';
-		note_fault($c) if $fault->{kind} eq 'delay';
+		$c->{resume} = time + $for_good if $fault->{kind} eq 'hold';
+		note_fault($c) if defined $c->{resume};
 	}
 	if ($c->{local})
 	{

@@ -327,6 +327,24 @@ sub assume_role
 		expiration => text_of('Expiration', $xml) };
 }
 
+# Makes a FaultProxy that stands for an instance's metadata hand out these keys
+# from now on, and say that they are good for so many seconds.
+sub hand_out
+{
+	my ($metadata, $keys, $seconds) = @_;
+	my $root = '/latest/meta-data/iam/security-credentials/';
+	my $expiration = strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time + $seconds));
+	my %answers = (
+		'/latest/api/token' => 'session',
+		$root => 'role',
+		"${root}role" => qq({"Code": "Success", "AccessKeyId": "$keys->{access_key}", "SecretAccessKey": "$keys->{secret_key}",
+			"Token": "$keys->{session_token}", "Expiration": "$expiration"}));
+
+	$metadata->clear;
+	$metadata->fault(kind => 'status', status => 200, path => qr/^\Q$_\E$/, body => $answers{$_}, times => 0) foreach sort keys %answers;
+	return;
+}
+
 # Whether the aws command line client is here; Debian's, which every user has.
 sub has_aws { return -x '/usr/bin/aws' }
 
