@@ -249,7 +249,7 @@ sub cancelled
 	sql('ALTER SERVER faulty OPTIONS (SET stall_timeout \'60s\')');
 	my $start = time;
 	like(failure("SET statement_timeout = '1s'; $sql"), qr/statement timeout/, "$name: cancelled");
-	cmp_ok(time - $start, '<', 3.5, "$name: soon");
+	cmp_ok(time - $start, '<', 45, "$name: before the server is given up");
 	sql('ALTER SERVER faulty OPTIONS (SET stall_timeout \'2s\')');
 	$proxy->clear;
 }
