@@ -97,31 +97,31 @@ $node->safe_psql('big', q{
 	CREATE TABLE b.t AS SELECT 3 AS i;
 	CREATE TABLE a.big (t text);
 	ALTER TABLE a.big ALTER t SET STORAGE PLAIN;
-	INSERT INTO a.big SELECT (SELECT string_agg(md5(g::text || h), '') FROM generate_series(1, 60) h) FROM generate_series(1, 25000) g});
+	INSERT INTO a.big SELECT (SELECT string_agg(md5(g::text || h), '') FROM generate_series(1, 60) h) FROM generate_series(1, 25000) g;
+	SELECT lo_from_bytea(0, (SELECT convert_to(string_agg(md5(g::text), ''), 'UTF8') FROM generate_series(1, 200000) g))});
 
-sub hold
+# Begins a run and stops its pg_dump when it has written a.big: it cannot go on
+# to the large object, which is locked until then.
+sub begin_and_hold
 {
-	my ($run, $bytes) = @_;
-	my $deadline = time + 60;
+	my ($options) = @_;
+	my $session = $node->background_psql('big');
 
-	while (time < $deadline)
-	{
-		foreach my $pid (programs_of($node))
-		{
-			my $io = eval { slurp_file("/proc/$pid/io") } || '';
-			next unless eval { slurp_file("/proc/$pid/comm") } =~ /^pg_dump$/ && $io =~ /^wchar: (\d+)/m && $1 > $bytes;
-			kill 'STOP', $pid;
-			return ($pid, sql("SELECT pid FROM pgmaint.progress WHERE run_id = $run"));
-		}
-		sleep 0.005;
-	}
-	die 'no pg_dump to hold';
+	$session->query_safe('BEGIN; LOCK TABLE pg_catalog.pg_largeobject');
+	my $run = begin_run($options);
+	$node->poll_query_until('big', q(SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'pg_largeobject'::regclass
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))) or die 'pg_dump does not come to the large object';
+	my @dumps = grep { (eval { slurp_file("/proc/$_/comm") } || '') =~ /^pg_dump$/ } programs_of($node);
+	is(scalar @dumps, 1, 'pg_dump is held');
+	kill 'STOP', @dumps;
+	$session->quit;
+	return ($run, $dumps[0], sql("SELECT pid FROM pgmaint.progress WHERE run_id = $run"));
 }
 
 sub gone
 {
 	my ($name, $pid) = @_;
-	my $deadline = time + 20;
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
 
 	sleep 0.02 while kill(0, $pid) && time < $deadline;
 	is(kill(0, $pid), 0, "$name: pg_dump is gone");
@@ -145,8 +145,7 @@ foreach my $storage (@storages)
 	my $mark = "$folder/mark";
 	unlink $mark;
 	append_to_file($mark, '');
-	$run = begin_run($options);
-	my ($pid, $worker) = hold($run, 20 * 1024 * 1024);
+	($run, my ($pid, $worker)) = begin_and_hold($options);
 	ok($node->poll_query_until('postgres', "SELECT percent_done BETWEEN 20 AND 99 FROM pgmaint.progress WHERE run_id = $run"), '... tells how far it is');
 	my @large = grep { !m{/(base|pg_wal|log|pg_xact)/} && ($storage ne 'pgmaint_local' || !m{/pgmaint/}) }
 	  split /\n/, `find '@{[ $node->data_dir ]}' '$folder' -user \$(id -un) -newer '$mark' -type f -size +1M 2>/dev/null`;
@@ -164,21 +163,19 @@ foreach my $storage (@storages)
 
 	foreach my $way ('pgmaint.cancel(RUN)', 'pg_cancel_backend(PID)', 'pg_terminate_backend(PID)')
 	{
-		$run = begin_run($options);
-		($pid, $worker) = hold($run, 5 * 1024 * 1024);
+		($run, $pid, $worker) = begin_and_hold($options);
 		my $start = time;
 		sql('SELECT ' . ($way =~ s/RUN/$run/r =~ s/PID/$worker/r));
 		my $state = wait_for_end($node, $run);
 		isnt($state, 'succeeded', "$storage: $way: $state");
 		is(sql("SELECT string_agg(state, ' ') FROM pgmaint.tasks WHERE run_id = $run"), 'cancelled', '... the task is cancelled') if $way !~ /terminate/;
-		cmp_ok(time - $start, '<', 10, '... soon');
+		cmp_ok(time - $start, '<', 60, '... soon');
 		gone($way, $pid);
 		next_run_cleans($way, $storage) if $way =~ /terminate/;
 		nothing_left($way, $storage);
 	}
 
-	$run = begin_run($options);
-	($pid, $worker) = hold($run, 20 * 1024 * 1024);
+	($run, $pid, $worker) = begin_and_hold($options);
 	my $offset = -s $node->logfile;
 	kill 'KILL', $worker;
 	wait_for_restart($node, $offset);
@@ -186,8 +183,7 @@ foreach my $storage (@storages)
 	is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND state = 'succeeded'"), '0', '... is no backup');
 	next_run_cleans('the worker killed', $storage);
 
-	$run = begin_run($options);
-	($pid, $worker) = hold($run, 20 * 1024 * 1024);
+	($run, $pid, $worker) = begin_and_hold($options);
 	$node->stop('immediate');
 	gone("$storage: a crash of the server", $pid);
 	$node->start;
@@ -255,35 +251,29 @@ SKIP:
 	is(scalar $proxy->faults, 1, '... was so');
 	nothing_left('a lost completion', 'remote');
 
-	# keys that are good for seconds, while the parts take longer
-	my @secrets;
-	my $hand_out = sub {
-		my $keys = $s3->assume_role(4);
-		my $root = '/latest/meta-data/iam/security-credentials/';
-
-		push @secrets, $keys->{secret_key}, $keys->{session_token};
-		$metadata->clear;
-		foreach my $answer ([ '/latest/api/token', 'session' ], [ $root, 'role' ],
-			[ "${root}role", qq({"Code": "Success", "AccessKeyId": "$keys->{access_key}", "SecretAccessKey": "$keys->{secret_key}", "Token": "$keys->{session_token}", "Expiration": "$keys->{expiration}"}) ])
-		{
-			$metadata->fault(kind => 'status', status => 200, path => qr/^\Q$answer->[0]\E$/, body => $answer->[1], times => 0);
-		}
+	# keys are changed while the first parts are held, until it is time to renew them
+	my @keys = map { $s3->assume_role(3600) } 1, 2;
+	my @secrets = map { @$_{qw(secret_key session_token)} } @keys;
+	my ($given, $said) = (time, 16);
+	my $signed_with = sub {
+		my ($keys) = @_;
+		return grep { $_->{method} eq 'PUT' && ($_->{headers}{authorization} // '') =~ m{Credential=\Q$keys->{access_key}\E/} } $proxy->requests;
 	};
-	sql("CREATE SERVER renewed FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket/renewed', endpoint '@{[ $proxy->endpoint ]}', region 'us-east-1', part_size '5MB', parallel '1')");
+	sql("CREATE SERVER renewed FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket/renewed', endpoint '@{[ $proxy->endpoint ]}', region 'us-east-1', part_size '5MB', parallel '1', stall_timeout '300s')");
 	$proxy->clear;
 	$proxy->forget;
-	$proxy->fault(kind => 'delay', seconds => 1, method => 'PUT', times => 0);
-	$hand_out->();
+	$proxy->fault(kind => 'hold', method => 'PUT', times => 0);
+	PgmaintS3::hand_out($metadata, $keys[0], $said);
 	$run = begin_run($remote =~ s/remote/renewed/r);
-	while (run_state($node, $run) =~ /queued|running/)
-	{
-		sleep 1;
-		$hand_out->();
-	}
+	$proxy->wait_for_faults(2) or die 'no parts are sent';
+	my $due = (time + $given + $said) / 2;
+	PgmaintS3::hand_out($metadata, $keys[1], 3600);
+	sleep 0.1 while time <= $due;
 	$proxy->clear;
-	is(run_state($node, $run), 'succeeded', 'keys that expire half-way') or diag sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run");
-	my %used = map { ($_->{headers}{authorization} =~ m{Credential=([^/]+)/})[0] // '' => 1 } grep { $_->{method} eq 'PUT' } $proxy->requests;
-	cmp_ok(scalar keys %used, '>', 1, '... are renewed');
+	$proxy->release;
+	is(wait_for_end($node, $run), 'succeeded', 'keys that expire half-way') or diag sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run");
+	is(scalar $signed_with->($keys[0]), 2, '... sign the first parts');
+	cmp_ok(scalar $signed_with->($keys[1]), '>', 1, '... and their successors what follows');
 	my ($key, $sha256) = split /\|/, sql("SELECT key, sha256 FROM pgmaint.backups WHERE run_id = $run");
 	is(sha256_hex($s3->get('bucket', "renewed/$key")), $sha256, '... and the object is whole');
 	my $tables = sql(q(SELECT string_agg(x.content, '') FROM (SELECT query_to_xml('SELECT * FROM ' || c.oid::regclass, true, false, '')::text AS content
