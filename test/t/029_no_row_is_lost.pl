@@ -74,7 +74,7 @@ my ($foreign_upload) = map { "$_->{key} $_->{id}" } $s3->uploads('bucket');
 # Three tables: one slice that is sent in parts, several slices in parts and
 # compressed, and many small ones.
 #
-sql($s3->through($proxy)->storage('faulty', 'bucket', part_size => '5MB', retries => 4, connect_timeout => '2s', stall_timeout => '1s'));
+sql($s3->through($proxy)->storage('faulty', 'bucket', part_size => '5MB', retries => 4, connect_timeout => '30s', stall_timeout => '60s'));
 sql(<<'EOS');
 CREATE SEQUENCE ids;
 CREATE TABLE written (id bigint PRIMARY KEY, at timestamptz, version int, digest text);
@@ -379,13 +379,22 @@ sub worker_of
 }
 
 # Kill a task worker; the server starts again by itself, and sees to the run.
-# Returns what became of it, or nothing if the process had ended.
+# Returns what became of it, or nothing if the process had ended.  One that can be
+# stopped has not begun to be a zombie, of whose death nobody would hear.
 sub kill_worker
 {
 	my ($run, $pid) = @_;
 	my $offset = -s $node->logfile;
+	my $state = '';
 
-	return unless $pid ne '' && kill 'KILL', $pid;
+	return unless $pid ne '' && kill 'STOP', $pid;
+	until ($state eq 'T')
+	{
+		($state) = (eval { slurp_file("/proc/$pid/stat") } || '') =~ /^.*\) (\S)/s;
+		return if !defined $state || $state =~ /[ZX]/;
+		sleep 0.01 if $state ne 'T';
+	}
+	kill 'KILL', $pid;
 	wait_for_restart($node, $offset);
 	$proxy->clear;
 	sql('SELECT pgmaint.tick()');
@@ -413,8 +422,6 @@ start_writers();
 #
 # Killed, at each stage
 #
-sql(q(ALTER SERVER faulty OPTIONS (SET stall_timeout '60s')));
-
 my @stages = (
 	[ 'before the upload begins', method => 'POST', query => '^uploads', when => 'before' ],
 	[ 'when the upload has begun', method => 'POST', query => '^uploads', when => 'after' ],
@@ -456,9 +463,12 @@ foreach my $round (1, 2)
 		my $name = "killed after the commit, $round";
 		top_up();
 		my $archives = sql(q(SELECT count(*) FROM pgmaint.archives WHERE relation = 'public.middle'));
-		# the one that is to be seen goes on to stall in the next slice
+		my $before = $proxy->faults;
+		# while the last slice stalls, others are committed
 		my $run = begin_run('"middle"', sub { $proxy->fault(kind => 'stall', method => 'PUT', path => "public\\.middle/20220503.*-$_[0]\\.csv", times => 0) });
-		ok( $node->poll_query_until('postgres', "SELECT count(*) > $archives FROM pgmaint.archives WHERE relation = 'public.middle'"),
+		ok($proxy->wait_for_faults($before + 1) && $node->poll_query_until('postgres',
+				"SELECT (SELECT count(*) > $archives FROM pgmaint.archives WHERE relation = 'public.middle')
+				AND (SELECT count(*) = 1 FROM pgmaint.tasks WHERE run_id = $run AND state IN ('pending', 'running'))"),
 			"$name: there");
 		is(kill_worker($run, worker_of($run)), 'interrupted', "$name: the run was interrupted");
 		every_row_is_there($name);
@@ -491,14 +501,18 @@ foreach my $how ('cancel', 'pg_cancel_backend')
 	my $asked = time;
 	sql($how eq 'cancel' ? "SELECT pgmaint.cancel($run)" : 'SELECT pg_cancel_backend(' . worker_of($run) . ')');
 	is(wait_for_end($node, $run), $how eq 'cancel' ? 'cancelled' : 'failed', "$how: the run ends");
-	cmp_ok(time - $asked, '<', 10, "$how: within seconds");
+	cmp_ok(time - $asked, '<', 45, "$how: without waiting for the storage");
 	is(sql("SELECT string_agg(state, ',') FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.big'"), 'cancelled', "$how: the task was cancelled");
 	$proxy->clear;
+	# a slow server may not abort an upload before it is given up; the next run does
+	my %noted = map { $_ => 1 } split /\n/, sql('SELECT key FROM pgmaint.uploads');
+	my @left = grep { $_ ne $foreign_upload } map { "$_->{key} $_->{id}" } $s3->uploads('bucket');
+	is(join(' ', grep { !$noted{ (split / /)[0] } } @left), '', "$how: an upload that is left is noted");
+	run_until_done("after $how") if @left;
 	nothing_is_left($how);
 	every_row_is_there($how);
 }
 progress('stopped and cancelled');
-sql(q(ALTER SERVER faulty OPTIONS (SET stall_timeout '1s')));
 
 #
 # A bucket that is really full
@@ -547,6 +561,9 @@ sub everything_goes_wrong
 	by_chance(0.02, kind => 'corrupt', when => 'body', method => 'PUT');
 }
 
+# Stalls are given up soon, or it would take hours; a server that is slow by itself
+# makes runs fail, which is no loss.
+sql(q(ALTER SERVER faulty OPTIONS (SET stall_timeout '1s')));
 my $staged = $proxy->faults;
 my $first_run = last_run($node) + 1;
 my $runs = 0;
@@ -567,6 +584,7 @@ for (; $proxy->faults < $staged + $least_faults && $runs < 60; $runs++)
 }
 my $tasks = sql("SELECT string_agg(n || ' ' || state, ', ') FROM (SELECT state, count(*) AS n FROM pgmaint.tasks WHERE run_id >= $first_run GROUP BY state) x");
 progress('by chance');
+sql(q(ALTER SERVER faulty OPTIONS (SET stall_timeout '60s')));
 
 #
 # In the end
@@ -618,17 +636,13 @@ sub peak_memory
 	sql("INSERT INTO large SELECT g, '2020-02-01', body(g, 1, 3800) FROM generate_series(1, $rows) g; CHECKPOINT");
 	my $run = begin_run('"large"');
 	my ($peak, $pid) = (0, '');
-	while (run_state($node, $run) =~ /queued|running/)
+	$pid = worker_of($run) while $pid eq '' && run_state($node, $run) =~ /queued|running/;
+	while ($pid ne '' && (my $now = anonymous_memory($pid)) > 0)
 	{
-		$pid = worker_of($run) if $pid eq '';
-		my $until = time + 0.3;
-		while ($pid ne '' && time < $until)
-		{
-			my $now = anonymous_memory($pid);
-			$peak = $now if $now > $peak;
-			sleep 0.002;
-		}
+		$peak = $now if $now > $peak;
+		sleep 0.002;
 	}
+	wait_for_end($node, $run);
 	is(run_state($node, $run), 'succeeded', "$rows rows leave");
 	is(sql("SELECT rows FROM pgmaint.archives WHERE run_id = $run"), $rows, '... all of them');
 	return $peak;
