@@ -7,9 +7,12 @@
  */
 #include "postgres.h"
 
+#include "utils/timestamp.h"
+
 #include "actions/evidence.h"
 #include "actions/leftovers.h"
 #include "actions/selection.h"
+#include "base/settings.h"
 #include "objects/owners.h"
 #include "objects/uploads.h"
 
@@ -95,6 +98,21 @@ remove_leftover(int64 upload_id)
 	return found;
 }
 
+/*
+ * A clone of the machine, made in the middle of an upload that the original has
+ * committed since, takes the object for a leftover.  A complete one stays until
+ * the original has had the time to show that it is alive.
+ */
+static bool
+has_waited(const Upload *upload)
+{
+	return pgmaint_takeover_delay == 0 ||
+		   (upload->searched_at != 0 &&
+			TimestampDifferenceExceeds(upload->searched_at,
+									   GetCurrentTimestamp(),
+									   1000 * pgmaint_takeover_delay));
+}
+
 void
 carry_out_leftover(TaskContext *context)
 {
@@ -112,6 +130,14 @@ carry_out_leftover(TaskContext *context)
 						 upload.identity, context->run_id);
 	if (context->not_done != NULL)
 		return;
+	if (found && !has_waited(&upload) && upload_is_complete(&upload))
+	{
+		ledger_enter(&scope);
+		note_leftover_seen(upload_id);
+		ledger_leave(&scope);
+		context->result = "{\"removed\": false, \"complete\": true}";
+		return;
+	}
 	context->result = psprintf("{\"removed\": %s}",
 							   remove_leftover(upload_id) ? "true" : "false");
 }

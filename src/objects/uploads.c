@@ -25,7 +25,7 @@
 /* as find_upload() reads them */
 #define UPLOADS                                           \
 	"SELECT u.upload_id, u.storage::text, u.key, u.mark, " \
-	"u.identity "                                         \
+	"u.identity, u.searched_at "                          \
 	"FROM pgmaint.uploads u WHERE "
 
 void
@@ -61,6 +61,7 @@ find_upload(int64 number, const char *sql, Upload *upload)
 	upload->key = ledger_text(0, 3);
 	upload->mark = ledger_text(0, 4);
 	upload->identity = ledger_text(0, 5);
+	upload->searched_at = ledger_time(0, 6, 0);
 	return true;
 }
 
@@ -158,14 +159,48 @@ close_leftover(int64 upload_id, bool found)
 			"pg_catalog.clock_timestamp()) END WHERE upload_id = $1");
 }
 
+/*
+ * What stays for now: the time of the first look counts on.
+ */
+void
+note_leftover_seen(int64 upload_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, upload_id);
+	(void) ledger_query(&query,
+						"UPDATE pgmaint.uploads SET searched_at = coalesce("
+						"searched_at, pg_catalog.clock_timestamp()) "
+						"WHERE upload_id = $1");
+}
+
 static bool
-remove_if_marked(Storage *storage, const char *key, const char *mark)
+has_mark(Storage *storage, const char *key, const char *mark)
 {
 	StoredObject object;
 
+	return storage_stat(storage, key, &object) && object.mark != NULL &&
+		   strcmp(object.mark, mark) == 0;
+}
+
+/*
+ * Is everything there, so that nothing but the ledger says that it does not
+ * count?
+ */
+bool
+upload_is_complete(const Upload *upload)
+{
+	Storage *storage = storage_open(upload->storage, STORAGE_WRITE);
+
+	return has_mark(storage, manifest_key(upload->key), upload->mark) &&
+		   has_mark(storage, upload->key, upload->mark);
+}
+
+static bool
+remove_if_marked(Storage *storage, const char *key, const char *mark)
+{
 	storage_remove_unfinished(storage, key);
-	if (!storage_stat(storage, key, &object) || object.mark == NULL ||
-		strcmp(object.mark, mark) != 0)
+	if (!has_mark(storage, key, mark))
 		return false;
 	storage_delete(storage, key);
 	return true;

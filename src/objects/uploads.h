@@ -17,6 +17,7 @@ typedef struct Upload
 	char *key;
 	char *mark;
 	char *identity; /* of the database that writes it */
+	TimestampTz searched_at; /* when it was first looked for; 0: never */
 } Upload;
 
 /* what was left is looked for twice, this far apart */
@@ -32,8 +33,10 @@ extern bool lock_leftover(int64 upload_id, Upload *upload);
 extern List *uploads_of_task(int64 task_id);
 extern void forget_upload(int64 upload_id);
 extern void close_leftover(int64 upload_id, bool found);
+extern void note_leftover_seen(int64 upload_id);
 
 /* outside of one, with the rights of the current role */
 extern bool remove_upload(const Upload *upload);
+extern bool upload_is_complete(const Upload *upload);
 
 #endif /* PGMAINT_UPLOADS_H */

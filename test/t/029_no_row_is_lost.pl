@@ -41,7 +41,8 @@ my $began = time;
 
 my $s3 = PgmaintS3->start;
 my $proxy = FaultProxy->start(upstream => $s3->address);
-my $node = start_server('lost', 'pgmaint.max_workers = 3', q(timezone = 'UTC'), 'max_wal_size = 4GB', 'log_min_messages = warning', 'log_statement = none');
+# what is complete, and was not committed, waits for no sign of another database
+my $node = start_server('lost', 'pgmaint.max_workers = 3', 'pgmaint.takeover_delay = 0', q(timezone = 'UTC'), 'max_wal_size = 4GB', 'log_min_messages = warning', 'log_statement = none');
 my $scratch = PostgreSQL::Test::Utils::tempdir();
 
 sub sql

@@ -116,6 +116,7 @@ SKIP:
 	my $leaving = sql($node, q(SELECT pgmaint.run('leave')));
 	$proxy->wait_for_faults(1) or die 'no manifest is written';
 	my $snapshot = $original->snapshot('snapshot');
+	my $twin = (bless { %$original, node => $snapshot }, ref $original)->copy('twin');
 	$proxy->release;
 	is(wait_for_end($node, $leaving, 'app'), 'succeeded', "$name: the original comes to its end");
 	is(sql($node, 'SELECT count(*) FROM events'), '0', '... the rows have left');
@@ -139,8 +140,27 @@ SKIP:
 
 	is(sql($node, "SELECT bool_and(v.ok) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE a.run_id = $leaving"), 't', "$name: the original's archive is whole");
 	is(sql($node, "TRUNCATE restored; SELECT pgmaint.restore_archive((SELECT archive_id FROM pgmaint.archives WHERE run_id = $leaving), 'restored')"), '1000', '... and has the rows');
+
+	# nothing but the storage could tell this one that it is a copy, and there the
+	# original has written nothing since
+	$name = 'a clone of the machine in the middle of an upload';
+	$original->remember;
+	$twin->start;
+	claim_signs($twin);
+	tick($twin);
+	act($twin, 'retention', '{"tables": ["restored"]}');
+	sql($twin, q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '23 hours'));
+	act($twin, 'retention', '{"tables": ["restored"]}');
+	$original->nothing_lost($name);
 	back_up($node, 'fifth');
-	certain($node, last_run($node, 'app'), "the original of $name");
+	# neither knows which it is: both have left records
+	in_doubt($node, last_run($node, 'app'), "the original of $name");
+	sql($twin, q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '2 hours'));
+	$original->remember;
+	($state, $run) = act($twin, 'retention', '{"tables": ["restored"]}');
+	$original->nothing_lost("$name, later");
+	in_doubt($twin, $run, $name);
+	$twin->stop;
 }
 
 no_processes_left($node, 'no process is left');
