@@ -211,7 +211,8 @@ execute_expiry(TaskContext *context)
 		return;
 	}
 	storage = storage_open(backup.storage, STORAGE_WRITE);
-	context->not_done = why_not_ours(storage, backup.identity, context->run_id);
+	context->not_done =
+		why_not_ours(storage, backup.identity, context->run_id);
 	if (context->not_done != NULL)
 		return;
 	bytes = remove_backup(storage, &backup);

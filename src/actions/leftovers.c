@@ -60,9 +60,9 @@ plan_leftovers(PlanContext *context, const char *action)
 			psprintf("task %lld began to write it at %s and did not commit%s",
 					 (long long) ledger_bigint(row, 2), ledger_text(row, 5),
 					 ledger_boolean(row, 6) ? "; looked for once more" : "");
-		task->evidence =
-			psprintf("{\"kind\": \"leftover\", \"upload_id\": %lld, \"storage\": %s}",
-					 (long long) ledger_bigint(row, 3), ledger_text(row, 7));
+		task->evidence = psprintf(
+			"{\"kind\": \"leftover\", \"upload_id\": %lld, \"storage\": %s}",
+			(long long) ledger_bigint(row, 3), ledger_text(row, 7));
 		context->tasks = lappend(context->tasks, task);
 	}
 }

@@ -21,8 +21,9 @@ static const ActionOption options[] = {
 	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
 				 "where the backup is; with key or database"),
 	PLAIN_OPTION("key", OPTION_TEXT, NULL, "the key of the backup"),
-	PLAIN_OPTION("database", OPTION_TEXT, NULL,
-				 "the newest backup of this database on the storage that was made from here"),
+	PLAIN_OPTION(
+		"database", OPTION_TEXT, NULL,
+		"the newest backup of this database on the storage that was made from here"),
 	PLAIN_OPTION(
 		"into", OPTION_TEXT, NULL,
 		"name of the new database; DATABASE_restored_YYYYMMDDHHMM unless "

@@ -20,6 +20,7 @@
 #include "actions/option_values.h"
 #include "actions/restoring.h"
 #include "backup/scratch.h"
+#include "ledger/identity.h"
 
 /*
  * Nobody reads what is restored before it is complete; and what was set for all
@@ -164,6 +165,24 @@ add_task_finding(TaskContext *context, const char *severity,
 {
 	(void) note_finding(&context->findings, "backup", severity,
 						pstrdup(object), message);
+}
+
+void
+tell_maker(TaskContext *context, const char *key,
+		   const BackupDescription *description)
+{
+	LedgerScope scope;
+	bool own;
+
+	ledger_enter(&scope);
+	own = description->identity == NULL ||
+		  is_own_identity(description->identity);
+	ledger_leave(&scope);
+	if (!own)
+		add_task_finding(
+			context, "info", key,
+			psprintf("%s was made by another database, of identity %s", key,
+					 description->identity));
 }
 
 char *

@@ -18,7 +18,7 @@ typedef struct BackupDescription
 	int64 bytes;
 	char *sha256;
 	char *compression;
-	char *mark; /* what stands on the object */
+	char *mark;		/* what stands on the object */
 	char *identity; /* of the database that made it, or NULL */
 	int64 dump_bytes;
 	char *server_version;

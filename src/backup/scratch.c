@@ -32,7 +32,7 @@
  * Copies of this database find rows of the original, whose databases may be at
  * work.
  */
-#define OWN_ROWS                                                       \
+#define OWN_ROWS \
 	"s.identity IN (SELECT o.identity FROM pgmaint.own_identities o)"
 
 #define COLUMNS \
@@ -106,9 +106,10 @@ scratches_left(void)
 	LedgerQuery query = {0};
 
 	return read_scratches(ledger_query(
-		&query, "SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
-				"WHERE " OWN_ROWS " AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
-				"WHERE t.task_id = s.task_id AND t.state = 'running')"));
+		&query,
+		"SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
+		"WHERE " OWN_ROWS " AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
+		"WHERE t.task_id = s.task_id AND t.state = 'running')"));
 }
 
 void

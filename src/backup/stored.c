@@ -345,11 +345,12 @@ is_own_backup(const char *storage, const StoredBackup *backup)
 	bind_text(&query, storage);
 	bind_text(&query, backup->key);
 	ledger_enter(&scope);
-	own = ledger_query(
-			  &query,
-			  "SELECT FROM pgmaint.own_identities o WHERE o.identity = coalesce($1, "
-			  "(SELECT b.identity FROM pgmaint.backup_records b "
-			  "WHERE b.storage = $2::pg_catalog.name AND b.key = $3))") > 0;
+	own =
+		ledger_query(
+			&query,
+			"SELECT FROM pgmaint.own_identities o WHERE o.identity = coalesce($1, "
+			"(SELECT b.identity FROM pgmaint.backup_records b "
+			"WHERE b.storage = $2::pg_catalog.name AND b.key = $3))") > 0;
 	ledger_leave(&scope);
 	return own;
 }

@@ -22,7 +22,7 @@ extern bool is_own_backup(const char *storage, const StoredBackup *backup);
  * Of the whole database, made by this database or by another; NULL where there
  * is none.
  */
-extern StoredBackup *find_newest_backup(Storage *storage,
-										const char *database, bool own);
+extern StoredBackup *find_newest_backup(Storage *storage, const char *database,
+										bool own);
 
 #endif /* PGMAINT_STORED_H */

@@ -237,7 +237,8 @@ ensure_identity(void)
 		return identity;
 	doubt = explain_change(&signs);
 	if (doubt != NULL)
-		ereport(LOG, (errmsg("pgmaint: this database may be a copy: %s", doubt)));
+		ereport(LOG,
+				(errmsg("pgmaint: this database may be a copy: %s", doubt)));
 	return create_identity(&signs, doubt, false);
 }
 
@@ -350,8 +351,9 @@ was_own_identity(const char *identity)
 
 	bind_text(&query, identity);
 	return is_own_identity(identity) ||
-		   ledger_query(&query, "SELECT FROM pgmaint.identities i "
-								"WHERE i.identity = $1 AND i.state = 'former'") > 0;
+		   ledger_query(&query,
+						"SELECT FROM pgmaint.identities i "
+						"WHERE i.identity = $1 AND i.state = 'former'") > 0;
 }
 
 /*

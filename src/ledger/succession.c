@@ -134,9 +134,10 @@ pgmaint_take_over(PG_FUNCTION_ARGS)
 		count = take_over_named(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	ledger_leave(&scope);
 	if (count == 0)
-		ereport(NOTICE,
-				(errmsg("there is nothing to take over: this database is not in "
-						"doubt, and has no rows of another")));
+		ereport(
+			NOTICE,
+			(errmsg("there is nothing to take over: this database is not in "
+					"doubt, and has no rows of another")));
 	PG_RETURN_INT32((int32) count);
 }
 
@@ -152,7 +153,8 @@ has_rows_of_another(void)
 			   &query,
 			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
 			   "SELECT a.identity FROM pgmaint.archives a) r WHERE r.identity NOT IN "
-			   "(SELECT o.identity FROM pgmaint.own_identities o) LIMIT 1") > 0;
+			   "(SELECT o.identity FROM pgmaint.own_identities o) LIMIT 1") >
+		   0;
 }
 
 /*

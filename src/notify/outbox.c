@@ -27,17 +27,17 @@
  * The oldest message to each contact, where it is due.  Those that a session
  * has locked are left for the next time.
  */
-#define DUE_NOTIFICATIONS                                           \
-	"SELECT o.notification_id FROM pgmaint.notifications o "        \
-	"JOIN (SELECT DISTINCT ON (n.contact) n.notification_id "       \
-	"FROM pgmaint.notifications n JOIN pgmaint.contacts c "         \
-	"ON c.name = n.contact WHERE n.state IN ('pending', 'failed') " \
+#define DUE_NOTIFICATIONS                                                  \
+	"SELECT o.notification_id FROM pgmaint.notifications o "               \
+	"JOIN (SELECT DISTINCT ON (n.contact) n.notification_id "              \
+	"FROM pgmaint.notifications n JOIN pgmaint.contacts c "                \
+	"ON c.name = n.contact WHERE n.state IN ('pending', 'failed') "        \
 	"AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i) " \
-	"AND (n.kind = 'suspended' OR c.identity IN (SELECT i.identity " \
-	"FROM pgmaint.own_identities i)) " \
-	"ORDER BY n.contact, n.notification_id) f "                     \
-	"ON f.notification_id = o.notification_id "                     \
-	"WHERE o.next_attempt <= pg_catalog.clock_timestamp() "         \
+	"AND (n.kind = 'suspended' OR c.identity IN (SELECT i.identity "       \
+	"FROM pgmaint.own_identities i)) "                                     \
+	"ORDER BY n.contact, n.notification_id) f "                            \
+	"ON f.notification_id = o.notification_id "                            \
+	"WHERE o.next_attempt <= pg_catalog.clock_timestamp() "                \
 	"ORDER BY o.next_attempt LIMIT $1 FOR NO KEY UPDATE OF o SKIP LOCKED"
 
 /*

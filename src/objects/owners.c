@@ -76,9 +76,10 @@ note_records(const char *storage, int64 run_id, Oid extension)
 	(void) ensure_identity();
 	bind_text(&query, storage);
 	bind_bigint(&query, run_id);
-	rows = ledger_query(&query, "SELECT i.identity, i.state FROM pgmaint.identities i "
-								"WHERE i.state = 'former' OR i.identity IN "
-								"(SELECT o.identity FROM pgmaint.own_identities o)");
+	rows = ledger_query(&query,
+						"SELECT i.identity, i.state FROM pgmaint.identities i "
+						"WHERE i.state = 'former' OR i.identity IN "
+						"(SELECT o.identity FROM pgmaint.own_identities o)");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		OwnerRecord *record = palloc0(sizeof(OwnerRecord));
@@ -204,8 +205,8 @@ text_array(const List *texts)
 
 	foreach (cell, texts)
 		elements[count++] = CStringGetTextDatum(lfirst(cell));
-	return PointerGetDatum(construct_array(elements, count, TEXTOID, -1, false,
-										   TYPALIGN_INT));
+	return PointerGetDatum(
+		construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /*
@@ -311,8 +312,9 @@ note_verdict(const char *storage, const OwnerRecord *record, int64 run_id,
 static void
 note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
 {
-	char *doubt = psprintf("another database writes to storage %s as identity %s",
-						   quote_identifier(storage), record->identity);
+	char *doubt =
+		psprintf("another database writes to storage %s as identity %s",
+				 quote_identifier(storage), record->identity);
 
 	note_verdict(storage, record, run_id, "contested");
 	if (strcmp(record->state, "current") == 0)
@@ -472,15 +474,15 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 	char *verdict;
 
 	bind_text(&query, identity);
-	if (ledger_query(&query,
-					 "SELECT FROM pgmaint.removable_identities r "
-					 "WHERE r.identity = $1") == 0)
+	if (ledger_query(&query, "SELECT FROM pgmaint.removable_identities r "
+							 "WHERE r.identity = $1") == 0)
 	{
 		char *doubt = was_own_identity(identity) ? current_doubt() : NULL;
 
-		return doubt != NULL ? doubt
-							 : psprintf("another database wrote it, of identity %s",
-										identity == NULL ? "unknown" : identity);
+		return doubt != NULL
+				   ? doubt
+				   : psprintf("another database wrote it, of identity %s",
+							  identity == NULL ? "unknown" : identity);
 	}
 	bind_text(&query, storage);
 	bind_bigint(&query, run_id);

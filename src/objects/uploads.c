@@ -23,9 +23,9 @@
 #define MARK_BYTES 16
 
 /* as find_upload() reads them */
-#define UPLOADS                                           \
+#define UPLOADS                                            \
 	"SELECT u.upload_id, u.storage::text, u.key, u.mark, " \
-	"u.identity, u.searched_at "                          \
+	"u.identity, u.searched_at "                           \
 	"FROM pgmaint.uploads u WHERE "
 
 void

@@ -16,7 +16,7 @@ typedef struct Upload
 	char *storage;
 	char *key;
 	char *mark;
-	char *identity; /* of the database that writes it */
+	char *identity;			 /* of the database that writes it */
 	TimestampTz searched_at; /* when it was first looked for; 0: never */
 } Upload;
 
