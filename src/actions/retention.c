@@ -25,6 +25,7 @@
 #include "retention/keys.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
+#include "retention/timezone.h"
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,

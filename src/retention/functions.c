@@ -24,6 +24,7 @@
 #include "retention/owner.h"
 #include "retention/policy.h"
 #include "retention/slices.h"
+#include "retention/timezone.h"
 #include "storage/storage.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_add_retention);
@@ -43,7 +44,9 @@ enum
 	ARG_STORAGE,
 	ARG_COMPRESSION,
 	ARG_LEVEL,
-	ARG_SLICE
+	ARG_SLICE,
+	ARG_TIMEZONE,
+	ARG_PASS_TRIGGERS
 };
 
 static void
@@ -275,12 +278,15 @@ insert_policy(const RetentionPolicy *policy, FunctionCallInfo fcinfo, Oid role)
 		bind_datum(&query, INTERVALOID, PG_GETARG_DATUM(ARG_SLICE));
 	bind_text(&query, policy->owner);
 	bind_text(&query, GetUserNameFromId(role, false));
+	bind_text(&query, policy->timezone);
+	bind_boolean(&query, policy->pass_triggers);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.retention_policies (relation, time_column, keep, filter, archive, "
-		"storage, compression, compression_level, slice, owner, added_by) "
+		"storage, compression, compression_level, slice, owner, added_by, "
+		"timezone, pass_triggers) "
 		"VALUES ($1, $2::pg_catalog.name, $3, $4, $5, $6::pg_catalog.name, $7, $8, $9, "
-		"$10::pg_catalog.name, $11::pg_catalog.name) RETURNING policy_id");
+		"$10::pg_catalog.name, $11::pg_catalog.name, $12, $13) RETURNING policy_id");
 	return ledger_bigint(0, 1);
 }
 
@@ -298,6 +304,9 @@ require_arguments(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_ARCHIVE))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("archive must be true or false")));
+	if (PG_ARGISNULL(ARG_PASS_TRIGGERS))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("pass_triggers must be true or false")));
 }
 
 /*
@@ -320,6 +329,7 @@ pgmaint_add_retention(PG_FUNCTION_ARGS)
 	policy.relation = PG_GETARG_OID(ARG_RELATION);
 	policy.time_column = pstrdup(NameStr(*PG_GETARG_NAME(ARG_TIME_COLUMN)));
 	policy.archive = PG_GETARG_BOOL(ARG_ARCHIVE);
+	policy.pass_triggers = PG_GETARG_BOOL(ARG_PASS_TRIGGERS);
 	if (!PG_ARGISNULL(ARG_FILTER))
 		policy.filter = text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER));
 	check_keep(PG_GETARG_INTERVAL_P(ARG_KEEP));
@@ -335,6 +345,10 @@ pgmaint_add_retention(PG_FUNCTION_ARGS)
 	refuse_table(policy.relation, policy.archive, role, &refusal);
 	raise_refusal(&refusal);
 	check_time_column(policy.relation, policy.time_column);
+	policy.timezone = choose_timezone(
+		PG_ARGISNULL(ARG_TIMEZONE)
+			? NULL
+			: text_to_cstring(PG_GETARG_TEXT_PP(ARG_TIMEZONE)));
 	if (!PG_ARGISNULL(ARG_SLICE))
 		check_slice_of_dates(&policy, PG_GETARG_INTERVAL_P(ARG_SLICE));
 	if (policy.filter != NULL)

@@ -30,7 +30,8 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 	if (ledger_query(
 			&query,
 			"SELECT p.relation::pg_catalog.oid, p.time_column::text, p.filter, p.archive, "
-			"p.storage::text, p.compression, p.compression_level::int8, p.owner::text "
+			"p.storage::text, p.compression, p.compression_level::int8, p.owner::text, "
+			"p.timezone, p.pass_triggers "
 			"FROM pgmaint.retention_policies p WHERE p.policy_id = $1") == 0)
 		return false;
 	memset(policy, 0, sizeof(*policy));
@@ -42,6 +43,8 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 	policy->storage = ledger_text(0, 5);
 	compression = ledger_text(0, 6);
 	policy->owner = ledger_text(0, 8);
+	policy->timezone = ledger_text(0, 9);
+	policy->pass_triggers = ledger_boolean(0, 10);
 	if (!policy->archive)
 		return true;
 	policy->compression = find_compression(compression);

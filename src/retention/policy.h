@@ -21,7 +21,9 @@ typedef struct RetentionPolicy
 	char *storage; /* this and the following only if archived */
 	const CompressionMethod *compression;
 	int compression_level;
-	char *owner; /* of the table, when the policy was added */
+	char *owner;		/* of the table, when the policy was added */
+	char *timezone;		/* NULL: the server's */
+	bool pass_triggers; /* partitions leave although triggers do not fire */
 } RetentionPolicy;
 
 /* why rows cannot be taken out of a table */

@@ -86,28 +86,6 @@ describe_slice(const RetentionPolicy *policy, const char *from, const char *to)
 }
 
 /*
- * Before which time rows leave: the same for all tasks of a run, and reckoned
- * where the server's clock and time zone are.
- */
-char *
-cut_off(const RetentionPolicy *policy, int64 run_id)
-{
-	LedgerQuery query = {0};
-	Oid type = time_column_type(policy->relation, policy->time_column);
-
-	bind_bigint(&query, policy->policy_id);
-	bind_bigint(&query, run_id);
-	(void) ledger_query(
-		&query,
-		psprintf(
-			"SELECT pg_catalog.to_jsonb((coalesce((SELECT r.started_at FROM pgmaint.runs r "
-			"WHERE r.run_id = $2), pg_catalog.now()) - p.keep)::%s) #>> '{}' "
-			"FROM pgmaint.retention_policies p WHERE p.policy_id = $1",
-			time_type_name(type)));
-	return ledger_text(0, 1);
-}
-
-/*
  * Run a query on the table as its owner, whose filter is in it; returns the
  * first column of the first row as text.
  */

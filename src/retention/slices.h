@@ -22,7 +22,6 @@ typedef struct Slice
 } Slice;
 
 /* all in a ledger scope */
-extern char *cut_off(const RetentionPolicy *policy, int64 run_id);
 extern List *cut_into_slices(const RetentionPolicy *policy, Oid relation,
 							 const char *cutoff, int64 slice_bytes,
 							 bool *more);

@@ -37,6 +37,24 @@ SELECT pgmaint.add_retention('events', 'at', '90 days', slice => '1 month 1 day'
 SELECT pgmaint.add_retention('events', 'at', '90 days', slice => '-1 day');
 SELECT pgmaint.add_retention('events', 'day', '90 days', slice => '1 hour');
 
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false, pass_triggers => NULL);
+
+-- the time zone is one that means the same wherever it is read
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false, timezone => 'Europe/Bonn');
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false, timezone => 'Nonsense5');
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false, timezone => 'localtime');
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false, timezone => '');
+SET timezone = '<+0530>-5:30';
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false) > 0 AS added;
+SET timezone = 'GMT-02:00';
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false, pass_triggers => true) > 0 AS added;
+SET timezone = 'america/new_york';
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false) > 0 AS added;
+RESET timezone;
+SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false, timezone => zone) > 0 AS added FROM unnest('{cet,<+0530>-05:30}'::text[]) zone;
+SELECT timezone, pass_triggers FROM pgmaint.retention_policies ORDER BY policy_id;
+DELETE FROM pgmaint.retention_policies;
+
 -- a filter is one condition, and one that the server can make sense of
 SELECT pgmaint.add_retention('events', 'at', '90 days', 'status = ''done'' ORDER BY 1');
 SELECT pgmaint.add_retention('events', 'at', '90 days', 'true) OR (true');
@@ -77,7 +95,7 @@ FROM pgmaint.retention_policies ORDER BY policy_id;
 CREATE ROLE regress_owner;
 CREATE ROLE regress_other;
 GRANT USAGE ON SCHEMA pgmaint, retention TO regress_owner, regress_other;
-GRANT EXECUTE ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval),
+GRANT EXECUTE ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval, text, boolean),
 	pgmaint.drop_retention(bigint) TO regress_owner, regress_other;
 GRANT CREATE ON SCHEMA retention TO regress_owner;
 GRANT ALL ON events TO regress_other;
@@ -108,6 +126,6 @@ DELETE FROM pgmaint.retention_policies;
 RESET search_path;
 DROP SCHEMA retention CASCADE;
 REVOKE ALL ON SCHEMA pgmaint FROM regress_owner, regress_other;
-REVOKE ALL ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval),
+REVOKE ALL ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval, text, boolean),
 	pgmaint.drop_retention(bigint) FROM regress_owner, regress_other;
 DROP ROLE regress_owner, regress_other;
