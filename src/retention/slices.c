@@ -299,6 +299,10 @@ next_beginning(const RetentionPolicy *policy, Oid owner, Oid relation,
 /*
  * Cut what is older than the cut-off into slices.  Sets more when some are
  * left for another run.
+ *
+ * Only a slice with rows of -infinity is open: a row that somebody inserts
+ * later, older than all others, waits for the next run, so that the range of an
+ * archive covers all of its rows.
  */
 List *
 cut_into_slices(const RetentionPolicy *policy, Oid relation,
@@ -315,12 +319,14 @@ cut_into_slices(const RetentionPolicy *policy, Oid relation,
 	char *step;
 	int64 rows;
 	int64 bytes;
+	bool open;
 
 	*more = false;
 	if (from == NULL)
 		return NIL;
 	rows = estimate(owner, relation, old, &bytes);
-	if (strcmp(from, "-infinity") == 0)
+	open = strcmp(from, "-infinity") == 0;
+	if (open)
 	{
 		from = oldest_time(owner, relation, column,
 						   psprintf("%s > '-infinity' AND %s", column, old));
@@ -334,9 +340,10 @@ cut_into_slices(const RetentionPolicy *policy, Oid relation,
 		Slice *slice = palloc0(sizeof(Slice));
 
 		CHECK_FOR_INTERRUPTS();
-		slice->open = slices == NIL;
-		slice->from = from;
+		slice->open = open;
+		slice->from = open ? "-infinity" : from;
 		slice->to = end_of_slice(type, from, step, cutoff);
+		open = false;
 		slice->name = range_name(type, slice->from, slice->to);
 		slices = lappend(slices, slice);
 		from = next_beginning(policy, owner, relation, slice->to, cutoff,

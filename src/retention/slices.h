@@ -13,9 +13,9 @@
 /* times are texts of the time column's type */
 typedef struct Slice
 {
-	char *from;
+	const char *from;
 	char *to;
-	bool open;	 /* the first: what is older still belongs to it */
+	bool open;	 /* from is -infinity */
 	char *name;	 /* of the range, in a key */
 	int64 rows;	 /* by estimate */
 	int64 bytes; /* of the table, by estimate */

@@ -94,13 +94,18 @@ server_timezone(void)
 {
 	LedgerQuery query = {0};
 
-	(void) ledger_query(
-		&query,
-		"SELECT coalesce((SELECT f.setting FROM pg_catalog.pg_file_settings f "
-		"WHERE pg_catalog.lower(f.name) = 'timezone' AND f.error IS NULL "
-		"ORDER BY f.seqno DESC LIMIT 1), s.boot_val) "
-		"FROM pg_catalog.pg_settings s WHERE s.name = 'TimeZone'");
+	(void) ledger_query(&query, "SELECT " SERVER_TIMEZONE);
 	return ledger_text(0, 1);
+}
+
+void
+use_timezone(const RetentionPolicy *policy)
+{
+	const char *timezone =
+		policy->timezone == NULL ? server_timezone() : policy->timezone;
+
+	(void) set_config_option("timezone", timezone, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /*
@@ -116,15 +121,12 @@ cut_off(const RetentionPolicy *policy, int64 run_id)
 {
 	LedgerQuery query = {0};
 	Oid type = time_column_type(policy->relation, policy->time_column);
-	const char *timezone =
-		policy->timezone == NULL ? server_timezone() : policy->timezone;
 	int level = NewGUCNestLevel();
 	char buffer[MAXDATELEN + 1];
 	bool isnull;
 	Datum cutoff;
 
-	(void) set_config_option("timezone", timezone, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	use_timezone(policy);
 	bind_bigint(&query, policy->policy_id);
 	bind_bigint(&query, run_id);
 	(void) ledger_query(
