@@ -19,6 +19,7 @@
 
 #include "actions/leftovers.h"
 #include "actions/retention_task.h"
+#include "actions/retention_warnings.h"
 #include "actions/selection.h"
 #include "base/subtransaction.h"
 #include "base/wording.h"
@@ -332,6 +333,7 @@ plan_retention(PlanContext *context)
 	uint64 rows;
 
 	plan_leftovers(context, "retention");
+	plan_retention_warnings(context);
 	bind_selection(context, &query);
 	rows = ledger_query(
 		&query,

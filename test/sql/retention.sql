@@ -79,15 +79,21 @@ ALTER TABLE children DROP CONSTRAINT children_parent_fkey, ADD FOREIGN KEY (pare
 SELECT pgmaint.add_retention('parents', 'at', '90 days');
 ALTER TABLE children DROP CONSTRAINT children_parent_fkey, ADD FOREIGN KEY (parent) REFERENCES parents;
 
+-- archives go nowhere unless somebody says where
+SELECT pgmaint.add_retention('parents', 'at', '90 days');
+CREATE SERVER regress_elsewhere FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file:pgmaint-elsewhere');
+SELECT pgmaint.add_retention('parents', 'at', '90 days');
+DROP SERVER regress_elsewhere;
+
 -- what is accepted
-SELECT pgmaint.add_retention('parents', 'at', '90 days') > 0 AS added;
-SELECT pgmaint.add_retention('events', 'at', '90 days') > 0 AS added;
+SELECT pgmaint.add_retention('parents', 'at', '90 days', storage => 'pgmaint_local') > 0 AS added;
+SELECT pgmaint.add_retention('events', 'at', '90 days', storage => 'pgmaint_local') > 0 AS added;
 SELECT pgmaint.add_retention('events', 'local', '3 months', $$status IN ('completed', 'failed') -- both$$, archive => false) > 0 AS added;
-SELECT pgmaint.add_retention('events', 'day', '1 year', 'retention.events.note IS NOT NULL', compression => 'none', slice => '1 month') > 0 AS added;
+SELECT pgmaint.add_retention('events', 'day', '1 year', 'retention.events.note IS NOT NULL', storage => 'pgmaint_local', compression => 'none', slice => '1 month') > 0 AS added;
 SET client_min_messages = warning;
 CREATE TABLE unindexed ("odd ""column""" timestamptz, x int);
 CREATE INDEX ON unindexed (x, "odd ""column""");
-SELECT pgmaint.add_retention('unindexed', 'odd "column"', '90 days') > 0 AS added;
+SELECT pgmaint.add_retention('unindexed', 'odd "column"', '90 days', storage => 'pgmaint_local') > 0 AS added;
 SELECT relation, time_column, keep, filter, archive, storage, compression, slice, owner = current_user AS own, added_by = current_user AS mine
 FROM pgmaint.retention_policies ORDER BY policy_id;
 
@@ -102,7 +108,7 @@ GRANT ALL ON events TO regress_other;
 SET ROLE regress_owner;
 CREATE TABLE owned (at timestamptz);
 CREATE INDEX ON owned (at);
-SELECT pgmaint.add_retention('owned', 'at', '90 days');
+SELECT pgmaint.add_retention('owned', 'at', '90 days', storage => 'pgmaint_local');
 SELECT pgmaint.add_retention('owned', 'at', '90 days', archive => false) > 0 AS added;
 SET ROLE regress_other;
 SELECT pgmaint.add_retention('events', 'at', '90 days', archive => false);

@@ -97,4 +97,33 @@ is(sql('SELECT count(*) FROM kinds k JOIN kinds_before o ON k::text = o::text'),
   or diag sql('SELECT k::text, o::text FROM kinds k, kinds_before o');
 is(sql(q(SELECT a[2] IS NULL AND a[1] = 'NULL' FROM kinds)), 't', '... with NULL and "NULL" told apart');
 
+
+# the range of an archive covers its rows, and is one of the policy's zone
+sql(<<'EOS');
+CREATE TABLE ranges (at date);
+CREATE INDEX ON ranges (at);
+INSERT INTO ranges VALUES ('-infinity'), ('2020-01-02'), ('2020-03-01');
+SELECT pgmaint.add_retention('ranges', 'at', '30 days', storage => 'pgmaint_local', slice => '1 month', timezone => 'Pacific/Kiritimati');
+EOS
+my $run = retain('rows of -infinity');
+is( sql(q(SELECT string_agg(concat(range_from AT TIME ZONE 'Pacific/Kiritimati', ' ', range_to AT TIME ZONE 'Pacific/Kiritimati', ' ', rows), ', ' ORDER BY range_from) FROM pgmaint.archives WHERE relation = 'public.ranges')),
+	'-infinity 2020-02-01 00:00:00 2, 2020-03-01 00:00:00 2020-04-01 00:00:00 1', 'the ranges of the archives cover all rows');
+is(sql("SELECT count(*) FROM pgmaint.report_html($run)"), 1, '... and the report copes with them');
+is(sql(q(SELECT count(*) FROM pgmaint.validate() WHERE detail IS NULL)), 0, '... and so does validate()');
+is(sql(q(SELECT count(*) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE NOT v.ok)), 0, '... and verify_archive()');
+
+# a finding of every run: archives that are lost with the server, and policies
+# that came out of a dump of an earlier version
+my $count = sql(q(SELECT count(*) FROM pgmaint.retention_policies WHERE storage = 'pgmaint_local'));
+is($count, 2, 'two policies on pgmaint_local');
+is(scalar(() = findings($run) =~ /^warning: retention policies \d+, \d+ archive to storage pgmaint_local, below the data directory/mg), 1, '... make one finding');
+sql(q(UPDATE pgmaint.retention_policies SET timezone = NULL WHERE relation = 'local'::regclass; TRUNCATE local;
+	INSERT INTO local VALUES ((now() AT TIME ZONE 'America/New_York') - interval '23 hours', 'young'), ((now() AT TIME ZONE 'America/New_York') - interval '25 hours', 'old')));
+my ($command) = findings(retain('a policy without a time zone')) =~ /^warning: retention policy \d+ stores no time zone and goes by the time zone of the server; to store one: (.*)$/m;
+is(sql('SELECT string_agg(note, $$,$$) FROM local'), 'young', '... goes by the zone of the server, not by that of the role');
+like($command, qr/timezone => 'America\/New_York'/, '... and has a finding with a command');
+sql($command);
+is(sql(q(SELECT concat_ws(' ', timezone, keep, archive, time_column) FROM pgmaint.retention_policies WHERE relation = 'local'::regclass)), 'America/New_York 1 day f at', '... that gives it that zone');
+unlike(findings(retain('after it')), qr/time zone/, '... and nothing is said any more');
+
 done_testing();
