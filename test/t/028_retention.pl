@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use PgmaintTest;
 use PostgreSQL::Test::Utils;
@@ -87,7 +88,7 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, 'no upload is left open');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE NOT v.ok)), 0, 'every archive is whole');
 is(sql('SELECT count(*) FROM pgmaint.archives WHERE verified_at IS NULL'), 0, '... which is written down');
 like(sql(q(SELECT key FROM pgmaint.archives ORDER BY archive_id LIMIT 1)),
-	qr{^archives/app/public\.audit_events/\d{8}T\d{6}Z_\d{8}T\d{6}Z-$run\.csv\.gz$}, 'the key');
+	qr{^archives/audit_events-[0-9a-f]{8}/\d{8}T\d{6}Z-$run\.csv\.gz$}, 'the key, which is short below the data directory');
 is(objects(), 2 * sql('SELECT count(*) FROM pgmaint.archives'), 'a manifest beside each object');
 
 # gunzip reads them, and the manifest describes them
@@ -325,6 +326,7 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... with nothing left open')
 
 # objects that are not pgmaint's own are never touched, its own leftovers are
 my $folder = $node->data_dir . '/pgmaint/archives/app/public.audit_events';
+make_path($folder);
 append_to_file("$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", 'not from here');
 append_to_file("$folder/left.csv.gz", 'another mark');
 sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster)
