@@ -10,11 +10,13 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -115,6 +117,29 @@ read_archive_arguments(FunctionCallInfo fcinfo, RetentionPolicy *policy)
 								policy->compression->maximum_level)));
 }
 
+/*
+ * Every run checks the partitions that it takes rows from; this is for saying
+ * so at once.
+ */
+static void
+refuse_published_partitions(Oid relation)
+{
+	List *tree;
+	ListCell *cell;
+
+	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		return;
+	tree = find_all_inheritors(relation, NoLock, NULL);
+	foreach (cell, tree)
+	{
+		Refusal refusal = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		refuse_published(lfirst_oid(cell), &refusal);
+		raise_refusal(&refusal);
+	}
+}
+
 static int64
 insert_policy(const RetentionPolicy *policy, FunctionCallInfo fcinfo, Oid role)
 {
@@ -203,6 +228,7 @@ pgmaint_add_retention(PG_FUNCTION_ARGS)
 	ledger_enter(&scope);
 	refuse_table(policy.relation, policy.archive, role, &refusal);
 	raise_refusal(&refusal);
+	refuse_published_partitions(policy.relation);
 	check_time_column(policy.relation, policy.time_column);
 	policy.timezone = choose_timezone(
 		PG_ARGISNULL(ARG_TIMEZONE)

@@ -10,14 +10,19 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/subtransaction.h"
 #include "retention/policy.h"
 
 bool
@@ -58,6 +63,46 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 						 compression_names())));
 	policy->compression_level = (int) ledger_bigint(0, 7);
 	return true;
+}
+
+/*
+ * Raise the ERROR that a DELETE would raise.  A table that is locked is left for
+ * whoever locks it next.
+ */
+static void
+check_published(void *argument)
+{
+	Oid relation = *(Oid *) argument;
+	Relation opened;
+
+	if (!ConditionalLockRelationOid(relation, AccessShareLock))
+		return;
+	opened = try_relation_open(relation, NoLock);
+	if (opened == NULL)
+		return;
+	if (opened->rd_rel->relkind == RELKIND_RELATION)
+		CheckCmdReplicaIdentity(opened, CMD_DELETE);
+	relation_close(opened, NoLock);
+}
+
+/*
+ * Does a publication forbid to delete from the table?  The server is asked, and
+ * the lock on the table is given back.
+ */
+void
+refuse_published(Oid relation, Refusal *refusal)
+{
+	ErrorData *error = try_and_undo(check_published, &relation);
+
+	if (error == NULL)
+		return;
+	if (asks_to_stop(error))
+		ReThrowError(error);
+	refusal->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	refusal->message = error->detail == NULL
+						   ? error->message
+						   : psprintf("%s: %s", error->message, error->detail);
+	refusal->hint = error->hint;
 }
 
 /*
@@ -114,7 +159,10 @@ refuse_table(Oid relation, bool archive, Oid role, Refusal *refusal)
 		") x (holds, code, message, hint) WHERE x.holds LIMIT 1");
 	memset(refusal, 0, sizeof(*refusal));
 	if (rows == 0)
+	{
+		refuse_published(relation, refusal);
 		return;
+	}
 	refusal->sqlstate = ledger_text(0, 1);
 	refusal->message = ledger_text(0, 2);
 	refusal->hint = ledger_text(0, 3);

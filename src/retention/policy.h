@@ -38,6 +38,7 @@ typedef struct Refusal
 extern bool read_policy(int64 policy_id, RetentionPolicy *policy);
 extern void refuse_table(Oid relation, bool archive, Oid role,
 						 Refusal *refusal);
+extern void refuse_published(Oid relation, Refusal *refusal);
 extern void refuse_policy(const RetentionPolicy *policy, Oid relation,
 						  Oid role, Refusal *refusal);
 extern char *foreign_key_onto(Oid partition);

@@ -79,6 +79,32 @@ ALTER TABLE children DROP CONSTRAINT children_parent_fkey, ADD FOREIGN KEY (pare
 SELECT pgmaint.add_retention('parents', 'at', '90 days');
 ALTER TABLE children DROP CONSTRAINT children_parent_fkey, ADD FOREIGN KEY (parent) REFERENCES parents;
 
+-- a publication that would have every DELETE fail
+SET client_min_messages = error;
+CREATE TABLE published (at timestamptz);
+CREATE INDEX ON published (at);
+INSERT INTO published VALUES ('2020-01-01');
+CREATE PUBLICATION regress_pub FOR TABLE published;
+SELECT pgmaint.add_retention('published', 'at', '90 days', archive => false);
+ALTER PUBLICATION regress_pub SET (publish = 'insert, update');
+SELECT pgmaint.add_retention('published', 'at', '90 days', archive => false) > 0 AS added;
+ALTER PUBLICATION regress_pub SET (publish = 'insert, delete');
+SELECT count(*) FROM pgmaint.dry_run('weekly') WHERE action = 'retention';
+ALTER TABLE published REPLICA IDENTITY FULL;
+SELECT count(*) FROM pgmaint.dry_run('weekly') WHERE action = 'retention';
+SELECT pgmaint.add_retention('published', 'at', '90 days', archive => false) > 0 AS added;
+DROP PUBLICATION regress_pub;
+CREATE TABLE tree (at timestamptz, region int) PARTITION BY RANGE (at);
+CREATE TABLE tree_2020 PARTITION OF tree FOR VALUES FROM ('2020-01-01') TO ('2021-01-01') PARTITION BY LIST (region);
+CREATE TABLE tree_2020_1 PARTITION OF tree_2020 FOR VALUES IN (1);
+CREATE PUBLICATION regress_pub FOR TABLE tree WITH (publish_via_partition_root);
+SELECT pgmaint.add_retention('tree', 'at', '90 days', archive => false);
+ALTER TABLE tree_2020_1 REPLICA IDENTITY FULL;
+SELECT pgmaint.add_retention('tree', 'at', '90 days', archive => false) > 0 AS added;
+DROP PUBLICATION regress_pub;
+DELETE FROM pgmaint.retention_policies;
+SET client_min_messages = warning;
+
 -- archives go nowhere unless somebody says where
 SELECT pgmaint.add_retention('parents', 'at', '90 days');
 CREATE SERVER regress_elsewhere FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file:pgmaint-elsewhere');

@@ -126,4 +126,13 @@ sql($command);
 is(sql(q(SELECT concat_ws(' ', timezone, keep, archive, time_column) FROM pgmaint.retention_policies WHERE relation = 'local'::regclass)), 'America/New_York 1 day f at', '... that gives it that zone');
 unlike(findings(retain('after it')), qr/time zone/, '... and nothing is said any more');
 
+
+# a publication that came after the policy
+sql(q(TRUNCATE local; INSERT INTO local VALUES ('2020-01-01', 'old'); CREATE PUBLICATION everything FOR TABLE local));
+like(findings(retain('a publication of its table')), qr/rests: cannot delete from table "local" because it does not have a replica identity and publishes deletes/, '... is a finding');
+is(sql('SELECT count(*) FROM local'), 1, '... and nothing has left');
+sql('ALTER TABLE local REPLICA IDENTITY FULL');
+retain('with an identity');
+is(sql('SELECT count(*) FROM local'), 0, '... rows leave');
+
 done_testing();
