@@ -79,6 +79,34 @@ foreach my $keep ('3 months', '6 months', '9 months', '36 hours')
 }
 sql('DROP TABLE summer');
 
+# at given times: dry_run() has the number 0, as this run
+sql(<<'EOS');
+CREATE TABLE clocks (t timestamp, tz timestamptz, d date);
+CREATE INDEX ON clocks (t);
+CREATE INDEX ON clocks (tz);
+CREATE INDEX ON clocks (d);
+INSERT INTO clocks VALUES ('2010-01-01', '2010-01-01', '2010-01-01');
+INSERT INTO pgmaint.runs OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(r, '{"run_id": 0, "resumes": null}')).* FROM pgmaint.runs r LIMIT 1;
+EOS
+foreach my $case (
+	[ 'tz', '1 day', '2026-03-29 10:00Z', '2026-03-28 11:00Z', 'a day of 23 hours' ],
+	[ 'tz', '24 hours', '2026-03-29 10:00Z', '2026-03-28 10:00Z', '24 hours where a day has 23' ],
+	[ 'tz', '1 day', '2026-10-25 10:00Z', '2026-10-24 09:00Z', 'a day of 25 hours' ],
+	[ 't', '1 day', '2026-03-29 10:00Z', '2026-03-28 12:00', 'a local day of 23 hours' ],
+	[ 't', '1 hour', '2026-03-29 01:10Z', '2026-03-29 01:10', 'an hour that the clocks left out' ],
+	[ 't', '1 hour', '2026-10-25 01:10Z', '2026-10-25 01:10', 'an hour that the clocks show twice' ],
+	[ 'd', '1 day', '2026-10-24 22:30Z', '2026-10-24', 'a date of the zone' ])
+{
+	my ($column, $keep, $now, $cutoff, $name) = @$case;
+
+	sql("UPDATE pgmaint.runs SET started_at = '$now' WHERE run_id = 0;
+		SELECT pgmaint.add_retention('clocks', '$column', '$keep', archive => false, timezone => 'Europe/Berlin')");
+	is( sql(qq(SELECT substring(reason FROM 'older than ([^,]*),')::timestamptz = '$cutoff'::timestamptz FROM pgmaint.dry_run('age_out') WHERE target = 'public.clocks')),
+		't', "$name: cut-off at $cutoff");
+	sql('SELECT pgmaint.drop_retention(max(policy_id)) FROM pgmaint.retention_policies');
+}
+sql('DROP TABLE clocks; DELETE FROM pgmaint.runs WHERE run_id = 0');
+
 # what is archived under any settings comes back under any others
 sql(<<'EOS');
 CREATE TABLE kinds (at timestamp NOT NULL, a text[], d date, iv interval, ts timestamptz, x xml, b bytea, m money, f float8 CHECK (f <> NULL OR true));
