@@ -129,7 +129,7 @@ BEGIN ATOMIC
 			WHEN d.recommended < d.current AND d.current > d.affordable THEN format(
 				'%s connections could take %s of %s of memory, and never more than %s were used at a time',
 				d.current, pg_size_pretty(d.shared_bytes + d.current * d.connection_bytes), pg_size_pretty(d.memory_bytes), d.connections)
-			WHEN d.recommended < d.current THEN format('never more than %s were used at a time since %s', d.connections, d.since::date)
+			WHEN d.recommended < d.current THEN format('never more than %s were used at a time since %s', d.connections, to_char(d.since, 'YYYY-MM-DD'))
 			WHEN d.current > d.affordable THEN format(
 				'as it is; but all of them could take %s of %s of memory: see to work_mem, or to a pooler',
 				pg_size_pretty(d.shared_bytes + d.current * d.connection_bytes), pg_size_pretty(d.memory_bytes))
@@ -144,6 +144,8 @@ CREATE FUNCTION pgmaint.connection_review()
 RETURNS TABLE (topic text, item text, connections bigint, detail text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	WITH l AS MATERIALIZED (
 		SELECT * FROM pgmaint.connection_limit()

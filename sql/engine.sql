@@ -37,6 +37,11 @@ RETURNS TABLE (
 	held_back text
 )
 LANGUAGE c VOLATILE
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
+SET standard_conforming_strings = on
+SET transform_null_equals = off
+SET quote_all_identifiers = off
 AS 'MODULE_PATHNAME', 'pgmaint_dry_run';
 
 COMMENT ON FUNCTION pgmaint.dry_run(text, jsonb) IS

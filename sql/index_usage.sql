@@ -179,6 +179,8 @@ RETURNS TABLE (
 )
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	WITH indexes AS MATERIALIZED (
 		SELECT d.*, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name FROM pgmaint.index_definitions d

@@ -260,6 +260,8 @@ CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	WITH chosen AS (
 		SELECT r.*

@@ -4,6 +4,8 @@ CREATE FUNCTION pgmaint.report_html(run_id bigint DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 AS $$
 DECLARE
 	chosen bigint := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));

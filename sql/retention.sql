@@ -14,6 +14,8 @@ CREATE TABLE pgmaint.retention_policies (
 	owner name NOT NULL,
 	added_by name NOT NULL,
 	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	timezone text,
+	pass_triggers boolean NOT NULL DEFAULT false,
 	CHECK (archive = (storage IS NOT NULL AND compression IS NOT NULL))
 );
 
@@ -24,6 +26,8 @@ COMMENT ON COLUMN pgmaint.retention_policies.archive IS 'whether rows are archiv
 COMMENT ON COLUMN pgmaint.retention_policies.storage IS 'the foreign server that archives go to';
 COMMENT ON COLUMN pgmaint.retention_policies.slice IS 'the time range of one task and one object; null: chosen by size';
 COMMENT ON COLUMN pgmaint.retention_policies.owner IS 'owner of the table when the policy was added: the filter is evaluated with these rights, and the policy rests while another role owns the table';
+COMMENT ON COLUMN pgmaint.retention_policies.timezone IS 'the time zone in which keep is subtracted from the present time; null: the server''s own';
+COMMENT ON COLUMN pgmaint.retention_policies.pass_triggers IS 'whether partitions leave as a whole although row-level DELETE triggers of theirs do not fire then';
 
 -- What is about to be written to a storage: committed before the first byte
 -- leaves, and deleted in the transaction that makes the object count.  What is
@@ -72,12 +76,14 @@ CREATE FUNCTION pgmaint.add_retention(
 	storage text DEFAULT NULL,
 	compression text DEFAULT NULL,
 	compression_level integer DEFAULT NULL,
-	slice interval DEFAULT NULL)
+	slice interval DEFAULT NULL,
+	timezone text DEFAULT NULL,
+	pass_triggers boolean DEFAULT false)
 RETURNS bigint
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_retention';
 
-COMMENT ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval) IS
+COMMENT ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval, text, boolean) IS
 	'age out the rows of a table whose time is further back than keep, archived first unless told otherwise; returns the policy''s number';
 
 CREATE FUNCTION pgmaint.drop_retention(policy_id bigint)
@@ -90,7 +96,7 @@ COMMENT ON FUNCTION pgmaint.drop_retention(bigint) IS
 
 REVOKE ALL ON pgmaint.retention_policies, pgmaint.uploads, pgmaint.detached_partitions FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval),
+	pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval, text, boolean),
 	pgmaint.drop_retention(bigint)
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.retention_policies, pgmaint.uploads, pgmaint.detached_partitions TO pg_monitor;

@@ -16,6 +16,8 @@ CREATE FUNCTION pgmaint.validate_backups()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	WITH limits AS MATERIALIZED (
 		SELECT

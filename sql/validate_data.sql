@@ -20,6 +20,8 @@ CREATE FUNCTION pgmaint.validate_data()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	-- of what was dropped meanwhile, nothing counts
 	WITH measured AS MATERIALIZED (

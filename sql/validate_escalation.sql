@@ -13,6 +13,8 @@ CREATE FUNCTION pgmaint.validate_escalation()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	-- What was given up counts until a later message arrives: a contact that
 	-- cannot be reached is not in order again because nobody tries any more.

@@ -13,6 +13,8 @@ CREATE FUNCTION pgmaint.validate_maintenance()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	-- what a person has cancelled counts neither way
 	WITH ended AS MATERIALIZED (

@@ -41,6 +41,8 @@ CREATE FUNCTION pgmaint.validate_replication()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	WITH here AS MATERIALIZED (
 		SELECT
@@ -146,6 +148,8 @@ CREATE FUNCTION pgmaint.validate_server()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO, MDY'
+SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	-- A folder may hold several tablespaces, which share what is free.  What is
 	-- in one is counted only where it matters, since that asks for every file.

@@ -23,6 +23,7 @@
 #include "actions/selection.h"
 #include "ledger/identity.h"
 #include "objects/keys.h"
+#include "storage/storage.h"
 
 #define LOCAL_STORAGE "pgmaint_local"
 
@@ -30,6 +31,17 @@
 	"create a storage, CREATE SERVER backups FOREIGN DATA WRAPPER "     \
 	"pgmaint_storage OPTIONS (url 's3://bucket/prefix'), and give its " \
 	"name as the option \"storage\""
+
+/*
+ * What is put into a key later: 9 bytes more of a time than its name has, of
+ * the identity -xxxxxxxx, of an attempt .10, and .globals.sql.zst, which is the
+ * longest end of an object that belongs to a backup.
+ */
+#define ADDED_LENGTH (9 + 9 + 3 + 16)
+
+/* bytes of a name in a key: 63, of which each may be written as three */
+#define MAX_NAME_IN_KEY (3 * NAMEDATALEN)
+#define MIN_NAME_IN_KEY 10
 
 static bool
 says(const char *template, const char *word)
@@ -65,11 +77,25 @@ key_template(PlanContext *context, bool several)
 	return given;
 }
 
+static void
+append_name(StringInfo key, const char *name, int room)
+{
+	StringInfoData part;
+
+	initStringInfo(&part);
+	append_key_part(&part, name);
+	if (part.len <= room)
+		appendStringInfoString(key, part.data);
+	else
+		append_short_key_part(key, name, name, room);
+}
+
 /*
- * The key of an object but for its time.
+ * The key of an object but for its time and its kind, with so many bytes of
+ * names.
  */
 static char *
-fill_in(const char *template, const char *plan, const char *database)
+fill_in(const char *template, const char *plan, const char *database, int room)
 {
 	StringInfoData key;
 
@@ -78,12 +104,12 @@ fill_in(const char *template, const char *plan, const char *database)
 	{
 		if (strncmp(next, "{plan}", 6) == 0)
 		{
-			append_key_part(&key, plan);
+			append_name(&key, plan, room);
 			next += 6;
 		}
 		else if (strncmp(next, "{database}", 10) == 0)
 		{
-			append_key_part(&key, database);
+			append_name(&key, database, room);
 			next += 10;
 		}
 		else if (strncmp(next, "{identity}", 10) == 0)
@@ -95,6 +121,23 @@ fill_in(const char *template, const char *plan, const char *database)
 			appendStringInfoChar(&key, *next++);
 	}
 	return key.data;
+}
+
+/*
+ * Names are shortened where the storage takes no key that long.
+ */
+static char *
+make_key(const char *template, const char *plan, const char *database,
+		 const char *storage)
+{
+	int longest = storage_longest_key(storage) - ADDED_LENGTH;
+	char *key;
+	int room = MAX_NAME_IN_KEY;
+
+	do
+		key = fill_in(template, plan, database, room);
+	while (strlen(key) > longest && --room >= MIN_NAME_IN_KEY);
+	return key;
 }
 
 static void
@@ -152,8 +195,8 @@ add_backup_task(PlanContext *context, const char *template,
 	int level;
 	const CompressionMethod *method =
 		backup_compression(context->options, &level);
-	char *key = fill_in(template, context->plan,
-						database == NULL ? "globals" : database);
+	char *key = make_key(template, context->plan,
+						 database == NULL ? "globals" : database, storage);
 	StringInfoData evidence;
 	int64 dump_bytes;
 	int64 object_bytes;

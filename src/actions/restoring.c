@@ -20,21 +20,16 @@
 #include "actions/option_values.h"
 #include "actions/restoring.h"
 #include "backup/scratch.h"
+#include "base/settings.h"
 #include "ledger/identity.h"
 
 /*
- * Nobody reads what is restored before it is complete; and what was set for all
- * sessions must not stand in its way.
+ * Nobody reads what is restored before it is complete.
  */
 static const char *const usual_settings[][2] = {
 	{"synchronous_commit", "off"},
 	{"maintenance_work_mem", "256MB"},
 	{"jit", "off"},
-	{"statement_timeout", "0"},
-	{"lock_timeout", "0"},
-	{"idle_in_transaction_session_timeout", "0"},
-	{"default_transaction_read_only", "off"},
-	{"array_nulls", "on"},
 };
 
 static void
@@ -73,21 +68,6 @@ require_rights_to_restore(const char *purpose, bool create_roles)
 				 errmsg("permission denied to %s", purpose),
 				 errdetail("Role \"%s\" lacks: %s.",
 						   GetUserNameFromId(role, false), lacks.data)));
-}
-
-/*
- * As the server reads PGOPTIONS: a space ends a value, a backslash keeps it.
- */
-static void
-append_setting(StringInfo settings, const char *name, const char *value)
-{
-	appendStringInfo(settings, "%s-c %s=", settings->len > 0 ? " " : "", name);
-	for (; *value != '\0'; value++)
-	{
-		if (isspace((unsigned char) *value) || *value == '\\')
-			appendStringInfoChar(settings, '\\');
-		appendStringInfoChar(settings, *value);
-	}
 }
 
 char *

@@ -19,12 +19,14 @@
 
 #include "actions/leftovers.h"
 #include "actions/retention_task.h"
+#include "actions/retention_warnings.h"
 #include "actions/selection.h"
 #include "base/subtransaction.h"
 #include "base/wording.h"
 #include "retention/keys.h"
 #include "retention/partition.h"
 #include "retention/slices.h"
+#include "retention/timezone.h"
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
@@ -333,6 +335,7 @@ plan_retention(PlanContext *context)
 	uint64 rows;
 
 	plan_leftovers(context, "retention");
+	plan_retention_warnings(context);
 	bind_selection(context, &query);
 	rows = ledger_query(
 		&query,

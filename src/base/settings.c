@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * settings.c
- *	  The pgmaint.* settings, and the settings that workers start from.
+ *	  The pgmaint.* settings, and the server's settings that are pinned.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
+
+#include <ctype.h>
 
 #include "utils/guc.h"
 
@@ -24,44 +26,66 @@ char *pgmaint_program_directory = NULL;
 char *pgmaint_connection = NULL;
 char *pgmaint_pg_dump_options = NULL;
 
+/* who needs a setting pinned */
+#define WORKERS 0x01	 /* pgmaint's own processes */
+#define CHILDREN 0x02	 /* pg_dump, pg_restore and psql */
+#define PRIVILEGED 0x04	 /* ... but only a superuser may set it */
+#define ROUND_TRIPS 0x08 /* values that are archived or restored */
+#define EVERYBODY (WORKERS | CHILDREN | ROUND_TRIPS)
+
 /*
- * What a role or a database may have set for its sessions, and what would
- * change the meaning of a worker's commands or stop them half-way.
+ * What a role, a database or a session may have set, and what would change the
+ * meaning of a command or of a value, or end a command half-way.
+ *
+ * A dump's amounts of money are as the server writes them, so that lc_monetary
+ * is for archives alone, which pgmaint reads back itself.
  */
 static const struct
 {
 	const char *name;
 	const char *value;
+	int where;
 } pinned[] = {
-	{"search_path", "pg_catalog, pg_temp"},
-	{"statement_timeout", "0"},
-	{"idle_in_transaction_session_timeout", "0"},
-	{"transaction_timeout", "0"},
-	{"default_transaction_read_only", "off"},
-	{"default_transaction_isolation", "read committed"},
-	{"default_transaction_deferrable", "off"},
-	{"synchronous_commit", "on"},
-	{"session_replication_role", "origin"},
-	{"row_security", "on"},
-	{"default_tablespace", ""},
-	{"default_table_access_method", "heap"},
-	{"temp_tablespaces", ""},
-	{"zero_damaged_pages", "off"},
-	{"ignore_checksum_failure", "off"},
-	{"allow_system_table_mods", "off"},
-	{"standard_conforming_strings", "on"},
-	{"quote_all_identifiers", "off"},
-	{"transform_null_equals", "off"},
-	{"DateStyle", "ISO, MDY"},
-	{"IntervalStyle", "postgres"},
-	{"bytea_output", "hex"},
-	{"extra_float_digits", "1"},
-	{"lock_timeout", "5s"},
-	{"exit_on_error", "off"},
-	{"array_nulls", "on"},
-	{"lo_compat_privileges", "off"},
-	{"role", "none"},
-	{"jit", "off"},
+	{"DateStyle", "ISO, MDY", EVERYBODY},
+	{"IntervalStyle", "postgres", EVERYBODY},
+	{"TimeZone", "UTC", EVERYBODY},
+	{"array_nulls", "on", EVERYBODY},
+	{"backslash_quote", "safe_encoding", EVERYBODY},
+	{"bytea_output", "hex", EVERYBODY},
+	{"extra_float_digits", "1", EVERYBODY},
+	{"quote_all_identifiers", "off", EVERYBODY},
+	{"standard_conforming_strings", "on", EVERYBODY},
+	{"transform_null_equals", "off", EVERYBODY},
+	{"xmlbinary", "base64", EVERYBODY},
+	{"xmloption", "content", EVERYBODY},
+	{"lc_monetary", "C", ROUND_TRIPS},
+
+	{"statement_timeout", "0", WORKERS | CHILDREN},
+	{"idle_in_transaction_session_timeout", "0", WORKERS | CHILDREN},
+	{"idle_session_timeout", "0", WORKERS | CHILDREN},
+	{"transaction_timeout", "0", WORKERS | CHILDREN},
+	{"lock_timeout", "5s", WORKERS},
+	{"lock_timeout", "0", CHILDREN},
+
+	{"default_transaction_read_only", "off", WORKERS | CHILDREN},
+	{"default_transaction_isolation", "read committed", WORKERS | CHILDREN},
+	{"default_transaction_deferrable", "off", WORKERS | CHILDREN},
+	{"default_tablespace", "", WORKERS | CHILDREN},
+	{"temp_tablespaces", "", WORKERS | CHILDREN},
+	{"default_table_access_method", "heap", WORKERS | CHILDREN},
+	{"session_replication_role", "origin", WORKERS | PRIVILEGED},
+	{"zero_damaged_pages", "off", WORKERS | PRIVILEGED},
+	{"ignore_checksum_failure", "off", WORKERS | PRIVILEGED},
+	{"allow_system_table_mods", "off", WORKERS | PRIVILEGED},
+	{"lo_compat_privileges", "off", WORKERS | PRIVILEGED},
+
+	{"search_path", "pg_catalog, pg_temp", WORKERS | ROUND_TRIPS},
+	{"row_security", "on", WORKERS},
+	{"row_security", "off", ROUND_TRIPS},
+	{"synchronous_commit", "on", WORKERS},
+	{"exit_on_error", "off", WORKERS},
+	{"role", "none", WORKERS},
+	{"jit", "off", WORKERS},
 };
 
 /*
@@ -160,24 +184,78 @@ define_settings(void)
 }
 
 /*
+ * Is this setting to be pinned there, and does this server have it?
+ */
+static bool
+is_pinned_for(int i, int where)
+{
+	return (pinned[i].where & where) != 0 &&
+		   GetConfigOption(pinned[i].name, true, false) != NULL;
+}
+
+/*
  * Brings a worker's session to known settings, whatever was set for its role
- * or its database.  Settings that this server does not have are passed over.
+ * or its database.
  */
 void
 pin_session_settings(void)
 {
 	for (int i = 0; i < lengthof(pinned); i++)
 	{
-		if (GetConfigOption(pinned[i].name, true, false) == NULL)
-			continue;
-		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
-						PGC_S_SESSION);
+		if (is_pinned_for(i, WORKERS))
+			SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
+							PGC_S_SESSION);
 	}
 }
 
 /*
- * Steps may bring settings of their own, but never one of the pinned ones:
- * all but statement_timeout, which can only make a task end sooner.
+ * Values are written so that they read back as the same values, and read as
+ * they were written, up to the end of the present nest level of settings.
+ */
+void
+pin_round_trip_settings(void)
+{
+	for (int i = 0; i < lengthof(pinned); i++)
+	{
+		if (is_pinned_for(i, ROUND_TRIPS))
+			(void) set_config_option(pinned[i].name, pinned[i].value,
+									 PGC_USERSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
+	}
+}
+
+/*
+ * As the server reads PGOPTIONS: a space ends a value, a backslash keeps it.
+ */
+void
+append_setting(StringInfo settings, const char *name, const char *value)
+{
+	appendStringInfo(settings, "%s-c %s=", settings->len > 0 ? " " : "", name);
+	for (; *value != '\0'; value++)
+	{
+		if (isspace((unsigned char) *value) || *value == '\\')
+			appendStringInfoChar(settings, '\\');
+		appendStringInfoChar(settings, *value);
+	}
+}
+
+/*
+ * The same for sessions of programs, whose role may be a superuser.
+ */
+void
+append_pinned_settings(StringInfo settings, bool superuser)
+{
+	for (int i = 0; i < lengthof(pinned); i++)
+	{
+		if (is_pinned_for(i, superuser ? CHILDREN | PRIVILEGED : CHILDREN))
+			append_setting(settings, pinned[i].name, pinned[i].value);
+	}
+}
+
+/*
+ * Steps may bring settings of their own, but none of those that workers pin:
+ * all but statement_timeout, which can only make a task end sooner, and
+ * TimeZone, which only code of the user's depends on.
  */
 bool
 setting_is_pinned(const char *name)
@@ -186,8 +264,10 @@ setting_is_pinned(const char *name)
 		return true;
 	for (int i = 0; i < lengthof(pinned); i++)
 	{
-		if (pg_strcasecmp(pinned[i].name, name) == 0)
-			return strcmp(pinned[i].name, "statement_timeout") != 0;
+		if ((pinned[i].where & WORKERS) != 0 &&
+			pg_strcasecmp(pinned[i].name, name) == 0)
+			return strcmp(pinned[i].name, "statement_timeout") != 0 &&
+				   strcmp(pinned[i].name, "TimeZone") != 0;
 	}
 	return false;
 }

@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * settings.h
- *	  The pgmaint.* settings, and the settings that workers start from.
+ *	  The pgmaint.* settings, and the server's settings that are pinned.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_SETTINGS_H
 #define PGMAINT_SETTINGS_H
+
+#include "lib/stringinfo.h"
 
 extern int pgmaint_max_workers;
 extern int pgmaint_lock_timeout;
@@ -22,6 +24,13 @@ extern char *pgmaint_pg_dump_options;
 
 extern void define_settings(void);
 extern void pin_session_settings(void);
+extern void pin_round_trip_settings(void);
+
+/* for PGOPTIONS */
+extern void append_pinned_settings(StringInfo settings, bool superuser);
+extern void append_setting(StringInfo settings, const char *name,
+						   const char *value);
+
 extern bool setting_is_pinned(const char *name);
 
 #endif /* PGMAINT_SETTINGS_H */

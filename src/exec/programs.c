@@ -122,13 +122,17 @@ List *
 login_environment(const Login *login, const char *settings)
 {
 	List *environment = NIL;
+	StringInfoData options;
 
+	initStringInfo(&options);
+	append_pinned_settings(&options, login->superuser);
+	if (settings != NULL)
+		appendStringInfo(&options, " %s", settings);
 	for (int i = 0; i < lengthof(misleading); i++)
 		environment = lappend(environment, pstrdup(misleading[i]));
 	environment = lappend(environment, pstrdup("LC_ALL=C"));
 	environment = lappend(environment, pstrdup("PGAPPNAME=pgmaint"));
-	environment = lappend(environment,
-						  psprintf("PGOPTIONS=%s", settings ? settings : ""));
+	environment = lappend(environment, psprintf("PGOPTIONS=%s", options.data));
 	if (login->password != NULL)
 		environment =
 			lappend(environment, psprintf("PGPASSWORD=%s", login->password));
@@ -188,16 +192,23 @@ run_psql(const Login *login, const char *settings, const char *script)
 }
 
 /*
- * Does it work?  If not, what is in the way is noted.
+ * Does it work, and as whom?  If not, what is in the way is noted.
  */
 static bool
-try_login(const Login *login, StringInfo failures)
+try_login(Login *login, StringInfo failures)
 {
 	ChildEnd end;
+	char *answer =
+		talk_to_psql(login, NULL,
+					 "SELECT r.rolsuper FROM pg_catalog.pg_roles r "
+					 "WHERE r.rolname OPERATOR(pg_catalog.=) session_user;\n",
+					 &end);
 
-	(void) talk_to_psql(login, NULL, "SELECT;\n", &end);
 	if (end.succeeded)
+	{
+		login->superuser = answer[0] == 't';
 		return true;
+	}
 	if (failures->len > 0)
 		appendStringInfoChar(failures, '\n');
 	appendStringInfoString(failures,

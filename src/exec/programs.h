@@ -17,6 +17,7 @@ typedef struct Login
 	char *conninfo; /* for -d; never a password */
 	char *role;		/* to SET ROLE to, or NULL */
 	char *password; /* for the environment, or NULL */
+	bool superuser; /* is the session's own role one? */
 } Login;
 
 /* raises an ERROR with a hint where there is no such program */
@@ -32,7 +33,10 @@ extern Login *role_login(const char *database, Oid role, bool own_session);
 extern Login *password_login(const char *database, const char *role,
 							 const char *password);
 
-/* for child_start; settings: as for PGOPTIONS, or NULL */
+/*
+ * For child_start; settings: as for PGOPTIONS, in addition to those that are
+ * pinned, or NULL.
+ */
 extern List *login_environment(const Login *login, const char *settings);
 
 /*

@@ -7,10 +7,16 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+
 #include "objects/keys.h"
 
 /* where the name of an object ends, and what it is made of begins */
 static const char *const kinds[] = {".csv", ".dump", ".sql"};
+
+/* "-" and eight digits */
+#define HASH_LENGTH 9
 
 /*
  * A path in a key: what could be taken for more than a name is written as %XX.
@@ -29,6 +35,30 @@ append_key_part(StringInfo key, const char *name)
 		else
 			appendStringInfo(key, "%%%02X", c);
 	}
+}
+
+/*
+ * As much of a name as there is room for, and a hash of the whole that it
+ * stands for.  A letter that is written as %XX is not cut in the middle.
+ */
+void
+append_short_key_part(StringInfo key, const char *name, const char *whole,
+					  int room)
+{
+	StringInfoData part;
+	int length = Max(room - HASH_LENGTH, 0);
+
+	initStringInfo(&part);
+	append_key_part(&part, name);
+	length = pg_mbcliplen(part.data, part.len, length);
+	for (int i = 1; i <= 2 && i <= length && length < part.len; i++)
+	{
+		if (part.data[length - i] == '%')
+			length -= i;
+	}
+	appendStringInfo(
+		key, "%.*s-%08x", length, part.data,
+		hash_bytes((const unsigned char *) whole, (int) strlen(whole)));
 }
 
 /*

@@ -11,6 +11,8 @@
 #include "lib/stringinfo.h"
 
 extern void append_key_part(StringInfo key, const char *name);
+extern void append_short_key_part(StringInfo key, const char *name,
+								  const char *whole, int room);
 extern char *key_stem(const char *key);
 extern char *key_of_attempt(const char *key, int attempt);
 extern char *manifest_key(const char *key);

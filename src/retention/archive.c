@@ -15,10 +15,12 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "utils/guc.h"
 
 #include "retention/archive.h"
 #include "objects/keys.h"
 #include "retention/owner.h"
+#include "retention/timezone.h"
 #include "storage/storage.h"
 #include "stream/copy_out.h"
 #include "stream/digest.h"
@@ -108,14 +110,17 @@ make_manifest(const ArchiveJob *job, const ArchiveResult *result,
 }
 
 /*
- * The row that makes the object count, once the transaction commits.
+ * The row that makes the object count, once the transaction commits.  A range
+ * of local times is one of the policy's time zone.
  */
 static int64
 add_archive(const ArchiveJob *job, const ArchiveResult *result,
 			const char *sha256, const char *content_sha256)
 {
 	LedgerQuery query = {0};
+	int level = NewGUCNestLevel();
 
+	use_timezone(job->policy);
 	bind_bigint(&query, job->policy->policy_id);
 	bind_bigint(&query, job->run_id);
 	bind_text(&query, job->relation);
@@ -138,6 +143,7 @@ add_archive(const ArchiveJob *job, const ArchiveResult *result,
 		"compression, columns) VALUES ($1, $2, $3, $4, $5::pg_catalog.name, $6, $7, $8, $9, "
 		"$10, $11, $12::pg_catalog.timestamptz, $13::pg_catalog.timestamptz, $14, $15) "
 		"RETURNING archive_id");
+	AtEOXact_GUC(false, level);
 	return ledger_bigint(0, 1);
 }
 

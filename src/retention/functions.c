@@ -10,26 +10,25 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "base/random.h"
-#include "retention/owner.h"
+#include "retention/checks.h"
 #include "retention/policy.h"
-#include "retention/slices.h"
+#include "retention/timezone.h"
 #include "storage/storage.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_add_retention);
 PG_FUNCTION_INFO_V1(pgmaint_drop_retention);
 
-#define DEFAULT_STORAGE "pgmaint_local"
 #define DEFAULT_COMPRESSION "gzip"
 
 /* pgmaint.add_retention's arguments */
@@ -43,7 +42,9 @@ enum
 	ARG_STORAGE,
 	ARG_COMPRESSION,
 	ARG_LEVEL,
-	ARG_SLICE
+	ARG_SLICE,
+	ARG_TIMEZONE,
+	ARG_PASS_TRIGGERS
 };
 
 static void
@@ -60,91 +61,6 @@ raise_refusal(const Refusal *refusal)
 }
 
 /*
- * The column must be there, and hold times.
- */
-static void
-check_time_column(Oid relation, const char *column)
-{
-	LedgerQuery query = {0};
-	char *columns;
-
-	if (OidIsValid(time_column_type(relation, column)))
-		return;
-	bind_oid(&query, relation);
-	(void) ledger_query(
-		&query,
-		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) "
-		"FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
-		"WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped "
-		"AND coalesce(nullif(t.typbasetype, 0), t.oid)::pg_catalog.regtype IN "
-		"('pg_catalog.date', 'pg_catalog.timestamp', 'pg_catalog.timestamptz')");
-	columns = ledger_text(0, 1);
-	ereport(
-		ERROR,
-		(errcode(get_attnum(relation, column) == InvalidAttrNumber
-					 ? ERRCODE_UNDEFINED_COLUMN
-					 : ERRCODE_DATATYPE_MISMATCH),
-		 get_attnum(relation, column) == InvalidAttrNumber
-			 ? errmsg("column \"%s\" of table \"%s\" does not exist", column,
-					  get_rel_name(relation))
-			 : errmsg(
-				   "column \"%s\" of table \"%s\" is not a date or a timestamp",
-				   column, get_rel_name(relation)),
-		 columns == NULL
-			 ? errhint("Retention needs a column of type date, timestamp or "
-					   "timestamptz.")
-			 : errhint("Columns that hold times are: %s.", columns)));
-}
-
-/*
- * Every run would read the whole table without one.
- */
-static void
-warn_without_index(Oid relation, const char *column)
-{
-	LedgerQuery query = {0};
-
-	bind_oid(&query, relation);
-	bind_integer(&query, get_attnum(relation, column));
-	if (ledger_query(
-			&query,
-			"SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
-			"JOIN pg_catalog.pg_am a ON a.oid = c.relam "
-			"WHERE i.indrelid = $1 AND i.indkey[0] = $2 AND i.indisvalid "
-			"AND a.amname IN ('btree', 'brin')") > 0)
-		return;
-	ereport(WARNING,
-			(errmsg("table \"%s\" has no index that begins with column \"%s\"",
-					get_rel_name(relation), column),
-			 errdetail("Every run will read the whole table."),
-			 errhint("Consider CREATE INDEX CONCURRENTLY ON %s (%s).",
-					 qualified_name(relation), quote_identifier(column))));
-}
-
-/*
- * Let the server judge the condition, as the one whose rights it will be
- * evaluated with; nothing is evaluated here.
- */
-static void
-check_condition(const RetentionPolicy *policy, Oid owner)
-{
-	Identity caller;
-	SPIPlanPtr plan;
-
-	become_table_owner(owner, &caller);
-	plan = SPI_prepare(
-		psprintf("SELECT FROM ONLY %s WHERE %s",
-				 qualified_name(policy->relation),
-				 slice_condition(policy, policy->relation, NULL, "infinity")),
-		0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s",
-			 SPI_result_code_string(SPI_result));
-	SPI_freeplan(plan);
-	resume_caller(&caller);
-}
-
-/*
  * A policy whose storage does not work is refused, not found out at night.
  */
 static void
@@ -155,57 +71,6 @@ try_storage(const char *name)
 
 	storage_put_text(storage, key, "text/plain", "check", "pgmaint\n");
 	storage_delete(storage, key);
-}
-
-static bool
-is_positive(const Interval *interval)
-{
-	Interval zero = {0};
-
-	return DatumGetBool(DirectFunctionCall2(
-		interval_gt, IntervalPGetDatum(interval), IntervalPGetDatum(&zero)));
-}
-
-static void
-check_keep(const Interval *keep)
-{
-	if (!is_positive(keep))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("keep must be a positive interval"),
-				 errhint("Rows whose time is further back than keep leave: "
-						 "give for example interval '90 days'.")));
-}
-
-/*
- * Months have no length, so a slice is made of them or of days and hours.
- */
-static void
-check_slice(const Interval *slice)
-{
-	if (slice->month != 0
-			? slice->month < 0 || slice->day != 0 || slice->time != 0
-			: !is_positive(slice) || slice->day < 0 || slice->time < 0 ||
-				  (slice->day == 0 && slice->time < USECS_PER_MINUTE))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("slice must be at least a minute, and either months "
-						"or days and hours"),
-				 errhint("Give for example interval '1 day' or interval '1 "
-						 "month', or leave it out.")));
-}
-
-static void
-check_slice_of_dates(const RetentionPolicy *policy, const Interval *slice)
-{
-	if (time_column_type(policy->relation, policy->time_column) == DATEOID &&
-		slice->time != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("slice must be whole days, since column \"%s\" is a "
-						"date",
-						policy->time_column),
-				 errhint("Give for example interval '1 day'.")));
 }
 
 /*
@@ -230,9 +95,8 @@ read_archive_arguments(FunctionCallInfo fcinfo, RetentionPolicy *policy)
 					 errhint("Leave them out, or let archive be true.")));
 		return;
 	}
-	policy->storage = PG_ARGISNULL(ARG_STORAGE)
-						  ? pstrdup(DEFAULT_STORAGE)
-						  : text_to_cstring(PG_GETARG_TEXT_PP(ARG_STORAGE));
+	if (!PG_ARGISNULL(ARG_STORAGE))
+		policy->storage = text_to_cstring(PG_GETARG_TEXT_PP(ARG_STORAGE));
 	policy->compression = find_compression(compression);
 	if (policy->compression == NULL)
 		ereport(ERROR,
@@ -251,6 +115,29 @@ read_archive_arguments(FunctionCallInfo fcinfo, RetentionPolicy *policy)
 								policy->compression->name,
 								policy->compression->minimum_level,
 								policy->compression->maximum_level)));
+}
+
+/*
+ * Every run checks the partitions that it takes rows from; this is for saying
+ * so at once.
+ */
+static void
+refuse_published_partitions(Oid relation)
+{
+	List *tree;
+	ListCell *cell;
+
+	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
+		return;
+	tree = find_all_inheritors(relation, NoLock, NULL);
+	foreach (cell, tree)
+	{
+		Refusal refusal = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		refuse_published(lfirst_oid(cell), &refusal);
+		raise_refusal(&refusal);
+	}
 }
 
 static int64
@@ -275,12 +162,15 @@ insert_policy(const RetentionPolicy *policy, FunctionCallInfo fcinfo, Oid role)
 		bind_datum(&query, INTERVALOID, PG_GETARG_DATUM(ARG_SLICE));
 	bind_text(&query, policy->owner);
 	bind_text(&query, GetUserNameFromId(role, false));
+	bind_text(&query, policy->timezone);
+	bind_boolean(&query, policy->pass_triggers);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.retention_policies (relation, time_column, keep, filter, archive, "
-		"storage, compression, compression_level, slice, owner, added_by) "
+		"storage, compression, compression_level, slice, owner, added_by, "
+		"timezone, pass_triggers) "
 		"VALUES ($1, $2::pg_catalog.name, $3, $4, $5, $6::pg_catalog.name, $7, $8, $9, "
-		"$10::pg_catalog.name, $11::pg_catalog.name) RETURNING policy_id");
+		"$10::pg_catalog.name, $11::pg_catalog.name, $12, $13) RETURNING policy_id");
 	return ledger_bigint(0, 1);
 }
 
@@ -298,6 +188,9 @@ require_arguments(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_ARCHIVE))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("archive must be true or false")));
+	if (PG_ARGISNULL(ARG_PASS_TRIGGERS))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("pass_triggers must be true or false")));
 }
 
 /*
@@ -320,6 +213,7 @@ pgmaint_add_retention(PG_FUNCTION_ARGS)
 	policy.relation = PG_GETARG_OID(ARG_RELATION);
 	policy.time_column = pstrdup(NameStr(*PG_GETARG_NAME(ARG_TIME_COLUMN)));
 	policy.archive = PG_GETARG_BOOL(ARG_ARCHIVE);
+	policy.pass_triggers = PG_GETARG_BOOL(ARG_PASS_TRIGGERS);
 	if (!PG_ARGISNULL(ARG_FILTER))
 		policy.filter = text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER));
 	check_keep(PG_GETARG_INTERVAL_P(ARG_KEEP));
@@ -334,12 +228,19 @@ pgmaint_add_retention(PG_FUNCTION_ARGS)
 	ledger_enter(&scope);
 	refuse_table(policy.relation, policy.archive, role, &refusal);
 	raise_refusal(&refusal);
+	refuse_published_partitions(policy.relation);
 	check_time_column(policy.relation, policy.time_column);
+	policy.timezone = choose_timezone(
+		PG_ARGISNULL(ARG_TIMEZONE)
+			? NULL
+			: text_to_cstring(PG_GETARG_TEXT_PP(ARG_TIMEZONE)));
 	if (!PG_ARGISNULL(ARG_SLICE))
 		check_slice_of_dates(&policy, PG_GETARG_INTERVAL_P(ARG_SLICE));
 	if (policy.filter != NULL)
 		check_filter(policy.filter);
 	check_condition(&policy, owner);
+	if (policy.archive && policy.storage == NULL)
+		refuse_no_storage();
 	ledger_leave(&scope);
 	if (policy.archive)
 		try_storage(policy.storage);

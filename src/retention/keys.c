@@ -13,18 +13,31 @@
 #include "ledger/identity.h"
 #include "objects/keys.h"
 #include "retention/keys.h"
+#include "storage/storage.h"
+
+#define ARCHIVES "archives/"
+
+/* what is put into a key later: of an attempt, .10 */
+#define ADDED_LENGTH 3
 
 /*
  * archives/DATABASE/SCHEMA.TABLE/FROM_TO-RUN-IDENTITY.csv.gz; where several
  * policies are for one table, with the number of the policy.
+ *
+ * Where that is too long for the storage, archives/TABLE-HASH/FROM-RUN-IDENTITY.csv.gz
+ * with as much of the table's name as there is room for; its manifest has all.
  */
 char *
 object_key(const RetentionPolicy *policy, Oid relation, const char *range,
 		   int64 run_id)
 {
+	StringInfoData folder;
+	StringInfoData end;
 	StringInfoData key;
+	char *from;
 	LedgerQuery query = {0};
 	bool several;
+	int longest = storage_longest_key(policy->storage) - ADDED_LENGTH;
 
 	bind_oid(&query, policy->relation);
 	(void) ledger_query(
@@ -33,17 +46,28 @@ object_key(const RetentionPolicy *policy, Oid relation, const char *range,
 		"FROM pgmaint.retention_policies p "
 		"WHERE p.relation::pg_catalog.oid = $1");
 	several = ledger_bigint(0, 1) > 1;
-	initStringInfo(&key);
-	appendStringInfoString(&key, "archives/");
-	append_key_part(&key, ledger_text(0, 2));
-	appendStringInfoChar(&key, '/');
-	append_key_part(&key, get_namespace_name(get_rel_namespace(relation)));
-	appendStringInfoChar(&key, '.');
-	append_key_part(&key, get_rel_name(relation));
-	appendStringInfo(&key, "/%s-%lld-%s", range, (long long) run_id,
-					 identity_tag());
+	initStringInfo(&folder);
+	append_key_part(&folder, ledger_text(0, 2));
+	appendStringInfoChar(&folder, '/');
+	append_key_part(&folder, get_namespace_name(get_rel_namespace(relation)));
+	appendStringInfoChar(&folder, '.');
+	append_key_part(&folder, get_rel_name(relation));
+	initStringInfo(&end);
+	appendStringInfo(&end, "-%lld-%s", (long long) run_id, identity_tag());
 	if (several)
-		appendStringInfo(&key, "-%lld", (long long) policy->policy_id);
-	appendStringInfo(&key, ".csv%s", policy->compression->suffix);
+		appendStringInfo(&end, "-%lld", (long long) policy->policy_id);
+	appendStringInfo(&end, ".csv%s", policy->compression->suffix);
+
+	initStringInfo(&key);
+	appendStringInfo(&key, ARCHIVES "%s/%s%s", folder.data, range, end.data);
+	if (key.len <= longest)
+		return key.data;
+	from = pnstrdup(range, strcspn(range, "_"));
+	resetStringInfo(&key);
+	appendStringInfoString(&key, ARCHIVES);
+	append_short_key_part(&key, get_rel_name(relation), folder.data,
+						  longest - key.len - (int) strlen(from) - end.len -
+							  1);
+	appendStringInfo(&key, "/%s%s", from, end.data);
 	return key.data;
 }

@@ -16,50 +16,16 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+#include "base/settings.h"
 #include "retention/owner.h"
-
-/*
- * Values are written so that they read back as the same values, whatever the
- * session that does so is set to; names are looked up nowhere but where they
- * say.
- */
-static const struct
-{
-	const char *name;
-	const char *value;
-} settings[] = {
-	{"search_path", "pg_catalog, pg_temp"},
-	{"datestyle", "ISO, YMD"},
-	{"intervalstyle", "postgres"},
-	{"timezone", "UTC"},
-	{"extra_float_digits", "1"},
-	{"bytea_output", "hex"},
-	{"lc_monetary", "C"},
-	{"xmlbinary", "base64"},
-	{"xmloption", "content"},
-	{"row_security", "off"},
-};
-
-/*
- * For the rest of the present nest level of settings.
- */
-void
-set_round_trip_settings(void)
-{
-	for (int i = 0; i < (int) lengthof(settings); i++)
-		(void) set_config_option(settings[i].name, settings[i].value,
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
-}
 
 void
 become_table_owner(Oid owner, Identity *caller)
 {
 	assume_table_owner(owner, caller);
-	set_round_trip_settings();
+	pin_round_trip_settings();
 }
 
 /*

@@ -11,7 +11,6 @@
 #include "base/identity.h"
 
 extern void become_table_owner(Oid owner, Identity *caller);
-extern void set_round_trip_settings(void);
 extern void fire_constraints_at_once(void);
 extern uint64 execute_as_owner(Oid owner, const char *command);
 

@@ -10,14 +10,19 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/subtransaction.h"
 #include "retention/policy.h"
 
 bool
@@ -30,7 +35,8 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 	if (ledger_query(
 			&query,
 			"SELECT p.relation::pg_catalog.oid, p.time_column::text, p.filter, p.archive, "
-			"p.storage::text, p.compression, p.compression_level::int8, p.owner::text "
+			"p.storage::text, p.compression, p.compression_level::int8, p.owner::text, "
+			"p.timezone, p.pass_triggers "
 			"FROM pgmaint.retention_policies p WHERE p.policy_id = $1") == 0)
 		return false;
 	memset(policy, 0, sizeof(*policy));
@@ -42,6 +48,8 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 	policy->storage = ledger_text(0, 5);
 	compression = ledger_text(0, 6);
 	policy->owner = ledger_text(0, 8);
+	policy->timezone = ledger_text(0, 9);
+	policy->pass_triggers = ledger_boolean(0, 10);
 	if (!policy->archive)
 		return true;
 	policy->compression = find_compression(compression);
@@ -55,6 +63,46 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 						 compression_names())));
 	policy->compression_level = (int) ledger_bigint(0, 7);
 	return true;
+}
+
+/*
+ * Raise the ERROR that a DELETE would raise.  A table that is locked is left for
+ * whoever locks it next.
+ */
+static void
+check_published(void *argument)
+{
+	Oid relation = *(Oid *) argument;
+	Relation opened;
+
+	if (!ConditionalLockRelationOid(relation, AccessShareLock))
+		return;
+	opened = try_relation_open(relation, NoLock);
+	if (opened == NULL)
+		return;
+	if (opened->rd_rel->relkind == RELKIND_RELATION)
+		CheckCmdReplicaIdentity(opened, CMD_DELETE);
+	relation_close(opened, NoLock);
+}
+
+/*
+ * Does a publication forbid to delete from the table?  The server is asked, and
+ * the lock on the table is given back.
+ */
+void
+refuse_published(Oid relation, Refusal *refusal)
+{
+	ErrorData *error = try_and_undo(check_published, &relation);
+
+	if (error == NULL)
+		return;
+	if (asks_to_stop(error))
+		ReThrowError(error);
+	refusal->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	refusal->message = error->detail == NULL
+						   ? error->message
+						   : psprintf("%s: %s", error->message, error->detail);
+	refusal->hint = error->hint;
 }
 
 /*
@@ -111,7 +159,10 @@ refuse_table(Oid relation, bool archive, Oid role, Refusal *refusal)
 		") x (holds, code, message, hint) WHERE x.holds LIMIT 1");
 	memset(refusal, 0, sizeof(*refusal));
 	if (rows == 0)
+	{
+		refuse_published(relation, refusal);
 		return;
+	}
 	refusal->sqlstate = ledger_text(0, 1);
 	refusal->message = ledger_text(0, 2);
 	refusal->hint = ledger_text(0, 3);

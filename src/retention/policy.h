@@ -21,7 +21,9 @@ typedef struct RetentionPolicy
 	char *storage; /* this and the following only if archived */
 	const CompressionMethod *compression;
 	int compression_level;
-	char *owner; /* of the table, when the policy was added */
+	char *owner;		/* of the table, when the policy was added */
+	char *timezone;		/* NULL: the server's */
+	bool pass_triggers; /* partitions leave although triggers do not fire */
 } RetentionPolicy;
 
 /* why rows cannot be taken out of a table */
@@ -36,6 +38,7 @@ typedef struct Refusal
 extern bool read_policy(int64 policy_id, RetentionPolicy *policy);
 extern void refuse_table(Oid relation, bool archive, Oid role,
 						 Refusal *refusal);
+extern void refuse_published(Oid relation, Refusal *refusal);
 extern void refuse_policy(const RetentionPolicy *policy, Oid relation,
 						  Oid role, Refusal *refusal);
 extern char *foreign_key_onto(Oid partition);

@@ -34,8 +34,8 @@
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/settings.h"
 #include "ledger/ledger.h"
-#include "retention/owner.h"
 #include "retention/reading.h"
 #include "storage/storage.h"
 
@@ -322,7 +322,7 @@ copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
 	uint64 rows = 0;
 	int level = NewGUCNestLevel();
 
-	set_round_trip_settings();
+	pin_round_trip_settings();
 	(void) addRangeTableEntryForRelation(state, relation, RowExclusiveLock,
 										 NULL, false, false);
 	error_context_stack = &context;

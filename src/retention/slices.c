@@ -86,28 +86,6 @@ describe_slice(const RetentionPolicy *policy, const char *from, const char *to)
 }
 
 /*
- * Before which time rows leave: the same for all tasks of a run, and reckoned
- * where the server's clock and time zone are.
- */
-char *
-cut_off(const RetentionPolicy *policy, int64 run_id)
-{
-	LedgerQuery query = {0};
-	Oid type = time_column_type(policy->relation, policy->time_column);
-
-	bind_bigint(&query, policy->policy_id);
-	bind_bigint(&query, run_id);
-	(void) ledger_query(
-		&query,
-		psprintf(
-			"SELECT pg_catalog.to_jsonb((coalesce((SELECT r.started_at FROM pgmaint.runs r "
-			"WHERE r.run_id = $2), pg_catalog.now()) - p.keep)::%s) #>> '{}' "
-			"FROM pgmaint.retention_policies p WHERE p.policy_id = $1",
-			time_type_name(type)));
-	return ledger_text(0, 1);
-}
-
-/*
  * Run a query on the table as its owner, whose filter is in it; returns the
  * first column of the first row as text.
  */
@@ -321,6 +299,10 @@ next_beginning(const RetentionPolicy *policy, Oid owner, Oid relation,
 /*
  * Cut what is older than the cut-off into slices.  Sets more when some are
  * left for another run.
+ *
+ * Only a slice with rows of -infinity is open: a row that somebody inserts
+ * later, older than all others, waits for the next run, so that the range of an
+ * archive covers all of its rows.
  */
 List *
 cut_into_slices(const RetentionPolicy *policy, Oid relation,
@@ -337,12 +319,14 @@ cut_into_slices(const RetentionPolicy *policy, Oid relation,
 	char *step;
 	int64 rows;
 	int64 bytes;
+	bool open;
 
 	*more = false;
 	if (from == NULL)
 		return NIL;
 	rows = estimate(owner, relation, old, &bytes);
-	if (strcmp(from, "-infinity") == 0)
+	open = strcmp(from, "-infinity") == 0;
+	if (open)
 	{
 		from = oldest_time(owner, relation, column,
 						   psprintf("%s > '-infinity' AND %s", column, old));
@@ -356,9 +340,10 @@ cut_into_slices(const RetentionPolicy *policy, Oid relation,
 		Slice *slice = palloc0(sizeof(Slice));
 
 		CHECK_FOR_INTERRUPTS();
-		slice->open = slices == NIL;
-		slice->from = from;
+		slice->open = open;
+		slice->from = open ? "-infinity" : from;
 		slice->to = end_of_slice(type, from, step, cutoff);
+		open = false;
 		slice->name = range_name(type, slice->from, slice->to);
 		slices = lappend(slices, slice);
 		from = next_beginning(policy, owner, relation, slice->to, cutoff,

@@ -13,16 +13,15 @@
 /* times are texts of the time column's type */
 typedef struct Slice
 {
-	char *from;
+	const char *from;
 	char *to;
-	bool open;	 /* the first: what is older still belongs to it */
+	bool open;	 /* from is -infinity */
 	char *name;	 /* of the range, in a key */
 	int64 rows;	 /* by estimate */
 	int64 bytes; /* of the table, by estimate */
 } Slice;
 
 /* all in a ledger scope */
-extern char *cut_off(const RetentionPolicy *policy, int64 run_id);
 extern List *cut_into_slices(const RetentionPolicy *policy, Oid relation,
 							 const char *cutoff, int64 slice_bytes,
 							 bool *more);

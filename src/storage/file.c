@@ -24,6 +24,9 @@
 #include "base/diskspace.h"
 #include "storage/file.h"
 
+/* of a path below the data directory */
+#define MAX_TAR_PATH 99
+
 typedef struct FileReader
 {
 	Source source;
@@ -56,6 +59,24 @@ bool
 below_data_directory(const Storage *storage)
 {
 	return path_is_prefix_of_path(DataDir, storage->options->folder);
+}
+
+/*
+ * pg_basebackup fails where a path below the data directory is longer than
+ * names in tar archives may be.  The longest file of an object is the hidden
+ * one that belongs to it.
+ */
+int
+file_longest_key(const char *folder)
+{
+	int taken;
+
+	if (!path_is_prefix_of_path(DataDir, folder))
+		return MAX_KEY_LENGTH;
+	taken =
+		(int) (strlen(folder) - strlen(DataDir) +
+			   Max(strlen("." MARK_SUFFIX), strlen("." UNFINISHED_SUFFIX)));
+	return Max(MAX_TAR_PATH - taken, 0);
 }
 
 static void
@@ -292,7 +313,17 @@ static Sink *
 checked_writer(Storage *storage, const char *key, const char *content_type,
 			   const char *mark)
 {
+	int longest = file_longest_key(storage->options->folder);
+
 	check_right(storage, STORAGE_WRITE);
+	if (strlen(key) > longest)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("key \"%s\" exceeds %d bytes, the longest that "
+						"storage \"%s\" takes",
+						key, longest, storage_name(storage)),
+				 errdetail("The storage is below the data directory, where "
+						   "pg_basebackup copies no path of 100 bytes.")));
 	return file_writer(storage, key, mark);
 }
 

@@ -15,12 +15,13 @@
 #include "storage/backend.h"
 
 #define MARK_SUFFIX ".pgmaint-mark"
-#define UNFINISHED_SUFFIX ".pgmaint-unfinished"
+#define UNFINISHED_SUFFIX ".pgmaint-part"
 
 extern char *file_path(const Storage *storage, const char *key);
 extern char *file_companion(const Storage *storage, const char *key,
 							const char *suffix);
 extern bool below_data_directory(const Storage *storage);
+extern int file_longest_key(const char *folder);
 extern _Noreturn void file_failed(const Storage *storage, const char *key,
 								  const char *what);
 

@@ -7,11 +7,15 @@
  */
 #include "postgres.h"
 
+#include "commands/defrem.h"
+#include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
 #include "storage/backend.h"
+#include "storage/file.h"
+#include "storage/optionrules.h"
 
 /*
  * Whatever the kind of storage, a key is the name of one object below the
@@ -65,6 +69,27 @@ const char *
 storage_name(const Storage *storage)
 {
 	return storage->options->name;
+}
+
+int
+storage_longest_key(const char *server)
+{
+	ForeignServer *found = GetForeignServerByName(server, true);
+	StorageOptions options = {0};
+	ListCell *cell;
+
+	if (found == NULL)
+		return MAX_KEY_LENGTH;
+	foreach (cell, found->options)
+	{
+		DefElem *option = lfirst(cell);
+
+		if (strcmp(option->defname, "url") == 0 &&
+			parse_storage_url(defGetString(option), &options) &&
+			options.kind == STORAGE_FILE)
+			return file_longest_key(options.folder);
+	}
+	return MAX_KEY_LENGTH;
 }
 
 Sink *

@@ -44,6 +44,12 @@ extern Storage *storage_open(const char *server, StorageAccess access);
 extern const char *storage_name(const Storage *storage);
 
 /*
+ * How many bytes a key may have; for whoever makes keys, so without any rights
+ * and whether or not there is such a server.
+ */
+extern int storage_longest_key(const char *server);
+
+/*
  * The last sink of a chain.  An object that has the key already is never
  * replaced: sink_begin refuses it, ERRCODE_DUPLICATE_OBJECT.  When sink_end
  * returns, the object is complete, durable, and was asked for: its size, and its

@@ -110,8 +110,8 @@ CALL pgmaint.run_and_wait('weekly');
 \echo '   Partitions that are old as a whole leave without a DELETE.'
 \echo
 
-SELECT pgmaint.add_retention('audit_events', 'timestamp', '45 days') AS policy;
-SELECT pgmaint.add_retention('metrics', 'at', '90 days') AS policy;
+SELECT pgmaint.add_retention('audit_events', 'timestamp', '45 days', storage => 'pgmaint_local') AS policy;
+SELECT pgmaint.add_retention('metrics', 'at', '90 days', storage => 'pgmaint_local') AS policy;
 SELECT pgmaint.add_retention('workflows', 'updated_at', '60 days',
        filter => $$status = 'pending'$$, archive => false) AS policy;
 

@@ -54,7 +54,7 @@ INSERT INTO pgmaint.bloat_measurements (measured_at, relation, object, kind, met
 SELECT now() - make_interval(hours => h), relation, 'planted.measured', 'table', 'heap', 1000000000000, bloat, 0, 0, 1, 1
 FROM (VALUES (2, 'measured'::regclass::oid, 900000000000), (1, 'measured'::regclass::oid, 400000000000), (0, 1, 1000000000000)) AS v (h, relation, bloat);
 SELECT status, detail ~ 'planted\.measured \(373 GB of 931 GB\)' AS named FROM data WHERE check_id = 'bloat';
-SELECT status, detail ~ '^bloat was measured .*1 hour' AS told FROM data WHERE check_id = 'bloat_measured';
+SELECT status, detail ~ '^bloat was measured 01:0' AS told FROM data WHERE check_id = 'bloat_measured';
 UPDATE pgmaint.thresholds SET value = '30 minutes' WHERE check_id = 'bloat_measured';
 SELECT status FROM data WHERE check_id = 'bloat_measured';
 UPDATE pgmaint.thresholds SET value = default_value;

@@ -124,8 +124,8 @@ my %bad = (
 	q(E'a\nb') => 'It has a control character.',
 	q(E'a\x7f') => 'It has a control character.',
 	q(repeat('k/', 450) || 'k') => 'It is longer than 900 bytes.',
-	q('a/.b.pgmaint-mark') => 'Hidden files that end in ".pgmaint-mark" or ".pgmaint-unfinished" belong to other objects.',
-	q('.b.pgmaint-unfinished') => 'Hidden files that end in ".pgmaint-mark" or ".pgmaint-unfinished" belong to other objects.');
+	q('a/.b.pgmaint-mark') => 'Hidden files that end in ".pgmaint-mark" or ".pgmaint-part" belong to other objects.',
+	q('.b.pgmaint-part') => 'Hidden files that end in ".pgmaint-mark" or ".pgmaint-part" belong to other objects.');
 foreach my $key (sort keys %bad)
 {
 	foreach my $call ("storage_put('outside', $key, 'm', 'x')", "storage_get('outside', $key)", "storage_head('outside', $key)", "storage_drop('outside', $key)", "storage_clean('outside', $key)")
@@ -143,7 +143,7 @@ is(files($folder), '', 'nothing is left of them');
 sql(q(SELECT storage_put('outside', k, 'm', 'x') FROM unnest('{a/b,a.b,a-b,a/a/z,ab,b/c,a/b.c,a/b/c}'::text[]) k WHERE k <> 'a/b/c'));
 symlink '.', "$folder/loop" or die;
 symlink 'ab', "$folder/link" or die;
-append_to_file("$folder/.other.pgmaint-unfinished", 'half');
+append_to_file("$folder/.other.pgmaint-part", 'half');
 append_to_file("$folder/new\nline", 'no key');
 mkdir "$folder/empty";
 my $list = q(SELECT coalesce(string_agg(key, ' ' ORDER BY o), 'nothing') FROM pgmaint.list_objects('outside', '%s') WITH ORDINALITY AS l (key, bytes, last_modified, etag, size, o));
@@ -151,7 +151,7 @@ my %lists = (
 	'' => 'a-b a.b a/a/z a/b a/b.c ab b/c link', 'a' => 'a-b a.b a/a/z a/b a/b.c ab', 'a/' => 'a/a/z a/b a/b.c', 'a/b' => 'a/b a/b.c',
 	'a/a/' => 'a/a/z', 'a/a/z' => 'a/a/z', 'a/a/zz' => 'nothing', 'b/c/' => 'nothing', 'c' => 'nothing', 'empty/' => 'nothing', '../' => 'nothing', '/' => 'nothing', '.other' => 'nothing');
 is(sql(sprintf $list, $_), $lists{$_}, "the list of '$_'") foreach sort keys %lists;
-unlink "$folder/loop", "$folder/link", "$folder/.other.pgmaint-unfinished", "$folder/new\nline";
+unlink "$folder/loop", "$folder/link", "$folder/.other.pgmaint-part", "$folder/new\nline";
 sql(q(SELECT storage_drop('outside', key) FROM pgmaint.list_objects('outside')));
 
 #
@@ -213,12 +213,12 @@ sub begin_half
 	return ($handle, \%io, sql(q(SELECT pid FROM pg_stat_activity WHERE query LIKE '%put_and_wait%' AND pid <> pg_backend_pid())));
 }
 my ($handle, $io, $pid) = begin_half();
-is(files("$folder/dir"), '.half.pgmaint-unfinished', 'an object that is being written is not there yet');
+is(files("$folder/dir"), '.half.pgmaint-part', 'an object that is being written is not there yet');
 is(sql(q(SELECT storage_head('outside', 'dir/half') IS NULL)), 't', 'not for us either');
 is(sql(q(SELECT count(*) FROM pgmaint.list_objects('outside', 'dir'))), '0', 'nor is it listed');
 like(refusal(q(SELECT storage_put('outside', 'dir/half', 'm', 'x'))), qr/ERROR:  55006: object "dir\/half" in storage "outside" is being written by another process/, 'somebody else does not write to it');
 is(sql(q(SELECT storage_clean('outside', 'dir/half'))), '', 'nor is it taken for what somebody left');
-is(files("$folder/dir"), '.half.pgmaint-unfinished', 'it is still there');
+is(files("$folder/dir"), '.half.pgmaint-part', 'it is still there');
 sql("SELECT pg_cancel_backend($pid)");
 $handle->finish;
 like($io->{err}, qr/canceling statement due to user request/, 'cancelled');
@@ -229,28 +229,28 @@ my $offset = -s $node->logfile;
 kill 'KILL', $pid;
 $handle->finish;
 wait_for_restart($node, $offset);
-is(files("$folder/dir"), '.half.pgmaint-unfinished', 'after kill -9 something is left');
+is(files("$folder/dir"), '.half.pgmaint-part', 'after kill -9 something is left');
 is(sql(q(SELECT storage_head('outside', 'dir/half') IS NULL)), 't', 'which is no object');
 is(sql(q(SELECT count(*) FROM pgmaint.list_objects('outside', 'dir'))), '0', 'nor listed');
-append_to_file("$folder/dir/.half2.pgmaint-unfinished", 'of another key');
+append_to_file("$folder/dir/.half2.pgmaint-part", 'of another key');
 append_to_file("$folder/dir/.half.pgmaint-mark", 'm');
 sql(q(SELECT storage_clean('outside', 'dir/hal')));
-is(files("$folder/dir"), '.half.pgmaint-mark .half.pgmaint-unfinished .half2.pgmaint-unfinished', 'it stays when another key is cleaned');
+is(files("$folder/dir"), '.half.pgmaint-mark .half.pgmaint-part .half2.pgmaint-part', 'it stays when another key is cleaned');
 sql(q(SELECT storage_clean('outside', 'dir/half')));
-is(files("$folder/dir"), '.half2.pgmaint-unfinished', 'and goes when its own is');
-append_to_file("$folder/dir/.half.pgmaint-unfinished", 'left');
+is(files("$folder/dir"), '.half2.pgmaint-part', 'and goes when its own is');
+append_to_file("$folder/dir/.half.pgmaint-part", 'left');
 append_to_file("$folder/dir/.half.pgmaint-mark", 'a longer mark of somebody else');
 sql(q(SELECT storage_put('outside', 'dir/half', 'm', 'whole')));
 is(sql(q(SELECT storage_head('outside', 'dir/half'))), 'dir/half 5 m', 'a new writer does not mind what was left');
-is(files("$folder/dir"), '.half.pgmaint-mark .half2.pgmaint-unfinished half', 'and takes it away');
+is(files("$folder/dir"), '.half.pgmaint-mark .half2.pgmaint-part half', 'and takes it away');
 
 # killed between the name and the end: what is left is the object's second name
-link "$folder/dir/half", "$folder/dir/.half.pgmaint-unfinished" or die;
+link "$folder/dir/half", "$folder/dir/.half.pgmaint-part" or die;
 like(refusal(q(SELECT storage_put('outside', 'dir/half', 'n', 'other'))), qr/42710: /, 'a second name that was left: the object is not replaced');
 is(sql(q(SELECT storage_head('outside', 'dir/half'), storage_get('outside', 'dir/half') = 'whole')), 'dir/half 5 m|t', 'nor changed');
 sql(q(SELECT storage_clean('outside', 'dir/half')));
 is(sql(q(SELECT storage_head('outside', 'dir/half'), storage_get('outside', 'dir/half') = 'whole')), 'dir/half 5 m|t', 'cleaning leaves it');
-is(files("$folder/dir"), '.half.pgmaint-mark .half2.pgmaint-unfinished half', 'without the second name');
+is(files("$folder/dir"), '.half.pgmaint-mark .half2.pgmaint-part half', 'without the second name');
 
 # two at a time: one wins
 my @racers = map {

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 
+use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use PgmaintTest;
 use PostgreSQL::Test::Utils;
@@ -63,7 +64,7 @@ SELECT now() - g * interval '10 minutes', gen_random_uuid(), 'login', jsonb_buil
 INSERT INTO workflows SELECT g, (ARRAY['completed', 'failed', 'running'])[1 + g % 3], now() - g * interval '1 hour' FROM generate_series(1, 2000) g;
 CREATE TABLE audit_before AS SELECT * FROM audit_events;
 CREATE TABLE workflows_before AS SELECT * FROM workflows;
-SELECT pgmaint.add_retention('audit_events', 'timestamp', '90 days');
+SELECT pgmaint.add_retention('audit_events', 'timestamp', '90 days', storage => 'pgmaint_local');
 SELECT pgmaint.add_retention('workflows', 'updated_at', '30 days', $$status IN ('completed', 'failed')$$, archive => false);
 EOS
 my $planned = sql(q(SELECT count(*) FROM pgmaint.dry_run('monthly') WHERE action = 'retention'));
@@ -87,7 +88,7 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, 'no upload is left open');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE NOT v.ok)), 0, 'every archive is whole');
 is(sql('SELECT count(*) FROM pgmaint.archives WHERE verified_at IS NULL'), 0, '... which is written down');
 like(sql(q(SELECT key FROM pgmaint.archives ORDER BY archive_id LIMIT 1)),
-	qr{^archives/app/public\.audit_events/\d{8}T\d{6}Z_\d{8}T\d{6}Z-$run-[0-9a-f]{8}\.csv\.gz$}, 'the key');
+	qr{^archives/audit_events-[0-9a-f]{8}/\d{8}T\d{6}Z-$run-[0-9a-f]{8}\.csv\.gz$}, 'the key, which is short below the data directory');
 is(objects(), 2 * sql('SELECT count(*) FROM pgmaint.archives'), 'a manifest beside each object');
 
 # gunzip reads them, and the manifest describes them
@@ -154,7 +155,7 @@ INSERT INTO kinds VALUES ('2020-03-01', 't', 'v', 'c', 'NaN', 0.1, 0.1::float8 +
 	ARRAY['a,b', 'c"d', NULL, E'e\nf'], '{{1,2},{3,4}}', '[1,5)', '{[1,3),[5,9)}', '::1/64', '08:00:2b:01:02:03', '10110', '(0.1,1e-300)', 'a:1A b', 'kinds', 'x');
 INSERT INTO kinds (at, f8, f4, n, d, ts, iv) VALUES ('0044-03-15 12:00:00.000001 BC', 1e-323, 1e-45, 123456789012345678901234567890.123456789, 'infinity', '2020-10-25 02:30:00.123456+02', '178000000 years');
 CREATE TABLE kinds_before AS SELECT * FROM kinds;
-SELECT pgmaint.add_retention('kinds', 'at', '30 days', compression => 'none', slice => '1 month');
+SELECT pgmaint.add_retention('kinds', 'at', '30 days', storage => 'pgmaint_local', compression => 'none', slice => '1 month');
 EOS
 retain('{"tables": "kinds"}');
 is(sql('SELECT count(*) FROM kinds'), 0, 'every kind of value: all have left');
@@ -169,7 +170,7 @@ sql(<<'EOS');
 CREATE TABLE days (day date, note text);
 CREATE INDEX ON days (day);
 INSERT INTO days VALUES (NULL, 'none'), (NULL, 'none either'), (current_date - 100, 'old'), (current_date - 10, 'the limit'), (current_date - 9, 'young'), ('infinity', 'never');
-SELECT pgmaint.add_retention('days', 'day', '10 days');
+SELECT pgmaint.add_retention('days', 'day', '10 days', storage => 'pgmaint_local');
 EOS
 $run = retain('{"tables": "days"}');
 is(sql(q(SELECT string_agg(note, ', ' ORDER BY note) FROM days)), 'never, none, none either, the limit, young', 'a date: what is older has left');
@@ -195,7 +196,7 @@ ALTER TABLE guarded OWNER TO owner;
 CREATE TRIGGER before BEFORE DELETE ON guarded FOR EACH ROW EXECUTE FUNCTION note_row();
 CREATE CONSTRAINT TRIGGER later AFTER DELETE ON guarded DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_row();
 INSERT INTO guarded SELECT g, now() - interval '1 year' FROM generate_series(1, 5) g;
-SELECT pgmaint.add_retention('guarded', 'at', '90 days', 'public.is_old(id)');
+SELECT pgmaint.add_retention('guarded', 'at', '90 days', 'public.is_old(id)', storage => 'pgmaint_local');
 EOS
 retain('{"tables": "guarded"}');
 is(sql('SELECT string_agg(id::text, $$,$$) FROM guarded'), '3', 'a trigger that keeps a row: it stays');
@@ -245,7 +246,7 @@ sql(q(SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies p
 
 # a policy that cannot be planned keeps no other from its work
 sql(q(CREATE TABLE broken (at timestamptz, x int); CREATE INDEX ON broken (at); INSERT INTO broken VALUES (now() - interval '1 year', 0);
-	SELECT pgmaint.add_retention('broken', 'at', '90 days', '1 / x > 0'); INSERT INTO days VALUES (current_date - 100, 'old again')));
+	SELECT pgmaint.add_retention('broken', 'at', '90 days', '1 / x > 0', storage => 'pgmaint_local'); INSERT INTO days VALUES (current_date - 100, 'old again')));
 $run = retain('{}');
 like(findings($run), qr/retention policy \d+ could not be planned: division by zero/, 'a filter that fails: a finding');
 is(sql(q(SELECT count(*) FROM days WHERE note = 'old again')), 0, '... and the others go on');
@@ -264,7 +265,7 @@ CREATE INDEX ON parts (at);
 INSERT INTO parts SELECT g, '2018-06-01'::timestamptz + g * interval '1 day', E'n\n' || g FROM generate_series(1, 1200) g;
 INSERT INTO parts SELECT g, now() - (g - 2000) * interval '1 day', 'now' FROM generate_series(2000, 2200) g;
 CREATE TABLE parts_before AS SELECT * FROM parts;
-SELECT pgmaint.add_retention('parts', 'at', '90 days');
+SELECT pgmaint.add_retention('parts', 'at', '90 days', storage => 'pgmaint_local');
 EOS
 $run = retain('{"tables": "parts"}');
 is(tasks($node, $run, 'app'), 'public.parts_2019 succeeded, public.parts_2020 succeeded, public.parts_now succeeded, public.parts_oldest succeeded', 'partitions: tasks') or diag findings($run);
@@ -285,7 +286,7 @@ CREATE TABLE held_older PARTITION OF held FOR VALUES FROM ('2018-01-01') TO ('20
 INSERT INTO held VALUES (1, '2019-02-01'), (2, '2018-02-01');
 CREATE INDEX ON held (at);
 CREATE VIEW looks AS SELECT * FROM held_old;
-SELECT pgmaint.add_retention('held', 'at', '90 days');
+SELECT pgmaint.add_retention('held', 'at', '90 days', storage => 'pgmaint_local');
 EOS
 $run = retain('{"tables": "held"}');
 like(findings($run), qr/partition public\.held_old is old enough to leave, but rule _RETURN on view public\.looks depends on it/, 'a view: a finding');
@@ -325,6 +326,7 @@ is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... with nothing left open')
 
 # objects that are not pgmaint's own are never touched, its own leftovers are
 my $folder = $node->data_dir . '/pgmaint/archives/app/public.audit_events';
+make_path($folder);
 append_to_file("$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", 'not from here');
 append_to_file("$folder/left.csv.gz", 'another mark');
 sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark)

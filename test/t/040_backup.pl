@@ -291,6 +291,19 @@ $node->safe_psql('big', 'GRANT USAGE ON SCHEMA a, b TO keeper; GRANT SELECT ON A
 fails('rows that the role cannot see', qr/pg_dump exited with code 1: pg_dump: error: .*row-level security/, $once =~ s/empty/big/r, 'keeper');
 $node->safe_psql('big', 'ALTER TABLE a.t DISABLE ROW LEVEL SECURITY');
 
+# what is set for the sessions of the role, or of all roles, cuts no backup off
+foreach my $as ($superuser, 'keeper')
+{
+	sql("ALTER ROLE $as SET statement_timeout = '1ms'; ALTER ROLE $as SET idle_in_transaction_session_timeout = '1ms'; ALTER ROLE $as SET idle_session_timeout = '1ms';
+		ALTER ROLE $as SET lock_timeout = '1ms'; ALTER ROLE $as SET default_transaction_read_only = on; ALTER ROLE $as SET array_nulls = off; ALTER ROLE $as SET datestyle = 'German';
+		ALTER ROLE ALL SET zero_damaged_pages = on");
+	{
+		local $ENV{PGOPTIONS} = '-c statement_timeout=0 -c default_transaction_read_only=off -c idle_session_timeout=0 -c lock_timeout=0';
+		($state, $error) = backup($once, $as);
+		is("$state $error", 'succeeded ', "a role that may work for 1 ms: a backup by $as");
+		sql("ALTER ROLE $as RESET ALL; ALTER ROLE ALL RESET ALL");
+	}
+}
 # names that would be found first, if anybody looked for them
 my $evidence = "$folder/evidence";
 $node->safe_psql('big', q{

@@ -112,7 +112,7 @@ CREATE FUNCTION trip(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETUR
 CREATE TABLE failing AS SELECT g AS id FROM generate_series(1, 3000) g;
 CREATE INDEX ON failing (trip(id));
 CREATE OR REPLACE FUNCTION trip(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \$\$ BEGIN RAISE EXCEPTION 'tripped over <b>%</b>', \$1; END \$\$;
-SELECT pgmaint.add_retention('aged', 'at', '90 days');
+SELECT pgmaint.add_retention('aged', 'at', '90 days', storage => 'pgmaint_local');
 EOS
 my $run;
 foreach (1, 2)

@@ -40,7 +40,7 @@ DELETE FROM "a ""quoted"" \name
 of two lines" WHERE id > 1000;
 CREATE TABLE aged (at timestamptz PRIMARY KEY);
 INSERT INTO aged SELECT now() - g * interval '1 day' FROM generate_series(1, 500) g;
-SELECT pgmaint.add_retention('aged', 'at', '90 days');
+SELECT pgmaint.add_retention('aged', 'at', '90 days', storage => 'pgmaint_local');
 SELECT pgmaint.define_plan(E'my "own" \\plan', '["bloat_report", "retention", "vacuum"]');
 EOS
 is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run(E'my "own" \\\\plan', '{"scope": "all", "bloat_report": {"min_size": 0}}')))),
