@@ -33,11 +33,11 @@
 	"name as the option \"storage\""
 
 /*
- * What is put into a key later: 9 bytes more of a time than its name has, of
- * the identity -xxxxxxxx, of an attempt .10, and .globals.sql.zst, which is the
- * longest end of an object that belongs to a backup.
+ * What is put into a key later: 9 bytes more of a time than its name has, of an
+ * attempt .10, and .globals.sql.zst, which is the longest end of an object that
+ * belongs to a backup.
  */
-#define ADDED_LENGTH (9 + 9 + 3 + 16)
+#define ADDED_LENGTH (9 + 3 + 16)
 
 /* bytes of a name in a key: 63, of which each may be written as three */
 #define MAX_NAME_IN_KEY (3 * NAMEDATALEN)

@@ -77,7 +77,7 @@ SELECT split_part(f, ' | ', 4) FROM found('{H002}') f ORDER BY f COLLATE "C";
 UPDATE pgmaint.index_scans SET since = since - interval '40 days';
 SELECT pgmaint.take_index_scans() > 0;
 SELECT count(*) FROM pgmaint.index_usage(min_size => 0) WHERE check_id = 'H002' AND index ~ 'ok_(lower|hash|where|pattern)$';
-SELECT regexp_replace(detail, '\d+-\d+-\d+', 'DATE'), command FROM pgmaint.index_usage(min_size => 0) WHERE index = 'index_usage.ok_descending';
+SELECT regexp_replace(detail, '\d{4}-\d\d-\d\d', 'DATE'), command FROM pgmaint.index_usage(min_size => 0) WHERE index = 'index_usage.ok_descending';
 
 -- what is gone is forgotten
 DROP INDEX ok_descending;
