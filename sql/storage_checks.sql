@@ -57,5 +57,25 @@ COMMENT ON VIEW pgmaint.storages_in_use IS
 	'storages on which this database has archives and backups, or which a retention policy names: the action validate compares them with the ledger';
 COMMENT ON COLUMN pgmaint.storages_in_use.since IS 'when the first of these was written, or added';
 
+CREATE FUNCTION pgmaint.adopt_archive(storage text, key text)
+RETURNS bigint
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_adopt_archive';
+
+COMMENT ON FUNCTION pgmaint.adopt_archive(text, text) IS
+	'add an archive that is complete on a storage, and that the ledger does not know, to pgmaint.archives, as its manifest describes it; returns its number';
+
+CREATE FUNCTION pgmaint.remove_object(storage text, key text)
+RETURNS boolean
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'pgmaint_remove_object';
+
+COMMENT ON FUNCTION pgmaint.remove_object(text, text) IS
+	'remove an archive or a backup that this database wrote, and that stands in no row of the ledger, with its manifest from a storage; false if there was no such object';
+
 REVOKE ALL ON pgmaint.storage_checks, pgmaint.storages_in_use FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+	pgmaint.adopt_archive(text, text),
+	pgmaint.remove_object(text, text)
+FROM PUBLIC;
 GRANT SELECT ON pgmaint.storage_checks, pgmaint.storages_in_use TO pg_monitor;
