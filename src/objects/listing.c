@@ -46,7 +46,6 @@ visit_object(void *context, const StoredObject *object)
 	const ListingVisit *visit = context;
 	StorageListing *listing = visit->listing;
 	MemoryContext caller;
-	Datum values[LISTING_COLUMNS];
 	bool nulls[LISTING_COLUMNS] = {false};
 
 	CHECK_FOR_INTERRUPTS();
@@ -58,6 +57,8 @@ visit_object(void *context, const StoredObject *object)
 	if ((nulls[3] || strlen(key_stem(object->key)) < strlen(object->key)) &&
 		pg_verifymbstr(object->key, (int) strlen(object->key), true))
 	{
+		Datum values[LISTING_COLUMNS];
+
 		values[0] = CStringGetTextDatum(object->key);
 		values[1] = Int64GetDatum(object->bytes);
 		values[2] = TimestampTzGetDatum(object->modified);
