@@ -57,6 +57,7 @@ SQL_PARTS = $(wildcard \
 	sql/query_plans.sql \
 	sql/backups.sql \
 	sql/expire.sql \
+	sql/storage_checks.sql \
 	sql/advice.sql \
 	sql/index_usage.sql \
 	sql/thresholds.sql \
@@ -70,6 +71,7 @@ SQL_PARTS = $(wildcard \
 	sql/validate_escalation.sql \
 	sql/validate_identity.sql \
 	sql/validate_maintenance.sql \
+	sql/validate_storages.sql \
 	sql/validate.sql \
 	sql/report.sql \
 	sql/page.sql \

@@ -20,10 +20,14 @@ CREATE TABLE pgmaint.archives (
 	columns text[] NOT NULL,
 	verified_at timestamptz,
 	identity text DEFAULT pgmaint.current_identity(),
+	checked_at timestamptz,
+	check_result text CHECK (check_result IN ('whole', 'damaged', 'not readable')),
+	check_error text,
 	UNIQUE (storage, key)
 );
 
 CREATE INDEX archives_relation ON pgmaint.archives (relation, range_from);
+CREATE INDEX archives_damaged ON pgmaint.archives (storage) WHERE check_result = 'damaged';
 
 COMMENT ON TABLE pgmaint.archives IS 'one row for each object with archived rows: written in the transaction that deleted them';
 COMMENT ON COLUMN pgmaint.archives.relation IS 'the table of the policy, as it was named then';
@@ -35,7 +39,10 @@ COMMENT ON COLUMN pgmaint.archives.partition IS 'the partition that the rows wer
 COMMENT ON COLUMN pgmaint.archives.content_bytes IS 'size of the CSV in it';
 COMMENT ON COLUMN pgmaint.archives.content_sha256 IS 'SHA-256 of the CSV';
 COMMENT ON COLUMN pgmaint.archives.identity IS 'of the database that wrote it, see pgmaint.identities';
-COMMENT ON COLUMN pgmaint.archives.verified_at IS 'when verify_archive() last found it whole';
+COMMENT ON COLUMN pgmaint.archives.verified_at IS 'when it was last read and found whole';
+COMMENT ON COLUMN pgmaint.archives.checked_at IS 'when it was last tried to read it, by the action validate or verify_archive(); null: never since it was written';
+COMMENT ON COLUMN pgmaint.archives.check_result IS 'what came of that: whole, damaged, not readable (its storage class, or its compression, cannot be read from here)';
+COMMENT ON COLUMN pgmaint.archives.check_error IS 'how it is damaged, or why it is not readable';
 
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives', '');
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives_archive_id_seq', '');

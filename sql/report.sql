@@ -56,6 +56,10 @@ SELECT
 		CASE WHEN t.action = 'validate' AND t.result ? 'checks' THEN pg_catalog.format('%s of %s checks are ok, %s %s, %s critical',
 			(t.result ->> 'checks')::bigint - (t.result ->> 'warnings')::bigint - (t.result ->> 'critical')::bigint, t.result ->> 'checks',
 			t.result ->> 'warnings', CASE WHEN t.result ->> 'warnings' = '1' THEN 'warning' ELSE 'warnings' END, t.result ->> 'critical') END,
+		CASE WHEN t.action = 'validate' AND t.result ? 'known' THEN pg_catalog.format('%s: %s of %s objects of the ledger are there%s',
+			t.target, (t.result ->> 'known')::bigint - (t.result ->> 'missing')::bigint - (t.result ->> 'differing')::bigint, t.result ->> 'known',
+			CASE WHEN t.result ->> 'archives_read' <> '0' THEN pg_catalog.format(', %s %s read', t.result ->> 'archives_read',
+				CASE WHEN t.result ->> 'archives_read' = '1' THEN 'archive' ELSE 'archives' END) END) END,
 		CASE WHEN t.action = 'connection_review' AND t.result ? 'peak' THEN pg_catalog.format('at most %s of %s connections were in use%s',
 			t.result ->> 'peak', t.result ->> 'current',
 			CASE WHEN (t.result ->> 'applied')::boolean THEN pg_catalog.format(', set to %s from the next restart on', t.result ->> 'recommended')

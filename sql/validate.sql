@@ -22,6 +22,8 @@ BEGIN ATOMIC
 		SELECT * FROM pgmaint.validate_replication()
 		UNION ALL
 		SELECT * FROM pgmaint.validate_server()
+		UNION ALL
+		SELECT * FROM pgmaint.validate_storages()
 	) c
 	ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], c.status), c.check_id, c.object;
 END;

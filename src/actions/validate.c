@@ -2,7 +2,7 @@
  *
  * validate.c
  *	  The action "validate": what pgmaint.validate() finds not to be in order
- *	  becomes findings.
+ *	  becomes findings, and storages are compared with the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +13,14 @@
 #include "utils/builtins.h"
 
 #include "actions/action.h"
+#include "actions/storage_review.h"
 
-static const ActionOption options[] = {END_OF_OPTIONS};
+static const ActionOption options[] = {
+	RANGE_OPTION(
+		"archive_check_days", OPTION_INTEGER, 0, 36500, "90",
+		"every archive is read within so many days, some in each run; 0: none is read"),
+	END_OF_OPTIONS,
+};
 
 static void
 plan_validate(PlanContext *context)
@@ -27,10 +33,21 @@ plan_validate(PlanContext *context)
 	task->reason = "what is not in order becomes a finding";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
+	plan_storage_reviews(context);
+}
+
+static void
+look_at_storage(TaskContext *context)
+{
+	char *storage = storage_to_review(context->task);
+
+	if (storage != NULL)
+		review_storage(context, storage);
 }
 
 /*
- * The task succeeds whatever the checks say: looking was its work.
+ * The task succeeds whatever the checks say: looking was its work.  What there
+ * is to say of a storage that a task of this run looks at, that task says.
  */
 static void
 execute_validate(TaskContext *context)
@@ -41,11 +58,17 @@ execute_validate(TaskContext *context)
 	int warnings = 0;
 	uint64 rows;
 
+	if (storage_to_review(context->task) != NULL)
+		return;
+	bind_bigint(&query, context->run_id);
 	ledger_enter(&scope);
 	rows = ledger_query(
-		&query, "SELECT v.check_id, v.status, v.object, v.detail, "
-				"pg_catalog.jsonb_build_object('expected', v.expected)::text "
-				"FROM pgmaint.validate() v");
+		&query,
+		"SELECT v.check_id, v.status, v.object, v.detail, "
+		"pg_catalog.jsonb_build_object('expected', v.expected)::text "
+		"FROM pgmaint.validate() v WHERE v.check_id <> 'storage' OR NOT EXISTS ("
+		"SELECT FROM pgmaint.tasks t WHERE t.run_id = $1 AND t.action = 'validate' "
+		"AND pg_catalog.quote_ident(t.evidence ->> 'storage') = v.object)");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		char *status = ledger_text(row, 2);
@@ -69,8 +92,9 @@ execute_validate(TaskContext *context)
 const Action validate_action = {
 	.name = "validate",
 	.description =
-		"look whether everything is in order, by pgmaint.validate(); what is not becomes a finding",
+		"make findings of what pgmaint.validate() finds not to be in order, compare storages with the ledger, and read archives in turn",
 	.options = options,
 	.plan = plan_validate,
+	.outside = look_at_storage,
 	.execute = execute_validate,
 };

@@ -1,40 +1,84 @@
 /*-------------------------------------------------------------------------
  *
  * reading.c
- *	  What is learnt of an archive while it is read.
+ *	  Reading an archive: what was written down, and the bytes of its object.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "ledger/ledger.h"
 #include "retention/reading.h"
+#include "storage/storage.h"
 
 /*
- * A newline between quotes belongs to a value.  A doubled quote ends and begins
- * one, which comes to the same.
+ * The caller must be able to see the archives.
  */
 void
-count_csv_rows(CsvCounter *counter, const char *data, size_t length)
+read_archive(int64 archive_id, Archive *archive)
 {
-	for (size_t i = 0; i < length; i++)
-	{
-		if (data[i] == '"')
-			counter->quoted = !counter->quoted;
-		if (data[i] == '\n' && !counter->quoted)
-		{
-			counter->lines++;
-			counter->in_line = false;
-		}
-		else
-			counter->in_line = true;
-	}
+	LedgerScope scope;
+	LedgerQuery query = {0};
+	ArrayType *array;
+	Datum *names;
+	bool isnull;
+	int count;
+
+	bind_bigint(&query, archive_id);
+	ledger_enter(&scope);
+	if (ledger_query(
+			&query,
+			"SELECT a.storage::text, a.key, a.compression, a.rows, a.bytes, a.sha256, "
+			"a.content_bytes, a.content_sha256, a.columns FROM pgmaint.archives a "
+			"WHERE a.archive_id = $1") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("archive %lld does not exist", (long long) archive_id),
+				 errhint("See pgmaint.archives for those that do.")));
+	archive->archive_id = archive_id;
+	archive->storage = ledger_text(0, 1);
+	archive->key = ledger_text(0, 2);
+	archive->compression = ledger_text(0, 3);
+	archive->rows = ledger_bigint(0, 4);
+	archive->bytes = ledger_bigint(0, 5);
+	archive->sha256 = ledger_text(0, 6);
+	archive->content_bytes = ledger_bigint(0, 7);
+	archive->content_sha256 = ledger_text(0, 8);
+	array = DatumGetArrayTypePCopy(ledger_datum(0, 9, &isnull));
+	ledger_leave(&scope);
+
+	archive->columns = NIL;
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, NULL,
+					  &count);
+	for (int i = 0; i < count; i++)
+		archive->columns = lappend(archive->columns,
+								   makeString(TextDatumGetCString(names[i])));
 }
 
 /*
- * Without the header.
+ * The object as it is read: its own bytes are hashed on the way to the
+ * decompression, and what comes out of that again.
  */
-int64
-csv_rows(const CsvCounter *counter)
+void
+open_archive(const Archive *archive, ArchiveReading *reading)
 {
-	return Max(counter->lines + (counter->in_line ? 1 : 0) - 1, 0);
+	const CompressionMethod *method = find_compression(archive->compression);
+	Storage *storage;
+
+	if (method == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("archive %lld is compressed with %s, which this "
+						"server does not have",
+						(long long) archive->archive_id, archive->compression),
+				 errhint("Read it on a server that was built with it.")));
+	storage = storage_open(archive->storage, STORAGE_READ);
+	reading->object =
+		hashing_source_create(storage_reader(storage, archive->key));
+	reading->content =
+		hashing_source_create(decompressor_create(method, reading->object));
 }

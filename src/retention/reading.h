@@ -1,17 +1,34 @@
 /*-------------------------------------------------------------------------
  *
  * reading.h
- *	  What is learnt of an archive while it is read.
+ *	  Reading an archive: what was written down, and the bytes of its object.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_READING_H
 #define PGMAINT_READING_H
 
+#include "nodes/pg_list.h"
+
 #include "stream/compress.h"
 #include "stream/hashing.h"
 
 #define READING_BUFFER_SIZE 65536
+
+/* what was written down */
+typedef struct Archive
+{
+	int64 archive_id;
+	char *storage;
+	char *key;
+	char *compression;
+	int64 rows;
+	int64 bytes;
+	char *sha256;
+	int64 content_bytes;
+	char *content_sha256;
+	List *columns; /* of String */
+} Archive;
 
 typedef struct ArchiveReading
 {
@@ -19,15 +36,8 @@ typedef struct ArchiveReading
 	Source *content; /* the CSV in it */
 } ArchiveReading;
 
-typedef struct CsvCounter
-{
-	bool quoted;
-	bool in_line;
-	int64 lines;
-} CsvCounter;
-
-extern void count_csv_rows(CsvCounter *counter, const char *data,
-						   size_t length);
-extern int64 csv_rows(const CsvCounter *counter);
+/* outside of a ledger scope, with the rights of the current role */
+extern void read_archive(int64 archive_id, Archive *archive);
+extern void open_archive(const Archive *archive, ArchiveReading *reading);
 
 #endif /* PGMAINT_READING_H */

@@ -1,0 +1,179 @@
+/*-------------------------------------------------------------------------
+ *
+ * remove.c
+ *	  remove_object: an object that the ledger does not know leaves its storage.
+ *
+ * Its manifest says whose the object is, and the mark that both carry says that
+ * the two belong together.  The manifest goes last: what is left when the storage
+ * fails in between can be removed in the same way.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+
+#include "ledger/ledger.h"
+#include "objects/keys.h"
+#include "objects/listing.h"
+#include "objects/owners.h"
+#include "storage/storage.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_remove_object);
+
+#define MAX_MANIFEST_BYTES ((size_t) 256 * 1024 * 1024)
+
+typedef struct Removal
+{
+	Storage *storage;
+	const char *name;
+	const char *key;
+	StoredObject object;
+	bool object_found;
+	StoredObject manifest;
+} Removal;
+
+static void
+refuse(const Removal *removal, const char *reason, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("object \"%s\" on storage \"%s\" is not removed",
+					removal->key, removal->name),
+			 errdetail("%s", reason), hint != NULL ? errhint("%s", hint) : 0));
+}
+
+/*
+ * What the ledger knows goes by expiry, if at all.  An object of the same name
+ * and content on another storage may be this very one: two foreign servers can
+ * lead to one folder.
+ */
+static void
+refuse_known(const Removal *removal, const char *sha256)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, removal->name);
+	bind_text(&query, removal->key);
+	bind_text(&query, sha256);
+	if (ledger_query(
+			&query,
+			"SELECT o.what FROM ("
+			"SELECT pg_catalog.format('It is archive %s on storage %I.', a.archive_id, a.storage) AS what, "
+			"a.storage, a.key, a.sha256 FROM pgmaint.archives a "
+			"UNION ALL SELECT pg_catalog.format('It is backup %s on storage %I.', b.backup_id, b.storage), "
+			"b.storage, b.key, b.sha256 FROM pgmaint.backup_records b "
+			"WHERE b.state IN ('running', 'succeeded', 'expiring')) o "
+			"WHERE o.storage = $1::pg_catalog.name AND o.key = $2 "
+			"OR o.storage <> $1::pg_catalog.name AND o.sha256 = $3 "
+			"AND pg_catalog.regexp_replace(o.key, '^.*/', '') = pg_catalog.regexp_replace($2, '^.*/', '') "
+			"UNION ALL SELECT pg_catalog.format('Task %s is writing it, or has left it.', u.task_id) "
+			"FROM pgmaint.uploads u WHERE u.storage = $1::pg_catalog.name AND u.key = $2") >
+		0)
+		refuse(removal, ledger_text(0, 1), NULL);
+}
+
+/*
+ * By what its manifest says: is it an archive or a backup of this database, and
+ * unknown to the ledger?
+ */
+static void
+refuse_others(const Removal *removal, const char *manifest)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	char *identity;
+	char *sha256;
+	int64 run_id;
+	bool is_own;
+	char *reason;
+
+	bind_text(&query, manifest);
+	bind_text(&query, removal->key);
+	bind_text(&query, removal->name);
+	ledger_enter(&scope);
+	if (ledger_query(
+			&query,
+			"SELECT m ->> 'identity', coalesce(m ->> 'sha256', ''), "
+			"EXISTS (SELECT FROM pgmaint.own_identities i WHERE i.identity = m ->> 'identity'), "
+			"(SELECT r.run_id FROM pgmaint.owner_records r WHERE r.storage = $3::pg_catalog.name "
+			"AND r.identity = m ->> 'identity' AND r.run_id IS NOT NULL ORDER BY r.noted_at DESC LIMIT 1) "
+			"FROM (SELECT $1::pg_catalog.jsonb AS m) x "
+			"WHERE m ->> 'pgmaint' IN ('archive', 'backup') AND m ->> 'key' = $2") ==
+		0)
+		refuse(removal,
+			   "Its manifest is not that of an archive or a backup with this "
+			   "key.",
+			   NULL);
+	identity = ledger_text(0, 1);
+	sha256 = ledger_text(0, 2);
+	is_own = ledger_boolean(0, 3);
+	run_id = ledger_bigint(0, 4);
+	refuse_known(removal, sha256);
+	ledger_leave(&scope);
+	if (identity == NULL)
+		refuse(removal, "Its manifest does not say which database wrote it.",
+			   NULL);
+	if (!is_own)
+		refuse(removal,
+			   psprintf("A database of identity %s wrote it.", identity),
+			   psprintf("If this database is its successor: SELECT "
+						"pgmaint.take_over('%s').",
+						identity));
+	/* what the last run that wrote to the storage found, and what is there now */
+	reason = why_not_ours(removal->storage, identity, run_id);
+	if (reason != NULL)
+		refuse(removal, psprintf("It must stay, since %s.", reason), NULL);
+}
+
+/*
+ * What was written about the proof of a backup has the same mark.
+ */
+static void
+remove_marked(const Removal *removal, const char *key)
+{
+	StoredObject object;
+
+	if (storage_stat(removal->storage, key, &object) && object.mark != NULL &&
+		strcmp(object.mark, removal->manifest.mark) == 0)
+		storage_delete(removal->storage, key);
+}
+
+/*
+ * pgmaint.remove_object(storage text, key text) returns boolean
+ */
+Datum
+pgmaint_remove_object(PG_FUNCTION_ARGS)
+{
+	Removal removal = {.name = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					   .key = text_to_cstring(PG_GETARG_TEXT_PP(1))};
+	const char *manifest = manifest_key(removal.key);
+
+	PreventCommandDuringRecovery("pgmaint.remove_object()");
+	PreventCommandIfReadOnly("pgmaint.remove_object()");
+	removal.storage = storage_open(removal.name, STORAGE_WRITE);
+	if (strncmp(removal.key, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
+		refuse(&removal, "It is a record of pgmaint's own.", NULL);
+	removal.object_found =
+		storage_stat(removal.storage, removal.key, &removal.object);
+	if (!storage_stat(removal.storage, manifest, &removal.manifest))
+	{
+		if (removal.object_found)
+			refuse(&removal, "There is no manifest beside it.", NULL);
+		PG_RETURN_BOOL(false);
+	}
+	refuse_others(&removal, storage_get_text(removal.storage, manifest,
+											 MAX_MANIFEST_BYTES));
+	if (removal.manifest.mark == NULL ||
+		(removal.object_found &&
+		 (removal.object.mark == NULL ||
+		  strcmp(removal.object.mark, removal.manifest.mark) != 0)))
+		refuse(&removal, "It does not carry the mark of its manifest.", NULL);
+	remove_marked(&removal, removal.key);
+	remove_marked(&removal, verification_key(removal.key));
+	remove_marked(&removal, manifest);
+	PG_RETURN_BOOL(true);
+}
