@@ -230,7 +230,7 @@ SELECT pgmaint.define_plan('broken', '[{"action": "verify_backup", "options": {"
 DO $$ BEGIN PERFORM pgmaint.run('broken'); END $$;
 DO $$
 BEGIN
-	FOR i IN 1 .. 600 LOOP
+	FOR i IN 1 .. 3600 LOOP
 		EXIT WHEN EXISTS (SELECT FROM pgmaint.notifications n WHERE n.state = 'sent' AND n.body LIKE '%999999%');
 		PERFORM pg_sleep(0.05);
 	END LOOP;

@@ -115,7 +115,7 @@ CREATE FUNCTION privileges.ask() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS
 SET ROLE pgmaint_regress_user;
 SELECT privileges.ask();
 RESET ROLE;
-DO $$ BEGIN FOR i IN 1 .. 1500 LOOP EXIT WHEN EXISTS (SELECT FROM pgmaint.runs WHERE run_id = 3 AND finished_at IS NOT NULL); COMMIT; PERFORM pg_sleep(0.02); END LOOP; END $$;
+DO $$ BEGIN FOR i IN 1 .. 9000 LOOP EXIT WHEN EXISTS (SELECT FROM pgmaint.runs WHERE run_id = 3 AND finished_at IS NOT NULL); COMMIT; PERFORM pg_sleep(0.02); END LOOP; END $$;
 SELECT r.requested_by, t.command, t.state FROM pgmaint.runs r JOIN pgmaint.tasks t USING (run_id) WHERE run_id = 3;
 
 -- cancelling is for who asked, for members of that role, and for superusers

@@ -65,7 +65,7 @@ SELECT masked(3);
 BEGIN;
 SELECT pgmaint.cancel(pgmaint.run('weekly'));
 COMMIT;
-DO $$ BEGIN FOR i IN 1 .. 1500 LOOP EXIT WHEN EXISTS (SELECT FROM pgmaint.runs WHERE run_id = 4 AND state = 'cancelled'); COMMIT; PERFORM pg_sleep(0.02); END LOOP; END $$;
+DO $$ BEGIN FOR i IN 1 .. 9000 LOOP EXIT WHEN EXISTS (SELECT FROM pgmaint.runs WHERE run_id = 4 AND state = 'cancelled'); COMMIT; PERFORM pg_sleep(0.02); END LOOP; END $$;
 SELECT masked(4);
 
 -- a long one is cut short

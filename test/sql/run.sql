@@ -22,7 +22,7 @@ $$;
 -- waits for runs that were not waited for
 CREATE PROCEDURE all_ended() LANGUAGE plpgsql AS $$
 BEGIN
-	FOR i IN 1 .. 1500 LOOP
+	FOR i IN 1 .. 9000 LOOP
 		PERFORM FROM pgmaint.runs WHERE state IN ('queued', 'running');
 		IF NOT FOUND THEN
 			RETURN;

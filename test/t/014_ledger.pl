@@ -62,7 +62,7 @@ sub keep_history
 
 	$node->append_conf('postgresql.conf', "pgmaint.keep_history = $time");
 	$node->reload;
-	foreach my $look (1 .. 200)
+	foreach my $look (1 .. 3600)
 	{
 		return if sql(q(LOAD 'pgmaint'; SHOW pgmaint.keep_history)) eq $time;
 		select(undef, undef, undef, 0.05);

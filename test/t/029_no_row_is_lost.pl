@@ -61,7 +61,8 @@ sub progress
 $s3->create_bucket('bucket');
 # the object that the first run would write, of which others were faster
 sql('SELECT pgmaint.take_over()');
-my $taken = sprintf 'archives/postgres/public.small/20210301T000000Z_20210302T000000Z-1-%s.csv.gz', sql('SELECT left(pgmaint.current_identity(), 8)');
+my $tag = sql('SELECT left(pgmaint.current_identity(), 8)');
+my $taken = "archives/postgres/public.small/20210301T000000Z_20210302T000000Z-1-$tag.csv.gz";
 my %foreign = (
 	$taken => 'the name is taken',
 	'archives/postgres/public.big/20200101T000000Z_20210101T000000Z-0.csv' => 'of an earlier database',
@@ -306,7 +307,7 @@ sub nothing_is_left
 {
 	my ($name) = @_;
 	my %expected = map { $_ => 1 } keys %foreign, map { ($_, s/\.csv(\.gz)?$/.json/r) } split /\n/, sql('SELECT key FROM pgmaint.archives');
-	my %found = map { $_ => 1 } $s3->names('bucket');
+	my %found = map { $_ => 1 } grep { !m{^\.pgmaint/owners/} } $s3->names('bucket');
 
 	is(join(' ', grep { !$expected{$_} && !m{^[.]pgmaint/owners/} } sort keys %found), '', "$name: no object is nobody's");
 	is(join(' ', grep { !$found{$_} } sort keys %expected), '', "$name: no object is missing");
@@ -449,7 +450,7 @@ foreach my $round (1, 2)
 
 		$name = "killed $name, $round";
 		top_up();
-		my $run = begin_run(qq("$table"), sub { $proxy->fault(kind => 'stall', path => "public\\.$table/.*-$_[0]\\.$suffix", times => 0, %fault) });
+		my $run = begin_run(qq("$table"), sub { $proxy->fault(kind => 'stall', path => "public\\.$table/.*-$_[0]-$tag\\.$suffix", times => 0, %fault) });
 		ok($proxy->wait_for_faults($before + 1), "$name: there") or last;
 		is(kill_worker($run, worker_of($run)), 'interrupted', "$name: the run was interrupted");
 		every_row_is_there($name);
@@ -466,7 +467,7 @@ foreach my $round (1, 2)
 		my $archives = sql(q(SELECT count(*) FROM pgmaint.archives WHERE relation = 'public.middle'));
 		my $before = $proxy->faults;
 		# while the last slice stalls, others are committed
-		my $run = begin_run('"middle"', sub { $proxy->fault(kind => 'stall', method => 'PUT', path => "public\\.middle/20220503.*-$_[0]\\.csv", times => 0) });
+		my $run = begin_run('"middle"', sub { $proxy->fault(kind => 'stall', method => 'PUT', path => "public\\.middle/20220503.*-$_[0]-$tag\\.csv", times => 0) });
 		ok($proxy->wait_for_faults($before + 1) && $node->poll_query_until('postgres',
 				"SELECT (SELECT count(*) > $archives FROM pgmaint.archives WHERE relation = 'public.middle')
 				AND (SELECT count(*) = 1 FROM pgmaint.tasks WHERE run_id = $run AND state IN ('pending', 'running'))"),
@@ -626,19 +627,25 @@ sub anonymous_memory
 	return $kilobytes || 0;
 }
 
-# The most that a worker has while this many rows leave, and each part takes so
-# long that others are under way beside it.
+# The most that a worker has while this many rows leave.  The first parts are held
+# until as many are under way as may be; those that follow take a little longer.
 sub peak_memory
 {
-	my ($rows, $seconds) = @_;
+	my ($rows) = @_;
+	my $before = $proxy->faults;
 
 	$proxy->clear;
-	$proxy->fault(kind => 'delay', seconds => $seconds, method => 'PUT', times => 0);
+	$proxy->fault(kind => 'hold', method => 'PUT', path => 'archives/.*csv', times => 0);
 	sql("INSERT INTO large SELECT g, '2020-02-01', body(g, 1, 3800) FROM generate_series(1, $rows) g; CHECKPOINT");
 	my $run = begin_run('"large"');
-	my ($peak, $pid) = (0, '');
-	$pid = worker_of($run) while $pid eq '' && run_state($node, $run) =~ /queued|running/;
-	while ($pid ne '' && (my $now = anonymous_memory($pid)) > 0)
+	# four, and the one that is filled meanwhile
+	$proxy->wait_for_faults($before + 5) or die 'no five parts are under way';
+	my $pid = worker_of($run);
+	my $peak = anonymous_memory($pid);
+	$proxy->clear;
+	$proxy->fault(kind => 'delay', seconds => 0.25, method => 'PUT', times => 0);
+	$proxy->release;
+	while ((my $now = anonymous_memory($pid)) > 0)
 	{
 		$peak = $now if $now > $peak;
 		sleep 0.002;
@@ -653,17 +660,18 @@ SKIP:
 {
 	skip 'the memory of a process cannot be seen here', 6 unless -r "/proc/$$/status";
 
-	sql($s3->through($proxy)->storage('plain', 'bucket', prefix => 'memory'));
+	sql($s3->through($proxy)->storage('plain', 'bucket', prefix => 'memory', stall_timeout => '300s'));
 	sql(q(CREATE TABLE large (id bigint, at timestamptz, body text); ALTER TABLE large ALTER body SET STORAGE PLAIN;
 		CREATE INDEX ON large (at); SELECT pgmaint.add_retention('large', 'at', '90 days', storage => 'plain', compression => 'none', slice => '1 year')));
 	my $session = $node->background_psql('postgres');
 	my $plain = anonymous_memory($session->query_safe('SELECT pg_backend_pid()'));
 	$session->quit;
-	my $few = peak_memory(12_000, 1.5);
-	my $many = peak_memory(120_000, 0.25);
+	my $few = peak_memory(12_000);
+	my $many = peak_memory(120_000);
 
 	cmp_ok($few, '>', $plain, "memory of a task worker: $few kB, of a plain backend: $plain kB");
-	cmp_ok($many, '<=', $few + 8 * 1024, "... with ten times the rows: $many kB");
+	# libcurl uses buffers of its own or not, as it happens: 2 MB for each part
+	cmp_ok($many, '<=', $few + 24 * 1024, "... with 400 MB more of rows: $many kB");
 	cmp_ok($many - $plain, '<=', 64 * 1024, '... which is not too much');
 }
 progress('memory');

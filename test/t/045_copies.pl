@@ -44,10 +44,14 @@ my $run;
 {
 	my $name = 'a template clone';
 
+	# as if a restore had been interrupted
+	$node->safe_psql('postgres', 'CREATE DATABASE pgmaint_left');
+	sql($node, q(INSERT INTO pgmaint.scratch_databases (database, owner, task_id) VALUES ('pgmaint_left', current_user, 0)));
 	$node->safe_psql('postgres', 'CREATE DATABASE clone TEMPLATE app');
 	$run = expire($node, 1, 'clone');
 	$original->nothing_lost($name);
 	in_doubt($node, $run, $name, 'clone');
+	is(sql($node, q(SELECT count(*) FROM pg_database WHERE datname = 'pgmaint_left')), '1', "$name does not drop what the original restores into");
 
 	# what must go on does, and waits
 	back_up($node, $_, 'clone') foreach qw(clone-one clone-two);
@@ -71,7 +75,8 @@ my $run;
 	certain($node, $run, "the original of $name");
 	is(backups_of($node), 'second third', '... counts its own backups');
 	is($original->backups_stored, 'clone-two second third', '... and removes no others');
-	is(sql($node, 'SELECT count(*) FROM pgmaint.contacts'), '1', '... and has its contact');
+	is(sql($node, 'SELECT count(*) FROM pgmaint.contacts'), '1', '... has its contact');
+	is(sql($node, q(SELECT count(*) FROM pg_database WHERE datname = 'pgmaint_left')), '0', '... and drops what it restored into');
 }
 
 #

@@ -174,17 +174,26 @@ sub verifies
 	back_up($moved, $_) foreach qw(fifth sixth);
 	expire($moved, 1);
 	is($original->backups_stored, 'fifth first fourth second sixth third', '... removes nothing before the time');
+	$original->{node} = $moved;
+	my ($held, $session) = $original->hold_backup('interrupted');
+	$moved->stop('immediate');
+	$session->quit;
+	$moved->start;
+	tick($moved);
+	is(sql($moved, "SELECT count(*) FROM pgmaint.runs WHERE resumes = $held"), '0', '... and resumes nothing');
 	$moved->append_conf('postgresql.conf', q(pgmaint.takeover_delay = 0));
 	$moved->reload;
 	$moved->poll_query_until('app', q(SELECT pgmaint.takeover_delay() = interval '0')) or die 'the setting does not change';
+	tick($moved);
+	is(sql($moved, "SELECT state FROM pgmaint.runs WHERE resumes = $held"), 'succeeded', '... resumes what it began itself, after the delay');
 	$run = expire($moved, 1);
 	$original->nothing_lost('a directory that was moved, after the delay');
 	in_doubt($moved, $run, 'a directory that was moved, after the delay');
-	is($original->backups_stored, 'first fourth second sixth third', '... what it wrote since may expire');
+	is($original->backups_stored, 'first fourth interrupted second third', '... what it wrote since may expire');
 	sql($moved, 'SELECT pgmaint.take_over()');
 	$run = expire($moved, 3);
 	certain($moved, $run, 'a directory that was moved, the successor');
-	is(backups_of($moved), 'third fourth sixth', '... has one series of backups');
+	is(backups_of($moved), 'third fourth interrupted', '... has one series of backups');
 	$original->remember;
 	$moved->stop;
 
@@ -211,8 +220,8 @@ sub verifies
 	sql($upgraded, 'SELECT pgmaint.take_over()');
 	$run = expire($upgraded, 2);
 	certain($upgraded, $run, "$name, the successor");
-	is(backups_of($upgraded), 'sixth seventh', '... has one series of backups');
-	is($original->backups_stored, 'seventh sixth', '... and removes the rest');
+	is(backups_of($upgraded), 'interrupted seventh', '... has one series of backups');
+	is($original->backups_stored, 'interrupted seventh', '... and removes the rest');
 	$upgraded->stop;
 }
 

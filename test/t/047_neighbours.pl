@@ -40,8 +40,9 @@ my $run;
 	$original->nothing_lost('another cluster with backups of its own');
 	is($original->backups_stored, 'first other-two second third', '... and no more of its own than it wants');
 	my ($state) = act($other, 'verify_backup', '{"storage": "shared"}');
+	is($state, 'succeeded', 'another cluster: a backup is verified');
 	is(sql($other, q(SELECT string_agg(split_part(key, '/', 1), ' ' ORDER BY key) FROM pgmaint.backup_records WHERE verification IS NOT NULL)), 'other-two',
-		"another cluster: the newest backup is its own");
+		'... the newest of its own');
 	is(sql($other, q(SELECT string_agg(split_part(key, '/', 1) || ' ' || own, ', ' ORDER BY key) FROM pgmaint.list_backups('shared'))),
 		'first false, other-two true, second false, third false', '... and it can tell');
 

@@ -73,7 +73,7 @@ sql(<<'EOS');
 CREATE TABLE events (id int, at timestamptz, what text);
 INSERT INTO events SELECT g, now() - interval '100 days' - g * interval '1 day', repeat(md5(g::text), 20) FROM generate_series(1, 3000) g;
 CREATE TABLE events_before AS SELECT * FROM events;
-SELECT pgmaint.add_retention('events', 'at', '90 days', slice => '1000 days');
+SELECT pgmaint.add_retention('events', 'at', '90 days', storage => 'pgmaint_local', slice => '1000 days');
 EOS
 run_action('retention');
 run_action('backup', '{"databases": "postgres", "globals": false}');
