@@ -18,39 +18,26 @@
  * never removed, so that a storage may lock them.
  *
  * The race that remains: a copy whose signs are those of its original (a clone
- * of a machine) removes an object between listing the records and the moment in
- * which the original, which has not begun a run since, writes its next one.  The
- * records are listed again before each removal, so this takes milliseconds; only
- * a clone that was made while an upload was under way, and is started before the
- * original's next run, can remove that one upload after the original committed
- * it.
+ * of a machine) lists the records, the original commits an object and leaves no
+ * record after it, the copy removes the object.  The records are listed again
+ * right before each removal, and a complete object that only the ledger calls
+ * unfinished stays for pgmaint.takeover_delay (actions/leftovers.c), so the
+ * original must have begun no run for that long.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
 
 #include "base/locks.h"
 #include "base/random.h"
-#include "ledger/findings.h"
 #include "ledger/identity.h"
+#include "objects/owner_records.h"
 #include "objects/owners.h"
 
 #define NONCE_BYTES 8
-
-/* one identity, on one storage, in one run */
-typedef struct OwnerRecord
-{
-	char *identity;
-	char *state; /* of the identity */
-	char *nonce; /* NULL: another's records are only watched */
-	bool judged; /* by another worker of the run, or an earlier task */
-} OwnerRecord;
 
 /* what is on the storage */
 typedef struct Listing
@@ -173,7 +160,7 @@ note_nonce(void *context, const StoredObject *object)
 	return true;
 }
 
-static List *
+List *
 list_records(Storage *storage, const char *identity)
 {
 	char *prefix = psprintf(OWNER_RECORDS "%s/", identity);
@@ -181,193 +168,6 @@ list_records(Storage *storage, const char *identity)
 
 	storage_list(storage, prefix, note_nonce, &listing);
 	return listing.nonces;
-}
-
-static bool
-is_listed(const List *nonces, const char *nonce)
-{
-	ListCell *cell;
-
-	foreach (cell, nonces)
-	{
-		if (strcmp(lfirst(cell), nonce) == 0)
-			return true;
-	}
-	return false;
-}
-
-static Datum
-text_array(const List *texts)
-{
-	Datum *elements = palloc(sizeof(Datum) * Max(list_length(texts), 1));
-	int count = 0;
-	ListCell *cell;
-
-	foreach (cell, texts)
-		elements[count++] = CStringGetTextDatum(lfirst(cell));
-	return PointerGetDatum(
-		construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
-/*
- * How many of the records the ledger does not know.
- */
-static int64
-count_unknown(const char *storage, const char *identity, const List *nonces)
-{
-	LedgerQuery query = {0};
-
-	bind_text(&query, storage);
-	bind_text(&query, identity);
-	bind_datum(&query, TEXTARRAYOID, text_array(nonces));
-	(void) ledger_query(
-		&query,
-		"SELECT pg_catalog.count(*) FROM pg_catalog.unnest($3) n WHERE NOT EXISTS ("
-		"SELECT FROM pgmaint.owner_records r WHERE r.storage = $1::pg_catalog.name "
-		"AND r.identity = $2 AND r.nonce = n)");
-	return ledger_bigint(0, 1);
-}
-
-static void
-remember_unknown(const char *storage, const char *identity, const List *nonces)
-{
-	LedgerQuery query = {0};
-
-	bind_text(&query, storage);
-	bind_text(&query, identity);
-	bind_datum(&query, TEXTARRAYOID, text_array(nonces));
-	(void) ledger_query(
-		&query,
-		"INSERT INTO pgmaint.owner_records (storage, identity, nonce) "
-		"SELECT $1::pg_catalog.name, $2, n FROM pg_catalog.unnest($3) n "
-		"ON CONFLICT (storage, identity, nonce) DO NOTHING");
-}
-
-/*
- * What was written before an identity was taken over is of no concern, but only
- * the first time that the storage is used since.
- */
-static bool
-is_first_use(const char *storage, const OwnerRecord *record, int64 run_id)
-{
-	LedgerQuery query = {0};
-
-	if (strcmp(record->state, "taken over") != 0)
-		return false;
-	bind_text(&query, storage);
-	bind_text(&query, record->identity);
-	bind_bigint(&query, run_id);
-	return ledger_query(
-			   &query,
-			   "SELECT FROM pgmaint.owner_records r JOIN pgmaint.identities i "
-			   "ON i.identity = r.identity WHERE r.storage = $1::pg_catalog.name "
-			   "AND r.identity = $2 AND r.run_id <> $3 AND r.verdict IS NOT NULL "
-			   "AND r.noted_at > i.taken_over_at LIMIT 1") == 0;
-}
-
-/*
- * Is the record of this run there, and that of the run before it?
- */
-static bool
-has_gap(const char *storage, const OwnerRecord *record, int64 run_id,
-		const List *nonces)
-{
-	LedgerQuery query = {0};
-
-	if (!is_listed(nonces, record->nonce))
-		return true;
-	bind_text(&query, storage);
-	bind_text(&query, record->identity);
-	bind_bigint(&query, run_id);
-	if (ledger_query(
-			&query,
-			"SELECT r.nonce FROM pgmaint.owner_records r "
-			"WHERE r.storage = $1::pg_catalog.name AND r.identity = $2 "
-			"AND r.run_id <> $3 AND r.written_at IS NOT NULL "
-			"ORDER BY r.noted_at DESC LIMIT 1") == 0)
-		return false;
-	return !is_listed(nonces, ledger_text(0, 1));
-}
-
-static void
-note_verdict(const char *storage, const OwnerRecord *record, int64 run_id,
-			 const char *verdict)
-{
-	LedgerQuery query = {0};
-
-	bind_text(&query, storage);
-	bind_text(&query, record->identity);
-	bind_bigint(&query, run_id);
-	bind_text(&query, verdict);
-	(void) ledger_query(
-		&query,
-		"UPDATE pgmaint.owner_records SET verdict = $4, "
-		"written_at = coalesce(written_at, pg_catalog.clock_timestamp()) "
-		"WHERE storage = $1::pg_catalog.name AND identity = $2 AND run_id = $3");
-}
-
-/*
- * Another database calls itself by this identity, and is alive.
- */
-static void
-note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
-{
-	char *doubt =
-		psprintf("another database writes to storage %s as identity %s",
-				 quote_identifier(storage), record->identity);
-
-	note_verdict(storage, record, run_id, "contested");
-	if (strcmp(record->state, "current") == 0)
-	{
-		/* other workers of the run may have said so */
-		if (strcmp(known_identity(), record->identity) == 0)
-			begin_to_doubt(doubt, true);
-	}
-	else
-		doubt_what_was_taken_over(record->identity, doubt);
-	note_doubt(run_id);
-}
-
-/*
- * What the records on the storage say, in a ledger scope.
- */
-static void
-judge_record(const char *storage, const OwnerRecord *record, int64 run_id,
-			 const List *nonces)
-{
-	int64 unknown = count_unknown(storage, record->identity, nonces);
-
-	if (unknown > 0)
-	{
-		bool first = is_first_use(storage, record, run_id);
-
-		remember_unknown(storage, record->identity, nonces);
-		if (record->nonce == NULL)
-		{
-			note_former_seen();
-			return;
-		}
-		if (!first)
-		{
-			note_contest(storage, record, run_id);
-			return;
-		}
-	}
-	if (record->nonce == NULL)
-		return;
-	if (!has_gap(storage, record, run_id, nonces))
-	{
-		note_verdict(storage, record, run_id, "clear");
-		return;
-	}
-	note_verdict(storage, record, run_id, "gap");
-	add_finding(
-		run_id, 0, 0, "identity", "warning", storage,
-		psprintf("the owner record that an earlier run wrote to storage %s is "
-				 "gone: this run removes nothing from it; exclude keys that "
-				 "begin with " OWNER_RECORDS " from rules that expire objects",
-				 quote_identifier(storage)),
-		NULL);
 }
 
 static bool
@@ -462,63 +262,4 @@ declare_ownership(const char *storage, int64 run_id, Oid extension)
 			judge_record(storage, record, run_id, lfirst(listing));
 	}
 	ledger_commit(&scope);
-}
-
-/*
- * Why the ledger alone says that something must stay.
- */
-static char *
-forbidding_reason(const char *storage, const char *identity, int64 run_id)
-{
-	LedgerQuery query = {0};
-	char *verdict;
-
-	bind_text(&query, identity);
-	if (ledger_query(&query, "SELECT FROM pgmaint.removable_identities r "
-							 "WHERE r.identity = $1") == 0)
-	{
-		char *doubt = was_own_identity(identity) ? current_doubt() : NULL;
-
-		return doubt != NULL
-				   ? doubt
-				   : psprintf("another database wrote it, of identity %s",
-							  identity == NULL ? "unknown" : identity);
-	}
-	bind_text(&query, storage);
-	bind_bigint(&query, run_id);
-	if (ledger_query(
-			&query,
-			"SELECT r.verdict FROM pgmaint.owner_records r "
-			"WHERE r.identity = $1 AND r.storage = $2::pg_catalog.name AND r.run_id = $3") ==
-		0)
-		return "the run has no owner record on the storage";
-	verdict = ledger_text(0, 1);
-	if (verdict == NULL || strcmp(verdict, "clear") != 0)
-		return verdict != NULL && strcmp(verdict, "gap") == 0
-				   ? "the owner record that an earlier run wrote to the storage is gone"
-				   : "the owner records on the storage are not this database's alone";
-	return NULL;
-}
-
-char *
-why_not_ours(Storage *storage, const char *identity, int64 run_id)
-{
-	const char *name = storage_name(storage);
-	LedgerScope scope;
-	char *reason;
-	List *nonces;
-
-	ledger_enter(&scope);
-	reason = forbidding_reason(name, identity, run_id);
-	ledger_leave(&scope);
-	if (reason != NULL)
-		return reason;
-	nonces = list_records(storage, identity);
-	ledger_enter(&scope);
-	if (count_unknown(name, identity, nonces) > 0)
-		reason = psprintf("another database has just written to storage %s as "
-						  "identity %s",
-						  quote_identifier(name), identity);
-	ledger_leave(&scope);
-	return reason;
 }
