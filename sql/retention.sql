@@ -51,7 +51,8 @@ COMMENT ON COLUMN pgmaint.uploads.mark IS 'stands on the object, and tells it fr
 COMMENT ON COLUMN pgmaint.uploads.searched_at IS 'when it was first looked for after its task was interrupted; it is looked for once more an hour later, since a storage may still have been at work on it';
 COMMENT ON COLUMN pgmaint.uploads.identity IS 'of the database that writes it: a copy removes nothing of another''s';
 
--- Partitions that leave as a whole are detached first.
+-- Partitions that earlier versions have detached before they archived them; no
+-- more are added.
 CREATE TABLE pgmaint.detached_partitions (
 	relation oid PRIMARY KEY,
 	policy_id bigint NOT NULL,
@@ -61,7 +62,7 @@ CREATE TABLE pgmaint.detached_partitions (
 	noted_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint.detached_partitions IS 'partitions that a policy detaches, until they are archived and dropped';
+COMMENT ON TABLE pgmaint.detached_partitions IS 'partitions that an earlier version has begun to detach for a policy, until they are archived and dropped';
 
 -- policies belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.retention_policies', '');

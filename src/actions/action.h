@@ -14,6 +14,7 @@
 
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
+#include "storage/lockdefs.h"
 
 #include "actions/options.h"
 #include "actions/tablestate.h"
@@ -32,6 +33,7 @@ typedef struct PlanContext
 	TimestampTz surveyed_since; /* 0: there was no survey */
 	List *tasks;				/* of PlannedTask */
 	List *findings;				/* of PlannedFinding */
+	List *failures;				/* texts: what could not be planned */
 	List *analyzed; /* OIDs whose statistics an earlier step renews */
 } PlanContext;
 
@@ -51,7 +53,8 @@ typedef struct TaskContext
 	int64 run_id;
 	Oid extension;
 	int lock_timeout; /* in milliseconds */
-	int max_wait;	  /* the same */
+	int lock_retries;
+	int max_wait; /* milliseconds */
 	const Action *action;
 	Jsonb *options;
 	const ClaimedTask *task;
@@ -64,6 +67,8 @@ typedef struct TaskContext
 	char *failure;	/* why the task failed although its command ended well */
 	int failure_state; /* SQLSTATE of that */
 	char *gave_up;	   /* what an error that ended the task comes from */
+	bool tried_enough; /* by execute: a lock was tried for often enough */
+	LOCKMODE awaited;  /* of a lock that did not come; NoLock: the usual one */
 	char *error;	   /* for clean_up: the error that ended the attempt */
 	int retries; /* by clean_up: try again, if that was not done so often */
 	int64 retry_delay; /* milliseconds before the first of these, then more */

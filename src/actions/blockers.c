@@ -11,6 +11,9 @@
 
 #include "catalog/catalog.h"
 #include "catalog/pg_type.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 
 #include "actions/blockers.h"
 
@@ -25,16 +28,35 @@
 #define OLD_HOLDER_SECONDS 60
 
 /*
- * Who holds a lock on one of the task's tables that is in the way of one that
- * conflicts with it, or with all, and whose transaction is as old as that.
+ * The modes of locks that are in the way of this one, as text[].
+ */
+static Datum
+conflicting_modes(LOCKMODE awaited)
+{
+	Datum names[AccessExclusiveLock];
+	int count = 0;
+
+	for (LOCKMODE mode = AccessShareLock; mode <= AccessExclusiveLock; mode++)
+	{
+		if (DoLockModesConflict(awaited, mode))
+			names[count++] =
+				CStringGetTextDatum(GetLockmodeName(DEFAULT_LOCKMETHOD, mode));
+	}
+	return PointerGetDatum(
+		construct_array(names, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/*
+ * Which sessions hold a lock on one of these tables that is in the way of this
+ * one, and whose transactions are as old as that.
  */
 static char *
-name_holders(int64 task_id, bool any_lock, int milliseconds)
+name_holders(List *relations, LOCKMODE awaited, int milliseconds)
 {
 	LedgerQuery query = {0};
 
-	bind_bigint(&query, task_id);
-	bind_boolean(&query, any_lock);
+	bind_oids(&query, relations);
+	bind_datum(&query, TEXTARRAYOID, conflicting_modes(awaited));
 	bind_double(&query, milliseconds / 1000.0);
 	(void) ledger_query(
 		&query,
@@ -48,28 +70,52 @@ name_holders(int64 task_id, bool any_lock, int milliseconds)
 		"CASE WHEN " MAY_SEE_SESSIONS " THEN ' since ' "
 		"|| pg_catalog.date_trunc('second', a.xact_start) END), '; ') "
 		"FROM pg_catalog.pg_locks l "
-		"JOIN pgmaint.tasks t ON t.task_id = $1 AND l.relation = ANY (t.relations) "
 		"LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
-		"WHERE l.locktype = 'relation' AND l.granted "
+		"WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1) "
 		"AND l.database IN (0, (SELECT d.oid FROM pg_catalog.pg_database d "
 		"WHERE d.datname = pg_catalog.current_database())) "
 		"AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() "
-		"AND ($2 OR l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', "
-		"'ExclusiveLock', 'AccessExclusiveLock')) "
+		"AND l.mode = ANY ($2) "
 		"AND ($3 = 0 OR a.xact_start IS NULL "
 		"OR a.xact_start < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $3))");
 	return ledger_text(0, 1);
 }
 
+static List *
+tables_of_task(int64 task_id)
+{
+	LedgerQuery query = {0};
+	List *tables = NIL;
+	uint64 rows;
+
+	bind_bigint(&query, task_id);
+	/* slices of a table are at work side by side, and claim none */
+	rows = ledger_query(
+		&query,
+		"SELECT pg_catalog.unnest(CASE WHEN t.relations = '{}' THEN ARRAY[t.relation] "
+		"ELSE t.relations END) FROM pgmaint.tasks t WHERE t.task_id = $1");
+	for (uint64 row = 0; row < rows; row++)
+		tables = lappend_oid(tables, ledger_oid(row, 1));
+	return tables;
+}
+
 /*
- * Who holds a lock, on one of the task's tables, that maintenance has to wait
- * for; NULL when nobody does any more.  Work that keeps everybody out waits
- * for readers, too.
+ * Which sessions hold a lock on one of the task's tables that is in the way of
+ * the one that the task wants; NULL when none does any more.
  */
 char *
-name_lock_holders(int64 task_id, bool any_lock)
+name_lock_holders(int64 task_id, LOCKMODE awaited)
 {
-	return name_holders(task_id, any_lock, 0);
+	return name_holders(tables_of_task(task_id), awaited, 0);
+}
+
+/*
+ * The same for these tables.
+ */
+char *
+name_lock_holders_of(List *relations, LOCKMODE awaited)
+{
+	return name_holders(relations, awaited, 0);
 }
 
 /*
@@ -79,7 +125,8 @@ name_lock_holders(int64 task_id, bool any_lock)
 char *
 name_old_lock_holders(int64 task_id, int milliseconds)
 {
-	return name_holders(task_id, true, milliseconds);
+	return name_holders(tables_of_task(task_id), AccessExclusiveLock,
+						milliseconds);
 }
 
 /*

@@ -8,9 +8,13 @@
 #ifndef PGMAINT_BLOCKERS_H
 #define PGMAINT_BLOCKERS_H
 
+#include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
+
 #include "ledger/ledger.h"
 
-extern char *name_lock_holders(int64 task_id, bool any_lock);
+extern char *name_lock_holders(int64 task_id, LOCKMODE awaited);
+extern char *name_lock_holders_of(List *relations, LOCKMODE awaited);
 extern char *name_old_lock_holders(int64 task_id, int milliseconds);
 extern char *name_xmin_holder(Oid relation, TransactionId horizon,
 							  int64 *seconds_held);

@@ -11,7 +11,6 @@
 #include "actions/action.h"
 
 extern HoldBack consider_retention(TaskContext *context, char **reason);
-extern void detach_for_retention(TaskContext *context);
 extern void execute_retention(TaskContext *context);
 
 #endif /* PGMAINT_RETENTION_TASK_H */

@@ -100,6 +100,8 @@ pgmaint_dry_run(PG_FUNCTION_ARGS)
 			CHECK_FOR_INTERRUPTS();
 			put_task(result, number, lfirst(task));
 		}
+		foreach (task, context.failures)
+			ereport(WARNING, (errmsg_internal("%s", (char *) lfirst(task))));
 		ledger_leave(&scope);
 	}
 	return (Datum) 0;

@@ -406,5 +406,6 @@ plan_step(PlanContext *context, const Step *step)
 	context->options = step->options;
 	context->tasks = NIL;
 	context->findings = NIL;
+	context->failures = NIL;
 	step->action->plan(context);
 }

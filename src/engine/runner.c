@@ -29,6 +29,9 @@
 /* the extension that the ledger belongs to */
 static Oid extension;
 
+/* what could not be planned in the run's steps so far */
+static List *failures;
+
 /* the step that is being planned or carried out; 0: none yet */
 static int step_number;
 
@@ -70,7 +73,30 @@ plan_and_record(const Run *run, int number, const Step *step)
 					finding->severity, finding->object, finding->message,
 					finding->detail);
 	}
+	failures = list_concat(failures, context.failures);
 	ledger_commit(&scope);
+}
+
+/*
+ * What the run has not done, for a person: work that could not be planned, and
+ * tasks that did not succeed.  NULL if there is neither.
+ */
+static char *
+describe_what_is_missing(const Run *run)
+{
+	char *unfinished = describe_unfinished_work(run->run_id);
+	StringInfoData text;
+	ListCell *cell;
+
+	if (failures == NIL)
+		return unfinished;
+	initStringInfo(&text);
+	foreach (cell, failures)
+		appendStringInfo(&text, "%s%s", text.len > 0 ? "; " : "",
+						 (char *) lfirst(cell));
+	if (unfinished != NULL)
+		appendStringInfo(&text, "; %s", unfinished);
+	return text.data;
 }
 
 /*
@@ -86,10 +112,10 @@ finish_run(const Run *run, bool cancelled)
 		end_run(run->run_id, "cancelled", "the run was cancelled");
 	else
 	{
-		char *unfinished = describe_unfinished_work(run->run_id);
+		char *missing = describe_what_is_missing(run);
 
-		end_run(run->run_id, unfinished == NULL ? "succeeded" : "failed",
-				unfinished);
+		end_run(run->run_id, missing == NULL ? "succeeded" : "failed",
+				missing);
 	}
 	if (maintained_tables(run->run_id))
 		(void) snapshot_statements(run->run_id, "0");
@@ -197,6 +223,7 @@ carry_out_run(const Run *run, Oid of_extension)
 
 	extension = of_extension;
 	step_number = 0;
+	failures = NIL;
 	pgmaint_clock_offset = run->clock_offset;
 	if (!begin_or_end_run(run))
 		return;

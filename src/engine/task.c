@@ -271,6 +271,18 @@ clean_up_after(TaskContext *context, Ending *ending)
 }
 
 /*
+ * What a lock was that did not come, as far as the action knows.
+ */
+static LOCKMODE
+awaited_lock(const TaskContext *context)
+{
+	if (context->awaited != NoLock)
+		return context->awaited;
+	return context->task->disruptive ? AccessExclusiveLock
+									 : ShareUpdateExclusiveLock;
+}
+
+/*
  * Who was in the way, as long as they can still be seen.  To find out may
  * fail.
  */
@@ -286,8 +298,8 @@ explain_lock_failure(const TaskContext *context, Ending *ending)
 		LedgerScope scope;
 
 		ledger_begin(&scope, context->extension);
-		holders = name_lock_holders(context->task->task_id,
-									context->task->disruptive);
+		holders =
+			name_lock_holders(context->task->task_id, awaited_lock(context));
 		ledger_commit(&scope);
 		RESUME_CANCEL_INTERRUPTS();
 	}
@@ -320,7 +332,9 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 	{
 		case ERRCODE_LOCK_NOT_AVAILABLE:
 			ending->outcome.state = "skipped";
-			ending->retry = true;
+			ending->retry = !context->tried_enough;
+			if (context->gave_up != NULL)
+				ending->outcome.error = context->gave_up;
 			break;
 		case ERRCODE_T_R_DEADLOCK_DETECTED:
 		case ERRCODE_T_R_SERIALIZATION_FAILURE:

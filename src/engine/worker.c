@@ -200,6 +200,7 @@ work(void)
 			context.run_id = arguments.run_id;
 			context.extension = arguments.extension;
 			context.lock_timeout = run.lock_timeout;
+			context.lock_retries = run.lock_retries;
 			context.max_wait = run.max_wait;
 			context.action = step->action;
 			context.options = step->options;

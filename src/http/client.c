@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/giveway.h"
 #include "http/client.h"
 
 /*
@@ -285,6 +286,8 @@ client_step(HttpClient *client, TimestampTz until)
 	int count;
 
 	CHECK_FOR_INTERRUPTS();
+	give_way_if_due();
+	until = Min(until, next_look_for_waiters());
 	renew_events(client);
 	count =
 		WaitEventSetWait(client->events, time_to_wait(client, begun, until),

@@ -11,6 +11,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -140,6 +141,23 @@ bind_text(LedgerQuery *query, const char *value)
 		bind_null(query, TEXTOID);
 	else
 		bind_datum(query, TEXTOID, CStringGetTextDatum(value));
+}
+
+/*
+ * A list of OIDs as oid[].
+ */
+void
+bind_oids(LedgerQuery *query, List *oids)
+{
+	Datum *values = palloc(sizeof(Datum) * (list_length(oids) + 1));
+	int count = 0;
+	ListCell *cell;
+
+	foreach (cell, oids)
+		values[count++] = ObjectIdGetDatum(lfirst_oid(cell));
+	bind_datum(query, OIDARRAYOID,
+			   PointerGetDatum(construct_array(
+				   values, count, OIDOID, sizeof(Oid), true, TYPALIGN_INT)));
 }
 
 /*

@@ -13,29 +13,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "base/locks.h"
 #include "ledger/tasks.h"
-
-/*
- * A list of OIDs as oid[].
- */
-static Datum
-oid_array(List *oids)
-{
-	Datum *values = palloc(sizeof(Datum) * (list_length(oids) + 1));
-	int count = 0;
-	ListCell *cell;
-
-	foreach (cell, oids)
-		values[count++] = ObjectIdGetDatum(lfirst_oid(cell));
-	return PointerGetDatum(construct_array(values, count, OIDOID, sizeof(Oid),
-										   true, TYPALIGN_INT));
-}
 
 static void
 bind_json(LedgerQuery *query, const char *json)
@@ -92,7 +75,7 @@ add_task(int64 run_id, int step, const PlannedTask *task)
 	bind_text(&query, task->reason);
 	bind_json(&query, task->evidence);
 	bind_oid(&query, task->relation);
-	bind_datum(&query, OIDARRAYOID, oid_array(task->relations));
+	bind_oids(&query, task->relations);
 	bind_size(&query, task->bytes);
 	bind_boolean(&query, task->disruptive);
 	bind_duration(&query, task->predicted);

@@ -46,15 +46,12 @@ note_upload(int64 task_id, const char *action, const char *storage,
 }
 
 /*
- * The upload that a condition on a number leads to; false if there is none.
+ * The upload that a query leads to; false if there is none.
  */
 static bool
-find_upload(int64 number, const char *sql, Upload *upload)
+find_upload(LedgerQuery *query, const char *sql, Upload *upload)
 {
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, number);
-	if (ledger_query(&query, sql) == 0)
+	if (ledger_query(query, sql) == 0)
 		return false;
 	upload->upload_id = ledger_bigint(0, 1);
 	upload->storage = ledger_text(0, 2);
@@ -72,10 +69,31 @@ find_upload(int64 number, const char *sql, Upload *upload)
 bool
 lock_upload_of_task(int64 task_id, Upload *upload)
 {
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
 	return find_upload(
-		task_id,
+		&query,
 		UPLOADS "u.task_id = $1 ORDER BY u.upload_id DESC LIMIT 1 FOR UPDATE",
 		upload);
+}
+
+/*
+ * The same for a task that writes several objects; false if the task has noted
+ * no object of this key.
+ */
+bool
+lock_upload_by_key(int64 task_id, const char *key, Upload *upload)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
+	bind_text(&query, key);
+	return find_upload(&query,
+					   UPLOADS
+					   "u.task_id = $1 AND u.key = $2 ORDER BY u.upload_id "
+					   "DESC LIMIT 1 FOR UPDATE",
+					   upload);
 }
 
 /*
@@ -85,8 +103,11 @@ lock_upload_of_task(int64 task_id, Upload *upload)
 bool
 find_upload_of_task(int64 task_id, Upload *upload)
 {
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
 	return find_upload(
-		task_id, UPLOADS "u.task_id = $1 ORDER BY u.upload_id DESC LIMIT 1",
+		&query, UPLOADS "u.task_id = $1 ORDER BY u.upload_id DESC LIMIT 1",
 		upload);
 }
 
@@ -96,8 +117,11 @@ find_upload_of_task(int64 task_id, Upload *upload)
 bool
 lock_leftover(int64 upload_id, Upload *upload)
 {
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, upload_id);
 	return find_upload(
-		upload_id,
+		&query,
 		UPLOADS "u.upload_id = $1 AND u.identity IN (SELECT o.identity "
 				"FROM pgmaint.own_identities o) FOR UPDATE OF u SKIP LOCKED",
 		upload);

@@ -1,225 +1,298 @@
 /*-------------------------------------------------------------------------
  *
  * partition.c
- *	  Partitions that leave as a whole.
+ *	  The partitions of a table, their bounds, and what depends on them.
  *
- * A partition whose every row is old is not emptied row by row.  It is noted in
- * pgmaint.detached_partitions, detached, archived as a table that nobody writes
- * to, and dropped in the transaction that makes the archive count.  Whatever
- * happens in between, its rows are in the table tree, or in a table that the
- * next run finds in its notes, or in an archive.
+ * pg_partition_tree() would lock every partition until the end of the
+ * transaction, and pg_get_expr() would wait for those that are locked.  So the
+ * catalogs are read here, and what they say may be out of date: whoever changes a
+ * partition locks it first, and reads again.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "storage/lmgr.h"
-#include "utils/builtins.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
-#include "exec/toplevel.h"
-#include "retention/owner.h"
 #include "retention/partition.h"
-#include "retention/slices.h"
 
-static Partition *
-partition_from_row(uint64 row)
+/* the operator family datetime_ops of B-trees: times are in their usual order */
+#define DATETIME_FAMILY "434"
+
+static int64
+datum_as_number(Oid type, Datum value)
 {
-	Partition *partition = palloc0(sizeof(Partition));
+	return type == DATEOID ? DatumGetDateADT(value) : DatumGetTimestamp(value);
+}
 
-	partition->relation = ledger_oid(row, 1);
-	partition->name = ledger_text(row, 2);
-	partition->parent = ledger_oid(row, 3);
-	partition->is_table = ledger_boolean(row, 4);
-	partition->whole = ledger_boolean(row, 5);
-	partition->from = ledger_text(row, 6);
-	partition->to = ledger_text(row, 7);
-	return partition;
+int64
+time_as_number(Oid type, const char *time)
+{
+	Oid function;
+	Oid parameter;
+
+	getTypeInputInfo(type, &function, &parameter);
+	return datum_as_number(
+		type, OidInputFunctionCall(function, pstrdup(time), parameter, -1));
 }
 
 /*
- * The partitions that hold rows, oldest first.  One leaves as a whole if its
- * bounds are times of the policy's column and lie before the cut-off, and the
- * policy is for every row.
+ * In ISO format and, where there is a time zone, in UTC, whatever the session's
+ * settings are.
  */
-List *
-list_partitions(const RetentionPolicy *policy, const char *cutoff)
+char *
+number_as_time(Oid type, int64 number)
+{
+	char buffer[MAXDATELEN + 1];
+	int utc = 0;
+
+	if (number == PG_INT64_MIN)
+		return pstrdup("-infinity");
+	return pstrdup(JsonEncodeDateTime(buffer,
+									  type == DATEOID
+										  ? DateADTGetDatum((DateADT) number)
+										  : TimestampGetDatum(number),
+									  type, &utc));
+}
+
+/*
+ * The first column of a bound; instead is for MINVALUE and MAXVALUE.
+ */
+static int64
+bound_as_number(Oid type, List *bound, int64 instead)
+{
+	const PartitionRangeDatum *first =
+		linitial_node(PartitionRangeDatum, bound);
+	const Const *value;
+
+	if (first->kind != PARTITION_RANGE_DATUM_VALUE)
+		return instead;
+	value = castNode(Const, first->value);
+	return datum_as_number(type, value->constvalue);
+}
+
+/*
+ * What the bounds say of times.  A partition of several columns TO ('2024-01-01',
+ * 5) may have rows of 2024-01-01, so that its upper bound is one more.
+ */
+static void
+read_bounds(Partition *partition, Oid type, const char *text)
+{
+	const PartitionBoundSpec *bound =
+		castNode(PartitionBoundSpec, stringToNode(text));
+
+	if (bound->is_default)
+		return;
+	partition->timed = true;
+	partition->lower = bound_as_number(type, bound->lowerdatums, PG_INT64_MIN);
+	partition->upper = bound_as_number(type, bound->upperdatums, PG_INT64_MAX);
+	if (list_length(bound->upperdatums) > 1 &&
+		lsecond_node(PartitionRangeDatum, bound->upperdatums)->kind !=
+			PARTITION_RANGE_DATUM_MINVALUE &&
+		partition->upper < PG_INT64_MAX)
+		partition->upper++;
+}
+
+/*
+ * Below a table, or from a partition on down: each partition is followed by its
+ * own partitions.
+ */
+static List *
+list_below(const RetentionPolicy *policy, const char *start, Oid relation)
 {
 	LedgerQuery query = {0};
+	Oid type = time_column_type(policy->relation, policy->time_column);
 	List *partitions = NIL;
 	uint64 rows;
 
-	bind_oid(&query, policy->relation);
+	bind_oid(&query, relation);
 	bind_text(&query, policy->time_column);
-	bind_text(&query, cutoff);
-	bind_boolean(&query, policy->filter == NULL);
 	rows = ledger_query(
 		&query,
 		psprintf(
-			"SELECT c.oid, pg_catalog.format('%%I.%%I', n.nspname, c.relname), t.parentrelid::pg_catalog.oid, "
-			"c.relkind = 'r', coalesce(w.whole, false), "
-			"CASE WHEN w.whole THEN coalesce(pg_catalog.to_jsonb(b.f::%1$s) #>> '{}', '-infinity') END, "
-			"CASE WHEN w.whole THEN pg_catalog.to_jsonb(b.t::%1$s) #>> '{}' END "
-			"FROM pg_catalog.pg_partition_tree($1) t "
-			"JOIN pg_catalog.pg_class c ON c.oid = t.relid "
+			"WITH RECURSIVE tree AS (SELECT i.inhrelid AS relation, i.inhparent AS parent, "
+			"ARRAY[i.inhrelid] AS path FROM pg_catalog.pg_inherits i "
+			"WHERE i.%s = $1 AND NOT i.inhdetachpending "
+			"UNION ALL SELECT i.inhrelid, i.inhparent, t.path || i.inhrelid FROM tree t "
+			"JOIN pg_catalog.pg_inherits i ON i.inhparent = t.relation AND NOT i.inhdetachpending) "
+			"SELECT t.relation, t.parent, pg_catalog.format('%%I.%%I', n.nspname, c.relname), "
+			"c.relkind::text, pg_catalog.cardinality(t.path)::pg_catalog.int8, "
+			"CASE WHEN a.attnum IS NOT NULL THEN c.relpartbound::text END FROM tree t "
+			"JOIN pg_catalog.pg_class c ON c.oid = t.relation AND c.relispartition "
 			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-			"JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.parentrelid "
-			"LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.parentrelid AND a.attname = $2 "
-			"AND p.partstrat = 'r' AND p.partnatts = 1 AND p.partattrs[0] = a.attnum "
-			"CROSS JOIN LATERAL (SELECT pg_catalog.pg_get_expr(c.relpartbound, c.oid) AS bound) e "
-			"CROSS JOIN LATERAL (SELECT CASE WHEN a.attnum IS NOT NULL THEN "
-			"(pg_catalog.regexp_match(e.bound, 'FROM \\(''([^'']*)''\\)'))[1] END AS f, "
-			"CASE WHEN a.attnum IS NOT NULL THEN "
-			"(pg_catalog.regexp_match(e.bound, 'TO \\(''([^'']*)''\\)'))[1] END AS t) b "
-			"CROSS JOIN LATERAL (SELECT $4 AND c.relkind = 'r' AND b.t::%1$s <= $3::%1$s AS whole) w "
-			"WHERE t.isleaf AND t.relid <> $1 ORDER BY b.t::%1$s NULLS LAST, c.oid",
-			time_type_name(
-				time_column_type(policy->relation, policy->time_column))));
+			"JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.parent "
+			"LEFT JOIN pg_catalog.pg_opclass o ON o.oid = p.partclass[0] "
+			"LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.parent AND a.attname = $2 "
+			"AND p.partstrat = 'r' AND p.partattrs[0] = a.attnum "
+			"AND o.opcfamily = " DATETIME_FAMILY " ORDER BY t.path",
+			start));
 	for (uint64 row = 0; row < rows; row++)
-		partitions = lappend(partitions, partition_from_row(row));
+	{
+		Partition *partition = palloc0(sizeof(Partition));
+		char *bound = ledger_text(row, 6);
+
+		CHECK_FOR_INTERRUPTS();
+		partition->relation = ledger_oid(row, 1);
+		partition->parent = ledger_oid(row, 2);
+		partition->name = ledger_text(row, 3);
+		partition->relkind = ledger_text(row, 4)[0];
+		partition->level = (int) ledger_bigint(row, 5);
+		partition->lower = PG_INT64_MIN;
+		partition->upper = PG_INT64_MAX;
+		if (bound != NULL)
+			read_bounds(partition, type, bound);
+		partitions = lappend(partitions, partition);
+	}
 	return partitions;
 }
 
+List *
+list_partitions(const RetentionPolicy *policy)
+{
+	return list_below(policy, "inhparent", policy->relation);
+}
+
 /*
- * What earlier runs have begun to detach, and not dropped.
+ * A partition and what is below it; NIL if it is no partition any more.
+ */
+List *
+list_partition_tree(const RetentionPolicy *policy, Oid relation)
+{
+	return list_below(policy, "inhrelid", relation);
+}
+
+static List *
+partitions_from_rows(uint64 rows)
+{
+	List *partitions = NIL;
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Partition *partition = palloc0(sizeof(Partition));
+
+		partition->relation = ledger_oid(row, 1);
+		partition->name = ledger_text(row, 2);
+		partition->parent = ledger_oid(row, 3);
+		partition->detached = ledger_boolean(row, 4);
+		partition->from = ledger_text(row, 5);
+		partition->to = ledger_text(row, 6);
+		partitions = lappend(partitions, partition);
+	}
+	return partitions;
+}
+
+/* as partitions_from_rows() reads them */
+#define DETACHED_PARTITIONS                                                          \
+	"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "               \
+	"coalesce(i.inhparent, d.parent), i.inhrelid IS NULL, d.range_from, d.range_to " \
+	"FROM pgmaint.detached_partitions d "                                            \
+	"JOIN pg_catalog.pg_class c ON c.oid = d.relation "                              \
+	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "                      \
+	"LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid "                      \
+	"WHERE (i.inhrelid IS NULL OR i.inhdetachpending) AND "
+
+/*
+ * Partitions that earlier versions have begun to detach for a policy, and have
+ * not dropped: they are detached, or their detachment is pending.
  */
 List *
 list_detached_partitions(const RetentionPolicy *policy)
 {
 	LedgerQuery query = {0};
-	List *partitions = NIL;
-	uint64 rows;
 
 	bind_bigint(&query, policy->policy_id);
-	rows = ledger_query(
-		&query,
-		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), d.parent, true, true, "
-		"d.range_from, d.range_to FROM pgmaint.detached_partitions d "
-		"JOIN pg_catalog.pg_class c ON c.oid = d.relation "
-		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-		"LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid "
-		"WHERE d.policy_id = $1 AND (i.inhrelid IS NULL OR i.inhdetachpending) "
-		"ORDER BY d.noted_at");
-	for (uint64 row = 0; row < rows; row++)
-		partitions = lappend(partitions, partition_from_row(row));
-	return partitions;
-}
-
-void
-note_detached_partition(const RetentionPolicy *policy, Oid relation,
-						Oid parent, const char *from, const char *to)
-{
-	LedgerQuery query = {0};
-
-	bind_oid(&query, relation);
-	bind_bigint(&query, policy->policy_id);
-	bind_oid(&query, parent);
-	bind_text(&query, from);
-	bind_text(&query, to);
-	(void) ledger_query(
-		&query,
-		"INSERT INTO pgmaint.detached_partitions (relation, policy_id, parent, range_from, range_to) "
-		"VALUES ($1, $2, $3, $4, $5) ON CONFLICT (relation) DO UPDATE SET "
-		"policy_id = excluded.policy_id, parent = excluded.parent, "
-		"range_from = excluded.range_from, range_to = excluded.range_to, "
-		"noted_at = pg_catalog.clock_timestamp()");
+	return partitions_from_rows(
+		ledger_query(&query, DETACHED_PARTITIONS
+					 "d.policy_id = $1 ORDER BY d.noted_at, c.oid"));
 }
 
 /*
- * What keeps a partition from being dropped, for a person; NULL if nothing
- * does.
+ * The same of policies that were dropped.
  */
-char *
-dependent_of_partition(Oid partition)
+List *
+list_abandoned_partitions(void)
 {
 	LedgerQuery query = {0};
-	char *foreign_key = foreign_key_onto(partition);
 
-	if (foreign_key != NULL)
-		return foreign_key;
-	bind_oid(&query, partition);
+	return partitions_from_rows(ledger_query(
+		&query, DETACHED_PARTITIONS
+		"NOT EXISTS (SELECT FROM pgmaint.retention_policies p "
+		"WHERE p.policy_id = d.policy_id) ORDER BY d.noted_at, c.oid"));
+}
+
+/*
+ * What would keep partitions from being dropped together, for a person; NULL if
+ * nothing would.  Foreign keys that point at the partitioned table go when the
+ * partition is detached, which checks them.
+ */
+char *
+find_dependent(List *relations)
+{
+	LedgerQuery query = {0};
+
+	bind_oids(&query, relations);
 	if (ledger_query(
 			&query,
 			"SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) "
 			"FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
-			"AND d.refobjid = $1 AND d.deptype = 'n' "
+			"AND d.refobjid = ANY ($1) AND d.deptype = 'n' "
 			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.classid = d.classid "
 			"AND o.objid = d.objid AND o.refclassid = d.refclassid "
-			"AND o.refobjid = d.refobjid AND o.deptype IN ('i', 'a')) "
+			"AND o.refobjid = ANY ($1) AND o.deptype IN ('i', 'a')) "
+			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
+			"WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid "
+			"AND (k.conparentid <> 0 OR k.conrelid = ANY ($1))) "
 			"ORDER BY d.objid LIMIT 1") == 0)
 		return NULL;
 	return ledger_text(0, 1);
 }
 
 /*
- * The command that takes the partition out of its table, as things are now;
- * NULL if that is done.  Without a default partition the server does it without
- * a lock that readers and writers of the table would feel.
+ * Why the rows of partitions must be deleted one by one, for a person: somebody
+ * relies on the deletion of each.  NULL if nobody does.  The check that the
+ * detachment of a partition makes for a foreign key would hold up everybody.
  */
-static char *
-detach_command(Oid relation)
+char *
+find_reason_for_rows(const RetentionPolicy *policy, List *relations)
 {
 	LedgerQuery query = {0};
 
-	bind_oid(&query, relation);
+	bind_oids(&query, relations);
+	bind_boolean(&query, policy->pass_triggers);
 	if (ledger_query(
 			&query,
-			"SELECT pg_catalog.format('ALTER TABLE %s DETACH PARTITION %s%s', "
-			"i.inhparent::pg_catalog.regclass, i.inhrelid::pg_catalog.regclass, "
-			"CASE WHEN i.inhdetachpending THEN ' FINALIZE' WHEN p.partdefid = 0 THEN ' CONCURRENTLY' "
-			"ELSE '' END) FROM pg_catalog.pg_inherits i "
-			"JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = i.inhparent "
-			"WHERE i.inhrelid = $1") == 0)
+			"SELECT pg_catalog.format('foreign key \"%s\" of table %s points at it', "
+			"coalesce(p.conname, k.conname), k.conrelid::pg_catalog.regclass) "
+			"FROM pg_catalog.pg_constraint k "
+			"LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid "
+			"WHERE k.contype = 'f' AND k.confrelid = ANY ($1) AND k.conrelid <> ALL ($1) "
+			"UNION ALL (SELECT pg_catalog.format('trigger \"%s\" is for each row that is deleted', t.tgname) "
+			"FROM pg_catalog.pg_trigger t WHERE NOT $2 AND t.tgrelid = ANY ($1) "
+			"AND t.tgtype & 9 = 9 AND t.tgenabled IN ('O', 'A') "
+			"AND (NOT t.tgisinternal OR t.tgparentid <> 0) "
+			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
+			"WHERE k.oid = t.tgconstraint AND k.contype = 'f') ORDER BY t.oid) LIMIT 1") ==
+		0)
 		return NULL;
 	return ledger_text(0, 1);
 }
 
-void
-detach_partition(Oid relation)
+List *
+partition_oids(List *partitions)
 {
-	MemoryContext context = CurrentMemoryContext;
-	LedgerScope scope;
-	char *command;
+	List *oids = NIL;
+	ListCell *cell;
 
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	MemoryContextSwitchTo(context);
-	ledger_enter(&scope);
-	command = detach_command(relation);
-	ledger_leave(&scope);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	if (command != NULL)
-		execute_at_top_level(command);
-}
-
-/*
- * Keep writers out until the transaction ends; whoever reads the table by its
- * own name may go on until it is dropped.
- */
-void
-lock_detached_partition(Oid relation)
-{
-	LockRelationOid(relation, ShareRowExclusiveLock);
-	if (get_rel_relkind(relation) == '\0' || get_rel_relispartition(relation))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("partition %u was dropped or attached again meanwhile",
-						relation)));
-}
-
-void
-drop_detached_partition(Oid relation, Oid owner)
-{
-	LedgerScope scope;
-	LedgerQuery query = {0};
-
-	(void) execute_as_owner(
-		owner, psprintf("DROP TABLE %s", qualified_name(relation)));
-	bind_oid(&query, relation);
-	ledger_enter(&scope);
-	(void) ledger_query(
-		&query, "DELETE FROM pgmaint.detached_partitions WHERE relation = $1");
-	ledger_leave(&scope);
+	foreach (cell, partitions)
+		oids = lappend_oid(oids, ((Partition *) lfirst(cell))->relation);
+	return oids;
 }

@@ -1,41 +1,45 @@
 /*-------------------------------------------------------------------------
  *
  * partition.h
- *	  Partitions that leave as a whole.
+ *	  The partitions of a table, their bounds, and what depends on them.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_PARTITION_H
 #define PGMAINT_PARTITION_H
 
-#include "retention/archive.h"
+#include "retention/policy.h"
 
-/* a partition, and whether it leaves as a whole */
+/*
+ * Bounds are numbers as the time column's type counts: days or microseconds.
+ * All rows lie at or after the lower one and before the upper one.
+ */
 typedef struct Partition
 {
 	Oid relation;
 	Oid parent;
 	char *name;
-	bool is_table; /* and not a foreign one */
-	bool whole;
-	char *from; /* of its bounds, where it leaves as a whole */
+	char relkind;
+	int level;	   /* 1: the first of the list, and those beside it */
+	bool timed;	   /* the bounds below are known */
+	int64 lower;   /* PG_INT64_MIN: none */
+	int64 upper;   /* PG_INT64_MAX: none */
+	bool detached; /* of a list of detached partitions: no more to be done */
+	char *from;	   /* of a list of detached partitions: the bounds as texts */
 	char *to;
 } Partition;
 
-/* in a ledger scope */
-extern List *list_partitions(const RetentionPolicy *policy,
-							 const char *cutoff);
+/* all in a ledger scope; no lock on a partition is taken */
+extern List *list_partitions(const RetentionPolicy *policy);
+extern List *list_partition_tree(const RetentionPolicy *policy, Oid relation);
 extern List *list_detached_partitions(const RetentionPolicy *policy);
-extern void note_detached_partition(const RetentionPolicy *policy,
-									Oid relation, Oid parent, const char *from,
-									const char *to);
-extern char *dependent_of_partition(Oid partition);
+extern List *list_abandoned_partitions(void);
+extern char *find_dependent(List *relations);
+extern char *find_reason_for_rows(const RetentionPolicy *policy,
+								  List *relations);
 
-/* outside of any transaction */
-extern void detach_partition(Oid relation);
-
-/* in a transaction, outside of a ledger scope */
-extern void lock_detached_partition(Oid relation);
-extern void drop_detached_partition(Oid relation, Oid owner);
+extern int64 time_as_number(Oid type, const char *time);
+extern char *number_as_time(Oid type, int64 number);
+extern List *partition_oids(List *partitions);
 
 #endif /* PGMAINT_PARTITION_H */

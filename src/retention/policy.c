@@ -204,27 +204,6 @@ refuse_policy(const RetentionPolicy *policy, Oid relation, Oid role,
 	}
 }
 
-/*
- * A foreign key that points at a partition or at the table that it is of, for
- * a person; NULL if there is none.
- */
-char *
-foreign_key_onto(Oid partition)
-{
-	LedgerQuery query = {0};
-
-	bind_oid(&query, partition);
-	if (ledger_query(
-			&query,
-			"SELECT pg_catalog.format('foreign key \"%s\" of table %s', k.conname, "
-			"k.conrelid::pg_catalog.regclass) FROM pg_catalog.pg_constraint k "
-			"WHERE k.contype = 'f' AND k.confrelid IN (SELECT a.relid "
-			"FROM pg_catalog.pg_partition_ancestors($1) a UNION ALL SELECT $1) "
-			"ORDER BY k.oid LIMIT 1") == 0)
-		return NULL;
-	return ledger_text(0, 1);
-}
-
 char *
 qualified_name(Oid relation)
 {

@@ -41,7 +41,6 @@ extern void refuse_table(Oid relation, bool archive, Oid role,
 extern void refuse_published(Oid relation, Refusal *refusal);
 extern void refuse_policy(const RetentionPolicy *policy, Oid relation,
 						  Oid role, Refusal *refusal);
-extern char *foreign_key_onto(Oid partition);
 
 /* of a table */
 extern char *qualified_name(Oid relation);

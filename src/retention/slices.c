@@ -262,6 +262,17 @@ oldest_time(Oid owner, Oid relation, const char *column, const char *condition)
 }
 
 /*
+ * Is there a row in a table, of any time?
+ */
+bool
+table_has_rows(Oid relation)
+{
+	return ask_as_owner(table_owner(relation),
+						psprintf("SELECT 'yes' FROM ONLY %s LIMIT 1",
+								 qualified_name(relation))) != NULL;
+}
+
+/*
  * Is it cheap to ask for the oldest row from some time on?
  */
 static bool

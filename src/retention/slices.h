@@ -25,6 +25,7 @@ typedef struct Slice
 extern List *cut_into_slices(const RetentionPolicy *policy, Oid relation,
 							 const char *cutoff, int64 slice_bytes,
 							 bool *more);
+extern bool table_has_rows(Oid relation);
 extern int64 rows_without_time(const RetentionPolicy *policy, Oid relation);
 
 extern char *slice_condition(const RetentionPolicy *policy, Oid relation,

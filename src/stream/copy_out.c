@@ -32,6 +32,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
+#include "base/giveway.h"
 #include "stream/copy_out.h"
 
 /* rows are gathered up to this size before a sink gets to see them */
@@ -54,6 +55,7 @@ flush_rows(Capture *capture)
 {
 	size_t length = capture->used;
 
+	give_way_if_due();
 	capture->used = 0;
 	if (length > 0)
 		sink_write(capture->sink, capture->buffer, length);

@@ -1,0 +1,201 @@
+/*-------------------------------------------------------------------------
+ *
+ * giveway.c
+ *	  Locks that are held through long work, and given back when another
+ *	  session has waited for one of them too long.
+ *
+ * The work itself calls give_way_if_due() wherever it looks for interrupts: while
+ * rows are copied, and while an answer of a storage is waited for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "base/giveway.h"
+
+/* how often the lock table is looked at, in milliseconds */
+#define LOOK_INTERVAL 100
+#define SHORTEST_LOOK_INTERVAL 5
+
+static struct
+{
+	List *relations; /* OIDs; NIL: no lock is looked after */
+	LOCKMODE mode;
+	int timeout; /* milliseconds that a session may wait */
+	int interval;
+	TimestampTz next_look;
+	MemoryContext context; /* of the reason */
+	char *reason;
+} held;
+
+/*
+ * The locks have been taken in the current transaction, and not in a
+ * subtransaction that is still open.
+ */
+void
+begin_giving_way(List *relations, LOCKMODE mode, int timeout)
+{
+	held.relations = relations;
+	held.mode = mode;
+	held.timeout = timeout;
+	held.interval =
+		Max(SHORTEST_LOOK_INTERVAL, Min(LOOK_INTERVAL, timeout / 4));
+	held.next_look = GetCurrentTimestamp();
+	held.context = CurrentMemoryContext;
+	held.reason = NULL;
+}
+
+/*
+ * Returns for which session the locks were given back; NULL if they were not.
+ * Must be called after an ERROR, too.
+ */
+char *
+end_giving_way(void)
+{
+	held.relations = NIL;
+	return held.reason;
+}
+
+static void
+set_tag(LOCKTAG *tag, Oid relation)
+{
+	SET_LOCKTAG_RELATION(*tag, MyDatabaseId, relation);
+}
+
+/*
+ * Does a session wait for one of the locks?
+ */
+bool
+is_waited_for(void)
+{
+	ListCell *cell;
+
+	foreach (cell, held.relations)
+	{
+		LOCKTAG tag;
+
+		set_tag(&tag, lfirst_oid(cell));
+		if (LockHasWaiters(&tag, held.mode, false))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The session that has waited longest; false if none does any more.
+ */
+static bool
+find_waiter(LockInstanceData *waiter)
+{
+	LockData *data = GetLockStatusData();
+	TimestampTz since = DT_NOEND;
+	bool found = false;
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		LockInstanceData *instance = &data->locks[i];
+		ListCell *cell;
+
+		if (instance->waitLockMode == NoLock ||
+			instance->locktag.locktag_type != LOCKTAG_RELATION)
+			continue;
+		foreach (cell, held.relations)
+		{
+			LOCKTAG tag;
+
+			set_tag(&tag, lfirst_oid(cell));
+			if (memcmp(&tag, &instance->locktag, sizeof(LOCKTAG)) != 0)
+				continue;
+			/* 0: the wait has just begun */
+			if (instance->waitStart == 0)
+				instance->waitStart = GetCurrentTimestamp();
+			if (instance->waitStart < since)
+			{
+				since = instance->waitStart;
+				*waiter = *instance;
+				found = true;
+			}
+		}
+	}
+	return found;
+}
+
+/*
+ * The locks go before the ERROR: on its way to the end of the transaction an
+ * upload is given up, which may take a while.  Nothing that the transaction has
+ * done can be committed after this.
+ */
+static void
+give_way(const LockInstanceData *waiter)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext previous = MemoryContextSwitchTo(held.context);
+	char *name = get_rel_name((Oid) waiter->locktag.locktag_field2);
+	ListCell *cell;
+
+	held.reason =
+		psprintf("process %d has waited for a lock on \"%s\", which was given "
+				 "back",
+				 waiter->pid, name == NULL ? "" : name);
+	MemoryContextSwitchTo(previous);
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	foreach (cell, held.relations)
+		UnlockRelationOid(lfirst_oid(cell), held.mode);
+	CurrentResourceOwner = owner;
+	held.relations = NIL;
+	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					errmsg_internal("%s", held.reason)));
+}
+
+/*
+ * Give the locks back if a session has waited for as long as it may.  What must
+ * not be interrupted is not interrupted here either.
+ */
+void
+give_way_if_due(void)
+{
+	TimestampTz now;
+	LockInstanceData waiter;
+
+	if (held.relations == NIL || InterruptHoldoffCount > 0 ||
+		CritSectionCount > 0)
+		return;
+	now = GetCurrentTimestamp();
+	if (now < held.next_look)
+		return;
+	held.next_look = TimestampTzPlusMilliseconds(now, held.interval);
+	if (is_waited_for() && find_waiter(&waiter) &&
+		TimestampTzPlusMilliseconds(waiter.waitStart, held.timeout) <=
+			held.next_look)
+		give_way(&waiter);
+}
+
+/*
+ * When give_way_if_due() wants to be called again.
+ */
+TimestampTz
+next_look_for_waiters(void)
+{
+	if (held.relations == NIL || InterruptHoldoffCount > 0)
+		return DT_NOEND;
+	return held.next_look;
+}
+
+/*
+ * Give the locks back to the session that waits, however long it has.
+ */
+void
+give_way_at_once(void)
+{
+	LockInstanceData waiter;
+
+	if (is_waited_for() && find_waiter(&waiter))
+		give_way(&waiter);
+}

@@ -1,0 +1,300 @@
+/*-------------------------------------------------------------------------
+ *
+ * departure.c
+ *	  How a partition leaves as a whole, in one transaction.
+ *
+ * It is locked against writers, copied, detached and dropped; its rows are in
+ * the table until the commit after which they are in a committed archive.
+ * Readers are kept out for no longer than it takes to detach and drop it.
+ *
+ * A session that has rows of other partitions locked may want what this
+ * transaction has, and have what it wants.  So once it has the first lock, it
+ * waits for others for less than deadlock_timeout, and not at all where somebody
+ * waits for it: no other session ever fails for a deadlock with it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "base/giveway.h"
+#include "base/subtransaction.h"
+#include "retention/departure.h"
+#include "retention/owner.h"
+
+/* how often a session that waits is looked for between two attempts */
+#define LOOK_INTERVAL 50
+
+/*
+ * As things are now.  A partition that was detached already is by itself.
+ */
+void
+list_departing_partitions(Departure *departure)
+{
+	Partition *partition;
+
+	if (OidIsValid(departure->parent))
+	{
+		departure->partitions =
+			list_partition_tree(departure->policy, departure->relation);
+		return;
+	}
+	departure->partitions = NIL;
+	if (get_rel_relkind(departure->relation) == '\0' ||
+		(get_rel_relispartition(departure->relation) &&
+		 !PartitionHasPendingDetach(departure->relation)))
+		return;
+	partition = palloc0(sizeof(Partition));
+	partition->relation = departure->relation;
+	partition->name = qualified_name(departure->relation);
+	partition->relkind = get_rel_relkind(departure->relation);
+	departure->partitions = list_make1(partition);
+}
+
+/*
+ * Is the partition still where it was, and old as a whole?
+ */
+static char *
+find_change(const Departure *departure)
+{
+	const RetentionPolicy *policy = departure->policy;
+	const Partition *partition;
+
+	if (departure->partitions == NIL)
+		return "the partition was detached, attached or dropped after the "
+			   "task had been planned";
+	if (!OidIsValid(departure->parent))
+		return NULL;
+	partition = linitial(departure->partitions);
+	if (partition->parent != departure->parent ||
+		!list_member_oid(get_partition_ancestors(departure->relation),
+						 policy->relation))
+		return "the partition was moved after the task had been planned";
+	if (!partition->timed || policy->filter != NULL ||
+		partition->upper >
+			time_as_number(
+				time_column_type(policy->relation, policy->time_column),
+				departure->cutoff))
+		return "the partition is not old as a whole any more";
+	return NULL;
+}
+
+/*
+ * Why the partition cannot leave as a whole, for a person; NULL if it can.
+ */
+char *
+find_objection(const Departure *departure, Oid role)
+{
+	List *relations = partition_oids(departure->partitions);
+	Refusal refusal = {0};
+	char *reason = find_change(departure);
+	ListCell *cell;
+
+	if (reason != NULL)
+		return reason;
+	if (OidIsValid(departure->parent))
+		refuse_policy(departure->policy, departure->parent, role, &refusal);
+	foreach (cell, relations)
+	{
+		if (refusal.message == NULL)
+			refuse_policy(departure->policy, lfirst_oid(cell), role, &refusal);
+	}
+	if (refusal.message != NULL)
+		return refusal.message;
+	if (!departure->empty && OidIsValid(departure->parent))
+		reason = find_reason_for_rows(departure->policy, relations);
+	if (reason != NULL)
+		return psprintf("its rows must be deleted one by one: %s", reason);
+	reason = find_dependent(relations);
+	return reason == NULL ? NULL : psprintf("%s depends on it", reason);
+}
+
+/*
+ * For the rest of the transaction.
+ */
+static void
+shorten_lock_timeout(int milliseconds)
+{
+	(void) set_config_option(
+		"lock_timeout",
+		psprintf("%d", Max(1, Min(milliseconds, DeadlockTimeout / 2))),
+		PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
+ * Locks the partition, all above it and all below it.  Those above cannot be
+ * detached then; those below are locked in the order in which writers lock them.
+ */
+static void
+lock_partitions(void *argument)
+{
+	Departure *departure = argument;
+	List *ancestors = NIL;
+	List *relations;
+	LedgerScope scope;
+	ListCell *cell;
+
+	LockRelationOid(departure->relation, ShareRowExclusiveLock);
+	shorten_lock_timeout(departure->lock_timeout);
+	if (get_rel_relispartition(departure->relation))
+		ancestors = get_partition_ancestors(departure->relation);
+	for (int i = list_length(ancestors) - 1; i >= 0; i--)
+		LockRelationOid(list_nth_oid(ancestors, i), AccessShareLock);
+
+	ledger_enter(&scope);
+	list_departing_partitions(departure);
+	ledger_leave(&scope);
+	relations = partition_oids(departure->partitions);
+	foreach (cell, relations)
+	{
+		if (lfirst_oid(cell) != departure->relation)
+			LockRelationOid(lfirst_oid(cell), ShareRowExclusiveLock);
+	}
+	ledger_enter(&scope);
+	list_departing_partitions(departure);
+	ledger_leave(&scope);
+	if (!equal(relations, partition_oids(departure->partitions)))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("partitions of %s were added or dropped meanwhile",
+						qualified_name(departure->relation))));
+}
+
+/*
+ * Did a lock not come in time?  Other errors are raised again.
+ */
+static bool
+is_lock_failure(ErrorData *error)
+{
+	if (error == NULL)
+		return false;
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+		error->sqlerrcode != ERRCODE_T_R_DEADLOCK_DETECTED)
+		ReThrowError(error);
+	return true;
+}
+
+/*
+ * Keep writers out until the transaction ends; readers may go on.  Returns false
+ * if the locks did not come; whoever holds them does so still.
+ */
+bool
+lock_departing_partitions(Departure *departure)
+{
+	return !is_lock_failure(try_in_subtransaction(lock_partitions, departure));
+}
+
+/*
+ * Is there a row in one of the partitions?
+ */
+bool
+has_rows(const Departure *departure)
+{
+	ListCell *cell;
+
+	foreach (cell, departure->partitions)
+	{
+		const Partition *partition = lfirst(cell);
+
+		if (partition->relkind == RELKIND_RELATION &&
+			execute_as_owner(table_owner(partition->relation),
+							 psprintf("SELECT FROM ONLY %s LIMIT 1",
+									  qualified_name(partition->relation))) >
+				0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * As the owner, restricted: a foreign key is checked here, and event triggers
+ * fire.
+ */
+static void
+detach_and_drop(void *argument)
+{
+	const Departure *departure = argument;
+	char *name = qualified_name(departure->relation);
+
+	if (OidIsValid(departure->parent))
+	{
+		if (is_waited_for() && !ConditionalLockRelationOid(
+								   departure->parent, AccessExclusiveLock))
+			ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+							errmsg("could not obtain lock on the table of %s",
+								   name)));
+		(void) execute_as_owner(table_owner(departure->parent),
+								psprintf("ALTER TABLE %s DETACH PARTITION %s",
+										 qualified_name(departure->parent),
+										 name));
+	}
+	(void) execute_as_owner(table_owner(departure->relation),
+							psprintf("DROP TABLE %s", name));
+}
+
+/*
+ * Nobody can be let in before the partition is dropped, except by giving up.
+ */
+static void
+wait_between_attempts(int milliseconds)
+{
+	TimestampTz until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), milliseconds);
+
+	for (;;)
+	{
+		long left =
+			TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+
+		CHECK_FOR_INTERRUPTS();
+		give_way_at_once();
+		if (left <= 0)
+			break;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(left, LOOK_INTERVAL), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+/*
+ * Detach the partition, and drop it with all below it.  Each attempt waits for
+ * its locks for a short time only, since others queue behind it.  Returns false
+ * if none got them; whoever holds them does so still.
+ *
+ * A session that waits for the partition got there through the table, and has
+ * a lock on that: neither could go on.
+ */
+bool
+drop_departing_partitions(Departure *departure)
+{
+	LedgerScope scope;
+	LedgerQuery query = {0};
+
+	for (int attempt = 0;
+		 is_lock_failure(try_in_subtransaction(detach_and_drop, departure));
+		 attempt++)
+	{
+		if (attempt >= departure->lock_retries)
+			return false;
+		wait_between_attempts(departure->lock_timeout);
+	}
+	bind_oid(&query, departure->relation);
+	ledger_enter(&scope);
+	(void) ledger_query(
+		&query, "DELETE FROM pgmaint.detached_partitions WHERE relation = $1");
+	ledger_leave(&scope);
+	return true;
+}
