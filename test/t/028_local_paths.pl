@@ -61,7 +61,7 @@ EOS
 	ok(eval { $node->backup('copy' . ++$copies); 1 }, '... that pg_basebackup takes') or diag $@;
 }
 check('a usual name', 'production', 'public', 'audit_events');
-like($node->safe_psql('production', 'SELECT min(key) FROM pgmaint.archives'), qr{^archives/audit_events-[0-9a-f]{8}/20200131T[0-9]{6}Z-\d+-\d+\.csv\.gz$}, '... and keys that tell the table');
+like($node->safe_psql('production', 'SELECT min(key) FROM pgmaint.archives'), qr{^archives/audit_events-[0-9a-f]{8}/20200131T[0-9]{6}Z-\d+-[0-9a-f]{8}-\d+\.csv\.gz$}, '... and keys that tell the table');
 check('long names', 'd' x 63, 's' x 63, 't' x 63);
 check('names that are written at length', ' ' x 20 . 'd', ' ' x 20 . 's', ' ' x 20 . 't');
 check('names of letters that have several bytes', 'ä' x 31, 'ö' x 31, 'ü' x 31);

@@ -34,7 +34,7 @@ SELECT pg_switch_wal();
 BEGIN;
 CREATE TABLE prepared (id int);
 PREPARE TRANSACTION 'waiting';
-INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, cluster) VALUES (0, 'retention', 'pgmaint_local', 'left.csv', 'm', 'x');
+INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark) VALUES (0, 'retention', 'pgmaint_local', 'left.csv', 'm');
 EOS
 foreach my $plan ('weekly', 'daily', 'weekly')
 {
