@@ -101,10 +101,10 @@ server_timezone(void)
 void
 use_timezone(const RetentionPolicy *policy)
 {
-	const char *timezone =
+	const char *zone =
 		policy->timezone == NULL ? server_timezone() : policy->timezone;
 
-	(void) set_config_option("timezone", timezone, PGC_USERSET, PGC_S_SESSION,
+	(void) set_config_option("timezone", zone, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
