@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "base/giveway.c"
 #include "stream/copy_out.c"
 #include "stream/digest.c"
 #include "stream/sink.c"
