@@ -122,8 +122,9 @@ give_up_departure(TaskContext *context, const Departure *departure)
 	context->tried_enough = true;
 	give_up_lock(
 		context,
-		psprintf("%s could not be detached and dropped in %d attempts",
-				 context->task->target, departure->lock_retries + 1),
+		psprintf("%s could not be detached and dropped in %d attempt%s",
+				 context->task->target, departure->lock_retries + 1,
+				 departure->lock_retries == 0 ? "" : "s"),
 		relations, AccessExclusiveLock);
 }
 

@@ -59,7 +59,7 @@ archive_rows(TaskContext *context, const RetentionWork *work,
 	job.to = work->to;
 	ledger_enter(&scope);
 	read_archived_columns(relation, &job.columns);
-	if (!lock_upload_by_key(context->task->task_id, key, &job.upload))
+	if (!lock_upload_of_task(context->task->task_id, key, &job.upload))
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("%s was not noted before it is written", key)));
 	ledger_leave(&scope);

@@ -63,41 +63,24 @@ find_upload(LedgerQuery *query, const char *sql, Upload *upload)
 }
 
 /*
- * What a task is to write now.  The lock, kept until the transaction ends,
- * tells everybody that somebody is at it.
+ * What a task is to write now; false if it has noted no object of this key.  The
+ * lock, kept until the transaction ends, tells everybody that somebody is at it.
  */
 bool
-lock_upload_of_task(int64 task_id, Upload *upload)
-{
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, task_id);
-	return find_upload(
-		&query,
-		UPLOADS "u.task_id = $1 ORDER BY u.upload_id DESC LIMIT 1 FOR UPDATE",
-		upload);
-}
-
-/*
- * The same for a task that writes several objects; false if the task has noted
- * no object of this key.
- */
-bool
-lock_upload_by_key(int64 task_id, const char *key, Upload *upload)
+lock_upload_of_task(int64 task_id, const char *key, Upload *upload)
 {
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, task_id);
 	bind_text(&query, key);
 	return find_upload(&query,
-					   UPLOADS
-					   "u.task_id = $1 AND u.key = $2 ORDER BY u.upload_id "
-					   "DESC LIMIT 1 FOR UPDATE",
+					   UPLOADS "u.task_id = $1 AND u.key = $2 "
+							   "ORDER BY u.upload_id DESC LIMIT 1 FOR UPDATE",
 					   upload);
 }
 
 /*
- * The same without a lock, for what takes too long for an open transaction: here
+ * The newest of a task, without a lock, for what takes too long for an open transaction: here
  * the state of the task tells that somebody is at it.
  */
 bool

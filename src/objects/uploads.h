@@ -27,8 +27,8 @@ typedef struct Upload
 /* all in a ledger scope */
 extern void note_upload(int64 task_id, const char *action, const char *storage,
 						const char *key);
-extern bool lock_upload_of_task(int64 task_id, Upload *upload);
-extern bool lock_upload_by_key(int64 task_id, const char *key, Upload *upload);
+extern bool lock_upload_of_task(int64 task_id, const char *key,
+								Upload *upload);
 extern bool find_upload_of_task(int64 task_id, Upload *upload);
 extern bool lock_leftover(int64 upload_id, Upload *upload);
 extern List *uploads_of_task(int64 task_id);
