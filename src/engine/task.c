@@ -99,7 +99,9 @@ prepare_task(TaskContext *context, Ending *ending)
 		hold_back = HOLD_BACK_SKIP;
 	else
 	{
-		if (OidIsValid(task->relation))
+		/* a partitioned table has no file; its plan may know of partitions */
+		if (OidIsValid(task->relation) &&
+			get_rel_relkind(task->relation) != RELKIND_PARTITIONED_TABLE)
 			ending->outcome.bytes_before = bytes_on_disk(task->relation);
 		if (context->action->consider != NULL)
 			hold_back = context->action->consider(context, &reason);
