@@ -257,12 +257,12 @@ SKIP:
 	my ($given, $said) = (time, 16);
 	my $signed_with = sub {
 		my ($keys) = @_;
-		return grep { $_->{method} eq 'PUT' && ($_->{headers}{authorization} // '') =~ m{Credential=\Q$keys->{access_key}\E/} } $proxy->requests;
+		return grep { $_->{method} eq 'PUT' && $_->{path} !~ m{/[.]pgmaint/} && ($_->{headers}{authorization} // '') =~ m{Credential=\Q$keys->{access_key}\E/} } $proxy->requests;
 	};
 	sql("CREATE SERVER renewed FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket/renewed', endpoint '@{[ $proxy->endpoint ]}', region 'us-east-1', part_size '5MB', parallel '1', stall_timeout '300s')");
 	$proxy->clear;
 	$proxy->forget;
-	$proxy->fault(kind => 'hold', method => 'PUT', times => 0);
+	$proxy->fault(kind => 'hold', method => 'PUT', query => qr/partNumber/, times => 0);
 	PgmaintS3::hand_out($metadata, $keys[0], $said);
 	$run = begin_run($remote =~ s/remote/renewed/r);
 	$proxy->wait_for_faults(2) or die 'no parts are sent';
