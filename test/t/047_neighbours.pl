@@ -129,6 +129,28 @@ my $run;
 }
 
 #
+# Two foreign servers that lead to one folder, and one that is renamed
+#
+{
+	my $name = 'a folder with two names';
+	my $original = $prepared->original('names');
+	my $node = $original->node;
+	my $folder = $original->folder;
+
+	sql($node, "CREATE SERVER again FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder')");
+	foreach my $storage (qw(again shared again))
+	{
+		my ($state, $backup) = act($node, 'backup', qq({"databases": "app", "globals": false, "storage": "$storage", "retries": 0, "key": "$storage/{time}"}));
+		is($state, 'succeeded', "$name: a backup is made");
+		certain($node, $backup, "$name, called $storage");
+	}
+	sql($node, 'ALTER SERVER shared RENAME TO renamed; ALTER SERVER again RENAME TO shared');
+	$run = back_up($node, 'fourth');
+	certain($node, $run, "$name, one of which is new");
+	$node->stop;
+}
+
+#
 # Owner records are removed, by a lifecycle rule
 #
 {
