@@ -144,6 +144,8 @@ my $run;
 		is($state, 'succeeded', "$name: a backup is made");
 		certain($node, $backup, "$name, called $storage");
 	}
+	# what somebody else puts beside the records
+	append_to_file($_ . '/Thumbs.db', 'x') foreach glob "$folder/.pgmaint/owners/*";
 	sql($node, 'ALTER SERVER shared RENAME TO renamed; ALTER SERVER again RENAME TO shared');
 	$run = back_up($node, 'fourth');
 	certain($node, $run, "$name, one of which is new");
@@ -166,9 +168,13 @@ my $run;
 	$original->nothing_lost($name);
 	like(sql($node, "SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run AND check_id = 'identity'"), qr/owner record/, "$name: it is told");
 	is(sql($node, q(SELECT count(*) FROM pgmaint.identities WHERE state = 'current' AND doubt IS NULL)), '1', '... and no doubt');
+	escalate($node);
 	$run = expire($node, 1);
 	certain($node, $run, 'the next run');
 	is(backups_of($node), 'third', '... removes what it should');
+	escalate($node);
+	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint.troubles WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
+		'... and the trouble is over');
 	is($original->backups_stored, 'third', '... really');
 	$node->stop;
 }
