@@ -149,6 +149,13 @@ my $run;
 	sql($node, 'ALTER SERVER shared RENAME TO renamed; ALTER SERVER again RENAME TO shared');
 	$run = back_up($node, 'fourth');
 	certain($node, $run, "$name, one of which is new");
+
+	# it is said to be a copy while a backup is made: that is begun again
+	my ($held, $session) = $original->hold_backup('held');
+	sql($node, 'SELECT pgmaint.stay_copy()');
+	$session->quit;
+	is(wait_for_end($node, $held, 'app'), 'succeeded', 'stay_copy() during a backup');
+	is(backups_of($node), 'held', '... of which there is one in the end');
 	$node->stop;
 }
 
