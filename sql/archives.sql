@@ -23,6 +23,7 @@ CREATE TABLE pgmaint.archives (
 	checked_at timestamptz,
 	check_result text CHECK (check_result IN ('whole', 'damaged', 'not readable')),
 	check_error text,
+	adopted boolean NOT NULL DEFAULT false,
 	UNIQUE (storage, key)
 );
 
@@ -43,6 +44,7 @@ COMMENT ON COLUMN pgmaint.archives.verified_at IS 'when it was last read and fou
 COMMENT ON COLUMN pgmaint.archives.checked_at IS 'when it was last tried to read it, by the action validate or verify_archive(); null: never since it was written';
 COMMENT ON COLUMN pgmaint.archives.check_result IS 'what came of that: whole, damaged, not readable (its storage class, or its compression, cannot be read from here)';
 COMMENT ON COLUMN pgmaint.archives.check_error IS 'how it is damaged, or why it is not readable';
+COMMENT ON COLUMN pgmaint.archives.adopted IS 'whether adopt_archive() added it, so that take_over() does not take it for one of this database''s own past';
 
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives', '');
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives_archive_id_seq', '');

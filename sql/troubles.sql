@@ -175,6 +175,17 @@ BEGIN ATOMIC
 	UPDATE pgmaint.troubles o SET resolved_at = clock_timestamp(), resolution = x.resolution
 	FROM (
 		SELECT t.escalation_id, CASE
+			-- settled by a person, or over with the next run that writes to the storage
+			WHEN t.check_id = 'identity' AND t.object IS NULL THEN
+				(SELECT 'this database is not in doubt' FROM pgmaint.own_identities i
+				WHERE i.state = 'current' AND i.doubt IS NULL AND NOT EXISTS (SELECT FROM pgmaint.suspended_contacts))
+			WHEN t.check_id = 'identity' THEN coalesce(
+				(SELECT format('run %s found the owner records on storage %I in order', r.run_id, t.object)
+				FROM pgmaint.owner_records r
+				WHERE r.storage = t.object AND r.verdict = 'clear' AND r.written_at > t.last_seen
+				ORDER BY r.written_at LIMIT 1),
+				CASE WHEN NOT EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = t.object)
+					THEN format('storage %I is there no more', t.object) END)
 			-- noticed by a task: the same task succeeded, and had nothing to say
 			WHEN t.target IS NOT NULL THEN coalesce(
 				(SELECT format('%s of %s succeeded in run %s', k.action, k.target, k.run_id)
@@ -196,9 +207,6 @@ BEGIN ATOMIC
 				FROM pgmaint.runs r WHERE r.plan = t.object AND r.requested_at > t.last_seen LIMIT 1),
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.plan_schedules s WHERE s.plan = t.object)
 					THEN format('plan %s is not scheduled any more', t.object) END)
-			WHEN t.check_id = 'identity' THEN
-				(SELECT 'this database is not in doubt' FROM pgmaint.own_identities i
-				WHERE i.state = 'current' AND i.doubt IS NULL AND t.object IS NULL)
 			WHEN t.check_id = 'delivery' THEN coalesce(
 				(SELECT format('a message to %s was sent', t.object)
 				FROM pgmaint.notifications n WHERE n.contact = t.object AND n.sent_at > t.last_seen LIMIT 1),

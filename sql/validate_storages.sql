@@ -49,8 +49,11 @@ BEGIN ATOMIC
 			WHEN NOT l.is_there OR l.error IS NOT NULL THEN 'warning'
 			ELSE pgmaint.judge('storage', l.age) END,
 		concat_ws('; ',
-			CASE WHEN NOT l.is_there THEN format('storage %I does not exist any more, and the ledger has %s archives and backups on it', l.storage, l.known) END,
+			CASE WHEN NOT l.is_there THEN concat(format('storage %I does not exist any more, and ', l.storage), CASE
+				WHEN l.known > 0 THEN format('the ledger has %s archives and backups on it', l.known)
+				ELSE 'retention policies archive to it' END) END,
 			CASE
+				WHEN NOT l.is_there AND l.checked_at IS NULL THEN NULL
 				WHEN l.checked_at IS NULL THEN format('storage %I was not compared with the ledger yet: SELECT pgmaint.run_action(''validate'')', l.storage)
 				ELSE format('storage %I was compared with the ledger %s ago%s', l.storage,
 					date_trunc('minute', justify_hours(greatest(l.age, interval '0'))),
@@ -61,7 +64,7 @@ BEGIN ATOMIC
 				(SELECT string_agg(concat(o ->> 'of', ' (', o ->> 'key', ')'), ', ') FROM jsonb_path_query(l.detail, '$.differing[0 to 2]') o)) END,
 			CASE WHEN l.damaged > 0 THEN format('%s damaged: %s', CASE WHEN l.damaged = 1 THEN '1 archive is' ELSE l.damaged || ' archives are' END,
 				array_to_string(l.first, ', ')) END,
-			'the last attempt to compare it failed: ' || l.error),
+			CASE WHEN l.is_there THEN 'the last attempt to compare it failed: ' || l.error END),
 		pgmaint.expectation('storage', 'every object of the ledger, compared not longer ago than %s'),
 		quote_ident(l.storage)
 	FROM looked_at l

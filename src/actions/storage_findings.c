@@ -144,8 +144,9 @@ tell_differences(const StorageReview *review, char *detail)
 			comparison->differing == 1 ? "has" : "have");
 	add_finding_about(
 		review, "storage", "critical",
-		psprintf("of %lld objects that the ledger has on storage %s, %s: %s",
+		psprintf("of %lld %s that the ledger has on storage %s, %s: %s",
 				 (long long) comparison->known,
+				 comparison->known == 1 ? "object" : "objects",
 				 quote_identifier(review->storage), counts.data,
 				 name_objects(comparison)),
 		detail);

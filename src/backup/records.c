@@ -146,7 +146,8 @@ add_backup_record(const BackupRecord *record, int64 task_id)
 }
 
 /*
- * From the end of the transaction on it is a backup.
+ * From the end of the transaction on it is a backup, unless the ledger has
+ * forgotten that it was begun.
  */
 void
 finish_backup_record(const BackupRecord *record, const char *server_version)
@@ -162,11 +163,17 @@ finish_backup_record(const BackupRecord *record, const char *server_version)
 	else
 		bind_null(&query, INT8OID);
 	bind_text(&query, server_version);
-	(void) ledger_query(
-		&query,
-		"UPDATE pgmaint.backup_records SET state = 'succeeded', bytes = $2, sha256 = $3, "
-		"dump_bytes = $4, database_bytes = $5, server_version = $6, "
-		"finished_at = pg_catalog.clock_timestamp() WHERE backup_id = $1");
+	if (ledger_query(
+			&query,
+			"UPDATE pgmaint.backup_records SET state = 'succeeded', bytes = $2, sha256 = $3, "
+			"dump_bytes = $4, database_bytes = $5, server_version = $6, "
+			"finished_at = pg_catalog.clock_timestamp() WHERE backup_id = $1") ==
+		0)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("backup %lld was forgotten while it was made",
+							   (long long) record->backup_id),
+						errdetail("pgmaint.stay_copy() forgets backups that "
+								  "were begun before.")));
 }
 
 /*

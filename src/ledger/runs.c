@@ -218,7 +218,8 @@ interrupt_running_runs(const char *error)
 
 /*
  * A copy of a database has a copy of its ledger, and so has a subscriber: what
- * was queued in the original is the original's to do.
+ * was queued in the original is the original's to do.  Runs of an earlier version
+ * do not say where they were queued.
  */
 uint64
 interrupt_copied_runs(void)
@@ -228,7 +229,9 @@ interrupt_copied_runs(void)
 	return ledger_query(
 		&query,
 		"UPDATE pgmaint.runs SET state = 'interrupted', "
-		"error = 'the run was queued in another database, of which this may be a copy', "
+		"error = CASE WHEN identity IS NULL "
+		"THEN 'the run was queued by an earlier version of pgmaint: run the plan again' "
+		"ELSE 'the run was queued in another database, of which this may be a copy' END, "
 		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'queued' "
 		"AND identity IS DISTINCT FROM pgmaint.current_identity()");
 }

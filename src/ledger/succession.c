@@ -46,7 +46,8 @@ check_identity(const char *identity)
 }
 
 /*
- * What this database was, and what the rows of a restored dump name.
+ * What this database was, and what the rows of a restored dump name.  An archive
+ * that was adopted may be that of a database that goes on.
  */
 static uint64
 take_over_former(void)
@@ -55,7 +56,7 @@ take_over_former(void)
 
 	return ledger_query(
 		&query,
-		"WITH named AS (SELECT a.identity FROM pgmaint.archives a UNION "
+		"WITH named AS (SELECT a.identity FROM pgmaint.archives a WHERE NOT a.adopted UNION "
 		"SELECT n.identity FROM pgmaint.contacts n UNION "
 		"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') "
 		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
@@ -142,7 +143,8 @@ pgmaint_take_over(PG_FUNCTION_ARGS)
 }
 
 /*
- * Did a dump bring contacts or archives of another database?
+ * Did a dump bring contacts or archives of another database, and was nothing
+ * said about that yet?
  */
 static bool
 has_rows_of_another(void)
@@ -152,9 +154,10 @@ has_rows_of_another(void)
 	return ledger_query(
 			   &query,
 			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
-			   "SELECT a.identity FROM pgmaint.archives a) r WHERE r.identity NOT IN "
-			   "(SELECT o.identity FROM pgmaint.own_identities o) LIMIT 1") >
-		   0;
+			   "SELECT a.identity FROM pgmaint.archives a WHERE NOT a.adopted) r "
+			   "WHERE r.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
+			   "AND r.identity NOT IN (SELECT f.identity FROM pgmaint.identities f "
+			   "WHERE f.state = 'forgotten') LIMIT 1") > 0;
 }
 
 /*
@@ -166,6 +169,11 @@ static void
 forget_original(const char *identity)
 {
 	static const char *const commands[] = {
+		/* take_over() is not to find them in what a dump has brought */
+		"INSERT INTO pgmaint.identities (identity, state) "
+		"SELECT a.identity, 'forgotten' FROM pgmaint.archives a "
+		"WHERE a.identity <> $1 AND a.identity ~ '^[0-9a-f]{32}$' AND NOT a.adopted "
+		"ON CONFLICT (identity) DO NOTHING",
 		"DELETE FROM pgmaint.notifications WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.contacts WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.uploads WHERE identity IS DISTINCT FROM $1",

@@ -149,14 +149,20 @@ write_record(Storage *storage, const OwnerRecord *record, int64 run_id)
 						 describe_record(record, run_id));
 }
 
+/*
+ * What is not named like a record was put there by somebody else, such as a file
+ * manager, and says nothing of another database.
+ */
 static bool
 note_nonce(void *context, const StoredObject *object)
 {
 	Listing *listing = context;
+	const char *nonce = object->key + listing->prefix;
 
 	CHECK_FOR_INTERRUPTS();
-	listing->nonces =
-		lappend(listing->nonces, pstrdup(object->key + listing->prefix));
+	if (strlen(nonce) == 2 * NONCE_BYTES &&
+		strspn(nonce, "0123456789abcdef") == 2 * NONCE_BYTES)
+		listing->nonces = lappend(listing->nonces, pstrdup(nonce));
 	return true;
 }
 

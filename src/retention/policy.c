@@ -183,16 +183,21 @@ refuse_policy(const RetentionPolicy *policy, Oid relation, Oid role,
 		return;
 	bind_oid(&query, relation);
 	bind_text(&query, policy->owner);
+	bind_boolean(&query, relation == policy->relation);
 	if (ledger_query(
 			&query,
-			"SELECT pg_catalog.format('role \"%s\" owned table %s when the policy was added, "
-			"now role \"%s\" does', $2, c.oid::pg_catalog.regclass, o.rolname) "
+			"SELECT pg_catalog.format(CASE WHEN $3 "
+			"THEN 'role \"%s\" owned table %s when the policy was added, now role \"%s\" does' "
+			"ELSE 'the policy is of role \"%s\", but partition %s belongs to role \"%s\"' END, "
+			"$2, c.oid::pg_catalog.regclass, o.rolname) "
 			"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_roles o ON o.oid = c.relowner "
 			"WHERE c.oid = $1 AND o.rolname <> $2") > 0)
 	{
 		refusal->sqlstate = "42501";
 		refusal->message = ledger_text(0, 1);
-		refusal->hint = "Drop the policy and add it again.";
+		refusal->hint = relation == policy->relation
+							? "Drop the policy and add it again."
+							: "Give it the owner of its table.";
 	}
 	else if (!OidIsValid(time_column_type(relation, policy->time_column)))
 	{

@@ -92,7 +92,8 @@ foreach my $version (@released)
 
 	# what is there before
 	$node->safe_psql($database, q(INSERT INTO pgmaint.runs (plan, requested_by, role, database, steps, settings, state, finished_at)
-		SELECT 'weekly', 'somebody', 10, oid, '[]', '{}', 'succeeded', now() FROM pg_database WHERE datname = current_database()));
+		SELECT 'weekly', 'somebody', 10, d.oid, '[]', '{}', x.state, x.finished_at FROM pg_database d, (VALUES (1, 'succeeded', now()), (2, 'queued', NULL)) x (n, state, finished_at)
+		WHERE d.datname = current_database() ORDER BY x.n));
 	foreach my $sql (q(SELECT pgmaint.run('weekly')), q(CALL pgmaint.run_and_wait('weekly')), 'SELECT pgmaint.cancel(1)', 'SELECT pgmaint.tick()')
 	{
 		my ($status, $stdout, $stderr) = $node->psql($database, $sql);
@@ -109,10 +110,12 @@ foreach my $version (@released)
 	my $updated = members($database);
 	is_deeply([ differences($members, $updated) ], [], "$version: the members are the same as in a new one");
 	ok($updated eq $members, "$version: and in the same order");
-	is($node->safe_psql($database, 'SELECT run_id, plan, state FROM pgmaint.runs'), '1|weekly|succeeded', "$version: the ledger is kept");
+	is($node->safe_psql($database, 'SELECT run_id, plan, state FROM pgmaint.runs ORDER BY run_id'), "1|weekly|succeeded\n2|weekly|queued", "$version: the ledger is kept");
 
 	$node->safe_psql($database, q(CREATE TABLE t AS SELECT 1 AS id; CALL pgmaint.run_and_wait('weekly', '{"scope": "all"}')));
-	is(run_state($node, 2, $database), 'succeeded', "$version: runs again");
+	is(run_state($node, 3, $database), 'succeeded', "$version: runs again");
+	is(run_state($node, 2, $database), 'interrupted', "$version: what was queued is not carried out");
+	is(run_error($node, 2, $database), 'the run was queued by an earlier version of pgmaint: run the plan again', '... and says why');
 
 	$node->safe_psql($database, 'DROP EXTENSION pgmaint; CREATE EXTENSION pgmaint VERSION \'' . $version . '\'');
 	$node->safe_psql($database, 'ALTER EXTENSION pgmaint UPDATE');

@@ -216,6 +216,15 @@ is(sql('SELECT count(*) FROM guarded'), 2, '... and no row has left');
 # what was checked when the policy was added is checked again
 sql('DROP TRIGGER climb ON guarded; CREATE ROLE heir; ALTER TABLE guarded OWNER TO heir');
 like(findings(retain('{"tables": "guarded"}')), qr/rests: role "owner" owned table public\.guarded when the policy was added, now role "heir" does\. Drop the policy/, 'another owner: the policy rests');
+sql(<<'EOS');
+CREATE TABLE parts (at timestamptz) PARTITION BY RANGE (at);
+CREATE INDEX ON parts (at);
+CREATE TABLE parts_old PARTITION OF parts FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+ALTER TABLE parts_old OWNER TO heir;
+SELECT pgmaint.add_retention('parts', 'at', '90 days', archive => false);
+EOS
+like(findings(retain('{"tables": "parts"}')), qr/the policy is of role "\w+", but partition public\.parts_old belongs to role "heir"$/, 'a partition of another owner stays');
+sql(q(SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies WHERE relation = 'parts'::regclass; DROP TABLE parts));
 sql('ALTER TABLE guarded OWNER TO owner; CREATE RULE swallow AS ON DELETE TO guarded DO INSTEAD NOTHING');
 like(findings(retain('{"tables": "guarded"}')), qr/rests: rule "swallow" of table public\.guarded changes what a DELETE does/, 'a rule: the policy rests');
 sql('DROP RULE swallow ON guarded; ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; ALTER TABLE guarded FORCE ROW LEVEL SECURITY');
@@ -338,6 +347,7 @@ sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark)
 	FROM unnest(ARRAY['archives/app/public.audit_events/left.csv.gz', 'archives/app/public.audit_events/never.csv.gz']) k));
 $run = retain('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',') FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededfalse', 'leftovers of another mark: nothing is removed');
+like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/remove what is left of .*nothing removed: there is nothing of that task/, '... which the report says');
 ok(-e "$folder/left.csv.gz" && -e "$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", '... what others wrote is there');
 is(sql('SELECT count(*) FROM pgmaint.uploads WHERE searched_at IS NOT NULL'), 2, '... and the notes stay for another look');
 is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = ${\ retain('{\"tables\": \"days\"}')} AND target LIKE 'pgmaint_local/%'"), 0, '... not a moment later');

@@ -61,8 +61,13 @@ my $run;
 	is($original->backups_stored, 'clone-one clone-two first second third', '... not even those, within a day');
 	is(sql($node, q(SELECT pgmaint.restore_archive((SELECT min(archive_id) FROM pgmaint.archives), 'restored')), 'clone'), '1000', "$name restores what is named");
 
-	# it is told what it is
+	# it is told what it is: what says that it is in doubt is over at once
+	act($node, 'validate', '{}', 'clone');
+	escalate($node, 'clone');
+	cmp_ok(sql($node, q(SELECT count(*) FROM pgmaint.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '>', 0, "$name: the doubt is a trouble");
 	sql($node, 'SELECT pgmaint.stay_copy()', 'clone');
+	escalate($node, 'clone');
+	is(sql($node, q(SELECT count(*) FROM pgmaint.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '0', "$name that stays one: no trouble about it is left");
 	$run = expire($node, 1, 'clone');
 	certain($node, $run, "$name that stays one", 'clone');
 	is(backups_of($node, 'clone'), 'clone-two', '... counts its own backups');

@@ -251,6 +251,30 @@ sub verifies
 	$original->nothing_lost("$name that knows of the backups");
 	is($original->backups_stored, 'fifth first second third', '... has a series of its own');
 
+	# one that stays a copy, and one that has adopted an archive to read it, are
+	# not the original's successors either when they have moved themselves
+	$node->safe_psql('postgres', 'CREATE DATABASE stays');
+	system_or_bail('pg_restore', '-e', '-d', $node->connstr('stays'), $file);
+	tick($node, 'stays');
+	my $stays = sql($node, 'SELECT pgmaint.stay_copy()', 'stays');
+	is(sql($node, 'SELECT pgmaint.stay_copy() <> pgmaint.stay_copy()', 'stays'), 't', "$name that stays a copy: a clone of it gets another name");
+	$node->safe_psql('postgres', 'CREATE DATABASE reader');
+	my ($key) = split /\n/, sql($node, 'SELECT key FROM pgmaint.archives ORDER BY archive_id');
+	my $folder = $original->folder;
+	sql($node, "CREATE EXTENSION pgmaint; CREATE SERVER shared FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder')", 'reader');
+	sql($node, "SELECT pgmaint.adopt_archive('shared', '$key')", 'reader');
+	foreach my $other (qw(stays reader))
+	{
+		tick($node, $other);
+		$node->safe_psql('postgres', "CREATE DATABASE moved_$other TEMPLATE $other");
+		tick($node, "moved_$other");
+		cmp_ok(sql($node, 'SELECT pgmaint.take_over()', "moved_$other"), '<=', 1, "$other that has moved takes over itself");
+		is(sql($node, 'SELECT pgmaint.take_over()', "moved_$other"), '0', '... and nothing more');
+		back_up($node, $other, "moved_$other");
+	}
+	my $own = back_up($node, 'of-original');
+	certain($node, $own, "the original of $name that stays a copy");
+
 	# a trouble, of which its contacts are not told
 	foreach (1, 2)
 	{

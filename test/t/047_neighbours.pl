@@ -129,6 +129,37 @@ my $run;
 }
 
 #
+# Two foreign servers that lead to one folder, and one that is renamed
+#
+{
+	my $name = 'a folder with two names';
+	my $original = $prepared->original('names');
+	my $node = $original->node;
+	my $folder = $original->folder;
+
+	sql($node, "CREATE SERVER again FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder')");
+	foreach my $storage (qw(again shared again))
+	{
+		my ($state, $backup) = act($node, 'backup', qq({"databases": "app", "globals": false, "storage": "$storage", "retries": 0, "key": "$storage/{time}"}));
+		is($state, 'succeeded', "$name: a backup is made");
+		certain($node, $backup, "$name, called $storage");
+	}
+	# what somebody else puts beside the records
+	append_to_file($_ . '/Thumbs.db', 'x') foreach glob "$folder/.pgmaint/owners/*";
+	sql($node, 'ALTER SERVER shared RENAME TO renamed; ALTER SERVER again RENAME TO shared');
+	$run = back_up($node, 'fourth');
+	certain($node, $run, "$name, one of which is new");
+
+	# it is said to be a copy while a backup is made: that is begun again
+	my ($held, $session) = $original->hold_backup('held');
+	sql($node, 'SELECT pgmaint.stay_copy()');
+	$session->quit;
+	is(wait_for_end($node, $held, 'app'), 'succeeded', 'stay_copy() during a backup');
+	is(backups_of($node), 'held', '... of which there is one in the end');
+	$node->stop;
+}
+
+#
 # Owner records are removed, by a lifecycle rule
 #
 {
@@ -144,9 +175,13 @@ my $run;
 	$original->nothing_lost($name);
 	like(sql($node, "SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run AND check_id = 'identity'"), qr/owner record/, "$name: it is told");
 	is(sql($node, q(SELECT count(*) FROM pgmaint.identities WHERE state = 'current' AND doubt IS NULL)), '1', '... and no doubt');
+	escalate($node);
 	$run = expire($node, 1);
 	certain($node, $run, 'the next run');
 	is(backups_of($node), 'third', '... removes what it should');
+	escalate($node);
+	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint.troubles WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
+		'... and the trouble is over');
 	is($original->backups_stored, 'third', '... really');
 	$node->stop;
 }

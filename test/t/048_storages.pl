@@ -261,6 +261,8 @@ sql(q(ALTER EXTENSION pgmaint DROP SERVER pgmaint_local; DROP SERVER pgmaint_loc
 like(status(), qr/^warning storage pgmaint_local does not exist any more, and the ledger has \d+ archives and backups on it; /, 'a storage that was dropped');
 $run = run_action('validate');
 like(findings($run), qr/^storage warning pgmaint_local: storage pgmaint_local does not exist any more/m, '... is a finding');
+sql(q(DELETE FROM pgmaint.archives; DELETE FROM pgmaint.backup_records; DELETE FROM pgmaint.storage_checks));
+like(status(), qr/^warning storage pgmaint_local does not exist any more, and retention policies archive to it$/, '... of which nothing is left but a policy');
 
 $node->stop;
 done_testing();
