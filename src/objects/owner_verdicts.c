@@ -43,21 +43,20 @@ text_array(const List *texts)
 }
 
 /*
- * How many of the records the ledger does not know.
+ * How many of the records the ledger does not know, under whatever name of the
+ * storage: it may have been renamed, or lead to the folder of another.
  */
 static int64
-count_unknown(const char *storage, const char *identity, const List *nonces)
+count_unknown(const char *identity, const List *nonces)
 {
 	LedgerQuery query = {0};
 
-	bind_text(&query, storage);
 	bind_text(&query, identity);
 	bind_datum(&query, TEXTARRAYOID, text_array(nonces));
 	(void) ledger_query(
 		&query,
-		"SELECT pg_catalog.count(*) FROM pg_catalog.unnest($3) n WHERE NOT EXISTS ("
-		"SELECT FROM pgmaint.owner_records r WHERE r.storage = $1::pg_catalog.name "
-		"AND r.identity = $2 AND r.nonce = n)");
+		"SELECT pg_catalog.count(*) FROM pg_catalog.unnest($2) n WHERE NOT EXISTS ("
+		"SELECT FROM pgmaint.owner_records r WHERE r.identity = $1 AND r.nonce = n)");
 	return ledger_bigint(0, 1);
 }
 
@@ -168,7 +167,7 @@ void
 judge_record(const char *storage, const OwnerRecord *record, int64 run_id,
 			 const List *nonces)
 {
-	int64 unknown = count_unknown(storage, record->identity, nonces);
+	int64 unknown = count_unknown(record->identity, nonces);
 
 	if (unknown > 0)
 	{
@@ -257,7 +256,7 @@ why_not_ours(Storage *storage, const char *identity, int64 run_id)
 		return reason;
 	nonces = list_records(storage, identity);
 	ledger_enter(&scope);
-	if (count_unknown(name, identity, nonces) > 0)
+	if (count_unknown(identity, nonces) > 0)
 		reason = psprintf("another database has just written to storage %s as "
 						  "identity %s",
 						  quote_identifier(name), identity);
