@@ -46,7 +46,8 @@ check_identity(const char *identity)
 }
 
 /*
- * What this database was, and what the rows of a restored dump name.
+ * What this database was, and what the rows of a restored dump name.  A row that
+ * was adopted names a database that may go on: that is taken over by name only.
  */
 static uint64
 take_over_former(void)
@@ -55,7 +56,8 @@ take_over_former(void)
 
 	return ledger_query(
 		&query,
-		"WITH named AS (SELECT a.identity FROM pgmaint.archives a UNION "
+		"WITH named AS (SELECT a.identity FROM pgmaint.archives a "
+		"WHERE a.adopted_at IS NULL UNION "
 		"SELECT n.identity FROM pgmaint.contacts n UNION "
 		"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') "
 		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
@@ -142,7 +144,8 @@ pgmaint_take_over(PG_FUNCTION_ARGS)
 }
 
 /*
- * Did a dump bring contacts or archives of another database?
+ * Did a dump bring contacts or archives of another database?  Those that an
+ * earlier stay_copy() has settled, or that were adopted, do not say so.
  */
 static bool
 has_rows_of_another(void)
@@ -152,8 +155,9 @@ has_rows_of_another(void)
 	return ledger_query(
 			   &query,
 			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
-			   "SELECT a.identity FROM pgmaint.archives a) r WHERE r.identity NOT IN "
-			   "(SELECT o.identity FROM pgmaint.own_identities o) LIMIT 1") >
+			   "SELECT a.identity FROM pgmaint.archives a WHERE a.adopted_at IS NULL) r "
+			   "WHERE r.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
+			   "AND r.identity NOT IN (SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten') LIMIT 1") >
 		   0;
 }
 
@@ -172,6 +176,10 @@ forget_original(const char *identity)
 		"DELETE FROM pgmaint.scratch_databases WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.backup_records WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.owner_records WHERE identity <> $1",
+		"INSERT INTO pgmaint.identities (identity, state) "
+		"SELECT DISTINCT a.identity, 'forgotten' FROM pgmaint.archives a "
+		"WHERE a.identity ~ '^[0-9a-f]{32}$' AND a.adopted_at IS NULL "
+		"ON CONFLICT (identity) DO NOTHING",
 		"UPDATE pgmaint.identities SET state = 'forgotten' WHERE identity <> $1",
 	};
 

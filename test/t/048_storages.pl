@@ -213,6 +213,13 @@ write_manifest($other);
 refused($keys[1], 'A database of identity 0123456789abcdef0123456789abcdef wrote it\.\nHINT:  If this database is its successor: SELECT pgmaint\.take_over\(', 'what another database wrote');
 $run = run_action('validate', '{"archive_check_days": 0}');
 is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 object of 1 other database', '... which is counted');
+# It may be adopted, to be read; whose it is goes on, and is not taken over by the way.
+my $foreign = sql("SELECT pgmaint.adopt_archive('pgmaint_local', '$keys[1]')");
+is(sql("SELECT adopted_at IS NOT NULL FROM pgmaint.archives WHERE archive_id = $foreign"), 't', 'an archive of another database is adopted');
+is(sql("SELECT adopted_at IS NULL FROM pgmaint.archives WHERE archive_id = $adopted"), 't', '... which one of its own was not');
+is(sql('SELECT pgmaint.take_over()'), 0, '... that database is not taken over');
+isnt(sql('BEGIN; SELECT pgmaint.stay_copy(); ROLLBACK'), $identity, '... nor does it keep a copy from getting an identity of its own');
+sql("DELETE FROM pgmaint.archives WHERE archive_id = $foreign");
 ($other = $manifest) =~ s/^.*$identity.*\n//m;
 write_manifest($other);
 refused($keys[1], 'Its manifest does not say which database wrote it\.', 'what nobody wrote');
@@ -255,6 +262,15 @@ $run = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('validate')), ex
 is(wait_for_end($node, $run), 'succeeded', 'a role without rights on files');
 like(findings($run), qr/^skipped warning storage pgmaint_local: compare storage pgmaint_local with the ledger was skipped: permission denied to read storage "pgmaint_local"/m, '... which a finding says, too');
 like($node->safe_psql('postgres', q(SELECT status FROM pgmaint.validate() WHERE check_id = 'storage'), extra_params => [ '-U', 'keeper' ]), qr/^ok$/, 'a role that monitors sees the check');
+
+# A storage that leads to the same folder, and gets another name: nobody else writes there.
+sql("CREATE SERVER twin FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder')");
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "twin"}');
+sql('ALTER SERVER twin RENAME TO renamed');
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "renamed"}');
+is(sql('SELECT count(*), count(doubt) FROM pgmaint.identities'), '1|0', 'a storage of several names: no doubt');
+is(sql(q(SELECT string_agg(DISTINCT verdict, ',') FROM pgmaint.owner_records)), 'clear', '... and no gap');
+sql(q(DELETE FROM pgmaint.backup_records WHERE storage IN ('twin', 'renamed')));
 
 # A storage that is gone.
 sql(q(ALTER EXTENSION pgmaint DROP SERVER pgmaint_local; DROP SERVER pgmaint_local));
