@@ -119,7 +119,8 @@ bind_signs(LedgerQuery *query, const Signs *signs)
 }
 
 /*
- * The identity that has these signs; NULL: none, or they have changed.
+ * The identity that has these signs; NULL: none, or they have changed.  A change
+ * of the machine is noted by one transaction, for which no other waits.
  */
 static char *
 find_by_signs(const Signs *signs)
@@ -146,12 +147,14 @@ find_by_signs(const Signs *signs)
 			psprintf("the machine that the server runs on has changed: %s",
 					 ledger_text(0, 3));
 
-		add_finding(0, 0, 0, "identity", "info", NULL, message, NULL);
-		(void) ledger_query(
-			&query,
-			"UPDATE pgmaint.identities SET machine_id = $5, host = $6 "
-			"WHERE state = 'current' AND system_identifier = $1 AND database = $2 "
-			"AND timeline = $3 AND directory_inode = $4");
+		if (ledger_query(
+				&query,
+				"UPDATE pgmaint.identities SET machine_id = $5, host = $6 WHERE identity IN ("
+				"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'current' "
+				"AND i.system_identifier = $1 AND i.database = $2 AND i.timeline = $3 "
+				"AND i.directory_inode = $4 FOR NO KEY UPDATE SKIP LOCKED)") >
+			0)
+			add_finding(0, 0, 0, "identity", "info", NULL, message, NULL);
 		return identity;
 	}
 	return ledger_text(0, 1);

@@ -278,5 +278,13 @@ like(status(), qr/^warning storage pgmaint_local does not exist any more, and th
 $run = run_action('validate');
 like(findings($run), qr/^storage warning pgmaint_local: storage pgmaint_local does not exist any more/m, '... is a finding');
 
+# A machine that got another name, which two sessions see at once.
+sql(q(UPDATE pgmaint.identities SET host = 'elsewhere' WHERE state = 'current'));
+my $session = $node->background_psql('postgres');
+$session->query_safe('BEGIN; SELECT pgmaint.tick()');
+is(sql(q(SET statement_timeout = '60s'; SELECT pgmaint.tick())), 'f', 'another name of the machine: nobody waits for the session that notes it');
+$session->query_safe('COMMIT');
+is(sql(q(SELECT count(*) FROM pgmaint.findings WHERE message LIKE 'the machine that the server runs on has changed: %')), 1, '... it is told once');
+
 $node->stop;
 done_testing();
