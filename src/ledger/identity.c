@@ -192,7 +192,7 @@ explain_change(const Signs *signs)
 
 /*
  * A new identity for this database.  With a doubt, all that it was so far it may
- * not be any more.
+ * not be any more; a doubt that waits for a person does so under another name.
  */
 static char *
 create_identity(const Signs *signs, const char *doubt, bool until_told)
@@ -201,6 +201,10 @@ create_identity(const Signs *signs, const char *doubt, bool until_told)
 	LedgerQuery none = {0};
 	char *identity = random_name(IDENTITY_BYTES);
 
+	if (doubt != NULL &&
+		ledger_query(&none, "SELECT FROM pgmaint.identities i "
+							"WHERE i.state = 'current' AND i.until_told") > 0)
+		until_told = true;
 	(void) ledger_query(&none,
 						"UPDATE pgmaint.identities SET state = 'former' "
 						"WHERE state IN ('current', 'taken over')");

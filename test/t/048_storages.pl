@@ -286,5 +286,12 @@ is(sql(q(SET statement_timeout = '60s'; SELECT pgmaint.tick())), 'f', 'another n
 $session->query_safe('COMMIT');
 is(sql(q(SELECT count(*) FROM pgmaint.findings WHERE message LIKE 'the machine that the server runs on has changed: %')), 1, '... it is told once');
 
+# A doubt that waits for a person, and a directory that is moved meanwhile.
+sql(q(UPDATE pgmaint.identities SET doubt = 'another database writes', doubt_since = now(), until_told = true, directory_inode = 0 WHERE state = 'current'));
+sql('SELECT pgmaint.tick()');
+is(sql(q(SELECT until_told, doubt ~ 'inode' FROM pgmaint.identities WHERE state = 'current')), 't|t', 'a second doubt: it waits for a person, too');
+is(sql('SELECT pgmaint.take_over()'), 1, '... who says what it is');
+is(sql(q(SELECT until_told, doubt IS NULL FROM pgmaint.identities WHERE state = 'current')), 'f|t', '... which is all');
+
 $node->stop;
 done_testing();
