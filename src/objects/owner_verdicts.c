@@ -13,6 +13,7 @@
 
 #include "ledger/findings.h"
 #include "ledger/identity.h"
+#include "ledger/runs.h"
 #include "objects/owner_records.h"
 #include "objects/owners.h"
 
@@ -153,7 +154,10 @@ note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
 	{
 		/* other workers of the run may have said so */
 		if (strcmp(known_identity(), record->identity) == 0)
+		{
 			begin_to_doubt(doubt, true);
+			keep_queued_runs(record->identity);
+		}
 	}
 	else
 		doubt_what_was_taken_over(record->identity, doubt);

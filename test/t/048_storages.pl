@@ -265,9 +265,9 @@ like($node->safe_psql('postgres', q(SELECT status FROM pgmaint.validate() WHERE 
 
 # A storage that leads to the same folder, and gets another name: nobody else writes there.
 sql("CREATE SERVER twin FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder')");
-run_action('backup', '{"databases": "postgres", "globals": false, "storage": "twin"}');
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "twin", "key": "twin/{time}"}');
 sql('ALTER SERVER twin RENAME TO renamed');
-run_action('backup', '{"databases": "postgres", "globals": false, "storage": "renamed"}');
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "renamed", "key": "renamed/{time}"}');
 is(sql('SELECT count(*), count(doubt) FROM pgmaint.identities'), '1|0', 'a storage of several names: no doubt');
 is(sql(q(SELECT string_agg(DISTINCT verdict, ',') FROM pgmaint.owner_records)), 'clear', '... and no gap');
 sql(q(DELETE FROM pgmaint.backup_records WHERE storage IN ('twin', 'renamed')));
@@ -286,11 +286,17 @@ is(sql(q(SET statement_timeout = '60s'; SELECT pgmaint.tick())), 'f', 'another n
 $session->query_safe('COMMIT');
 is(sql(q(SELECT count(*) FROM pgmaint.findings WHERE message LIKE 'the machine that the server runs on has changed: %')), 1, '... it is told once');
 
+# Another database that is found to write as this one, while a run is queued.
+append_to_file("$folder/.pgmaint/owners/$identity/00000000000000aa", '{}');
+my @runs = split /\n/, sql(q(SELECT pgmaint.run_action('backup', jsonb_build_object('databases', 'postgres', 'globals', false, 'storage', 'renamed', 'key', g || '/{time}')) FROM generate_series(1, 2) g));
+is(wait_for_end($node, $_), 'succeeded', 'a backup is made') foreach @runs;
+is(sql(q(SELECT doubt FROM pgmaint.identities WHERE state = 'current')), "another database writes to storage renamed as identity $identity", '... though this may be a copy since');
+
 # A doubt that waits for a person, and a directory that is moved meanwhile.
-sql(q(UPDATE pgmaint.identities SET doubt = 'another database writes', doubt_since = now(), until_told = true, directory_inode = 0 WHERE state = 'current'));
+sql(q(UPDATE pgmaint.identities SET directory_inode = 0 WHERE state = 'current'));
 sql('SELECT pgmaint.tick()');
 is(sql(q(SELECT until_told, doubt ~ 'inode' FROM pgmaint.identities WHERE state = 'current')), 't|t', 'a second doubt: it waits for a person, too');
-is(sql('SELECT pgmaint.take_over()'), 1, '... who says what it is');
+is(sql('SELECT pgmaint.take_over()'), 2, '... who says what it is');
 is(sql(q(SELECT until_told, doubt IS NULL FROM pgmaint.identities WHERE state = 'current')), 'f|t', '... which is all');
 
 $node->stop;
