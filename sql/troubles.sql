@@ -196,9 +196,18 @@ BEGIN ATOMIC
 				FROM pgmaint.runs r WHERE r.plan = t.object AND r.requested_at > t.last_seen LIMIT 1),
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.plan_schedules s WHERE s.plan = t.object)
 					THEN format('plan %s is not scheduled any more', t.object) END)
-			WHEN t.check_id = 'identity' THEN
+			WHEN t.check_id = 'identity' AND t.object IS NULL THEN
 				(SELECT 'this database is not in doubt' FROM pgmaint.own_identities i
-				WHERE i.state = 'current' AND i.doubt IS NULL AND t.object IS NULL)
+				WHERE i.state = 'current' AND i.doubt IS NULL)
+			-- the object is a storage on which an owner record was gone
+			WHEN t.check_id = 'identity' THEN coalesce(
+				(SELECT format('run %s found its owner records on storage %I', o.run_id, o.storage)
+				FROM pgmaint.owner_records o
+				WHERE o.storage = t.object AND o.verdict = 'clear' AND o.noted_at > t.last_seen
+				ORDER BY o.noted_at
+				LIMIT 1),
+				CASE WHEN NOT EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = t.object)
+					THEN format('storage %I is there no more', t.object) END)
 			WHEN t.check_id = 'delivery' THEN coalesce(
 				(SELECT format('a message to %s was sent', t.object)
 				FROM pgmaint.notifications n WHERE n.contact = t.object AND n.sent_at > t.last_seen LIMIT 1),

@@ -148,6 +148,8 @@ my $run;
 	certain($node, $run, 'the next run');
 	is(backups_of($node), 'third', '... removes what it should');
 	is($original->backups_stored, 'third', '... really');
+	escalate($node);
+	is(sql($node, q(SELECT state || ' ' || object FROM pgmaint.escalations WHERE check_id = 'identity')), 'resolved shared', '... and the alert is over');
 	$node->stop;
 }
 
