@@ -20,10 +20,10 @@ CREATE TABLE pgmaint.archives (
 	columns text[] NOT NULL,
 	verified_at timestamptz,
 	identity text DEFAULT pgmaint.current_identity(),
+	adopted_at timestamptz,
 	checked_at timestamptz,
 	check_result text CHECK (check_result IN ('whole', 'damaged', 'not readable')),
 	check_error text,
-	adopted boolean NOT NULL DEFAULT false,
 	UNIQUE (storage, key)
 );
 
@@ -40,11 +40,11 @@ COMMENT ON COLUMN pgmaint.archives.partition IS 'the partition that the rows wer
 COMMENT ON COLUMN pgmaint.archives.content_bytes IS 'size of the CSV in it';
 COMMENT ON COLUMN pgmaint.archives.content_sha256 IS 'SHA-256 of the CSV';
 COMMENT ON COLUMN pgmaint.archives.identity IS 'of the database that wrote it, see pgmaint.identities';
+COMMENT ON COLUMN pgmaint.archives.adopted_at IS 'when adopt_archive() added it although another database wrote it: take_over() does not take that database over; null: it did not';
 COMMENT ON COLUMN pgmaint.archives.verified_at IS 'when it was last read and found whole';
 COMMENT ON COLUMN pgmaint.archives.checked_at IS 'when it was last tried to read it, by the action validate or verify_archive(); null: never since it was written';
 COMMENT ON COLUMN pgmaint.archives.check_result IS 'what came of that: whole, damaged, not readable (its storage class, or its compression, cannot be read from here)';
 COMMENT ON COLUMN pgmaint.archives.check_error IS 'how it is damaged, or why it is not readable';
-COMMENT ON COLUMN pgmaint.archives.adopted IS 'whether adopt_archive() added it, so that take_over() does not take it for one of this database''s own past';
 
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives', '');
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives_archive_id_seq', '');

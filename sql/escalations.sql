@@ -193,7 +193,8 @@ RETURNS boolean
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info')
+	SELECT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info'
+			AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
 		OR EXISTS (SELECT FROM pgmaint.troubles t WHERE t.resolved_at IS NULL)
 		OR EXISTS (SELECT FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') AND n.next_attempt <= clock_timestamp()
 			AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i))

@@ -42,7 +42,7 @@ CREATE TABLE pgmaint.owner_records (
 	run_id bigint,
 	noted_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	written_at timestamptz,
-	verdict text CHECK (verdict IN ('clear', 'gap', 'contested')),
+	verdict text CHECK (verdict IN ('clear', 'gap', 'contested', 'unread')),
 	PRIMARY KEY (storage, identity, nonce),
 	UNIQUE (run_id, storage, identity)
 );
@@ -51,7 +51,7 @@ COMMENT ON TABLE pgmaint.owner_records IS
 	'the owner records on storages that this database knows: those that its runs wrote, and those that it found when it took an identity over';
 COMMENT ON COLUMN pgmaint.owner_records.run_id IS 'the run that wrote it; null: another database did';
 COMMENT ON COLUMN pgmaint.owner_records.verdict IS
-	'what the run found beside it: clear (nothing unknown), gap (the record of the run before it is gone, so that nothing is removed), contested (records of another database)';
+	'what the run found beside it: clear (nothing unknown), gap (the record of the run before it is gone, so that nothing is removed), contested (records of another database), unread (the role may not write or list records there, so that nothing is removed)';
 
 CREATE VIEW pgmaint.own_identities AS
 SELECT i.*

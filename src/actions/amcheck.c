@@ -23,7 +23,7 @@
 #include "utils/snapmgr.h"
 
 #include "actions/amcheck.h"
-#include "base/identity.h"
+#include "base/rights.h"
 #include "base/subtransaction.h"
 #include "ledger/ledger.h"
 
@@ -311,7 +311,7 @@ verify_index(void *argument)
 	const AmcheckFunction *function = &call->amcheck->functions[call->kind];
 	Datum index = ObjectIdGetDatum(call->relation);
 	Datum yes = BoolGetDatum(true);
-	Identity caller;
+	SavedRights caller;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	assume_table_owner(call->owner, &caller);

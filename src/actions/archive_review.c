@@ -98,21 +98,26 @@ read_in_turn(void *argument)
 }
 
 /*
- * Does it say something about the storage as a whole, or about this server, so
- * that other archives could not be read either?
+ * Does the error say something about the object?  Any other one says nothing of
+ * the archive, and may keep others from being read: a storage that does not
+ * answer, a lock that does not come, rights that are missing.
  */
 static bool
-ends_review(const ErrorData *error)
+is_about_object(const ErrorData *error)
 {
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	switch (error->sqlerrcode)
 	{
-		case ERRCODE_CONNECTION_EXCEPTION:
-		case ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_DATA_CORRUPTED:
+		case ERRCODE_IO_ERROR:
+		case ERRCODE_OBJECT_IN_USE:
+		case ERRCODE_UNDEFINED_OBJECT:
+		case ERRCODE_UNDEFINED_FILE:
+		case ERRCODE_WRONG_OBJECT_TYPE:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_FEATURE_NOT_SUPPORTED:
 			return true;
 		default:
-			return error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE;
+			return false;
 	}
 }
 
@@ -172,7 +177,7 @@ take_turn(TaskContext *context, ArchiveReview *review, int64 archive_id)
 	MemoryContextSwitchTo(scratch);
 	error = try_unless_stopped(read_in_turn, &turn);
 	MemoryContextSwitchTo(caller);
-	goes_on = error == NULL || !ends_review(error);
+	goes_on = error == NULL || is_about_object(error);
 	if (goes_on)
 	{
 		note_turn(context, &turn, error);

@@ -261,10 +261,7 @@ void
 clean_up_backup(TaskContext *context, const char *sqlstate)
 {
 	const ClaimedTask *task = context->task;
-	MemoryContext caller = CurrentMemoryContext;
 	LedgerScope scope;
-	List *uploads;
-	ListCell *cell;
 
 	if (is_leftover(task))
 		return;
@@ -281,7 +278,6 @@ clean_up_backup(TaskContext *context, const char *sqlstate)
 	}
 	if (strcmp(sqlstate, "57014") != 0)
 		note_failure(context);
-	uploads = uploads_of_task(task->task_id);
 	ledger_commit(&scope);
 	if (may_pass(sqlstate))
 	{
@@ -291,11 +287,5 @@ clean_up_backup(TaskContext *context, const char *sqlstate)
 			(int64) (1000 * option_seconds(backup_options, context->options,
 										   "retry_delay"));
 	}
-
-	StartTransactionCommand();
-	MemoryContextSwitchTo(caller);
-	foreach (cell, uploads)
-		(void) remove_leftover(*(int64 *) lfirst(cell));
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(caller);
+	remove_uploads_of_task(context);
 }

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "utils/timestamp.h"
 
 #include "actions/evidence.h"
@@ -140,4 +141,28 @@ carry_out_leftover(TaskContext *context)
 	}
 	context->result = psprintf("{\"removed\": %s}",
 							   remove_leftover(upload_id) ? "true" : "false");
+}
+
+/*
+ * The process that has not committed its uploads knows that they do not count.
+ */
+void
+remove_uploads_of_task(const TaskContext *context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	LedgerScope scope;
+	List *uploads;
+	ListCell *cell;
+
+	ledger_begin(&scope, context->extension);
+	uploads = uploads_of_task(context->task->task_id);
+	ledger_commit(&scope);
+	if (uploads == NIL)
+		return;
+	StartTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	foreach (cell, uploads)
+		(void) remove_leftover(*(int64 *) lfirst(cell));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
 }

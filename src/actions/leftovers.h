@@ -18,4 +18,7 @@ extern bool is_leftover(const ClaimedTask *task);
 extern bool remove_leftover(int64 upload_id);
 extern void carry_out_leftover(TaskContext *context);
 
+/* outside of any transaction, as the role, after an ERROR */
+extern void remove_uploads_of_task(const TaskContext *context);
+
 #endif /* PGMAINT_LEFTOVERS_H */

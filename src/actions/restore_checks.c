@@ -197,7 +197,8 @@ look_ahead_of_restoration(Restoration *restoration)
 						restoration->key),
 				 errhint("It is a script for psql.")));
 	match_with_ledger(restoration->description, restoration->backup_id);
-	tell_maker(context, restoration->key, restoration->description);
+	tell_maker(context, restoration->key, restoration->backup_id,
+			   restoration->description);
 	choose_names(restoration);
 	check_roles(restoration);
 	restoration->refusal = refute_object(storage, restoration->description);

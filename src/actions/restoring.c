@@ -148,21 +148,23 @@ add_task_finding(TaskContext *context, const char *severity,
 }
 
 void
-tell_maker(TaskContext *context, const char *key,
+tell_maker(TaskContext *context, const char *key, int64 backup_id,
 		   const BackupDescription *description)
 {
 	LedgerScope scope;
 	bool own;
 
 	ledger_enter(&scope);
-	own = description->identity == NULL ||
-		  is_own_identity(description->identity);
+	own = description->identity != NULL
+			  ? is_own_identity(description->identity)
+			  : backup_id > 0;
 	ledger_leave(&scope);
 	if (!own)
 		add_task_finding(
 			context, "info", key,
 			psprintf("%s was made by another database, of identity %s", key,
-					 description->identity));
+					 description->identity == NULL ? "unknown"
+												   : description->identity));
 }
 
 char *

@@ -29,10 +29,11 @@ extern void match_with_ledger(const BackupDescription *description,
 extern void add_task_finding(TaskContext *context, const char *severity,
 							 const char *object, char *message);
 
-/* what was left out, for a person; NULL: nothing was */
 /* a finding where another database made the backup; in a transaction */
-extern void tell_maker(TaskContext *context, const char *key,
+extern void tell_maker(TaskContext *context, const char *key, int64 backup_id,
 					   const BackupDescription *description);
+
+/* what was left out, for a person; NULL: nothing was */
 extern char *describe_left_out(const EntryChoice *choice);
 extern bool left_out_any(const EntryChoice *choice, const char *kind);
 

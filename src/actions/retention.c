@@ -215,4 +215,5 @@ const Action retention_action = {
 	.consider = consider_retention,
 	.outside = finalize_detachment,
 	.execute = execute_retention,
+	.clean_up = clean_up_retention,
 };

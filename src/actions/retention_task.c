@@ -163,3 +163,10 @@ execute_retention(TaskContext *context)
 	else
 		execute_slice(context, &work, &policy);
 }
+
+void
+clean_up_retention(TaskContext *context, const char *sqlstate)
+{
+	if (!is_leftover(context->task))
+		remove_uploads_of_task(context);
+}

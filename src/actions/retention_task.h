@@ -12,5 +12,6 @@
 
 extern HoldBack consider_retention(TaskContext *context, char **reason);
 extern void execute_retention(TaskContext *context);
+extern void clean_up_retention(TaskContext *context, const char *sqlstate);
 
 #endif /* PGMAINT_RETENTION_TASK_H */

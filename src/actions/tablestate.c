@@ -18,7 +18,7 @@
 
 #include "actions/tablestate.h"
 #include "base/compat.h"
-#include "base/identity.h"
+#include "base/rights.h"
 
 #define STATISTIC(function, relation) \
 	DatumGetInt64(DirectFunctionCall1(function, ObjectIdGetDatum(relation)))

@@ -62,7 +62,8 @@ look_ahead(Verification *verification)
 	storage = storage_open(verification->storage, STORAGE_READ);
 	verification->description = describe_backup(storage, verification->key);
 	match_with_ledger(verification->description, verification->backup_id);
-	tell_maker(context, verification->key, verification->description);
+	tell_maker(context, verification->key, verification->backup_id,
+			   verification->description);
 	verification->refusal = refute_object(storage, verification->description);
 	if (verification->refusal == NULL &&
 		strcmp(verification->description->kind, "globals") == 0)

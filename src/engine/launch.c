@@ -15,7 +15,7 @@
 #include "utils/memutils.h"
 
 #include "base/compat.h"
-#include "base/identity.h"
+#include "base/rights.h"
 #include "base/locks.h"
 #include "base/settings.h"
 #include "engine/launch.h"

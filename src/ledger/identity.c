@@ -119,7 +119,8 @@ bind_signs(LedgerQuery *query, const Signs *signs)
 }
 
 /*
- * The identity that has these signs; NULL: none, or they have changed.
+ * The identity that has these signs; NULL: none, or they have changed.  A change
+ * of the machine is noted by one transaction, for which no other waits.
  */
 static char *
 find_by_signs(const Signs *signs)
@@ -146,12 +147,14 @@ find_by_signs(const Signs *signs)
 			psprintf("the machine that the server runs on has changed: %s",
 					 ledger_text(0, 3));
 
-		add_finding(0, 0, 0, "identity", "info", NULL, message, NULL);
-		(void) ledger_query(
-			&query,
-			"UPDATE pgmaint.identities SET machine_id = $5, host = $6 "
-			"WHERE state = 'current' AND system_identifier = $1 AND database = $2 "
-			"AND timeline = $3 AND directory_inode = $4");
+		if (ledger_query(
+				&query,
+				"UPDATE pgmaint.identities SET machine_id = $5, host = $6 WHERE identity IN ("
+				"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'current' "
+				"AND i.system_identifier = $1 AND i.database = $2 AND i.timeline = $3 "
+				"AND i.directory_inode = $4 FOR NO KEY UPDATE SKIP LOCKED)") >
+			0)
+			add_finding(0, 0, 0, "identity", "info", NULL, message, NULL);
 		return identity;
 	}
 	return ledger_text(0, 1);
@@ -189,7 +192,7 @@ explain_change(const Signs *signs)
 
 /*
  * A new identity for this database.  With a doubt, all that it was so far it may
- * not be any more.
+ * not be any more; a doubt that waits for a person does so under another name.
  */
 static char *
 create_identity(const Signs *signs, const char *doubt, bool until_told)
@@ -198,6 +201,10 @@ create_identity(const Signs *signs, const char *doubt, bool until_told)
 	LedgerQuery none = {0};
 	char *identity = random_name(IDENTITY_BYTES);
 
+	if (doubt != NULL &&
+		ledger_query(&none, "SELECT FROM pgmaint.identities i "
+							"WHERE i.state = 'current' AND i.until_told") > 0)
+		until_told = true;
 	(void) ledger_query(&none,
 						"UPDATE pgmaint.identities SET state = 'former' "
 						"WHERE state IN ('current', 'taken over')");
@@ -286,6 +293,7 @@ note_former_seen(void)
 {
 	LedgerQuery query = {0};
 
+	lock_in_transaction(LOCK_IDENTITY, true);
 	(void) ledger_query(
 		&query,
 		"UPDATE pgmaint.identities SET former_seen_at = pg_catalog.clock_timestamp() "

@@ -10,11 +10,11 @@
 
 #include "executor/spi.h"
 
-#include "base/identity.h"
+#include "base/rights.h"
 
 typedef struct LedgerScope
 {
-	Identity caller;
+	SavedRights caller;
 	MemoryContext context;
 	bool snapshot_set;
 } LedgerScope;

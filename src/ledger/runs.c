@@ -217,6 +217,21 @@ interrupt_running_runs(const char *error)
 }
 
 /*
+ * This database goes on under another identity, and with what was queued in it.
+ */
+void
+keep_queued_runs(const char *identity)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, identity);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.runs SET identity = pgmaint.current_identity() "
+		"WHERE state = 'queued' AND identity = $1");
+}
+
+/*
  * A copy of a database has a copy of its ledger, and so has a subscriber: what
  * was queued in the original is the original's to do.  Runs of an earlier version
  * do not say where they were queued.

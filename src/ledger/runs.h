@@ -40,6 +40,7 @@ extern void add_cancellation(int64 run_id, const char *role_name);
 extern bool cancellation_requested(int64 run_id);
 extern bool unfinished_runs_exist(void);
 extern uint64 interrupt_running_runs(const char *error);
+extern void keep_queued_runs(const char *identity);
 extern uint64 interrupt_copied_runs(void);
 extern void resume_interrupted_runs(void);
 extern void end_cancelled_queued_runs(void);

@@ -46,8 +46,8 @@ check_identity(const char *identity)
 }
 
 /*
- * What this database was, and what the rows of a restored dump name.  An archive
- * that was adopted may be that of a database that goes on.
+ * What this database was, and what the rows of a restored dump name.  A row that
+ * was adopted names a database that may go on: that is taken over by name only.
  */
 static uint64
 take_over_former(void)
@@ -56,7 +56,8 @@ take_over_former(void)
 
 	return ledger_query(
 		&query,
-		"WITH named AS (SELECT a.identity FROM pgmaint.archives a WHERE NOT a.adopted UNION "
+		"WITH named AS (SELECT a.identity FROM pgmaint.archives a "
+		"WHERE a.adopted_at IS NULL UNION "
 		"SELECT n.identity FROM pgmaint.contacts n UNION "
 		"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') "
 		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
@@ -143,8 +144,8 @@ pgmaint_take_over(PG_FUNCTION_ARGS)
 }
 
 /*
- * Did a dump bring contacts or archives of another database, and was nothing
- * said about that yet?
+ * Did a dump bring contacts or archives of another database?  Those that an
+ * earlier stay_copy() has settled, or that were adopted, do not say so.
  */
 static bool
 has_rows_of_another(void)
@@ -154,10 +155,10 @@ has_rows_of_another(void)
 	return ledger_query(
 			   &query,
 			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
-			   "SELECT a.identity FROM pgmaint.archives a WHERE NOT a.adopted) r "
+			   "SELECT a.identity FROM pgmaint.archives a WHERE a.adopted_at IS NULL) r "
 			   "WHERE r.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
-			   "AND r.identity NOT IN (SELECT f.identity FROM pgmaint.identities f "
-			   "WHERE f.state = 'forgotten') LIMIT 1") > 0;
+			   "AND r.identity NOT IN (SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten') LIMIT 1") >
+		   0;
 }
 
 /*
@@ -169,20 +170,34 @@ static void
 forget_original(const char *identity)
 {
 	static const char *const commands[] = {
-		/* take_over() is not to find them in what a dump has brought */
-		"INSERT INTO pgmaint.identities (identity, state) "
-		"SELECT a.identity, 'forgotten' FROM pgmaint.archives a "
-		"WHERE a.identity <> $1 AND a.identity ~ '^[0-9a-f]{32}$' AND NOT a.adopted "
-		"ON CONFLICT (identity) DO NOTHING",
 		"DELETE FROM pgmaint.notifications WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.contacts WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.uploads WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.scratch_databases WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.backup_records WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.owner_records WHERE identity <> $1",
+		/* take_over() is not to find them in what a dump has brought */
+		"INSERT INTO pgmaint.identities (identity, state) "
+		"SELECT DISTINCT a.identity, 'forgotten' FROM pgmaint.archives a "
+		"WHERE a.identity ~ '^[0-9a-f]{32}$' AND a.adopted_at IS NULL "
+		"ON CONFLICT (identity) DO NOTHING",
 		"UPDATE pgmaint.identities SET state = 'forgotten' WHERE identity <> $1",
 	};
 
+	LedgerQuery counting = {0};
+
+	bind_text(&counting, identity);
+	(void) ledger_query(
+		&counting,
+		"SELECT (SELECT pg_catalog.count(*) FROM pgmaint.backup_records b "
+		"WHERE b.identity IS DISTINCT FROM $1 AND b.state = 'succeeded'), "
+		"(SELECT pg_catalog.count(*) FROM pgmaint.contacts c "
+		"WHERE c.identity IS DISTINCT FROM $1)");
+	ereport(NOTICE,
+			(errmsg("backups of the original that are forgotten: %lld, "
+					"contacts that are dropped: %lld",
+					(long long) ledger_bigint(0, 1),
+					(long long) ledger_bigint(0, 2))));
 	for (int i = 0; i < (int) lengthof(commands); i++)
 	{
 		LedgerQuery query = {0};

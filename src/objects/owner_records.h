@@ -19,6 +19,7 @@ typedef struct OwnerRecord
 	char *state; /* of the identity */
 	char *nonce; /* NULL: another's records are only watched */
 	bool judged; /* by another worker of the run, or an earlier task */
+	bool written;
 } OwnerRecord;
 
 /* nonces, char * */
@@ -27,5 +28,7 @@ extern List *list_records(Storage *storage, const char *identity);
 /* in a ledger scope */
 extern void judge_record(const char *storage, const OwnerRecord *record,
 						 int64 run_id, const List *nonces);
+extern void note_unread(const char *storage, const List *records, int64 run_id,
+						const char *error);
 
 #endif /* PGMAINT_OWNER_RECORDS_H */

@@ -13,6 +13,7 @@
 
 #include "ledger/findings.h"
 #include "ledger/identity.h"
+#include "ledger/runs.h"
 #include "objects/owner_records.h"
 #include "objects/owners.h"
 
@@ -43,9 +44,8 @@ text_array(const List *texts)
 }
 
 /*
- * How many of the records the ledger does not know.  Under whatever name it
- * wrote them: two foreign servers can lead to one folder, or one was renamed, and
- * objects may have been moved from one storage to another.
+ * How many of the records the ledger does not know, under whatever name of the
+ * storage: it may have been renamed, or lead to the folder of another.
  */
 static int64
 count_unknown(const char *identity, const List *nonces)
@@ -56,8 +56,8 @@ count_unknown(const char *identity, const List *nonces)
 	bind_datum(&query, TEXTARRAYOID, text_array(nonces));
 	(void) ledger_query(
 		&query,
-		"SELECT pg_catalog.count(*) FROM pg_catalog.unnest($2) n WHERE n NOT IN ("
-		"SELECT r.nonce FROM pgmaint.owner_records r WHERE r.identity = $1)");
+		"SELECT pg_catalog.count(*) FROM pg_catalog.unnest($2) n WHERE NOT EXISTS ("
+		"SELECT FROM pgmaint.owner_records r WHERE r.identity = $1 AND r.nonce = n)");
 	return ledger_bigint(0, 1);
 }
 
@@ -107,7 +107,7 @@ has_gap(const char *storage, const OwnerRecord *record, int64 run_id,
 {
 	LedgerQuery query = {0};
 
-	if (!is_listed(nonces, record->nonce))
+	if (record->written && !is_listed(nonces, record->nonce))
 		return true;
 	bind_text(&query, storage);
 	bind_text(&query, record->identity);
@@ -132,10 +132,11 @@ note_verdict(const char *storage, const OwnerRecord *record, int64 run_id,
 	bind_text(&query, record->identity);
 	bind_bigint(&query, run_id);
 	bind_text(&query, verdict);
+	bind_boolean(&query, record->written);
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.owner_records SET verdict = $4, "
-		"written_at = coalesce(written_at, pg_catalog.clock_timestamp()) "
+		"UPDATE pgmaint.owner_records SET verdict = $4, written_at = "
+		"CASE WHEN $5 THEN coalesce(written_at, pg_catalog.clock_timestamp()) END "
 		"WHERE storage = $1::pg_catalog.name AND identity = $2 AND run_id = $3");
 }
 
@@ -154,7 +155,10 @@ note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
 	{
 		/* other workers of the run may have said so */
 		if (strcmp(known_identity(), record->identity) == 0)
+		{
 			begin_to_doubt(doubt, true);
+			keep_queued_runs(record->identity);
+		}
 	}
 	else
 		doubt_what_was_taken_over(record->identity, doubt);
@@ -204,6 +208,34 @@ judge_record(const char *storage, const OwnerRecord *record, int64 run_id,
 }
 
 /*
+ * Backups and archives are made where the role may not do more than that, but
+ * who else writes there is not known.
+ */
+void
+note_unread(const char *storage, const List *records, int64 run_id,
+			const char *error)
+{
+	ListCell *cell;
+
+	foreach (cell, records)
+	{
+		const OwnerRecord *record = lfirst(cell);
+
+		if (record->nonce != NULL && !record->judged)
+			note_verdict(storage, record, run_id, "unread");
+	}
+	add_finding(
+		run_id, 0, 0, "identity", "warning", storage,
+		psprintf(
+			"the owner records on storage %s cannot be written or listed, "
+			"so that this run removes nothing from it: %s; allow the role "
+			"to list objects, and to write those with keys that begin "
+			"with " OWNER_RECORDS,
+			quote_identifier(storage), error),
+		NULL);
+}
+
+/*
  * Why the ledger alone says that something must stay.
  */
 static char *
@@ -232,11 +264,15 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 		0)
 		return "the run has no owner record on the storage";
 	verdict = ledger_text(0, 1);
-	if (verdict == NULL || strcmp(verdict, "clear") != 0)
-		return verdict != NULL && strcmp(verdict, "gap") == 0
-				   ? "the owner record that an earlier run wrote to the storage is gone"
-				   : "the owner records on the storage are not this database's alone";
-	return NULL;
+	if (verdict == NULL)
+		return "the run has no owner record on the storage";
+	if (strcmp(verdict, "gap") == 0)
+		return "the owner record that an earlier run wrote to the storage is gone";
+	if (strcmp(verdict, "unread") == 0)
+		return "the owner records on the storage cannot be written or listed";
+	return strcmp(verdict, "clear") == 0
+			   ? NULL
+			   : "the owner records on the storage are not this database's alone";
 }
 
 /*

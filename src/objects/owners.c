@@ -30,9 +30,11 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 
 #include "base/locks.h"
 #include "base/random.h"
+#include "base/subtransaction.h"
 #include "ledger/identity.h"
 #include "objects/owner_records.h"
 #include "objects/owners.h"
@@ -45,6 +47,16 @@ typedef struct Listing
 	size_t prefix;
 	List *nonces; /* of char * */
 } Listing;
+
+/* what a worker does about the records of its run */
+typedef struct Declaration
+{
+	Storage *storage;
+	List *records; /* of OwnerRecord */
+	int64 run_id;
+	bool write;		/* else they are only listed */
+	List *listings; /* of List of nonces, as records */
+} Declaration;
 
 /*
  * The records that this run is to have on the storage, noted and committed
@@ -217,55 +229,113 @@ read_verdicts(const List *records, const char *storage, int64 run_id)
 }
 
 /*
- * Each worker of a run calls this before each task that touches the storage;
- * the first one does the work.
+ * All are listed after all are written.
+ */
+static void
+write_and_list(void *argument)
+{
+	Declaration *declaration = argument;
+	ListCell *cell;
+
+	declaration->listings = NIL;
+	foreach (cell, declaration->records)
+	{
+		OwnerRecord *record = lfirst(cell);
+
+		if (record->nonce == NULL || !declaration->write)
+			continue;
+		write_record(declaration->storage, record, declaration->run_id);
+		record->written = true;
+	}
+	foreach (cell, declaration->records)
+	{
+		const OwnerRecord *record = lfirst(cell);
+
+		declaration->listings =
+			lappend(declaration->listings,
+					list_records(declaration->storage, record->identity));
+	}
+}
+
+/*
+ * A storage that is full is listed all the same: what is to be removed would
+ * make room.  Returns why records can be neither written nor listed, or NULL.
+ */
+static char *
+try_to_write_and_list(Declaration *declaration)
+{
+	ErrorData *error;
+
+	declaration->write = true;
+	error = try_unless_stopped(write_and_list, declaration);
+	if (error != NULL && error->sqlerrcode == ERRCODE_DISK_FULL)
+	{
+		declaration->write = false;
+		error = try_unless_stopped(write_and_list, declaration);
+	}
+	if (error == NULL)
+		return NULL;
+	if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		ReThrowError(error);
+	return error->message;
+}
+
+/*
+ * Wait for the lock before there is a snapshot.
+ */
+static void
+begin_to_declare(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	MemoryContextSwitchTo(context);
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+	lock_in_transaction(LOCK_OWNERS, true);
+}
+
+/*
+ * Each worker of a run calls this before each task that touches the storage; the
+ * first one does the work, and others wait for it.
  */
 void
 declare_ownership(const char *storage, int64 run_id, Oid extension)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List *records = note_records(storage, run_id, extension);
-	List *listings = NIL;
-	Storage *opened;
+	Declaration declaration = {.records = records, .run_id = run_id};
 	LedgerScope scope;
 	ListCell *cell;
 	ListCell *listing;
+	char *problem;
 
 	if (all_are_judged(records))
 		return;
-	/* the workers of a run do so one after the other */
-	ledger_begin(&scope, extension);
-	lock_in_transaction(LOCK_OWNERS, true);
+	begin_to_declare();
+	ledger_enter(&scope);
 	read_verdicts(records, storage, run_id);
 	ledger_leave(&scope);
-	if (all_are_judged(records))
+	if (!all_are_judged(records))
 	{
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(context);
-		return;
-	}
-	opened = storage_open(storage, STORAGE_WRITE);
-	foreach (cell, records)
-	{
-		const OwnerRecord *record = lfirst(cell);
+		declaration.storage = storage_open(storage, STORAGE_WRITE);
+		problem = try_to_write_and_list(&declaration);
+		ledger_enter(&scope);
+		if (problem != NULL)
+			note_unread(storage, records, run_id, problem);
+		else
+		{
+			forboth(cell, records, listing, declaration.listings)
+			{
+				const OwnerRecord *record = lfirst(cell);
 
-		if (record->nonce != NULL)
-			write_record(opened, record, run_id);
+				if (!record->judged)
+					judge_record(storage, record, run_id, lfirst(listing));
+			}
+		}
+		ledger_leave(&scope);
 	}
-	/* all are listed after all are written */
-	foreach (cell, records)
-	{
-		const OwnerRecord *record = lfirst(cell);
-
-		listings = lappend(listings, list_records(opened, record->identity));
-	}
-	ledger_enter(&scope);
-	forboth(cell, records, listing, listings)
-	{
-		const OwnerRecord *record = lfirst(cell);
-
-		if (!record->judged)
-			judge_record(storage, record, run_id, lfirst(listing));
-	}
-	ledger_commit(&scope);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
 }

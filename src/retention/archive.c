@@ -32,7 +32,7 @@ static bool
 write_object(const ArchiveJob *job, Storage *storage, Sink **object,
 			 Sink **content, uint64 *rows)
 {
-	Identity caller;
+	SavedRights caller;
 	Sink *chain = storage_writer(
 		storage, job->upload.key,
 		strcmp(job->policy->compression->name, "none") == 0 ? "text/csv"

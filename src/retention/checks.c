@@ -87,7 +87,7 @@ warn_without_index(Oid relation, const char *column)
 void
 check_condition(const RetentionPolicy *policy, Oid owner)
 {
-	Identity caller;
+	SavedRights caller;
 	SPIPlanPtr plan;
 
 	become_table_owner(owner, &caller);

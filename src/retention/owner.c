@@ -22,7 +22,7 @@
 #include "retention/owner.h"
 
 void
-become_table_owner(Oid owner, Identity *caller)
+become_table_owner(Oid owner, SavedRights *caller)
 {
 	assume_table_owner(owner, caller);
 	pin_round_trip_settings();
@@ -48,7 +48,7 @@ fire_constraints_at_once(void)
 uint64
 execute_as_owner(Oid owner, const char *command)
 {
-	Identity caller;
+	SavedRights caller;
 	uint64 rows;
 
 	become_table_owner(owner, &caller);

@@ -8,9 +8,9 @@
 #ifndef PGMAINT_OWNER_H
 #define PGMAINT_OWNER_H
 
-#include "base/identity.h"
+#include "base/rights.h"
 
-extern void become_table_owner(Oid owner, Identity *caller);
+extern void become_table_owner(Oid owner, SavedRights *caller);
 extern void fire_constraints_at_once(void);
 extern uint64 execute_as_owner(Oid owner, const char *command);
 

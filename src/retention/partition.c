@@ -233,6 +233,9 @@ list_abandoned_partitions(void)
  * What would keep partitions from being dropped together, for a person; NULL if
  * nothing would.  Foreign keys that point at the partitioned table go when the
  * partition is detached, which checks them.
+ *
+ * A partition whose detachment is pending is in no list of partitions, but is
+ * dropped with the table that it is being detached from: its rows would be lost.
  */
 char *
 find_dependent(List *relations)
@@ -242,7 +245,16 @@ find_dependent(List *relations)
 	bind_oids(&query, relations);
 	if (ledger_query(
 			&query,
-			"SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) "
+			"(SELECT pg_catalog.concat(pg_catalog.pg_describe_object(d.classid, d.objid, 0), "
+			"CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i "
+			"WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
+			"THEN ', whose detachment is pending,' END) "
+			"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid "
+			"WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid <> ALL ($1) "
+			"AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+			"AND d.refobjid = ANY ($1) AND d.deptype IN ('a', 'i') "
+			"AND c.relkind IN ('r', 'p', 'f', 'm') ORDER BY d.objid) UNION ALL "
+			"(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) "
 			"FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
 			"AND d.refobjid = ANY ($1) AND d.deptype = 'n' "
 			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.classid = d.classid "
@@ -251,7 +263,7 @@ find_dependent(List *relations)
 			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
 			"WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid "
 			"AND (k.conparentid <> 0 OR k.conrelid = ANY ($1))) "
-			"ORDER BY d.objid LIMIT 1") == 0)
+			"ORDER BY d.objid) LIMIT 1") == 0)
 		return NULL;
 	return ledger_text(0, 1);
 }
@@ -275,9 +287,11 @@ find_reason_for_rows(const RetentionPolicy *policy, List *relations)
 			"FROM pg_catalog.pg_constraint k "
 			"LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid "
 			"WHERE k.contype = 'f' AND k.confrelid = ANY ($1) AND k.conrelid <> ALL ($1) "
-			"UNION ALL (SELECT pg_catalog.format('trigger \"%s\" is for each row that is deleted', t.tgname) "
+			"UNION ALL (SELECT pg_catalog.format(CASE WHEN t.tgtype & 1 = 1 "
+			"THEN 'trigger \"%s\" is for each row that is deleted' "
+			"ELSE 'trigger \"%s\" is for deletions' END, t.tgname) "
 			"FROM pg_catalog.pg_trigger t WHERE NOT $2 AND t.tgrelid = ANY ($1) "
-			"AND t.tgtype & 9 = 9 AND t.tgenabled IN ('O', 'A') "
+			"AND t.tgtype & 8 = 8 AND t.tgenabled IN ('O', 'A') "
 			"AND (NOT t.tgisinternal OR t.tgparentid <> 0) "
 			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
 			"WHERE k.oid = t.tgconstraint AND k.contype = 'f') ORDER BY t.oid) LIMIT 1") ==

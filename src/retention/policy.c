@@ -169,6 +169,32 @@ refuse_table(Oid relation, bool archive, Oid role, Refusal *refusal)
 }
 
 /*
+ * Rows leave partition by partition, for which a trigger of the partitioned
+ * table itself does not fire.
+ */
+static bool
+has_passed_trigger(Oid relation, Refusal *refusal)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, relation);
+	if (ledger_query(
+			&query,
+			"SELECT pg_catalog.format('trigger \"%s\" of partitioned table %s is for each statement, "
+			"and does not fire when rows of partitions are deleted', t.tgname, c.oid::pg_catalog.regclass) "
+			"FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid "
+			"WHERE t.tgrelid = $1 AND c.relkind = 'p' AND t.tgtype & 9 = 8 "
+			"AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal ORDER BY t.tgname LIMIT 1") ==
+		0)
+		return false;
+	refusal->sqlstate = "55000";
+	refusal->message = ledger_text(0, 1);
+	refusal->hint =
+		"Make it FOR EACH ROW, or add the policy with pass_triggers => true.";
+	return true;
+}
+
+/*
  * The same for a policy that is there already, and a table that it is for: its
  * own or a partition of it.
  */
@@ -199,6 +225,8 @@ refuse_policy(const RetentionPolicy *policy, Oid relation, Oid role,
 							? "Drop the policy and add it again."
 							: "Give it the owner of its table.";
 	}
+	else if (!policy->pass_triggers && has_passed_trigger(relation, refusal))
+		return;
 	else if (!OidIsValid(time_column_type(relation, policy->time_column)))
 	{
 		refusal->sqlstate = "42703";

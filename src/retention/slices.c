@@ -22,7 +22,7 @@
 #include "utils/plancache.h"
 #include "utils/syscache.h"
 
-#include "base/identity.h"
+#include "base/rights.h"
 #include "retention/owner.h"
 #include "retention/slices.h"
 
@@ -92,7 +92,7 @@ describe_slice(const RetentionPolicy *policy, const char *from, const char *to)
 static char *
 ask_as_owner(Oid owner, const char *sql)
 {
-	Identity caller;
+	SavedRights caller;
 	LedgerQuery query = {0};
 	char *answer = NULL;
 
@@ -109,7 +109,7 @@ ask_as_owner(Oid owner, const char *sql)
 static int64
 estimate(Oid owner, Oid relation, const char *condition, int64 *bytes)
 {
-	Identity caller;
+	SavedRights caller;
 	SPIPlanPtr plan;
 	CachedPlan *cached;
 	double rows = 0;

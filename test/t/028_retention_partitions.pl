@@ -290,6 +290,21 @@ like(sql("SELECT command FROM pgmaint.tasks WHERE run_id = $run AND target = 'pu
 	'... whose command says what is done');
 is(sql("SELECT result ->> 'rows', bytes_before > 0 FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.events_2020'"), '5|t', '... with the rows of all, and their size');
 is(sql(q(SELECT count(*) FROM pgmaint.uploads WHERE key LIKE '%.events%')), 0, '... no upload is left open');
+# one of them is being detached, and would be dropped with the others
+sql(q(CREATE TABLE events_2018 PARTITION OF events FOR VALUES FROM ('2018-01-01') TO ('2019-01-01') PARTITION BY LIST (region);
+	CREATE TABLE events_2018_eu PARTITION OF events_2018 FOR VALUES IN ('eu');
+	CREATE TABLE events_2018_us PARTITION OF events_2018 FOR VALUES IN ('us');
+	INSERT INTO events VALUES (10, 'eu', '2018-02-01'), (11, 'us', '2018-02-01')));
+$reader->query_safe('BEGIN; SELECT count(*) FROM events_2018');
+$node->psql('postgres', q(SET lock_timeout = '100ms'; ALTER TABLE events_2018 DETACH PARTITION events_2018_eu CONCURRENTLY));
+$reader->query_safe('COMMIT');
+is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', 'a detachment below a partition that is old as a whole');
+like(findings(retain('events')), qr/partition public\.events_2018 is old enough to leave, but table public\.events_2018_eu, whose detachment is pending, depends on it/, '... is a finding');
+is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', '... the partition stays');
+is(sql('SELECT count(*) FROM ONLY events_2018_eu'), 1, '... with the row that nobody would have archived');
+sql('ALTER TABLE events_2018 DETACH PARTITION events_2018_eu FINALIZE');
+retain('events');
+is(partitions('events'), 'events_now', '... until that is finished');
 # a day is kept as of 2020-01-03: one of the two has rows that are not old
 sql(q(UPDATE pgmaint.retention_policies SET keep = now() - '2020-01-02 12:00' WHERE relation = 'pairs'::regclass));
 retain('pairs');

@@ -183,6 +183,8 @@ my $run;
 	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint.troubles WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
 		'... and the trouble is over');
 	is($original->backups_stored, 'third', '... really');
+	escalate($node);
+	is(sql($node, q(SELECT state || ' ' || object FROM pgmaint.escalations WHERE check_id = 'identity')), 'resolved shared', '... and the alert is over');
 	$node->stop;
 }
 

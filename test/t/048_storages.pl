@@ -213,6 +213,13 @@ write_manifest($other);
 refused($keys[1], 'A database of identity 0123456789abcdef0123456789abcdef wrote it\.\nHINT:  If this database is its successor: SELECT pgmaint\.take_over\(', 'what another database wrote');
 $run = run_action('validate', '{"archive_check_days": 0}');
 is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 object of 1 other database', '... which is counted');
+# It may be adopted, to be read; whose it is goes on, and is not taken over by the way.
+my $foreign = sql("SELECT pgmaint.adopt_archive('pgmaint_local', '$keys[1]')");
+is(sql("SELECT adopted_at IS NOT NULL FROM pgmaint.archives WHERE archive_id = $foreign"), 't', 'an archive of another database is adopted');
+is(sql("SELECT adopted_at IS NULL FROM pgmaint.archives WHERE archive_id = $adopted"), 't', '... which one of its own was not');
+is(sql('SELECT pgmaint.take_over()'), 0, '... that database is not taken over');
+isnt(sql('BEGIN; SELECT pgmaint.stay_copy(); ROLLBACK'), $identity, '... nor does it keep a copy from getting an identity of its own');
+sql("DELETE FROM pgmaint.archives WHERE archive_id = $foreign");
 ($other = $manifest) =~ s/^.*$identity.*\n//m;
 write_manifest($other);
 refused($keys[1], 'Its manifest does not say which database wrote it\.', 'what nobody wrote');
@@ -256,6 +263,15 @@ is(wait_for_end($node, $run), 'succeeded', 'a role without rights on files');
 like(findings($run), qr/^skipped warning storage pgmaint_local: compare storage pgmaint_local with the ledger was skipped: permission denied to read storage "pgmaint_local"/m, '... which a finding says, too');
 like($node->safe_psql('postgres', q(SELECT status FROM pgmaint.validate() WHERE check_id = 'storage'), extra_params => [ '-U', 'keeper' ]), qr/^ok$/, 'a role that monitors sees the check');
 
+# A storage that leads to the same folder, and gets another name: nobody else writes there.
+sql("CREATE SERVER twin FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder')");
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "twin", "key": "twin/{time}"}');
+sql('ALTER SERVER twin RENAME TO renamed');
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "renamed", "key": "renamed/{time}"}');
+is(sql('SELECT count(*), count(doubt) FROM pgmaint.identities'), '1|0', 'a storage of several names: no doubt');
+is(sql(q(SELECT string_agg(DISTINCT verdict, ',') FROM pgmaint.owner_records)), 'clear', '... and no gap');
+sql(q(DELETE FROM pgmaint.backup_records WHERE storage IN ('twin', 'renamed')));
+
 # A storage that is gone.
 sql(q(ALTER EXTENSION pgmaint DROP SERVER pgmaint_local; DROP SERVER pgmaint_local));
 like(status(), qr/^warning storage pgmaint_local does not exist any more, and the ledger has \d+ archives and backups on it; /, 'a storage that was dropped');
@@ -263,6 +279,27 @@ $run = run_action('validate');
 like(findings($run), qr/^storage warning pgmaint_local: storage pgmaint_local does not exist any more/m, '... is a finding');
 sql(q(DELETE FROM pgmaint.archives; DELETE FROM pgmaint.backup_records; DELETE FROM pgmaint.storage_checks));
 like(status(), qr/^warning storage pgmaint_local does not exist any more, and retention policies archive to it$/, '... of which nothing is left but a policy');
+
+# A machine that got another name, which two sessions see at once.
+sql(q(UPDATE pgmaint.identities SET host = 'elsewhere' WHERE state = 'current'));
+my $session = $node->background_psql('postgres');
+$session->query_safe('BEGIN; SELECT pgmaint.tick()');
+is(sql(q(SET statement_timeout = '60s'; SELECT pgmaint.tick())), 'f', 'another name of the machine: nobody waits for the session that notes it');
+$session->query_safe('COMMIT');
+is(sql(q(SELECT count(*) FROM pgmaint.findings WHERE message LIKE 'the machine that the server runs on has changed: %')), 1, '... it is told once');
+
+# Another database that is found to write as this one, while a run is queued.
+append_to_file("$folder/.pgmaint/owners/$identity/00000000000000aa", '{}');
+my @runs = split /\n/, sql(q(SELECT pgmaint.run_action('backup', jsonb_build_object('databases', 'postgres', 'globals', false, 'storage', 'renamed', 'key', g || '/{time}')) FROM generate_series(1, 2) g));
+is(wait_for_end($node, $_), 'succeeded', 'a backup is made') foreach @runs;
+is(sql(q(SELECT doubt FROM pgmaint.identities WHERE state = 'current')), "another database writes to storage renamed as identity $identity", '... though this may be a copy since');
+
+# A doubt that waits for a person, and a directory that is moved meanwhile.
+sql(q(UPDATE pgmaint.identities SET directory_inode = 0 WHERE state = 'current'));
+sql('SELECT pgmaint.tick()');
+is(sql(q(SELECT until_told, doubt ~ 'inode' FROM pgmaint.identities WHERE state = 'current')), 't|t', 'a second doubt: it waits for a person, too');
+is(sql('SELECT pgmaint.take_over()'), 2, '... who says what it is');
+is(sql(q(SELECT until_told, doubt IS NULL FROM pgmaint.identities WHERE state = 'current')), 'f|t', '... which is all');
 
 $node->stop;
 done_testing();

@@ -97,6 +97,9 @@ EOS
 #
 # The life of a trouble: a backup that fails, twice, and then does not
 #
+# what another database has noticed is nothing to be told here
+sql(q(INSERT INTO pgmaint.findings (check_id, severity, message, identity) VALUES ('backup', 'warning', 'of the original', '0123456789abcdef0123456789abcdef')));
+is(sql('SELECT pgmaint.escalation_due()'), 'f', 'a finding of another database is no reason to escalate');
 sql("SELECT pgmaint.add_contact('dba', 'mailto:dba\@example.com');
 	SELECT pgmaint.add_contact('lead', 'https://localhost:$https', 2, server => 'hook', after => '1 second')");
 mkdir "$folder/storage";

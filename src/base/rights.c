@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * identity.c
+ * rights.c
  *	  Whose rights the current code has.
  *
  * Commands act as the role that asked for a run; the ledger is written with
@@ -28,7 +28,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
-#include "base/identity.h"
+#include "base/rights.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_may_maintain);
 PG_FUNCTION_INFO_V1(pgmaint_may_reindex);
@@ -106,7 +106,7 @@ extension_owner(void)
  * with the transaction; otherwise resume_caller() does.
  */
 void
-assume_owner(Identity *caller)
+assume_owner(SavedRights *caller)
 {
 	GetUserIdAndSecContext(&caller->user, &caller->security_context);
 	caller->settings_level = NewGUCNestLevel();
@@ -124,7 +124,7 @@ assume_owner(Identity *caller)
  * ERROR, with the transaction.
  */
 void
-assume_table_owner(Oid owner, Identity *caller)
+assume_table_owner(Oid owner, SavedRights *caller)
 {
 	GetUserIdAndSecContext(&caller->user, &caller->security_context);
 	caller->settings_level = NewGUCNestLevel();
@@ -138,7 +138,7 @@ assume_table_owner(Oid owner, Identity *caller)
  * Give the owner's rights back.
  */
 void
-resume_caller(const Identity *caller)
+resume_caller(const SavedRights *caller)
 {
 	AtEOXact_GUC(false, caller->settings_level);
 	SetUserIdAndSecContext(caller->user, caller->security_context);
