@@ -23,6 +23,7 @@ CREATE TABLE pgmaint.archives (
 	checked_at timestamptz,
 	check_result text CHECK (check_result IN ('whole', 'damaged', 'not readable')),
 	check_error text,
+	adopted_at timestamptz,
 	UNIQUE (storage, key)
 );
 
@@ -39,6 +40,7 @@ COMMENT ON COLUMN pgmaint.archives.partition IS 'the partition that the rows wer
 COMMENT ON COLUMN pgmaint.archives.content_bytes IS 'size of the CSV in it';
 COMMENT ON COLUMN pgmaint.archives.content_sha256 IS 'SHA-256 of the CSV';
 COMMENT ON COLUMN pgmaint.archives.identity IS 'of the database that wrote it, see pgmaint.identities';
+COMMENT ON COLUMN pgmaint.archives.adopted_at IS 'when adopt_archive() added it; null: the database whose ledger this is, or was, wrote it';
 COMMENT ON COLUMN pgmaint.archives.verified_at IS 'when it was last read and found whole';
 COMMENT ON COLUMN pgmaint.archives.checked_at IS 'when it was last tried to read it, by the action validate or verify_archive(); null: never since it was written';
 COMMENT ON COLUMN pgmaint.archives.check_result IS 'what came of that: whole, damaged, not readable (its storage class, or its compression, cannot be read from here)';

@@ -46,7 +46,8 @@ check_identity(const char *identity)
 }
 
 /*
- * What this database was, and what the rows of a restored dump name.
+ * What this database was, and what the rows of a restored dump name.  An archive
+ * that was adopted is another's, who may go on.
  */
 static uint64
 take_over_former(void)
@@ -55,7 +56,8 @@ take_over_former(void)
 
 	return ledger_query(
 		&query,
-		"WITH named AS (SELECT a.identity FROM pgmaint.archives a UNION "
+		"WITH named AS (SELECT a.identity FROM pgmaint.archives a "
+		"WHERE a.adopted_at IS NULL UNION "
 		"SELECT n.identity FROM pgmaint.contacts n UNION "
 		"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') "
 		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
@@ -152,7 +154,8 @@ has_rows_of_another(void)
 	return ledger_query(
 			   &query,
 			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
-			   "SELECT a.identity FROM pgmaint.archives a) r WHERE r.identity NOT IN "
+			   "SELECT a.identity FROM pgmaint.archives a "
+			   "WHERE a.adopted_at IS NULL) r WHERE r.identity NOT IN "
 			   "(SELECT o.identity FROM pgmaint.own_identities o) LIMIT 1") >
 		   0;
 }

@@ -59,8 +59,10 @@ add_described_archive(const char *storage, const char *key, int64 bytes,
 	if (ledger_query(
 			&query,
 			"SELECT (m ->> 'bytes')::pg_catalog.int8 FROM (SELECT $3::pg_catalog.jsonb AS m) x "
-			"WHERE m ->> 'pgmaint' = 'archive' AND m ->> 'key' = $2 AND $1 <> ''") ==
-		0)
+			"WHERE m ->> 'pgmaint' = 'archive' AND m ->> 'key' = $2 AND $1 <> '' "
+			"AND pg_catalog.jsonb_array_length(m -> 'columns') > 0 "
+			"AND NOT EXISTS (SELECT FROM pg_catalog.jsonb_array_elements(m -> 'columns') c "
+			"WHERE c.value ->> 'name' IS NULL)") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("object \"%s\" on storage \"%s\" is not an archive",
@@ -78,7 +80,7 @@ add_described_archive(const char *storage, const char *key, int64 bytes,
 		&query,
 		"INSERT INTO pgmaint.archives (policy_id, run_id, relation, partition, storage, key, rows, "
 		"bytes, sha256, range_from, range_to, created_at, content_bytes, content_sha256, "
-		"compression, columns, identity) "
+		"compression, columns, identity, adopted_at) "
 		"SELECT coalesce((m -> 'policy' ->> 'policy_id')::pg_catalog.int8, 0), "
 		"coalesce((m ->> 'run_id')::pg_catalog.int8, 0), m ->> 'relation', m ->> 'partition', "
 		"$1::pg_catalog.name, $2, (m ->> 'rows')::pg_catalog.int8, (m ->> 'bytes')::pg_catalog.int8, "
@@ -86,7 +88,8 @@ add_described_archive(const char *storage, const char *key, int64 bytes,
 		"(m ->> 'range_to')::pg_catalog.timestamptz, (m ->> 'created_at')::pg_catalog.timestamptz, "
 		"(m -> 'content' ->> 'bytes')::pg_catalog.int8, m -> 'content' ->> 'sha256', "
 		"m ->> 'compression', (SELECT pg_catalog.array_agg(c.value ->> 'name' ORDER BY c.ordinality) "
-		"FROM pg_catalog.jsonb_array_elements(m -> 'columns') WITH ORDINALITY c), m ->> 'identity' "
+		"FROM pg_catalog.jsonb_array_elements(m -> 'columns') WITH ORDINALITY c), m ->> 'identity', "
+		"pg_catalog.clock_timestamp() "
 		"FROM (SELECT $3::pg_catalog.jsonb AS m) x RETURNING archive_id");
 	return ledger_bigint(0, 1);
 }

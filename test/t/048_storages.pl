@@ -216,6 +216,9 @@ is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local ha
 ($other = $manifest) =~ s/^.*$identity.*\n//m;
 write_manifest($other);
 refused($keys[1], 'Its manifest does not say which database wrote it\.', 'what nobody wrote');
+($other = $manifest) =~ s/"name"/"nothing"/ or die 'no column in the manifest';
+write_manifest($other);
+like(error_of("SELECT pgmaint.adopt_archive('pgmaint_local', '$keys[1]')"), qr/is not an archive/, 'a column without a name');
 write_manifest('{"pgmaint": "archive"');
 $run = run_action('validate', '{"archive_check_days": 0}');
 is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 more object that no row of the ledger knows, and whose manifests were not read', 'a manifest that is none');
