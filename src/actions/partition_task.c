@@ -175,6 +175,7 @@ execute_departure(TaskContext *context, const RetentionWork *work,
 	Departure departure;
 	LedgerScope scope;
 	RetentionArchives archives = {0};
+	Oid role = GetUserId();
 	volatile bool dropped = false;
 
 	initStringInfo(&archives.numbers);
@@ -186,7 +187,7 @@ execute_departure(TaskContext *context, const RetentionWork *work,
 										: partition_oids(departure.partitions),
 			ShareRowExclusiveLock);
 	ledger_enter(&scope);
-	context->not_done = find_objection(&departure, GetUserId());
+	context->not_done = find_objection(&departure, role);
 	ledger_leave(&scope);
 	if (context->not_done == NULL && work->empty && has_rows(&departure))
 		context->not_done = "rows were added after the task had been planned";
@@ -196,7 +197,8 @@ execute_departure(TaskContext *context, const RetentionWork *work,
 	PG_TRY();
 	{
 		begin_giving_way(partition_oids(departure.partitions),
-						 ShareRowExclusiveLock, context->lock_timeout);
+						 ShareRowExclusiveLock, departure.above,
+						 context->lock_timeout);
 		if (policy->archive && !work->empty)
 			archive_partitions(context, work, &departure, &archives);
 		dropped = drop_departing_partitions(&departure);

@@ -19,6 +19,7 @@
 #include "actions/retention_task.h"
 #include "actions/retention_warnings.h"
 #include "actions/selection.h"
+#include "base/locks.h"
 #include "base/subtransaction.h"
 #include "retention/slices.h"
 #include "retention/timezone.h"
@@ -114,9 +115,12 @@ plan_policy_apart(PlanContext *context, const Candidate *candidate)
 	Attempt attempt = {context, candidate};
 	List *tasks = list_copy(context->tasks);
 	List *findings = list_copy(context->findings);
-	ErrorData *error = try_and_undo(plan_policy, &attempt);
+	ErrorData *error;
 	char *message;
 
+	guard_engine_locks();
+	error = try_and_undo(plan_policy, &attempt);
+	restore_engine_locks();
 	if (error == NULL)
 		return;
 	if (asks_to_stop(error))

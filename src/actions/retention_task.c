@@ -11,8 +11,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 
 #include "actions/leftovers.h"
 #include "actions/partition_task.h"
@@ -50,6 +53,26 @@ note_uploads(TaskContext *context, const RetentionWork *work,
 }
 
 /*
+ * Why rows of a table, or of a partition, cannot leave one by one, for a person;
+ * NULL if they can.
+ */
+static char *
+find_objection_to_slice(const RetentionPolicy *policy, Oid relation, Oid role)
+{
+	Refusal refusal = {0};
+
+	if (get_rel_relkind(relation) == '\0')
+		return "the table was dropped after the task had been planned";
+	if (relation != policy->relation &&
+		!(get_rel_relispartition(relation) &&
+		  list_member_oid(get_partition_ancestors(relation),
+						  policy->relation)))
+		return "the partition was detached after the task had been planned";
+	refuse_policy(policy, relation, role, &refusal);
+	return refusal.message;
+}
+
+/*
  * Is the policy still what it was?  Then write down what the task is about to
  * do, which is committed before it begins.
  */
@@ -57,6 +80,7 @@ HoldBack
 consider_retention(TaskContext *context, char **reason)
 {
 	const ClaimedTask *task = context->task;
+	Oid role = GetUserId();
 	LedgerScope scope;
 	RetentionPolicy policy;
 	Refusal refusal = {0};
@@ -79,10 +103,11 @@ consider_retention(TaskContext *context, char **reason)
 	{
 		prepare_departure(context, &work, &policy, &departure);
 		list_departing_partitions(&departure);
-		refusal.message = find_objection(&departure, GetUserId());
+		refusal.message = find_objection(&departure, role);
 	}
 	else
-		refuse_policy(&policy, task->relation, GetUserId(), &refusal);
+		refusal.message =
+			find_objection_to_slice(&policy, task->relation, role);
 	earlier = uploads_of_task(task->task_id);
 	ledger_leave(&scope);
 
@@ -101,19 +126,30 @@ consider_retention(TaskContext *context, char **reason)
 }
 
 /*
- * The rows of a table that are in a range of time.
+ * The rows of a table that are in a range of time.  What the table is like, and
+ * which columns it has, is looked at when nobody can change it any more.
  */
 static void
 execute_slice(TaskContext *context, const RetentionWork *work,
 			  const RetentionPolicy *policy)
 {
 	const ClaimedTask *task = context->task;
-	char *condition = slice_condition(
-		policy, task->relation, work->open ? NULL : work->from, work->to);
+	Oid role = GetUserId();
+	LedgerScope scope;
+	char *condition;
+	char *name;
 	RetentionArchives archives = {0};
 
 	/* rows that another session has locked are waited for, too */
 	context->awaited = ExclusiveLock;
+	LockRelationOid(task->relation, RowExclusiveLock);
+	ledger_enter(&scope);
+	context->not_done = find_objection_to_slice(policy, task->relation, role);
+	ledger_leave(&scope);
+	if (context->not_done != NULL)
+		return;
+	condition = slice_condition(policy, task->relation,
+								work->open ? NULL : work->from, work->to);
 	if (policy->archive)
 	{
 		initStringInfo(&archives.numbers);
@@ -129,12 +165,13 @@ execute_slice(TaskContext *context, const RetentionWork *work,
 			(long long) archives.total.content_bytes);
 		return;
 	}
-	context->result =
-		psprintf("{\"rows\": %lld}",
-				 (long long) execute_as_owner(
-					 table_owner(task->relation),
-					 psprintf("DELETE FROM ONLY %s WHERE %s",
-							  qualified_name(task->relation), condition)));
+	name = qualified_name(task->relation);
+	context->result = psprintf(
+		"{\"rows\": %lld}",
+		(long long) execute_as_owner(
+			table_owner(task->relation),
+			psprintf("DELETE FROM ONLY %s WHERE %s", name, condition)));
+	require_name(task->relation, name);
 }
 
 void

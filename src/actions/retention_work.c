@@ -48,13 +48,14 @@ archive_rows(TaskContext *context, const RetentionWork *work,
 	ArchiveJob job = {0};
 	ArchiveResult result;
 	LedgerScope scope;
+	char *name = qualified_name(relation);
 
 	job.policy = policy;
 	job.run_id = context->run_id;
 	job.owner = table_owner(relation);
 	job.relation = qualified_name(policy->relation);
 	if (relation != policy->relation)
-		job.partition = qualified_name(relation);
+		job.partition = name;
 	job.from = work->from;
 	job.to = work->to;
 	ledger_enter(&scope);
@@ -65,11 +66,11 @@ archive_rows(TaskContext *context, const RetentionWork *work,
 	ledger_leave(&scope);
 	job.query =
 		condition == NULL
-			? psprintf("SELECT %s FROM ONLY %s", job.columns.list,
-					   qualified_name(relation))
-			: psprintf("DELETE FROM ONLY %s WHERE %s RETURNING %s",
-					   qualified_name(relation), condition, job.columns.list);
+			? psprintf("SELECT %s FROM ONLY %s", job.columns.list, name)
+			: psprintf("DELETE FROM ONLY %s WHERE %s RETURNING %s", name,
+					   condition, job.columns.list);
 	write_archive(&job, &result);
+	require_name(relation, name);
 	archives->total.rows += result.rows;
 	archives->total.bytes += result.bytes;
 	archives->total.content_bytes += result.content_bytes;

@@ -28,6 +28,7 @@ static struct
 {
 	List *relations; /* OIDs; NIL: no lock is looked after */
 	LOCKMODE mode;
+	List *read;	 /* more of them, which are locked with AccessShareLock */
 	int timeout; /* milliseconds that a session may wait */
 	int interval;
 	TimestampTz next_look;
@@ -40,9 +41,10 @@ static struct
  * subtransaction that is still open.
  */
 void
-begin_giving_way(List *relations, LOCKMODE mode, int timeout)
+begin_giving_way(List *relations, LOCKMODE mode, List *read, int timeout)
 {
 	held.relations = relations;
+	held.read = read;
 	held.mode = mode;
 	held.timeout = timeout;
 	held.interval =
@@ -60,6 +62,7 @@ char *
 end_giving_way(void)
 {
 	held.relations = NIL;
+	held.read = NIL;
 	return held.reason;
 }
 
@@ -89,6 +92,46 @@ is_waited_for(void)
 }
 
 /*
+ * May a session wait for a table that is only read?  Whoever waits does so for
+ * AccessExclusiveLock.  Our own lock may be one of those that the server's table
+ * of locks does not have, so it is asked whether it has any.
+ */
+static bool
+reading_may_be_waited_for(void)
+{
+	ListCell *cell;
+
+	foreach (cell, held.read)
+	{
+		LOCKTAG tag;
+
+		set_tag(&tag, lfirst_oid(cell));
+		if (LockWaiterCount(&tag) > 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Is it one of the locks that this session waits for?
+ */
+static bool
+waits_for_us(const LockInstanceData *instance)
+{
+	Oid relation = (Oid) instance->locktag.locktag_field2;
+	LOCKTAG tag;
+
+	set_tag(&tag, relation);
+	if (instance->waitLockMode == NoLock ||
+		memcmp(&tag, &instance->locktag, sizeof(LOCKTAG)) != 0)
+		return false;
+	return list_member_oid(held.relations, relation) ||
+		   (instance->waitLockMode == AccessExclusiveLock &&
+			instance->pid != MyProcPid &&
+			list_member_oid(held.read, relation));
+}
+
+/*
  * The session that has waited longest; false if none does any more.
  */
 static bool
@@ -101,27 +144,17 @@ find_waiter(LockInstanceData *waiter)
 	for (int i = 0; i < data->nelements; i++)
 	{
 		LockInstanceData *instance = &data->locks[i];
-		ListCell *cell;
 
-		if (instance->waitLockMode == NoLock ||
-			instance->locktag.locktag_type != LOCKTAG_RELATION)
+		if (!waits_for_us(instance))
 			continue;
-		foreach (cell, held.relations)
+		/* 0: the wait has just begun */
+		if (instance->waitStart == 0)
+			instance->waitStart = GetCurrentTimestamp();
+		if (instance->waitStart < since)
 		{
-			LOCKTAG tag;
-
-			set_tag(&tag, lfirst_oid(cell));
-			if (memcmp(&tag, &instance->locktag, sizeof(LOCKTAG)) != 0)
-				continue;
-			/* 0: the wait has just begun */
-			if (instance->waitStart == 0)
-				instance->waitStart = GetCurrentTimestamp();
-			if (instance->waitStart < since)
-			{
-				since = instance->waitStart;
-				*waiter = *instance;
-				found = true;
-			}
+			since = instance->waitStart;
+			*waiter = *instance;
+			found = true;
 		}
 	}
 	return found;
@@ -148,8 +181,11 @@ give_way(const LockInstanceData *waiter)
 	CurrentResourceOwner = TopTransactionResourceOwner;
 	foreach (cell, held.relations)
 		UnlockRelationOid(lfirst_oid(cell), held.mode);
+	foreach (cell, held.read)
+		UnlockRelationOid(lfirst_oid(cell), AccessShareLock);
 	CurrentResourceOwner = owner;
 	held.relations = NIL;
+	held.read = NIL;
 	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg_internal("%s", held.reason)));
 }
@@ -171,7 +207,8 @@ give_way_if_due(void)
 	if (now < held.next_look)
 		return;
 	held.next_look = TimestampTzPlusMilliseconds(now, held.interval);
-	if (is_waited_for() && find_waiter(&waiter) &&
+	if ((is_waited_for() || reading_may_be_waited_for()) &&
+		find_waiter(&waiter) &&
 		TimestampTzPlusMilliseconds(waiter.waitStart, held.timeout) <=
 			held.next_look)
 		give_way(&waiter);

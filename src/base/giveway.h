@@ -14,7 +14,8 @@
 #include "utils/timestamp.h"
 
 /* between holding the locks and the end of the work */
-extern void begin_giving_way(List *relations, LOCKMODE mode, int timeout);
+extern void begin_giving_way(List *relations, LOCKMODE mode, List *read,
+							 int timeout);
 extern char *end_giving_way(void);
 
 /* called by long work; they raise an ERROR when a session has waited too long */

@@ -23,6 +23,8 @@ typedef enum EngineLock
 extern bool hold_engine_lock(EngineLock which, bool exclusive, bool wait);
 extern void release_engine_lock(EngineLock which, bool exclusive);
 extern void lock_in_transaction(EngineLock which, bool exclusive);
+extern void guard_engine_locks(void);
+extern void restore_engine_locks(void);
 extern bool leader_is_alive(void);
 
 #endif /* PGMAINT_LOCKS_H */

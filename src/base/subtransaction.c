@@ -57,11 +57,17 @@ try_in_subtransaction(void (*work)(void *argument), void *argument)
 	return work_in_subtransaction(work, argument, true);
 }
 
+/*
+ * Anybody's function can raise an ERROR with these codes, and would end the work
+ * of others if it were believed: only the server's own look for interrupts counts.
+ */
 bool
 asks_to_stop(const ErrorData *error)
 {
-	return error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
-		   error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN;
+	return (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN) &&
+		   error->funcname != NULL &&
+		   strcmp(error->funcname, "ProcessInterrupts") == 0;
 }
 
 /*

@@ -31,6 +31,7 @@
 #include "base/compat.h"
 #include "base/locks.h"
 #include "base/settings.h"
+#include "base/subtransaction.h"
 #include "engine/crew.h"
 #include "engine/launch.h"
 #include "engine/runner.h"
@@ -105,7 +106,7 @@ static void
 give_up_run(const Run *run, const ErrorData *error)
 {
 	LedgerScope scope;
-	bool cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+	bool cancelled = asks_to_stop(error);
 
 	if (!cancelled)
 		ereport(LOG,

@@ -29,6 +29,7 @@
 #include "actions/blockers.h"
 #include "actions/evidence.h"
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "engine/disruptive.h"
 #include "engine/task.h"
 #include "exec/toplevel.h"
@@ -343,6 +344,8 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 			ending->retry = true;
 			break;
 		case ERRCODE_QUERY_CANCELED:
+			if (!asks_to_stop(error))
+				break;
 			/* statement_timeout has the same code, but is no request */
 			if (window_has_ended(context, &ending->outcome.error,
 								 &ending->findings) ||

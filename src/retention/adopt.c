@@ -59,8 +59,10 @@ add_described_archive(const char *storage, const char *key, int64 bytes,
 	if (ledger_query(
 			&query,
 			"SELECT (m ->> 'bytes')::pg_catalog.int8 FROM (SELECT $3::pg_catalog.jsonb AS m) x "
-			"WHERE m ->> 'pgmaint' = 'archive' AND m ->> 'key' = $2 AND $1 <> ''") ==
-		0)
+			"WHERE m ->> 'pgmaint' = 'archive' AND m ->> 'key' = $2 AND $1 <> '' "
+			"AND pg_catalog.jsonb_array_length(m -> 'columns') > 0 "
+			"AND NOT EXISTS (SELECT FROM pg_catalog.jsonb_array_elements(m -> 'columns') c "
+			"WHERE c.value ->> 'name' IS NULL)") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("object \"%s\" on storage \"%s\" is not an archive",

@@ -141,17 +141,17 @@ static void
 lock_partitions(void *argument)
 {
 	Departure *departure = argument;
-	List *ancestors = NIL;
 	List *relations;
 	LedgerScope scope;
 	ListCell *cell;
 
 	LockRelationOid(departure->relation, ShareRowExclusiveLock);
 	shorten_lock_timeout(departure->lock_timeout);
-	if (get_rel_relispartition(departure->relation))
-		ancestors = get_partition_ancestors(departure->relation);
-	for (int i = list_length(ancestors) - 1; i >= 0; i--)
-		LockRelationOid(list_nth_oid(ancestors, i), AccessShareLock);
+	departure->above = get_rel_relispartition(departure->relation)
+						   ? get_partition_ancestors(departure->relation)
+						   : NIL;
+	for (int i = list_length(departure->above) - 1; i >= 0; i--)
+		LockRelationOid(list_nth_oid(departure->above, i), AccessShareLock);
 
 	ledger_enter(&scope);
 	list_departing_partitions(departure);
@@ -242,6 +242,11 @@ detach_and_drop(void *argument)
 	}
 	(void) execute_as_owner(table_owner(departure->relation),
 							psprintf("DROP TABLE %s", name));
+	if (get_rel_relkind(departure->relation) != '\0')
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("%s is another table by now: its schema was "
+							   "renamed meanwhile",
+							   name)));
 }
 
 /*
@@ -260,6 +265,7 @@ wait_between_attempts(int milliseconds)
 
 		CHECK_FOR_INTERRUPTS();
 		give_way_at_once();
+		give_way_if_due();
 		if (left <= 0)
 			break;
 		(void) WaitLatch(MyLatch,

@@ -21,6 +21,7 @@ typedef struct Departure
 	int lock_timeout; /* in milliseconds */
 	int lock_retries;
 	List *partitions; /* it, and the partitions below it */
+	List *above;	  /* OIDs of the tables above it, when they are locked */
 } Departure;
 
 /* in a ledger scope */

@@ -245,6 +245,19 @@ qualified_name(Oid relation)
 		get_rel_name(relation));
 }
 
+/*
+ * A table that is locked keeps its name, but its schema may be renamed, and
+ * another take its place: a command by name was about another table then.
+ */
+void
+require_name(Oid relation, const char *name)
+{
+	if (get_rel_relkind(relation) == '\0' ||
+		strcmp(qualified_name(relation), name) != 0)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("%s has got another name meanwhile", name)));
+}
+
 Oid
 table_owner(Oid relation)
 {

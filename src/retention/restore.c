@@ -34,31 +34,45 @@
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/rights.h"
 #include "base/settings.h"
 #include "ledger/ledger.h"
+#include "retention/owner.h"
 #include "retention/reading.h"
 #include "storage/storage.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_restore_archive);
 
 /* COPY asks a function that knows nothing but where to put bytes */
-static Source *copied = NULL;
+typedef struct Copied
+{
+	Source *source;
+	Oid reader; /* whose rights it is read with */
+	int security_context;
+} Copied;
+
+static Copied copied;
 
 static int
 give_bytes(void *buffer, int minimum, int maximum)
 {
 	int given = 0;
+	Oid user;
+	int security_context;
 
 	CHECK_FOR_INTERRUPTS();
+	GetUserIdAndSecContext(&user, &security_context);
+	SetUserIdAndSecContext(copied.reader, copied.security_context);
 	while (given < Max(minimum, 1))
 	{
-		size_t length = source_read(copied, (char *) buffer + given,
+		size_t length = source_read(copied.source, (char *) buffer + given,
 									(size_t) (maximum - given));
 
 		if (length == 0)
 			break;
 		given += (int) length;
 	}
+	SetUserIdAndSecContext(user, security_context);
 	return given;
 }
 
@@ -133,7 +147,19 @@ name_archive(void *arg)
 }
 
 /*
- * COPY the content into the table, with the rights of the current role.
+ * Triggers, defaults and constraints are code of the table's owner.  For a role
+ * that could do what the owner can anyway, but not the other way round, it runs
+ * as the owner, restricted.
+ */
+static bool
+distrusts_owner(Oid owner)
+{
+	return has_privs_of_role(GetUserId(), owner) &&
+		   !has_privs_of_role(owner, GetUserId());
+}
+
+/*
+ * COPY the content into the table.
  */
 static int64
 copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
@@ -149,18 +175,31 @@ copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
 					-1));
 	ErrorContextCallback context = {error_context_stack, name_archive,
 									unconstify(Archive *, archive)};
-	Source *outer = copied;
+	Copied outer = copied;
+	Copied inner = {.source = reading->content};
 	CopyFromState copy;
 	uint64 rows = 0;
-	int level = NewGUCNestLevel();
+	Oid owner = relation->rd_rel->relowner;
+	SavedRights caller;
 
-	pin_round_trip_settings();
+	GetUserIdAndSecContext(&inner.reader, &inner.security_context);
+	if (distrusts_owner(owner))
+	{
+		fire_constraints_at_once();
+		become_table_owner(owner, &caller);
+	}
+	else
+	{
+		GetUserIdAndSecContext(&caller.user, &caller.security_context);
+		caller.settings_level = NewGUCNestLevel();
+		pin_round_trip_settings();
+	}
 	(void) addRangeTableEntryForRelation(state, relation, RowExclusiveLock,
 										 NULL, false, false);
 	error_context_stack = &context;
 	PG_TRY();
 	{
-		copied = reading->content;
+		copied = inner;
 		copy = BeginCopyFrom(state, relation, NULL, NULL, false, give_bytes,
 							 archive->columns, options);
 		rows = CopyFrom(copy);
@@ -173,7 +212,7 @@ copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
 	}
 	PG_END_TRY();
 	error_context_stack = context.previous;
-	AtEOXact_GUC(false, level);
+	resume_caller(&caller);
 	free_parsestate(state);
 	return (int64) rows;
 }

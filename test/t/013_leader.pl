@@ -164,6 +164,22 @@ foreach my $times (1, 2)
 	no_processes_left_in_postgres('thirty runs: no process is left');
 }
 
+# code of others that the leader runs itself cannot make it give up its place
+{
+	sql(q(CREATE FUNCTION loose(id int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_unlock_all(); PERFORM pg_sleep(1); RETURN true; END';
+		CREATE TABLE loose (id int, at timestamptz); CREATE INDEX ON loose (at); INSERT INTO loose VALUES (1, '2020-01-01')));
+	sql(q(SELECT pgmaint.add_retention('loose', 'at', '90 days', filter => 'public.loose(id)', archive => false)));
+	my $run = sql(q(SELECT pgmaint.run_action('retention', '{"tables": "loose"}')));
+	my $leader = wait_for_process('leader', "wait_event = 'PgSleep'", 'postgres');
+	my $places = "SELECT count(*) FROM pg_locks WHERE pid = $leader AND locktype = 'advisory' AND objsubid = 7 AND granted AND mode = 'ExclusiveLock'";
+
+	is(sql($places), '2', 'a filter lets go of all locks: the leader keeps its place while it plans');
+	wait_for_process('task worker', "wait_event = 'PgSleep'", 'postgres');
+	is(sql($places), '2', '... and when it has planned');
+	is(wait_for_end($node, $run), 'succeeded', '... and the run goes through');
+	no_processes_left_in_postgres('a filter lets go of all locks: no process is left');
+}
+
 # a queue in a copy of the database is the original's to work off
 {
 	sql('CREATE DATABASE original');

@@ -111,6 +111,16 @@ like(error_of(q(SELECT pgmaint.restore_archive(archive_id, 'workflows') FROM pgm
 sql('CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA pgmaint TO reader; GRANT SELECT ON back TO reader;
 	GRANT EXECUTE ON FUNCTION pgmaint.restore_archive(bigint, regclass), pgmaint.verify_archive(bigint) TO reader');
 like(error_of(q(SET ROLE reader; SELECT pgmaint.restore_archive(1, 'back'))), qr/permission denied for table back/, 'a table that the role may not write');
+# code of a table's owner gets no rights of the one who restores into it
+sql(q(CREATE ROLE tenant; CREATE TABLE theirs (LIKE back); ALTER TABLE theirs ADD CHECK (current_user = 'tenant'), ADD by_default text DEFAULT current_user;
+	CREATE FUNCTION sign() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.event := current_user; RETURN NEW; END $$;
+	CREATE FUNCTION refuse_others() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF current_user <> 'tenant' THEN RAISE 'executed by %', current_user; END IF; RETURN NULL; END $$;
+	CREATE TRIGGER sign BEFORE INSERT ON theirs FOR EACH ROW EXECUTE FUNCTION sign();
+	CREATE CONSTRAINT TRIGGER late AFTER INSERT ON theirs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_others();
+	ALTER TABLE theirs OWNER TO tenant));
+cmp_ok(sql(q(SELECT sum(pgmaint.restore_archive(archive_id, 'theirs')) FROM pgmaint.archives WHERE relation = 'public.audit_events')), '>', 0, 'a superuser restores into the table of another');
+is(sql('SELECT string_agg(DISTINCT event || by_default, $$ $$) FROM theirs'), 'tenanttenant', '... whose code has the rights of that one');
+sql('DROP TABLE theirs');
 like(error_of(q(SET ROLE reader; SELECT * FROM pgmaint.verify_archive(1))), qr/permission denied for foreign server pgmaint_local/, 'a storage that the role may not use');
 
 # an object that was changed is not restored, in part neither

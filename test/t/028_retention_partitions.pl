@@ -126,7 +126,7 @@ is(sql(q(SELECT count(*) FROM pgmaint.list_objects('archives') WHERE key LIKE '%
 #
 SKIP:
 {
-	skip PgmaintS3::missing(), 17 if PgmaintS3::missing();
+	skip PgmaintS3::missing(), 22 if PgmaintS3::missing();
 
 	my $s3 = PgmaintS3->start;
 	my $proxy = FaultProxy->start(upstream => $s3->address);
@@ -147,6 +147,15 @@ SKIP:
 	like(errors($run), qr/^process \d+ has waited for a lock on "slow_2020", which was given back$/, '... and the task says why');
 	is(partitions('slow'), 'slow_2020, slow_now', '... the partition is attached');
 	is(sql(q(SELECT count(*) FROM slow WHERE at < '2021-01-01')), 101, '... with all of its rows');
+
+	# a session that changes the table itself, behind which all others wait
+	$run = begin('slow', '2s', 0);
+	ok($proxy->wait_for_faults(2), 'it does not answer again');
+	sql(q(ALTER TABLE slow ADD COLUMN note text));
+	pass('... a session that changes the table gets its turn');
+	is(wait_for_end($node, $run), 'succeeded', '... the run ends');
+	like(errors($run), qr/^process \d+ has waited for a lock on "slow", which was given back$/, '... and the task says why');
+	is(partitions('slow'), 'slow_2020, slow_now', '... the partition is attached');
 	$proxy->clear;
 
 	# a storage that is down
@@ -310,6 +319,111 @@ sql(q(UPDATE pgmaint.retention_policies SET keep = now() - '2020-01-02 12:00' WH
 retain('pairs');
 is(partitions('pairs'), 'pairs_limit', 'two columns: what may have young rows stays');
 is(sql('SELECT string_agg(note, $$,$$) FROM pairs'), 'young', '... as those do');
+
+#
+# What changes between the plan and the work
+#
+sub wait_for_waiters
+{
+	my ($count) = @_;
+	$node->poll_query_until('postgres', "SELECT count(*) >= $count FROM pg_locks WHERE relation = 'pgmaint.uploads'::regclass AND NOT granted")
+	  or die "not $count wait for the uploads";
+}
+
+# Lets the task of a table begin, and stop before it notes what it will write.
+sub begin_and_stop
+{
+	my ($table, $role) = @_;
+
+	$reader->query_safe('BEGIN; LOCK TABLE pgmaint.uploads IN EXCLUSIVE MODE');
+	my $begun = sql("SET pgmaint.lock_timeout = '60s'; SET pgmaint.lock_retries = 0; SET ROLE $role;
+		SELECT pgmaint.run_action('retention', '{\"tables\": \"$table\"}')");
+	wait_for_waiters(1);
+	return $begun;
+}
+
+# a column, with values: they are archived with the rows, or the rows have none
+sql(q(CREATE TABLE migrated (id int, at timestamptz); CREATE INDEX ON migrated (at); INSERT INTO migrated VALUES (1, '2020-01-01'); SELECT pgmaint.add_retention('migrated', 'at', '90 days', storage => 'archives')));
+$run = begin_and_stop('migrated', 'NONE');
+send_statement($writer, 'BEGIN; LOCK TABLE pgmaint.uploads IN EXCLUSIVE MODE');
+wait_for_waiters(2);
+$reader->query_safe('COMMIT');
+ok( $node->poll_query_until('postgres',
+		q(SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'pgmaint task worker'
+		AND NOT l.granted AND l.relation = 'pgmaint.uploads'::regclass AND l.mode = 'RowShareLock'))),
+	'a table is about to be archived');
+my $migration = $node->background_psql('postgres');
+send_statement($migration, q(BEGIN; ALTER TABLE migrated ADD COLUMN payload text; UPDATE migrated SET payload = 'precious';
+	CREATE TABLE migrated_rows AS SELECT count(*) AS filled FROM migrated; COMMIT));
+ok( $node->poll_query_until('postgres',
+		q(SELECT to_regclass('migrated_rows') IS NOT NULL OR EXISTS (SELECT FROM pg_locks WHERE relation = 'migrated'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted))),
+	'... a column is added');
+$writer->query_safe('COMMIT');
+is(wait_for_end($node, $run), 'succeeded', '... the run ends');
+$migration->query_safe('SELECT');
+is(sql(q(SELECT filled = 0 OR 'payload' = ANY (columns) FROM migrated_rows, pgmaint.archives WHERE relation = 'public.migrated')), 't', '... and no value is lost');
+$migration->quit;
+
+# the rights of the role that asked for the run
+sql(q(CREATE ROLE lender; CREATE ROLE visitor LOGIN IN ROLE lender; GRANT USAGE ON SCHEMA pgmaint TO visitor;
+	GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO visitor; GRANT USAGE ON FOREIGN SERVER archives TO visitor;
+	GRANT pg_read_server_files, pg_write_server_files TO visitor));
+foreach my $kind ('plain table', 'partition')
+{
+	my $table = $kind eq 'partition' ? 'lent_parts' : 'lent';
+
+	if ($kind eq 'partition') { create($table, 5) }
+	else { sql("CREATE TABLE $table (id int, at timestamptz); CREATE INDEX ON $table (at); INSERT INTO $table SELECT g, '2020-01-01' FROM generate_series(0, 5) g") }
+	sql("SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies WHERE relation = '$table'::regclass;
+		DO \$\$ DECLARE one regclass; BEGIN FOR one IN SELECT oid FROM pg_class WHERE relname LIKE '$table%' AND relkind IN ('r', 'p')
+		LOOP EXECUTE format('ALTER TABLE %s OWNER TO lender', one); END LOOP; END \$\$");
+	sql("SELECT pgmaint.add_retention('$table', 'at', '90 days', storage => 'archives')");
+	$run = begin_and_stop($table, 'visitor');
+	sql('REVOKE lender FROM visitor');
+	$reader->query_safe('COMMIT');
+	is(wait_for_end($node, $run), 'succeeded', "$kind: a role has lost its rights between plan and task");
+	like(errors($run), qr/^must be owner of table public\.lent/, '... the task is passed over');
+	is(sql("SELECT count(*) FROM $table"), 6, '... and no row leaves');
+	sql('GRANT lender TO visitor');
+}
+
+# schemas that change places while the locks for the last step do not come
+$node->safe_psql('postgres', <<'EOS');
+CREATE SCHEMA one;
+CREATE SCHEMA two;
+CREATE TABLE swapped (id int, at timestamptz NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE one.part PARTITION OF swapped FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE two.part PARTITION OF swapped FOR VALUES FROM ('2021-01-01') TO (MAXVALUE);
+INSERT INTO swapped VALUES (1, '2020-06-01'), (2, now());
+SELECT pgmaint.add_retention('swapped', 'at', '90 days', storage => 'archives');
+CREATE PROCEDURE swap_when_waited_for() LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 30000 LOOP
+		EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE relation = 'swapped'::regclass AND mode = 'AccessExclusiveLock' AND NOT granted);
+		PERFORM pg_sleep(0.002);
+	END LOOP;
+	ALTER SCHEMA one RENAME TO three;
+	ALTER SCHEMA two RENAME TO one;
+	ALTER SCHEMA three RENAME TO two;
+END $$;
+EOS
+$reader->query_safe('BEGIN; SELECT count(*) FROM swapped');
+send_statement($reader, 'CALL swap_when_waited_for(); COMMIT');
+$run = begin('swapped', '60s', 100);
+wait_for_end($node, $run);
+$reader->query_safe('SELECT');
+is(sql('SELECT count(*) FROM swapped WHERE id = 2'), 1, 'schemas change places: what is young stays');
+is(sql(q(SELECT count(*) FROM swapped WHERE id = 1)) + sql(q(SELECT coalesce(sum(rows), 0) FROM pgmaint.archives WHERE relation = 'public.swapped')), 1, '... what is old stays, or is archived');
+
+# a filter whose error looks like a request to stop
+sql(q(CREATE FUNCTION rude(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'stop' USING ERRCODE = '57014'; END $$;
+	CREATE TABLE rude (id int, at timestamptz); CREATE INDEX ON rude (at); INSERT INTO rude VALUES (1, '2020-01-01');
+	CREATE TABLE polite (id int, at timestamptz); CREATE INDEX ON polite (at); INSERT INTO polite VALUES (1, '2020-01-01');
+	SELECT pgmaint.add_retention('rude', 'at', '90 days', filter => 'public.rude(id)', storage => 'archives'), pgmaint.add_retention('polite', 'at', '90 days', storage => 'archives')));
+$run = sql(q(SELECT pgmaint.run_action('retention', '{"tables": ["rude", "polite"]}')));
+is(wait_for_end($node, $run), 'failed', 'a filter says that the run was cancelled: it has failed');
+like(run_error($node, $run), qr/^retention policy \d+ could not be planned: stop$/, '... for the filter');
+is(archived('polite'), ' 1', '... and other tables have their turn');
 
 #
 # What earlier versions have left

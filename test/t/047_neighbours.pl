@@ -46,6 +46,13 @@ my $run;
 	is(sql($other, q(SELECT string_agg(split_part(key, '/', 1) || ' ' || own, ', ' ORDER BY key) FROM pgmaint.list_backups('shared'))),
 		'first false, other-two true, second false, third false', '... and it can tell');
 
+	# an archive that was adopted says nothing of whose successor this is
+	my $archive = sql($other, q(SELECT key FROM pgmaint.list_objects('shared') WHERE key LIKE 'archives/%.csv.gz' ORDER BY key LIMIT 1));
+	cmp_ok(sql($other, "SELECT pgmaint.adopt_archive('shared', '$archive')"), '>', 0, 'another cluster adopts an archive');
+	is(sql($other, 'SELECT pgmaint.take_over()'), '0', '... and has nothing to take over');
+	expire($other, 1);
+	$original->nothing_lost('another cluster with an archive that it adopted');
+
 	$run = expire($node, 2);
 	certain($node, $run, 'the first cluster');
 	is($original->backups_stored, 'other-two second third', '... goes on');
