@@ -176,11 +176,6 @@ forget_original(const char *identity)
 		"DELETE FROM pgmaint.scratch_databases WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.backup_records WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.owner_records WHERE identity <> $1",
-		/* take_over() is not to find them in what a dump has brought */
-		"INSERT INTO pgmaint.identities (identity, state) "
-		"SELECT DISTINCT a.identity, 'forgotten' FROM pgmaint.archives a "
-		"WHERE a.identity ~ '^[0-9a-f]{32}$' AND a.adopted_at IS NULL "
-		"ON CONFLICT (identity) DO NOTHING",
 		"UPDATE pgmaint.identities SET state = 'forgotten' WHERE identity <> $1",
 	};
 
@@ -198,6 +193,13 @@ forget_original(const char *identity)
 					"contacts that are dropped: %lld",
 					(long long) ledger_bigint(0, 1),
 					(long long) ledger_bigint(0, 2))));
+	/* take_over() is not to find them in what a dump has brought */
+	(void) ledger_query(
+		&counting,
+		"INSERT INTO pgmaint.identities (identity, state) "
+		"SELECT DISTINCT a.identity, 'forgotten' FROM pgmaint.archives a "
+		"WHERE a.identity ~ '^[0-9a-f]{32}$' AND a.adopted_at IS NULL "
+		"AND a.identity <> $1 ON CONFLICT (identity) DO NOTHING");
 	for (int i = 0; i < (int) lengthof(commands); i++)
 	{
 		LedgerQuery query = {0};

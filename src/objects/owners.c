@@ -40,6 +40,7 @@
 #include "objects/owners.h"
 
 #define NONCE_BYTES 8
+#define NONCE_LENGTH ((size_t) 2 * NONCE_BYTES)
 
 /* what is on the storage */
 typedef struct Listing
@@ -172,8 +173,8 @@ note_nonce(void *context, const StoredObject *object)
 	const char *nonce = object->key + listing->prefix;
 
 	CHECK_FOR_INTERRUPTS();
-	if (strlen(nonce) == 2 * NONCE_BYTES &&
-		strspn(nonce, "0123456789abcdef") == 2 * NONCE_BYTES)
+	if (strlen(nonce) == NONCE_LENGTH &&
+		strspn(nonce, "0123456789abcdef") == NONCE_LENGTH)
 		listing->nonces = lappend(listing->nonces, pstrdup(nonce));
 	return true;
 }
@@ -297,6 +298,38 @@ begin_to_declare(void)
 }
 
 /*
+ * Write, list, and see what the records say.
+ */
+static void
+declare_and_judge(const char *storage, Declaration *declaration)
+{
+	LedgerScope scope;
+	char *problem;
+	ListCell *cell;
+	ListCell *listing;
+
+	declaration->storage = storage_open(storage, STORAGE_WRITE);
+	problem = try_to_write_and_list(declaration);
+	ledger_enter(&scope);
+	if (problem != NULL)
+	{
+		note_unread(storage, declaration->records, declaration->run_id,
+					problem);
+		ledger_leave(&scope);
+		return;
+	}
+	forboth(cell, declaration->records, listing, declaration->listings)
+	{
+		const OwnerRecord *record = lfirst(cell);
+
+		if (!record->judged)
+			judge_record(storage, record, declaration->run_id,
+						 lfirst(listing));
+	}
+	ledger_leave(&scope);
+}
+
+/*
  * Each worker of a run calls this before each task that touches the storage; the
  * first one does the work, and others wait for it.
  */
@@ -307,9 +340,6 @@ declare_ownership(const char *storage, int64 run_id, Oid extension)
 	List *records = note_records(storage, run_id, extension);
 	Declaration declaration = {.records = records, .run_id = run_id};
 	LedgerScope scope;
-	ListCell *cell;
-	ListCell *listing;
-	char *problem;
 
 	if (all_are_judged(records))
 		return;
@@ -318,24 +348,7 @@ declare_ownership(const char *storage, int64 run_id, Oid extension)
 	read_verdicts(records, storage, run_id);
 	ledger_leave(&scope);
 	if (!all_are_judged(records))
-	{
-		declaration.storage = storage_open(storage, STORAGE_WRITE);
-		problem = try_to_write_and_list(&declaration);
-		ledger_enter(&scope);
-		if (problem != NULL)
-			note_unread(storage, records, run_id, problem);
-		else
-		{
-			forboth(cell, records, listing, declaration.listings)
-			{
-				const OwnerRecord *record = lfirst(cell);
-
-				if (!record->judged)
-					judge_record(storage, record, run_id, lfirst(listing));
-			}
-		}
-		ledger_leave(&scope);
-	}
+		declare_and_judge(storage, &declaration);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 }
