@@ -225,6 +225,23 @@ sql(q(CREATE TRIGGER legal_hold BEFORE DELETE ON pass FOR EACH ROW EXECUTE FUNCT
 retain('pass');
 is(archived('pass') . '; ' . partitions('pass'), 'public.pass_2020 4; pass_now', '... or as a whole, where the policy says so');
 
+# a trigger for each statement: that of a partition fires, that of its table does not
+create('each', 3);
+sql(<<'EOS');
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'under legal hold'; END $$;
+CREATE TRIGGER legal_hold BEFORE DELETE ON each_2020 FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+EOS
+$run = begin('each', '5s', 0);
+is(wait_for_end($node, $run), 'failed', 'a trigger of a partition, for each statement, fires');
+like(errors($run), qr/^under legal hold/, '... and keeps its rows');
+is(sql('SELECT count(*) FROM each_2020'), 3, '... all of them');
+sql('DROP TRIGGER legal_hold ON each_2020; CREATE TRIGGER legal_hold BEFORE DELETE ON each FOR EACH STATEMENT EXECUTE FUNCTION refuse()');
+$run = retain('each');
+like(sql("SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run"),
+	qr/rests: trigger "legal_hold" of partitioned table public\.each is for each statement, and does not fire when rows of partitions are deleted.*pass_triggers => true/,
+	'one of the partitioned table: the policy rests');
+is(sql('SELECT count(*) FROM each_2020'), 3, '... and the rows stay, too');
+
 # rows that come into an empty partition between plan and task
 create('filled', 0);
 sql(q(CREATE TRIGGER legal_hold BEFORE DELETE ON filled FOR EACH ROW EXECUTE FUNCTION keep_odd()));

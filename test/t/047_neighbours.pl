@@ -196,6 +196,28 @@ my $run;
 }
 
 #
+# A storage that the role may write to, but not list
+#
+{
+	my $name = 'a storage that cannot be listed';
+	my $original = $prepared->original('unlisted');
+	my $node = $original->node;
+
+	chmod 0300, $original->folder or die $!;
+	back_up($node, 'fourth');
+	$run = expire($node, 1);
+	chmod 0700, $original->folder or die $!;
+	$original->nothing_lost($name);
+	like(sql($node, "SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run AND check_id = 'identity'"),
+		qr/the owner records on storage shared cannot be written or listed, so that this run removes nothing from it: .*allow the role to list objects/, "$name: it is told");
+	is($original->backups_stored, 'first fourth second third', '... backups are made, and nothing is removed');
+	$run = expire($node, 1);
+	certain($node, $run, "$name, and can again");
+	is($original->backups_stored, 'fourth', '... removes what it should then');
+	$node->stop;
+}
+
+#
 # A subscriber that gets the rows of the ledger
 #
 {
