@@ -250,9 +250,6 @@ find_databases(PlanContext *context)
 {
 	LedgerQuery query = {0};
 	List *names = option_names(context->options, "databases");
-	Datum *datums = palloc(sizeof(Datum) * Max(list_length(names), 1));
-	int count = 0;
-	ListCell *cell;
 
 	if (names != NIL &&
 		option_boolean(backup_options, context->options, "all_databases"))
@@ -261,14 +258,7 @@ find_databases(PlanContext *context)
 				 errmsg("action \"backup\" has the options \"databases\" and "
 						"\"all_databases\""),
 				 errhint("Leave out one of them.")));
-	foreach (cell, names)
-		datums[count++] = CStringGetTextDatum(lfirst(cell));
-	if (names == NIL)
-		bind_null(&query, TEXTARRAYOID);
-	else
-		bind_datum(&query, TEXTARRAYOID,
-				   PointerGetDatum(construct_array(datums, count, TEXTOID, -1,
-												   false, TYPALIGN_INT)));
+	bind_texts(&query, names);
 	bind_boolean(&query, option_boolean(backup_options, context->options,
 										"all_databases"));
 	return ledger_query(

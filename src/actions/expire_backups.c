@@ -53,30 +53,10 @@ bind_rule(LedgerQuery *query, Jsonb *given, const char *name)
 }
 
 static void
-bind_databases(LedgerQuery *query, Jsonb *given)
-{
-	List *names = option_names(given, "databases");
-	Datum *values = palloc(sizeof(Datum) * (list_length(names) + 1));
-	int count = 0;
-	ListCell *cell;
-
-	if (names == NIL)
-	{
-		bind_null(query, TEXTARRAYOID);
-		return;
-	}
-	foreach (cell, names)
-		values[count++] = CStringGetTextDatum(lfirst(cell));
-	bind_datum(query, TEXTARRAYOID,
-			   PointerGetDatum(construct_array(values, count, TEXTOID, -1,
-											   false, TYPALIGN_INT)));
-}
-
-static void
 bind_options(LedgerQuery *query, Jsonb *given)
 {
 	bind_text(query, option_text(options, given, "storage"));
-	bind_databases(query, given);
+	bind_texts(query, option_names(given, "databases"));
 	bind_rule(query, given, "keep");
 	bind_rule(query, given, "keep_days");
 	bind_rule(query, given, "keep_monthly");

@@ -58,23 +58,6 @@ plan_verification(PlanContext *context, int64 backup_id, const char *storage,
 	context->tasks = lappend(context->tasks, task);
 }
 
-static void
-bind_names(LedgerQuery *query, List *names)
-{
-	Datum *elements = palloc(sizeof(Datum) * Max(list_length(names), 1));
-	int count = 0;
-	ListCell *cell;
-
-	foreach (cell, names)
-		elements[count++] = CStringGetTextDatum(lfirst(cell));
-	if (names == NIL)
-		bind_null(query, TEXTARRAYOID);
-	else
-		bind_datum(query, TEXTARRAYOID,
-				   PointerGetDatum(construct_array(elements, count, TEXTOID,
-												   -1, false, TYPALIGN_INT)));
-}
-
 /*
  * The newest of each kind that succeeded, unless one is asked for by name.
  */
@@ -86,7 +69,7 @@ find_backups(PlanContext *context, int64 backup_id)
 	bind_bigint(&query, backup_id);
 	bind_text(&query, option_text(options, context->options, "storage"));
 	bind_text(&query, option_text(options, context->options, "key"));
-	bind_names(&query, option_names(context->options, "databases"));
+	bind_texts(&query, option_names(context->options, "databases"));
 	return ledger_query(
 		&query,
 		"SELECT DISTINCT ON (b.storage, b.kind, b.database, b.selection) b.backup_id, "

@@ -19,6 +19,7 @@
 #include "backup/description.h"
 #include "base/subtransaction.h"
 #include "objects/keys.h"
+#include "objects/marks.h"
 
 typedef struct Parsing
 {
@@ -150,26 +151,17 @@ why_not_to_remove(Storage *storage, ExpiringBackup *backup)
 }
 
 /*
- * Whose it is, is looked at in the last moment.
- */
-static int64
-remove_marked(Storage *storage, const char *key, const char *mark)
-{
-	StoredObject object;
-
-	if (!storage_stat(storage, key, &object) || differ(object.mark, mark))
-		return 0;
-	storage_delete(storage, key);
-	return object.bytes;
-}
-
-/*
  * How many bytes are gone with it; 0 if its object was gone already.
  */
 int64
 remove_backup(Storage *storage, const ExpiringBackup *backup)
 {
-	(void) remove_marked(storage, manifest_key(backup->key), backup->mark);
-	(void) remove_marked(storage, verification_key(backup->key), backup->mark);
-	return remove_marked(storage, backup->key, backup->mark);
+	int64 bytes;
+
+	(void) remove_marked(storage, manifest_key(backup->key), backup->mark,
+						 NULL);
+	(void) remove_marked(storage, verification_key(backup->key), backup->mark,
+						 NULL);
+	(void) remove_marked(storage, backup->key, backup->mark, &bytes);
+	return bytes;
 }

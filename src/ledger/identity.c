@@ -75,7 +75,10 @@ machine_id(void)
 	return id;
 }
 
-static char *
+/*
+ * The name of the machine that the server runs on, or NULL.
+ */
+char *
 host_name(void)
 {
 	char name[256];
@@ -251,17 +254,17 @@ ensure_identity(void)
 
 /*
  * Something other than the signs tells that this may not be the only database
- * that calls itself by this identity.
+ * that calls itself by this identity: a person must say which it is.
  */
 void
-begin_to_doubt(const char *doubt, bool until_told)
+begin_to_doubt(const char *doubt)
 {
 	Signs signs;
 
 	lock_in_transaction(LOCK_IDENTITY, true);
 	read_signs(&signs);
 	ereport(LOG, (errmsg("pgmaint: this database may be a copy: %s", doubt)));
-	(void) create_identity(&signs, doubt, until_told);
+	(void) create_identity(&signs, doubt, true);
 }
 
 /*

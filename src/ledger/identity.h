@@ -13,6 +13,8 @@
 /* how much of an identity stands in keys */
 #define IDENTITY_TAG_LENGTH 8
 
+extern char *host_name(void);
+
 /* all in a ledger scope */
 extern char *ensure_identity(void);
 extern char *known_identity(void);
@@ -20,7 +22,7 @@ extern char *identity_tag(void);
 extern char *current_doubt(void);
 extern bool is_own_identity(const char *identity);
 extern bool was_own_identity(const char *identity);
-extern void begin_to_doubt(const char *doubt, bool until_told);
+extern void begin_to_doubt(const char *doubt);
 extern void doubt_what_was_taken_over(const char *identity, const char *doubt);
 extern void note_former_seen(void);
 extern void note_doubt(int64 run_id);

@@ -161,6 +161,29 @@ bind_oids(LedgerQuery *query, List *oids)
 }
 
 /*
+ * A list of char * as text[]; none of them is NULL, as options that are not
+ * given are.
+ */
+void
+bind_texts(LedgerQuery *query, const List *texts)
+{
+	Datum *values = palloc(sizeof(Datum) * (list_length(texts) + 1));
+	int count = 0;
+	ListCell *cell;
+
+	if (texts == NIL)
+	{
+		bind_null(query, TEXTARRAYOID);
+		return;
+	}
+	foreach (cell, texts)
+		values[count++] = CStringGetTextDatum(lfirst(cell));
+	bind_datum(query, TEXTARRAYOID,
+			   PointerGetDatum(construct_array(values, count, TEXTOID, -1,
+											   false, TYPALIGN_INT)));
+}
+
+/*
  * Run one statement with its parameters.
  */
 uint64

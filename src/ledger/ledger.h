@@ -47,6 +47,7 @@ extern void bind_boolean(LedgerQuery *query, bool value);
 extern void bind_double(LedgerQuery *query, double value);
 extern void bind_text(LedgerQuery *query, const char *value);
 extern void bind_oids(LedgerQuery *query, List *oids);
+extern void bind_texts(LedgerQuery *query, const List *texts);
 extern void bind_null(LedgerQuery *query, Oid type);
 extern void bind_datum(LedgerQuery *query, Oid type, Datum value);
 

@@ -45,56 +45,39 @@ check_identity(const char *identity)
 						 "pgmaint.list_backups().")));
 }
 
+/* what this database was, and what the rows of a restored dump name: a row that
+ * was adopted names a database that may go on, which is taken over by name only */
+#define FORMER_IDENTITIES                                                      \
+	"SELECT x.identity FROM (SELECT a.identity FROM pgmaint.archives a "       \
+	"WHERE a.adopted_at IS NULL UNION "                                        \
+	"SELECT n.identity FROM pgmaint.contacts n UNION "                         \
+	"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') x " \
+	"WHERE x.identity ~ '^[0-9a-f]{32}$' AND x.identity NOT IN ("              \
+	"SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten')"
+
 /*
- * What this database was, and what the rows of a restored dump name.  A row that
- * was adopted names a database that may go on: that is taken over by name only.
+ * Give the identities that a query finds, all of them another's, the signs of
+ * this database; returns how many.
  */
 static uint64
-take_over_former(void)
+take_over_identities(LedgerQuery *query, const char *identities)
 {
-	LedgerQuery query = {0};
-
 	return ledger_query(
-		&query,
-		"WITH named AS (SELECT a.identity FROM pgmaint.archives a "
-		"WHERE a.adopted_at IS NULL UNION "
-		"SELECT n.identity FROM pgmaint.contacts n UNION "
-		"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') "
-		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
-		"timeline, directory_inode, machine_id, host, taken_over_at) "
-		"SELECT n.identity, 'taken over', c.system_identifier, c.database, c.timeline, "
-		"c.directory_inode, c.machine_id, c.host, pg_catalog.clock_timestamp() "
-		"FROM named n CROSS JOIN pgmaint.own_identities c "
-		"WHERE c.state = 'current' AND n.identity ~ '^[0-9a-f]{32}$' "
-		"AND n.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
-		"AND n.identity NOT IN (SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten') "
-		"ON CONFLICT (identity) DO UPDATE SET state = excluded.state, "
-		"system_identifier = excluded.system_identifier, database = excluded.database, "
-		"timeline = excluded.timeline, directory_inode = excluded.directory_inode, "
-		"machine_id = excluded.machine_id, host = excluded.host, "
-		"taken_over_at = excluded.taken_over_at RETURNING 1");
-}
-
-static uint64
-take_over_named(const char *identity)
-{
-	LedgerQuery query = {0};
-
-	check_identity(identity);
-	bind_text(&query, identity);
-	return ledger_query(
-		&query,
-		"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
-		"timeline, directory_inode, machine_id, host, taken_over_at) "
-		"SELECT $1, 'taken over', c.system_identifier, c.database, c.timeline, "
-		"c.directory_inode, c.machine_id, c.host, pg_catalog.clock_timestamp() "
-		"FROM pgmaint.own_identities c WHERE c.state = 'current' "
-		"AND $1 NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
-		"ON CONFLICT (identity) DO UPDATE SET state = excluded.state, "
-		"system_identifier = excluded.system_identifier, database = excluded.database, "
-		"timeline = excluded.timeline, directory_inode = excluded.directory_inode, "
-		"machine_id = excluded.machine_id, host = excluded.host, "
-		"taken_over_at = excluded.taken_over_at RETURNING 1");
+		query,
+		psprintf(
+			"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
+			"timeline, directory_inode, machine_id, host, taken_over_at) "
+			"SELECT n.identity, 'taken over', c.system_identifier, c.database, c.timeline, "
+			"c.directory_inode, c.machine_id, c.host, pg_catalog.clock_timestamp() "
+			"FROM (%s) n (identity) CROSS JOIN pgmaint.own_identities c "
+			"WHERE c.state = 'current' "
+			"AND n.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
+			"ON CONFLICT (identity) DO UPDATE SET state = excluded.state, "
+			"system_identifier = excluded.system_identifier, database = excluded.database, "
+			"timeline = excluded.timeline, directory_inode = excluded.directory_inode, "
+			"machine_id = excluded.machine_id, host = excluded.host, "
+			"taken_over_at = excluded.taken_over_at RETURNING 1",
+			identities));
 }
 
 /*
@@ -120,6 +103,7 @@ Datum
 pgmaint_take_over(PG_FUNCTION_ARGS)
 {
 	LedgerScope scope;
+	LedgerQuery query = {0};
 	uint64 count;
 
 	PreventCommandDuringRecovery("pgmaint.take_over()");
@@ -129,11 +113,17 @@ pgmaint_take_over(PG_FUNCTION_ARGS)
 	lock_in_transaction(LOCK_IDENTITY, true);
 	if (PG_ARGISNULL(0))
 	{
-		count = take_over_former();
+		count = take_over_identities(&query, FORMER_IDENTITIES);
 		end_doubt();
 	}
 	else
-		count = take_over_named(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	{
+		char *identity = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+		check_identity(identity);
+		bind_text(&query, identity);
+		count = take_over_identities(&query, "SELECT $1");
+	}
 	ledger_leave(&scope);
 	if (count == 0)
 		ereport(
@@ -225,7 +215,7 @@ pgmaint_stay_copy(PG_FUNCTION_ARGS)
 	/* a copy that nothing tells from its original gets another name all the same */
 	if (current_doubt() == NULL && !has_rows_of_another())
 	{
-		begin_to_doubt("it was declared to be a copy", true);
+		begin_to_doubt("it was declared to be a copy");
 		identity = known_identity();
 	}
 	lock_in_transaction(LOCK_IDENTITY, true);

@@ -7,8 +7,6 @@
  */
 #include "postgres.h"
 
-#include <unistd.h>
-
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -360,10 +358,9 @@ pgmaint_acknowledge(PG_FUNCTION_ARGS)
 Datum
 pgmaint_host_name(PG_FUNCTION_ARGS)
 {
-	char name[256];
+	char *name = host_name();
 
-	if (gethostname(name, sizeof(name)) != 0)
+	if (name == NULL)
 		PG_RETURN_NULL();
-	name[sizeof(name) - 1] = '\0';
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }

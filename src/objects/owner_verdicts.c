@@ -30,19 +30,6 @@ is_listed(const List *nonces, const char *nonce)
 	return false;
 }
 
-static Datum
-text_array(const List *texts)
-{
-	Datum *elements = palloc(sizeof(Datum) * Max(list_length(texts), 1));
-	int count = 0;
-	ListCell *cell;
-
-	foreach (cell, texts)
-		elements[count++] = CStringGetTextDatum(lfirst(cell));
-	return PointerGetDatum(
-		construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
 /*
  * How many of the records the ledger does not know, under whatever name of the
  * storage: it may have been renamed, or lead to the folder of another.
@@ -53,7 +40,7 @@ count_unknown(const char *identity, const List *nonces)
 	LedgerQuery query = {0};
 
 	bind_text(&query, identity);
-	bind_datum(&query, TEXTARRAYOID, text_array(nonces));
+	bind_texts(&query, nonces);
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.count(*) FROM pg_catalog.unnest($2) n WHERE NOT EXISTS ("
@@ -68,7 +55,7 @@ remember_unknown(const char *storage, const char *identity, const List *nonces)
 
 	bind_text(&query, storage);
 	bind_text(&query, identity);
-	bind_datum(&query, TEXTARRAYOID, text_array(nonces));
+	bind_texts(&query, nonces);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.owner_records (storage, identity, nonce) "
@@ -156,7 +143,7 @@ note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
 		/* other workers of the run may have said so */
 		if (strcmp(known_identity(), record->identity) == 0)
 		{
-			begin_to_doubt(doubt, true);
+			begin_to_doubt(doubt);
 			keep_queued_runs(record->identity);
 		}
 	}

@@ -18,6 +18,7 @@
 
 #include "ledger/ledger.h"
 #include "objects/keys.h"
+#include "objects/marks.h"
 #include "objects/listing.h"
 #include "objects/owners.h"
 #include "storage/storage.h"
@@ -130,19 +131,6 @@ refuse_others(const Removal *removal, const char *manifest)
 }
 
 /*
- * What was written about the proof of a backup has the same mark.
- */
-static void
-remove_marked(const Removal *removal, const char *key)
-{
-	StoredObject object;
-
-	if (storage_stat(removal->storage, key, &object) && object.mark != NULL &&
-		strcmp(object.mark, removal->manifest.mark) == 0)
-		storage_delete(removal->storage, key);
-}
-
-/*
  * pgmaint.remove_object(storage text, key text) returns boolean
  */
 Datum
@@ -172,8 +160,11 @@ pgmaint_remove_object(PG_FUNCTION_ARGS)
 		 (removal.object.mark == NULL ||
 		  strcmp(removal.object.mark, removal.manifest.mark) != 0)))
 		refuse(&removal, "It does not carry the mark of its manifest.", NULL);
-	remove_marked(&removal, removal.key);
-	remove_marked(&removal, verification_key(removal.key));
-	remove_marked(&removal, manifest);
+	(void) remove_marked(removal.storage, removal.key, removal.manifest.mark,
+						 NULL);
+	(void) remove_marked(removal.storage, verification_key(removal.key),
+						 removal.manifest.mark, NULL);
+	(void) remove_marked(removal.storage, manifest, removal.manifest.mark,
+						 NULL);
 	PG_RETURN_BOOL(true);
 }

@@ -120,19 +120,6 @@ read_manifest(void *argument)
 	ledger_leave(&scope);
 }
 
-static bool
-is_listed(const List *texts, const char *text)
-{
-	ListCell *cell;
-
-	foreach (cell, texts)
-	{
-		if (strcmp(lfirst(cell), text) == 0)
-			return true;
-	}
-	return false;
-}
-
 /*
  * One object, by what its manifest says.  What is no archive and no backup is
  * somebody else's business.
@@ -150,9 +137,8 @@ add_object(UnknownObjects *unknown, const Candidate *candidate,
 	else if (!manifest->is_own)
 	{
 		unknown->foreign++;
-		if (!is_listed(unknown->identities, manifest->identity))
-			unknown->identities =
-				lappend(unknown->identities, pstrdup(manifest->identity));
+		unknown->identities = list_append_unique(
+			unknown->identities, makeString(pstrdup(manifest->identity)));
 	}
 	else
 	{

@@ -23,7 +23,7 @@ typedef struct UnknownObjects
 {
 	List *own;		  /* of UnknownObject: complete, with an own identity */
 	int64 foreign;	  /* complete, with the identities of other databases */
-	List *identities; /* of char *: these */
+	List *identities; /* of String: these */
 	int64 anonymous;  /* complete, without an identity */
 	int64 not_read;	  /* older ones, whose manifests were not read */
 	int64 incomplete; /* objects without a manifest */

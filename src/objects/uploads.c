@@ -17,6 +17,7 @@
 
 #include "base/random.h"
 #include "objects/keys.h"
+#include "objects/marks.h"
 #include "objects/uploads.h"
 #include "storage/storage.h"
 
@@ -181,15 +182,6 @@ note_leftover_seen(int64 upload_id)
 						"WHERE upload_id = $1");
 }
 
-static bool
-has_mark(Storage *storage, const char *key, const char *mark)
-{
-	StoredObject object;
-
-	return storage_stat(storage, key, &object) && object.mark != NULL &&
-		   strcmp(object.mark, mark) == 0;
-}
-
 /*
  * Is everything there, so that nothing but the ledger says that it does not
  * count?
@@ -199,18 +191,18 @@ upload_is_complete(const Upload *upload)
 {
 	Storage *storage = storage_open(upload->storage, STORAGE_WRITE);
 
-	return has_mark(storage, manifest_key(upload->key), upload->mark) &&
-		   has_mark(storage, upload->key, upload->mark);
+	StoredObject object;
+
+	return find_marked(storage, manifest_key(upload->key), upload->mark,
+					   &object) &&
+		   find_marked(storage, upload->key, upload->mark, &object);
 }
 
 static bool
-remove_if_marked(Storage *storage, const char *key, const char *mark)
+remove_object_of_upload(Storage *storage, const char *key, const char *mark)
 {
 	storage_remove_unfinished(storage, key);
-	if (!has_mark(storage, key, mark))
-		return false;
-	storage_delete(storage, key);
-	return true;
+	return remove_marked(storage, key, mark, NULL);
 }
 
 /*
@@ -223,6 +215,7 @@ remove_upload(const Upload *upload)
 {
 	Storage *storage = storage_open(upload->storage, STORAGE_WRITE);
 
-	(void) remove_if_marked(storage, manifest_key(upload->key), upload->mark);
-	return remove_if_marked(storage, upload->key, upload->mark);
+	(void) remove_object_of_upload(storage, manifest_key(upload->key),
+								   upload->mark);
+	return remove_object_of_upload(storage, upload->key, upload->mark);
 }
