@@ -61,7 +61,9 @@ typedef struct Declaration
 
 /*
  * The records that this run is to have on the storage, noted and committed
- * before they are written; and the identities whose records are watched.
+ * before they are written; and the identities whose records are watched.  That
+ * the database is the one that it was, has been looked at since the run was
+ * queued and the leader began.
  */
 static List *
 note_records(const char *storage, int64 run_id, Oid extension)
@@ -73,7 +75,6 @@ note_records(const char *storage, int64 run_id, Oid extension)
 	uint64 rows;
 
 	ledger_begin(&scope, extension);
-	(void) ensure_identity();
 	bind_text(&query, storage);
 	bind_bigint(&query, run_id);
 	rows = ledger_query(&query,
