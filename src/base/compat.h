@@ -15,6 +15,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "common/relpath.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
@@ -51,6 +52,8 @@
 	(pg_namespace_aclcheck(schema, roleid, ACL_USAGE) == ACLCHECK_OK)
 #define relation_ownercheck(relid, roleid) pg_class_ownercheck(relid, roleid)
 #define database_ownercheck(dbid, roleid) pg_database_ownercheck(dbid, roleid)
+#define function_execute_privilege(function, roleid) \
+	(pg_proc_aclcheck(function, roleid, ACL_EXECUTE) == ACLCHECK_OK)
 #define server_usage_privilege(server, roleid) \
 	(pg_foreign_server_aclcheck(server, roleid, ACL_USAGE) == ACLCHECK_OK)
 #else
@@ -60,6 +63,9 @@
 	object_ownercheck(DatabaseRelationId, dbid, roleid)
 #define schema_usage_privilege(schema, roleid)                          \
 	(object_aclcheck(NamespaceRelationId, schema, roleid, ACL_USAGE) == \
+	 ACLCHECK_OK)
+#define function_execute_privilege(function, roleid)                        \
+	(object_aclcheck(ProcedureRelationId, function, roleid, ACL_EXECUTE) == \
 	 ACLCHECK_OK)
 #define server_usage_privilege(server, roleid)                              \
 	(object_aclcheck(ForeignServerRelationId, server, roleid, ACL_USAGE) == \
