@@ -62,8 +62,8 @@ refuse_function(Form_pg_proc function)
 
 /*
  * Look for the member of an extension with this name and exactly these types
- * of arguments, in whatever schema it is.  What cannot be trusted is named, but
- * gives way to what can: both may have this signature, in two schemas.  Returns
+ * of arguments, in whatever schema it is.  A member that is refused gives way
+ * to one that is not: both may have this signature, in two schemas.  Returns
  * whether there is one to be called.
  */
 bool
@@ -93,7 +93,10 @@ find_member_function(const char *extension, const char *name, int count,
 		if (refusal == NULL)
 			function->oid = candidate->oid;
 		else
-			function->refusal = refusal;
+			function->refusal =
+				function->refusal == NULL
+					? refusal
+					: psprintf("%s; %s", function->refusal, refusal);
 	}
 	ReleaseSysCacheList(list);
 	return OidIsValid(function->oid);
