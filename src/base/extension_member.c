@@ -124,6 +124,9 @@ require_member_function(const char *extension, const char *name, int count,
 					funcname_signature_string(name, count, NIL, types))));
 }
 
+/*
+ * Who can put a view, a rule or a policy in the place of a table or upon it.
+ */
 static Oid
 owner_of_table(Oid table)
 {
@@ -137,6 +140,9 @@ owner_of_table(Oid table)
 	return owner;
 }
 
+/*
+ * Who can rename a schema, and make another in its place.
+ */
 static Oid
 owner_of_schema(Oid schema)
 {
