@@ -111,17 +111,20 @@ require_member_function(const char *extension, const char *name, int count,
 {
 	MemberFunction function;
 
-	if (find_member_function(extension, name, count, types, &function))
-		return function.oid;
-	if (function.refusal != NULL)
-		ereport(ERROR,
+	if (!find_member_function(extension, name, count, types, &function))
+	{
+		if (function.refusal != NULL)
+			ereport(
+				ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("function %s of extension \"%s\" is not called: %s",
 						name, extension, function.refusal)));
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_FUNCTION),
-			 errmsg("extension \"%s\" has no function %s", extension,
-					funcname_signature_string(name, count, NIL, types))));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("extension \"%s\" has no function %s", extension,
+						funcname_signature_string(name, count, NIL, types))));
+	}
+	return function.oid;
 }
 
 /*

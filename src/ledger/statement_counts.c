@@ -229,7 +229,7 @@ pgmaint_statement_statistics(PG_FUNCTION_ARGS)
 	while (tuplestore_gettupleslot(rows, true, false, row))
 	{
 		Datum values[COLUMNS];
-		bool nulls[COLUMNS];
+		bool nulls[COLUMNS] = {0};
 
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < COLUMNS; i++)
