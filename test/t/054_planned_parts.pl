@@ -1,7 +1,8 @@
 # Views, policies and rules bring expressions into a statement which its role has
 # not written.  The planner calls stable functions of the server's for its
 # estimates, and table_to_xml() executes a view: none of that with the rights of
-# a role that executed the statement when it was harmless.
+# a role that executed the statement when it was harmless.  Nor do parallel
+# workers call functions of others, for queries that functions execute meanwhile.
 
 use strict;
 use warnings;
@@ -13,7 +14,8 @@ use Test::More;
 
 use PgmaintTest;
 
-my $node = start_server('planned_parts', "shared_preload_libraries = 'pg_stat_statements'", 'jit = off');
+my $node = start_server('planned_parts', "shared_preload_libraries = 'pg_stat_statements'", 'jit = off',
+	'min_parallel_table_scan_size = 0', 'parallel_setup_cost = 0', 'parallel_tuple_cost = 0', 'parallel_leader_participation = off');
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
 sub as
@@ -47,29 +49,34 @@ as('hostile', q(
 	CREATE TABLE h.guarded AS TABLE words; ANALYZE h.guarded;
 	ALTER TABLE h.guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY guard ON h.guarded USING (true);
 	CREATE TABLE h.ruled (a int);
+	CREATE FUNCTION h.same(text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ BEGIN RETURN $1; END $$;
 	CREATE VIEW h.trap AS SELECT note() AS word;
 	GRANT SELECT ON h.view, h.guarded, h.trap TO PUBLIC; GRANT INSERT ON h.ruled TO PUBLIC));
 as('victim', q(
 	CREATE VIEW v.view AS SELECT word FROM words;
-	CREATE TABLE v.guarded AS TABLE words; ANALYZE v.guarded;
-	ALTER TABLE v.guarded ENABLE ROW LEVEL SECURITY; CREATE POLICY guard ON v.guarded USING (word <> '');
 	CREATE FUNCTION v.look() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT min(word) FROM h.view); END $$;
-	CREATE TABLE v.plain AS TABLE words; ANALYZE v.plain));
-$node->safe_psql('postgres', 'SELECT pg_stat_statements_reset()');
+	CREATE TABLE v.plain AS TABLE words; ANALYZE v.plain;
+	CREATE FUNCTION v.shared() RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
+		RETURN (SELECT count(*) FROM v.plain WHERE h.same(word) = 'a'); END $$));
+$node->safe_psql('postgres', 'SELECT pg_stat_statements_reset(), pg_stat_reset()');
 foreach my $role ($superuser, 'victim')
 {
 	as($role, $_) foreach ("SELECT word FROM h.view WHERE word = 'a'") x 2, ("SELECT word FROM h.guarded WHERE word = 'a'") x 2, ('INSERT INTO h.ruled VALUES (1)') x 2;
 }
-as('victim', $_) foreach ("SELECT word FROM v.view WHERE word = 'a'") x 2, ("SELECT word FROM v.plain WHERE word = v.look()") x 2;
-as($superuser, q(SELECT filler FROM words WHERE word = 'a')) foreach 1 .. 2;
+as('victim', $_) foreach ("SELECT word FROM v.view WHERE word = 'a'") x 2, ("SELECT word FROM v.plain WHERE word = v.look()") x 2,
+  ("SELECT filler FROM v.plain WHERE word = v.shared()") x 2;
+as($superuser, q(SELECT filler FROM words WHERE word = 'a')) foreach 1 .. 6;
 
 as('hostile', q(
 	CREATE OR REPLACE VIEW h.view AS SELECT word FROM words WHERE word <> table_to_xml('h.trap', false, false, '')::text;
 	ALTER POLICY guard ON h.guarded USING (word <> table_to_xml('h.trap', false, false, '')::text);
+	CREATE OR REPLACE FUNCTION h.same(text) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$ BEGIN
+		RAISE LOG 'CALLED as %', current_user; RETURN $1; END $$;
 	CREATE RULE more AS ON INSERT TO h.ruled DO ALSO SELECT FROM words WHERE word = table_to_xml('h.trap', false, false, '')::text));
 
 # each of them would be seen
-foreach my $query ("SELECT word FROM h.view WHERE word = 'a'", "SELECT word FROM h.guarded WHERE word = 'a'", 'INSERT INTO h.ruled VALUES (1)')
+foreach my $query ("SELECT word FROM h.view WHERE word = 'a'", "SELECT word FROM h.guarded WHERE word = 'a'", 'INSERT INTO h.ruled VALUES (1)',
+	'SELECT filler FROM v.plain WHERE word = v.shared()')
 {
 	my $offset = -s $node->logfile;
 	as('victim', "EXPLAIN $query");
