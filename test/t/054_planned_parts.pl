@@ -55,6 +55,7 @@ as('hostile', q(
 as('victim', q(
 	CREATE VIEW v.view AS SELECT word FROM words;
 	CREATE FUNCTION v.look() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT min(word) FROM h.view); END $$;
+	CREATE TABLE v.one AS SELECT 'a' AS word;
 	CREATE TABLE v.plain AS TABLE words; ANALYZE v.plain;
 	CREATE FUNCTION v.shared() RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
 		RETURN (SELECT count(*) FROM v.plain WHERE h.same(word) = 'a'); END $$));
@@ -63,7 +64,7 @@ foreach my $role ($superuser, 'victim')
 {
 	as($role, $_) foreach ("SELECT word FROM h.view WHERE word = 'a'") x 2, ("SELECT word FROM h.guarded WHERE word = 'a'") x 2, ('INSERT INTO h.ruled VALUES (1)') x 2;
 }
-as('victim', $_) foreach ("SELECT word FROM v.view WHERE word = 'a'") x 2, ("SELECT word FROM v.plain WHERE word = v.look()") x 2,
+as('victim', $_) foreach ("SELECT word FROM v.view WHERE word = 'a'") x 2, ("SELECT word FROM v.one WHERE word = v.look()") x 2,
   ("SELECT filler FROM v.plain WHERE word = v.shared()") x 2;
 as($superuser, q(SELECT filler FROM words WHERE word = 'a')) foreach 1 .. 6;
 
