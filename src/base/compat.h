@@ -136,6 +136,18 @@
 	pg_analyze_and_rewrite(raw, source, NULL, 0, NULL)
 #endif
 
+/* what planner_hook is called with; 19 adds the state of EXPLAIN */
+#if PG_VERSION_NUM >= 190000
+#define PLANNER_PARAMETERS                                                   \
+	Query *parse, const char *source, int options, ParamListInfo parameters, \
+		ExplainState *explain
+#define PLANNER_ARGUMENTS parse, source, options, parameters, explain
+#else
+#define PLANNER_PARAMETERS \
+	Query *parse, const char *source, int options, ParamListInfo parameters
+#define PLANNER_ARGUMENTS parse, source, options, parameters
+#endif
+
 /* 16 hands the output of COPY to a function; tests take that away from it */
 #ifndef SERVER_HAS_COPY_CALLBACK
 #define SERVER_HAS_COPY_CALLBACK (PG_VERSION_NUM >= 160000)
