@@ -1,6 +1,6 @@
 # A folder as a storage, in which other users of the machine have planted what
-# leads elsewhere, waits for ever, or is no file; and folders that others can
-# change, which are refused.
+# leads elsewhere, waits for ever, or is no file; folders that others can change,
+# which are refused; and what an option names that is no file.
 
 use strict;
 use warnings;
@@ -9,6 +9,7 @@ use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
+use IO::Socket::INET;
 use IO::Socket::UNIX;
 use IPC::Run;
 use POSIX qw(mkfifo);
@@ -269,6 +270,15 @@ sql(q(DO $$ BEGIN FOR i IN 1 .. 5000 LOOP
 	BEGIN PERFORM storage_get('planted', 'nothing'); EXCEPTION WHEN undefined_file THEN NULL; END;
 	END LOOP; END $$));
 is(sql(q(SELECT storage_head('planted', 'next'))), 'next 1 mark', 'after thousands of uses and errors in one transaction, descriptors are left');
+
+#
+# Files that an option names
+#
+my $listener = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die $@;
+mkfifo("$top/ca", 0600) or die;
+sql("CREATE SERVER bucket FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket', endpoint 'https://127.0.0.1:" . $listener->sockport . "', region 'here', ca_file '$top/ca', retries '0', connect_timeout '5s');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER bucket OPTIONS (access_key_id 'a', secret_access_key 'b')");
+like(refusal(q(SELECT storage_head('bucket', 'a')), "$top/ca"), qr/ERROR:  42809: "\Q$top\E\/ca" is not a regular file/, 'a FIFO has no certificates');
 
 # below the data directory a person may have made a link to another disk
 my $data = $node->data_dir;
