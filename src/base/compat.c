@@ -30,10 +30,10 @@ char *
 find_missing_fix(ReleaseFix fix)
 {
 	const char *release = GetConfigOption("server_version", false, false);
-	int major = 0;
-	int minor = 0;
+	char *rest;
+	int major = (int) strtol(release, &rest, 10);
+	int minor = *rest == '.' ? (int) strtol(rest + 1, NULL, 10) : 0;
 
-	(void) sscanf(release, "%d.%d", &major, &minor);
 	if (major < 14 || major >= 14 + FIXED_MAJORS ||
 		minor >= fixed_releases[fix][major - 14])
 		return NULL;
