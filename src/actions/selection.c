@@ -10,8 +10,10 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "actions/selection.h"
+#include "base/compat.h"
 
 /*
  * A list of strings as an array of the given type, through its input.
@@ -119,6 +121,27 @@ plan_finding(PlanContext *context, const char *check_id, const char *severity,
 	note_finding(&context->findings, check_id, severity,
 				 object == NULL ? NULL : pstrdup(object), pstrdup(message))
 		->detail = detail == NULL ? NULL : pstrdup(detail);
+}
+
+/*
+ * Index expressions are code of the table's owner.  On a server that evaluates
+ * them as the role of the run, the step has no tasks and the run fails.
+ */
+bool
+refuse_unsafe_release(PlanContext *context, const char *command)
+{
+	char *fixed_in = find_missing_fix(FIX_MAINTENANCE_AS_OWNER);
+
+	if (fixed_in == NULL)
+		return false;
+	context->failures = lappend(
+		context->failures,
+		psprintf("%s is refused on PostgreSQL %s, which executes code of a "
+				 "table's owner with the rights of the role of the run "
+				 "(CVE-2022-1552); update the server to %s or later",
+				 command, GetConfigOption("server_version", false, false),
+				 fixed_in));
+	return true;
 }
 
 /*

@@ -46,6 +46,7 @@ extern PlannedTask *task_from_row(PlanContext *context, const char *action,
 extern void plan_finding(PlanContext *context, const char *check_id,
 						 const char *severity, char *object, char *message,
 						 char *detail);
+extern bool refuse_unsafe_release(PlanContext *context, const char *command);
 extern void note_left_alone(PlanContext *context, const char *action,
 							List *targets);
 

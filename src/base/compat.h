@@ -32,6 +32,20 @@
 
 #define SERVER_MAJOR_VERSION (PG_VERSION_NUM / 10000)
 
+/* minor releases matter, too: without these fixes, some work is dangerous */
+typedef enum ReleaseFix
+{
+	/* CVE-2022-1552: the server maintains tables and indexes as their owner */
+	FIX_MAINTENANCE_AS_OWNER,
+	/* CVE-2024-7348: pg_dump does not read what has taken a table's place */
+	FIX_DUMP_OF_REPLACED_TABLES,
+	/* CVE-2025-8714 and -8715: no command of psql's hides in a dump */
+	FIX_COMMANDS_IN_DUMPS
+} ReleaseFix;
+
+/* the release that has the fix, as in 14.3, if the running server lacks it */
+extern char *find_missing_fix(ReleaseFix fix);
+
 /* 15 lets a database choose who knows its collations */
 #if PG_VERSION_NUM >= 150000
 #define LOCALE_PROVIDER_LIBC " LOCALE_PROVIDER libc"

@@ -45,6 +45,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -149,10 +150,13 @@ check_call(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("planning calls a function of a role that has not the "
-						"rights of the role that it is planned as"),
-				 errdetail("It would call %s.",
-						   get_func_name(function->fn_oid))));
+				 errmsg("function %s of role \"%s\" would be called with the "
+						"rights of role \"%s\"",
+						format_procedure_qualified(function->fn_oid),
+						OidIsValid(owner) ? GetUserNameFromId(owner, true)
+										  : "none",
+						GetUserNameFromId(GetUserId(), false)),
+				 errdetail("Its owner has not the rights of that role.")));
 	}
 	if (previous_hook != NULL)
 		previous_hook(event, function, private);
