@@ -16,6 +16,7 @@ use Test::More;
 my $node = start_server('rights');
 # where psql is started
 my $evidence = $node->data_dir . '/evidence';
+my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 my ($state, $error, $run);
 
 sub psql_as
@@ -122,6 +123,29 @@ nothing_gained('restore by a role that is no superuser');
 is("$state $error", 'succeeded ', '... and proves');
 is(result($run, 'rows'), $rows, '... by counting, too');
 nothing_gained('proof by a role that is no superuser');
+
+# Not even where pgmaint.connection names a superuser.
+$node->safe_psql('postgres', 'CREATE DATABASE checked');
+$node->safe_psql('checked', q{
+	CREATE FUNCTION climb() RETURNS boolean LANGUAGE plpgsql AS $f$
+	BEGIN
+		IF pg_catalog.current_database() <> 'checked' THEN
+			PERFORM pg_catalog.set_config('role', 'none', false);
+			BEGIN ALTER ROLE mallory SUPERUSER; EXCEPTION WHEN OTHERS THEN NULL; END;
+		END IF;
+		RETURN true;
+	END $f$;
+	CREATE TABLE t (i int CHECK (public.climb()));
+	INSERT INTO t VALUES (1);
+});
+my $checked = backup_by_hand($node, 'checked', 'daily/checked.dump.gz');
+$node->append_conf('postgresql.conf', "pgmaint.connection = 'user=$superuser'");
+$node->reload;
+($state, $error) = run_backup_action($node, 'restore_backup', qq({"backup_id": $checked, "no_owner": true}), 'maker');
+is("$state $error", 'succeeded ', 'a role that is no superuser restores as itself');
+nothing_gained('restore with a connection of its own');
+$node->append_conf('postgresql.conf', "pgmaint.connection = ''");
+$node->reload;
 
 # The verdict on what is not sound is not up to the dump.
 my $manifest = slurp_file(folder_of($node) . '/daily/attacked.json');
