@@ -80,7 +80,7 @@ static const struct
 	{"lo_compat_privileges", "off", WORKERS | PRIVILEGED},
 
 	/* those at login, which would run as the superuser who logs in */
-	{"event_triggers", "off", CHILDREN | PRIVILEGED},
+	{"event_triggers", "off", PRIVILEGED},
 	{"search_path", "pg_catalog, pg_temp", WORKERS | ROUND_TRIPS},
 	{"row_security", "on", WORKERS},
 	{"row_security", "off", ROUND_TRIPS},
