@@ -85,6 +85,52 @@
 	"AND r.class <> 'pg_catalog.pg_proc'::pg_catalog.regclass) "
 
 /*
+ * Raise an ERROR if a row that the role inserts makes the server evaluate an
+ * expression of somebody who has not the role's rights anyway.  Such an
+ * expression can do harm without a function of its owner's: lo_export() is the
+ * server's own, and pg_depend does not have what is the server's.
+ *
+ * A domain's owner writes its constraints and its default, and can add some at
+ * any time; a partition's owner its constraints, defaults, indexes and triggers.
+ */
+static void
+refuse_expressions_of_others(Oid relation, Oid role)
+{
+	LedgerScope scope;
+	LedgerQuery query = {0};
+
+	bind_oid(&query, relation);
+	bind_oid(&query, role);
+	ledger_enter(&scope);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (ledger_query(
+			&query,
+			"WITH RECURSIVE " TABLES PARTS REACHED
+			"SELECT x.name, o.rolname::text FROM ("
+			"SELECT pg_catalog.concat('domain ', pg_catalog.format_type(t.oid, NULL)) AS name, "
+			"t.typowner AS owner FROM reached r JOIN pg_catalog.pg_type t "
+			"ON t.oid = r.object AND t.tableoid = r.class AND t.typtype = 'd' "
+			"UNION ALL SELECT pg_catalog.concat('partition ', c.oid::pg_catalog.regclass), c.relowner "
+			"FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.relation AND c.oid <> $1 "
+			"UNION ALL SELECT pg_catalog.concat('partitioned table ', c.oid::pg_catalog.regclass), c.relowner "
+			"FROM above JOIN pg_catalog.pg_class c ON c.oid = above.relation AND c.oid <> $1) x "
+			"JOIN pg_catalog.pg_roles o ON o.oid = x.owner "
+			"WHERE NOT pg_catalog.pg_has_role(x.owner, $2, 'USAGE') "
+			"ORDER BY x.name LIMIT 1") > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("expressions of %s of role \"%s\" would be evaluated "
+						"with the rights of role \"%s\"",
+						ledger_text(0, 1), ledger_text(0, 2),
+						GetUserNameFromId(role, false)),
+				 errhint("Restore into a table without it, or into one that "
+						 "role \"%s\" owns.",
+						 ledger_text(0, 2))));
+	ledger_leave(&scope);
+}
+
+/*
  * Raise an ERROR if a row that the role inserts may call a function of somebody
  * who has not the role's rights anyway: its owner would get hold of them.
  */
@@ -124,4 +170,5 @@ refuse_functions_of_others(Oid relation, Oid role)
 						 "role \"%s\" owns.",
 						 ledger_text(0, 2))));
 	ledger_leave(&scope);
+	refuse_expressions_of_others(relation, role);
 }

@@ -159,9 +159,15 @@ follow_link(const Check *check, const char *link, const char *rest)
 	ssize_t length = readlink(link, target, sizeof(target));
 
 	if (length == sizeof(target))
+	{
 		errno = ENAMETOOLONG;
-	if (length < 0 || length == sizeof(target))
+		length = -1;
+	}
+	if (length < 0)
+	{
 		could_not_use(check, link);
+		return NULL; /* not reached */
+	}
 	target[length] = '\0';
 	if (target[0] == '/')
 		return psprintf("%s%s", target, rest);

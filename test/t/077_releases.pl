@@ -1,5 +1,5 @@
 # Minor releases that execute code of a table's owner with the rights of the role
-# that maintains the table: nothing is maintained there.
+# that maintains or dumps the table: they do neither.
 
 use strict;
 use warnings;
@@ -25,17 +25,20 @@ $node->safe_psql('postgres', q(
 	DELETE FROM bloated WHERE id % 10 <> 0;
 	SELECT pgmaint.define_plan('maintain', '[{"action": "vacuum", "options": {"tables": "bloated"}},
 		{"action": "analyze", "options": {"tables": "bloated"}}, {"action": "reindex", "options": {"tables": "bloated"}},
-		{"action": "vacuum_full", "options": {"tables": "bloated", "min_gain": "1kB"}}]')));
+		{"action": "vacuum_full", "options": {"tables": "bloated", "min_gain": "1kB"}}]');
+	SELECT pgmaint.define_plan('keep', '[{"action": "backup", "options": {"storage": "pgmaint_local"}}]')));
 
 # The actions that a session would begin on a server of this release, and its
 # warnings.
 sub planned
 {
-	my ($release) = @_;
+	my ($release, $plan) = @_;
 	my ($actions, $warnings);
 
+	$plan ||= 'maintain';
+
 	$node->psql('postgres',
-		"SELECT FROM pretend_release('$release'); SELECT string_agg(DISTINCT action, ' ' ORDER BY action) FROM pgmaint.dry_run('maintain')",
+		"SELECT FROM pretend_release('$release'); SELECT string_agg(DISTINCT action, ' ' ORDER BY action) FROM pgmaint.dry_run('$plan')",
 		stdout => \$actions, stderr => \$warnings);
 	$actions =~ s/^\s+//;
 	return ($actions, $warnings);
@@ -53,6 +56,18 @@ foreach my $release ('14.0', '14.2 (Debian 14.2-1)')
 		'VACUUM ANALYZE REINDEX VACUUM FULL', '... and each command is refused');
 }
 is((planned($_))[0], $all, "$_: maintained again") foreach '14.3', '14.20', '18.0', '19rc1';
+
+# what would be refused is named, and what is safe is done
+my %dumps = ('14.12' => 'pg_dump 14.13', '15.7' => 'pg_dump 15.8', '16.3' => 'pg_dump 16.4',
+	'14.18' => 'pg_dumpall 14.19', '15.8' => 'pg_dumpall 15.14', '17.5' => 'pg_dumpall 17.6', '15.14' => '', '17.6' => '', '18.0' => '');
+foreach my $release (sort keys %dumps)
+{
+	my ($actions, $warnings) = planned($release, 'keep');
+
+	is($actions, $dumps{$release} =~ /^pg_dump / ? '' : 'backup', "$release: " . ($dumps{$release} || 'everything is dumped'));
+	is(join(' ', map { tr/,//dr } $warnings =~ /WARNING:  (pg_dump|pg_dumpall) is refused on PostgreSQL \Q$release\E, which .+ \(CVE-[-\d]+\); update the server to (\S+) or later/g),
+		$dumps{$release}, '... and why, with the release that has the fix');
+}
 
 $node->stop;
 done_testing();
