@@ -272,8 +272,8 @@ tell_what_was_left_out(Verification *verification)
 			verification->context, "warning", verification->key,
 			psprintf("%s was verified without a check of its indexes: the "
 					 "extension amcheck in it has no function "
-					 "bt_index_check(regclass, boolean) in C that belongs to "
-					 "a superuser",
+					 "bt_index_check that is written in C and belongs to a "
+					 "superuser",
 					 verification->key));
 	if (left_out != NULL)
 		add_task_finding(
