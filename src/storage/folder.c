@@ -16,6 +16,16 @@
 #include "storage/folder.h"
 
 /*
+ * To pass through a folder takes less than to read it: a storage's may be one
+ * that only takes objects.
+ */
+#ifdef O_PATH
+#define PASS_THROUGH (O_PATH | O_DIRECTORY | O_CLOEXEC)
+#else
+#define PASS_THROUGH (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#endif
+
+/*
  * The server counts descriptors that it has not opened itself, so that its own
  * are not more than the system gives.  Its OpenTransientFile knows no folder to
  * begin at.
@@ -82,7 +92,7 @@ open_folder(const char *path)
 
 	if (handle == NULL)
 		return NULL;
-	return fill_handle(handle, open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	return fill_handle(handle, open(path, PASS_THROUGH));
 }
 
 /*
@@ -92,8 +102,7 @@ open_folder(const char *path)
 static int
 open_part(int folder, const char *name)
 {
-	int fd =
-		openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(folder, name, PASS_THROUGH | O_NOFOLLOW);
 	struct stat status;
 
 	if (fd < 0 && errno == ENOTDIR)
@@ -104,13 +113,30 @@ open_part(int folder, const char *name)
 	return fd;
 }
 
+static int
+open_to_read(int folder)
+{
+	return openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 /*
- * Some file systems cannot make a folder durable, and need not.
+ * Some file systems cannot make a folder durable, and need not.  One that may
+ * not be read cannot be, as the server has it.
  */
 static bool
-sync_descriptor(int fd)
+sync_descriptor(int folder)
 {
-	return pg_fsync(fd) == 0 || errno == EBADF || errno == EINVAL;
+	int fd = open_to_read(folder);
+	bool done;
+	int error;
+
+	if (fd < 0)
+		return errno == EACCES;
+	done = pg_fsync(fd) == 0 || errno == EBADF || errno == EINVAL;
+	error = errno;
+	close(fd);
+	errno = error;
+	return done;
 }
 
 bool
@@ -160,8 +186,7 @@ open_folder_of(const Handle *top, const char *path, FolderWalk walk)
 
 	if (handle == NULL)
 		return NULL;
-	/* no duplicate, which would share the place up to which it was read */
-	fd = openat(top->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(top->fd, ".", PASS_THROUGH);
 	if (fd >= 0 && walk == FOLDER_SYNC && !sync_descriptor(fd))
 		fd = close_and_fail(fd);
 	while (fd >= 0 && (slash = strchr(name, '/')) != NULL)
@@ -214,7 +239,13 @@ open_file_in(const Handle *folder, const char *name, int flags)
 DIR *
 read_folder_of(Handle *folder)
 {
-	folder->dir = fdopendir(folder->fd);
+	int fd = open_to_read(folder->fd);
+
+	if (fd < 0)
+		return NULL;
+	close(folder->fd);
+	folder->fd = fd;
+	folder->dir = fdopendir(fd);
 	return folder->dir;
 }
 
