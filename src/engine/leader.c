@@ -316,6 +316,29 @@ find_units(void)
 }
 
 /*
+ * Take the lock that makes a leader; false where there is one.
+ *
+ * Who has it and is not alive has yet to find units, and leaves if there are
+ * none.  If it has looked before those came free that this process was started
+ * for, nobody else would come: so this process looks after it.
+ */
+static bool
+claim_leadership(void)
+{
+	while (!hold_engine_lock(LOCK_LEADER, true, false))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (leader_is_alive())
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	return true;
+}
+
+/*
  * Become the leader, with a slot for the first task worker.  Where there is
  * none, the database waits for the leader of another to end.
  */
@@ -327,7 +350,7 @@ become_leader(void)
 		unmark_waiting(MyDatabaseId, arguments.extension);
 		return false;
 	}
-	if (!hold_engine_lock(LOCK_LEADER, true, false))
+	if (!claim_leadership())
 		return false;
 	if (find_units())
 		return true;

@@ -8,6 +8,7 @@
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -15,7 +16,12 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_server('slots', 'max_worker_processes = 1', 'pgmaint.worker_timeout = 1');
+my $module = abs_path("$FindBin::RealBin/../modules/locks");
+my $build = PostgreSQL::Test::Utils::tempdir_short();
+my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
+is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+
+my $node = start_server('slots', 'max_worker_processes = 1', 'pgmaint.worker_timeout = 1', "dynamic_library_path = '\$libdir:$build'");
 
 sub sql
 {
@@ -95,6 +101,7 @@ no_processes_left($node, 'sent back twice: no process is left');
 is(run_state($node, $first), 'queued', 'sent back twice: run');
 unlike(sql($finding), qr/\|/, 'sent back twice: one finding');
 is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = $first"), '1', 'sent back twice: planned once');
+is(sql("SELECT started_at FROM pgmaint.runs WHERE run_id = $first"), $begun, 'sent back twice: it began only once');
 
 # it can be cancelled, as can the one behind it
 my $kept = $first;
@@ -109,7 +116,7 @@ my $kept = $first;
 	is(run_error($node, $kept), 'the run was cancelled', 'cancel: its reason');
 	is(tasks($node, $kept), 'public.small cancelled', 'cancel: its task');
 	no_processes_left($node, 'cancel: no process is left');
-	ok($run > $kept, 'cancel: others wait on');
+	is(run_state($node, $run), 'queued', 'cancel: others wait on');
 }
 
 # room again: the queue is worked off in its order, and the run that was sent
@@ -181,6 +188,19 @@ is(wait_for_end($node, $waiting), 'succeeded', 'a task worker of the other ends:
 is(run_state($node, $slow, 'other'), 'running', "another database's run goes on all the while");
 sql("SELECT pgmaint.cancel($slow)", 'other');
 wait_for_end($node, $slow, 'other');
+no_processes_left($node, 'no process is left');
+
+# a leader that leaves for want of room does not keep away the one that is
+# started when there is some: the session stands for the first
+sql(q(CREATE FUNCTION hold_leader_lock() RETURNS void LANGUAGE c AS 'pgmaint_test_locks'));
+my $session = $node->background_psql('postgres');
+$session->query_safe('SELECT hold_leader_lock()');
+$waiting = sql("SELECT pgmaint.run_action('vacuum', $small)");
+ok( $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pgmaint leader'"),
+	'a leader that is about to leave: the next waits for what becomes of it');
+is(run_state($node, $waiting), 'queued', '... and is no leader yet');
+$session->quit;
+is(wait_for_end($node, $waiting), 'succeeded', '... and then takes its place');
 no_processes_left($node, 'no process is left');
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'nothing has crashed');
