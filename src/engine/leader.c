@@ -44,6 +44,10 @@
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
 
+/* how often a leader that leaves tries to start others, and how soon again */
+#define LAUNCH_ATTEMPTS 60
+#define LAUNCH_INTERVAL_MS 500
+
 static LeaderArguments arguments;
 
 /*
@@ -63,16 +67,28 @@ handle_terminate(SIGNAL_ARGS)
 }
 
 /*
- * Leave for good.  The units that this leader had are for others now.
+ * Leave for good.  The units that this leader had are for others now, but their
+ * leaders may find no slot: a messenger or a parallel query has it.  As nobody
+ * else would come, this process stays a little longer.
  */
 static void
 leave(int code, bool own)
 {
+	bool launched = false;
+
 	HOLD_CANCEL_INTERRUPTS();
 	release_all_engine_locks();
-	StartTransactionCommand();
-	launch_waiting_leaders(own);
-	CommitTransactionCommand();
+	for (int i = 0; i < LAUNCH_ATTEMPTS && !launched; i++)
+	{
+		if (i > 0)
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 LAUNCH_INTERVAL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		StartTransactionCommand();
+		launched = launch_waiting_leaders(own) || ShutdownRequestPending;
+		CommitTransactionCommand();
+	}
 	proc_exit(code);
 }
 
@@ -384,7 +400,7 @@ lead(void)
 		(void) hold_engine_lock(LOCK_LEADER_ALIVE, true, true);
 		unmark_waiting(MyDatabaseId, arguments.extension);
 		StartTransactionCommand();
-		launch_waiting_leaders(false);
+		(void) launch_waiting_leaders(false);
 		CommitTransactionCommand();
 		reconcile();
 		if (!carry_out_queued_runs())

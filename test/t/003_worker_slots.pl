@@ -190,6 +190,38 @@ sql("SELECT pgmaint.cancel($slow)", 'other');
 wait_for_end($node, $slow, 'other');
 no_processes_left($node, 'no process is left');
 
+# room for another database's leader, whose slot parallel workers have: the
+# leader that leaves waits for it
+restart_with_slots(4);
+{
+	my $parallel = sql(q(SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')));
+	my $busy = sub { return sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'") };
+	my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 3;
+	my $gate = shift @sessions;
+
+	sql(q(CREATE OR REPLACE FUNCTION broken(id int) RETURNS boolean LANGUAGE plpgsql AS
+		'BEGIN WHILE NOT pg_try_advisory_xact_lock(3) LOOP PERFORM pg_sleep(0.05); END LOOP; RETURN false; END'));
+	$gate->query_safe('SELECT pg_advisory_lock(3)');
+	my $planning = sql(q(SELECT pgmaint.run_action('retention')));
+	$node->poll_query_until('postgres', "SELECT state = 'running' FROM pgmaint.runs WHERE run_id = $planning");
+	$waiting = sql("SELECT pgmaint.run_action('vacuum', $small)", 'other');
+	is(markers(), 'other', 'slots taken by parallel workers: another database waits');
+	foreach my $session (@sessions)
+	{
+		$session->query_safe("SET $parallel = on");
+		$session->query_until(qr/begun/, "\\echo begun\nSELECT pg_sleep(1000);\n");
+	}
+	$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
+	$gate->query_safe('SELECT pg_advisory_unlock(3)');
+	wait_for_end($node, $planning);
+	is($busy->() . run_state($node, $waiting, 'other'), '2queued', '... which has units now, and no slot');
+	sql(q(SELECT pg_cancel_backend(leader_pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker'));
+	is(wait_for_end($node, $waiting, 'other'), 'succeeded', '... and begins when there is one');
+	no_processes_left($node, 'no process is left');
+	$gate->quit;
+	$_->quit foreach @sessions;
+}
+
 # a leader that leaves for want of room does not keep away the one that is
 # started when there is some: the session stands for the first
 sql(q(CREATE FUNCTION hold_leader_lock() RETURNS void LANGUAGE c AS 'pgmaint_test_locks'));
