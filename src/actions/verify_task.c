@@ -271,9 +271,9 @@ tell_what_was_left_out(Verification *verification)
 		add_task_finding(
 			verification->context, "warning", verification->key,
 			psprintf("%s was verified without a check of its indexes: the "
-					 "extension amcheck in it has no function "
-					 "bt_index_check(regclass, boolean) in C that belongs to "
-					 "a superuser",
+					 "extension amcheck in it has no function bt_index_check "
+					 "for an index and a boolean, in C, that belongs to a "
+					 "superuser",
 					 verification->key));
 	if (left_out != NULL)
 		add_task_finding(

@@ -145,6 +145,7 @@ static const char judge[] =
  * find the one that was looked for, which is amcheck's own, and a superuser's.
  */
 static const char check_indexes[] =
+	/* member checked */
 	"SELECT pg_catalog.format('SELECT pg_catalog.count(*) FROM (SELECT %I.bt_index_check("
 	"index => c.oid::pg_catalog.regclass, heapallindexed => true::pg_catalog.bool) "
 	"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = ''btree'' "
