@@ -294,16 +294,18 @@ database_accepts_leader(Oid database)
 /*
  * Start the leaders of databases that wait, as many as there are units for.
  * This database's own does not count where it has a leader, or where that
- * leader has just found that it can do nothing.  In a transaction.
+ * leader has just found that it can do nothing.  Returns false where there are
+ * units and no slot: others have it, which know nothing of units.  In a
+ * transaction.
  */
-void
+bool
 launch_waiting_leaders(bool own)
 {
 	int room = count_free_units(MAX_HELD_UNITS) / LEADER_UNITS;
 	ListCell *cell;
 
 	if (room == 0)
-		return;
+		return true;
 	foreach (cell, find_waiting_databases())
 	{
 		const WaitingDatabase *waiting = lfirst(cell);
@@ -318,12 +320,15 @@ launch_waiting_leaders(bool own)
 		}
 		if (leader_is_alive_in(waiting->database))
 			continue;
-		move_to_back(waiting);
 		arguments.database = waiting->database;
 		arguments.extension = waiting->extension;
-		if (!launch_leader_of(&arguments, NULL) || --room == 0)
-			return;
+		if (!launch_leader_of(&arguments, NULL))
+			return false;
+		move_to_back(waiting);
+		if (--room == 0)
+			return true;
 	}
+	return true;
 }
 
 /*

@@ -26,6 +26,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "backup/scratch.h"
@@ -43,6 +44,10 @@
 #include "ledger/tasks.h"
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
+
+/* how often a leader that leaves tries to start others, and how soon again */
+#define LAUNCH_ATTEMPTS 60
+#define LAUNCH_INTERVAL_MS 500
 
 static LeaderArguments arguments;
 
@@ -63,16 +68,28 @@ handle_terminate(SIGNAL_ARGS)
 }
 
 /*
- * Leave for good.  The units that this leader had are for others now.
+ * Leave for good.  The units that this leader had are for others now, but their
+ * leaders may find no slot: a messenger or a parallel query has it.  As nobody
+ * else would come, this process stays a little longer.
  */
 static void
 leave(int code, bool own)
 {
+	bool launched = false;
+
 	HOLD_CANCEL_INTERRUPTS();
 	release_all_engine_locks();
-	StartTransactionCommand();
-	launch_waiting_leaders(own);
-	CommitTransactionCommand();
+	for (int i = 0; i < LAUNCH_ATTEMPTS && !launched; i++)
+	{
+		if (i > 0)
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 LAUNCH_INTERVAL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		StartTransactionCommand();
+		launched = launch_waiting_leaders(own) || ShutdownRequestPending;
+		CommitTransactionCommand();
+	}
 	proc_exit(code);
 }
 
@@ -316,6 +333,29 @@ find_units(void)
 }
 
 /*
+ * Take the lock that makes a leader; false where there is one.
+ *
+ * Who has it and is not alive has yet to find units, and leaves if there are
+ * none.  If it has looked before those came free that this process was started
+ * for, nobody else would come: so this process looks after it.
+ */
+static bool
+claim_leadership(void)
+{
+	while (!hold_engine_lock(LOCK_LEADER, true, false))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (leader_is_alive())
+			return false;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	return true;
+}
+
+/*
  * Become the leader, with a slot for the first task worker.  Where there is
  * none, the database waits for the leader of another to end.
  */
@@ -327,7 +367,7 @@ become_leader(void)
 		unmark_waiting(MyDatabaseId, arguments.extension);
 		return false;
 	}
-	if (!hold_engine_lock(LOCK_LEADER, true, false))
+	if (!claim_leadership())
 		return false;
 	if (find_units())
 		return true;
@@ -361,7 +401,7 @@ lead(void)
 		(void) hold_engine_lock(LOCK_LEADER_ALIVE, true, true);
 		unmark_waiting(MyDatabaseId, arguments.extension);
 		StartTransactionCommand();
-		launch_waiting_leaders(false);
+		(void) launch_waiting_leaders(false);
 		CommitTransactionCommand();
 		reconcile();
 		if (!carry_out_queued_runs())
