@@ -11,7 +11,8 @@
  * a marker (see waiting.c), which is written before it is looked whether there
  * are any.  Whoever gives units back looks for markers after that.  So there
  * is no moment in which a database waits, and nobody would come to start its
- * leader.
+ * leader; but for a leader that a crash, a FATAL error or a person ends, whose
+ * work pgmaint.tick() takes up again.
  *
  *-------------------------------------------------------------------------
  */
@@ -257,6 +258,8 @@ void
 launch_leader_at_end(void)
 {
 	launch_leader_at_commit(false);
+	/* an abort is no time to write one; one too many does no harm */
+	mark_waiting(wanted_leader.database, wanted_leader.extension);
 	wanted_after_abort = true;
 }
 
