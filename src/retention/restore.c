@@ -151,13 +151,18 @@ check_rights(Relation relation, const Archive *archive)
 }
 
 /*
- * COPY complains about lines of a file; say of which.
+ * COPY complains about lines of a file; say of which.  What is refused while rows
+ * come in is code that the catalogs do not link to the table.
  */
 static void
 name_archive(void *arg)
 {
 	const Archive *archive = arg;
 
+	if (geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		errhint("Restore into a table without the trigger, default or "
+				"constraint that leads there, and insert its rows into this "
+				"one.");
 	errcontext("restoring archive %lld, object \"%s\" on storage \"%s\"",
 			   (long long) archive->archive_id, archive->key,
 			   archive->storage);
