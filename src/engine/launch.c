@@ -132,6 +132,16 @@ prepare_wanted_leader(void)
 		forget_wanted_leader();
 		return;
 	}
+	if (slots_for_units() < LEADER_UNITS)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no pgmaint run can begin with max_worker_processes "
+						"= %d",
+						max_worker_processes),
+				 errhint("Set max_worker_processes to at least %d, and "
+						 "restart the server.",
+						 max_worker_processes - slots_for_units() +
+							 LEADER_UNITS)));
 	mark_waiting(wanted_leader.database, wanted_leader.extension);
 	if (count_free_units(LEADER_UNITS) < LEADER_UNITS)
 		forget_wanted_leader();

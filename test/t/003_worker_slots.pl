@@ -54,6 +54,7 @@ my ($status, $first, $stderr) =
   $node->psql('postgres', "SELECT pgmaint.run_action('vacuum', $small)");
 is($status, 0, 'no leader: the call succeeds');
 like($stderr, qr/WARNING:  no background worker slot is free to start the pgmaint leader/, 'no leader: with a warning');
+like($stderr, qr/WARNING:  no pgmaint run can begin with max_worker_processes = 1\nHINT:  Set max_worker_processes to at least 3, and restart the server\./, 'no leader: what can never work is said');
 like($stderr, qr/DETAIL:  The run stays queued until a leader is started by the next call, by pgmaint\.tick\(\), or/,
 	'no leader: what happens now');
 like($stderr, qr/HINT:  .*raise max_worker_processes/, 'no leader: what to do');
