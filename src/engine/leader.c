@@ -27,6 +27,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "backup/scratch.h"
 #include "base/compat.h"
@@ -44,6 +45,9 @@
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
 
+/* how long a leader that has nothing left to do waits for commits of others */
+#define COMMIT_WAIT_MS 60000
+
 static LeaderArguments arguments;
 
 /*
@@ -60,6 +64,22 @@ handle_terminate(SIGNAL_ARGS)
 	InterruptPending = true;
 	SetLatch(MyLatch);
 	errno = save_errno;
+}
+
+/*
+ * Code of a table's owner runs here while a step is planned, and may catch the
+ * ERROR that a signal has become.  What it does next is its end, and this
+ * leader's: neither it nor the server's shutdown must wait for ever.
+ */
+static void
+heed_caught_signal(SubXactEvent event, SubTransactionId subtransaction,
+				   SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB || !ShutdownRequestPending ||
+		!InSecurityRestrictedOperation())
+		return;
+	ProcDiePending = true;
+	InterruptPending = true;
 }
 
 /*
@@ -183,6 +203,8 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
+		/* nobody has caught it on the way */
+		ProcDiePending = false;
 		RESUME_INTERRUPTS();
 		if (ShutdownRequestPending)
 			leave_interrupted();
@@ -278,6 +300,37 @@ reconcile(void)
 }
 
 /*
+ * Wait until those have committed who counted on this leader, without standing
+ * in the way of others: a commit may take as long as another server makes it.
+ * Returns false if somebody else has become the leader, or it takes too long.
+ */
+static bool
+wait_for_commits(void)
+{
+	TimestampTz since = GetCurrentTimestamp();
+
+	while (!hold_engine_lock(LOCK_QUEUE, true, false))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (leader_is_alive())
+			return false;
+		if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
+									   COMMIT_WAIT_MS))
+		{
+			/* whatever leader ends next, or pgmaint.tick(), sees to it */
+			mark_waiting(MyDatabaseId, arguments.extension);
+			return false;
+		}
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+	release_engine_lock(LOCK_QUEUE, true);
+	return true;
+}
+
+/*
  * Stop being the leader.  Returns true when a run was queued meanwhile.
  *
  * First nobody can count on this leader any more, then whoever did is waited
@@ -292,8 +345,8 @@ leave_queue(void)
 
 	release_engine_lock(LOCK_LEADER_ALIVE, true);
 	release_engine_lock(LOCK_LEADER, true);
-	(void) hold_engine_lock(LOCK_QUEUE, true, true);
-	release_engine_lock(LOCK_QUEUE, true);
+	if (!wait_for_commits())
+		return false;
 
 	ledger_begin(&scope, arguments.extension);
 	queued = queued_run_can_begin();
@@ -390,6 +443,7 @@ pgmaint_leader_main(Datum main_arg)
 											  0);
 	pin_session_settings();
 	before_shmem_exit(crew_dismiss_at_exit, (Datum) 0);
+	RegisterSubXactCallback(heed_caught_signal, NULL);
 
 	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
 	PG_TRY();
