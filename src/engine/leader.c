@@ -18,7 +18,6 @@
 #include <signal.h>
 
 #include "access/xact.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -26,7 +25,6 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "backup/scratch.h"
@@ -36,6 +34,7 @@
 #include "base/subtransaction.h"
 #include "engine/crew.h"
 #include "engine/launch.h"
+#include "engine/leadership.h"
 #include "engine/runner.h"
 #include "engine/waiting.h"
 #include "ledger/findings.h"
@@ -65,6 +64,22 @@ handle_terminate(SIGNAL_ARGS)
 	InterruptPending = true;
 	SetLatch(MyLatch);
 	errno = save_errno;
+}
+
+/*
+ * Code of a table's owner runs here while a step is planned, and may catch the
+ * ERROR that a signal has become.  What it does next is its end, and this
+ * leader's: neither it nor the server's shutdown must wait for ever.
+ */
+static void
+heed_caught_signal(SubXactEvent event, SubTransactionId subtransaction,
+				   SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB || !ShutdownRequestPending ||
+		!InSecurityRestrictedOperation())
+		return;
+	ProcDiePending = true;
+	InterruptPending = true;
 }
 
 /*
@@ -115,17 +130,6 @@ leave_interrupted(void)
  * The extension may have been dropped, and made anew, since this leader was
  * asked for.
  */
-static bool
-extension_is_there(void)
-{
-	bool there;
-
-	StartTransactionCommand();
-	there = extension_oid(true) == arguments.extension;
-	CommitTransactionCommand();
-	return there;
-}
-
 /*
  * Was the extension dropped during the run?  Then there is no ledger to write
  * to, and nobody who would read it.
@@ -133,7 +137,7 @@ extension_is_there(void)
 static void
 leave_if_dropped(const Run *run)
 {
-	if (extension_is_there())
+	if (extension_is_there(arguments.extension))
 		return;
 	ereport(LOG,
 			(errmsg("pgmaint run %lld ends because the extension was dropped",
@@ -200,6 +204,8 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
+		/* nobody has caught it on the way */
+		ProcDiePending = false;
 		RESUME_INTERRUPTS();
 		if (ShutdownRequestPending)
 			leave_interrupted();
@@ -295,106 +301,13 @@ reconcile(void)
 }
 
 /*
- * Stop being the leader.  Returns true when a run was queued meanwhile.
- *
- * First nobody can count on this leader any more, then whoever did is waited
- * for, to the end of the transaction; what they queued can be seen then.  A run
- * that a session keeps from being begun is left to that session.
- */
-static bool
-leave_queue(void)
-{
-	LedgerScope scope;
-	bool queued;
-
-	release_engine_lock(LOCK_LEADER_ALIVE, true);
-	release_engine_lock(LOCK_LEADER, true);
-	(void) hold_engine_lock(LOCK_QUEUE, true, true);
-	release_engine_lock(LOCK_QUEUE, true);
-
-	ledger_begin(&scope, arguments.extension);
-	queued = queued_run_can_begin();
-	ledger_commit(&scope);
-	return queued;
-}
-
-/*
- * In a transaction of its own, as taking units needs one.
- */
-static bool
-find_units(void)
-{
-	bool found;
-
-	StartTransactionCommand();
-	found = take_units(LEADER_UNITS);
-	CommitTransactionCommand();
-	return found;
-}
-
-/*
- * Take the lock that makes a leader; false where there is one.
- *
- * Who has it and is not alive has yet to find units, and leaves if there are
- * none.  If it has looked before those came free that this process was started
- * for, nobody else would come: so this process looks after it.
- */
-static bool
-claim_leadership(void)
-{
-	while (!hold_engine_lock(LOCK_LEADER, true, false))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (leader_is_alive())
-			return false;
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 20,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-	}
-	return true;
-}
-
-/*
- * Become the leader, with a slot for the first task worker.  Where there is
- * none, the database waits for the leader of another to end.
- */
-static bool
-become_leader(void)
-{
-	if (!extension_is_there())
-	{
-		unmark_waiting(MyDatabaseId, arguments.extension);
-		return false;
-	}
-	if (!claim_leadership())
-		return false;
-	if (find_units())
-		return true;
-	mark_waiting(MyDatabaseId, arguments.extension);
-	/* a leader that has ended meanwhile may not have seen the marker */
-	if (find_units())
-		return true;
-	StartTransactionCommand();
-	ereport(
-		LOG,
-		(errmsg(
-			 "pgmaint leader of database \"%s\" leaves: other databases use the worker slots",
-			 get_database_name(MyDatabaseId)),
-		 errdetail("It is started again when the run of another ends."),
-		 errhint("Raise max_worker_processes, or spread the schedules.")));
-	CommitTransactionCommand();
-	proc_exit(0);
-}
-
-/*
  * Lead until nothing is left to do.  Returns whether this database may be in
  * want of another leader all the same.
  */
 static bool
 lead(void)
 {
-	if (!become_leader())
+	if (!become_leader(arguments.extension))
 		return false;
 	do
 	{
@@ -409,7 +322,8 @@ lead(void)
 			mark_waiting(MyDatabaseId, arguments.extension);
 			return false;
 		}
-	} while (leave_queue() && hold_engine_lock(LOCK_LEADER, true, false));
+	} while (stop_leading(arguments.extension) &&
+			 hold_engine_lock(LOCK_LEADER, true, false));
 	return true;
 }
 
@@ -430,6 +344,7 @@ pgmaint_leader_main(Datum main_arg)
 											  0);
 	pin_session_settings();
 	before_shmem_exit(crew_dismiss_at_exit, (Datum) 0);
+	RegisterSubXactCallback(heed_caught_signal, NULL);
 
 	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
 	PG_TRY();
