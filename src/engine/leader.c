@@ -72,6 +72,7 @@ handle_terminate(SIGNAL_ARGS)
  * leader's: neither it nor the server's shutdown must wait for ever.
  */
 static void
+/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a callback */
 heed_caught_signal(SubXactEvent event, SubTransactionId subtransaction,
 				   SubTransactionId parent, void *arg)
 {
