@@ -1,6 +1,12 @@
 # Partitions that leave as a whole: until the transaction in which they are
 # copied, detached and dropped commits, their rows are where they were, whoever
 # holds what; and nobody waits for that transaction longer than the lock timeout.
+#
+# With the libcurl of the folder for 18, a request through the proxy of this test
+# is now and then waited for although its answer has come; until that is found,
+# it runs where it does not happen.
+#
+# long: one server is enough
 
 use strict;
 use warnings;
