@@ -33,6 +33,7 @@
 
 #include "advice/trust.h"
 #include "base/compat.h"
+#include "base/rights.h"
 
 /* how deep types are looked into */
 #define MAX_TYPE_DEPTH 8
@@ -48,16 +49,12 @@ static void add_type(Owners *owners, Oid type, int depth);
 static Oid
 owner_of(int cache, Oid object, AttrNumber column)
 {
-	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
-	Datum owner;
-	bool isnull;
+	Oid owner = owner_of_object(cache, object, column);
 
-	if (!HeapTupleIsValid(tuple))
+	if (!OidIsValid(owner))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("an object of the statement is gone")));
-	owner = SysCacheGetAttr(cache, tuple, column, &isnull);
-	ReleaseSysCache(tuple);
-	return DatumGetObjectId(owner);
+	return owner;
 }
 
 /*

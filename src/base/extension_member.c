@@ -39,6 +39,7 @@
 
 #include "base/compat.h"
 #include "base/extension_member.h"
+#include "base/rights.h"
 
 /*
  * Why a member is not to be called, or NULL.  The owner is named, since that is
@@ -72,11 +73,11 @@ bool
 find_member_function(const char *extension, const char *name, int count,
 					 const Oid *types, MemberFunction *function)
 {
-	Oid extension_oid = get_extension_oid(extension, true);
+	Oid of_extension = get_extension_oid(extension, true);
 	CatCList *list;
 
 	memset(function, 0, sizeof(*function));
-	if (!OidIsValid(extension_oid))
+	if (!OidIsValid(of_extension))
 		return false;
 	list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	for (int i = 0; i < list->n_members; i++)
@@ -89,7 +90,7 @@ find_member_function(const char *extension, const char *name, int count,
 			(count > 0 && memcmp(candidate->proargtypes.values, types,
 								 count * sizeof(Oid)) != 0) ||
 			getExtensionOfObject(ProcedureRelationId, candidate->oid) !=
-				extension_oid)
+				of_extension)
 			continue;
 		refusal = refuse_function(candidate);
 		if (refusal == NULL)
@@ -130,38 +131,6 @@ require_member_function(const char *extension, const char *name, int count,
 }
 
 /*
- * Who can put a view, a rule or a policy in the place of a table or upon it.
- */
-static Oid
-owner_of_table(Oid table)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", table);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
-/*
- * Who can rename a schema, and make another in its place.
- */
-static Oid
-owner_of_schema(Oid schema)
-{
-	HeapTuple tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	Oid owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema);
-	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
-/*
  * A table of an extension is read by its name.  That is safe where it is a
  * member, and it and its schema belong to superusers: nobody else can put a
  * view, a rule or a policy in its place, or rename the schema.
@@ -184,9 +153,14 @@ require_member_table(const char *extension, const char *schema,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s does not belong to extension \"%s\"",
 						quote_qualified_identifier(schema, name), extension)));
-	owners[0] = owner_of_table(table);
-	owners[1] = owner_of_schema(namespace);
+	owners[0] = owner_of_object(RELOID, table, Anum_pg_class_relowner);
+	owners[1] =
+		owner_of_object(NAMESPACEOID, namespace, Anum_pg_namespace_nspowner);
 	for (int i = 0; i < lengthof(owners); i++)
+	{
+		if (!OidIsValid(owners[i]))
+			elog(ERROR, "cache lookup failed for table %s or its schema",
+				 quote_qualified_identifier(schema, name));
 		if (!superuser_arg(owners[i]))
 			ereport(
 				ERROR,
@@ -202,6 +176,7 @@ require_member_table(const char *extension, const char *schema,
 						 i == 0 ? "TABLE" : "SCHEMA",
 						 i == 0 ? quote_qualified_identifier(schema, name)
 								: quote_identifier(schema))));
+	}
 }
 
 /*

@@ -145,6 +145,24 @@ resume_caller(const SavedRights *caller)
 }
 
 /*
+ * Who owns an object of a catalog that has a cache by OID; InvalidOid if it is
+ * gone.
+ */
+Oid
+owner_of_object(int cache, Oid object, AttrNumber column)
+{
+	HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
+	Datum owner;
+	bool isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = SysCacheGetAttr(cache, tuple, column, &isnull);
+	ReleaseSysCache(tuple);
+	return DatumGetObjectId(owner);
+}
+
+/*
  * May the role VACUUM and ANALYZE the relation?  The server itself skips what
  * it may not touch with no more than a warning, so pgmaint asks beforehand.
  */

@@ -8,6 +8,8 @@
 #ifndef PGMAINT_RIGHTS_H
 #define PGMAINT_RIGHTS_H
 
+#include "access/attnum.h"
+
 /* what to put back when code that acted as somebody else is done */
 typedef struct SavedRights
 {
@@ -20,6 +22,7 @@ extern Oid extension_oid(bool missing_ok);
 extern void assume_owner(SavedRights *caller);
 extern void assume_table_owner(Oid owner, SavedRights *caller);
 extern void resume_caller(const SavedRights *caller);
+extern Oid owner_of_object(int cache, Oid object, AttrNumber column);
 extern bool may_maintain_relation(Oid relation, Oid role);
 
 #endif /* PGMAINT_RIGHTS_H */

@@ -50,6 +50,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/rights.h"
 #include "exec/trusted.h"
 
 static needs_fmgr_hook_type previous_needs_hook;
@@ -169,14 +170,11 @@ check_call(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 static void
 require_trusted_owner(Oid relation)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid owner;
+	Oid owner = owner_of_object(RELOID, relation, Anum_pg_class_relowner);
 
-	if (!HeapTupleIsValid(tuple))
+	if (!OidIsValid(owner))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("a relation of the query was dropped")));
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
 	if (!is_trusted(owner))
 		ereport(
 			ERROR,

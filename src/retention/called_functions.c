@@ -109,6 +109,25 @@
 	"JOIN pg_catalog.pg_proc p ON p.oid = f.found[1]::pg_catalog.oid "
 
 /*
+ * Is there something among what inserting a row reaches?  The first such row is
+ * the ledger's to read.  The caller is inside a ledger scope.
+ */
+static bool
+find_what_is_called(Oid relation, Oid role, const char *search)
+{
+	LedgerQuery query = {0};
+
+	bind_oid(&query, relation);
+	bind_oid(&query, role);
+	/* it would take longer to compile the query than to execute it */
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return ledger_query(&query,
+						psprintf("WITH RECURSIVE " TABLES PARTS REACHED "%s",
+								 search)) > 0;
+}
+
+/*
  * Raise an ERROR if a row that the role inserts makes the server evaluate an
  * expression of somebody who has not the role's rights anyway.  Such an
  * expression can do harm without a function of its owner's: lo_export() is the
@@ -122,16 +141,10 @@ static void
 refuse_expressions_of_others(Oid relation, Oid role)
 {
 	LedgerScope scope;
-	LedgerQuery query = {0};
 
-	bind_oid(&query, relation);
-	bind_oid(&query, role);
 	ledger_enter(&scope);
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	if (ledger_query(
-			&query,
-			"WITH RECURSIVE " TABLES PARTS REACHED
+	if (find_what_is_called(
+			relation, role,
 			"SELECT x.name, o.rolname::text, x.own FROM ("
 			"SELECT pg_catalog.concat('domain ', pg_catalog.format_type(t.oid, NULL)) AS name, "
 			"t.typowner AS owner, false AS own FROM reached r JOIN pg_catalog.pg_type t "
@@ -146,7 +159,7 @@ refuse_expressions_of_others(Oid relation, Oid role)
 			"FROM above JOIN pg_catalog.pg_class c ON c.oid = above.relation AND c.oid <> $1) x "
 			"JOIN pg_catalog.pg_roles o ON o.oid = x.owner "
 			"WHERE NOT pg_catalog.pg_has_role(x.owner, $2, 'USAGE') "
-			"ORDER BY x.name LIMIT 1") > 0)
+			"ORDER BY x.name LIMIT 1"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("expressions of %s of role \"%s\" would be evaluated "
@@ -169,17 +182,10 @@ void
 refuse_functions_of_others(Oid relation, Oid role)
 {
 	LedgerScope scope;
-	LedgerQuery query = {0};
 
-	bind_oid(&query, relation);
-	bind_oid(&query, role);
 	ledger_enter(&scope);
-	/* it would take longer to compile the query than to execute it */
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	if (ledger_query(
-			&query,
-			"WITH RECURSIVE " TABLES PARTS REACHED
+	if (find_what_is_called(
+			relation, role,
 			"SELECT p.oid::pg_catalog.regprocedure::text, o.rolname::text, "
 			"coalesce((SELECT pg_catalog.format('constraint %I of domain %s', k.conname, "
 			"pg_catalog.format_type(k.contypid, NULL)) FROM pg_catalog.pg_constraint k "
@@ -189,7 +195,7 @@ refuse_functions_of_others(Oid relation, Oid role)
 			"ON p.oid = r.object AND p.tableoid = r.class "
 			"JOIN pg_catalog.pg_roles o ON o.oid = p.proowner "
 			"WHERE NOT pg_catalog.pg_has_role(p.proowner, $2, 'USAGE') "
-			"ORDER BY p.oid, r.by_class, r.by_object LIMIT 1") > 0)
+			"ORDER BY p.oid, r.by_class, r.by_object LIMIT 1"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("function %s of role \"%s\" would be called with the "

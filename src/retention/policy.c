@@ -25,6 +25,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/rights.h"
 #include "base/subtransaction.h"
 #include "retention/policy.h"
 
@@ -301,13 +302,10 @@ require_name(Oid relation, const char *name)
 Oid
 table_owner(Oid relation)
 {
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid owner;
+	Oid owner = owner_of_object(RELOID, relation, Anum_pg_class_relowner);
 
-	if (!HeapTupleIsValid(tuple))
+	if (!OidIsValid(owner))
 		elog(ERROR, "cache lookup failed for relation %u", relation);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
 	return owner;
 }
 
