@@ -88,7 +88,7 @@ BEGIN ATOMIC
 		SELECT
 			max(u.used_ratio) AS ratio,
 			count(*) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS many,
-			string_agg(format('%s is used up to %s %%, for %s', u.sequence, round(100 * u.used_ratio, 1), coalesce(format('%s.%I', u.table, u.column), 'no column')), ', '
+			string_agg(format('%s is used up to %s %%, for %s', u.sequence, round(100 * u.used_ratio, 1), CASE WHEN u.table IS NULL THEN 'no column' ELSE format('%s.%I', u.table, u.column) END), ', '
 				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS worst
 		FROM pgmaint.sequence_usage u
 		WHERE NOT u.cycles

@@ -163,6 +163,22 @@ SELECT * FROM telling WHERE check_id = 'undelivered_messages';
 TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
 RESET client_min_messages;
 
+-- a sequence that fills no column
+CREATE SEQUENCE planted.numbers MAXVALUE 100;
+SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
+SELECT setval('planted.numbers', 95) \g /dev/null
+SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
+SELECT status, detail FROM pgmaint.validate() WHERE check_id = 'sequences';
+DROP SEQUENCE planted.numbers;
+
+-- a check that fails is a row, and takes no other group with it
+BEGIN;
+ALTER FUNCTION pgmaint.validate_data() RENAME TO validate_gone;
+SELECT check_id, status, detail, expected, object FROM pgmaint.validate() WHERE check_id IN ('sequences', 'bloat', 'validate_data');
+SELECT count(*) > 0 AS others FROM pgmaint.validate() WHERE check_id = 'backup_age' OR check_id = 'recovery';
+ROLLBACK;
+SELECT count(*) FROM pgmaint.check_group('validate_nothing');
+
 -- where WAL goes
 SELECT check_id, status, detail FROM pgmaint.validate_replication() WHERE check_id <> 'archiver';
 SELECT pg_create_physical_replication_slot('forgotten', true) \g /dev/null
