@@ -22,6 +22,12 @@ ALTER TABLE pgmaint.runs
 	ADD COLUMN identity text;
 COMMENT ON COLUMN pgmaint.runs.resumes IS 'the interrupted run of which this one does the rest';
 
+-- so that they can be published: a table without a key refuses UPDATE and DELETE
+ALTER TABLE pgmaint.cancellations
+	ADD COLUMN cancellation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+ALTER TABLE pgmaint.bloat_measurements
+	ADD COLUMN measurement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+
 ALTER TABLE pgmaint.findings
 	ADD COLUMN step integer,
 	ADD COLUMN task_id bigint,
