@@ -23,12 +23,14 @@ CREATE TABLE pgmaint.runs (
 
 CREATE INDEX runs_finished ON pgmaint.runs (finished_at);
 CREATE INDEX runs_unfinished ON pgmaint.runs (run_id) WHERE state IN ('queued', 'running');
+-- whose turn it is
+CREATE INDEX runs_begun ON pgmaint.runs (role, started_at);
 
 COMMENT ON TABLE pgmaint.runs IS 'one row for each execution of a plan';
 COMMENT ON COLUMN pgmaint.runs.options IS 'the options as they were given';
 COMMENT ON COLUMN pgmaint.runs.requested_by IS 'the role whose rights the commands of the run have';
-COMMENT ON COLUMN pgmaint.runs.state IS 'queued, running, succeeded, failed (a task failed or was stopped), cancelled, interrupted (the server or the leader went away)';
-COMMENT ON COLUMN pgmaint.runs.error IS 'why the run did not succeed';
+COMMENT ON COLUMN pgmaint.runs.state IS 'queued (also one that was begun and waits for a worker slot), running, succeeded, failed (a task failed or was stopped), cancelled, interrupted (the server or the leader went away)';
+COMMENT ON COLUMN pgmaint.runs.error IS 'why the run did not succeed; while it goes on, what it could not do so far';
 COMMENT ON COLUMN pgmaint.runs.role IS 'OID of the role in requested_by when the run was queued';
 COMMENT ON COLUMN pgmaint.runs.database IS 'OID of the database in which the run was queued, which tells a copy of it';
 COMMENT ON COLUMN pgmaint.runs.steps IS 'the steps of the plan, with their options, as they were when the run was queued';

@@ -20,6 +20,9 @@ DROP FUNCTION pgmaint.dry_run(text, jsonb);
 ALTER TABLE pgmaint.runs
 	ADD COLUMN resumes bigint UNIQUE,
 	ADD COLUMN identity text;
+CREATE INDEX runs_begun ON pgmaint.runs (role, started_at);
+COMMENT ON COLUMN pgmaint.runs.error IS 'why the run did not succeed; while it goes on, what it could not do so far';
+COMMENT ON COLUMN pgmaint.runs.state IS 'queued (also one that was begun and waits for a worker slot), running, succeeded, failed (a task failed or was stopped), cancelled, interrupted (the server or the leader went away)';
 COMMENT ON COLUMN pgmaint.runs.resumes IS 'the interrupted run of which this one does the rest';
 
 -- so that they can be published: a table without a key refuses UPDATE and DELETE

@@ -4,7 +4,7 @@
  *	  Which of amcheck's functions there are, and calling them.
  *
  * amcheck may be installed in any schema and in any version, so its functions
- * are found among the members of the extension.
+ * are found among the members of the extension, and called by OID.
  *
  * Damage shows up in two ways: as rows, or as an ERROR.  An ERROR is caught in
  * a subtransaction, so that the rest of a table is still looked at.
@@ -15,29 +15,47 @@
 
 #include "access/relation.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "actions/amcheck.h"
+#include "base/compat.h"
+#include "base/extension_member.h"
 #include "base/rights.h"
 #include "base/subtransaction.h"
 #include "ledger/ledger.h"
 
-/* by AmcheckKind: newer versions have variants with more arguments */
+/* by AmcheckKind */
+static const char *const names[AMCHECK_KINDS] = {
+	"verify_heapam",
+	"bt_index_check",
+	"bt_index_parent_check",
+	"gin_index_check",
+};
+
+/* what the versions of amcheck have; that with most arguments comes first */
 static const struct
 {
-	const char *name;
-	int fewest;
-	int most;
-} functions[AMCHECK_KINDS] = {
-	{"verify_heapam", 6, 6},
-	{"bt_index_check", 2, 3},
-	{"bt_index_parent_check", 3, 4},
-	{"gin_index_check", 1, 1},
+	AmcheckKind kind;
+	int count;
+	Oid types[MEMBER_MAX_ARGUMENTS];
+} signatures[] = {
+	{AMCHECK_HEAP,
+	 6,
+	 {REGCLASSOID, BOOLOID, BOOLOID, TEXTOID, INT8OID, INT8OID}},
+	{AMCHECK_INDEX, 3, {REGCLASSOID, BOOLOID, BOOLOID}},
+	{AMCHECK_INDEX, 2, {REGCLASSOID, BOOLOID}},
+	{AMCHECK_INDEX_WITH_PARENT, 4, {REGCLASSOID, BOOLOID, BOOLOID, BOOLOID}},
+	{AMCHECK_INDEX_WITH_PARENT, 3, {REGCLASSOID, BOOLOID, BOOLOID}},
+	{AMCHECK_GIN, 1, {REGCLASSOID}},
 };
 
 /* one call, for carry_out() */
@@ -55,7 +73,7 @@ typedef struct AmcheckCall
 const char *
 amcheck_name(AmcheckKind kind)
 {
-	return functions[kind].name;
+	return names[kind];
 }
 
 AmcheckKind
@@ -63,62 +81,67 @@ amcheck_kind(const char *name)
 {
 	int kind = 0;
 
-	while (kind < AMCHECK_KINDS && strcmp(functions[kind].name, name) != 0)
+	while (kind < AMCHECK_KINDS && strcmp(names[kind], name) != 0)
 		kind++;
 	return (AmcheckKind) kind;
 }
 
 /*
- * Look amcheck up, and what the role may do with it.
+ * Look amcheck up, and what the role may do with it.  A function that is not
+ * called counts only where there is no other for this kind of check.
  */
 void
 find_amcheck(Oid role, Amcheck *amcheck)
 {
 	LedgerQuery query = {0};
-	uint64 rows;
 
 	memset(amcheck, 0, sizeof(*amcheck));
-	bind_oid(&query, role);
-	rows = ledger_query(
-		&query,
-		"SELECT e.extversion, n.nspname::pg_catalog.text, p.oid, p.proname::pg_catalog.text, "
-		"p.pronargs::pg_catalog.int8, p.oid::pg_catalog.regprocedure::pg_catalog.text, "
-		"pg_catalog.has_function_privilege($1, p.oid, 'EXECUTE') "
-		"AND pg_catalog.has_schema_privilege($1, n.oid, 'USAGE') "
-		"FROM pg_catalog.pg_extension e "
-		"JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace "
-		"LEFT JOIN pg_catalog.pg_depend d "
-		"ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass "
-		"AND d.refobjid = e.oid AND d.deptype = 'e' "
-		"AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass "
-		"LEFT JOIN pg_catalog.pg_proc p ON p.oid = d.objid "
-		"WHERE e.extname = 'amcheck'");
-	for (uint64 row = 0; row < rows; row++)
+	if (ledger_query(
+			&query, "SELECT e.extversion, n.nspname::pg_catalog.text "
+					"FROM pg_catalog.pg_extension e "
+					"JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace "
+					"WHERE e.extname = 'amcheck'") == 0)
+		return;
+	amcheck->version = ledger_text(0, 1);
+	amcheck->schema = ledger_text(0, 2);
+	for (int i = 0; i < lengthof(signatures); i++)
 	{
-		char *name = ledger_text(row, 4);
-		int arguments = (int) ledger_bigint(row, 5);
+		AmcheckKind kind = signatures[i].kind;
+		AmcheckFunction *function = &amcheck->functions[kind];
+		MemberFunction member;
 
-		amcheck->version = ledger_text(row, 1);
-		amcheck->schema = ledger_text(row, 2);
-		for (int kind = 0; name != NULL && kind < AMCHECK_KINDS; kind++)
+		if (OidIsValid(function->oid))
+			continue;
+		if (find_member_function("amcheck", names[kind], signatures[i].count,
+								 signatures[i].types, &member))
 		{
-			AmcheckFunction *function = &amcheck->functions[kind];
-
-			if (strcmp(functions[kind].name, name) != 0 ||
-				arguments < functions[kind].fewest ||
-				arguments > functions[kind].most ||
-				arguments < function->arguments)
-				continue;
-			function->oid = ledger_oid(row, 3);
-			function->arguments = arguments;
-			function->signature = ledger_text(row, 6);
-			function->allowed = ledger_boolean(row, 7);
+			function->oid = member.oid;
+			function->refusal = NULL;
+			function->arguments = signatures[i].count;
+			function->signature = format_procedure(member.oid);
+			function->allowed =
+				function_execute_privilege(member.oid, role) &&
+				schema_usage_privilege(get_func_namespace(member.oid), role);
 		}
+		else if (member.refusal != NULL)
+			function->refusal = member.refusal;
 	}
 }
 
 /*
- * The call as a person would write it.
+ * Does the function for B-trees have the argument checkunique, of newer
+ * versions?
+ */
+static bool
+checks_uniqueness(AmcheckKind kind, const AmcheckFunction *function)
+{
+	return (kind == AMCHECK_INDEX && function->arguments == 3) ||
+		   (kind == AMCHECK_INDEX_WITH_PARENT && function->arguments == 4);
+}
+
+/*
+ * The call as a person would write it, who may execute it: cast, so that no
+ * function for other types wins.
  */
 char *
 amcheck_command(const Amcheck *amcheck, AmcheckKind kind, const char *target)
@@ -130,14 +153,13 @@ amcheck_command(const Amcheck *amcheck, AmcheckKind kind, const char *target)
 		"",
 	};
 
-	return psprintf(
-		"SELECT %s%s(%s%s%s)", kind == AMCHECK_HEAP ? "* FROM " : "",
-		quote_qualified_identifier(amcheck->schema, functions[kind].name),
-		quote_literal_cstr(target), arguments[kind],
-		kind != AMCHECK_HEAP &&
-				amcheck->functions[kind].arguments > functions[kind].fewest
-			? ", checkunique => true"
-			: "");
+	return psprintf("SELECT %s%s(%s::pg_catalog.regclass%s%s)",
+					kind == AMCHECK_HEAP ? "* FROM " : "",
+					quote_qualified_identifier(amcheck->schema, names[kind]),
+					quote_literal_cstr(target), arguments[kind],
+					checks_uniqueness(kind, &amcheck->functions[kind])
+						? ", checkunique => true"
+						: "");
 }
 
 /*
@@ -166,60 +188,80 @@ carry_out(void (*work)(void *call), AmcheckCall *call)
 	return error;
 }
 
-static int64
-number_or_unknown(uint64 row, int column)
+/*
+ * A column of a row of verify_heapam's; -1 stands for null.
+ */
+static int
+number_or_unknown(TupleTableSlot *row, int column)
 {
 	bool isnull;
-	Datum value = ledger_datum(row, column, &isnull);
+	Datum value = slot_getattr(row, column, &isnull);
 
-	return isnull ? -1 : DatumGetInt64(value);
+	return isnull ? -1 : DatumGetInt32(value);
 }
 
 /*
- * Some blocks of a table.  Called through SQL, so that it is the server that
- * decides whether the role may.  It runs nobody else's code: operator classes
- * and expressions have no part in it.
+ * Add a row of verify_heapam's, which are (blkno bigint, offnum integer,
+ * attnum integer, msg text), to the problems.
+ */
+static void
+add_row(Problems *problems, TupleTableSlot *row)
+{
+	Problem *problem = next_problem(problems);
+	bool isnull;
+	Datum value;
+
+	problems->count++;
+	problems->sqlstate = ERRCODE_DATA_CORRUPTED;
+	if (problem == NULL)
+		return;
+	value = slot_getattr(row, 1, &isnull);
+	if (!isnull)
+		problem->block = DatumGetInt64(value);
+	problem->offset = number_or_unknown(row, 2);
+	problem->attribute = number_or_unknown(row, 3);
+	value = slot_getattr(row, 4, &isnull);
+	problem->message = isnull ? NULL : TextDatumGetCString(value);
+}
+
+/*
+ * Some blocks of a table.  The rows are in a memory context of their own, since
+ * a large table has many batches of blocks.  This runs nobody else's code:
+ * operator classes and expressions have no part in it.
  */
 static void
 verify_blocks(void *argument)
 {
 	AmcheckCall *call = argument;
 	MemoryContext caller = CurrentMemoryContext;
-	LedgerQuery query = {0};
-	uint64 rows;
+	MemoryContext context = AllocSetContextCreate(
+		CurTransactionContext, "pgmaint blocks", ALLOCSET_DEFAULT_SIZES);
+	const NullableDatum arguments[] = {
+		{ObjectIdGetDatum(call->relation), false},
+		{BoolGetDatum(false), false}, /* on_error_stop */
+		{BoolGetDatum(true), false},  /* check_toast */
+		{CStringGetTextDatum("none"), false},
+		{Int64GetDatum(call->first), false},
+		{Int64GetDatum(call->last), false},
+	};
+	TupleDesc descriptor;
+	Tuplestorestate *rows;
+	TupleTableSlot *row;
 
-	bind_oid(&query, call->relation);
-	bind_bigint(&query, call->first);
-	bind_bigint(&query, call->last);
-	bind_integer(&query, MAX_PROBLEMS);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
+	MemoryContextSwitchTo(context);
+	rows = call_member_set(call->amcheck->functions[AMCHECK_HEAP].oid,
+						   lengthof(arguments), arguments, &descriptor);
+	row = MakeSingleTupleTableSlot(descriptor, &TTSOpsMinimalTuple);
 	MemoryContextSwitchTo(caller);
-	rows = ledger_query(
-		&query,
-		psprintf(
-			"SELECT v.blkno, v.offnum::pg_catalog.int8, v.attnum::pg_catalog.int8, v.msg, "
-			"pg_catalog.count(*) OVER () FROM %s.verify_heapam(relation => $1, "
-			"on_error_stop => false, check_toast => true, skip => 'none', "
-			"startblock => $2, endblock => $3) AS v LIMIT $4",
-			quote_identifier(call->amcheck->schema)));
-	if (rows > 0)
+	while (tuplestore_gettupleslot(rows, true, false, row))
 	{
-		call->problems->count += ledger_bigint(0, 5);
-		call->problems->sqlstate = ERRCODE_DATA_CORRUPTED;
+		CHECK_FOR_INTERRUPTS();
+		add_row(call->problems, row);
 	}
-	for (uint64 row = 0; row < rows; row++)
-	{
-		Problem *problem = next_problem(call->problems);
-
-		if (problem == NULL)
-			break;
-		problem->block = number_or_unknown(row, 1);
-		problem->offset = (int) number_or_unknown(row, 2);
-		problem->attribute = (int) number_or_unknown(row, 3);
-		problem->message = ledger_text(row, 4);
-	}
-	SPI_finish();
+	ExecDropSingleTupleTableSlot(row);
+	tuplestore_end(rows);
+	MemoryContextDelete(context);
 	PopActiveSnapshot();
 }
 
@@ -318,18 +360,18 @@ verify_index(void *argument)
 	switch (call->kind)
 	{
 		case AMCHECK_INDEX:
-			if (function->arguments == 2)
-				(void) OidFunctionCall2(function->oid, index, yes);
-			else
+			if (checks_uniqueness(call->kind, function))
 				(void) OidFunctionCall3(function->oid, index, yes, yes);
+			else
+				(void) OidFunctionCall2(function->oid, index, yes);
 			break;
 		case AMCHECK_INDEX_WITH_PARENT:
-			if (function->arguments == 3)
-				(void) OidFunctionCall3(function->oid, index, yes,
-										BoolGetDatum(false));
-			else
+			if (checks_uniqueness(call->kind, function))
 				(void) OidFunctionCall4(function->oid, index, yes,
 										BoolGetDatum(false), yes);
+			else
+				(void) OidFunctionCall3(function->oid, index, yes,
+										BoolGetDatum(false));
 			break;
 		case AMCHECK_GIN:
 			(void) OidFunctionCall1(function->oid, index);

@@ -23,7 +23,8 @@ typedef enum AmcheckKind
 
 typedef struct AmcheckFunction
 {
-	Oid oid; /* InvalidOid: this version does not have it */
+	Oid oid; /* InvalidOid: this version does not have it, or see refusal */
+	char *refusal; /* why the only one that there is is not called, or NULL */
 	int arguments;
 	char *signature;
 	bool allowed; /* may the role execute it? */

@@ -34,6 +34,8 @@ plan_analyze(PlanContext *context)
 	List *left_alone = NIL;
 	uint64 rows;
 
+	if (refuse_unsafe_release(context, FIX_MAINTENANCE_AS_OWNER, "ANALYZE"))
+		return;
 	bind_bigint(&query, option_integer(options, context->options,
 									   "min_modified_rows"));
 	bind_double(&query, option_number(options, context->options,

@@ -318,7 +318,8 @@ plan_backup(PlanContext *context)
 	char *template;
 
 	plan_leftovers(context, "backup");
-	if (has_no_storage(context))
+	if (has_no_storage(context) ||
+		refuse_unsafe_release(context, FIX_DUMP_OF_REPLACED_TABLES, "pg_dump"))
 		return;
 	rows = find_databases(context);
 	names = palloc(sizeof(char *) * Max(rows, 1));
@@ -331,7 +332,8 @@ plan_backup(PlanContext *context)
 	template = key_template(context, rows > 1);
 	for (uint64 row = 0; row < rows; row++)
 		add_backup_task(context, template, names[row], bytes[row]);
-	if (option_boolean(backup_options, context->options, "globals"))
+	if (option_boolean(backup_options, context->options, "globals") &&
+		!refuse_unsafe_release(context, FIX_COMMANDS_IN_DUMPS, "pg_dumpall"))
 		add_backup_task(context, template, NULL, -1);
 	if (strcmp(storage, LOCAL_STORAGE) == 0)
 		plan_finding(

@@ -110,7 +110,14 @@ note_left_out(PlanContext *context, const Amcheck *amcheck,
 					quote_identifier(GetUserNameFromId(context->role, false))),
 				NULL);
 		count = left_out->without_function[kind];
-		if (count > 0 && kind != AMCHECK_GIN)
+		if (count > 0 && function->refusal != NULL)
+			plan_finding(context, "amcheck", "warning", NULL,
+						 psprintf("%d relations were not checked, because a "
+								  "member of the extension amcheck is not "
+								  "called: %s",
+								  count, function->refusal),
+						 NULL);
+		else if (count > 0 && kind != AMCHECK_GIN)
 			plan_finding(context, "amcheck", "warning", NULL,
 						 psprintf("%d relations were not checked, because "
 								  "amcheck %s has no %s: ALTER EXTENSION "

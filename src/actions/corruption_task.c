@@ -304,6 +304,11 @@ check_relation(TaskContext *context, AmcheckKind kind)
 	find_amcheck(GetUserId(), &checked.amcheck);
 	ledger_leave(&scope);
 	function = &checked.amcheck.functions[kind];
+	if (function->refusal != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("%s was not checked, because a member of the "
+							   "extension amcheck is not called: %s",
+							   task->target, function->refusal)));
 	if (!OidIsValid(function->oid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),

@@ -54,7 +54,9 @@ key_of_partition(const TaskContext *context, const RetentionWork *work,
 /*
  * Finish what an earlier version has begun: the detachment of a partition.  It
  * waits for transactions that may still see the partition in its table, and
- * must not hold up anybody meanwhile.
+ * must not hold up anybody meanwhile.  The command evaluates no expression, and
+ * so runs as the role of the run: constraints and foreign keys were looked at
+ * when the detachment began.
  */
 void
 finalize_detachment(TaskContext *context)

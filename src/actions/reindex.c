@@ -249,6 +249,8 @@ plan_reindex(PlanContext *context)
 	List *left_alone = NIL;
 	uint64 rows;
 
+	if (refuse_unsafe_release(context, FIX_MAINTENANCE_AS_OWNER, "REINDEX"))
+		return;
 	bind_double(&query,
 				option_number(options, context->options, "bloat_threshold"));
 	bind_datum(

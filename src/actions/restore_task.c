@@ -230,6 +230,7 @@ void
 carry_out_restoration(TaskContext *context)
 {
 	Restoration restoration = {.context = context};
+	Oid caller = GetUserId(); /* a ledger scope has another user */
 	LedgerScope scope;
 
 	restoration.backup_id = evidence_number(context->task, "backup_id", 0);
@@ -244,8 +245,7 @@ carry_out_restoration(TaskContext *context)
 	}
 	create_missing_roles(&restoration);
 	ledger_begin(&scope, context->extension);
-	restoration.scratch =
-		note_scratch(context->task->task_id, GetUserId(), false);
+	restoration.scratch = note_scratch(context->task->task_id, caller, false);
 	ledger_commit(&scope);
 	create_scratch(restoration.scratch, restoration.description);
 	restore_and_compare(&restoration);

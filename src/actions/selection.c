@@ -10,8 +10,10 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "actions/selection.h"
+#include "base/compat.h"
 
 /*
  * A list of strings as an array of the given type, through its input.
@@ -119,6 +121,40 @@ plan_finding(PlanContext *context, const char *check_id, const char *severity,
 	note_finding(&context->findings, check_id, severity,
 				 object == NULL ? NULL : pstrdup(object), pstrdup(message))
 		->detail = detail == NULL ? NULL : pstrdup(detail);
+}
+
+/* why a server without the fix is refused */
+static const char *const dangers[] = {
+	[FIX_MAINTENANCE_AS_OWNER] =
+		"executes code of a table's owner with the rights of the role of the "
+		"run (CVE-2022-1552)",
+	[FIX_DUMP_OF_REPLACED_TABLES] =
+		"lets the owner of a table execute code with the rights of the role "
+		"of the run (CVE-2024-7348)",
+	[FIX_COMMANDS_IN_DUMPS] =
+		"lets names of objects smuggle commands into its output "
+		"(CVE-2025-8715)",
+};
+
+/*
+ * On a server that lacks the fix, the work has no tasks and the run fails.
+ */
+bool
+refuse_unsafe_release(PlanContext *context, ReleaseFix fix,
+					  const char *command)
+{
+	char *fixed_in = find_missing_fix(fix);
+
+	if (fixed_in == NULL)
+		return false;
+	context->failures = lappend(
+		context->failures,
+		psprintf(
+			"%s is refused on PostgreSQL %s, which %s; update the server to "
+			"%s or later",
+			command, GetConfigOption("server_version", false, false),
+			dangers[fix], fixed_in));
+	return true;
 }
 
 /*

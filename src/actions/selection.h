@@ -9,6 +9,7 @@
 #define PGMAINT_SELECTION_H
 
 #include "actions/action.h"
+#include "base/compat.h"
 
 /* for the tables of options; the macros go first in every list */
 #define SELECTION_OPTIONS                                                    \
@@ -46,6 +47,8 @@ extern PlannedTask *task_from_row(PlanContext *context, const char *action,
 extern void plan_finding(PlanContext *context, const char *check_id,
 						 const char *severity, char *object, char *message,
 						 char *detail);
+extern bool refuse_unsafe_release(PlanContext *context, ReleaseFix fix,
+								  const char *command);
 extern void note_left_alone(PlanContext *context, const char *action,
 							List *targets);
 

@@ -122,6 +122,8 @@ plan_vacuum(PlanContext *context)
 	List *left_alone = NIL;
 	uint64 rows;
 
+	if (refuse_unsafe_release(context, FIX_MAINTENANCE_AS_OWNER, "VACUUM"))
+		return;
 	bind_text(&query, option_text(options, context->options, "analyze"));
 	bind_datum(&query, INT8OID,
 			   Int64GetDatum(option_integer(options, context->options,

@@ -174,6 +174,9 @@ plan_vacuum_full(PlanContext *context)
 	SPITupleTable *candidates;
 	uint64 rows;
 
+	if (refuse_unsafe_release(context, FIX_MAINTENANCE_AS_OWNER,
+							  "VACUUM FULL"))
+		return;
 	bind_selection(context, &query);
 	bind_bigint(&query, option_bytes(options, context->options, "min_gain"));
 	bind_double(&query,

@@ -173,9 +173,12 @@ add_relation(Owners *owners, Oid relation, bool with_children)
 	ListCell *cell;
 	List *family = list_make1_oid(relation);
 
-	/* of a view, what it is made of stands in the query */
+	/* what a view is made of stands in the query, and its owner wrote that */
 	if (get_rel_relkind(relation) == RELKIND_VIEW)
+	{
+		add_object(owners, RELOID, relation, Anum_pg_class_relowner);
 		return;
+	}
 	if (with_children)
 		family = find_all_inheritors(relation, AccessShareLock, NULL);
 	foreach (cell, family)
@@ -255,7 +258,8 @@ add_owners(Node *node, void *context)
 	{
 		RangeTblEntry *entry = (RangeTblEntry *) node;
 
-		if (entry->rtekind == RTE_RELATION)
+		/* from 16 on, an expanded view is a subquery that has its OID */
+		if (OidIsValid(entry->relid))
 			add_relation(context, entry->relid, entry->inh);
 		return false; /* query_tree_walker looks into it */
 	}

@@ -3,9 +3,12 @@
  * compare.c
  *	  Is what was restored what was backed up?
  *
- * psql is handed the manifest and compares it with the catalogs and the rows of
- * the database.  It only counts rows, so nobody's code has a part in it; what
- * amcheck calls, it calls as the role that owns all there is.
+ * psql compares the manifest with the catalogs and the rows of the database, in
+ * sessions of its own, which may be a superuser's.  No statement in them
+ * evaluates what a user has defined: catalogs are read, tables are copied in the
+ * relation form, which is not planned, and nothing is created, since that would
+ * fire event triggers.  amcheck alone runs code of the database; its session is
+ * the scratch role's.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,106 +21,143 @@
 #include "backup/restore.h"
 #include "base/subtransaction.h"
 
+/*
+ * Operators are looked up by search_path.  With row_security off, COPY of a table
+ * that has policies is an error, and never a query.  What was prepared in the
+ * database may hold a lock for ever.
+ */
+static const char settings[] = "SET search_path = pg_catalog, pg_temp;\n"
+							   "SET row_security = off;\n"
+							   "SET lock_timeout = '5min';\n";
+
 /* what is expected, without what was left out; %s: the manifest, the list */
 static const char expect[] =
-	"SET search_path = pg_catalog, pg_temp;\n"
-	"SET row_security = off;\n"
-	"CREATE TEMP TABLE expected AS SELECT %s::jsonb AS m, %s::jsonb AS left_out;\n"
-	"CREATE TEMP TABLE left_out AS SELECT l.* FROM pg_temp.expected, "
-	"jsonb_to_recordset(left_out) AS l (kind text, schema text, tag text);\n"
-	"CREATE TEMP TABLE t AS SELECT row_number() OVER () AS n, x.schema, x.name, x.rows, "
-	"coalesce(x.partition_root, false) AS root, c.oid AS relation, c.relkind, "
-	"coalesce(x.of_extension, false) AS shared, NULL::bigint AS found "
-	"FROM pg_temp.expected CROSS JOIN LATERAL jsonb_to_recordset(coalesce(m -> 'tables', '[]')) "
-	"AS x (schema text, name text, rows bigint, partition_root boolean, of_extension boolean) "
-	"LEFT JOIN pg_namespace s ON s.nspname = x.schema "
-	"LEFT JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = x.name "
-	"WHERE NOT EXISTS (SELECT FROM pg_temp.left_out l "
-	"WHERE l.kind IN ('TABLE', 'FOREIGN TABLE', 'TABLE DATA') AND l.schema = x.schema AND l.tag = x.name);\n"
-	"CREATE UNIQUE INDEX ON pg_temp.t (n);\n"
-	"CREATE TEMP TABLE q AS SELECT row_number() OVER () AS n, x.*, c.oid AS relation, "
-	"NULL::bigint AS found_value, NULL::boolean AS found_called "
-	"FROM pg_temp.expected CROSS JOIN LATERAL jsonb_to_recordset(coalesce(m -> 'sequences', '[]')) "
-	"AS x (schema text, name text, value bigint, is_called boolean) "
-	"LEFT JOIN pg_namespace s ON s.nspname = x.schema "
-	"LEFT JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = x.name AND c.relkind = 'S' "
-	"WHERE NOT EXISTS (SELECT FROM pg_temp.left_out l "
-	"WHERE l.kind IN ('SEQUENCE', 'SEQUENCE SET') AND l.schema = x.schema AND l.tag = x.name);\n"
-	"CREATE UNIQUE INDEX ON pg_temp.q (n);\n"
-	"CREATE TEMP TABLE i AS SELECT x.*, y.indexrelid AS index, y.indisvalid OR c.relkind = 'I' AS valid "
-	"FROM pg_temp.expected CROSS JOIN LATERAL jsonb_to_recordset(coalesce(m -> 'indexes', '[]')) "
-	"AS x (schema text, name text) LEFT JOIN pg_namespace s ON s.nspname = x.schema "
-	"LEFT JOIN (pg_class c JOIN pg_index y ON y.indexrelid = c.oid) "
-	"ON c.relnamespace = s.oid AND c.relname = x.name WHERE NOT EXISTS (SELECT FROM pg_temp.left_out l "
-	"WHERE l.schema = x.schema AND (l.kind = 'INDEX' AND l.tag = x.name "
-	"OR l.kind = 'CONSTRAINT' AND l.tag LIKE concat('%% ', replace(replace(x.name, '\\', '\\\\'), '_', '\\_'))));\n"
-	"CREATE TEMP TABLE c AS SELECT x.*, EXISTS (SELECT FROM pg_constraint k "
-	"LEFT JOIN pg_class r ON r.oid = k.conrelid LEFT JOIN pg_type d ON d.oid = k.contypid "
-	"JOIN pg_namespace s ON s.oid = k.connamespace "
-	"WHERE s.nspname = x.schema AND concat(coalesce(r.relname, d.typname), ' ', k.conname) = x.tag) AS found "
-	"FROM pg_temp.expected CROSS JOIN LATERAL jsonb_to_recordset(coalesce(m -> 'constraints', '[]')) "
-	"AS x (schema text, tag text) WHERE NOT EXISTS (SELECT FROM pg_temp.left_out l "
-	"WHERE l.kind IN ('CONSTRAINT', 'CHECK CONSTRAINT', 'FK CONSTRAINT') "
-	"AND l.schema = x.schema AND l.tag = x.tag);\n";
+	"WITH m AS (SELECT %s::pg_catalog.jsonb AS m), "
+	"left_out AS (SELECT l.* FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb) "
+	"AS l (kind pg_catalog.text, schema pg_catalog.text, tag pg_catalog.text)), "
+	"t AS (SELECT x.n, x.schema, x.name, x.rows, coalesce(x.partition_root, false) AS root, "
+	"c.oid AS relation, c.relkind, coalesce(x.of_extension, false) AS shared "
+	"FROM ROWS FROM (pg_catalog.jsonb_to_recordset(coalesce((SELECT m -> 'tables' FROM m), '[]')) "
+	"AS (schema pg_catalog.text, name pg_catalog.text, rows pg_catalog.int8, "
+	"partition_root pg_catalog.bool, of_extension pg_catalog.bool)) "
+	"WITH ORDINALITY AS x (schema, name, rows, partition_root, of_extension, n) "
+	"LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = x.schema "
+	"LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid AND c.relname = x.name "
+	"WHERE NOT EXISTS (SELECT FROM left_out l "
+	"WHERE l.kind IN ('TABLE', 'FOREIGN TABLE', 'TABLE DATA') AND l.schema = x.schema AND l.tag = x.name)), "
+	/* numbered downwards, since tables are numbered upwards */
+	"q AS (SELECT -x.n AS n, x.schema, x.name, x.value, x.is_called, c.oid AS relation "
+	"FROM ROWS FROM (pg_catalog.jsonb_to_recordset(coalesce((SELECT m -> 'sequences' FROM m), '[]')) "
+	"AS (schema pg_catalog.text, name pg_catalog.text, value pg_catalog.int8, is_called pg_catalog.bool)) "
+	"WITH ORDINALITY AS x (schema, name, value, is_called, n) "
+	"LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = x.schema "
+	"LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = s.oid AND c.relname = x.name AND c.relkind = 'S' "
+	"WHERE NOT EXISTS (SELECT FROM left_out l "
+	"WHERE l.kind IN ('SEQUENCE', 'SEQUENCE SET') AND l.schema = x.schema AND l.tag = x.name))";
 
-static const char count[] =
-	"SELECT format('UPDATE pg_temp.t SET found = (SELECT count(*) FROM ONLY %s) WHERE n = %s', "
-	"relation::regclass, n) FROM pg_temp.t "
-	"WHERE relation IS NOT NULL AND rows IS NOT NULL AND relkind = 'r' \\gexec\n"
-	"SELECT format('UPDATE pg_temp.q SET (found_value, found_called) = "
-	"(SELECT last_value, is_called FROM %s) WHERE n = %s', relation::regclass, n) "
-	"FROM pg_temp.q WHERE relation IS NOT NULL AND value IS NOT NULL \\gexec\n"
+/*
+ * A script for psql: of each table, the number of its rows, and of each sequence,
+ * which has neither code nor rules, where it stands.  The narrowest column will
+ * do; one that is generated cannot be copied.
+ */
+static const char list_statements[] =
+	" SELECT x.statement FROM (SELECT 1 AS place, t.n, "
+	"pg_catalog.format(E'COPY %I.%I %s TO STDOUT \\\\g /dev/null\\n\\\\echo %s :ROW_COUNT', t.schema, t.name, "
+	"(SELECT pg_catalog.format('(%I)', a.attname) FROM pg_catalog.pg_attribute a "
+	"WHERE a.attrelid = t.relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' "
+	"ORDER BY a.attlen < 0, a.attlen, a.attnum LIMIT 1), t.n) AS statement "
+	"FROM t WHERE t.relation IS NOT NULL AND t.rows IS NOT NULL AND t.relkind = 'r' "
+	"UNION ALL SELECT 2, q.n, pg_catalog.format("
+	"'SELECT pg_catalog.concat_ws('' '', %s, last_value, is_called) FROM %I.%I;', q.n, q.schema, q.name) "
+	"FROM q WHERE q.relation IS NOT NULL AND q.value IS NOT NULL) AS x ORDER BY x.place, x.n;\n";
+
+/* what that script has found; %s: its output */
+static const char found[] =
+	", f AS (SELECT pg_catalog.split_part(l.line, ' ', 1)::pg_catalog.int8 AS n, "
+	"pg_catalog.split_part(l.line, ' ', 2)::pg_catalog.int8 AS found, "
+	"pg_catalog.split_part(l.line, ' ', 3) = 't' AS called "
+	"FROM pg_catalog.string_to_table(%s, E'\\n') AS l (line) WHERE l.line <> ''), "
+	"ft AS (SELECT t.*, f.found FROM t LEFT JOIN f USING (n)), "
+	"fq AS (SELECT q.*, f.found, f.called FROM q LEFT JOIN f USING (n)), "
+	"i AS (SELECT x.*, y.indexrelid AS index, y.indisvalid OR c.relkind = 'I' AS valid "
+	"FROM pg_catalog.jsonb_to_recordset(coalesce((SELECT m -> 'indexes' FROM m), '[]')) "
+	"AS x (schema pg_catalog.text, name pg_catalog.text) "
+	"LEFT JOIN pg_catalog.pg_namespace s ON s.nspname = x.schema "
+	"LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_index y ON y.indexrelid = c.oid) "
+	"ON c.relnamespace = s.oid AND c.relname = x.name WHERE NOT EXISTS (SELECT FROM left_out l "
+	"WHERE l.schema = x.schema AND (l.kind = 'INDEX' AND l.tag = x.name "
+	"OR l.kind = 'CONSTRAINT' AND l.tag LIKE pg_catalog.concat('%% ', "
+	"pg_catalog.replace(pg_catalog.replace(x.name, '\\', '\\\\'), '_', '\\_'))))), "
+	"c AS (SELECT x.*, EXISTS (SELECT FROM pg_catalog.pg_constraint k "
+	"LEFT JOIN pg_catalog.pg_class r ON r.oid = k.conrelid LEFT JOIN pg_catalog.pg_type d ON d.oid = k.contypid "
+	"JOIN pg_catalog.pg_namespace s ON s.oid = k.connamespace "
+	"WHERE s.nspname = x.schema AND pg_catalog.concat(coalesce(r.relname, d.typname), ' ', k.conname) = x.tag) AS found "
+	"FROM pg_catalog.jsonb_to_recordset(coalesce((SELECT m -> 'constraints' FROM m), '[]')) "
+	"AS x (schema pg_catalog.text, tag pg_catalog.text) WHERE NOT EXISTS (SELECT FROM left_out l "
+	"WHERE l.kind IN ('CONSTRAINT', 'CHECK CONSTRAINT', 'FK CONSTRAINT') "
+	"AND l.schema = x.schema AND l.tag = x.tag)), "
 	/* kinds of which everything can be counted in the catalogs */
-	"CREATE TEMP TABLE k AS WITH r AS (SELECT CASE x.relkind WHEN 'v' THEN 'VIEW' "
+	"r AS (SELECT CASE x.relkind WHEN 'v' THEN 'VIEW' "
 	"WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, x.oid, "
-	"'pg_class'::regclass AS class, x.relnamespace AS schema FROM pg_class x WHERE x.relkind IN ('r', 'p', 'v', 'm', 'S') "
-	"AND x.relpersistence <> 't' "
+	"'pg_catalog.pg_class'::pg_catalog.regclass AS class, x.relnamespace AS schema "
+	"FROM pg_catalog.pg_class x WHERE x.relkind IN ('r', 'p', 'v', 'm', 'S') AND x.relpersistence <> 't' "
 	"UNION ALL SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END, "
-	"p.oid, 'pg_proc'::regclass, p.pronamespace FROM pg_proc p) "
-	"SELECT r.kind, count(*) AS found FROM r JOIN pg_namespace s ON s.oid = r.schema "
-	"WHERE s.nspname <> 'information_schema' AND s.nspname NOT LIKE 'pg\\_%' AND NOT EXISTS ("
-	"SELECT FROM pg_depend d WHERE d.classid = r.class AND d.objid = r.oid AND (d.deptype = 'e' "
+	"p.oid, 'pg_catalog.pg_proc'::pg_catalog.regclass, p.pronamespace FROM pg_catalog.pg_proc p), "
+	"k AS (SELECT r.kind, pg_catalog.count(*) AS found FROM r JOIN pg_catalog.pg_namespace s ON s.oid = r.schema "
+	"WHERE s.nspname <> 'information_schema' AND s.nspname NOT LIKE 'pg\\_%%' AND NOT EXISTS ("
+	"SELECT FROM pg_catalog.pg_depend d WHERE d.classid = r.class AND d.objid = r.oid AND (d.deptype = 'e' "
 	/* the constructors of a range */
-	"OR d.deptype = 'i' AND r.class = 'pg_proc'::regclass)) "
-	"GROUP BY r.kind;\n";
+	"OR d.deptype = 'i' AND r.class = 'pg_catalog.pg_proc'::pg_catalog.regclass)) "
+	"GROUP BY r.kind)";
 
 /* one JSON object; of the differences, as many as NAMED_DIFFERENCES */
 static const char judge[] =
-	"WITH d (place, text) AS ("
-	"SELECT 1, format('table %I.%I is missing', schema, name) FROM pg_temp.t WHERE relation IS NULL "
-	"UNION ALL SELECT 2, format('table %I.%I has %s rows, but %s were backed up', schema, name, found, rows) "
-	"FROM pg_temp.t WHERE NOT root AND CASE WHEN shared THEN found < rows ELSE found <> rows END "
-	"UNION ALL SELECT 2, format('the partitions of %s have %s rows, but %s were backed up', "
-	"pg_partition_root(relation), sum(found), sum(rows)) FROM pg_temp.t "
-	"WHERE root AND found IS NOT NULL GROUP BY pg_partition_root(relation) HAVING sum(found) <> sum(rows) "
-	"UNION ALL SELECT 3, format('index %I.%I is missing', schema, name) FROM pg_temp.i WHERE index IS NULL "
-	"UNION ALL SELECT 3, format('index %I.%I is not valid', schema, name) FROM pg_temp.i WHERE NOT valid "
-	"UNION ALL SELECT 4, format('constraint %I in schema %I is missing', tag, schema) FROM pg_temp.c WHERE NOT found "
-	"UNION ALL SELECT 5, format('sequence %I.%I is missing', schema, name) FROM pg_temp.q WHERE relation IS NULL "
-	"UNION ALL SELECT 5, format('sequence %I.%I is at %s (is_called %s), but was at %s (%s)', schema, name, "
-	"found_value, found_called, value, is_called) FROM pg_temp.q "
-	"WHERE relation IS NOT NULL AND value IS NOT NULL "
-	"AND (found_value, found_called) IS DISTINCT FROM (value, is_called) "
-	"UNION ALL SELECT 6, format('there are %s of kind %s, but %s were backed up', coalesce(k.found, 0), x.key, x.wanted) "
-	"FROM (SELECT e.key, e.value::bigint - (SELECT count(*) FROM pg_temp.left_out l WHERE l.kind = e.key) AS wanted "
-	"FROM pg_temp.expected CROSS JOIN LATERAL jsonb_each_text(coalesce(m -> 'counts', '{}')) AS e) AS x "
-	"LEFT JOIN pg_temp.k ON k.kind = x.key WHERE x.key IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE', "
+	", d (place, text) AS ("
+	"SELECT 1, pg_catalog.format('table %I.%I is missing', schema, name) FROM ft WHERE relation IS NULL "
+	"UNION ALL SELECT 2, pg_catalog.format('table %I.%I has %s rows, but %s were backed up', schema, name, found, rows) "
+	"FROM ft WHERE NOT root AND CASE WHEN shared THEN found < rows ELSE found <> rows END "
+	"UNION ALL SELECT 2, pg_catalog.format('the partitions of %s have %s rows, but %s were backed up', "
+	"pg_catalog.pg_partition_root(relation), pg_catalog.sum(found), pg_catalog.sum(rows)) FROM ft "
+	"WHERE root AND found IS NOT NULL GROUP BY pg_catalog.pg_partition_root(relation) "
+	"HAVING pg_catalog.sum(found) <> pg_catalog.sum(rows) "
+	"UNION ALL SELECT 3, pg_catalog.format('index %I.%I is missing', schema, name) FROM i WHERE index IS NULL "
+	"UNION ALL SELECT 3, pg_catalog.format('index %I.%I is not valid', schema, name) FROM i WHERE NOT valid "
+	"UNION ALL SELECT 4, pg_catalog.format('constraint %I in schema %I is missing', tag, schema) FROM c WHERE NOT found "
+	"UNION ALL SELECT 5, pg_catalog.format('sequence %I.%I is missing', schema, name) FROM fq WHERE relation IS NULL "
+	"UNION ALL SELECT 5, pg_catalog.format('sequence %I.%I is at %s (is_called %s), but was at %s (%s)', schema, name, "
+	"found, called, value, is_called) FROM fq WHERE relation IS NOT NULL AND value IS NOT NULL "
+	"AND (found, called) IS DISTINCT FROM (value, is_called) "
+	"UNION ALL SELECT 6, pg_catalog.format('there are %s of kind %s, but %s were backed up', "
+	"coalesce(k.found, 0), x.key, x.wanted) "
+	"FROM (SELECT e.key, e.value::pg_catalog.int8 - (SELECT pg_catalog.count(*) FROM left_out l WHERE l.kind = e.key) AS wanted "
+	"FROM m CROSS JOIN LATERAL pg_catalog.jsonb_each_text(coalesce(m -> 'counts', '{}')) AS e) AS x "
+	"LEFT JOIN k ON k.kind = x.key WHERE x.key IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW', 'SEQUENCE', "
 	"'FUNCTION', 'PROCEDURE', 'AGGREGATE') AND x.wanted <> coalesce(k.found, 0)) "
-	"SELECT jsonb_build_object('tables', (SELECT count(*) FROM pg_temp.t), "
-	"'rows', (SELECT coalesce(sum(found), 0) FROM pg_temp.t), 'indexes', (SELECT count(*) FROM pg_temp.i), "
-	"'constraints', (SELECT count(*) FROM pg_temp.c), 'sequences', (SELECT count(*) FROM pg_temp.q), "
-	"'different', (SELECT count(*) FROM d), 'first', (SELECT string_agg(f.text, '; ') "
+	"SELECT pg_catalog.jsonb_build_object('tables', (SELECT pg_catalog.count(*) FROM ft), "
+	"'rows', (SELECT coalesce(pg_catalog.sum(found), 0) FROM ft), 'indexes', (SELECT pg_catalog.count(*) FROM i), "
+	"'constraints', (SELECT pg_catalog.count(*) FROM c), 'sequences', (SELECT pg_catalog.count(*) FROM fq), "
+	"'different', (SELECT pg_catalog.count(*) FROM d), 'first', (SELECT pg_catalog.string_agg(f.text, '; ') "
 	"FROM (SELECT d.text FROM d ORDER BY d.place, d.text LIMIT 10) AS f));\n";
 
-/* every B-tree that there is, and that no catalog has */
+/*
+ * Every B-tree that there is, and that no catalog has.  The dump may have added
+ * functions of the same name in the same schema: arguments of the declared types
+ * find the one that was looked for, which is amcheck's own, and a superuser's.
+ */
 static const char check_indexes[] =
-	"SET search_path = pg_catalog, pg_temp;\n"
-	"SELECT format('SELECT count(*) FROM (SELECT %I.bt_index_check(c.oid, true) "
-	"FROM pg_class c JOIN pg_am a ON a.oid = c.relam AND a.amname = ''btree'' "
-	"JOIN pg_index i ON i.indexrelid = c.oid AND i.indisvalid AND i.indisready "
+	/* member checked */
+	"SELECT pg_catalog.format('SELECT pg_catalog.count(*) FROM (SELECT %I.bt_index_check("
+	"index => c.oid::pg_catalog.regclass, heapallindexed => true::pg_catalog.bool) "
+	"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = ''btree'' "
+	"JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indisvalid AND i.indisready "
 	"WHERE c.relkind = ''i'' AND c.relpersistence <> ''t'' AND c.oid >= 16384 OFFSET 0) AS x', n.nspname) "
-	"FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
-	"WHERE e.extname = 'amcheck' \\gexec\n";
+	"FROM pg_catalog.pg_extension e "
+	"JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass "
+	"AND d.refobjid = e.oid AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e' "
+	"JOIN pg_catalog.pg_proc p ON p.oid = d.objid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace "
+	"JOIN pg_catalog.pg_language l ON l.oid = p.prolang JOIN pg_catalog.pg_roles r ON r.oid = p.proowner "
+	"WHERE e.extname = 'amcheck' AND p.proname = 'bt_index_check' AND l.lanname = 'c' AND r.rolsuper "
+	"AND pg_catalog.pg_get_function_identity_arguments(p.oid) = 'index regclass, heapallindexed boolean' \\gexec\n";
 
 /* running a script, for try_in_subtransaction() */
 typedef struct Script
@@ -126,17 +166,31 @@ typedef struct Script
 	char *output;
 } Script;
 
+/*
+ * A script in a session of its own, which begins with the settings above: what
+ * the database's code set in an earlier one is gone.
+ */
+static char *
+ask(const Comparison *comparison, const char *script)
+{
+	return run_psql(comparison->login, comparison->settings,
+					psprintf("%s%s", settings, script));
+}
+
+/*
+ * Runs in a subtransaction, since what amcheck finds is an ERROR.
+ */
 static void
 run_amcheck(void *argument)
 {
 	Script *script = argument;
 
-	script->output = run_psql(script->comparison->login,
-							  script->comparison->settings, check_indexes);
+	script->output = ask(script->comparison, check_indexes);
 }
 
 /*
- * What amcheck says is told as it says it.
+ * amcheck's words are passed on as they are.  No output means that there is no
+ * function that could be called: then no index counts as checked.
  */
 static void
 check_all_indexes(Comparison *comparison)
@@ -146,7 +200,8 @@ check_all_indexes(Comparison *comparison)
 
 	if (error == NULL)
 	{
-		comparison->checked_indexes = strtoll(script.output, NULL, 10);
+		if (script.output[0] != '\0')
+			comparison->checked_indexes = strtoll(script.output, NULL, 10);
 		return;
 	}
 	if (error->sqlerrcode != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
@@ -186,20 +241,27 @@ read_verdict(Comparison *comparison, const char *verdict)
 	ledger_leave(&scope);
 }
 
+/*
+ * Three sessions: one lists the statements that count, one executes them, and
+ * one judges.  psql knows the number of rows of a COPY from its command tag, and
+ * the rows themselves go nowhere.
+ */
 void
 compare_with_manifest(Comparison *comparison)
 {
-	StringInfoData script;
+	char *expected =
+		psprintf(expect, quote_literal_cstr(comparison->description->manifest),
+				 quote_literal_cstr(comparison->left_out));
+	char *statements =
+		ask(comparison, psprintf("%s%s", expected, list_statements));
+	char *counts = ask(comparison, statements);
 
-	initStringInfo(&script);
-	appendStringInfo(&script, expect,
-					 quote_literal_cstr(comparison->description->manifest),
-					 quote_literal_cstr(comparison->left_out));
-	appendStringInfoString(&script, count);
-	appendStringInfoString(&script, judge);
 	comparison->checked_indexes = -1;
-	read_verdict(comparison, run_psql(comparison->login, comparison->settings,
-									  script.data));
+	read_verdict(
+		comparison,
+		ask(comparison,
+			psprintf("%s%s%s", expected,
+					 psprintf(found, quote_literal_cstr(counts)), judge)));
 	if (comparison->amcheck && comparison->differences == NULL)
 		check_all_indexes(comparison);
 }

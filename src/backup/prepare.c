@@ -3,9 +3,10 @@
  * prepare.c
  *	  What must be in a scratch database before a dump is restored into it.
  *
- * Extensions that take a superuser are created by the caller, if that is one.
- * This is all that ever runs in the database with the caller's rights, and it
- * comes before the first statement of the dump.
+ * The caller lets the scratch role create objects in the schema public, and
+ * creates extensions that take a superuser, if the caller is one.  This is all
+ * that ever runs in the database with the caller's rights, and it comes before
+ * the first statement of the dump.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +16,7 @@
 #include "utils/builtins.h"
 
 #include "backup/prepare.h"
+#include "base/compat.h"
 #include "base/subtransaction.h"
 
 /* a script, for try_in_subtransaction() */
@@ -141,6 +143,20 @@ create_extensions(Preparation *preparation, const Login *admin)
 }
 
 /*
+ * Since 15, the schema belongs to the owner of the database, who alone may create
+ * objects in it; before, everybody may.
+ */
+static void
+open_public(const Preparation *preparation, const Login *owner)
+{
+	if (SERVER_MAJOR_VERSION >= 15)
+		(void) run_psql(
+			owner, preparation->settings,
+			psprintf("GRANT USAGE, CREATE ON SCHEMA public TO %s;\n",
+					 quote_identifier(preparation->scratch->role)));
+}
+
+/*
  * The rows of an extension's own tables are in the dump, the tables are not.
  */
 static void
@@ -225,20 +241,12 @@ void
 prepare_scratch(Preparation *preparation)
 {
 	const Scratch *scratch = preparation->scratch;
-	bool wants_admin = preparation->amcheck;
-	Login *admin = NULL;
-	ListCell *cell;
+	Login *owner = role_login(scratch->database, preparation->caller, false);
+	Login *admin = superuser_arg(preparation->caller) ? owner : NULL;
 
-	foreach (cell, preparation->description->extensions)
-	{
-		const BackupExtension *extension = lfirst(cell);
-
-		wants_admin |= extension->for_superuser && !extension->elsewhere;
-	}
 	preparation->login =
 		password_login(scratch->database, scratch->role, scratch->password);
-	if (wants_admin && superuser_arg(preparation->caller))
-		admin = role_login(scratch->database, preparation->caller, false);
+	open_public(preparation, owner);
 	create_extensions(preparation, admin);
 	if (admin != NULL)
 	{

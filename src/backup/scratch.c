@@ -57,7 +57,7 @@ note_scratch(int64 task_id, Oid caller, bool alone)
 		psprintf("pgmaint_%s_%s", alone ? "scratch" : "restore",
 				 random_name(NAME_BYTES));
 	scratch->role = alone ? pstrdup(scratch->database) : NULL;
-	scratch->owner = alone ? scratch->role : GetUserNameFromId(caller, false);
+	scratch->owner = GetUserNameFromId(caller, false);
 	bind_text(&query, scratch->database);
 	bind_text(&query, scratch->role);
 	bind_text(&query, scratch->owner);
@@ -161,7 +161,7 @@ create_role(Scratch *scratch)
 		quote_literal_cstr(
 			timestamptz_to_str(GetCurrentTimestamp() + ROLE_LIFETIME)),
 		draw_password(scratch)));
-	/* to own the database, and to drop it */
+	/* to end its sessions, when the database is dropped */
 	if (!by_superuser)
 		execute_at_top_level(
 			psprintf("GRANT %s TO CURRENT_USER" GRANT_WITH_RIGHTS, role));
@@ -206,8 +206,11 @@ append_locale(StringInfo command, const BackupDescription *description)
 }
 
 /*
- * Nobody gets in but its owner, and whom no server keeps out: from the first
- * moment, since until public's right is gone, none but a superuser may connect.
+ * Nobody gets in but its owner, the role that was made for it, and whom no server
+ * keeps out: from the first moment, since until public's right is gone, none but a
+ * superuser may connect.  The role may create objects, but owns no database: code
+ * of a dump could tell every other database what it has read, by a comment or a
+ * setting of its own database.
  */
 void
 create_scratch(Scratch *scratch, const BackupDescription *description)
@@ -226,8 +229,27 @@ create_scratch(Scratch *scratch, const BackupDescription *description)
 	execute_at_top_level(command.data);
 	execute_at_top_level(
 		psprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC", database));
+	if (scratch->role != NULL)
+		execute_at_top_level(
+			psprintf("GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %s TO %s",
+					 database, quote_identifier(scratch->role)));
 	execute_at_top_level(
 		psprintf("ALTER DATABASE %s CONNECTION LIMIT -1", database));
+}
+
+/*
+ * A role may give itself settings, and code of a dump can do it: they would be in
+ * force in every later session.  They are removed from outside, so that no session
+ * has to begin with them.
+ */
+void
+reset_scratch_role(const Scratch *scratch)
+{
+	const char *role = quote_identifier(scratch->role);
+
+	execute_at_top_level(psprintf("ALTER ROLE %s RESET ALL", role));
+	execute_at_top_level(psprintf("ALTER ROLE %s IN DATABASE %s RESET ALL",
+								  role, quote_identifier(scratch->database)));
 }
 
 /*
@@ -239,12 +261,14 @@ static void
 end_prepared_transactions(const Scratch *scratch)
 {
 	static const char end[] =
+		"SET search_path = pg_catalog, pg_temp;\n"
 		"SELECT pg_catalog.format('ROLLBACK PREPARED %L', p.gid) "
 		"FROM pg_catalog.pg_prepared_xacts p "
 		"WHERE p.database = pg_catalog.current_database() \\gexec\n";
 	Scratch own = *scratch;
 	MemoryContext context = CurrentMemoryContext;
 
+	reset_scratch_role(scratch);
 	execute_at_top_level(psprintf("ALTER ROLE %s PASSWORD %s",
 								  quote_identifier(own.role),
 								  draw_password(&own)));

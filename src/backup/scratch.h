@@ -14,7 +14,7 @@ typedef struct Scratch
 {
 	char *database;
 	char *role;		/* made for it alone; NULL: it is the caller's */
-	char *owner;	/* of the database: that role, or the caller */
+	char *owner;	/* of the database: the caller */
 	char *password; /* of the role, in the process that has made it */
 } Scratch;
 
@@ -30,6 +30,9 @@ extern void forget_scratch(const char *database);
 /* outside of any transaction, as the caller */
 extern void create_scratch(Scratch *scratch,
 						   const BackupDescription *description);
+
+/* the same: without the settings that the role may have given itself */
+extern void reset_scratch_role(const Scratch *scratch);
 
 /*
  * Outside of any transaction, as the caller or as a superuser; false where the

@@ -9,9 +9,36 @@
 
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+
+/* of each fix, the first minor release of 14 that has it, of 15, and so on */
+#define FIXED_MAJORS 4
+static const int fixed_releases[][FIXED_MAJORS] = {
+	[FIX_MAINTENANCE_AS_OWNER] = {3, 0, 0, 0},
+	[FIX_DUMP_OF_REPLACED_TABLES] = {13, 8, 4, 0},
+	[FIX_COMMANDS_IN_DUMPS] = {19, 14, 10, 6},
+};
+
+/*
+ * Which release to update to; NULL if the server has the fix.  The server that
+ * runs counts, not the one whose headers pgmaint was built with.
+ */
+char *
+find_missing_fix(ReleaseFix fix)
+{
+	const char *release = GetConfigOption("server_version", false, false);
+	char *rest;
+	int major = (int) strtol(release, &rest, 10);
+	int minor = *rest == '.' ? (int) strtol(rest + 1, NULL, 10) : 0;
+
+	if (major < 14 || major >= 14 + FIXED_MAJORS ||
+		minor >= fixed_releases[fix][major - 14])
+		return NULL;
+	return psprintf("%d.%d", major, fixed_releases[fix][major - 14]);
+}
 
 #ifndef materialize_result
 

@@ -15,6 +15,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "common/relpath.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
@@ -30,6 +31,20 @@
 #endif
 
 #define SERVER_MAJOR_VERSION (PG_VERSION_NUM / 10000)
+
+/* minor releases matter, too: without these fixes, some work is dangerous */
+typedef enum ReleaseFix
+{
+	/* CVE-2022-1552: the server maintains tables and indexes as their owner */
+	FIX_MAINTENANCE_AS_OWNER,
+	/* CVE-2024-7348: pg_dump does not read what has taken a table's place */
+	FIX_DUMP_OF_REPLACED_TABLES,
+	/* CVE-2025-8714 and -8715: no command of psql's hides in a dump */
+	FIX_COMMANDS_IN_DUMPS
+} ReleaseFix;
+
+/* the release that has the fix, as in 14.3, if the running server lacks it */
+extern char *find_missing_fix(ReleaseFix fix);
 
 /* 15 lets a database choose who knows its collations */
 #if PG_VERSION_NUM >= 150000
@@ -51,6 +66,8 @@
 	(pg_namespace_aclcheck(schema, roleid, ACL_USAGE) == ACLCHECK_OK)
 #define relation_ownercheck(relid, roleid) pg_class_ownercheck(relid, roleid)
 #define database_ownercheck(dbid, roleid) pg_database_ownercheck(dbid, roleid)
+#define function_execute_privilege(function, roleid) \
+	(pg_proc_aclcheck(function, roleid, ACL_EXECUTE) == ACLCHECK_OK)
 #define server_usage_privilege(server, roleid) \
 	(pg_foreign_server_aclcheck(server, roleid, ACL_USAGE) == ACLCHECK_OK)
 #else
@@ -60,6 +77,9 @@
 	object_ownercheck(DatabaseRelationId, dbid, roleid)
 #define schema_usage_privilege(schema, roleid)                          \
 	(object_aclcheck(NamespaceRelationId, schema, roleid, ACL_USAGE) == \
+	 ACLCHECK_OK)
+#define function_execute_privilege(function, roleid)                        \
+	(object_aclcheck(ProcedureRelationId, function, roleid, ACL_EXECUTE) == \
 	 ACLCHECK_OK)
 #define server_usage_privilege(server, roleid)                              \
 	(object_aclcheck(ForeignServerRelationId, server, roleid, ACL_USAGE) == \
@@ -128,6 +148,18 @@
 #else
 #define analyze_and_rewrite(raw, source) \
 	pg_analyze_and_rewrite(raw, source, NULL, 0, NULL)
+#endif
+
+/* what planner_hook is called with; 19 adds the state of EXPLAIN */
+#if PG_VERSION_NUM >= 190000
+#define PLANNER_PARAMETERS                                                   \
+	Query *parse, const char *source, int options, ParamListInfo parameters, \
+		ExplainState *explain
+#define PLANNER_ARGUMENTS parse, source, options, parameters, explain
+#else
+#define PLANNER_PARAMETERS \
+	Query *parse, const char *source, int options, ParamListInfo parameters
+#define PLANNER_ARGUMENTS parse, source, options, parameters
 #endif
 
 /* 16 hands the output of COPY to a function; tests take that away from it */

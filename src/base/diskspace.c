@@ -34,16 +34,21 @@ tablespace_folder(Oid tablespace)
 	return psprintf("pg_tblspc/%u", tablespace);
 }
 
+static void
+could_not_ask(const char *folder)
+{
+	ereport(ERROR, (errcode_for_file_access(),
+					errmsg("could not ask for the free space of \"%s\": %m",
+						   folder)));
+}
+
 static struct statvfs
 ask_file_system(const char *folder)
 {
 	struct statvfs state;
 
 	if (statvfs(folder, &state) < 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not ask for the free space of "
-							   "\"%s\": %m",
-							   folder)));
+		could_not_ask(folder);
 	return state;
 }
 
@@ -56,6 +61,19 @@ free_bytes_of_folder(const char *folder)
 {
 	struct statvfs state = ask_file_system(folder);
 
+	return (int64) state.f_bavail * (int64) state.f_frsize;
+}
+
+/*
+ * The same of a folder that is open, whatever its name leads to by now.
+ */
+int64
+free_bytes_of_descriptor(int fd, const char *folder)
+{
+	struct statvfs state;
+
+	if (fstatvfs(fd, &state) < 0)
+		could_not_ask(folder);
 	return (int64) state.f_bavail * (int64) state.f_frsize;
 }
 

@@ -10,6 +10,7 @@
 
 /* InvalidOid stands for the database's own tablespace, as in pg_class */
 extern int64 free_bytes_of_folder(const char *folder);
+extern int64 free_bytes_of_descriptor(int fd, const char *folder);
 extern int64 free_bytes_of_tablespace(Oid tablespace);
 extern bool tablespaces_share_disk(Oid one, Oid other);
 

@@ -9,6 +9,10 @@
  * it while code of others runs.)  In pg_locks they show up with locktype
  * "advisory" and objsubid 7.
  *
+ * Slots of max_worker_processes are shared by all databases, and so are the
+ * units by which leaders share them out: they are locks of no database, with
+ * objsubid 8.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,15 +24,47 @@
 
 /* SQL's advisory locks use 1 and 2 here */
 #define ENGINE_LOCK_CLASS 7
+#define UNIT_LOCK_CLASS 8
+
+/* units are numbered from 1; who counts or takes some holds this one first */
+#define UNIT_GATE 0
 
 /* what this process holds beyond its transactions, by EngineLock */
 static LOCKMODE held[LOCK_OWNERS + 1];
+
+/* the units that it holds */
+static int held_units[MAX_HELD_UNITS];
+static int held_unit_count = 0;
 
 static void
 set_engine_tag(LOCKTAG *tag, EngineLock which)
 {
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) which, 0,
 						 ENGINE_LOCK_CLASS);
+}
+
+static void
+set_unit_tag(LOCKTAG *tag, int unit)
+{
+	SET_LOCKTAG_ADVISORY(*tag, InvalidOid, (uint32) unit, 0, UNIT_LOCK_CLASS);
+}
+
+static void
+lock_unit(int unit, bool session)
+{
+	LOCKTAG tag;
+
+	set_unit_tag(&tag, unit);
+	(void) LockAcquire(&tag, ExclusiveLock, session, false);
+}
+
+static void
+unlock_unit(int unit, bool session)
+{
+	LOCKTAG tag;
+
+	set_unit_tag(&tag, unit);
+	(void) LockRelease(&tag, ExclusiveLock, session);
 }
 
 /*
@@ -71,6 +107,8 @@ guard_engine_locks(void)
 			lock_in_transaction((EngineLock) which,
 								held[which] == ExclusiveLock);
 	}
+	for (int i = 0; i < held_unit_count; i++)
+		lock_unit(held_units[i], false);
 }
 
 /*
@@ -80,7 +118,7 @@ guard_engine_locks(void)
 void
 restore_engine_locks(void)
 {
-	bool any = false;
+	bool any = held_unit_count > 0;
 
 	for (int which = 0; which < (int) lengthof(held); which++)
 		any = any || held[which] != NoLock;
@@ -93,6 +131,20 @@ restore_engine_locks(void)
 			(void) hold_engine_lock((EngineLock) which,
 									held[which] == ExclusiveLock, true);
 	}
+	for (int i = 0; i < held_unit_count; i++)
+		lock_unit(held_units[i], true);
+}
+
+/*
+ * Give back everything that this process holds beyond its transactions, before
+ * it looks for others who could do with it.
+ */
+void
+release_all_engine_locks(void)
+{
+	LockReleaseSession(USER_LOCKMETHOD);
+	memset(held, 0, sizeof(held));
+	held_unit_count = 0;
 }
 
 /*
@@ -111,12 +163,108 @@ lock_in_transaction(EngineLock which, bool exclusive)
 /*
  * Is there a leader?  Asked by trying a lock that it holds; that is not the
  * lock which decides who becomes leader, so that asking stands in nobody's way.
+ * Not to be asked by the leader of that database itself.
  */
+bool
+leader_is_alive_in(Oid database)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, database, (uint32) LOCK_LEADER_ALIVE, 0,
+						 ENGINE_LOCK_CLASS);
+	if (LockAcquire(&tag, ShareLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	(void) LockRelease(&tag, ShareLock, true);
+	return false;
+}
+
 bool
 leader_is_alive(void)
 {
-	if (!hold_engine_lock(LOCK_LEADER_ALIVE, false, false))
-		return true;
-	release_engine_lock(LOCK_LEADER_ALIVE, false);
+	return leader_is_alive_in(MyDatabaseId);
+}
+
+static bool
+holds_unit(int unit)
+{
+	for (int i = 0; i < held_unit_count; i++)
+	{
+		if (held_units[i] == unit)
+			return true;
+	}
 	return false;
+}
+
+/*
+ * Lock up to so many free units for a moment, and keep them if they are as many
+ * as that.  Returns how many there were.
+ *
+ * The gate makes this one step: of two leaders that need two units each where
+ * there are three, one gets its two.  All but the units that are kept are locks
+ * of the transaction, so that an ERROR leaves none behind.
+ *
+ * The server's launcher of logical replication has one slot of its own.
+ */
+static int
+look_for_units(int wanted, bool keep)
+{
+	int capacity = Max(LEADER_UNITS, max_worker_processes - 1);
+	int *found = palloc(sizeof(int) * capacity);
+	int count = 0;
+
+	lock_unit(UNIT_GATE, false);
+	for (int unit = 1; unit <= capacity && count < wanted; unit++)
+	{
+		LOCKTAG tag;
+
+		set_unit_tag(&tag, unit);
+		if (!holds_unit(unit) && LockAcquire(&tag, ExclusiveLock, false,
+											 true) != LOCKACQUIRE_NOT_AVAIL)
+			found[count++] = unit;
+	}
+	for (int i = 0; i < count; i++)
+	{
+		if (keep && count == wanted)
+		{
+			lock_unit(found[i], true);
+			held_units[held_unit_count++] = found[i];
+		}
+		unlock_unit(found[i], false);
+	}
+	unlock_unit(UNIT_GATE, false);
+	pfree(found);
+	return count;
+}
+
+/*
+ * Take that many units, or none.
+ */
+bool
+take_units(int count)
+{
+	if (held_unit_count + count > MAX_HELD_UNITS)
+		return false;
+	return look_for_units(count, true) == count;
+}
+
+/*
+ * Give back all units but that many.  Returns whether there were more.
+ */
+bool
+keep_units(int count)
+{
+	bool more = held_unit_count > count;
+
+	while (held_unit_count > count)
+		unlock_unit(held_units[--held_unit_count], true);
+	return more;
+}
+
+/*
+ * How many are free, up to a limit?
+ */
+int
+count_free_units(int limit)
+{
+	return look_for_units(limit, false);
 }

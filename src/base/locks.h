@@ -25,6 +25,22 @@ extern void release_engine_lock(EngineLock which, bool exclusive);
 extern void lock_in_transaction(EngineLock which, bool exclusive);
 extern void guard_engine_locks(void);
 extern void restore_engine_locks(void);
+extern void release_all_engine_locks(void);
 extern bool leader_is_alive(void);
+extern bool leader_is_alive_in(Oid database);
+
+/*
+ * The cluster's worker slots are shared out in units.  A leader needs this
+ * many, for itself and for its first task worker.
+ */
+#define LEADER_UNITS 2
+
+/* what one process may hold: itself and 64 task workers */
+#define MAX_HELD_UNITS 65
+
+/* in a transaction; what is taken stays beyond it */
+extern bool take_units(int count);
+extern bool keep_units(int count);
+extern int count_free_units(int limit);
 
 #endif /* PGMAINT_LOCKS_H */

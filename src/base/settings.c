@@ -79,6 +79,8 @@ static const struct
 	{"allow_system_table_mods", "off", WORKERS | PRIVILEGED},
 	{"lo_compat_privileges", "off", WORKERS | PRIVILEGED},
 
+	/* those at login, which would run as the superuser who logs in */
+	{"event_triggers", "off", PRIVILEGED},
 	{"search_path", "pg_catalog, pg_temp", WORKERS | ROUND_TRIPS},
 	{"row_security", "on", WORKERS},
 	{"row_security", "off", ROUND_TRIPS},

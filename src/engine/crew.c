@@ -18,9 +18,9 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/locks.h"
 #include "engine/crew.h"
 #include "engine/launch.h"
-#include "ledger/findings.h"
 #include "ledger/tasks.h"
 
 #define MAX_CREW 64
@@ -49,6 +49,15 @@ static struct
 
 /* numbers go on through the steps of a run, so that none is used twice */
 static int last_worker = 0;
+
+/*
+ * A run that was begun by another leader had workers already.
+ */
+void
+crew_number_workers_from(int last)
+{
+	last_worker = Max(last_worker, last);
+}
 
 void
 crew_begin(const Run *run, int step, Oid extension)
@@ -103,10 +112,13 @@ count_those_present(TaskCounts *counts)
 		else
 			crew.futile_starts = 0;
 	}
+	if (keep_units(LEADER_UNITS - 1 + Max(1, crew.present)))
+		launch_waiting_leaders(false);
 }
 
 /*
- * Put one more worker to work; false when no slot is free.
+ * Put one more worker to work; false when no slot is free.  The leader has a
+ * unit for one of them from the start.
  */
 static bool
 add_member(void)
@@ -120,6 +132,8 @@ add_member(void)
 
 		if (member->handle != NULL)
 			continue;
+		if (crew.present > 0 && !take_units(1))
+			return false;
 		crew.arguments.worker = ++last_worker;
 		/* the handle lives until the worker has ended */
 		previous = MemoryContextSwitchTo(TopMemoryContext);
@@ -128,6 +142,7 @@ add_member(void)
 		if (!launched)
 		{
 			member->handle = NULL;
+			(void) keep_units(LEADER_UNITS - 1 + Max(1, crew.present));
 			return false;
 		}
 		member->worker = crew.arguments.worker;
@@ -138,25 +153,10 @@ add_member(void)
 }
 
 /*
- * Tasks that nobody can be found for.
+ * Bring the crew up to its strength.  Returns false when no worker could be
+ * started for pgmaint.worker_timeout, and none is left.
  */
-static void
-fail_for_want_of_workers(void)
-{
-	const char *message = psprintf(
-		"no background worker slot was free for %d s (max_worker_processes = %s)",
-		crew.run->worker_timeout,
-		GetConfigOption("max_worker_processes", false, false));
-
-	(void) end_pending_tasks(crew.run->run_id, "failed", message);
-	add_finding(crew.run->run_id, crew.arguments.step, 0, "worker_slots",
-				"warning", NULL, message, NULL);
-}
-
-/*
- * Bring the crew up to its strength.
- */
-static void
+static bool
 fill_up(const TaskCounts *counts)
 {
 	int64 wanted =
@@ -183,25 +183,24 @@ fill_up(const TaskCounts *counts)
 				 errhint(
 					 "Wait for other workers to end, or raise max_worker_processes.")));
 		}
-		else if (TimestampDifferenceExceeds(crew.no_slot_since, now,
-											crew.run->worker_timeout * 1000))
-			fail_for_want_of_workers();
-		break;
+		return !TimestampDifferenceExceeds(crew.no_slot_since, now,
+										   crew.run->worker_timeout * 1000);
 	}
+	return true;
 }
 
 /*
- * See to the workers and the tasks of the step.  Returns false when there is
- * nothing left to do.  The caller is inside a ledger scope.
+ * See to the workers and the tasks of the step.  The caller is inside a ledger
+ * scope.
  */
-bool
+CrewState
 crew_look_after(bool cancelled)
 {
 	TaskCounts counts;
 
 	count_those_present(&counts);
 	if (counts.pending == 0 || cancelled)
-		return crew.present > 0;
+		return crew.present > 0 ? CREW_AT_WORK : CREW_DONE;
 	if (crew.futile_starts >= MAX_FUTILE_STARTS)
 	{
 		(void) end_pending_tasks(
@@ -210,10 +209,9 @@ crew_look_after(bool cancelled)
 				"task workers of role \"%s\" ended before they could begin "
 				"a task; the server log says why",
 				crew.run->requested_by));
-		return crew.present > 0;
+		return crew.present > 0 ? CREW_AT_WORK : CREW_DONE;
 	}
-	fill_up(&counts);
-	return true;
+	return fill_up(&counts) ? CREW_AT_WORK : CREW_WITHOUT_SLOT;
 }
 
 /*
@@ -269,6 +267,7 @@ crew_dismiss(void)
 		(void) WaitForBackgroundWorkerShutdown(crew.members[i].handle);
 		crew.members[i].handle = NULL;
 	}
+	(void) keep_units(LEADER_UNITS);
 }
 
 /*

@@ -10,8 +10,16 @@
 
 #include "ledger/runs.h"
 
+typedef enum CrewState
+{
+	CREW_AT_WORK,
+	CREW_DONE,		  /* nothing is left to do */
+	CREW_WITHOUT_SLOT /* no worker could be started for too long */
+} CrewState;
+
+extern void crew_number_workers_from(int last);
 extern void crew_begin(const Run *run, int step, Oid extension);
-extern bool crew_look_after(bool cancelled);
+extern CrewState crew_look_after(bool cancelled);
 extern void crew_interrupt(void);
 extern void crew_wait(void);
 extern void crew_dismiss(void);

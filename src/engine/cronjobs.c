@@ -25,6 +25,7 @@
 #include "utils/varlena.h"
 
 #include "base/compat.h"
+#include "base/extension_member.h"
 #include "engine/elsewhere.h"
 
 /* pg_cron 1.4 keeps names of jobs as names */
@@ -172,45 +173,97 @@ add_hint(void *arg)
 }
 
 /*
- * Execute one statement whose parameters are the first of these arguments,
- * and return the only column of its only row.
+ * Execute a statement whose parameters are the first of these arguments.  It
+ * names pg_cron's tables, in a schema in which nobody but superusers can have
+ * put others in their place.
  */
-static char *
-ask(const CronQuestion *question, int count, const char *sql)
+static SPITupleTable *
+query_cron(const CronQuestion *question, int count, const char *sql)
 {
 	Oid types[CRON_MAX_ARGUMENTS];
 	Datum values[CRON_MAX_ARGUMENTS];
 	int result;
 
+	require_member_table("pg_cron", "cron", "job");
+	require_member_table("pg_cron", "cron", "job_run_details");
 	for (int i = 0; i < count; i++)
 	{
 		types[i] = TEXTOID;
 		values[i] = CStringGetTextDatum(question->arguments[i]);
 	}
 	result = SPI_execute_with_args(sql, count, types, values, NULL, false, 0);
-	if (result != SPI_OK_SELECT || SPI_processed != 1)
+	if (result != SPI_OK_SELECT)
 		elog(ERROR, "pg_cron gave no answer: %s",
 			 SPI_result_code_string(result));
-	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return SPI_tuptable;
+}
+
+/*
+ * Call pg_cron's function for a schedule with the first of these arguments.
+ * What comes after them is null or, as the last of schedule_in_database(),
+ * whether the job is active.
+ */
+static char *
+call_schedule(const CronQuestion *question, const char *name, int given,
+			  int count, const Oid *types)
+{
+	NullableDatum arguments[MEMBER_MAX_ARGUMENTS] = {0};
+
+	for (int i = 0; i < count; i++)
+	{
+		arguments[i].isnull = i >= given && types[i] != BOOLOID;
+		arguments[i].value = i < given
+								 ? CStringGetTextDatum(question->arguments[i])
+								 : BoolGetDatum(true);
+	}
+	return psprintf(INT64_FORMAT,
+					DatumGetInt64(call_member_function(
+						require_member_function("pg_cron", name, count, types),
+						count, arguments)));
+}
+
+/*
+ * Unschedule the jobs whose numbers a statement finds; returns how many there
+ * were.
+ */
+static char *
+unschedule_jobs(const CronQuestion *question, int count, const char *sql)
+{
+	static const Oid types[] = {INT8OID};
+	SPITupleTable *jobs = query_cron(question, count, sql);
+	uint64 found = SPI_processed;
+
+	for (uint64 row = 0; row < found; row++)
+	{
+		NullableDatum job = {0};
+
+		CHECK_FOR_INTERRUPTS();
+		job.value =
+			SPI_getbinval(jobs->vals[row], jobs->tupdesc, 1, &job.isnull);
+		(void) call_member_function(
+			require_member_function("pg_cron", "unschedule", 1, types), 1,
+			&job);
+	}
+	return psprintf(UINT64_FORMAT, found);
 }
 
 static char *
 ask_to_schedule(const CronQuestion *question)
 {
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID,
+								TEXTOID, TEXTOID, BOOLOID};
+
 	/* pg_cron would leave a job that is paused as it is */
-	(void) ask(
+	(void) unschedule_jobs(
 		question, 1,
-		"SELECT pg_catalog.count(cron.unschedule(j.jobid)) FROM cron.job j "
+		"SELECT j.jobid FROM cron.job j "
 		"WHERE j.jobname::pg_catalog.text OPERATOR(pg_catalog.=) $1 "
 		"AND j.username OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.text "
 		"AND NOT j.active");
 	/* everybody with USAGE may schedule in pg_cron's own database */
 	if (strcmp(question->arguments[3], get_database_name(MyDatabaseId)) == 0)
-		return ask(question, 3,
-				   "SELECT cron.schedule($1, $2, $3)::pg_catalog.text");
-	return ask(
-		question, 4,
-		"SELECT cron.schedule_in_database($1, $2, $3, $4)::pg_catalog.text");
+		return call_schedule(question, "schedule", 3, 3, types);
+	return call_schedule(question, "schedule_in_database", 4, 6, types);
 }
 
 /*
@@ -220,7 +273,7 @@ ask_to_schedule(const CronQuestion *question)
 static char *
 ask_for_list(const CronQuestion *question)
 {
-	return ask(
+	SPITupleTable *jobs = query_cron(
 		question, 1,
 		"SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
 		"'job_id', j.jobid, 'name', j.jobname, 'scheduled_by', j.username, "
@@ -233,6 +286,8 @@ ask_for_list(const CronQuestion *question)
 		"ORDER BY r.runid DESC LIMIT 1) d ON true "
 		"WHERE j.database OPERATOR(pg_catalog.=) $1 "
 		"AND j.jobname::pg_catalog.text OPERATOR(pg_catalog.~~) 'pgmaint %'");
+
+	return SPI_getvalue(jobs->vals[0], jobs->tupdesc, 1);
 }
 
 /*
@@ -268,10 +323,9 @@ answer_cron_question(const CronQuestion *question)
 			answer = ask_to_schedule(question);
 			break;
 		case CRON_UNSCHEDULE:
-			answer = ask(
+			answer = unschedule_jobs(
 				question, 2,
-				"SELECT pg_catalog.count(cron.unschedule(j.jobid))::pg_catalog.text "
-				"FROM cron.job j "
+				"SELECT j.jobid FROM cron.job j "
 				"WHERE j.jobname::pg_catalog.text OPERATOR(pg_catalog.=) $1 "
 				"AND j.username OPERATOR(pg_catalog.=) $2");
 			break;

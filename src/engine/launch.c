@@ -6,19 +6,30 @@
  * All are dynamic background workers: nothing of pgmaint runs while nothing
  * is due, and shared_preload_libraries is not needed.
  *
+ * Their slots are those of the whole cluster.  A leader is started where there
+ * are units for it (see base/locks.c); a database that has to wait for some has
+ * a marker (see waiting.c), which is written before it is looked whether there
+ * are any.  Whoever gives units back looks for markers after that.  So there
+ * is no moment in which a database waits, and nobody would come to start its
+ * leader.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "base/compat.h"
 #include "base/rights.h"
 #include "base/locks.h"
 #include "base/settings.h"
 #include "engine/launch.h"
+#include "engine/waiting.h"
 
 StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
 				 "arguments must fit into bgw_extra");
@@ -26,6 +37,9 @@ StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
 /* what to start when this transaction commits, if the database is set */
 static LeaderArguments wanted_leader;
 static MessengerArguments wanted_messenger;
+
+/* start the leader even if the transaction is rolled back */
+static bool wanted_after_abort = false;
 
 /*
  * The leader that this session started last.  The handle's memory is taken
@@ -60,6 +74,22 @@ launch_worker(const char *type, const char *name, const char *function,
 }
 
 static bool
+launch_leader_of(const LeaderArguments *arguments,
+				 BackgroundWorkerHandle **handle)
+{
+	return launch_worker("pgmaint leader", "pgmaint leader",
+						 "pgmaint_leader_main", arguments, sizeof(*arguments),
+						 false, handle);
+}
+
+static void
+forget_wanted_leader(void)
+{
+	memset(&wanted_leader, 0, sizeof(wanted_leader));
+	wanted_after_abort = false;
+}
+
+static bool
 start_wanted_leader(void)
 {
 	LeaderArguments arguments = wanted_leader;
@@ -67,10 +97,8 @@ start_wanted_leader(void)
 	MemoryContext previous = MemoryContextSwitchTo(leader_context);
 	bool launched;
 
-	memset(&wanted_leader, 0, sizeof(wanted_leader));
-	launched = launch_worker("pgmaint leader", "pgmaint leader",
-							 "pgmaint_leader_main", &arguments,
-							 sizeof(arguments), false, &handle);
+	forget_wanted_leader();
+	launched = launch_leader_of(&arguments, &handle);
 	MemoryContextSwitchTo(previous);
 	if (launched)
 	{
@@ -88,6 +116,24 @@ last_leader_status(void)
 
 	return last_leader == NULL ? BGWH_STOPPED
 							   : GetBackgroundWorkerPid(last_leader, &pid);
+}
+
+/*
+ * Before the commit: is a leader to be started?  Not if there is one, nor if
+ * other leaders have all the units, which start this database's when they end.
+ */
+static void
+prepare_wanted_leader(void)
+{
+	lock_in_transaction(LOCK_QUEUE, false);
+	if (leader_is_alive() || last_leader_status() == BGWH_NOT_YET_STARTED)
+	{
+		forget_wanted_leader();
+		return;
+	}
+	mark_waiting(wanted_leader.database, wanted_leader.extension);
+	if (count_free_units(LEADER_UNITS) < LEADER_UNITS)
+		forget_wanted_leader();
 }
 
 /*
@@ -116,24 +162,12 @@ start_wanted_messenger(void)
  * for want of a slot for one of them the run does not wait.
  */
 static void
-at_end_of_transaction(XactEvent event, void *arg)
+see_to_wanted_leader(XactEvent event)
 {
-	if (OidIsValid(wanted_messenger.database))
-	{
-		if (event == XACT_EVENT_COMMIT)
-			start_wanted_messenger();
-		else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-			memset(&wanted_messenger, 0, sizeof(wanted_messenger));
-	}
-	if (!OidIsValid(wanted_leader.database))
-		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			lock_in_transaction(LOCK_QUEUE, false);
-			if (leader_is_alive() ||
-				last_leader_status() == BGWH_NOT_YET_STARTED)
-				memset(&wanted_leader, 0, sizeof(wanted_leader));
+			prepare_wanted_leader();
 			break;
 		case XACT_EVENT_COMMIT:
 			if (!start_wanted_leader() && last_leader_status() == BGWH_STOPPED)
@@ -143,12 +177,14 @@ at_end_of_transaction(XactEvent event, void *arg)
 					 errmsg(
 						 "no background worker slot is free to start the pgmaint leader"),
 					 errdetail(
-						 "The run stays queued until a leader is started by the next call."),
+						 "The run stays queued until a leader is started by the next call, by pgmaint.tick(), or by the leader of another database that ends."),
 					 errhint(
 						 "Wait for other workers to end, or raise max_worker_processes.")));
 			break;
 		case XACT_EVENT_ABORT:
-			memset(&wanted_leader, 0, sizeof(wanted_leader));
+			if (wanted_after_abort)
+				(void) start_wanted_leader();
+			forget_wanted_leader();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			ereport(
@@ -161,6 +197,22 @@ at_end_of_transaction(XactEvent event, void *arg)
 		default:
 			break;
 	}
+}
+
+/*
+ * The leader comes first: the last slot is not for messages.
+ */
+static void
+at_end_of_transaction(XactEvent event, void *arg)
+{
+	if (OidIsValid(wanted_leader.database))
+		see_to_wanted_leader(event);
+	if (!OidIsValid(wanted_messenger.database))
+		return;
+	if (event == XACT_EVENT_COMMIT)
+		start_wanted_messenger();
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		memset(&wanted_messenger, 0, sizeof(wanted_messenger));
 }
 
 static void
@@ -198,13 +250,80 @@ launch_leader_at_commit(bool resume)
 }
 
 /*
- * Start a leader now, for runs that are committed; false when no slot is free.
+ * The same, and also if this transaction is rolled back: it has kept a run from
+ * being begun, by a lock on its row, so that a leader may have left without it.
  */
-bool
-launch_leader(void)
+void
+launch_leader_at_end(void)
 {
+	launch_leader_at_commit(false);
+	wanted_after_abort = true;
+}
+
+/*
+ * Start a leader now, for runs that are committed, if there are units for it.
+ */
+void
+launch_leader_if_room(void)
+{
+	if (count_free_units(LEADER_UNITS) < LEADER_UNITS)
+		return;
 	set_wanted_leader();
-	return start_wanted_leader();
+	(void) start_wanted_leader();
+}
+
+/*
+ * Can a process connect to this database?  Not if it was dropped, or is being
+ * dropped: the server says so by an impossible limit of connections.
+ */
+static bool
+database_accepts_leader(Oid database)
+{
+	HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	Form_pg_database form;
+	bool accepts;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	form = (Form_pg_database) GETSTRUCT(tuple);
+	accepts = form->datallowconn && form->datconnlimit >= -1;
+	ReleaseSysCache(tuple);
+	return accepts;
+}
+
+/*
+ * Start the leaders of databases that wait, as many as there are units for.
+ * This database's own does not count where it has a leader, or where that
+ * leader has just found that it can do nothing.  In a transaction.
+ */
+void
+launch_waiting_leaders(bool own)
+{
+	int room = count_free_units(MAX_HELD_UNITS) / LEADER_UNITS;
+	ListCell *cell;
+
+	if (room == 0)
+		return;
+	foreach (cell, find_waiting_databases())
+	{
+		const WaitingDatabase *waiting = lfirst(cell);
+		LeaderArguments arguments = {0};
+
+		if (waiting->database == MyDatabaseId && !own)
+			continue;
+		if (!database_accepts_leader(waiting->database))
+		{
+			unmark_waiting(waiting->database, waiting->extension);
+			continue;
+		}
+		if (leader_is_alive_in(waiting->database))
+			continue;
+		move_to_back(waiting);
+		arguments.database = waiting->database;
+		arguments.extension = waiting->extension;
+		if (!launch_leader_of(&arguments, NULL) || --room == 0)
+			return;
+	}
 }
 
 /*

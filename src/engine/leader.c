@@ -18,6 +18,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -35,8 +36,10 @@
 #include "engine/crew.h"
 #include "engine/launch.h"
 #include "engine/runner.h"
+#include "engine/waiting.h"
 #include "ledger/findings.h"
 #include "ledger/identity.h"
+#include "ledger/queue.h"
 #include "ledger/tasks.h"
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
@@ -60,6 +63,20 @@ handle_terminate(SIGNAL_ARGS)
 }
 
 /*
+ * Leave for good.  The units that this leader had are for others now.
+ */
+static void
+leave(int code, bool own)
+{
+	HOLD_CANCEL_INTERRUPTS();
+	release_all_engine_locks();
+	StartTransactionCommand();
+	launch_waiting_leaders(own);
+	CommitTransactionCommand();
+	proc_exit(code);
+}
+
+/*
  * Write down that what was running was stopped, and leave.
  */
 static void
@@ -74,7 +91,22 @@ leave_interrupted(void)
 	(void) interrupt_running_runs("the server or the leader was stopped");
 	ledger_commit(&scope);
 	RESUME_CANCEL_INTERRUPTS();
-	proc_exit(0);
+	leave(0, false);
+}
+
+/*
+ * The extension may have been dropped, and made anew, since this leader was
+ * asked for.
+ */
+static bool
+extension_is_there(void)
+{
+	bool there;
+
+	StartTransactionCommand();
+	there = extension_oid(true) == arguments.extension;
+	CommitTransactionCommand();
+	return there;
 }
 
 /*
@@ -84,18 +116,13 @@ leave_interrupted(void)
 static void
 leave_if_dropped(const Run *run)
 {
-	bool dropped;
-
-	StartTransactionCommand();
-	dropped = extension_oid(true) != arguments.extension;
-	CommitTransactionCommand();
-	if (!dropped)
+	if (extension_is_there())
 		return;
 	ereport(LOG,
 			(errmsg("pgmaint run %lld ends because the extension was dropped",
 					(long long) run->run_id)));
 	crew_dismiss();
-	proc_exit(0);
+	leave(0, false);
 }
 
 /*
@@ -134,14 +161,17 @@ give_up_run(const Run *run, const ErrorData *error)
 }
 
 /*
- * The same, with whatever goes wrong.
+ * The same, with whatever goes wrong.  Returns false when the run was sent back
+ * to the queue.
  */
-static void
+static bool
 carry_out_run_safely(const Run *run, MemoryContext context)
 {
+	volatile bool ended = true;
+
 	PG_TRY();
 	{
-		carry_out_run(run, arguments.extension);
+		ended = carry_out_run(run, arguments.extension);
 	}
 	PG_CATCH();
 	{
@@ -160,12 +190,14 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 		give_up_run(run, error);
 	}
 	PG_END_TRY();
+	return ended;
 }
 
 /*
- * Take on the runs that are queued, oldest first.
+ * Take on the runs that are queued.  Returns false when one was sent back: no
+ * other would fare better.
  */
-static void
+static bool
 carry_out_queued_runs(void)
 {
 	MemoryContext context = AllocSetContextCreate(
@@ -182,11 +214,13 @@ carry_out_queued_runs(void)
 		if (ShutdownRequestPending)
 			leave_interrupted();
 		ledger_begin(&scope, arguments.extension);
-		found = find_queued_run(&run);
+		end_cancelled_queued_runs();
+		found = take_queued_run(&run);
 		ledger_commit(&scope);
 		if (!found)
-			break;
-		carry_out_run_safely(&run, context);
+			return true;
+		if (!carry_out_run_safely(&run, context))
+			return false;
 	}
 }
 
@@ -236,7 +270,7 @@ reconcile(void)
 		"the server or the leader stopped while the run was going on");
 	(void) interrupt_running_runs(
 		"the server or the leader stopped while the run was going on");
-	(void) interrupt_copied_runs();
+	interrupt_copied_runs();
 	if (arguments.resume)
 		resume_interrupted_runs();
 	ledger_commit(&scope);
@@ -247,7 +281,8 @@ reconcile(void)
  * Stop being the leader.  Returns true when a run was queued meanwhile.
  *
  * First nobody can count on this leader any more, then whoever did is waited
- * for, to the end of the transaction; what they queued can be seen then.
+ * for, to the end of the transaction; what they queued can be seen then.  A run
+ * that a session keeps from being begun is left to that session.
  */
 static bool
 leave_queue(void)
@@ -261,9 +296,81 @@ leave_queue(void)
 	release_engine_lock(LOCK_QUEUE, true);
 
 	ledger_begin(&scope, arguments.extension);
-	queued = unfinished_runs_exist();
+	queued = queued_run_can_begin();
 	ledger_commit(&scope);
 	return queued;
+}
+
+/*
+ * In a transaction of its own, as taking units needs one.
+ */
+static bool
+find_units(void)
+{
+	bool found;
+
+	StartTransactionCommand();
+	found = take_units(LEADER_UNITS);
+	CommitTransactionCommand();
+	return found;
+}
+
+/*
+ * Become the leader, with a slot for the first task worker.  Where there is
+ * none, the database waits for the leader of another to end.
+ */
+static bool
+become_leader(void)
+{
+	if (!extension_is_there())
+	{
+		unmark_waiting(MyDatabaseId, arguments.extension);
+		return false;
+	}
+	if (!hold_engine_lock(LOCK_LEADER, true, false))
+		return false;
+	if (find_units())
+		return true;
+	mark_waiting(MyDatabaseId, arguments.extension);
+	/* a leader that has ended meanwhile may not have seen the marker */
+	if (find_units())
+		return true;
+	StartTransactionCommand();
+	ereport(
+		LOG,
+		(errmsg(
+			 "pgmaint leader of database \"%s\" leaves: other databases use the worker slots",
+			 get_database_name(MyDatabaseId)),
+		 errdetail("It is started again when the run of another ends."),
+		 errhint("Raise max_worker_processes, or spread the schedules.")));
+	CommitTransactionCommand();
+	proc_exit(0);
+}
+
+/*
+ * Lead until nothing is left to do.  Returns whether this database may be in
+ * want of another leader all the same.
+ */
+static bool
+lead(void)
+{
+	if (!become_leader())
+		return false;
+	do
+	{
+		(void) hold_engine_lock(LOCK_LEADER_ALIVE, true, true);
+		unmark_waiting(MyDatabaseId, arguments.extension);
+		StartTransactionCommand();
+		launch_waiting_leaders(false);
+		CommitTransactionCommand();
+		reconcile();
+		if (!carry_out_queued_runs())
+		{
+			mark_waiting(MyDatabaseId, arguments.extension);
+			return false;
+		}
+	} while (leave_queue() && hold_engine_lock(LOCK_LEADER, true, false));
+	return true;
 }
 
 /*
@@ -272,6 +379,9 @@ leave_queue(void)
 void
 pgmaint_leader_main(Datum main_arg)
 {
+	volatile bool own = false;
+	volatile int code = 0;
+
 	memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
 	pqsignal(SIGTERM, handle_terminate);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -282,13 +392,21 @@ pgmaint_leader_main(Datum main_arg)
 	before_shmem_exit(crew_dismiss_at_exit, (Datum) 0);
 
 	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
-	do
+	PG_TRY();
 	{
-		if (!hold_engine_lock(LOCK_LEADER, true, false))
-			break;
-		(void) hold_engine_lock(LOCK_LEADER_ALIVE, true, true);
-		reconcile();
-		carry_out_queued_runs();
-	} while (leave_queue());
-	proc_exit(0);
+		own = lead();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		RESUME_INTERRUPTS();
+		HOLD_CANCEL_INTERRUPTS();
+		crew_dismiss();
+		code = 1;
+	}
+	PG_END_TRY();
+	leave(code, own);
 }

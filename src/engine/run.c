@@ -26,9 +26,10 @@
 #include "engine/missed.h"
 #include "engine/plan.h"
 #include "engine/run.h"
+#include "engine/waiting.h"
 #include "ledger/connections.h"
 #include "ledger/identity.h"
-#include "ledger/runs.h"
+#include "ledger/queue.h"
 #include "ledger/statements.h"
 #include "notify/outbox.h"
 
@@ -83,7 +84,7 @@ check_run_is_possible(const char *function)
 }
 
 /*
- * Queue a run of these steps as the current user.
+ * Queue a run of these steps as the current user, or join one that waits.
  */
 static int64
 queue_steps(const char *plan, Jsonb *options, List *steps)
@@ -93,12 +94,16 @@ queue_steps(const char *plan, Jsonb *options, List *steps)
 	char *role_name = GetUserNameFromId(role, false);
 	Jsonb *resolved = steps_to_jsonb(steps);
 	int64 run_id;
+	bool joined;
 
 	ledger_enter(&scope);
 	(void) ensure_identity();
-	run_id = add_run(plan, options, role, role_name, resolved);
+	run_id = add_run(plan, options, role, role_name, resolved, &joined);
 	ledger_leave(&scope);
-	launch_leader_at_commit(false);
+	if (joined)
+		launch_leader_at_end();
+	else
+		launch_leader_at_commit(false);
 	return run_id;
 }
 
@@ -179,7 +184,7 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
 		add_cancellation(run_id, GetUserNameFromId(role, false));
 	ledger_leave(&scope);
 	if (unfinished)
-		launch_leader_at_commit(false);
+		launch_leader_at_end();
 	PG_RETURN_BOOL(unfinished);
 }
 
@@ -191,6 +196,9 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
  * interrupted is queued again, here or, where nobody has written down yet that
  * it was, by the leader.  It also counts connections and looks at what
  * statements did, since it comes by often.
+ *
+ * A crash takes the leaders away that would start those of databases that wait:
+ * this database's leader does it instead, even if it has nothing else to do.
  */
 Datum
 pgmaint_tick(PG_FUNCTION_ARGS)
@@ -210,7 +218,7 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 	unfinished = unfinished_runs_exist();
 	messages = escalation_is_due();
 	ledger_leave(&scope);
-	if (unfinished)
+	if (unfinished || find_waiting_databases() != NIL)
 		launch_leader_at_commit(true);
 	if (messages)
 		launch_messenger_at_commit();

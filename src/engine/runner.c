@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -24,16 +25,22 @@
 #include "engine/runner.h"
 #include "ledger/findings.h"
 #include "ledger/identity.h"
+#include "ledger/queue.h"
 #include "ledger/statements.h"
+#include "ledger/tasks.h"
 
 /* the extension that the ledger belongs to */
 static Oid extension;
 
-/* what could not be planned in the run's steps so far */
-static List *failures;
-
 /* the step that is being planned or carried out; 0: none yet */
 static int step_number;
+
+typedef enum StepEnd
+{
+	STEP_DONE,
+	STEP_CANCELLED,
+	STEP_SENT_BACK /* the run is queued again */
+} StepEnd;
 
 /*
  * Ask an action for its tasks and write them down.
@@ -73,7 +80,8 @@ plan_and_record(const Run *run, int number, const Step *step)
 					finding->severity, finding->object, finding->message,
 					finding->detail);
 	}
-	failures = list_concat(failures, context.failures);
+	foreach (cell, context.failures)
+		add_run_failure(run->run_id, lfirst(cell));
 	ledger_commit(&scope);
 }
 
@@ -85,18 +93,14 @@ static char *
 describe_what_is_missing(const Run *run)
 {
 	char *unfinished = describe_unfinished_work(run->run_id);
-	StringInfoData text;
-	ListCell *cell;
+	char *failures = NULL;
 
-	if (failures == NIL)
+	(void) read_run_state(run->run_id, &failures);
+	if (failures == NULL)
 		return unfinished;
-	initStringInfo(&text);
-	foreach (cell, failures)
-		appendStringInfo(&text, "%s%s", text.len > 0 ? "; " : "",
-						 (char *) lfirst(cell));
-	if (unfinished != NULL)
-		appendStringInfo(&text, "; %s", unfinished);
-	return text.data;
+	if (unfinished == NULL)
+		return failures;
+	return psprintf("%s; %s", failures, unfinished);
 }
 
 /*
@@ -124,7 +128,8 @@ finish_run(const Run *run, bool cancelled)
 }
 
 /*
- * Begin a run, unless it is over before its first task.
+ * Begin a run, unless it is over before its first task.  One that was sent back
+ * to the queue goes on where it was.
  */
 static bool
 begin_or_end_run(const Run *run)
@@ -134,35 +139,54 @@ begin_or_end_run(const Run *run)
 
 	ledger_begin(&scope, extension);
 	if (cancellation_requested(run->run_id))
-		end_run(run->run_id, "cancelled",
-				"the run was cancelled before it began");
+		end_cancelled_run(run->run_id, run->current_step > 0);
 	else if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(run->role)))
 	{
 		char *error =
 			psprintf("role \"%s\" was dropped after the run was queued",
 					 run->requested_by);
 
+		(void) end_pending_tasks(run->run_id, "cancelled", error);
 		end_run(run->run_id, "failed", error);
 		add_failed_run(run->run_id, 0, error);
 	}
 	else
 	{
-		begin_run(run->run_id);
-		note_doubt(run->run_id);
-		note_missed_schedules(run->run_id);
-		/* to compare with, if the run should make anything slower */
-		(void) snapshot_statements(run->run_id, "10 minutes");
 		begun = true;
+		if (run->current_step > 0)
+			crew_number_workers_from(last_worker_of(run->run_id));
+		else
+		{
+			note_doubt(run->run_id);
+			note_missed_schedules(run->run_id);
+			/* to compare with, if the run should make anything slower */
+			(void) snapshot_statements(run->run_id, "10 minutes");
+		}
 	}
 	ledger_commit(&scope);
 	return begun;
 }
 
 /*
- * Carry out one step: keep workers going until no task is left.  Returns false
- * when the run was cancelled.
+ * Queue the run again: it cannot go on, and its leader would take up a slot
+ * while it waits.
  */
-static bool
+static void
+send_back(const Run *run, int number)
+{
+	send_run_back(
+		run->run_id, number,
+		psprintf(
+			"no background worker slot was free for %d s "
+			"(max_worker_processes = %s): the run was sent back to the queue",
+			run->worker_timeout,
+			GetConfigOption("max_worker_processes", false, false)));
+}
+
+/*
+ * Carry out one step: keep workers going until no task is left.
+ */
+static StepEnd
 carry_out_step(const Run *run, int number)
 {
 	MemoryContext previous = CurrentMemoryContext;
@@ -170,6 +194,7 @@ carry_out_step(const Run *run, int number)
 												  ALLOCSET_DEFAULT_SIZES);
 	bool cancelled = false;
 	bool signalled = false;
+	CrewState state = CREW_AT_WORK;
 
 	pgstat_report_activity(
 		STATE_RUNNING, psprintf("pgmaint run %lld, %s: step %d",
@@ -178,7 +203,6 @@ carry_out_step(const Run *run, int number)
 	for (;;)
 	{
 		LedgerScope scope;
-		bool working;
 
 		/* pg_cancel_backend() on the leader is meant for the run */
 		if (QueryCancelPending && !ShutdownRequestPending)
@@ -198,9 +222,11 @@ carry_out_step(const Run *run, int number)
 				run->run_id, "cancelled",
 				"the run was cancelled before this task began");
 		}
-		working = crew_look_after(cancelled);
+		state = crew_look_after(cancelled);
+		if (state == CREW_WITHOUT_SLOT)
+			send_back(run, number);
 		ledger_commit(&scope);
-		if (!working)
+		if (state != CREW_AT_WORK)
 			break;
 		if (cancelled)
 			crew_interrupt();
@@ -208,35 +234,42 @@ carry_out_step(const Run *run, int number)
 	}
 	MemoryContextSwitchTo(previous);
 	MemoryContextDelete(context);
-	return !cancelled;
+	if (state == CREW_WITHOUT_SLOT)
+		return STEP_SENT_BACK;
+	return cancelled ? STEP_CANCELLED : STEP_DONE;
 }
 
 /*
- * One run from its first step to its last.
+ * One run from its first step to its last, or from the step in which it was
+ * sent back to the queue.  Returns false when it was sent back now.
  */
-void
+bool
 carry_out_run(const Run *run, Oid of_extension)
 {
-	List *steps;
+	StepEnd end = STEP_DONE;
 	ListCell *cell;
-	bool cancelled = false;
 
 	extension = of_extension;
 	step_number = 0;
-	failures = NIL;
 	pgmaint_clock_offset = run->clock_offset;
 	if (!begin_or_end_run(run))
-		return;
+		return true;
 
-	steps = parse_steps(run->plan, run->steps);
-	foreach (cell, steps)
+	foreach (cell, parse_steps(run->plan, run->steps))
 	{
-		plan_and_record(run, ++step_number, lfirst(cell));
-		cancelled = !carry_out_step(run, step_number);
-		if (cancelled)
+		if (++step_number < run->current_step)
+			continue;
+		/* the tasks of a step that was begun are there */
+		if (step_number > run->current_step)
+			plan_and_record(run, step_number, lfirst(cell));
+		end = carry_out_step(run, step_number);
+		if (end == STEP_SENT_BACK)
+			return false;
+		if (end == STEP_CANCELLED)
 			break;
 	}
-	finish_run(run, cancelled);
+	finish_run(run, end == STEP_CANCELLED);
+	return true;
 }
 
 /*

@@ -10,7 +10,7 @@
 
 #include "ledger/runs.h"
 
-extern void carry_out_run(const Run *run, Oid of_extension);
+extern bool carry_out_run(const Run *run, Oid of_extension);
 extern int step_at_work(void);
 
 #endif /* PGMAINT_RUNNER_H */

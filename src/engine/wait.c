@@ -45,8 +45,9 @@ PG_FUNCTION_INFO_V1(pgmaint_run_and_wait);
 /* for how long a cancelled run is waited for before Ctrl-C gives in */
 #define CANCEL_WAIT_MS 10000
 
-/* how often a run that nobody takes on gets another leader */
+/* how soon a run that nobody takes on gets another leader, and how soon at last */
 #define LAUNCH_INTERVAL_MS 1000
+#define LAST_LAUNCH_INTERVAL_MS 15000
 
 /* a step with more tasks than this is told of in tenths */
 #define MANY_TASKS 100
@@ -62,6 +63,8 @@ typedef struct Watch
 	int64 planned;
 	int64 steps;
 	bool queued_said;
+	TimestampTz last_launch;
+	int launch_interval;
 	MemoryContext context; /* of what the last look saw */
 	char *state;
 	char *error;
@@ -230,28 +233,39 @@ cancel_and_leave(Watch *watch)
 }
 
 /*
+ * What a queued run waits for.
+ */
+static const char *
+describe_wait(void)
+{
+	if (leader_is_alive())
+		return "It begins when the run before it has ended.";
+	if (count_free_units(LEADER_UNITS) < LEADER_UNITS)
+		return "It begins when a run of another database has ended.";
+	return "It begins when a background worker slot is free.";
+}
+
+/*
  * A run that is still queued waits for another, or for a worker slot: say so
- * once, and see that there is a leader.
+ * once, and see that there is a leader.  One that can do nothing is not started
+ * again and again: the pauses become longer.
  */
 static void
-see_to_queued_run(Watch *watch, TimestampTz *last_launch)
+see_to_queued_run(Watch *watch)
 {
 	if (!watch->queued_said)
-		ereport(
-			NOTICE,
-			(errmsg("run %lld is queued", (long long) watch->run_id),
-			 errdetail(
-				 "%s",
-				 leader_is_alive()
-					 ? "It begins when the run before it has ended."
-					 : "It begins when a background worker slot is free.")));
+		ereport(NOTICE,
+				(errmsg("run %lld is queued", (long long) watch->run_id),
+				 errdetail("%s", describe_wait())));
 	watch->queued_said = true;
-	if (!TimestampDifferenceExceeds(*last_launch, GetCurrentTimestamp(),
-									LAUNCH_INTERVAL_MS))
+	if (!TimestampDifferenceExceeds(watch->last_launch, GetCurrentTimestamp(),
+									watch->launch_interval) ||
+		leader_is_alive())
 		return;
-	*last_launch = GetCurrentTimestamp();
-	if (!leader_is_alive())
-		(void) launch_leader();
+	watch->last_launch = GetCurrentTimestamp();
+	watch->launch_interval =
+		Min(2 * watch->launch_interval, LAST_LAUNCH_INTERVAL_MS);
+	launch_leader_if_room();
 }
 
 /*
@@ -261,10 +275,11 @@ see_to_queued_run(Watch *watch, TimestampTz *last_launch)
 static void
 wait_for_end(Watch *watch)
 {
-	TimestampTz last_launch = GetCurrentTimestamp();
-	TimestampTz queued_since = last_launch;
+	TimestampTz queued_since = GetCurrentTimestamp();
 	int interval = FIRST_INTERVAL_MS;
 
+	watch->last_launch = queued_since;
+	watch->launch_interval = LAUNCH_INTERVAL_MS;
 	for (;;)
 	{
 		(void) WaitLatch(MyLatch,
@@ -280,7 +295,7 @@ wait_for_end(Watch *watch)
 		if (watch->state != NULL && strcmp(watch->state, "queued") == 0 &&
 			TimestampDifferenceExceeds(queued_since, GetCurrentTimestamp(),
 									   LAUNCH_INTERVAL_MS / 2))
-			see_to_queued_run(watch, &last_launch);
+			see_to_queued_run(watch);
 		hold_nothing();
 		RESUME_CANCEL_INTERRUPTS();
 		if (is_over(watch))

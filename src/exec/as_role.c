@@ -60,6 +60,11 @@ work_as_role(void *argument)
 	/* pgmaint's own limit, unless the session's is shorter */
 	if (LockTimeout == 0 || LockTimeout > pgmaint_lock_timeout)
 		set("lock_timeout", psprintf("%d", pgmaint_lock_timeout));
+	/*
+	 * Functions may execute queries while a statement is planned, and parallel
+	 * workers know nothing of trusted functions.  Plans stay as they are.
+	 */
+	set("max_parallel_workers", "0");
 	become_restricted(job->role);
 	/* the caller's temporary tables are nobody else's */
 	set("search_path", strstr(job->search_path, "pg_temp") != NULL

@@ -276,6 +276,10 @@ hosts(void)
 	return list;
 }
 
+/*
+ * In a session of its own, the role is the user whatever pgmaint.connection says:
+ * that may name a superuser.
+ */
 Login *
 role_login(const char *database, Oid role, bool own_session)
 {
@@ -294,8 +298,9 @@ role_login(const char *database, Oid role, bool own_session)
 		if (process != NULL && strcmp(process, name) != 0 && host[0] == '/')
 			candidates = lappend(candidates, make_login(host, process, NULL,
 														database, name, NULL));
-		candidates = lappend(
-			candidates, make_login(host, name, NULL, database, name, NULL));
+		candidates =
+			lappend(candidates, make_login(host, name, alone ? name : NULL,
+										   database, name, NULL));
 	}
 	return first_login(candidates, database, name);
 }

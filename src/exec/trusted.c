@@ -10,6 +10,11 @@
  * when it executes a query, but not when pgmaint plans it later.  So a function
  * is called only if its owner has the rights of the current user anyway.
  *
+ * The server's own functions are anybody's to call.  The planner calls those
+ * that are stable for its estimates, and among these is table_to_xml(), which
+ * executes the query of a view.  So a query is planned only if the owners of
+ * the views, policies and rules in it have the rights of the current user, too.
+ *
  * The function manager asks at each call, whichever way it came about, unless
  * somebody has looked the function up before, and kept what was found.  Plans
  * do, and are made anew; in a session that has done other things before, so do
@@ -25,6 +30,7 @@
 #include "access/transam.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_amproc.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_operator.h"
@@ -32,17 +38,23 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/planner.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/regproc.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/compat.h"
 #include "exec/trusted.h"
 
 static needs_fmgr_hook_type previous_needs_hook;
 static fmgr_hook_type previous_hook;
+static planner_hook_type previous_planner;
 
 /*
  * Of a function that is gone nobody knows.
@@ -138,13 +150,94 @@ check_call(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("planning calls a function of a role that has not the "
-						"rights of the role that it is planned as"),
-				 errdetail("It would call %s.",
-						   get_func_name(function->fn_oid))));
+				 errmsg("function %s of role \"%s\" would be called with the "
+						"rights of role \"%s\"",
+						format_procedure_qualified(function->fn_oid),
+						OidIsValid(owner) ? GetUserNameFromId(owner, true)
+										  : "none",
+						GetUserNameFromId(GetUserId(), false)),
+				 errdetail("Its owner has not the rights of that role.")));
 	}
 	if (previous_hook != NULL)
 		previous_hook(event, function, private);
+}
+
+/*
+ * The owner of a relation has written the views, policies and rules that the
+ * rewriter takes into a query.
+ */
+static void
+require_trusted_owner(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("a relation of the query was dropped")));
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	if (!is_trusted(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("planning it could run code of role \"%s\" with the "
+						"rights of role \"%s\"",
+						GetUserNameFromId(owner, false),
+						GetUserNameFromId(GetUserId(), false))));
+}
+
+static bool
+has_row_security(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	bool enabled = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		enabled = ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+		ReleaseSysCache(tuple);
+	}
+	return enabled;
+}
+
+/*
+ * Refuse a rewritten query with a part that an untrusted role has written.  An
+ * expanded view stays in the range table; what a rule has made says so.
+ */
+static bool
+/* NOLINTNEXTLINE(misc-no-recursion): a query is a tree */
+check_parts(Node *node, void *context)
+{
+	const Query *query = (Query *) node;
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, check_parts, context);
+	foreach (cell, query->rtable)
+	{
+		Oid relation = lfirst_node(RangeTblEntry, cell)->relid;
+
+		if (OidIsValid(relation) &&
+			(query->querySource != QSRC_ORIGINAL ||
+			 get_rel_relkind(relation) == RELKIND_VIEW ||
+			 (query->hasRowSecurity && has_row_security(relation))))
+			require_trusted_owner(relation);
+	}
+	return query_tree_walker((Query *) node, check_parts, context, 0);
+}
+
+/*
+ * The hook sees the query itself, and those that functions plan meanwhile.
+ */
+static PlannedStmt *
+plan_if_trusted(PLANNER_PARAMETERS)
+{
+	(void) check_parts((Node *) parse, NULL);
+	if (previous_planner != NULL)
+		return previous_planner(PLANNER_ARGUMENTS);
+	return standard_planner(PLANNER_ARGUMENTS);
 }
 
 /*
@@ -160,6 +253,7 @@ with_trusted_functions(void (*work)(void *argument), void *argument)
 	{
 		previous_needs_hook = needs_fmgr_hook;
 		previous_hook = fmgr_hook;
+		previous_planner = planner_hook;
 	}
 	/* with functions in them that were inlined for somebody else */
 	ResetPlanCache();
@@ -167,6 +261,7 @@ with_trusted_functions(void (*work)(void *argument), void *argument)
 	{
 		needs_fmgr_hook = must_be_checked;
 		fmgr_hook = check_call;
+		planner_hook = plan_if_trusted;
 		work(argument);
 	}
 	PG_FINALLY();
@@ -175,6 +270,7 @@ with_trusted_functions(void (*work)(void *argument), void *argument)
 		{
 			needs_fmgr_hook = previous_needs_hook;
 			fmgr_hook = previous_hook;
+			planner_hook = previous_planner;
 		}
 		/* with functions in them that were not inlined */
 		ResetPlanCache();

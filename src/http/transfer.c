@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/stringinfo.h"
@@ -228,12 +229,29 @@ set_callbacks(HttpTransfer *transfer)
 }
 
 /*
+ * Whoever owns the foreign server names the file.  libcurl would wait for the
+ * other end of a FIFO, where no interrupt reaches it, and read a device for ever.
+ */
+static void
+check_ca_file(const char *path)
+{
+	struct stat status;
+
+	if (path != NULL && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is not a regular file", path),
+						errdetail("It was to have the certificates of the "
+								  "authorities to trust.")));
+}
+
+/*
  * Make libcurl's side of a transfer.  The caller has it in its list already, so
  * that an ERROR leaves nothing behind.
  */
 void
 transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
 {
+	check_ca_file(request->ca_file);
 	transfer->easy = curl_easy_init();
 	transfer->stall_timeout = request->stall_timeout;
 	transfer->body_limit = request->body_limit;

@@ -17,45 +17,11 @@
 #include "ledger/runs.h"
 
 #define RUN_COLUMNS                                                            \
-	"run_id, plan, role, requested_by, steps, "                                \
+	"run_id, plan, role, requested_by, steps, current_step::int8, "            \
 	"(settings->>'max_workers')::int8, (settings->>'lock_timeout')::int8, "    \
 	"(settings->>'lock_retries')::int8, (settings->>'worker_timeout')::int8, " \
 	"(settings->>'clock_offset')::int8, "                                      \
 	"coalesce((settings->>'max_wait')::int8, 600000) "
-
-/*
- * Queue a run.  The pgmaint.* settings are those of this session, so that
- * SET pgmaint.max_workers before a call means what it says.
- */
-int64
-add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
-		Jsonb *steps)
-{
-	LedgerQuery query = {0};
-
-	bind_text(&query, plan);
-	if (options == NULL)
-		bind_null(&query, JSONBOID);
-	else
-		bind_datum(&query, JSONBOID, JsonbPGetDatum(options));
-	bind_text(&query, role_name);
-	bind_oid(&query, role);
-	bind_datum(&query, JSONBOID, JsonbPGetDatum(steps));
-	bind_integer(&query, pgmaint_max_workers);
-	bind_integer(&query, pgmaint_lock_timeout);
-	bind_integer(&query, pgmaint_lock_retries);
-	bind_integer(&query, pgmaint_worker_timeout);
-	bind_oid(&query, MyDatabaseId);
-	bind_integer(&query, pgmaint_clock_offset);
-	bind_integer(&query, pgmaint_max_wait);
-	(void) ledger_query(
-		&query,
-		"INSERT INTO pgmaint.runs (plan, options, requested_by, role, steps, settings, database) "
-		"VALUES ($1, $2, $3, $4, $5, pg_catalog.jsonb_build_object("
-		"'max_workers', $6, 'lock_timeout', $7, 'lock_retries', $8, "
-		"'worker_timeout', $9, 'clock_offset', $11, 'max_wait', $12), $10) RETURNING run_id");
-	return ledger_bigint(0, 1);
-}
 
 /*
  * Fill a Run from the only row of the last query.
@@ -70,12 +36,13 @@ fill_run(Run *run)
 	run->role = ledger_oid(0, 3);
 	run->requested_by = ledger_text(0, 4);
 	run->steps = DatumGetJsonbPCopy(ledger_datum(0, 5, &isnull));
-	run->max_workers = (int) ledger_bigint(0, 6);
-	run->lock_timeout = (int) ledger_bigint(0, 7);
-	run->lock_retries = (int) ledger_bigint(0, 8);
-	run->worker_timeout = (int) ledger_bigint(0, 9);
-	run->clock_offset = (int) ledger_bigint(0, 10);
-	run->max_wait = (int) ledger_bigint(0, 11);
+	run->current_step = (int) ledger_bigint(0, 6);
+	run->max_workers = (int) ledger_bigint(0, 7);
+	run->lock_timeout = (int) ledger_bigint(0, 8);
+	run->lock_retries = (int) ledger_bigint(0, 9);
+	run->worker_timeout = (int) ledger_bigint(0, 10);
+	run->clock_offset = (int) ledger_bigint(0, 11);
+	run->max_wait = (int) ledger_bigint(0, 12);
 }
 
 bool
@@ -108,34 +75,6 @@ read_run_state(int64 run_id, char **error)
 	return ledger_text(0, 1);
 }
 
-/*
- * The run that has waited longest.
- */
-bool
-find_queued_run(Run *run)
-{
-	LedgerQuery query = {0};
-
-	if (ledger_query(&query, "SELECT " RUN_COLUMNS
-							 "FROM pgmaint.runs WHERE state = 'queued' "
-							 "AND identity = pgmaint.current_identity() "
-							 "ORDER BY run_id LIMIT 1") == 0)
-		return false;
-	fill_run(run);
-	return true;
-}
-
-void
-begin_run(int64 run_id)
-{
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, run_id);
-	(void) ledger_query(
-		&query, "UPDATE pgmaint.runs SET state = 'running', "
-				"started_at = pg_catalog.clock_timestamp() WHERE run_id = $1");
-}
-
 void
 begin_step(int64 run_id, int step)
 {
@@ -159,6 +98,22 @@ end_run(int64 run_id, const char *state, const char *error)
 		&query,
 		"UPDATE pgmaint.runs SET state = $2, error = $3, "
 		"finished_at = pg_catalog.clock_timestamp() WHERE run_id = $1");
+}
+
+/*
+ * Something that the run could not do and that no task stands for.  It goes on,
+ * and has failed for that reason in the end.
+ */
+void
+add_run_failure(int64 run_id, const char *failure)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	bind_text(&query, failure);
+	(void) ledger_query(
+		&query, "UPDATE pgmaint.runs SET "
+				"error = coalesce(error || '; ', '') || $2 WHERE run_id = $1");
 }
 
 void
@@ -236,19 +191,23 @@ keep_queued_runs(const char *identity)
  * was queued in the original is the original's to do.  Runs of an earlier version
  * do not say where they were queued.
  */
-uint64
+void
 interrupt_copied_runs(void)
 {
 	LedgerQuery query = {0};
 
-	return ledger_query(
+	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.runs SET state = 'interrupted', "
+		"WITH stopped AS (UPDATE pgmaint.runs SET state = 'interrupted', "
 		"error = CASE WHEN identity IS NULL "
 		"THEN 'the run was queued by an earlier version of pgmaint: run the plan again' "
 		"ELSE 'the run was queued in another database, of which this may be a copy' END, "
 		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'queued' "
-		"AND identity IS DISTINCT FROM pgmaint.current_identity()");
+		"AND identity IS DISTINCT FROM pgmaint.current_identity() RETURNING run_id) "
+		"UPDATE pgmaint.tasks t SET state = 'cancelled', not_before = NULL, "
+		"error = 'the run was begun in another database', "
+		"finished_at = pg_catalog.clock_timestamp() FROM stopped s "
+		"WHERE t.run_id = s.run_id AND t.state = 'pending'");
 }
 
 /*
@@ -286,22 +245,6 @@ resume_interrupted_runs(void)
 		"pg_catalog.has_function_privilege(r.role, "
 		"'pgmaint.run_and_wait(text, jsonb, bigint)', 'EXECUTE')) "
 		"ORDER BY r.run_id ON CONFLICT (resumes) DO NOTHING");
-}
-
-/*
- * What is cancelled before its turn need not wait for it.
- */
-void
-end_cancelled_queued_runs(void)
-{
-	LedgerQuery query = {0};
-
-	(void) ledger_query(
-		&query,
-		"UPDATE pgmaint.runs r SET state = 'cancelled', "
-		"error = 'the run was cancelled before it began', "
-		"finished_at = pg_catalog.clock_timestamp() WHERE r.state = 'queued' "
-		"AND EXISTS (SELECT FROM pgmaint.cancellations c WHERE c.run_id = r.run_id)");
 }
 
 /*

@@ -19,6 +19,7 @@ typedef struct Run
 	Oid role;
 	char *requested_by;
 	Jsonb *steps;
+	int current_step; /* 0: none was begun */
 	/* the settings of the session that queued it */
 	int max_workers;
 	int lock_timeout;
@@ -28,22 +29,18 @@ typedef struct Run
 	int max_wait;
 } Run;
 
-extern int64 add_run(const char *plan, Jsonb *options, Oid role,
-					 const char *role_name, Jsonb *steps);
 extern bool read_run(int64 run_id, Run *run);
 extern char *read_run_state(int64 run_id, char **error);
-extern bool find_queued_run(Run *run);
-extern void begin_run(int64 run_id);
 extern void begin_step(int64 run_id, int step);
 extern void end_run(int64 run_id, const char *state, const char *error);
+extern void add_run_failure(int64 run_id, const char *failure);
 extern void add_cancellation(int64 run_id, const char *role_name);
 extern bool cancellation_requested(int64 run_id);
 extern bool unfinished_runs_exist(void);
 extern uint64 interrupt_running_runs(const char *error);
 extern void keep_queued_runs(const char *identity);
-extern uint64 interrupt_copied_runs(void);
+extern void interrupt_copied_runs(void);
 extern void resume_interrupted_runs(void);
-extern void end_cancelled_queued_runs(void);
 extern void forget_old_runs(void);
 
 #endif /* PGMAINT_RUNS_H */

@@ -238,6 +238,21 @@ worker_has_claimed(int64 run_id, int step, int worker)
 }
 
 /*
+ * The highest number that a worker of the run had; 0 if it had none.
+ */
+int
+last_worker_of(int64 run_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, run_id);
+	(void) ledger_query(&query,
+						"SELECT coalesce(pg_catalog.max(worker), 0)::int8 "
+						"FROM pgmaint.tasks WHERE run_id = $1");
+	return (int) ledger_bigint(0, 1);
+}
+
+/*
  * What will not be begun any more.
  */
 uint64

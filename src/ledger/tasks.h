@@ -76,6 +76,7 @@ extern void postpone_task(int64 task_id, const TaskOutcome *outcome,
 extern void count_tasks(int64 run_id, int step, TaskCounts *counts);
 extern int64 time_to_next_task(int64 run_id, int step);
 extern bool worker_has_claimed(int64 run_id, int step, int worker);
+extern int last_worker_of(int64 run_id);
 extern uint64 end_pending_tasks(int64 run_id, const char *state,
 								const char *error);
 extern uint64 interrupt_tasks_of(int64 run_id, int worker, const char *error);

@@ -36,7 +36,9 @@
 #include "base/compat.h"
 #include "base/rights.h"
 #include "base/settings.h"
+#include "exec/trusted.h"
 #include "ledger/ledger.h"
+#include "retention/called_functions.h"
 #include "retention/owner.h"
 #include "retention/reading.h"
 #include "storage/storage.h"
@@ -113,17 +115,32 @@ check_columns(Relation relation, const Archive *archive)
 }
 
 /*
- * What COPY FROM checks before it begins.
+ * What COPY FROM checks before it begins: a privilege on the table is one on all
+ * of its columns.
  */
 static void
-check_rights(Relation relation)
+check_rights(Relation relation, const Archive *archive)
 {
 	Oid relid = RelationGetRelid(relation);
 	AclResult result = pg_class_aclcheck(relid, GetUserId(), ACL_INSERT);
+	ListCell *cell;
 
-	if (result != ACLCHECK_OK)
+	if (result != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_INSERT,
+								  ACLMASK_ANY) != ACLCHECK_OK)
 		aclcheck_error(result, get_relkind_objtype(relation->rd_rel->relkind),
 					   RelationGetRelationName(relation));
+	foreach (cell, archive->columns)
+	{
+		const char *name = strVal(lfirst(cell));
+
+		if (result != ACLCHECK_OK &&
+			pg_attribute_aclcheck(relid, get_attnum(relid, name), GetUserId(),
+								  ACL_INSERT) != ACLCHECK_OK)
+			aclcheck_error_col(ACLCHECK_NO_PRIV,
+							   get_relkind_objtype(relation->rd_rel->relkind),
+							   RelationGetRelationName(relation), name);
+	}
 	if (check_enable_rls(relid, InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -147,23 +164,33 @@ name_archive(void *arg)
 }
 
 /*
- * Triggers, defaults and constraints are code of the table's owner.  For a role
- * that could do what the owner can anyway, but not the other way round, it runs
- * as the owner, restricted.
+ * The role that rows are inserted as: the table's owner, whose code runs then,
+ * if the caller could do what the owner can anyway, but not the other way round.
  */
-static bool
-distrusts_owner(Oid owner)
+static Oid
+choose_role(Oid owner)
 {
 	return has_privs_of_role(GetUserId(), owner) &&
-		   !has_privs_of_role(owner, GetUserId());
+				   !has_privs_of_role(owner, GetUserId())
+			   ? owner
+			   : GetUserId();
 }
 
-/*
- * COPY the content into the table.
- */
-static int64
-copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
+/* what copy_rows() is to do, and has done */
+typedef struct CopyJob
 {
+	Relation relation;
+	const Archive *archive;
+	uint64 rows;
+} CopyJob;
+
+/*
+ * COPY what give_bytes() gives into the table.
+ */
+static void
+copy_rows(void *argument)
+{
+	CopyJob *job = argument;
 	ParseState *state = make_parsestate(NULL);
 	List *options = list_make3(
 		makeDefElem("format", (Node *) makeString("csv"), -1),
@@ -173,37 +200,50 @@ copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
 											? "SQL_ASCII"
 											: "UTF8"),
 					-1));
+	CopyFromState copy;
+
+	(void) addRangeTableEntryForRelation(state, job->relation,
+										 RowExclusiveLock, NULL, false, false);
+	copy = BeginCopyFrom(state, job->relation, NULL, NULL, false, give_bytes,
+						 job->archive->columns, options);
+	job->rows = CopyFrom(copy);
+	EndCopyFrom(copy);
+	free_parsestate(state);
+}
+
+/*
+ * COPY the content into the table, in a security-restricted operation.  Domains
+ * and partitions may change while rows come in, so each function that is called
+ * is looked at as well.
+ */
+static int64
+copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
+{
 	ErrorContextCallback context = {error_context_stack, name_archive,
 									unconstify(Archive *, archive)};
 	Copied outer = copied;
 	Copied inner = {.source = reading->content};
-	CopyFromState copy;
-	uint64 rows = 0;
-	Oid owner = relation->rd_rel->relowner;
+	CopyJob job = {relation, archive, 0};
+	Oid role = choose_role(relation->rd_rel->relowner);
 	SavedRights caller;
 
 	GetUserIdAndSecContext(&inner.reader, &inner.security_context);
-	if (distrusts_owner(owner))
-	{
-		fire_constraints_at_once();
-		become_table_owner(owner, &caller);
-	}
+	fire_constraints_at_once();
+	if (role != inner.reader)
+		become_table_owner(role, &caller);
 	else
 	{
 		GetUserIdAndSecContext(&caller.user, &caller.security_context);
 		caller.settings_level = NewGUCNestLevel();
 		pin_round_trip_settings();
+		SetUserIdAndSecContext(role, caller.security_context |
+										 SECURITY_RESTRICTED_OPERATION);
 	}
-	(void) addRangeTableEntryForRelation(state, relation, RowExclusiveLock,
-										 NULL, false, false);
 	error_context_stack = &context;
 	PG_TRY();
 	{
 		copied = inner;
-		copy = BeginCopyFrom(state, relation, NULL, NULL, false, give_bytes,
-							 archive->columns, options);
-		rows = CopyFrom(copy);
-		EndCopyFrom(copy);
+		with_trusted_functions(copy_rows, &job);
 	}
 	PG_FINALLY();
 	{
@@ -213,8 +253,7 @@ copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
 	PG_END_TRY();
 	error_context_stack = context.previous;
 	resume_caller(&caller);
-	free_parsestate(state);
-	return (int64) rows;
+	return (int64) job.rows;
 }
 
 /*
@@ -242,8 +281,10 @@ pgmaint_restore_archive(PG_FUNCTION_ARGS)
 						errmsg("\"%s\" is not a table",
 							   RelationGetRelationName(relation)),
 						errhint("Restore into a table.")));
-	check_rights(relation);
 	check_columns(relation, &archive);
+	check_rights(relation, &archive);
+	refuse_functions_of_others(target,
+							   choose_role(relation->rd_rel->relowner));
 	open_archive(&archive, &reading);
 	rows = copy_in(relation, &archive, &reading);
 	table_close(relation, NoLock);

@@ -12,72 +12,23 @@
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "catalog/pg_authid.h"
 #include "miscadmin.h"
-#include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/timestamp.h"
 
 #include "base/diskspace.h"
 #include "storage/file.h"
 
-/* of a path below the data directory */
-#define MAX_TAR_PATH 99
-
 typedef struct FileReader
 {
 	Source source;
 	Storage *storage;
 	char *key;
-	int fd; /* -1 when there is none */
+	Handle *file; /* NULL when there is none */
 } FileReader;
-
-/*
- * An ERROR with what errno says, and where.
- */
-void
-file_failed(const Storage *storage, const char *key, const char *what)
-{
-	bool over_quota = errno == EDQUOT;
-
-	ereport(ERROR, (over_quota ? errcode(ERRCODE_DISK_FULL)
-							   : errcode_for_file_access(),
-					errmsg("could not %s object \"%s\" in storage \"%s\": %m",
-						   what, key, storage_name(storage)),
-					errdetail("The storage is the folder \"%s\".",
-							  storage->options->folder)));
-}
-
-/*
- * Only what is below the data directory is made by pgmaint: elsewhere, a
- * folder that is not there may be a disk that is not mounted.
- */
-bool
-below_data_directory(const Storage *storage)
-{
-	return path_is_prefix_of_path(DataDir, storage->options->folder);
-}
-
-/*
- * pg_basebackup fails where a path below the data directory is longer than
- * names in tar archives may be.  The longest file of an object is the hidden
- * one that belongs to it.
- */
-int
-file_longest_key(const char *folder)
-{
-	int taken;
-
-	if (!path_is_prefix_of_path(DataDir, folder))
-		return MAX_KEY_LENGTH;
-	taken =
-		(int) (strlen(folder) - strlen(DataDir) +
-			   Max(strlen("." MARK_SUFFIX), strlen("." UNFINISHED_SUFFIX)));
-	return Max(MAX_TAR_PATH - taken, 0);
-}
 
 static void
 check_right_of(const Storage *storage, Oid member, Oid role, const char *verb)
@@ -110,122 +61,65 @@ check_right(const Storage *storage, StorageAccess access)
 static void
 file_open(Storage *storage, StorageAccess access)
 {
-	const char *folder = storage->options->folder;
-	struct stat status;
-
 	check_right(storage, access);
-	if (stat(folder, &status) != 0)
-	{
-		bool missing = errno == ENOENT;
-
-		if (missing && below_data_directory(storage))
-			return;
-		ereport(
-			ERROR,
-			(errcode_for_file_access(),
-			 errmsg("could not use folder \"%s\" of storage \"%s\": %m",
-					folder, storage_name(storage)),
-			 missing
-				 ? errhint("Create the folder, for the server's user alone, "
-						   "or mount the disk that has it.")
-				 : 0));
-	}
-	if (!S_ISDIR(status.st_mode))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" of storage \"%s\" is not a folder",
-							   folder, storage_name(storage))));
-}
-
-static bool
-ends_with(const char *name, const char *suffix)
-{
-	size_t length = strlen(name);
-	size_t end = strlen(suffix);
-
-	return length >= end && strcmp(name + length - end, suffix) == 0;
-}
-
-bool
-is_companion(const char *name)
-{
-	return name[0] == '.' && (ends_with(name, MARK_SUFFIX) ||
-							  ends_with(name, UNFINISHED_SUFFIX));
-}
-
-static const char *
-last_part(const char *key)
-{
-	const char *slash = strrchr(key, '/');
-
-	return slash == NULL ? key : slash + 1;
-}
-
-/*
- * The file that an object is.
- */
-char *
-file_path(const Storage *storage, const char *key)
-{
-	if (is_companion(last_part(key)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" cannot be a key in storage \"%s\"", key,
-						storage_name(storage)),
-				 errdetail("Hidden files that end in \"%s\" or \"%s\" belong "
-						   "to other objects.",
-						   MARK_SUFFIX, UNFINISHED_SUFFIX)));
-	return psprintf("%s/%s", storage->options->folder, key);
-}
-
-/*
- * A file that belongs to it.
- */
-char *
-file_companion(const Storage *storage, const char *key, const char *suffix)
-{
-	const char *name = last_part(key);
-
-	return psprintf("%s/%.*s.%s%s", storage->options->folder,
-					(int) (name - key), key, name, suffix);
+	(void) file_top(storage, false);
 }
 
 /*
  * The mark of an object, or NULL if it has none.
  */
 static char *
-read_mark(const Storage *storage, const char *key)
+read_mark(const Storage *storage, const Handle *folder, const char *key)
 {
-	int fd = OpenTransientFile(file_companion(storage, key, MARK_SUFFIX),
-							   O_RDONLY | PG_BINARY);
+	Handle *file =
+		open_file_in(folder, file_companion(key, MARK_SUFFIX), O_RDONLY);
 	char mark[MAX_MARK_LENGTH];
 	ssize_t length;
 
-	if (fd < 0 && errno == ENOENT)
+	if (file == NULL && errno == ENOENT)
 		return NULL;
-	if (fd < 0 || (length = read(fd, mark, sizeof(mark))) < 0)
+	if (file == NULL || (length = read(file->fd, mark, sizeof(mark))) < 0)
 		file_failed(storage, key, "read the mark of");
-	CloseTransientFile(fd);
+	(void) close_handle(file);
 	return pnstrdup(mark, length);
 }
 
+/*
+ * A folder is no object, but what is neither that nor a file is in the place of
+ * one: whoever asks must not believe that there is nothing.
+ */
 static bool
 file_stat(Storage *storage, const char *key, StoredObject *object)
 {
+	const char *name = file_name(storage, key);
+	Handle *folder = file_folder(storage, key, "look at");
 	struct stat status;
 
-	if (stat(file_path(storage, key), &status) != 0)
+	if (folder == NULL)
+		return false;
+	if (!look_in(folder, name, &status))
 	{
-		if (errno == ENOENT || errno == ENOTDIR)
-			return false;
-		file_failed(storage, key, "look at");
+		if (errno != ENOENT)
+			file_failed(storage, key, "look at");
+		(void) close_handle(folder);
+		return false;
+	}
+	if (S_ISDIR(status.st_mode))
+	{
+		(void) close_handle(folder);
+		return false;
 	}
 	if (!S_ISREG(status.st_mode))
-		return false;
+	{
+		errno = S_ISLNK(status.st_mode) ? ELOOP : ENXIO;
+		file_failed(storage, key, "look at");
+	}
 	object->key = pstrdup(key);
 	object->bytes = status.st_size;
 	object->modified = time_t_to_timestamptz(status.st_mtime);
 	object->etag = NULL;
-	object->mark = read_mark(storage, key);
+	object->mark = read_mark(storage, folder, key);
+	(void) close_handle(folder);
 	return true;
 }
 
@@ -236,7 +130,7 @@ reader_read(Source *source, char *buffer, size_t size)
 	ssize_t length;
 
 	CHECK_FOR_INTERRUPTS();
-	length = read(reader->fd, buffer, size);
+	length = read(reader->file->fd, buffer, size);
 	if (length < 0)
 		file_failed(reader->storage, reader->key, "read");
 	return length;
@@ -247,33 +141,38 @@ reader_close(Source *source)
 {
 	FileReader *reader = (FileReader *) source;
 
-	if (reader->fd >= 0)
-		CloseTransientFile(reader->fd);
-	reader->fd = -1;
+	if (reader->file != NULL)
+		(void) close_handle(reader->file);
+	reader->file = NULL;
 }
 
 static const SourceOps reader_ops = {.read = reader_read,
 									 .close = reader_close};
 
+/*
+ * The file is the chain's, so that it is closed with it.
+ */
 static Source *
 file_reader(Storage *storage, const char *key)
 {
-	char *path = file_path(storage, key);
+	const char *name = file_name(storage, key);
 	FileReader *reader;
-	struct stat status;
+	MemoryContext caller;
+	Handle *folder;
 
 	check_right(storage, STORAGE_READ);
 	reader =
 		(FileReader *) source_create(&reader_ops, sizeof(FileReader), NULL);
+	caller = MemoryContextSwitchTo(reader->source.context);
 	reader->storage = storage;
-	reader->key = MemoryContextStrdup(reader->source.context, key);
-	reader->fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
-	if (reader->fd < 0 || fstat(reader->fd, &status) != 0)
+	reader->key = pstrdup(key);
+	folder = file_folder(storage, key, "open");
+	if (folder != NULL)
+		reader->file = open_file_in(folder, name, O_RDONLY);
+	if (reader->file == NULL)
 		file_failed(storage, key, "open");
-	if (!S_ISREG(status.st_mode))
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" in storage \"%s\" is not a file", key,
-							   storage_name(storage))));
+	(void) close_handle(folder);
+	MemoryContextSwitchTo(caller);
 	return &reader->source;
 }
 
@@ -284,21 +183,25 @@ file_reader(Storage *storage, const char *key)
 static void
 file_remove(Storage *storage, const char *key)
 {
-	char *path = file_path(storage, key);
-	char *mark = file_companion(storage, key, MARK_SUFFIX);
+	const char *name = file_name(storage, key);
+	Handle *folder;
 	bool removed = false;
 
 	check_right(storage, STORAGE_WRITE);
-	if (unlink(path) == 0)
+	folder = file_folder(storage, key, "delete");
+	if (folder == NULL)
+		return;
+	if (remove_file_in(folder, name))
 		removed = true;
-	else if (errno != ENOENT && errno != ENOTDIR)
+	else if (errno != ENOENT)
 		file_failed(storage, key, "delete");
-	if (unlink(mark) == 0)
+	if (remove_file_in(folder, file_companion(key, MARK_SUFFIX)))
 		removed = true;
-	else if (errno != ENOENT && errno != ENOTDIR)
+	else if (errno != ENOENT)
 		file_failed(storage, key, "delete the mark of");
-	if (removed)
-		file_sync_folders(storage, key);
+	if (removed && !sync_folder(folder))
+		file_failed(storage, key, "make durable the folder of");
+	(void) close_handle(folder);
 }
 
 static void
@@ -340,11 +243,11 @@ checked_remove_unfinished(Storage *storage, const char *key)
 static int64
 file_free_bytes(Storage *storage)
 {
-	const char *folder = storage->options->folder;
+	const Handle *top = file_top(storage, false);
 
-	if (access(folder, F_OK) != 0 && below_data_directory(storage))
-		folder = DataDir;
-	return free_bytes_of_folder(folder);
+	return top == NULL
+			   ? free_bytes_of_folder(DataDir)
+			   : free_bytes_of_descriptor(top->fd, storage->options->folder);
 }
 
 const StorageBackend file_backend = {

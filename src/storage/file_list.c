@@ -7,11 +7,8 @@
  */
 #include "postgres.h"
 
-#include <sys/stat.h>
-
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "storage/fd.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -19,11 +16,13 @@
 
 typedef struct Walk
 {
-	const Storage *storage;
+	Storage *storage;
 	const char *prefix;
 	StorageVisit visit;
 	void *context;
 	MemoryContext memory; /* of who visits: folders have their own */
+	int64 passed_over;
+	char example[MAX_KEY_LENGTH + 1];
 } Walk;
 
 typedef struct Entry
@@ -52,30 +51,37 @@ may_match(const Walk *walk, const char *key)
 }
 
 /*
- * What is there under the key; NULL if nothing that belongs into a list.  A
- * link to a file is that file, and a link to a folder is nothing, since it
- * could lead back.
+ * Note what is neither a file nor a folder: links are not followed, since they
+ * may lead anywhere, and an open of a FIFO or a device may do anything.
+ */
+static void
+pass_over(Walk *walk, const char *key)
+{
+	if (walk->passed_over++ == 0)
+		strlcpy(walk->example, key, sizeof(walk->example));
+}
+
+/*
+ * What is there under the key; NULL if nothing that belongs into a list.
  */
 static Entry *
-look_at(const Walk *walk, const char *key)
+look_at(Walk *walk, const Handle *folder, const char *name, const char *key)
 {
-	char *path = psprintf("%s/%s", walk->storage->options->folder, key);
 	struct stat status;
 	Entry *entry;
-	bool is_link;
 
-	if (lstat(path, &status) != 0)
+	if (!look_in(folder, name, &status))
 	{
 		/* it has just gone */
 		if (errno == ENOENT)
 			return NULL;
 		file_failed(walk->storage, key, "look at");
 	}
-	is_link = S_ISLNK(status.st_mode);
-	if ((is_link && stat(path, &status) != 0) ||
-		!(S_ISREG(status.st_mode) || (S_ISDIR(status.st_mode) && !is_link)))
+	if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
+	{
+		pass_over(walk, key);
 		return NULL;
-	pfree(path);
+	}
 
 	entry = palloc0(sizeof(Entry));
 	entry->is_folder = S_ISDIR(status.st_mode);
@@ -90,32 +96,51 @@ look_at(const Walk *walk, const char *key)
 }
 
 /*
+ * The next name in a folder; NULL at its end.
+ */
+static const char *
+next_name(const Walk *walk, DIR *dir, const char *folder)
+{
+	struct dirent *found;
+
+	errno = 0;
+	/* cppcheck-suppress readdirCalled ; a backend has one thread */
+	found = readdir(dir);
+	if (found == NULL && errno != 0)
+		file_failed(walk->storage, folder, "list");
+	return found == NULL ? NULL : found->d_name;
+}
+
+/*
  * What is in a folder, whose key is "" or ends in a slash.
  */
 static List *
-read_folder(const Walk *walk, const char *folder)
+read_folder(Walk *walk, const char *key_of_folder)
 {
-	char *path = psprintf("%s/%s", walk->storage->options->folder, folder);
-	DIR *dir = AllocateDir(path);
+	Handle *folder = file_folder(walk->storage, key_of_folder, "list");
 	List *entries = NIL;
-	struct dirent *found;
+	const char *name;
+	DIR *dir;
 
-	/* not yet made, or just gone; that it must be there was looked at before */
-	if (dir == NULL && errno == ENOENT)
+	/* not yet made, or just gone */
+	if (folder == NULL)
 		return NIL;
-	while ((found = ReadDir(dir, path)) != NULL)
+	dir = read_folder_of(folder);
+	if (dir == NULL)
+		file_failed(walk->storage, key_of_folder, "list");
+	while ((name = next_name(walk, dir, key_of_folder)) != NULL)
 	{
-		char *key = psprintf("%s%s", folder, found->d_name);
+		char *key = psprintf("%s%s", key_of_folder, name);
 		Entry *entry;
 
 		CHECK_FOR_INTERRUPTS();
 		if (strlen(key) <= MAX_KEY_LENGTH && path_complaint(key) == NULL &&
-			!is_companion(found->d_name) && may_match(walk, key) &&
-			(entry = look_at(walk, key)) != NULL)
+			!is_companion(name) && may_match(walk, key) &&
+			(entry = look_at(walk, folder, name, key)) != NULL)
 			entries = lappend(entries, entry);
 		pfree(key);
 	}
-	FreeDir(dir);
+	(void) close_handle(folder);
 	list_sort(entries, compare_keys);
 	return entries;
 }
@@ -125,7 +150,7 @@ read_folder(const Walk *walk, const char *folder)
  */
 static bool
 /* NOLINTNEXTLINE(misc-no-recursion): keys are not that long */
-walk_folder(const Walk *walk, const char *folder)
+walk_folder(Walk *walk, const char *folder)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "pgmaint folder", ALLOCSET_DEFAULT_SIZES);
@@ -158,7 +183,22 @@ void
 file_list(Storage *storage, const char *prefix, StorageVisit visit,
 		  void *context)
 {
-	Walk walk = {storage, prefix, visit, context, CurrentMemoryContext};
+	Walk walk = {.storage = storage,
+				 .prefix = prefix,
+				 .visit = visit,
+				 .context = context,
+				 .memory = CurrentMemoryContext};
 
 	(void) walk_folder(&walk, "");
+	if (walk.passed_over > 0)
+		ereport(WARNING,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("storage \"%s\" has " INT64_FORMAT
+						" entries that are not regular files, such as \"%s\"",
+						storage_name(storage), walk.passed_over, walk.example),
+				 errdetail("The storage is the folder \"%s\".  Symbolic links "
+						   "in it are not followed.",
+						   storage->options->folder),
+				 errhint("Replace links by the files that they lead to, and "
+						 "remove what pgmaint has not made.")));
 }

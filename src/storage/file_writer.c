@@ -19,11 +19,9 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cryptohash.h"
-#include "common/file_perm.h"
 #include "common/sha2.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
@@ -39,10 +37,11 @@ typedef struct FileWriter
 	Storage *storage;
 	char *key;
 	char *mark; /* NULL if it has none */
-	char *path;
+	const char *name;
 	char *unfinished;
-	char *mark_path;
-	int fd; /* of the hidden file, locked; -1 when there is none */
+	char *mark_name;
+	Handle *folder; /* in which all three are */
+	Handle *file;	/* the hidden one, locked; NULL when there is none */
 	bool marked;
 	bool linked;
 	uint64 bytes;
@@ -53,50 +52,6 @@ static void
 writer_failed(const FileWriter *writer, const char *what)
 {
 	file_failed(writer->storage, writer->key, what);
-}
-
-/*
- * Make folders and files in them durable: the folder of the object, and all
- * those that it is in, up to the first that pgmaint does not make.
- */
-void
-file_sync_folders(const Storage *storage, const char *key)
-{
-	const char *last =
-		below_data_directory(storage) ? DataDir : storage->options->folder;
-	char *path = file_path(storage, key);
-
-	do
-	{
-		get_parent_directory(path);
-		/* the server itself would not survive it; an archive's file is less */
-		if (fsync_fname_ext(path, true, false, LOG) != 0 && errno != ENOENT)
-			file_failed(storage, key, "make durable the folder of");
-	} while (strlen(path) > strlen(last));
-}
-
-/*
- * Make the folders of the object.  The storage's own must be there unless it
- * is below the data directory.
- */
-static void
-make_folders(const FileWriter *writer)
-{
-	char *path = pstrdup(writer->path);
-	size_t there = below_data_directory(writer->storage)
-					   ? strlen(DataDir)
-					   : strlen(writer->storage->options->folder);
-
-	for (char *c = path + there + 1; *c != '\0'; c++)
-	{
-		if (*c != '/')
-			continue;
-		*c = '\0';
-		if (MakePGDirectory(path) != 0 && errno != EEXIST)
-			writer_failed(writer, "make the folder of");
-		*c = '/';
-	}
-	pfree(path);
 }
 
 static void
@@ -111,23 +66,23 @@ refuse_duplicate(const FileWriter *writer)
 }
 
 static bool
-is_there(const char *path)
+is_there(const Handle *folder, const char *name)
 {
 	struct stat status;
 
-	return lstat(path, &status) == 0;
+	return look_in(folder, name, &status);
 }
 
 /*
  * Is it still the open file that has this name?
  */
 static bool
-has_name(int fd, const char *path)
+has_name(const Handle *file, const Handle *folder, const char *name)
 {
 	struct stat open;
 	struct stat named;
 
-	return fstat(fd, &open) == 0 && lstat(path, &named) == 0 &&
+	return fstat(file->fd, &open) == 0 && look_in(folder, name, &named) &&
 		   open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
 
@@ -136,37 +91,44 @@ has_name(int fd, const char *path)
  * writer.  The mark of an object that never came to be goes too.
  */
 static bool
-remove_leftovers(const Storage *storage, const char *key)
+remove_leftovers(const Storage *storage, const Handle *folder, const char *key)
 {
-	char *unfinished = file_companion(storage, key, UNFINISHED_SUFFIX);
-	int fd = OpenTransientFile(unfinished, O_RDWR | PG_BINARY);
+	char *unfinished = file_companion(key, UNFINISHED_SUFFIX);
+	char *mark = file_companion(key, MARK_SUFFIX);
+	Handle *file = open_file_in(folder, unfinished, O_RDWR);
 
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+	if (file == NULL && errno == ENOENT)
 		return true;
-	if (fd < 0)
+	if (file == NULL)
 		file_failed(storage, key, "open what is left of");
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+	if (flock(file->fd, LOCK_EX | LOCK_NB) != 0)
 	{
 		if (errno != EWOULDBLOCK)
 			file_failed(storage, key, "lock what is left of");
-		CloseTransientFile(fd);
+		(void) close_handle(file);
 		return false;
 	}
-	if (has_name(fd, unfinished))
+	if (has_name(file, folder, unfinished))
 	{
-		if (!is_there(file_path(storage, key)))
-			(void) unlink(file_companion(storage, key, MARK_SUFFIX));
-		if (unlink(unfinished) != 0)
+		if (!is_there(folder, file_name(storage, key)) &&
+			!remove_file_in(folder, mark) && errno != ENOENT)
+			file_failed(storage, key, "remove the mark of");
+		if (!remove_file_in(folder, unfinished))
 			file_failed(storage, key, "remove what is left of");
 	}
-	CloseTransientFile(fd);
+	(void) close_handle(file);
 	return true;
 }
 
 void
 file_remove_unfinished(Storage *storage, const char *key)
 {
-	(void) remove_leftovers(storage, key);
+	Handle *folder = file_folder(storage, key, "open what is left of");
+
+	if (folder == NULL)
+		return;
+	(void) remove_leftovers(storage, folder, key);
+	(void) close_handle(folder);
 }
 
 /*
@@ -178,45 +140,63 @@ claim_key(FileWriter *writer)
 {
 	for (;;)
 	{
-		int fd;
+		Handle *file;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!remove_leftovers(writer->storage, writer->key))
+		if (!remove_leftovers(writer->storage, writer->folder, writer->key))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_IN_USE),
 					 errmsg("object \"%s\" in storage \"%s\" is being "
 							"written by another process",
 							writer->key, storage_name(writer->storage))));
-		fd = OpenTransientFile(writer->unfinished,
-							   O_RDWR | O_CREAT | O_EXCL | PG_BINARY);
-		if (fd < 0 && errno == EEXIST)
+		file = open_file_in(writer->folder, writer->unfinished,
+							O_RDWR | O_CREAT | O_EXCL);
+		if (file == NULL && errno == EEXIST)
 			continue;
-		if (fd < 0)
+		if (file == NULL)
 			writer_failed(writer, "create");
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-			has_name(fd, writer->unfinished))
+		if (flock(file->fd, LOCK_EX | LOCK_NB) == 0 &&
+			has_name(file, writer->folder, writer->unfinished))
 		{
-			writer->fd = fd;
+			writer->file = file;
 			return;
 		}
-		CloseTransientFile(fd);
+		(void) close_handle(file);
 	}
+}
+
+/*
+ * The folder stays open until the object is complete, so that all of its files
+ * are in one.
+ */
+static void
+open_object_folder(FileWriter *writer)
+{
+	const Handle *top = file_top(writer->storage, true);
+
+	writer->folder = open_folder_of(top, writer->key, FOLDER_LOOK);
+	if (writer->folder != NULL && is_there(writer->folder, writer->name))
+		refuse_duplicate(writer);
+	if (writer->folder == NULL && errno == ENOENT)
+		writer->folder = open_folder_of(top, writer->key, FOLDER_MAKE);
+	if (writer->folder == NULL)
+		writer_failed(writer, "make the folder of");
 }
 
 static void
 writer_begin(Sink *sink)
 {
 	FileWriter *writer = (FileWriter *) sink;
+	MemoryContext caller = MemoryContextSwitchTo(sink->context);
 
-	if (is_there(writer->path))
-		refuse_duplicate(writer);
-	make_folders(writer);
+	open_object_folder(writer);
 	claim_key(writer);
 	/* whoever had it locked may have finished meanwhile */
-	if (is_there(writer->path))
+	if (is_there(writer->folder, writer->name))
 		refuse_duplicate(writer);
 	writer->hash = pg_cryptohash_create(PG_SHA256);
 	check_hash(pg_cryptohash_init(writer->hash) >= 0);
+	MemoryContextSwitchTo(caller);
 }
 
 /*
@@ -253,7 +233,7 @@ writer_write(Sink *sink, const char *data, size_t length)
 
 	check_hash(
 		pg_cryptohash_update(writer->hash, (const uint8 *) data, length) >= 0);
-	write_all(writer, writer->fd, data, length);
+	write_all(writer, writer->file->fd, data, length);
 	writer->bytes += length;
 }
 
@@ -273,9 +253,9 @@ read_back(FileWriter *writer)
 	check_hash(pg_cryptohash_final(writer->hash, written, sizeof(written)) >=
 				   0 &&
 			   pg_cryptohash_init(writer->hash) >= 0);
-	(void) posix_fadvise(writer->fd, 0, 0, POSIX_FADV_DONTNEED);
-	while ((length =
-				pread(writer->fd, buffer, READ_BACK_SIZE, (off_t) bytes)) > 0)
+	(void) posix_fadvise(writer->file->fd, 0, 0, POSIX_FADV_DONTNEED);
+	while ((length = pread(writer->file->fd, buffer, READ_BACK_SIZE,
+						   (off_t) bytes)) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		check_hash(pg_cryptohash_update(writer->hash, buffer, length) >= 0);
@@ -301,74 +281,81 @@ read_back(FileWriter *writer)
 }
 
 /*
- * Put the mark beside the object, or nothing, where there may be the mark of
- * one that never came to be.
+ * Put the mark beside the object, or nothing.  The mark of one that never came
+ * to be may be there: it goes, since to write to a file that is there is to
+ * write to all names that it has.
  */
 static void
 write_mark(FileWriter *writer)
 {
-	int fd;
+	Handle *file;
 
+	if (!remove_file_in(writer->folder, writer->mark_name) && errno != ENOENT)
+		writer_failed(writer, "remove the mark of");
 	if (writer->mark == NULL)
-	{
-		if (unlink(writer->mark_path) != 0 && errno != ENOENT)
-			writer_failed(writer, "remove the mark of");
 		return;
-	}
-	writer->marked = true;
-	fd = OpenTransientFile(writer->mark_path,
-						   O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY);
-	if (fd < 0)
+	file = open_file_in(writer->folder, writer->mark_name,
+						O_WRONLY | O_CREAT | O_EXCL);
+	if (file == NULL)
 		writer_failed(writer, "write the mark of");
-	write_all(writer, fd, writer->mark, strlen(writer->mark));
-	if (pg_fsync(fd) != 0 || CloseTransientFile(fd) != 0)
+	writer->marked = true;
+	write_all(writer, file->fd, writer->mark, strlen(writer->mark));
+	if (pg_fsync(file->fd) != 0 || !close_handle(file))
 		writer_failed(writer, "make durable the mark of");
 }
 
 /*
  * The hash belongs to the transaction, which would free it, but not before its
- * end; and so it is with the file.
+ * end; and so it is with the files.
  */
 static void
 release(FileWriter *writer)
 {
 	pg_cryptohash_free(writer->hash);
 	writer->hash = NULL;
-	if (writer->fd >= 0)
-		CloseTransientFile(writer->fd);
-	writer->fd = -1;
+	if (writer->file != NULL)
+		(void) close_handle(writer->file);
+	if (writer->folder != NULL)
+		(void) close_handle(writer->folder);
+	writer->file = writer->folder = NULL;
 }
 
 static void
 writer_end(Sink *sink)
 {
 	FileWriter *writer = (FileWriter *) sink;
+	int folder = writer->folder->fd;
 
-	if (pg_fsync(writer->fd) != 0)
+	if (pg_fsync(writer->file->fd) != 0)
 		writer_failed(writer, "make durable");
 	read_back(writer);
-	if (is_there(writer->path))
+	if (is_there(writer->folder, writer->name))
 		refuse_duplicate(writer);
 	write_mark(writer);
-	if (link(writer->unfinished, writer->path) != 0)
+	if (linkat(folder, writer->unfinished, folder, writer->name, 0) != 0)
 	{
 		if (errno == EEXIST)
 			refuse_duplicate(writer);
 		writer_failed(writer, "name");
 	}
 	writer->linked = true;
+	if (!sync_folder(writer->folder))
+		writer_failed(writer, "make durable the folder of");
 	file_sync_folders(writer->storage, writer->key);
 	/* if it stays, it is in nobody's way */
-	(void) unlink(writer->unfinished);
+	(void) remove_file_in(writer->folder, writer->unfinished);
 	release(writer);
 }
 
 static void
-unlink_quietly(const char *path)
+remove_quietly(const FileWriter *writer, const char *name)
 {
-	if (unlink(path) != 0 && errno != ENOENT)
-		ereport(WARNING, (errcode_for_file_access(),
-						  errmsg("could not remove file \"%s\": %m", path)));
+	if (!remove_file_in(writer->folder, name) && errno != ENOENT)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not remove file \"%s\" of object \"%s\" in "
+						"storage \"%s\": %m",
+						name, writer->key, storage_name(writer->storage))));
 }
 
 static void
@@ -377,11 +364,11 @@ writer_abort(Sink *sink)
 	FileWriter *writer = (FileWriter *) sink;
 
 	if (writer->linked)
-		unlink_quietly(writer->path);
+		remove_quietly(writer, writer->name);
 	if (writer->marked)
-		unlink_quietly(writer->mark_path);
-	if (writer->fd >= 0)
-		unlink_quietly(writer->unfinished);
+		remove_quietly(writer, writer->mark_name);
+	if (writer->file != NULL)
+		remove_quietly(writer, writer->unfinished);
 	release(writer);
 }
 
@@ -402,10 +389,9 @@ file_writer(Storage *storage, const char *key, const char *mark)
 	writer->storage = storage;
 	writer->key = pstrdup(key);
 	writer->mark = mark == NULL ? NULL : pstrdup(mark);
-	writer->path = file_path(storage, key);
-	writer->unfinished = file_companion(storage, key, UNFINISHED_SUFFIX);
-	writer->mark_path = file_companion(storage, key, MARK_SUFFIX);
-	writer->fd = -1;
+	writer->name = file_name(storage, writer->key);
+	writer->unfinished = file_companion(key, UNFINISHED_SUFFIX);
+	writer->mark_name = file_companion(key, MARK_SUFFIX);
 	MemoryContextSwitchTo(caller);
 	return &writer->sink;
 }

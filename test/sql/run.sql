@@ -98,7 +98,7 @@ ROLLBACK TO s;
 COMMIT;
 BEGIN;
 SAVEPOINT s;
-SELECT pgmaint.run_action('analyze', '{"tables": "empty"}');
+SELECT pgmaint.run_action('analyze', '{"tables": "clean"}');
 RELEASE s;
 COMMIT;
 CALL all_ended();
@@ -106,13 +106,13 @@ SELECT run_id, state FROM pgmaint.runs WHERE run_id > 5 ORDER BY run_id;
 SELECT run_id, command, state FROM pgmaint.tasks WHERE run_id > 5 ORDER BY run_id;
 
 -- from a function, a procedure, a DO block, several at a time
-CREATE FUNCTION ask() RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION ask(t text) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN pgmaint.run_action('analyze', '{"tables": "run.empty"}');
+	RETURN pgmaint.run_action('analyze', jsonb_build_object('tables', 'run.' || t));
 END
 $$;
-SELECT ask();
-DO $$ BEGIN PERFORM run.ask(); PERFORM run.ask(); END $$;
+SELECT ask('empty');
+DO $$ BEGIN PERFORM run.ask('clean'); PERFORM run.ask('dirty'); END $$;
 SELECT pgmaint.run_action('analyze', jsonb_build_object('tables', t)) FROM unnest(ARRAY['clean', 'dirty']) t;
 CALL all_ended();
 SELECT run_id, state FROM pgmaint.runs WHERE run_id > 9 ORDER BY run_id;

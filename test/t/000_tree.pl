@@ -1,6 +1,7 @@
-# What holds for the files themselves: code depends on code below it, every
-# part of the extension script is installed, and the version stands in one
-# place only.  Each rule about src/ is tried on a bad example too.
+# What holds for the files themselves: code depends on code below it, nobody's
+# function can take the place of one that is called, every part of the extension
+# script is installed, and the version stands in one place only.  Each rule about
+# src/ is tried on a bad example too.
 
 use strict;
 use warnings;
@@ -22,10 +23,10 @@ sub slurp
 	return <$in>;
 }
 
-# Runs the check on a tree of these files, or on ours.
-sub check_includes
+# Runs a check on a tree of these files, or on ours.
+sub check_tree
 {
-	my (%files) = @_;
+	my ($check, %files) = @_;
 	my $tree = $root;
 
 	if (%files)
@@ -33,14 +34,20 @@ sub check_includes
 		$tree = tempdir(CLEANUP => 1);
 		foreach my $name (keys %files)
 		{
-			make_path(dirname("$tree/src/$name"));
-			open my $out, '>', "$tree/src/$name" or die "could not write $name: $!";
+			make_path(dirname("$tree/$name"));
+			open my $out, '>', "$tree/$name" or die "could not write $name: $!";
 			print $out $files{$name};
 			close $out;
 		}
 	}
-	my $complaints = `'$^X' '$root/test/tools/check-includes' '$tree' 2>&1`;
+	my $complaints = `'$^X' '$root/test/tools/$check' '$tree' 2>&1`;
 	return ($? >> 8, $complaints);
+}
+
+sub check_includes
+{
+	my (%files) = @_;
+	return check_tree('check-includes', map { ("src/$_" => $files{$_}) } keys %files);
 }
 
 my ($status, $complaints) = check_includes();
@@ -73,6 +80,45 @@ foreach my $bad (
 	($status, $complaints) = check_includes(%good, $file => $text);
 	is($status, 1, "$name: found");
 	like($complaints, $expected, "$name: named");
+}
+
+# Functions of other extensions, and schemas that are filled in.
+is_deeply([ check_tree('check-calls') ], [ 0, '' ], 'no call in SQL can be taken over');
+
+my %calls = (
+	'sql/good.sql' => <<'END',
+-- cron.schedule(name) is called nowhere
+SELECT cron.unschedule(1::pg_catalog.int8), CAST(1 AS bigint);
+EXECUTE format('SELECT /* member checked */ %I.f(a => $1::pg_catalog.text, b => CAST($2 AS pg_catalog.int8)), %I.g()');
+END
+	'src/good.c' => <<'END');
+/* bt_index_check(oid) is no call */
+x("SELECT pgmaint.%s(%s), cron.name FROM %s.verified", "verify_heapam");
+x("SELECT %s.gin_index_check("
+  /* member checked */
+  "$1::pg_catalog.regclass)");
+END
+is_deeply([ check_tree('check-calls', %calls) ], [ 0, '' ], 'calls in order pass');
+
+my $loose = qr/an argument that is not cast/;
+my $unchecked = qr/without \/\* member checked \*\//;
+foreach my $bad (
+	[ 'an argument of another extension\'s function', 'src/bad.c', qq(x("SELECT amcheck."\n\t"bt_index_check(\$1, true::pg_catalog.bool)");\n), $loose ],
+	[ 'a second argument', 'src/bad.c', qq(x("SELECT cron.schedule(\$1::pg_catalog.text, \$2)");\n), $loose ],
+	[ 'a type by its bare name', 'src/bad.c', qq(x("SELECT hypopg_create_index(\$1::text)");\n), $loose ],
+	[ 'an argument across lines', 'src/bad.c', qq(x("SELECT pg_stat_statements("\n\t"show)");\n), $loose ],
+	[ 'a schema that is filled in', 'src/bad.c', qq(x("SELECT %I.f(\$1::pg_catalog.oid)");\n), $unchecked ],
+	[ 'such a schema with a marker', 'src/bad.c', qq(x("SELECT /* member checked */ %s.f(\$1)");\n), $loose ],
+	[ 'such a schema by its position', 'src/bad.c', qq(x("SELECT %1\$I.f()");\n), $unchecked ],
+	[ 'a schema that was written before', 'src/bad.c', qq(append(schema);\nappend(".f()");\n), $unchecked ],
+	[ 'SQL: an argument', 'sql/bad.sql', "SELECT\n\tcron.unschedule(j.jobid) FROM cron.job j;\n", $loose ],
+	[ 'SQL: a schema that is filled in', 'sql/bad.sql', "/* member checked */\n\nEXECUTE format('SELECT %I.f()', s);\n", $unchecked ],
+	[ 'SQL: a schema that is joined on', 'sql/bad.sql', "EXECUTE 'SELECT ' || s || '.f()';\n", $unchecked ])
+{
+	my ($name, $file, $text, $expected) = @$bad;
+	($status, $complaints) = check_tree('check-calls', %calls, $file => $text);
+	is($status, 1, "$name: found");
+	like($complaints, qr/^\Q$file\E:[1-3]: .*$expected/, "$name: named, with its line");
 }
 
 # The Makefile names the script's parts, because their order matters.

@@ -15,6 +15,7 @@ my $node = start_server('transactions', 'max_prepared_transactions = 2', 'pgmain
 $node->safe_psql('postgres', 'CREATE TABLE small AS SELECT 1 AS id; CREATE TABLE tiny AS SELECT 1 AS id');
 
 my $vacuum = q(pgmaint.run_action('vacuum', '{"tables": ["small", "tiny"]}'));
+my $number = 1000;
 my $count = 'SELECT count(*) FROM pgmaint.runs';
 my $session = $node->background_psql('postgres');
 my ($status, $stdout, $stderr);
@@ -22,6 +23,13 @@ my ($status, $stdout, $stderr);
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'pgmaint%'"),
 	'0', 'nothing runs where nothing is due');
 is($node->safe_psql('postgres', 'SELECT pgmaint.tick()'), 'f', 'tick has nothing to do');
+
+# A call that asks for something that no call before it has asked for.
+sub another_vacuum
+{
+	$number++;
+	return qq(pgmaint.run_action('vacuum', '{"tables": ["small", "tiny"], "settings": {"work_mem": "$number kB"}}'));
+}
 
 # not before the commit
 $session->query_safe('BEGIN');
@@ -36,7 +44,8 @@ no_processes_left($node, 'after the run: no process is left');
 
 # several in one transaction, in their order
 $session->query_safe('BEGIN');
-my @runs = map { $session->query_safe("SELECT $vacuum") } 1 .. 3;
+my @runs = map { $session->query_safe('SELECT ' . another_vacuum()) } 1 .. 3;
+is($session->query_safe("SELECT $vacuum"), $session->query_safe("SELECT $vacuum"), 'the same twice in one transaction: one run');
 $session->query_safe('COMMIT');
 is(wait_for_end($node, $_), 'succeeded', 'three in one transaction') foreach @runs;
 
@@ -93,8 +102,8 @@ like($stderr, qr/NOTICE:  run \d+/, 'which gets the run');
 # many at once: one leader, each run done once
 my @sessions = map { $node->background_psql('postgres') } 1 .. 6;
 $before = last_run($node);
-$_->query_safe("SELECT $vacuum") foreach @sessions;
-$_->query_safe("SELECT $vacuum") foreach @sessions;
+$_->query_safe('SELECT ' . another_vacuum()) foreach @sessions;
+$_->query_safe('SELECT ' . another_vacuum()) foreach @sessions;
 $_->quit foreach @sessions;
 ok( $node->poll_query_until('postgres',
 		"SELECT count(*) = 12 FROM pgmaint.runs WHERE run_id > $before AND state = 'succeeded'"),

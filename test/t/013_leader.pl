@@ -132,8 +132,9 @@ foreach my $times (1, 2)
 	wait_for_slow_vacuum($node, 'public.slow');
 	sql('CREATE TABLE small AS SELECT 1 AS id');
 
-	my $queue = q(SELECT pgmaint.run_action('vacuum', '{"tables": "small"}'););
-	my ($status, $stdout, $stderr) = $node->psql('postgres', join("\n", ($queue) x 30));
+	my $queue = join "\n",
+	  map { qq(SELECT pgmaint.run_action('vacuum', '{"tables": "small", "settings": {"work_mem": "$_ kB"}}');) } 1001 .. 1030;
+	my ($status, $stdout, $stderr) = $node->psql('postgres', $queue);
 	my @runs = split /\n/, $stdout;
 	my $cancelled = pop @runs;
 
@@ -155,7 +156,7 @@ foreach my $times (1, 2)
 		'succeeded', 'thirty runs in a row: all succeed');
 
 	# and with nothing to wait for
-	($status, $stdout, $stderr) = $node->psql('postgres', join("\n", ($queue) x 30));
+	($status, $stdout, $stderr) = $node->psql('postgres', $queue);
 	@runs = split /\n/, $stdout;
 	is($stderr, '', 'thirty runs without a queue: no warning');
 	wait_for_end($node, $_) foreach @runs;
@@ -172,10 +173,13 @@ foreach my $times (1, 2)
 	my $run = sql(q(SELECT pgmaint.run_action('retention', '{"tables": "loose"}')));
 	my $leader = wait_for_process('leader', "wait_event = 'PgSleep'", 'postgres');
 	my $places = "SELECT count(*) FROM pg_locks WHERE pid = $leader AND locktype = 'advisory' AND objsubid = 7 AND granted AND mode = 'ExclusiveLock'";
+	my $units = $places =~ s/objsubid = 7/objsubid = 8/r;
 
 	is(sql($places), '2', 'a filter lets go of all locks: the leader keeps its place while it plans');
+	is(sql($units), '2', '... and its units');
 	wait_for_process('task worker', "wait_event = 'PgSleep'", 'postgres');
-	is(sql($places), '2', '... and when it has planned');
+	is(sql($places), '2', '... and its place when it has planned');
+	is(sql($units), '2', '... and its units');
 	is(wait_for_end($node, $run), 'succeeded', '... and the run goes through');
 	no_processes_left_in_postgres('a filter lets go of all locks: no process is left');
 }

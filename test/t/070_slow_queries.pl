@@ -227,7 +227,7 @@ foreach my $trap (sort keys %traps)
 	is(outline($like, $_), '', "$trap: not planned as $_") foreach qw(postgres victim);
 	like(outline($like, 'mallory'), qr/orders/, "$trap: planned as its owner");
 }
-like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/planning calls a function of a role that has not the rights/, '... and it is said why');
+like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/would be called with the rights of role/, '... and it is said why');
 like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/"permission denied for function pg_read_file": 2/, 'what is kept has only the rights of its owner');
 unlike(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/of (postgres|victim)\\"/, '... and nobody else\'s');
 

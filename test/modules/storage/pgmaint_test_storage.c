@@ -14,6 +14,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -25,6 +26,7 @@ PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(storage_put);
 PG_FUNCTION_INFO_V1(storage_put_and_wait);
+PG_FUNCTION_INFO_V1(storage_put_gated);
 PG_FUNCTION_INFO_V1(storage_fill);
 PG_FUNCTION_INFO_V1(storage_get);
 PG_FUNCTION_INFO_V1(storage_head);
@@ -148,6 +150,35 @@ storage_put_and_wait(PG_FUNCTION_ARGS)
 		abort_and_rethrow(sink);
 	}
 	PG_END_TRY();
+	PG_RETURN_VOID();
+}
+
+/*
+ * storage_put_gated(storage text, key text, mark text, gate bigint) returns
+ * void: in the middle it waits for the advisory lock
+ */
+Datum
+storage_put_gated(PG_FUNCTION_ARGS)
+{
+	Storage *storage = storage_open(text_argument(fcinfo, 0), STORAGE_WRITE);
+	Sink *sink = storage_writer(storage, text_argument(fcinfo, 1),
+								"text/plain", text_argument(fcinfo, 2));
+
+	PG_TRY();
+	{
+		sink_begin(sink);
+		sink_write(sink, "half", 4);
+		(void) DirectFunctionCall1(pg_advisory_xact_lock_int8,
+								   PG_GETARG_DATUM(3));
+		sink_write(sink, "half", 4);
+	}
+	PG_CATCH();
+	{
+		abort_and_rethrow(sink);
+	}
+	PG_END_TRY();
+	sink_end(sink);
+	sink_free(sink);
 	PG_RETURN_VOID();
 }
 

@@ -1,0 +1,174 @@
+/*-------------------------------------------------------------------------
+ *
+ * called_functions.c
+ *	  The functions that inserting rows into a table may call.
+ *
+ * Column types, defaults, constraints, indexes, partition keys and triggers
+ * call functions.  Whoever owns one can replace its body, and it runs with the
+ * rights of the role that inserts.  The server records in pg_depend which
+ * functions, operators and types an expression refers to; what the body of a
+ * function calls is for the function's owner to answer for.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "ledger/ledger.h"
+#include "retention/called_functions.h"
+
+/*
+ * The table and its partitions, to which rows may be routed; of the tables above
+ * it, only the partition keys are evaluated.
+ */
+#define TABLES                                                                 \
+	"tree AS (SELECT $1 AS relation UNION "                                    \
+	"SELECT i.inhrelid FROM tree t "                                           \
+	"JOIN pg_catalog.pg_inherits i ON i.inhparent = t.relation "               \
+	"JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition), " \
+	"above AS (SELECT $1 AS relation UNION "                                   \
+	"SELECT i.inhparent FROM above a "                                         \
+	"JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.relation "                \
+	"JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition), "
+
+/*
+ * The objects of these tables that hold expressions.  A table depends on the
+ * types of its columns and on what its partition key refers to.
+ */
+#define PARTS                                                                 \
+	"parts AS (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, "  \
+	"x.relation AS object "                                                   \
+	"FROM (SELECT relation FROM tree UNION SELECT relation FROM above) x "    \
+	"UNION ALL SELECT 'pg_catalog.pg_class', i.indexrelid "                   \
+	"FROM pg_catalog.pg_index i JOIN tree t ON t.relation = i.indrelid "      \
+	"UNION ALL SELECT 'pg_catalog.pg_attrdef', d.oid "                        \
+	"FROM pg_catalog.pg_attrdef d JOIN tree t ON t.relation = d.adrelid "     \
+	"UNION ALL SELECT 'pg_catalog.pg_constraint', k.oid "                     \
+	"FROM pg_catalog.pg_constraint k JOIN tree t ON t.relation = k.conrelid " \
+	"UNION ALL SELECT 'pg_catalog.pg_trigger', g.oid "                        \
+	"FROM pg_catalog.pg_trigger g JOIN tree t ON t.relation = g.tgrelid "     \
+	"WHERE g.tgtype & 4 = 4 AND g.tgenabled <> 'D'), "
+
+/*
+ * What they refer to, with what refers to it.  The constraints of a domain, the
+ * columns of a composite type and the members of an operator class are not
+ * recorded as something that the type or the class depends on.
+ */
+#define REACHED                                                                \
+	"reached AS (SELECT p.class::pg_catalog.oid, p.object, "                   \
+	"p.class::pg_catalog.oid AS by_class, p.object AS by_object FROM parts p " \
+	"UNION SELECT n.class, n.object, r.class, r.object FROM reached r "        \
+	"CROSS JOIN LATERAL (SELECT d.refclassid AS class, d.refobjid AS object "  \
+	"FROM pg_catalog.pg_depend d "                                             \
+	"WHERE d.classid = r.class AND d.objid = r.object "                        \
+	"AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, "         \
+	"'pg_catalog.pg_operator'::pg_catalog.regclass, "                          \
+	"'pg_catalog.pg_type'::pg_catalog.regclass, "                              \
+	"'pg_catalog.pg_opclass'::pg_catalog.regclass) "                           \
+	"UNION ALL SELECT k.tableoid, k.oid FROM pg_catalog.pg_constraint k "      \
+	"WHERE r.class = 'pg_catalog.pg_type'::pg_catalog.regclass "               \
+	"AND k.contypid = r.object "                                               \
+	"UNION ALL SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, t.typrelid " \
+	"FROM pg_catalog.pg_type t "                                               \
+	"WHERE r.class = t.tableoid AND t.oid = r.object AND t.typrelid <> 0 "     \
+	"UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, f.amproc "    \
+	"FROM pg_catalog.pg_opclass o "                                            \
+	"JOIN pg_catalog.pg_amproc f ON f.amprocfamily = o.opcfamily "             \
+	"WHERE r.class = o.tableoid AND o.oid = r.object "                         \
+	"UNION ALL SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass, "         \
+	"f.amopopr FROM pg_catalog.pg_opclass o "                                  \
+	"JOIN pg_catalog.pg_amop f ON f.amopfamily = o.opcfamily "                 \
+	"WHERE r.class = o.tableoid AND o.oid = r.object) n "                      \
+	"WHERE n.object >= 16384 "                                                 \
+	"AND r.class <> 'pg_catalog.pg_proc'::pg_catalog.regclass) "
+
+/*
+ * Raise an ERROR if a row that the role inserts makes the server evaluate an
+ * expression of somebody who has not the role's rights anyway.  Such an
+ * expression can do harm without a function of its owner's: lo_export() is the
+ * server's own, and pg_depend does not have what is the server's.
+ *
+ * A domain's owner writes its constraints and its default, and can add some at
+ * any time; a partition's owner its constraints, defaults, indexes and triggers.
+ */
+static void
+refuse_expressions_of_others(Oid relation, Oid role)
+{
+	LedgerScope scope;
+	LedgerQuery query = {0};
+
+	bind_oid(&query, relation);
+	bind_oid(&query, role);
+	ledger_enter(&scope);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (ledger_query(
+			&query,
+			"WITH RECURSIVE " TABLES PARTS REACHED
+			"SELECT x.name, o.rolname::text FROM ("
+			"SELECT pg_catalog.concat('domain ', pg_catalog.format_type(t.oid, NULL)) AS name, "
+			"t.typowner AS owner FROM reached r JOIN pg_catalog.pg_type t "
+			"ON t.oid = r.object AND t.tableoid = r.class AND t.typtype = 'd' "
+			"UNION ALL SELECT pg_catalog.concat('partition ', c.oid::pg_catalog.regclass), c.relowner "
+			"FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.relation AND c.oid <> $1 "
+			"UNION ALL SELECT pg_catalog.concat('partitioned table ', c.oid::pg_catalog.regclass), c.relowner "
+			"FROM above JOIN pg_catalog.pg_class c ON c.oid = above.relation AND c.oid <> $1) x "
+			"JOIN pg_catalog.pg_roles o ON o.oid = x.owner "
+			"WHERE NOT pg_catalog.pg_has_role(x.owner, $2, 'USAGE') "
+			"ORDER BY x.name LIMIT 1") > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("expressions of %s of role \"%s\" would be evaluated "
+						"with the rights of role \"%s\"",
+						ledger_text(0, 1), ledger_text(0, 2),
+						GetUserNameFromId(role, false)),
+				 errhint("Restore into a table without it, or into one that "
+						 "role \"%s\" owns.",
+						 ledger_text(0, 2))));
+	ledger_leave(&scope);
+}
+
+/*
+ * Raise an ERROR if a row that the role inserts may call a function of somebody
+ * who has not the role's rights anyway: its owner would get hold of them.
+ */
+void
+refuse_functions_of_others(Oid relation, Oid role)
+{
+	LedgerScope scope;
+	LedgerQuery query = {0};
+
+	bind_oid(&query, relation);
+	bind_oid(&query, role);
+	ledger_enter(&scope);
+	/* it would take longer to compile the query than to execute it */
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	if (ledger_query(
+			&query,
+			"WITH RECURSIVE " TABLES PARTS REACHED
+			"SELECT p.oid::pg_catalog.regprocedure::text, o.rolname::text, "
+			"coalesce((SELECT pg_catalog.format('constraint %I of domain %s', k.conname, "
+			"pg_catalog.format_type(k.contypid, NULL)) FROM pg_catalog.pg_constraint k "
+			"WHERE k.tableoid = r.by_class AND k.oid = r.by_object AND k.contypid <> 0), "
+			"pg_catalog.pg_describe_object(r.by_class, r.by_object, 0)) "
+			"FROM reached r JOIN pg_catalog.pg_proc p "
+			"ON p.oid = r.object AND p.tableoid = r.class "
+			"JOIN pg_catalog.pg_roles o ON o.oid = p.proowner "
+			"WHERE NOT pg_catalog.pg_has_role(p.proowner, $2, 'USAGE') "
+			"ORDER BY p.oid, r.by_class, r.by_object LIMIT 1") > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("function %s of role \"%s\" would be called with the "
+						"rights of role \"%s\"",
+						ledger_text(0, 1), ledger_text(0, 2),
+						GetUserNameFromId(role, false)),
+				 errdetail("It is called by %s.", ledger_text(0, 3)),
+				 errhint("Restore into a table that does not call it, or that "
+						 "role \"%s\" owns.",
+						 ledger_text(0, 2))));
+	ledger_leave(&scope);
+	refuse_expressions_of_others(relation, role);
+}

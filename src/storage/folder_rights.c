@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ *
+ * folder_rights.c
+ *	  Who may change what is in a folder, for the operating system.
+ *
+ * What is read from a storage is restored, and code in it is run, so that
+ * whoever can write to its folder has the server.  The rule is that of sshd for
+ * its keys: the folder, and those that it is in, belong to the server's user or
+ * to root, and nobody else may write to them.  Folders above it may be as /tmp
+ * is, where nobody can rename what belongs to others.
+ *
+ * Root may let the server write to a folder through a group, as volumes of
+ * containers do; the members of that group are then trusted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+
+#include "storage/folder_rights.h"
+
+/* as in the kernel */
+#define MAX_LINKS 40
+
+typedef struct Check
+{
+	const char *storage;
+	const char *folder;
+	uid_t root;
+} Check;
+
+static void
+could_not_use(const Check *check, const char *path)
+{
+	ereport(ERROR, (errcode_for_file_access(),
+					errmsg("could not use folder \"%s\" of storage \"%s\": %m",
+						   check->folder, check->storage),
+					errdetail("This was found at \"%s\".", path)));
+}
+
+/*
+ * Whom the top of the file system belongs to.  In a user namespace, where root
+ * may have no number of its own, that is nobody's.
+ */
+static uid_t
+root_user(void)
+{
+	struct stat status;
+
+	return stat("/", &status) == 0 ? status.st_uid : 0;
+}
+
+static bool
+is_trusted(const Check *check, uid_t user)
+{
+	return user == check->root || user == geteuid();
+}
+
+/*
+ * Is the server's process in the group?
+ */
+static bool
+is_own_group(gid_t group)
+{
+	int count = getgroups(0, NULL);
+	gid_t *groups = palloc(sizeof(gid_t) * Max(count, 1));
+	bool found = group == getegid();
+
+	count = getgroups(count, groups);
+	for (int i = 0; i < count && !found; i++)
+		found = groups[i] == group;
+	pfree(groups);
+	return found;
+}
+
+/*
+ * May users who are not trusted write to the folder?
+ */
+static bool
+others_may_write(const Check *check, const struct stat *status)
+{
+	bool by_group = (status->st_mode & S_IWGRP) != 0;
+
+	if (by_group && status->st_uid == check->root &&
+		is_own_group(status->st_gid))
+		by_group = false;
+	return by_group || (status->st_mode & S_IWOTH) != 0;
+}
+
+static char *
+user_name(uid_t user)
+{
+	struct passwd entry;
+	struct passwd *found;
+	char buffer[4096];
+
+	if (getpwuid_r(user, &entry, buffer, sizeof(buffer), &found) != 0 ||
+		found == NULL)
+		return psprintf("%u", (unsigned) user);
+	return pstrdup(entry.pw_name);
+}
+
+/*
+ * An ERROR with what is wrong with this folder or link, and the command that
+ * mends it.
+ */
+static void
+refuse(const Check *check, const char *path, const struct stat *status)
+{
+	bool is_link = S_ISLNK(status->st_mode);
+	bool is_owner = is_trusted(check, status->st_uid);
+	const char *rule = "Nobody but the server's user and root may write to a "
+					   "storage's folder, or to one that it is in.";
+
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg(
+			 "folder \"%s\" of storage \"%s\" can be changed by other users "
+			 "of the operating system",
+			 check->folder, check->storage),
+		 is_link
+			 ? errdetail("Symbolic link \"%s\" belongs to user \"%s\".  %s",
+						 path, user_name(status->st_uid), rule)
+			 : errdetail("Folder \"%s\" belongs to user \"%s\" and has mode "
+						 "%04o.  %s",
+						 path, user_name(status->st_uid),
+						 (unsigned) status->st_mode & 07777, rule),
+		 is_owner
+			 ? errhint("Run: chmod go-w '%s'", path)
+			 : errhint("Use another folder, or run as root: chown %s%s '%s'",
+					   is_link ? "-h " : "", user_name(geteuid()), path)));
+}
+
+/*
+ * Where the check of a path begins: at the root, or, below the data directory,
+ * there, since the server itself has chosen that.
+ */
+static char *
+first_end(char *path)
+{
+	return path_is_prefix_of_path(DataDir, path) ? path + strlen(DataDir)
+												 : path;
+}
+
+/*
+ * The path with the link, which it begins with, replaced by what it leads to.
+ */
+static char *
+follow_link(const Check *check, const char *link, const char *rest)
+{
+	char target[MAXPGPATH];
+	ssize_t length = readlink(link, target, sizeof(target));
+
+	if (length == sizeof(target))
+	{
+		errno = ENAMETOOLONG;
+		length = -1;
+	}
+	if (length < 0)
+	{
+		could_not_use(check, link);
+		return NULL; /* not reached */
+	}
+	target[length] = '\0';
+	if (target[0] == '/')
+		return psprintf("%s%s", target, rest);
+	return psprintf("%.*s/%s%s", (int) (strrchr(link, '/') - link), link,
+					target, rest);
+}
+
+/*
+ * Each part of the path is checked, from the top, and each link on the way as
+ * well as what it leads to.  Whoever passes may be renamed by nobody else, so
+ * that nothing changes until the folder is opened.
+ */
+void
+check_folder_rights(const char *storage, const char *folder)
+{
+	Check check = {storage, folder, root_user()};
+	char *path = pstrdup(folder);
+	char *end = first_end(path);
+	int links = 0;
+
+	for (;;)
+	{
+		bool is_last = *end == '\0';
+		const char *part = end == path ? "/" : path;
+		struct stat status;
+
+		*end = '\0';
+		if (lstat(part, &status) != 0)
+			could_not_use(&check, part);
+		if (!is_trusted(&check, status.st_uid))
+			refuse(&check, part, &status);
+		if (S_ISLNK(status.st_mode))
+		{
+			errno = ELOOP;
+			if (++links > MAX_LINKS)
+				could_not_use(&check, part);
+			path = follow_link(&check, part,
+							   is_last ? "" : psprintf("/%s", end + 1));
+			end = first_end(path);
+			continue;
+		}
+		if (others_may_write(&check, &status) &&
+			(is_last || (status.st_mode & S_ISVTX) == 0))
+			refuse(&check, part, &status);
+		if (is_last)
+			return;
+		*end = '/';
+		end += 1 + strcspn(end + 1, "/");
+	}
+}

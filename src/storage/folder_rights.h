@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * folder_rights.h
+ *	  Who may change what is in a folder, for the operating system.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_FOLDER_RIGHTS_H
+#define PGMAINT_FOLDER_RIGHTS_H
+
+/*
+ * Refuse a storage's folder that users of the operating system other than root
+ * and the server's own could change, or replace by another.
+ */
+extern void check_folder_rights(const char *storage, const char *folder);
+
+#endif /* PGMAINT_FOLDER_RIGHTS_H */
