@@ -32,6 +32,7 @@ BEGIN ATOMIC
 		('failed', 'tasks and runs that failed', 'pgmaint.tasks has the commands and what went wrong. Once that is put right, the next run of the plan does them again.'),
 		('skipped', 'tasks that were skipped', 'SELECT * FROM pgmaint.xmin_holders() says who keeps old rows now; a lock that somebody holds may be gone by the next run.'),
 		('window', 'work that waits for a maintenance window', NULL),
+		('server_release', 'minor releases with known holes', 'Update the server''s packages, and restart the server.'),
 		('worker_slots', 'background workers', 'Raise max_worker_processes, and restart the server.'),
 		('missed_schedule', 'schedules that were missed', 'SELECT * FROM pgmaint.schedules says what pg_cron knows, and what is wrong.'),
 		('interrupted', 'runs that were interrupted', NULL),

@@ -318,8 +318,7 @@ plan_backup(PlanContext *context)
 	char *template;
 
 	plan_leftovers(context, "backup");
-	if (has_no_storage(context) ||
-		refuse_unsafe_release(context, FIX_DUMP_OF_REPLACED_TABLES, "pg_dump"))
+	if (has_no_storage(context))
 		return;
 	rows = find_databases(context);
 	names = palloc(sizeof(char *) * Max(rows, 1));
@@ -332,9 +331,12 @@ plan_backup(PlanContext *context)
 	template = key_template(context, rows > 1);
 	for (uint64 row = 0; row < rows; row++)
 		add_backup_task(context, template, names[row], bytes[row]);
-	if (option_boolean(backup_options, context->options, "globals") &&
-		!refuse_unsafe_release(context, FIX_COMMANDS_IN_DUMPS, "pg_dumpall"))
+	warn_of_unsafe_release(context, FIX_DUMP_OF_REPLACED_TABLES, "pg_dump");
+	if (option_boolean(backup_options, context->options, "globals"))
+	{
+		warn_of_unsafe_release(context, FIX_COMMANDS_IN_DUMPS, "pg_dumpall");
 		add_backup_task(context, template, NULL, -1);
+	}
 	if (strcmp(storage, LOCAL_STORAGE) == 0)
 		plan_finding(
 			context, "backup", "info", LOCAL_STORAGE,

@@ -165,7 +165,7 @@ execute_slice(TaskContext *context, const RetentionWork *work,
 			(long long) archives.total.content_bytes);
 		return;
 	}
-	name = qualified_name(task->relation);
+	name = hold_name(task->relation);
 	context->result = psprintf(
 		"{\"rows\": %lld}",
 		(long long) execute_as_owner(

@@ -48,7 +48,7 @@ archive_rows(TaskContext *context, const RetentionWork *work,
 	ArchiveJob job = {0};
 	ArchiveResult result;
 	LedgerScope scope;
-	char *name = qualified_name(relation);
+	char *name = hold_name(relation);
 
 	job.policy = policy;
 	job.run_id = context->run_id;

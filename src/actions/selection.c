@@ -136,6 +136,15 @@ static const char *const dangers[] = {
 		"(CVE-2025-8715)",
 };
 
+static char *
+describe_danger(ReleaseFix fix, const char *fixed_in)
+{
+	return psprintf(
+		"PostgreSQL %s, which %s; update the server to %s or later",
+		GetConfigOption("server_version", false, false), dangers[fix],
+		fixed_in);
+}
+
 /*
  * On a server that lacks the fix, the work has no tasks and the run fails.
  */
@@ -147,14 +156,26 @@ refuse_unsafe_release(PlanContext *context, ReleaseFix fix,
 
 	if (fixed_in == NULL)
 		return false;
-	context->failures = lappend(
-		context->failures,
-		psprintf(
-			"%s is refused on PostgreSQL %s, which %s; update the server to "
-			"%s or later",
-			command, GetConfigOption("server_version", false, false),
-			dangers[fix], fixed_in));
+	context->failures =
+		lappend(context->failures, psprintf("%s is refused on %s", command,
+											describe_danger(fix, fixed_in)));
 	return true;
+}
+
+/*
+ * Where doing without the work would be worse.
+ */
+void
+warn_of_unsafe_release(PlanContext *context, ReleaseFix fix,
+					   const char *command)
+{
+	char *fixed_in = find_missing_fix(fix);
+
+	if (fixed_in != NULL)
+		plan_finding(
+			context, "server_release", "warning", (char *) command,
+			psprintf("%s is of %s", command, describe_danger(fix, fixed_in)),
+			NULL);
 }
 
 /*

@@ -49,6 +49,8 @@ extern void plan_finding(PlanContext *context, const char *check_id,
 						 char *detail);
 extern bool refuse_unsafe_release(PlanContext *context, ReleaseFix fix,
 								  const char *command);
+extern void warn_of_unsafe_release(PlanContext *context, ReleaseFix fix,
+								   const char *command);
 extern void note_left_alone(PlanContext *context, const char *action,
 							List *targets);
 

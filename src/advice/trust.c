@@ -315,9 +315,10 @@ role_to_plan_as(Query *query, Oid role, Oid caller)
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("planning it could run code of role \"%s\" with the rights "
-				"of role \"%s\"",
-				GetUserNameFromId(first_other, false),
-				GetUserNameFromId(role, false))));
+		 errmsg(
+			 "planning the query could run code of role \"%s\" with the rights "
+			 "of role \"%s\"",
+			 GetUserNameFromId(first_other, false),
+			 GetUserNameFromId(role, false))));
 	return InvalidOid;
 }

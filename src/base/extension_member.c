@@ -55,8 +55,10 @@ refuse_function(Form_pg_proc function)
 						signature, owner);
 	if (!superuser_arg(function->proowner))
 		return psprintf(
-			"function %s belongs to role \"%s\", which is not a superuser",
-			signature, owner);
+			"function %s belongs to role \"%s\", which is not a superuser "
+			"(a superuser can take it: ALTER FUNCTION %s OWNER TO "
+			"CURRENT_USER)",
+			signature, owner, signature);
 	return NULL;
 }
 
@@ -194,7 +196,12 @@ require_member_table(const char *extension, const char *schema,
 				 errdetail("%s belongs to role \"%s\", which is not a "
 						   "superuser.",
 						   i == 0 ? "The table" : "Its schema",
-						   GetUserNameFromId(owners[i], false))));
+						   GetUserNameFromId(owners[i], false)),
+				 errhint("As a superuser, execute ALTER %s %s OWNER TO "
+						 "CURRENT_USER.",
+						 i == 0 ? "TABLE" : "SCHEMA",
+						 i == 0 ? quote_qualified_identifier(schema, name)
+								: quote_identifier(schema))));
 }
 
 /*

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
@@ -73,13 +75,30 @@ set_tag(LOCKTAG *tag, Oid relation)
 }
 
 /*
+ * The lock by which others wait for the end of this transaction: they want a row
+ * that it has locked, as that of a schema that they rename.
+ */
+static bool
+set_transaction_tag(LOCKTAG *tag)
+{
+	TransactionId transaction = GetTopTransactionIdIfAny();
+
+	SET_LOCKTAG_TRANSACTION(*tag, transaction);
+	return TransactionIdIsValid(transaction);
+}
+
+/*
  * Does a session wait for one of the locks?
  */
 bool
 is_waited_for(void)
 {
+	LOCKTAG transaction;
 	ListCell *cell;
 
+	if (set_transaction_tag(&transaction) &&
+		LockHasWaiters(&transaction, ExclusiveLock, false))
+		return true;
 	foreach (cell, held.relations)
 	{
 		LOCKTAG tag;
@@ -121,9 +140,13 @@ waits_for_us(const LockInstanceData *instance)
 	Oid relation = (Oid) instance->locktag.locktag_field2;
 	LOCKTAG tag;
 
+	if (instance->waitLockMode == NoLock)
+		return false;
+	if (set_transaction_tag(&tag) &&
+		memcmp(&tag, &instance->locktag, sizeof(LOCKTAG)) == 0)
+		return true;
 	set_tag(&tag, relation);
-	if (instance->waitLockMode == NoLock ||
-		memcmp(&tag, &instance->locktag, sizeof(LOCKTAG)) != 0)
+	if (memcmp(&tag, &instance->locktag, sizeof(LOCKTAG)) != 0)
 		return false;
 	return list_member_oid(held.relations, relation) ||
 		   (instance->waitLockMode == AccessExclusiveLock &&
@@ -173,10 +196,14 @@ give_way(const LockInstanceData *waiter)
 	char *name = get_rel_name((Oid) waiter->locktag.locktag_field2);
 	ListCell *cell;
 
-	held.reason =
-		psprintf("process %d has waited for a lock on \"%s\", which was given "
-				 "back",
-				 waiter->pid, name == NULL ? "" : name);
+	if (waiter->locktag.locktag_type == LOCKTAG_TRANSACTION)
+		held.reason = psprintf("process %d has waited for this transaction, "
+							   "which was rolled back",
+							   waiter->pid);
+	else
+		held.reason = psprintf("process %d has waited for a lock on \"%s\", "
+							   "which was given back",
+							   waiter->pid, name == NULL ? "" : name);
 	MemoryContextSwitchTo(previous);
 	CurrentResourceOwner = TopTransactionResourceOwner;
 	foreach (cell, held.relations)

@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "replication/logicallauncher.h"
 #include "storage/lock.h"
 
 #include "base/locks.h"
@@ -196,19 +197,27 @@ holds_unit(int unit)
 }
 
 /*
+ * The launcher of logical replication has one slot of its own.
+ */
+int
+slots_for_units(void)
+{
+	return max_worker_processes -
+		   (max_logical_replication_workers > 0 ? 1 : 0);
+}
+
+/*
  * Lock up to so many free units for a moment, and keep them if they are as many
  * as that.  Returns how many there were.
  *
  * The gate makes this one step: of two leaders that need two units each where
  * there are three, one gets its two.  All but the units that are kept are locks
  * of the transaction, so that an ERROR leaves none behind.
- *
- * The server's launcher of logical replication has one slot of its own.
  */
 static int
 look_for_units(int wanted, bool keep)
 {
-	int capacity = Max(LEADER_UNITS, max_worker_processes - 1);
+	int capacity = Max(LEADER_UNITS, slots_for_units());
 	int *found = palloc(sizeof(int) * capacity);
 	int count = 0;
 

@@ -38,6 +38,8 @@ extern bool leader_is_alive_in(Oid database);
 /* what one process may hold: itself and 64 task workers */
 #define MAX_HELD_UNITS 65
 
+extern int slots_for_units(void);
+
 /* in a transaction; what is taken stays beyond it */
 extern bool take_units(int count);
 extern bool keep_units(int count);

@@ -139,7 +139,7 @@ define_settings(void)
 
 	DefineCustomIntVariable(
 		"pgmaint.worker_timeout",
-		"Sets how long a run waits for a free background worker slot before its tasks fail.",
+		"Sets how long a run waits for a free background worker slot before it goes back to the queue.",
 		NULL, &pgmaint_worker_timeout, 300, 1, INT_MAX / 1000, PGC_SUSET,
 		GUC_UNIT_S, NULL, NULL, NULL);
 

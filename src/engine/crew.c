@@ -113,7 +113,7 @@ count_those_present(TaskCounts *counts)
 			crew.futile_starts = 0;
 	}
 	if (keep_units(LEADER_UNITS - 1 + Max(1, crew.present)))
-		launch_waiting_leaders(false);
+		(void) launch_waiting_leaders(false);
 }
 
 /*

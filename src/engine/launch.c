@@ -11,7 +11,8 @@
  * a marker (see waiting.c), which is written before it is looked whether there
  * are any.  Whoever gives units back looks for markers after that.  So there
  * is no moment in which a database waits, and nobody would come to start its
- * leader.
+ * leader; but for a leader that a crash, a FATAL error or a person ends, whose
+ * work pgmaint.tick() takes up again.
  *
  *-------------------------------------------------------------------------
  */
@@ -131,6 +132,16 @@ prepare_wanted_leader(void)
 		forget_wanted_leader();
 		return;
 	}
+	if (slots_for_units() < LEADER_UNITS)
+		ereport(WARNING,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("no pgmaint run can begin with max_worker_processes "
+						"= %d",
+						max_worker_processes),
+				 errhint("Set max_worker_processes to at least %d, and "
+						 "restart the server.",
+						 max_worker_processes - slots_for_units() +
+							 LEADER_UNITS)));
 	mark_waiting(wanted_leader.database, wanted_leader.extension);
 	if (count_free_units(LEADER_UNITS) < LEADER_UNITS)
 		forget_wanted_leader();
@@ -257,6 +268,8 @@ void
 launch_leader_at_end(void)
 {
 	launch_leader_at_commit(false);
+	/* an abort is no time to write one; one too many does no harm */
+	mark_waiting(wanted_leader.database, wanted_leader.extension);
 	wanted_after_abort = true;
 }
 
@@ -294,16 +307,18 @@ database_accepts_leader(Oid database)
 /*
  * Start the leaders of databases that wait, as many as there are units for.
  * This database's own does not count where it has a leader, or where that
- * leader has just found that it can do nothing.  In a transaction.
+ * leader has just found that it can do nothing.  Returns false where there are
+ * units and no slot: others have it, which know nothing of units.  In a
+ * transaction.
  */
-void
+bool
 launch_waiting_leaders(bool own)
 {
 	int room = count_free_units(MAX_HELD_UNITS) / LEADER_UNITS;
 	ListCell *cell;
 
 	if (room == 0)
-		return;
+		return true;
 	foreach (cell, find_waiting_databases())
 	{
 		const WaitingDatabase *waiting = lfirst(cell);
@@ -318,12 +333,15 @@ launch_waiting_leaders(bool own)
 		}
 		if (leader_is_alive_in(waiting->database))
 			continue;
-		move_to_back(waiting);
 		arguments.database = waiting->database;
 		arguments.extension = waiting->extension;
-		if (!launch_leader_of(&arguments, NULL) || --room == 0)
-			return;
+		if (!launch_leader_of(&arguments, NULL))
+			return false;
+		move_to_back(waiting);
+		if (--room == 0)
+			return true;
 	}
+	return true;
 }
 
 /*

@@ -44,7 +44,7 @@ extern bool launch_worker(const char *type, const char *name,
 extern void launch_leader_at_commit(bool resume);
 extern void launch_leader_at_end(void);
 extern void launch_leader_if_room(void);
-extern void launch_waiting_leaders(bool own);
+extern bool launch_waiting_leaders(bool own);
 extern void launch_messenger_at_commit(void);
 extern bool launch_task_worker(const TaskWorkerArguments *arguments,
 							   BackgroundWorkerHandle **handle);

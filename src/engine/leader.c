@@ -18,7 +18,6 @@
 #include <signal.h>
 
 #include "access/xact.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -36,6 +35,7 @@
 #include "base/subtransaction.h"
 #include "engine/crew.h"
 #include "engine/launch.h"
+#include "engine/leadership.h"
 #include "engine/runner.h"
 #include "engine/waiting.h"
 #include "ledger/findings.h"
@@ -44,6 +44,10 @@
 #include "ledger/tasks.h"
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
+
+/* how often a leader that leaves tries to start others, and how soon again */
+#define LAUNCH_ATTEMPTS 60
+#define LAUNCH_INTERVAL_MS 500
 
 static LeaderArguments arguments;
 
@@ -64,16 +68,45 @@ handle_terminate(SIGNAL_ARGS)
 }
 
 /*
- * Leave for good.  The units that this leader had are for others now.
+ * Code of a table's owner runs here while a step is planned, and may catch the
+ * ERROR that a signal has become.  What it does next is its end, and this
+ * leader's: neither it nor the server's shutdown must wait for ever.
+ */
+static void
+/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a callback */
+heed_caught_signal(SubXactEvent event, SubTransactionId subtransaction,
+				   SubTransactionId parent, void *arg)
+{
+	if (event != SUBXACT_EVENT_ABORT_SUB || !ShutdownRequestPending ||
+		!InSecurityRestrictedOperation())
+		return;
+	ProcDiePending = true;
+	InterruptPending = true;
+}
+
+/*
+ * Leave for good.  The units that this leader had are for others now, but their
+ * leaders may find no slot: a messenger or a parallel query has it.  As nobody
+ * else would come, this process stays a little longer.
  */
 static void
 leave(int code, bool own)
 {
+	bool launched = false;
+
 	HOLD_CANCEL_INTERRUPTS();
 	release_all_engine_locks();
-	StartTransactionCommand();
-	launch_waiting_leaders(own);
-	CommitTransactionCommand();
+	for (int i = 0; i < LAUNCH_ATTEMPTS && !launched; i++)
+	{
+		if (i > 0)
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 LAUNCH_INTERVAL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		StartTransactionCommand();
+		launched = launch_waiting_leaders(own) || ShutdownRequestPending;
+		CommitTransactionCommand();
+	}
 	proc_exit(code);
 }
 
@@ -99,17 +132,6 @@ leave_interrupted(void)
  * The extension may have been dropped, and made anew, since this leader was
  * asked for.
  */
-static bool
-extension_is_there(void)
-{
-	bool there;
-
-	StartTransactionCommand();
-	there = extension_oid(true) == arguments.extension;
-	CommitTransactionCommand();
-	return there;
-}
-
 /*
  * Was the extension dropped during the run?  Then there is no ledger to write
  * to, and nobody who would read it.
@@ -117,7 +139,7 @@ extension_is_there(void)
 static void
 leave_if_dropped(const Run *run)
 {
-	if (extension_is_there())
+	if (extension_is_there(arguments.extension))
 		return;
 	ereport(LOG,
 			(errmsg("pgmaint run %lld ends because the extension was dropped",
@@ -184,6 +206,8 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
+		/* nobody has caught it on the way */
+		ProcDiePending = false;
 		RESUME_INTERRUPTS();
 		if (ShutdownRequestPending)
 			leave_interrupted();
@@ -279,90 +303,20 @@ reconcile(void)
 }
 
 /*
- * Stop being the leader.  Returns true when a run was queued meanwhile.
- *
- * First nobody can count on this leader any more, then whoever did is waited
- * for, to the end of the transaction; what they queued can be seen then.  A run
- * that a session keeps from being begun is left to that session.
- */
-static bool
-leave_queue(void)
-{
-	LedgerScope scope;
-	bool queued;
-
-	release_engine_lock(LOCK_LEADER_ALIVE, true);
-	release_engine_lock(LOCK_LEADER, true);
-	(void) hold_engine_lock(LOCK_QUEUE, true, true);
-	release_engine_lock(LOCK_QUEUE, true);
-
-	ledger_begin(&scope, arguments.extension);
-	queued = queued_run_can_begin();
-	ledger_commit(&scope);
-	return queued;
-}
-
-/*
- * In a transaction of its own, as taking units needs one.
- */
-static bool
-find_units(void)
-{
-	bool found;
-
-	StartTransactionCommand();
-	found = take_units(LEADER_UNITS);
-	CommitTransactionCommand();
-	return found;
-}
-
-/*
- * Become the leader, with a slot for the first task worker.  Where there is
- * none, the database waits for the leader of another to end.
- */
-static bool
-become_leader(void)
-{
-	if (!extension_is_there())
-	{
-		unmark_waiting(MyDatabaseId, arguments.extension);
-		return false;
-	}
-	if (!hold_engine_lock(LOCK_LEADER, true, false))
-		return false;
-	if (find_units())
-		return true;
-	mark_waiting(MyDatabaseId, arguments.extension);
-	/* a leader that has ended meanwhile may not have seen the marker */
-	if (find_units())
-		return true;
-	StartTransactionCommand();
-	ereport(
-		LOG,
-		(errmsg(
-			 "pgmaint leader of database \"%s\" leaves: other databases use the worker slots",
-			 get_database_name(MyDatabaseId)),
-		 errdetail("It is started again when the run of another ends."),
-		 errhint("Raise max_worker_processes, or spread the schedules.")));
-	CommitTransactionCommand();
-	proc_exit(0);
-}
-
-/*
  * Lead until nothing is left to do.  Returns whether this database may be in
  * want of another leader all the same.
  */
 static bool
 lead(void)
 {
-	if (!become_leader())
+	if (!become_leader(arguments.extension))
 		return false;
 	do
 	{
 		(void) hold_engine_lock(LOCK_LEADER_ALIVE, true, true);
 		unmark_waiting(MyDatabaseId, arguments.extension);
 		StartTransactionCommand();
-		launch_waiting_leaders(false);
+		(void) launch_waiting_leaders(false);
 		CommitTransactionCommand();
 		reconcile();
 		if (!carry_out_queued_runs())
@@ -370,7 +324,8 @@ lead(void)
 			mark_waiting(MyDatabaseId, arguments.extension);
 			return false;
 		}
-	} while (leave_queue() && hold_engine_lock(LOCK_LEADER, true, false));
+	} while (stop_leading(arguments.extension) &&
+			 hold_engine_lock(LOCK_LEADER, true, false));
 	return true;
 }
 
@@ -391,6 +346,7 @@ pgmaint_leader_main(Datum main_arg)
 											  0);
 	pin_session_settings();
 	before_shmem_exit(crew_dismiss_at_exit, (Datum) 0);
+	RegisterSubXactCallback(heed_caught_signal, NULL);
 
 	SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
 	PG_TRY();

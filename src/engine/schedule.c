@@ -382,6 +382,9 @@ pgmaint_cron_jobs(PG_FUNCTION_ARGS)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("pg_cron could not be asked: %s", error->message),
+				 error->detail == NULL
+					 ? 0
+					 : errdetail_internal("%s", error->detail),
 				 error->hint == NULL ? 0 : errhint("%s", error->hint)));
 	if (error != NULL || inquiry.answer == NULL)
 		PG_RETURN_NULL();

@@ -254,10 +254,14 @@ static void
 see_to_queued_run(Watch *watch)
 {
 	if (!watch->queued_said)
+	{
+		const char *wait = describe_wait();
+
 		ereport(NOTICE,
 				(errmsg("run %lld is queued", (long long) watch->run_id),
-				 errdetail("%s", describe_wait())));
-	watch->queued_said = true;
+				 errdetail("%s", wait)));
+		watch->queued_said = true;
+	}
 	if (!TimestampDifferenceExceeds(watch->last_launch, GetCurrentTimestamp(),
 									watch->launch_interval) ||
 		leader_is_alive())

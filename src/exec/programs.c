@@ -217,10 +217,11 @@ try_login(Login *login, StringInfo failures)
 }
 
 /*
- * The first of several that works.
+ * The first of several that works.  Alone, the role cannot log in as another.
  */
 static Login *
-first_login(List *candidates, const char *database, const char *role)
+first_login(List *candidates, const char *database, const char *role,
+			bool alone)
 {
 	StringInfoData failures;
 	ListCell *cell;
@@ -236,10 +237,16 @@ first_login(List *candidates, const char *database, const char *role)
 			 errmsg("could not log in to database \"%s\" as role \"%s\"",
 					database, role),
 			 errdetail_internal("%s", failures.data),
-			 errhint("Allow it in pg_hba.conf, or set pgmaint.connection to "
-					 "what works, without a password, for example "
-					 "'user=postgres' or 'host=localhost "
-					 "passfile=/etc/pgmaint.pgpass'.")));
+			 alone ? errhint("Allow it in pg_hba.conf, or set "
+							 "pgmaint.connection to where the role itself can "
+							 "log in without being asked for a password, for "
+							 "example 'host=localhost "
+							 "passfile=/etc/pgmaint.pgpass'.")
+				   : errhint("Allow it in pg_hba.conf, or set "
+							 "pgmaint.connection to what works, without a "
+							 "password, for example 'user=postgres' or "
+							 "'host=localhost "
+							 "passfile=/etc/pgmaint.pgpass'.")));
 	return NULL;
 }
 
@@ -302,7 +309,7 @@ role_login(const char *database, Oid role, bool own_session)
 			lappend(candidates, make_login(host, name, alone ? name : NULL,
 										   database, name, NULL));
 	}
-	return first_login(candidates, database, name);
+	return first_login(candidates, database, name, alone);
 }
 
 Login *
@@ -315,5 +322,5 @@ password_login(const char *database, const char *role, const char *password)
 	foreach (cell, known)
 		candidates = lappend(candidates, make_login(lfirst(cell), role, role,
 													database, NULL, password));
-	return first_login(candidates, database, role);
+	return first_login(candidates, database, role, false);
 }

@@ -178,12 +178,14 @@ require_trusted_owner(Oid relation)
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	if (!is_trusted(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("planning it could run code of role \"%s\" with the "
-						"rights of role \"%s\"",
-						GetUserNameFromId(owner, false),
-						GetUserNameFromId(GetUserId(), false))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg(
+				 "planning the query could run code of role \"%s\" with the "
+				 "rights of role \"%s\"",
+				 GetUserNameFromId(owner, false),
+				 GetUserNameFromId(GetUserId(), false))));
 }
 
 static bool

@@ -85,6 +85,30 @@
 	"AND r.class <> 'pg_catalog.pg_proc'::pg_catalog.regclass) "
 
 /*
+ * The server's own functions that an owner's expression may call with another's
+ * rights: none that changes anything, or reads what it is told to read.  What is
+ * immutable does neither, and what is stable only if it turns tables into XML.
+ */
+#define MAY_DO_HARM                                                     \
+	"(p.provolatile = 'v' AND p.proname NOT IN ('nextval', 'currval', " \
+	"'lastval', 'clock_timestamp', 'timeofday', 'random', "             \
+	"'random_normal', 'gen_random_uuid', 'uuidv4', 'uuidv7', "          \
+	"'pg_current_xact_id', 'txid_current') "                            \
+	"OR p.provolatile = 's' AND p.proname LIKE '%\\_to\\_xml%') "
+
+/* of the table itself; an index takes what is immutable only */
+#define OWN_EXPRESSIONS                                                        \
+	"(SELECT d.adbin::text AS tree FROM pg_catalog.pg_attrdef d "              \
+	"WHERE d.adrelid = $1 UNION ALL "                                          \
+	"SELECT k.conbin::text FROM pg_catalog.pg_constraint k "                   \
+	"WHERE k.conrelid = $1 AND k.contype = 'c' UNION ALL "                     \
+	"SELECT g.tgqual::text FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $1 " \
+	"AND g.tgtype & 4 = 4 AND g.tgenabled <> 'D') e "                          \
+	"CROSS JOIN LATERAL pg_catalog.regexp_matches(e.tree, "                    \
+	"':(?:op)?funcid (\\d+)', 'g') AS f (found) "                              \
+	"JOIN pg_catalog.pg_proc p ON p.oid = f.found[1]::pg_catalog.oid "
+
+/*
  * Raise an ERROR if a row that the role inserts makes the server evaluate an
  * expression of somebody who has not the role's rights anyway.  Such an
  * expression can do harm without a function of its owner's: lo_export() is the
@@ -92,6 +116,7 @@
  *
  * A domain's owner writes its constraints and its default, and can add some at
  * any time; a partition's owner its constraints, defaults, indexes and triggers.
+ * Of the table itself, which is locked, it is known what the expressions call.
  */
 static void
 refuse_expressions_of_others(Oid relation, Oid role)
@@ -107,13 +132,17 @@ refuse_expressions_of_others(Oid relation, Oid role)
 	if (ledger_query(
 			&query,
 			"WITH RECURSIVE " TABLES PARTS REACHED
-			"SELECT x.name, o.rolname::text FROM ("
+			"SELECT x.name, o.rolname::text, x.own FROM ("
 			"SELECT pg_catalog.concat('domain ', pg_catalog.format_type(t.oid, NULL)) AS name, "
-			"t.typowner AS owner FROM reached r JOIN pg_catalog.pg_type t "
+			"t.typowner AS owner, false AS own FROM reached r JOIN pg_catalog.pg_type t "
 			"ON t.oid = r.object AND t.tableoid = r.class AND t.typtype = 'd' "
-			"UNION ALL SELECT pg_catalog.concat('partition ', c.oid::pg_catalog.regclass), c.relowner "
+			"UNION ALL SELECT pg_catalog.format('table %s, which call %s,', c.oid::pg_catalog.regclass, "
+			"p.oid::pg_catalog.regprocedure), c.relowner, true "
+			"FROM " OWN_EXPRESSIONS "JOIN pg_catalog.pg_class c ON c.oid = $1 "
+			"WHERE p.oid < 16384 AND " MAY_DO_HARM
+			"UNION ALL SELECT pg_catalog.concat('partition ', c.oid::pg_catalog.regclass), c.relowner, false "
 			"FROM tree JOIN pg_catalog.pg_class c ON c.oid = tree.relation AND c.oid <> $1 "
-			"UNION ALL SELECT pg_catalog.concat('partitioned table ', c.oid::pg_catalog.regclass), c.relowner "
+			"UNION ALL SELECT pg_catalog.concat('partitioned table ', c.oid::pg_catalog.regclass), c.relowner, false "
 			"FROM above JOIN pg_catalog.pg_class c ON c.oid = above.relation AND c.oid <> $1) x "
 			"JOIN pg_catalog.pg_roles o ON o.oid = x.owner "
 			"WHERE NOT pg_catalog.pg_has_role(x.owner, $2, 'USAGE') "
@@ -124,9 +153,11 @@ refuse_expressions_of_others(Oid relation, Oid role)
 						"with the rights of role \"%s\"",
 						ledger_text(0, 1), ledger_text(0, 2),
 						GetUserNameFromId(role, false)),
-				 errhint("Restore into a table without it, or into one that "
-						 "role \"%s\" owns.",
-						 ledger_text(0, 2))));
+				 ledger_boolean(0, 3)
+					 ? errhint("Restore into a table without them.")
+					 : errhint("Restore into a table without it, or into one "
+							   "that role \"%s\" owns.",
+							   ledger_text(0, 2))));
 	ledger_leave(&scope);
 }
 

@@ -89,11 +89,11 @@ check_condition(const RetentionPolicy *policy, Oid owner)
 {
 	SavedRights caller;
 	SPIPlanPtr plan;
+	char *name = hold_name(policy->relation);
 
 	become_table_owner(owner, &caller);
 	plan = SPI_prepare(
-		psprintf("SELECT FROM ONLY %s WHERE %s",
-				 qualified_name(policy->relation),
+		psprintf("SELECT FROM ONLY %s WHERE %s", name,
 				 slice_condition(policy, policy->relation, NULL, "infinity")),
 		0, NULL);
 	if (plan == NULL)

@@ -212,8 +212,7 @@ has_rows(const Departure *departure)
 		if (partition->relkind == RELKIND_RELATION &&
 			execute_as_owner(table_owner(partition->relation),
 							 psprintf("SELECT FROM ONLY %s LIMIT 1",
-									  qualified_name(partition->relation))) >
-				0)
+									  hold_name(partition->relation))) > 0)
 			return true;
 	}
 	return false;
@@ -230,8 +229,8 @@ detach(void *argument)
 
 	(void) execute_as_owner(table_owner(departure->parent),
 							psprintf("ALTER TABLE %s DETACH PARTITION %s",
-									 qualified_name(departure->parent),
-									 qualified_name(departure->relation)));
+									 hold_name(departure->parent),
+									 hold_name(departure->relation)));
 }
 
 /*
@@ -242,7 +241,7 @@ static void
 detach_and_drop(void *argument)
 {
 	Departure *departure = argument;
-	char *name = qualified_name(departure->relation);
+	char *name = hold_name(departure->relation);
 
 	if (OidIsValid(departure->parent))
 	{

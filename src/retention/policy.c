@@ -11,13 +11,16 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -243,6 +246,43 @@ qualified_name(Oid relation)
 	return quote_qualified_identifier(
 		get_namespace_name(get_rel_namespace(relation)),
 		get_rel_name(relation));
+}
+
+/*
+ * The name of a table for a command that runs code of its owner.  The owner of
+ * the schema may rename it, and have another table take this one's place, whose
+ * code would get the rights of this table's owner.  So the row of the schema is
+ * locked like the table, until the transaction ends; a rename that has begun is
+ * not waited for.
+ *
+ * Where rows cannot be locked, nothing but planning is done.
+ */
+char *
+hold_name(Oid relation)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	bool held = true;
+
+	LockRelationOid(relation, AccessShareLock);
+	if (!RecoveryInProgress() && !XactReadOnly)
+	{
+		bind_oid(&query, get_rel_namespace(relation));
+		ledger_enter(&scope);
+		held = ledger_query(&query,
+							"SELECT FROM pg_catalog.pg_namespace n "
+							"WHERE n.oid = $1 FOR KEY SHARE SKIP LOCKED") > 0;
+		ledger_leave(&scope);
+		AcceptInvalidationMessages();
+	}
+	if (get_rel_relkind(relation) == '\0')
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("table with OID %u was dropped", relation)));
+	if (!held)
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("the schema of %s is being renamed or dropped",
+							   qualified_name(relation))));
+	return qualified_name(relation);
 }
 
 /*

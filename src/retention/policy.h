@@ -44,6 +44,7 @@ extern void refuse_policy(const RetentionPolicy *policy, Oid relation,
 
 /* of a table */
 extern char *qualified_name(Oid relation);
+extern char *hold_name(Oid relation);
 extern void require_name(Oid relation, const char *name);
 extern Oid table_owner(Oid relation);
 

@@ -151,13 +151,18 @@ check_rights(Relation relation, const Archive *archive)
 }
 
 /*
- * COPY complains about lines of a file; say of which.
+ * COPY complains about lines of a file; say of which.  What is refused while rows
+ * come in is code that the catalogs do not link to the table.
  */
 static void
 name_archive(void *arg)
 {
 	const Archive *archive = arg;
 
+	if (geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		errhint("Restore into a table without the trigger, default or "
+				"constraint that leads there, and insert its rows into this "
+				"one.");
 	errcontext("restoring archive %lld, object \"%s\" on storage \"%s\"",
 			   (long long) archive->archive_id, archive->key,
 			   archive->storage);
@@ -212,9 +217,8 @@ copy_rows(void *argument)
 }
 
 /*
- * COPY the content into the table, in a security-restricted operation.  Domains
- * and partitions may change while rows come in, so each function that is called
- * is looked at as well.
+ * COPY the content into the table.  Domains and partitions may change while rows
+ * come in, so each function that is called is looked at as well.
  */
 static int64
 copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
@@ -228,16 +232,16 @@ copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
 	SavedRights caller;
 
 	GetUserIdAndSecContext(&inner.reader, &inner.security_context);
-	fire_constraints_at_once();
 	if (role != inner.reader)
+	{
+		fire_constraints_at_once();
 		become_table_owner(role, &caller);
+	}
 	else
 	{
 		GetUserIdAndSecContext(&caller.user, &caller.security_context);
 		caller.settings_level = NewGUCNestLevel();
 		pin_round_trip_settings();
-		SetUserIdAndSecContext(role, caller.security_context |
-										 SECURITY_RESTRICTED_OPERATION);
 	}
 	error_context_stack = &context;
 	PG_TRY();

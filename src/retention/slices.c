@@ -115,11 +115,11 @@ estimate(Oid owner, Oid relation, const char *condition, int64 *bytes)
 	double rows = 0;
 	HeapTuple tuple;
 	double share = 1;
+	char *name = hold_name(relation);
 
 	become_table_owner(owner, &caller);
-	plan = SPI_prepare(psprintf("SELECT FROM ONLY %s WHERE %s",
-								qualified_name(relation), condition),
-					   0, NULL);
+	plan = SPI_prepare(
+		psprintf("SELECT FROM ONLY %s WHERE %s", name, condition), 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s",
 			 SPI_result_code_string(SPI_result));
@@ -258,7 +258,7 @@ oldest_time(Oid owner, Oid relation, const char *column, const char *condition)
 		owner,
 		psprintf("SELECT pg_catalog.to_jsonb(%s) #>> '{}' FROM ONLY %s WHERE "
 				 "%s ORDER BY %s LIMIT 1",
-				 column, qualified_name(relation), condition, column));
+				 column, hold_name(relation), condition, column));
 }
 
 /*
@@ -269,7 +269,7 @@ table_has_rows(Oid relation)
 {
 	return ask_as_owner(table_owner(relation),
 						psprintf("SELECT 'yes' FROM ONLY %s LIMIT 1",
-								 qualified_name(relation))) != NULL;
+								 hold_name(relation))) != NULL;
 }
 
 /*
@@ -390,8 +390,7 @@ rows_without_time(const RetentionPolicy *policy, Oid relation)
 		table_owner(relation),
 		psprintf("SELECT pg_catalog.count(*)::text FROM (SELECT FROM ONLY %s "
 				 "WHERE %s IS NULL%s LIMIT %d) x",
-				 qualified_name(relation),
-				 quote_identifier(policy->time_column),
+				 hold_name(relation), quote_identifier(policy->time_column),
 				 filter_condition(policy->filter), MAX_COUNTED));
 	return answer == NULL ? 0
 						  : DatumGetInt64(DirectFunctionCall1(

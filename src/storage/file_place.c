@@ -38,6 +38,7 @@ void
 file_failed(const Storage *storage, const char *key, const char *what)
 {
 	bool over_quota = errno == EDQUOT;
+	bool denied = errno == EACCES;
 	const char *kind = wrong_kind();
 
 	ereport(ERROR,
@@ -50,7 +51,10 @@ file_failed(const Storage *storage, const char *key, const char *what)
 				 : errmsg("could not %s object \"%s\" in storage \"%s\": %m",
 						  what, key, storage_name(storage)),
 			 errdetail("The storage is the folder \"%s\".",
-					   storage->options->folder)));
+					   storage->options->folder),
+			 denied ? errhint("Give the folder, and what is in it, to the "
+							  "server's user, with mode 0700.")
+					: 0));
 }
 
 /*
@@ -92,6 +96,7 @@ open_top(const Storage *storage)
 	Handle *top = NULL;
 	struct stat status;
 	bool missing;
+	bool denied;
 
 	if (stat(folder, &status) == 0)
 	{
@@ -103,16 +108,19 @@ open_top(const Storage *storage)
 		top = open_folder(folder);
 	}
 	missing = errno == ENOENT;
+	denied = errno == EACCES;
 	if (top != NULL || (missing && below_data_directory(storage)))
 		return top;
-	ereport(ERROR,
-			(errcode_for_file_access(),
-			 errmsg("could not use folder \"%s\" of storage \"%s\": %m",
-					folder, storage_name(storage)),
-			 missing
-				 ? errhint("Create the folder, for the server's user alone, "
-						   "or mount the disk that has it.")
-				 : 0));
+	ereport(
+		ERROR,
+		(errcode_for_file_access(),
+		 errmsg("could not use folder \"%s\" of storage \"%s\": %m", folder,
+				storage_name(storage)),
+		 missing  ? errhint("Create the folder, for the server's user alone, "
+							 "or mount the disk that has it.")
+		 : denied ? errhint("Let the server's user into the folder, and into "
+							"those that it is in.")
+				  : 0));
 	return NULL;
 }
 

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 
 #include "storage/folder_rights.h"
@@ -107,14 +108,65 @@ user_name(uid_t user)
 }
 
 /*
- * An ERROR with what is wrong with this folder or link, and the command that
- * mends it.
+ * A path as the shell takes it: it is pasted into a session of root, and whoever
+ * made the folder has chosen its name.
+ */
+static char *
+quote_for_shell(const char *path)
+{
+	StringInfoData quoted;
+
+	initStringInfo(&quoted);
+	appendStringInfoChar(&quoted, '\'');
+	for (const char *c = path; *c != '\0'; c++)
+	{
+		if (*c == '\'')
+			appendStringInfoString(&quoted, "'\\'");
+		appendStringInfoChar(&quoted, *c);
+	}
+	appendStringInfoChar(&quoted, '\'');
+	return quoted.data;
+}
+
+/*
+ * What to do about a folder or link, as a sentence.  A folder of root that objects
+ * are written to has to become the server's, since nobody but root could write to
+ * it without its mode; one such as /tmp stays what it is.
+ */
+static char *
+advise(const Check *check, const char *path, const struct stat *status,
+	   bool is_last)
+{
+	char *quoted = quote_for_shell(path);
+	char *user = user_name(geteuid());
+	bool is_writable = (status->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+	bool is_ours = status->st_uid == geteuid();
+	const char *otherwise = is_trusted(check, status->st_uid)
+								? "Run"
+								: "Use another folder, or run";
+
+	if (S_ISLNK(status->st_mode))
+		return psprintf("%s as root: chown -h %s %s", otherwise, user, quoted);
+	if (is_ours)
+		return psprintf("Run: chmod go-w %s", quoted);
+	if (is_last && (status->st_mode & S_ISVTX) != 0)
+		return psprintf("Use a folder in it that belongs to user \"%s\".",
+						user);
+	if (!is_last && is_trusted(check, status->st_uid))
+		return psprintf("Run as root: chmod go-w %s", quoted);
+	return is_writable
+			   ? psprintf("%s as root: chown %s %s && chmod go-w %s",
+						  otherwise, user, quoted, quoted)
+			   : psprintf("%s as root: chown %s %s", otherwise, user, quoted);
+}
+
+/*
+ * An ERROR with what is wrong with this folder or link, and what mends it.
  */
 static void
-refuse(const Check *check, const char *path, const struct stat *status)
+refuse(const Check *check, const char *path, const struct stat *status,
+	   bool is_last)
 {
-	bool is_link = S_ISLNK(status->st_mode);
-	bool is_owner = is_trusted(check, status->st_uid);
 	const char *rule = "Nobody but the server's user and root may write to a "
 					   "storage's folder, or to one that it is in.";
 
@@ -125,17 +177,14 @@ refuse(const Check *check, const char *path, const struct stat *status)
 			 "folder \"%s\" of storage \"%s\" can be changed by other users "
 			 "of the operating system",
 			 check->folder, check->storage),
-		 is_link
+		 S_ISLNK(status->st_mode)
 			 ? errdetail("Symbolic link \"%s\" belongs to user \"%s\".  %s",
 						 path, user_name(status->st_uid), rule)
 			 : errdetail("Folder \"%s\" belongs to user \"%s\" and has mode "
 						 "%04o.  %s",
 						 path, user_name(status->st_uid),
 						 (unsigned) status->st_mode & 07777, rule),
-		 is_owner
-			 ? errhint("Run: chmod go-w '%s'", path)
-			 : errhint("Use another folder, or run as root: chown %s%s '%s'",
-					   is_link ? "-h " : "", user_name(geteuid()), path)));
+		 errhint("%s", advise(check, path, status, is_last))));
 }
 
 /*
@@ -198,7 +247,7 @@ check_folder_rights(const char *storage, const char *folder)
 		if (lstat(part, &status) != 0)
 			could_not_use(&check, part);
 		if (!is_trusted(&check, status.st_uid))
-			refuse(&check, part, &status);
+			refuse(&check, part, &status, is_last);
 		if (S_ISLNK(status.st_mode))
 		{
 			errno = ELOOP;
@@ -211,7 +260,7 @@ check_folder_rights(const char *storage, const char *folder)
 		}
 		if (others_may_write(&check, &status) &&
 			(is_last || (status.st_mode & S_ISVTX) == 0))
-			refuse(&check, part, &status);
+			refuse(&check, part, &status, is_last);
 		if (is_last)
 			return;
 		*end = '/';

@@ -8,6 +8,7 @@
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -15,7 +16,12 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_server('slots', 'max_worker_processes = 1', 'pgmaint.worker_timeout = 1');
+my $module = abs_path("$FindBin::RealBin/../modules/locks");
+my $build = PostgreSQL::Test::Utils::tempdir_short();
+my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
+is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+
+my $node = start_server('slots', 'max_worker_processes = 1', 'pgmaint.worker_timeout = 1', "dynamic_library_path = '\$libdir:$build'");
 
 sub sql
 {
@@ -48,6 +54,7 @@ my ($status, $first, $stderr) =
   $node->psql('postgres', "SELECT pgmaint.run_action('vacuum', $small)");
 is($status, 0, 'no leader: the call succeeds');
 like($stderr, qr/WARNING:  no background worker slot is free to start the pgmaint leader/, 'no leader: with a warning');
+like($stderr, qr/WARNING:  no pgmaint run can begin with max_worker_processes = 1\nHINT:  Set max_worker_processes to at least 3, and restart the server\./, 'no leader: what can never work is said');
 like($stderr, qr/DETAIL:  The run stays queued until a leader is started by the next call, by pgmaint\.tick\(\), or/,
 	'no leader: what happens now');
 like($stderr, qr/HINT:  .*raise max_worker_processes/, 'no leader: what to do');
@@ -95,6 +102,7 @@ no_processes_left($node, 'sent back twice: no process is left');
 is(run_state($node, $first), 'queued', 'sent back twice: run');
 unlike(sql($finding), qr/\|/, 'sent back twice: one finding');
 is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = $first"), '1', 'sent back twice: planned once');
+is(sql("SELECT started_at FROM pgmaint.runs WHERE run_id = $first"), $begun, 'sent back twice: it began only once');
 
 # it can be cancelled, as can the one behind it
 my $kept = $first;
@@ -109,7 +117,7 @@ my $kept = $first;
 	is(run_error($node, $kept), 'the run was cancelled', 'cancel: its reason');
 	is(tasks($node, $kept), 'public.small cancelled', 'cancel: its task');
 	no_processes_left($node, 'cancel: no process is left');
-	ok($run > $kept, 'cancel: others wait on');
+	is(run_state($node, $run), 'queued', 'cancel: others wait on');
 }
 
 # room again: the queue is worked off in its order, and the run that was sent
@@ -181,6 +189,51 @@ is(wait_for_end($node, $waiting), 'succeeded', 'a task worker of the other ends:
 is(run_state($node, $slow, 'other'), 'running', "another database's run goes on all the while");
 sql("SELECT pgmaint.cancel($slow)", 'other');
 wait_for_end($node, $slow, 'other');
+no_processes_left($node, 'no process is left');
+
+# room for another database's leader, whose slot parallel workers have: the
+# leader that leaves waits for it
+restart_with_slots(4);
+{
+	my $parallel = sql(q(SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')));
+	my $busy = sub { return sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'") };
+	my @sessions = map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. 3;
+	my $gate = shift @sessions;
+
+	sql(q(CREATE OR REPLACE FUNCTION broken(id int) RETURNS boolean LANGUAGE plpgsql AS
+		'BEGIN WHILE NOT pg_try_advisory_xact_lock(3) LOOP PERFORM pg_sleep(0.05); END LOOP; RETURN false; END'));
+	$gate->query_safe('SELECT pg_advisory_lock(3)');
+	my $planning = sql(q(SELECT pgmaint.run_action('retention')));
+	$node->poll_query_until('postgres', "SELECT state = 'running' FROM pgmaint.runs WHERE run_id = $planning");
+	$waiting = sql("SELECT pgmaint.run_action('vacuum', $small)", 'other');
+	is(markers(), 'other', 'slots taken by parallel workers: another database waits');
+	foreach my $session (@sessions)
+	{
+		$session->query_safe("SET $parallel = on");
+		$session->query_until(qr/begun/, "\\echo begun\nSELECT pg_sleep(1000);\n");
+	}
+	$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'parallel worker'");
+	$gate->query_safe('SELECT pg_advisory_unlock(3)');
+	wait_for_end($node, $planning);
+	is($busy->() . run_state($node, $waiting, 'other'), '2queued', '... which has units now, and no slot');
+	sql(q(SELECT pg_cancel_backend(leader_pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker'));
+	is(wait_for_end($node, $waiting, 'other'), 'succeeded', '... and begins when there is one');
+	no_processes_left($node, 'no process is left');
+	$gate->quit;
+	$_->quit foreach @sessions;
+}
+
+# a leader that leaves for want of room does not keep away the one that is
+# started when there is some: the session stands for the first
+sql(q(CREATE FUNCTION hold_leader_lock() RETURNS void LANGUAGE c AS 'pgmaint_test_locks'));
+my $session = $node->background_psql('postgres');
+$session->query_safe('SELECT hold_leader_lock()');
+$waiting = sql("SELECT pgmaint.run_action('vacuum', $small)");
+ok( $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pgmaint leader'"),
+	'a leader that is about to leave: the next waits for what becomes of it');
+is(run_state($node, $waiting), 'queued', '... and is no leader yet');
+$session->quit;
+is(wait_for_end($node, $waiting), 'succeeded', '... and then takes its place');
 no_processes_left($node, 'no process is left');
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'nothing has crashed');

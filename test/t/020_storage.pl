@@ -282,7 +282,7 @@ SKIP:
 	chmod 0500, "$folder/closed";
 	sql("CREATE SERVER closed FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder/closed')");
 	is(sql(q(SELECT string_agg(step || ' ' || status, ', ') FROM pgmaint.check_storage('closed'))), 'put failed, head not tried, get not tried, list ok, delete ok', 'a folder that cannot be written is found out');
-	like(sql(q(SELECT detail FROM pgmaint.check_storage('closed') WHERE step = 'put')), qr/^could not create object "\.pgmaint-check-[0-9a-f]{16}" in storage "closed": Permission denied\. The storage is the folder "\Q$folder\E\/closed"\.$/, 'and told');
+	like(sql(q(SELECT detail FROM pgmaint.check_storage('closed') WHERE step = 'put')), qr/^could not create object "\.pgmaint-check-[0-9a-f]{16}" in storage "closed": Permission denied\. The storage is the folder "\Q$folder\E\/closed"\. Give the folder, and what is in it, to the server's user, with mode 0700\.$/, 'and told');
 	chmod 0700, "$folder/closed";
 }
 

@@ -110,7 +110,7 @@ $offset = -s $node->logfile;
 my ($advice, $notices);
 $node->psql('postgres', 'SELECT statement FROM pgmaint.index_advice(min_calls => 2, min_mean_ms => 0)',
 	stdout => \$advice, stderr => \$notices);
-like($notices, qr/planning it could run code of role "hostile" with the rights of role "(victim|\Q$superuser\E)"/,
+like($notices, qr/planning the query could run code of role "hostile" with the rights of role "(victim|\Q$superuser\E)"/,
 	'statements are refused, with the reason');
 ok(!$node->log_contains(qr/TRAP as (?!hostile\b)/, $offset), 'no function runs with the rights of another');
 ok($node->log_contains(qr/TRAP as hostile/, $offset), 'the owner may run into their own');

@@ -198,6 +198,39 @@ point_to("$top/far");
 is(refusal(q(SELECT storage_put('other', 'a', 'm', 'x'))), 'it did not fail', 'links on the way to the folder are followed');
 ok(-f "$top/open/hidden/a", 'to where they lead');
 
+# a hint is pasted into a shell; the parts that are not quoted hold no commands
+mkdir "$top/it's", 0700;
+chmod 0777, "$top/it's" or die;
+point_to("$top/it''s");
+my ($hint) = refusal(q(SELECT storage_head('other', 'a'))) =~ /^HINT:  Run: (.*)$/m;
+is(system('sh', '-c', $hint // 'false'), 0, 'the command of a hint can be executed');
+is(refusal(q(SELECT storage_head('other', 'a'))), 'it did not fail', '... and mends the folder');
+
+# a folder that everybody uses stays what it is
+SKIP:
+{
+	my @tmp = stat '/tmp';
+
+	skip 'there is no /tmp as usual', 1 unless @tmp && $tmp[4] == 0 && ($tmp[2] & 01002) == 01002 && $> != 0;
+	point_to('/tmp');
+	like(refusal(q(SELECT storage_head('other', 'a'))), qr/$denied\nDETAIL:  Folder "\/tmp" .*\nHINT:  Use a folder in it that belongs to user "\Q$user\E"\.$/m, '/tmp itself is refused');
+}
+
+# folders that the server's user cannot write to, or reach
+SKIP:
+{
+	skip 'root writes everywhere', 2 if $> == 0;
+	mkdir "$top/closed", 0500;
+	point_to("$top/closed");
+	like(refusal(q(SELECT storage_put('other', 'a', 'm', 'x'))), qr/Permission denied\nDETAIL:  .*\nHINT:  Give the folder, and what is in it, to the server's user, with mode 0700\./, 'a folder that cannot be written to: what to do');
+	mkdir "$top/shut", 0700;
+	mkdir "$top/shut/in", 0700;
+	chmod 0, "$top/shut" or die;
+	point_to("$top/shut/in");
+	like(refusal(q(SELECT storage_head('other', 'a'))), qr/Permission denied\nHINT:  Let the server's user into the folder, and into those that it is in\./, 'a folder that cannot be reached: what to do');
+	chmod 0700, "$top/shut" or die;
+}
+
 # only root can make what belongs to others
 SKIP:
 {

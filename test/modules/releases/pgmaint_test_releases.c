@@ -1,19 +1,35 @@
 /*-------------------------------------------------------------------------
  *
  * pgmaint_test_releases.c
- *	  A session that takes its server for one of another release.
+ *	  A session, or a server, that takes the server for one of another release.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(pretend_release);
+
+PGDLLEXPORT void _PG_init(void);
+
+/*
+ * Preloaded: of the release that the environment names, for all processes.
+ */
+void
+_PG_init(void)
+{
+	const char *release = getenv("PRETENDED_RELEASE");
+
+	if (process_shared_preload_libraries_in_progress && release != NULL)
+		SetConfigOption("server_version", release, PGC_INTERNAL,
+						PGC_S_OVERRIDE);
+}
 
 /* pretend_release(release text) returns void: in this session */
 Datum
