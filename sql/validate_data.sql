@@ -119,7 +119,7 @@ BEGIN ATOMIC
 		CASE
 			WHEN s.tables = 0 THEN 'the statistics of all tables fit'
 			ELSE format('%s %s stale statistics, or none: %s%s', s.tables, CASE WHEN s.tables = 1 THEN 'table has' ELSE 'tables have' END,
-				s.largest, CASE WHEN s.tables > 3 THEN ', …' END) END,
+				s.largest, CASE WHEN s.tables > 3 THEN ', ...' END) END,
 		pgmaint.expectation('statistics', 'fewer than %s such tables'),
 		NULL
 	FROM stale s

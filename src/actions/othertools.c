@@ -37,7 +37,7 @@ describe_calls(bool repack, List *targets)
 
 		if (foreach_current_index(cell) == NAMED_TABLES)
 		{
-			appendStringInfoString(&calls, " …");
+			appendStringInfoString(&calls, " ...");
 			break;
 		}
 		if (repack)
