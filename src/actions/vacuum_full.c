@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "actions/blockers.h"
 #include "actions/copyspace.h"
@@ -36,6 +37,9 @@ static const ActionOption options[] = {
 	PLAIN_OPTION("min_gain", OPTION_BYTES, "100 MB",
 				 "due if at least this much would be given back"),
 	MIN_FREE_OPTION,
+	PLAIN_OPTION(
+		"concurrently", OPTION_BOOLEAN, "false",
+		"from PostgreSQL 19 on, REPACK (CONCURRENTLY) of tables with a replica identity, still inside a window: a transaction whose snapshot is older than its end reads the table as empty"),
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
@@ -101,6 +105,11 @@ complete_task(PlannedTask *task, Remedy remedy, bool only,
 			break;
 		case REMEDY_REPACK:
 			task->command = psprintf("REPACK (CONCURRENTLY) %s", task->target);
+			task->reason =
+				psprintf("%s; transactions that are open when it ends, and "
+						 "dumps, may read the table as empty",
+						 task->reason);
+			task->disruptive = true;
 			break;
 		case REMEDY_FULL:
 			task->command = psprintf("VACUUM (FULL, ANALYZE) %s", target);
@@ -148,17 +157,30 @@ is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
 }
 
 /*
+ * Asked for, and possible: it takes a replication slot of a kind of its own, and
+ * a replica identity.
+ */
+static bool
+may_repack(Jsonb *given, uint64 row)
+{
+	const char *slots =
+		GetConfigOption("max_repack_replication_slots", true, false);
+
+	return SERVER_HAS_REPACK_CONCURRENTLY &&
+		   option_boolean(options, given, "concurrently") && slots != NULL &&
+		   strcmp(slots, "0") != 0 && ledger_boolean(row, 9);
+}
+
+/*
  * Cutting off the end comes first, unless the last time gave nothing back.
  */
 static Remedy
-choose_remedy(uint64 row, const TableBloat *bloat)
+choose_remedy(Jsonb *given, uint64 row, const TableBloat *bloat)
 {
 	if (bloat->tail_bytes > 0 && bloat->tail_bytes * 2 >= bloat->bloat_bytes &&
 		!ledger_boolean(row, 11))
 		return REMEDY_CUT_OFF;
-	return SERVER_HAS_REPACK_CONCURRENTLY && ledger_boolean(row, 9)
-			   ? REMEDY_REPACK
-			   : REMEDY_FULL;
+	return may_repack(given, row) ? REMEDY_REPACK : REMEDY_FULL;
 }
 
 /*
@@ -233,7 +255,7 @@ plan_vacuum_full(PlanContext *context)
 			continue;
 		}
 		task = task_from_row(context, "vacuum_full", row);
-		complete_task(task, choose_remedy(row, &bloat),
+		complete_task(task, choose_remedy(context->options, row, &bloat),
 					  SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 8),
 					  &bloat);
 		if (!is_due(context->options, &bloat))
