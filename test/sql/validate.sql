@@ -111,6 +111,12 @@ SELECT pgmaint.validate_ok();
 INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, role, database, steps, settings)
 VALUES ('planted', 'r', now(), now(), 'succeeded', 10, 1, '[]', '{}');
 SELECT * FROM maintenance WHERE check_id = 'failed_runs';
+-- what may never run again is forgotten after a day
+INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, error, role, database, steps, settings)
+SELECT p, 'r', now() - a, now() - a, 'failed', 'no room', 10, 1, '[]', '{}'
+FROM (VALUES ('vacuum', interval '23 hours'), ('reindex', '25 hours'), ('dropped since', '25 hours')) AS v (p, a);
+SELECT * FROM maintenance WHERE check_id = 'failed_runs';
+DELETE FROM pgmaint.runs WHERE plan <> 'planted';
 INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
 SELECT p, 'r', '* * * * *', 1, 10, (SELECT oid FROM pg_database WHERE datname = d), n
 FROM (VALUES ('tick', current_database(), NULL::timestamptz), ('weekly', current_database(), '2001-01-01'), ('daily', 'template1', now())) AS v (p, d, n);
