@@ -32,6 +32,9 @@
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
+	CHOICE_OPTION(
+		"scope", "due, all", "due",
+		"due: what is bloated enough, also of tables that are named; all: every table, whatever it would give back"),
 	RANGE_OPTION("bloat_threshold", OPTION_NUMBER, 0, 1, "0.5",
 				 "due above this share of bloat, by sampled pages"),
 	PLAIN_OPTION("min_gain", OPTION_BYTES, "100 MB",
@@ -152,7 +155,8 @@ is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
 
 	if (!measure(relation, bloat))
 		return false;
-	return is_due(context->options, bloat) ||
+	return scope_is_all(context->options, options) ||
+		   is_due(context->options, bloat) ||
 		   (many_dead && holder_of_dead_rows(relation, &seconds_held) != NULL);
 }
 
@@ -193,6 +197,7 @@ plan_vacuum_full(PlanContext *context)
 	LedgerQuery query = {0};
 	List *left_alone = NIL;
 	List *disruptive = NIL;
+	bool all = scope_is_all(context->options, options);
 	SPITupleTable *candidates;
 	uint64 rows;
 
@@ -205,6 +210,7 @@ plan_vacuum_full(PlanContext *context)
 				option_number(options, context->options, "bloat_threshold"));
 	bind_oid(&query, context->role);
 	bind_bigint(&query, context->run_id);
+	bind_boolean(&query, all);
 	rows = ledger_query(
 		&query,
 		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), '', "
@@ -229,9 +235,9 @@ plan_vacuum_full(PlanContext *context)
 		"CROSS JOIN LATERAL (SELECT d.dead > $4 * (d.live + d.dead) "
 		"AND s.bytes * d.dead / nullif(d.live + d.dead, 0) >= $3 AS many_dead) k "
 		"WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.oid >= 16384 "
-		"AND s.bytes >= $3 "
+		"AND ($7 OR s.bytes >= $3) "
 		/* what this run has measured, and found not to be bloated */
-		"AND (k.many_dead OR NOT EXISTS (SELECT FROM pgmaint.bloat_measurements m WHERE m.run_id = $6 "
+		"AND ($7 OR k.many_dead OR NOT EXISTS (SELECT FROM pgmaint.bloat_measurements m WHERE m.run_id = $6 "
 		"AND m.relation = c.oid AND m.bloat_ratio + m.margin < $4 "
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $6 "
 		"AND t.relation = c.oid AND t.action = 'retention'))) "
@@ -258,7 +264,7 @@ plan_vacuum_full(PlanContext *context)
 		complete_task(task, choose_remedy(context->options, row, &bloat),
 					  SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 8),
 					  &bloat);
-		if (!is_due(context->options, &bloat))
+		if (!all && !is_due(context->options, &bloat))
 			task->reason = psprintf(
 				"%s; more by the server's count of dead rows", task->reason);
 		if (task->disruptive)
@@ -285,7 +291,8 @@ judge_gain(TaskContext *context, const TableBloat *bloat, char **reason)
 	int64 seconds_held;
 	char *holder;
 
-	if (is_due(context->options, bloat))
+	if (scope_is_all(context->options, options) ||
+		is_due(context->options, bloat))
 		return HOLD_BACK_NOTHING;
 	holder = holder_of_dead_rows(context->task->relation, &seconds_held);
 	*reason =
