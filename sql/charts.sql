@@ -83,9 +83,9 @@ BEGIN ATOMIC
 	)
 	SELECT format(
 		E'<svg role="img" aria-labelledby="%1$s-t %1$s-d" height="124"><title id="%1$s-t">%2$s</title><desc id="%1$s-d">%3$s</desc>\n'
-		E'<line class="grid" x2="100%%" y1="20" y2="20"/><line class="grid" x2="100%%" y1="60" y2="60"/><line class="grid" x2="100%%" y1="100" y2="100"/><text x="0" y="15">%4$s</text>\\n'
-		E'<svg x="2%%" y="20" width="96%%" height="80" viewBox="0 0 1000 1000" preserveAspectRatio="none">%5$s</svg>\\n'
-		E'%6$s\\n%7$s</svg>\\n',
+		'<line class="grid" x2="100%%" y1="20" y2="20"/><line class="grid" x2="100%%" y1="60" y2="60"/><line class="grid" x2="100%%" y1="100" y2="100"/><text x="0" y="15">%4$s</text>\n'
+		'<svg x="2%%" y="20" width="96%%" height="80" viewBox="0 0 1000 1000" preserveAspectRatio="none">%5$s</svg>\n'
+		'%6$s\n%7$s</svg>\n',
 		id, pgmaint.html_text(title), pgmaint.html_text(description), e.label,
 		(SELECT string_agg(concat(
 			CASE WHEN p.line = 1 THEN format('<path class="area" d="M%sL%sV1000H%sZ"/>', p.points, p.until || ',1000', p.since) END,

@@ -143,8 +143,8 @@ BEGIN ATOMIC
 	INSERT INTO pgmaint.notifications (message_id, contact, kind, severity, subject, body, payload)
 	SELECT w.message_id, w.name, 'suspended', 'warning', w.subject,
 		format(E'Database %s of cluster %s on %s may be a copy of the one that you are told about, or was restored from a dump of it.\n\n'
-			E'You are told nothing more of this database. If it is the successor, execute in it:\\n\\n'
-			E'    SELECT pgmaint.take_over();\\n\\nIf it is a copy, and stays one:\\n\\n    SELECT pgmaint.stay_copy();\\n',
+			'You are told nothing more of this database. If it is the successor, execute in it:\n\n'
+			'    SELECT pgmaint.take_over();\n\nIf it is a copy, and stays one:\n\n    SELECT pgmaint.stay_copy();\n',
 			w.origin ->> 'database', coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier'), w.origin ->> 'host'),
 		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'suspended', 'severity', 'warning', 'subject', w.subject,
 			'created_at', pgmaint.message_time(clock_timestamp()))
