@@ -40,7 +40,7 @@ plan_analyze(PlanContext *context)
 									   "min_modified_rows"));
 	bind_double(&query, option_number(options, context->options,
 									  "min_modified_ratio"));
-	bind_boolean(&query, scope_is_all(context->options, options));
+	bind_boolean(&query, scope_is_all(context, options));
 	bind_oid(&query, context->role);
 	bind_selection(context, &query);
 	bind_bigint(&query, context->run_id);

@@ -73,12 +73,12 @@ bind_selection(PlanContext *context, LedgerQuery *query)
  * Is every table wanted, due or not?  Who names tables means those.
  */
 bool
-scope_is_all(Jsonb *given, const ActionOption *options)
+scope_is_all(PlanContext *context, const ActionOption *options)
 {
-	char *scope = option_text(options, given, "scope");
+	char *scope = option_text(options, context->options, "scope");
 
 	if (scope == NULL)
-		return option_given(given, "tables");
+		return option_given(context->options, "tables");
 	return strcmp(scope, "all") == 0;
 }
 

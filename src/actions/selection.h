@@ -41,7 +41,7 @@
 	"::pg_catalog.text = ANY (" schemas "))"
 
 extern void bind_selection(PlanContext *context, LedgerQuery *query);
-extern bool scope_is_all(Jsonb *given, const ActionOption *options);
+extern bool scope_is_all(PlanContext *context, const ActionOption *options);
 extern PlannedTask *task_from_row(PlanContext *context, const char *action,
 								  uint64 row);
 extern void plan_finding(PlanContext *context, const char *check_id,

@@ -134,7 +134,7 @@ plan_vacuum(PlanContext *context)
 									  "min_inserted_ratio"));
 	bind_double(&query, option_number(options, context->options,
 									  "min_wraparound_ratio"));
-	bind_boolean(&query, scope_is_all(context->options, options));
+	bind_boolean(&query, scope_is_all(context, options));
 	bind_oid(&query, context->role);
 	bind_selection(context, &query);
 	bind_bigint(&query, context->run_id);

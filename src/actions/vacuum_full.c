@@ -32,9 +32,8 @@
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
-	CHOICE_OPTION(
-		"scope", "due, all", "due",
-		"due: what is bloated enough, also of tables that are named; all: every table, whatever it would give back"),
+	PLAIN_OPTION("force", OPTION_BOOLEAN, "false",
+				 "rewrite every table, whatever that gives back"),
 	RANGE_OPTION("bloat_threshold", OPTION_NUMBER, 0, 1, "0.5",
 				 "due above this share of bloat, by sampled pages"),
 	PLAIN_OPTION("min_gain", OPTION_BYTES, "100 MB",
@@ -73,6 +72,12 @@ measure(Oid relation, TableBloat *bloat)
 		return false;
 	*bloat = call.results.tables[0];
 	return true;
+}
+
+static bool
+is_forced(Jsonb *given)
+{
+	return option_boolean(options, given, "force");
 }
 
 static bool
@@ -155,8 +160,7 @@ is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
 
 	if (!measure(relation, bloat))
 		return false;
-	return scope_is_all(context->options, options) ||
-		   is_due(context->options, bloat) ||
+	return is_forced(context->options) || is_due(context->options, bloat) ||
 		   (many_dead && holder_of_dead_rows(relation, &seconds_held) != NULL);
 }
 
@@ -197,7 +201,7 @@ plan_vacuum_full(PlanContext *context)
 	LedgerQuery query = {0};
 	List *left_alone = NIL;
 	List *disruptive = NIL;
-	bool all = scope_is_all(context->options, options);
+	bool all = is_forced(context->options);
 	SPITupleTable *candidates;
 	uint64 rows;
 
@@ -291,8 +295,7 @@ judge_gain(TaskContext *context, const TableBloat *bloat, char **reason)
 	int64 seconds_held;
 	char *holder;
 
-	if (scope_is_all(context->options, options) ||
-		is_due(context->options, bloat))
+	if (is_forced(context->options) || is_due(context->options, bloat))
 		return HOLD_BACK_NOTHING;
 	holder = holder_of_dead_rows(context->task->relation, &seconds_held);
 	*reason =
