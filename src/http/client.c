@@ -89,6 +89,21 @@ note_timeout(CURLM *multi, long timeout, void *arg)
 }
 
 /*
+ * libcurl says for how long to wait only when that changes.  What is due at once
+ * after it was due at once is no change to newer ones: nothing would wake us.
+ */
+static void
+renew_timeout(HttpClient *client)
+{
+	long timeout = -1;
+
+	if (!client->timed &&
+		curl_multi_timeout(client->multi, &timeout) == CURLM_OK &&
+		timeout >= 0)
+		(void) note_timeout(client->multi, Max(timeout, 1), client);
+}
+
+/*
  * The client's memory goes.  Its transfers are part of that memory.
  */
 static void
@@ -289,6 +304,7 @@ client_step(HttpClient *client, TimestampTz until)
 	give_way_if_due();
 	until = Min(until, next_look_for_waiters());
 	renew_events(client);
+	renew_timeout(client);
 	count =
 		WaitEventSetWait(client->events, time_to_wait(client, begun, until),
 						 events, lengthof(events), PG_WAIT_EXTENSION);

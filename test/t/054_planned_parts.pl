@@ -53,7 +53,7 @@ as('hostile', q(
 	CREATE VIEW h.trap AS SELECT note() AS word;
 	GRANT SELECT ON h.view, h.guarded, h.trap TO PUBLIC; GRANT INSERT ON h.ruled TO PUBLIC));
 as('victim', q(
-	CREATE VIEW v.view AS SELECT word FROM words;
+	CREATE VIEW v.sight AS SELECT word FROM words;
 	CREATE FUNCTION v.look() RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT min(word) FROM h.view); END $$;
 	CREATE TABLE v.one AS SELECT 'a' AS word;
 	CREATE TABLE v.plain AS TABLE words; ANALYZE v.plain;
@@ -64,7 +64,8 @@ foreach my $role ($superuser, 'victim')
 {
 	as($role, $_) foreach ("SELECT word FROM h.view WHERE word = 'a'") x 2, ("SELECT word FROM h.guarded WHERE word = 'a'") x 2, ('INSERT INTO h.ruled VALUES (1)') x 2;
 }
-as('victim', $_) foreach ("SELECT word FROM v.view WHERE word = 'a'") x 2, ("SELECT word FROM v.one WHERE word = v.look()") x 2,
+# under a name of its own: to pg_stat_statements of 18 tables of one name are the same
+as('victim', $_) foreach ("SELECT word FROM v.sight WHERE word = 'a'") x 2, ("SELECT word FROM v.one WHERE word = v.look()") x 2,
   ("SELECT filler FROM v.plain WHERE word = v.shared()") x 2;
 as($superuser, q(SELECT filler FROM words WHERE word = 'a')) foreach 1 .. 6;
 
@@ -93,7 +94,7 @@ my $reasons = $node->safe_psql('postgres', "SELECT result -> 'not_planned' FROM 
 like($reasons, qr/planning the query could run code of role \\"hostile\\" with the rights of role \\"\Q$_\E\\"/, "... the statements of $_ are refused, with the reason")
 	foreach $superuser, 'victim';
 is($node->safe_psql('postgres', q(SELECT string_agg(DISTINCT (regexp_match(query, 'FROM (\S+)'))[1], ',') FROM pgmaint.query_plans WHERE query ~ '^SELECT (word|filler) FROM')),
-	'v.view,words', 'other statements have plans');
+	'v.sight,words', 'other statements have plans');
 
 $offset = -s $node->logfile;
 my ($advice, $notices);
