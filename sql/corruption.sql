@@ -103,7 +103,9 @@ SELECT
 		ELSE pg_catalog.round(least(1,
 			(s.seqmax::numeric - l.last_value) / nullif(s.seqmax::numeric - l.last_possible, 0)), 4)
 	END AS used_ratio,
-	greatest(0, pg_catalog.div(l.last_possible::numeric - coalesce(l.last_value, s.seqstart), s.seqincrement)) AS values_left,
+	greatest(0, pg_catalog.div(l.last_possible::numeric - coalesce(l.last_value, s.seqstart), s.seqincrement)
+		-- the first value is still to come
+		+ CASE WHEN l.last_value IS NULL THEN 1 ELSE 0 END) AS values_left,
 	s.seqcycle AS cycles
 FROM pg_catalog.pg_sequence s
 JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid

@@ -96,12 +96,12 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL unnest(t.relations) AS r (oid)
 		JOIN pg_class c ON c.oid = r.oid
 		WHERE t.run_id = m.run_id AND t.state = 'succeeded' AND pgmaint.may_change_plans(t.action)
-			AND a.query ~* ('\m' || regexp_replace(c.relname, '([][*+?^$|(){}\\.])', '\\\1', 'g') || '\M')
+			AND a.query ~* (E'\\m' || regexp_replace(c.relname, E'([][*+?^$|(){}\\\\.])', E'\\\\\\1', 'g') || E'\\M')
 	) done ON true
 	WHERE m.run_id IS NOT NULL AND a.mean > degraded_queries.factor * b.mean AND a.mean >= degraded_queries.min_mean_ms
 		AND a.calls >= degraded_queries.min_calls AND b.calls >= degraded_queries.min_calls
 		-- neither maintenance nor what pgmaint itself asks
-		AND a.query !~* '^\s*(VACUUM|ANALYZE|REINDEX|CLUSTER|CREATE|ALTER|DROP|CHECKPOINT|REPACK)\M' AND NOT pgmaint.is_own_statement(a.query)
+		AND a.query !~* E'^\\s*(VACUUM|ANALYZE|REINDEX|CLUSTER|CREATE|ALTER|DROP|CHECKPOINT|REPACK)\\M' AND NOT pgmaint.is_own_statement(a.query)
 	ORDER BY (a.mean - b.mean) * a.calls DESC, a.queryid;
 END;
 

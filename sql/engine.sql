@@ -97,16 +97,16 @@ SELECT
 		-- of the blocks of a table; of an index, by its predicted duration
 		CASE WHEN t.action = 'check_corruption' THEN coalesce(
 			(SELECT pg_catalog.round(100.0 * m.blocks[1]::pg_catalog.int8 / nullif(m.blocks[2]::pg_catalog.int8, 0), 1)
-			FROM pg_catalog.regexp_match(s.query, '^check_corruption: block (\d+) of (\d+) ') AS m (blocks)),
+			FROM pg_catalog.regexp_match(s.query, E'^check_corruption: block (\\d+) of (\\d+) ') AS m (blocks)),
 			pg_catalog.round(least(99, 100 * pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - t.started_at)
 				/ nullif(pg_catalog.extract('epoch', t.predicted), 0))::numeric, 1)) END,
 		-- of the bytes that the last dump had
 		CASE WHEN t.action = 'backup' THEN
 			(SELECT pg_catalog.round(100.0 * m.bytes[1]::pg_catalog.int8 / nullif(m.bytes[2]::pg_catalog.int8, 0), 1)
-			FROM pg_catalog.regexp_match(s.query, '^backup: (\d+) of about (\d+) bytes of ') AS m (bytes)) END,
+			FROM pg_catalog.regexp_match(s.query, E'^backup: (\\d+) of about (\\d+) bytes of ') AS m (bytes)) END,
 		-- of the bytes of a backup
 		CASE WHEN t.action IN ('verify_backup', 'restore_backup') THEN
-			pg_catalog.substring(s.query, '^restoring: (\d+\.\d) % ')::numeric END,
+			pg_catalog.substring(s.query, E'^restoring: (\\d+\\.\\d) % ')::numeric END,
 		0) AS percent_done,
 	pg_catalog.date_trunc('milliseconds', pg_catalog.clock_timestamp() - t.started_at) AS elapsed,
 	c.finished AS tasks_finished,

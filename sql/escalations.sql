@@ -110,8 +110,8 @@ BEGIN ATOMIC
 		SELECT d.*,
 			row_number() OVER (PARTITION BY d.contact, d.kind ORDER BY d.severity, d.first_seen, d.escalation_id) AS nth,
 			-- names may have lines of their own, which must not look like ours
-			regexp_replace(concat_ws(' ', d.check_id, left(d.object, 200)), '[\x01-\x1f\x7f]+', ' ', 'g') AS name,
-			regexp_replace(left(d.message, 1000), '[\x01-\x1f\x7f]+', ' ', 'g') AS text
+			regexp_replace(concat_ws(' ', d.check_id, left(d.object, 200)), E'[\\x01-\\x1f\\x7f]+', ' ', 'g') AS name,
+			regexp_replace(left(d.message, 1000), E'[\\x01-\\x1f\\x7f]+', ' ', 'g') AS text
 		FROM due d
 	),
 	batches AS MATERIALIZED (

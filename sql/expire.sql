@@ -48,7 +48,7 @@ BEGIN ATOMIC
 				coalesce(', the part ' || b.selection::text, '') AS series_name,
 			b.state = 'running' AND t.state IS NOT DISTINCT FROM 'running' AS under_way,
 			b.verification IS NOT DISTINCT FROM 'not restorable' AS bad,
-			max(b.started_at) OVER () AS newest_of_all
+			max(b.started_at) OVER (PARTITION BY b.storage, b.kind, b.database, b.selection) AS newest_of_series
 		FROM pgmaint.backup_records b
 		LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
 		WHERE b.identity IN (SELECT o.identity FROM pgmaint.own_identities o)
@@ -63,10 +63,10 @@ BEGIN ATOMIC
 		SELECT DISTINCT ON (a.series)
 			a.series,
 			CASE
-				WHEN a.newest_of_all > clock_timestamp() THEN format(
+				WHEN a.newest_of_series > clock_timestamp() THEN format(
 					'the clock shows %s UTC, but the newest backup was begun at %s UTC',
 					to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
-					to_char(a.newest_of_all AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
+					to_char(a.newest_of_series AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
 				WHEN a.state = 'failed' THEN format('the latest attempt, at %s UTC, failed%s',
 					to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), coalesce(': ' || a.error, ''))
 				WHEN a.state = 'running' THEN format('the latest attempt, at %s UTC, was interrupted',

@@ -105,7 +105,7 @@ BEGIN ATOMIC
 			CASE
 				WHEN NOT m.may_read THEN '<span class="soft">the text is for members of pg_read_all_stats</span>'
 				WHEN w.query IS NULL THEN '<span class="soft">pg_stat_statements does not have the text</span>'
-				WHEN w.query ~* '\mpassword' AND w.query !~* '^\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\M'
+				WHEN w.query ~* E'\\mpassword' AND w.query !~* E'^\\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\\M'
 					THEN '<span class="soft">the text is left out, since it may hold a password</span>'
 				ELSE format('<code>%s</code>', pgmaint.html_text(pgmaint.short_query(w.query, 240)))
 			END AS text,

@@ -289,7 +289,7 @@ BEGIN ATOMIC
 			(array_agg(t.error ORDER BY t.task_id))[1] AS error,
 			(array_agg(t.what ORDER BY t.task_id))[1 : 5] AS targets
 		FROM (
-			SELECT r.*, regexp_replace(replace(r.error, t.target, '$'), '\d+', '0', 'g') AS cause
+			SELECT r.*, regexp_replace(replace(r.error, t.target, '$'), E'\\d+', '0', 'g') AS cause
 			FROM pgmaint.task_results r
 			JOIN pgmaint.tasks t USING (task_id)
 			WHERE r.run_id = html_not_done.run_id AND r.state NOT IN ('succeeded', 'pending', 'running')

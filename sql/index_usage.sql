@@ -40,7 +40,7 @@ RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT regexp_replace(comparable.expression::text, ':location -?\d+', '', 'g');
+	SELECT regexp_replace(comparable.expression::text, E':location -?\\d+', '', 'g');
 END;
 
 COMMENT ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree) IS
@@ -86,7 +86,7 @@ CROSS JOIN LATERAL (
 WHERE t.relkind IN ('r', 'm', 'p')
 	AND t.relpersistence <> 't'
 	AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmaint')
-	AND n.nspname NOT LIKE 'pg\_toast%';
+	AND n.nspname NOT LIKE E'pg\\_toast%';
 
 COMMENT ON VIEW pgmaint.index_definitions IS 'every index of a table that is not temporary nor part of the system, with what tells it from others';
 

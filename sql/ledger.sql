@@ -123,7 +123,8 @@ COMMENT ON COLUMN pgmaint.findings.escalation_id IS 'the trouble in pgmaint.esca
 CREATE TABLE pgmaint.cancellations (
 	run_id bigint NOT NULL REFERENCES pgmaint.runs ON DELETE CASCADE,
 	requested_by name NOT NULL,
-	requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+	requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	cancellation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
 CREATE INDEX cancellations_run ON pgmaint.cancellations (run_id);
@@ -146,7 +147,8 @@ CREATE TABLE pgmaint.bloat_measurements (
 	margin double precision NOT NULL,
 	leaf_density double precision,
 	sampled_blocks bigint NOT NULL,
-	total_blocks bigint NOT NULL
+	total_blocks bigint NOT NULL,
+	measurement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
 CREATE INDEX bloat_measurements_run ON pgmaint.bloat_measurements (run_id);

@@ -209,7 +209,7 @@ BEGIN ATOMIC
 			|| string_agg(concat(m.name, '{' || l.labels || '}', ' ', m.value), E'\n' ORDER BY l.labels) AS lines
 		FROM pgmaint.metrics m
 		CROSS JOIN LATERAL (
-			SELECT string_agg(format('%s="%s"', e.key, replace(replace(replace(e.value, E'\\', E'\\\\'), '"', E'\\"'), E'\n', '\n')), ',' ORDER BY e.key) AS labels
+			SELECT string_agg(format('%s="%s"', e.key, replace(replace(replace(e.value, E'\\', E'\\\\'), '"', E'\\"'), E'\n', E'\\n')), ',' ORDER BY e.key) AS labels
 			FROM jsonb_each_text(m.labels) e
 		) l
 		GROUP BY m.name, m.help, m.type

@@ -8,7 +8,7 @@ BEGIN ATOMIC
 	-- control characters are not allowed in XML, not even as references
 	SELECT regexp_replace(
 		replace(replace(replace(replace(replace($1, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;'),
-		'[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]', '&#65533;', 'g');
+		E'[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]', '&#65533;', 'g');
 END;
 
 COMMENT ON FUNCTION pgmaint.html_text(text) IS 'a text as it must stand in an element or an attribute of HTML';

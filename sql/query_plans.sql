@@ -35,7 +35,7 @@ BEGIN ATOMIC
 		(SELECT substr(c.setting, length('search_path=') + 1)
 		FROM pg_db_role_setting r
 		CROSS JOIN LATERAL unnest(r.setconfig) AS c (setting)
-		WHERE r.setrole IN (0, search_path_of.role) AND c.setting LIKE 'search\_path=%'
+		WHERE r.setrole IN (0, search_path_of.role) AND c.setting LIKE E'search\\_path=%'
 			AND r.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
 		ORDER BY r.setrole <> 0 DESC, r.setdatabase <> 0 DESC
 		LIMIT 1),

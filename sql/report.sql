@@ -77,7 +77,7 @@ SELECT
 			CASE WHEN t.result ->> 'failed' <> '0' THEN pg_catalog.format('%s could not be sent', t.result ->> 'failed') END,
 			CASE WHEN (t.result ->> 'held_up')::boolean THEN 'what is new was not looked at, for want of a lock' END) END,
 		CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN pg_catalog.format(
-			'%s of %s are bloat (%s %% ± %s)',
+			'%s of %s are bloat (%s %% +/- %s)',
 			pg_catalog.pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
 			pg_catalog.pg_size_pretty((t.result ->> 'total_blocks')::bigint * pg_catalog.current_setting('block_size')::bigint),
 			pg_catalog.round(100 * (t.result ->> 'bloat_ratio')::numeric, 1),
@@ -204,7 +204,7 @@ RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT may_be_copied.command !~ '[\x01-\x1f\x7f]' OR (may_be_copied.command !~ '[\x01-\x09\x0b-\x1f''\x7f]'
+	SELECT may_be_copied.command !~ E'[\\x01-\\x1f\\x7f]' OR (may_be_copied.command !~ E'[\\x01-\\x09\\x0b-\\x1f''\\x7f]'
 		-- no line ends within quotes
 		AND NOT EXISTS (SELECT FROM regexp_split_to_table(may_be_copied.command, E'\n') l (line) WHERE length(replace(l.line, '"', '')) % 2 <> length(l.line) % 2));
 END;
@@ -222,8 +222,8 @@ SELECT
 	f.run_id,
 	f.check_id,
 	f.severity,
-	pg_catalog.regexp_replace(f.object, '[\x01-\x1f\x7f]+', ' ', 'g') AS object,
-	pg_catalog.regexp_replace(coalesce(f.detail ->> 'summary', f.message), '[\x01-\x09\x0b-\x1f\x7f]+', ' ', 'g') AS message,
+	pg_catalog.regexp_replace(f.object, E'[\\x01-\\x1f\\x7f]+', ' ', 'g') AS object,
+	pg_catalog.regexp_replace(coalesce(f.detail ->> 'summary', f.message), E'[\\x01-\\x09\\x0b-\\x1f\\x7f]+', ' ', 'g') AS message,
 	c.commands,
 	c.remarks,
 	CASE WHEN c.total > 10 THEN c.total - 10 ELSE 0 END AS more_commands,
@@ -246,7 +246,7 @@ CROSS JOIN LATERAL (
 			ELSE pg_catalog.format('-- it has names with line breaks: SELECT detail FROM pgmaint.findings WHERE finding_id = %s', f.finding_id) END ORDER BY o.nth)
 			FILTER (WHERE o.nth <= 10) AS commands,
 		pg_catalog.array_agg(pg_catalog.regexp_replace(pg_catalog.concat_ws(', ',
-			pg_catalog.pg_size_pretty((o.value ->> 'bytes')::bigint), o.value ->> 'detail'), '[\x01-\x1f\x7f]+', ' ', 'g') ORDER BY o.nth)
+			pg_catalog.pg_size_pretty((o.value ->> 'bytes')::bigint), o.value ->> 'detail'), E'[\\x01-\\x1f\\x7f]+', ' ', 'g') ORDER BY o.nth)
 			FILTER (WHERE o.nth <= 10) AS remarks,
 		pg_catalog.count(*) AS total
 	FROM pg_catalog.jsonb_array_elements(CASE WHEN f.detail ? 'command' THEN pg_catalog.jsonb_build_array(f.detail)
@@ -303,7 +303,7 @@ BEGIN ATOMIC
 		SELECT 200, 0, E'\nSteps' FROM chosen c
 		UNION ALL
 		SELECT 201, s.step, concat(format('  %s. %s %s', s.step, rpad(s.action, 17), s.outcome),
-			(SELECT string_agg(concat(E'\n', repeat(' ', 6), regexp_replace(m.remark, '[\x01-\x1f\x7f]+', ' ', 'g')), '' ORDER BY m.nth)
+			(SELECT string_agg(concat(E'\n', repeat(' ', 6), regexp_replace(m.remark, E'[\\x01-\\x1f\\x7f]+', ' ', 'g')), '' ORDER BY m.nth)
 			FROM unnest(s.remarks) WITH ORDINALITY AS m (remark, nth)))
 		FROM pgmaint.step_results s
 		JOIN chosen c USING (run_id)
@@ -326,7 +326,7 @@ BEGIN ATOMIC
 		FROM done x
 		WHERE x.nth <= 50
 		UNION ALL
-		SELECT 303, 0, format('  … and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s', x.total - 50, x.run_id)
+		SELECT 303, 0, format('  ... and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s', x.total - 50, x.run_id)
 		FROM done x
 		WHERE x.nth = 51
 		UNION ALL
@@ -350,7 +350,7 @@ BEGIN ATOMIC
 				(SELECT string_agg(format(E'\n      %s;%s', replace(m.command, E'\n', E'\n      '), '  -- ' || nullif(m.remark, '')), '' ORDER BY m.nth)
 				FROM unnest(f.commands, f.remarks) WITH ORDINALITY AS m (command, remark, nth)),
 				CASE WHEN f.more_commands > 0 THEN format(
-					E'\n      … and %s more: SELECT o ->> ''command'' FROM pgmaint.findings, jsonb_array_elements(detail -> ''objects'') o WHERE finding_id = %s',
+					E'\n      ... and %s more: SELECT o ->> ''command'' FROM pgmaint.findings, jsonb_array_elements(detail -> ''objects'') o WHERE finding_id = %s',
 					f.more_commands, f.finding_id) END,
 				E'\n      ' || nullif(regexp_replace(concat_ws('; ',
 					CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', f.occurrences, f.first_seen) END,
@@ -361,7 +361,7 @@ BEGIN ATOMIC
 						WHEN 'acknowledged' THEN format('%s sees to it', f.acknowledged_by)
 						WHEN 'resolved' THEN format('resolved at %s: %s', date_trunc('second', f.resolved_at), f.resolution) END,
 					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END),
-					'[\x01-\x1f\x7f]+', ' ', 'g'), ''))
+					E'[\\x01-\\x1f\\x7f]+', ' ', 'g'), ''))
 		FROM pgmaint.finding_results f
 		JOIN chosen c USING (run_id)
 		WHERE f.check_id NOT IN ('skipped', 'failed')

@@ -7,8 +7,8 @@ LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE WHEN length(l.line) > short_query.length
-		THEN left(l.line, short_query.length - 1) || '…' ELSE l.line END
-	FROM (SELECT btrim(regexp_replace(short_query.query, '\s+', ' ', 'g')) AS line) l;
+		THEN left(l.line, short_query.length - 3) || '...' ELSE l.line END
+	FROM (SELECT btrim(regexp_replace(short_query.query, E'\\s+', ' ', 'g')) AS line) l;
 END;
 
 COMMENT ON FUNCTION pgmaint.short_query(text, integer) IS 'the beginning of a query, in one line';
@@ -74,7 +74,7 @@ BEGIN
 		SELECT c.*, c.total_ms / c.calls AS mean
 		FROM pgmaint.statement_changes(first.snapshot_id, NULL) c
 		-- which waits for what is counted by itself
-		WHERE coalesce(c.query, '') !~* '^\s*CALL\s+pgmaint\.run_and_wait\M'
+		WHERE coalesce(c.query, '') !~* E'^\\s*CALL\\s+pgmaint\\.run_and_wait\\M'
 	),
 	before AS MATERIALIZED (
 		SELECT c.userid, c.toplevel, c.queryid, c.total_ms / c.calls AS mean

@@ -41,7 +41,8 @@ CREATE TABLE pgmaint.acknowledgements (
 	escalation_id bigint REFERENCES pgmaint.troubles ON DELETE CASCADE,
 	severity text NOT NULL,
 	acknowledged_by name NOT NULL,
-	acknowledged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+	acknowledged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	acknowledgement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
 CREATE INDEX acknowledgements_escalation ON pgmaint.acknowledgements (escalation_id);

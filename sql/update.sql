@@ -25,6 +25,12 @@ COMMENT ON COLUMN pgmaint.runs.error IS 'why the run did not succeed; while it g
 COMMENT ON COLUMN pgmaint.runs.state IS 'queued (also one that was begun and waits for a worker slot), running, succeeded, failed (a task failed or was stopped), cancelled, interrupted (the server or the leader went away)';
 COMMENT ON COLUMN pgmaint.runs.resumes IS 'the interrupted run of which this one does the rest';
 
+-- so that they can be published: a table without a key refuses UPDATE and DELETE
+ALTER TABLE pgmaint.cancellations
+	ADD COLUMN cancellation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+ALTER TABLE pgmaint.bloat_measurements
+	ADD COLUMN measurement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+
 ALTER TABLE pgmaint.findings
 	ADD COLUMN step integer,
 	ADD COLUMN task_id bigint,

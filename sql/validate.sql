@@ -2,29 +2,25 @@
 -- rows of check_id, status, detail, expected and object; validate() puts them
 -- together.
 
+CREATE FUNCTION pgmaint.check_group(name text)
+RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
+AS 'MODULE_PATHNAME', 'pgmaint_check_group'
+LANGUAGE C STABLE STRICT ROWS 10
+SET search_path = pg_catalog, pg_temp;
+
+COMMENT ON FUNCTION pgmaint.check_group(text) IS
+	'the checks of a group, or one row that says why they could not be made';
+
 CREATE FUNCTION pgmaint.validate()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT c.check_id, c.status, c.detail, c.expected, c.object
-	FROM (
-		SELECT * FROM pgmaint.validate_backups()
-		UNION ALL
-		SELECT * FROM pgmaint.validate_data()
-		UNION ALL
-		SELECT * FROM pgmaint.validate_escalation()
-		UNION ALL
-		SELECT * FROM pgmaint.validate_identity()
-		UNION ALL
-		SELECT * FROM pgmaint.validate_maintenance()
-		UNION ALL
-		SELECT * FROM pgmaint.validate_replication()
-		UNION ALL
-		SELECT * FROM pgmaint.validate_server()
-		UNION ALL
-		SELECT * FROM pgmaint.validate_storages()
-	) c
+	FROM unnest(ARRAY[
+		'validate_backups', 'validate_data', 'validate_escalation', 'validate_identity',
+		'validate_maintenance', 'validate_replication', 'validate_server', 'validate_storages']) AS g (name)
+	CROSS JOIN LATERAL pgmaint.check_group(g.name) c
 	ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], c.status), c.check_id, c.object;
 END;
 
@@ -42,10 +38,12 @@ END;
 COMMENT ON FUNCTION pgmaint.validate_ok() IS 'for machines: false if anything is critical';
 
 REVOKE ALL ON FUNCTION
+	pgmaint.check_group(text),
 	pgmaint.validate(),
 	pgmaint.validate_ok()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
+	pgmaint.check_group(text),
 	pgmaint.validate(),
 	pgmaint.validate_ok()
 TO pg_monitor;

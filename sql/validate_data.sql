@@ -88,7 +88,7 @@ BEGIN ATOMIC
 		SELECT
 			max(u.used_ratio) AS ratio,
 			count(*) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS many,
-			string_agg(format('%s is used up to %s %%, for %s', u.sequence, round(100 * u.used_ratio, 1), coalesce(format('%s.%I', u.table, u.column), 'no column')), ', '
+			string_agg(format('%s is used up to %s %%, for %s', u.sequence, round(100 * u.used_ratio, 1), CASE WHEN u.table IS NULL THEN 'no column' ELSE format('%s.%I', u.table, u.column) END), ', '
 				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS worst
 		FROM pgmaint.sequence_usage u
 		WHERE NOT u.cycles
@@ -119,7 +119,7 @@ BEGIN ATOMIC
 		CASE
 			WHEN s.tables = 0 THEN 'the statistics of all tables fit'
 			ELSE format('%s %s stale statistics, or none: %s%s', s.tables, CASE WHEN s.tables = 1 THEN 'table has' ELSE 'tables have' END,
-				s.largest, CASE WHEN s.tables > 3 THEN ', …' END) END,
+				s.largest, CASE WHEN s.tables > 3 THEN ', ...' END) END,
 		pgmaint.expectation('statistics', 'fewer than %s such tables'),
 		NULL
 	FROM stale s

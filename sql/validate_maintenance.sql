@@ -16,12 +16,19 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
 BEGIN ATOMIC
-	-- what a person has cancelled counts neither way
-	WITH ended AS MATERIALIZED (
+	-- what a person has cancelled counts neither way; an action by itself, or a
+	-- plan that was dropped since, may never run again
+	WITH plans AS (
+		SELECT d.plan FROM pgmaint.plan_definitions d
+		UNION
+		SELECT b.plan FROM pgmaint.built_in_plans() b
+	),
+	ended AS MATERIALIZED (
 		SELECT r.plan, r.run_id, r.state, r.error
 		FROM pgmaint.runs r
 		WHERE r.state IN ('succeeded', 'failed', 'interrupted')
-			AND r.finished_at > clock_timestamp() - interval '35 days'
+			AND r.finished_at > clock_timestamp() - CASE
+				WHEN r.plan IN (SELECT p.plan FROM plans p) THEN interval '35 days' ELSE interval '1 day' END
 	),
 	failing AS (
 		SELECT

@@ -34,6 +34,14 @@ AS 'MODULE_PATHNAME', 'pgmaint_wall_clock_time';
 COMMENT ON FUNCTION pgmaint.wall_clock_time(date, time, text) IS
 	'when the clocks of a time zone show a time on a day: later by the change where clocks go forward over it, for the second time where they show it twice';
 
+CREATE FUNCTION pgmaint.end_of_period(since timestamptz, until timestamptz)
+RETURNS timestamptz
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'pgmaint_end_of_period';
+
+COMMENT ON FUNCTION pgmaint.end_of_period(timestamptz, timestamptz) IS
+	'the second time; an error if the period between the two is not finite, or is longer than ten years';
+
 -- Openings that overlap the given time; by default, those of the next seven days.
 CREATE FUNCTION pgmaint.window_hours(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
 RETURNS TABLE (name text, opens timestamptz, closes timestamptz)
@@ -41,7 +49,7 @@ LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH asked AS MATERIALIZED (
-		SELECT a.since, coalesce(window_hours.until, a.since + interval '168 hours') AS until
+		SELECT a.since, pgmaint.end_of_period(a.since, coalesce(window_hours.until, a.since + interval '168 hours')) AS until
 		FROM (SELECT coalesce(window_hours.since, pgmaint.window_clock()) AS since) a
 	)
 	SELECT w.name, o.opens, o.opens + w.duration
@@ -130,6 +138,7 @@ REVOKE ALL ON pgmaint.maintenance_windows, pgmaint.windows FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.window_clock(),
 	pgmaint.wall_clock_time(date, time, text),
+	pgmaint.end_of_period(timestamptz, timestamptz),
 	pgmaint.window_hours(timestamptz, timestamptz),
 	pgmaint.open_until(timestamptz),
 	pgmaint.add_window(text, integer[], time, interval, text),
@@ -140,6 +149,7 @@ GRANT SELECT ON pgmaint.maintenance_windows, pgmaint.windows TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
 	pgmaint.window_clock(),
 	pgmaint.wall_clock_time(date, time, text),
+	pgmaint.end_of_period(timestamptz, timestamptz),
 	pgmaint.window_hours(timestamptz, timestamptz),
 	pgmaint.open_until(timestamptz),
 	pgmaint.window_open(text, timestamptz)

@@ -242,6 +242,35 @@ add_backup_task(PlanContext *context, const char *template,
 }
 
 /*
+ * What an interrupted DROP DATABASE has left cannot be connected to, and only be
+ * dropped.
+ */
+static void
+note_invalid_databases(PlanContext *context, List *names, bool all)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_texts(&query, names);
+	bind_boolean(&query, all);
+	rows = ledger_query(
+		&query,
+		"SELECT pg_catalog.quote_ident(d.datname) FROM pg_catalog.pg_database d "
+		"WHERE d.datconnlimit = -2 AND ($2 OR d.datname = ANY ($1)) "
+		"ORDER BY d.datname");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		char *name = ledger_text(row, 1);
+
+		plan_finding(context, "backup", "warning", name,
+					 psprintf("database %s is not backed up: it is invalid, "
+							  "since DROP DATABASE was interrupted; drop it",
+							  name),
+					 NULL);
+	}
+}
+
+/*
  * Databases that are named need not be there: the task says so, and others go
  * on.
  */
@@ -250,26 +279,28 @@ find_databases(PlanContext *context)
 {
 	LedgerQuery query = {0};
 	List *names = option_names(context->options, "databases");
+	bool all =
+		option_boolean(backup_options, context->options, "all_databases");
 
-	if (names != NIL &&
-		option_boolean(backup_options, context->options, "all_databases"))
+	if (names != NIL && all)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("action \"backup\" has the options \"databases\" and "
 						"\"all_databases\""),
 				 errhint("Leave out one of them.")));
+	note_invalid_databases(context, names, all);
 	bind_texts(&query, names);
-	bind_boolean(&query, option_boolean(backup_options, context->options,
-										"all_databases"));
+	bind_boolean(&query, all);
 	return ledger_query(
 		&query,
 		"SELECT n.name, CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') "
 		"THEN pg_catalog.pg_database_size(d.oid) END "
 		"FROM (SELECT DISTINCT u FROM pg_catalog.unnest($1) u UNION ALL "
 		"SELECT d.datname FROM pg_catalog.pg_database d WHERE $1 IS NULL AND CASE WHEN $2 "
-		"THEN d.datallowconn AND NOT d.datistemplate "
+		"THEN d.datallowconn "
 		"ELSE d.datname = pg_catalog.current_database() END) n (name) "
-		"LEFT JOIN pg_catalog.pg_database d ON d.datname = n.name ORDER BY n.name");
+		"LEFT JOIN pg_catalog.pg_database d ON d.datname = n.name "
+		"WHERE d.datconnlimit IS DISTINCT FROM -2 ORDER BY n.name");
 }
 
 /*

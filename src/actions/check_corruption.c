@@ -16,6 +16,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "actions/amcheck.h"
 #include "actions/corruption_task.h"

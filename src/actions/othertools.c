@@ -10,6 +10,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "actions/othertools.h"
 #include "actions/selection.h"
@@ -36,7 +37,7 @@ describe_calls(bool repack, List *targets)
 
 		if (foreach_current_index(cell) == NAMED_TABLES)
 		{
-			appendStringInfoString(&calls, " …");
+			appendStringInfoString(&calls, " ...");
 			break;
 		}
 		if (repack)

@@ -52,7 +52,7 @@ refuse_options(const char *message)
 		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 		 errmsg("action \"restore_backup\" %s", message),
 		 errhint("Say {\"backup_id\": 1}, {\"storage\": \"name\", \"key\": "
-				 "\"…\"} or {\"storage\": \"name\", \"database\": \"…\"}; "
+				 "\"...\"} or {\"storage\": \"name\", \"database\": \"...\"}; "
 				 "pgmaint.backups and pgmaint.list_backups() show what "
 				 "there is.")));
 }

@@ -182,7 +182,7 @@ describe_left_out(const EntryChoice *choice)
 
 		appendStringInfo(&text, "%s%d %s (%s%s)", text.len > 0 ? ", " : "",
 						 kind->count, kind->kind, kind->first,
-						 kind->count > 1 ? ", …" : "");
+						 kind->count > 1 ? ", ..." : "");
 	}
 	return text.data;
 }

@@ -201,7 +201,7 @@ note_left_alone(PlanContext *context, const char *action, List *targets)
 	{
 		if (shown == 10)
 		{
-			appendStringInfoString(&message, ", …");
+			appendStringInfoString(&message, ", ...");
 			break;
 		}
 		appendStringInfo(&message, "%s%s", shown++ > 0 ? ", " : "",

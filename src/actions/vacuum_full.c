@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 #include "actions/blockers.h"
 #include "actions/copyspace.h"
@@ -31,11 +32,16 @@
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
+	PLAIN_OPTION("force", OPTION_BOOLEAN, "false",
+				 "rewrite every table, whatever that gives back"),
 	RANGE_OPTION("bloat_threshold", OPTION_NUMBER, 0, 1, "0.5",
 				 "due above this share of bloat, by sampled pages"),
 	PLAIN_OPTION("min_gain", OPTION_BYTES, "100 MB",
 				 "due if at least this much would be given back"),
 	MIN_FREE_OPTION,
+	PLAIN_OPTION(
+		"concurrently", OPTION_BOOLEAN, "false",
+		"from PostgreSQL 19 on, REPACK (CONCURRENTLY) of tables with a replica identity, still inside a window: a transaction whose snapshot is older than its end reads the table as empty"),
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
@@ -66,6 +72,12 @@ measure(Oid relation, TableBloat *bloat)
 		return false;
 	*bloat = call.results.tables[0];
 	return true;
+}
+
+static bool
+is_forced(Jsonb *given)
+{
+	return option_boolean(options, given, "force");
 }
 
 static bool
@@ -101,6 +113,11 @@ complete_task(PlannedTask *task, Remedy remedy, bool only,
 			break;
 		case REMEDY_REPACK:
 			task->command = psprintf("REPACK (CONCURRENTLY) %s", task->target);
+			task->reason =
+				psprintf("%s; transactions that are open when it ends, and "
+						 "dumps, may read the table as empty",
+						 task->reason);
+			task->disruptive = true;
 			break;
 		case REMEDY_FULL:
 			task->command = psprintf("VACUUM (FULL, ANALYZE) %s", target);
@@ -143,22 +160,35 @@ is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
 
 	if (!measure(relation, bloat))
 		return false;
-	return is_due(context->options, bloat) ||
+	return is_forced(context->options) || is_due(context->options, bloat) ||
 		   (many_dead && holder_of_dead_rows(relation, &seconds_held) != NULL);
+}
+
+/*
+ * Asked for, and possible: it takes a replication slot of a kind of its own, and
+ * a replica identity.
+ */
+static bool
+may_repack(Jsonb *given, uint64 row)
+{
+	const char *slots =
+		GetConfigOption("max_repack_replication_slots", true, false);
+
+	return SERVER_HAS_REPACK_CONCURRENTLY &&
+		   option_boolean(options, given, "concurrently") && slots != NULL &&
+		   strcmp(slots, "0") != 0 && ledger_boolean(row, 9);
 }
 
 /*
  * Cutting off the end comes first, unless the last time gave nothing back.
  */
 static Remedy
-choose_remedy(uint64 row, const TableBloat *bloat)
+choose_remedy(Jsonb *given, uint64 row, const TableBloat *bloat)
 {
 	if (bloat->tail_bytes > 0 && bloat->tail_bytes * 2 >= bloat->bloat_bytes &&
 		!ledger_boolean(row, 11))
 		return REMEDY_CUT_OFF;
-	return SERVER_HAS_REPACK_CONCURRENTLY && ledger_boolean(row, 9)
-			   ? REMEDY_REPACK
-			   : REMEDY_FULL;
+	return may_repack(given, row) ? REMEDY_REPACK : REMEDY_FULL;
 }
 
 /*
@@ -171,6 +201,7 @@ plan_vacuum_full(PlanContext *context)
 	LedgerQuery query = {0};
 	List *left_alone = NIL;
 	List *disruptive = NIL;
+	bool all = is_forced(context->options);
 	SPITupleTable *candidates;
 	uint64 rows;
 
@@ -183,6 +214,7 @@ plan_vacuum_full(PlanContext *context)
 				option_number(options, context->options, "bloat_threshold"));
 	bind_oid(&query, context->role);
 	bind_bigint(&query, context->run_id);
+	bind_boolean(&query, all);
 	rows = ledger_query(
 		&query,
 		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), '', "
@@ -207,9 +239,9 @@ plan_vacuum_full(PlanContext *context)
 		"CROSS JOIN LATERAL (SELECT d.dead > $4 * (d.live + d.dead) "
 		"AND s.bytes * d.dead / nullif(d.live + d.dead, 0) >= $3 AS many_dead) k "
 		"WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.oid >= 16384 "
-		"AND s.bytes >= $3 "
+		"AND ($7 OR s.bytes >= $3) "
 		/* what this run has measured, and found not to be bloated */
-		"AND (k.many_dead OR NOT EXISTS (SELECT FROM pgmaint.bloat_measurements m WHERE m.run_id = $6 "
+		"AND ($7 OR k.many_dead OR NOT EXISTS (SELECT FROM pgmaint.bloat_measurements m WHERE m.run_id = $6 "
 		"AND m.relation = c.oid AND m.bloat_ratio + m.margin < $4 "
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $6 "
 		"AND t.relation = c.oid AND t.action = 'retention'))) "
@@ -233,10 +265,10 @@ plan_vacuum_full(PlanContext *context)
 			continue;
 		}
 		task = task_from_row(context, "vacuum_full", row);
-		complete_task(task, choose_remedy(row, &bloat),
+		complete_task(task, choose_remedy(context->options, row, &bloat),
 					  SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 8),
 					  &bloat);
-		if (!is_due(context->options, &bloat))
+		if (!all && !is_due(context->options, &bloat))
 			task->reason = psprintf(
 				"%s; more by the server's count of dead rows", task->reason);
 		if (task->disruptive)
@@ -263,7 +295,7 @@ judge_gain(TaskContext *context, const TableBloat *bloat, char **reason)
 	int64 seconds_held;
 	char *holder;
 
-	if (is_due(context->options, bloat))
+	if (is_forced(context->options) || is_due(context->options, bloat))
 		return HOLD_BACK_NOTHING;
 	holder = holder_of_dead_rows(context->task->relation, &seconds_held);
 	*reason =

@@ -33,13 +33,13 @@
 #define FANOUT 250.0
 
 static List *pretended;
-static get_relation_info_hook_type next_hook;
+static TableInfoHook next_hook;
 
 /*
  * From now on, these are the indexes that could be.
  */
 void
-pretend_indexes(List *candidates, get_relation_info_hook_type next)
+pretend_indexes(List *candidates, TableInfoHook next)
 {
 	pretended = candidates;
 	next_hook = next;
@@ -125,7 +125,7 @@ static IndexOptInfo *
 make_index(Candidate *candidate, Oid relation, RelOptInfo *rel)
 {
 	IndexOptInfo *index = makeNode(IndexOptInfo);
-	IndexAmRoutine *btree = GetIndexAmRoutineByAmId(BTREE_AM_OID, false);
+	const IndexAmRoutine *btree = GetIndexAmRoutineByAmId(BTREE_AM_OID, false);
 
 	index->indexoid = candidate->number;
 	index->reltablespace = rel->reltablespace;
@@ -155,14 +155,14 @@ make_index(Candidate *candidate, Oid relation, RelOptInfo *rel)
  * The planner's hook for what it knows of a table.
  */
 void
-add_pretended_indexes(PlannerInfo *root, Oid relation, bool inhparent,
-					  RelOptInfo *rel)
+add_pretended_indexes(TABLE_INFO_ARGS)
 {
+	Oid relation = TABLE_INFO_RELATION;
 	ListCell *cell;
 
 	if (next_hook != NULL)
-		next_hook(root, relation, inhparent, rel);
-	if (inhparent || !is_planned_for_advice(root))
+		next_hook(TABLE_INFO_VALUES);
+	if (TABLE_INFO_IS_PARENT || !is_planned_for_advice(root))
 		return;
 	foreach (cell, pretended)
 	{

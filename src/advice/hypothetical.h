@@ -8,11 +8,9 @@
 #ifndef PGMAINT_ADVICE_HYPOTHETICAL_H
 #define PGMAINT_ADVICE_HYPOTHETICAL_H
 
-#include "optimizer/plancat.h"
+#include "base/compat.h"
 
-extern void pretend_indexes(List *candidates,
-							get_relation_info_hook_type next);
-extern void add_pretended_indexes(PlannerInfo *root, Oid relation,
-								  bool inhparent, RelOptInfo *rel);
+extern void pretend_indexes(List *candidates, TableInfoHook next);
+extern void add_pretended_indexes(TABLE_INFO_ARGS);
 
 #endif /* PGMAINT_ADVICE_HYPOTHETICAL_H */

@@ -137,7 +137,7 @@ is_planned_for_advice(PlannerInfo *root)
 PlannedStmt *
 plan_with_indexes(Query *query, List *candidates, List **demands)
 {
-	get_relation_info_hook_type info_hook = get_relation_info_hook;
+	TableInfoHook info_hook = table_info_hook;
 	set_rel_pathlist_hook_type path_hook = set_rel_pathlist_hook;
 	PlannedStmt *plan = NULL;
 	Query *copy = copyObject(query);
@@ -147,18 +147,18 @@ plan_with_indexes(Query *query, List *candidates, List **demands)
 	PG_TRY();
 	{
 		pretend_indexes(candidates, info_hook);
-		get_relation_info_hook = add_pretended_indexes;
+		table_info_hook = add_pretended_indexes;
 		if (demands != NULL)
 		{
 			collect_demands(demands, path_hook);
 			set_rel_pathlist_hook = collect_demand;
 		}
 		/* past the hooks of others, who would count it */
-		plan = standard_planner(copy, "", CURSOR_OPT_PARALLEL_OK, NULL);
+		plan = plan_past_hooks(copy);
 	}
 	PG_FINALLY();
 	{
-		get_relation_info_hook = info_hook;
+		table_info_hook = info_hook;
 		set_rel_pathlist_hook = path_hook;
 	}
 	PG_END_TRY();

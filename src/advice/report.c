@@ -42,7 +42,7 @@ shorten(const char *text)
 		return line.data;
 	length = pg_mbcliplen(line.data, line.len, QUERY_LENGTH);
 	line.data[length] = '\0';
-	return psprintf("%s…", line.data);
+	return psprintf("%s...", line.data);
 }
 
 char *

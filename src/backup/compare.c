@@ -237,7 +237,7 @@ read_verdict(Comparison *comparison, const char *verdict)
 			ledger_bigint(0, 6) == 1 ? "difference from its manifest"
 									 : "differences from its manifest",
 			ledger_text(0, 7),
-			ledger_bigint(0, 6) > NAMED_DIFFERENCES ? "; …" : "");
+			ledger_bigint(0, 6) > NAMED_DIFFERENCES ? "; ..." : "");
 	ledger_leave(&scope);
 }
 

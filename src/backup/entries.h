@@ -31,7 +31,7 @@ typedef struct EntryChoice
 
 typedef struct LeftOutKind
 {
-	char *kind; /* as in the dump: FUNCTION, TABLE DATA, … */
+	char *kind; /* as in the dump: FUNCTION, TABLE DATA, ... */
 	int count;
 	char *first; /* the name of one */
 } LeftOutKind;

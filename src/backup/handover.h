@@ -27,7 +27,7 @@ extern List *dress_database(const char *database,
 extern bool rename_database(const char *database, const char *owner,
 							const char *name, const char *old_name);
 
-/* "role (application), …" */
+/* "role (application), ..." */
 extern char *name_sessions(const char *database);
 
 #endif /* PGMAINT_HANDOVER_H */

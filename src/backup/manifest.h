@@ -41,7 +41,7 @@
  *	indexes				[{"schema", "name"}]
  *	constraints			[{"schema", "tag"}]: the table's name, a space, its own
  *	sequences			[{"schema", "name", "value", "is_called"}]
- *	counts				{"TABLE": 12, "VIEW": 3, …}, of everything in the dump
+ *	counts				{"TABLE": 12, "VIEW": 3, ...}, of everything in the dump
  *
  *-------------------------------------------------------------------------
  */

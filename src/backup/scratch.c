@@ -41,8 +41,11 @@
 #define NAME_BYTES 12
 #define PASSWORD_BYTES 32
 
-/* it is used to log in before the restore and after it */
-#define ROLE_LIFETIME (3 * USECS_PER_DAY)
+/*
+ * It is used to log in before the restore and after it.  19 warns of passwords
+ * that expire within seven days.
+ */
+#define ROLE_LIFETIME (10 * USECS_PER_DAY)
 
 /* parallel workers count, too */
 #define ROLE_CONNECTIONS 10

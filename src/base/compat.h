@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compat.h
- *	  What differs between the servers that pgmaint builds on, 14 to 18.
+ *	  What differs between the servers that pgmaint builds on, 14 to 19.
  *
  * This is the only file that looks at PG_VERSION_NUM.  Everything else calls
  * the names below, which follow the newest server where there is a choice.
@@ -16,8 +16,11 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "commands/dbcommands.h"
 #include "common/relpath.h"
 #include "miscadmin.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/plancat.h"
 #include "postmaster/bgworker.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
@@ -235,6 +238,45 @@ extern void materialize_result(struct FunctionCallInfoBaseData *fcinfo);
 #else
 #define main_fork_path(database, tablespace, filenode) \
 	GetRelationPath(database, tablespace, filenode, -1, MAIN_FORKNUM)
+#endif
+
+/*
+ * What the planner knows of a table can be added to.  19 lets extensions do so
+ * for every relation of a query, of which only some are tables.
+ */
+#if PG_VERSION_NUM >= 190000
+typedef build_simple_rel_hook_type TableInfoHook;
+#define table_info_hook build_simple_rel_hook
+#define TABLE_INFO_ARGS PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
+#define TABLE_INFO_VALUES root, rel, rte
+#define TABLE_INFO_RELATION \
+	(rte->rtekind == RTE_RELATION ? rte->relid : InvalidOid)
+#define TABLE_INFO_IS_PARENT (rte->inh)
+#else
+typedef get_relation_info_hook_type TableInfoHook;
+#define table_info_hook get_relation_info_hook
+#define TABLE_INFO_ARGS \
+	PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel
+#define TABLE_INFO_VALUES root, relid, inhparent, rel
+#define TABLE_INFO_RELATION relid
+#define TABLE_INFO_IS_PARENT inhparent
+#endif
+
+/* 19 tells the planner about EXPLAIN */
+#if PG_VERSION_NUM >= 190000
+#define plan_past_hooks(query) \
+	standard_planner(query, "", CURSOR_OPT_PARALLEL_OK, NULL, NULL)
+#else
+#define plan_past_hooks(query) \
+	standard_planner(query, "", CURSOR_OPT_PARALLEL_OK, NULL)
+#endif
+
+/* 19 tells signal handlers who sent the signal */
+#if PG_VERSION_NUM >= 190000
+#define handle_statement_cancel() \
+	StatementCancelHandler(postgres_signal_arg, pg_siginfo)
+#else
+#define handle_statement_cancel() StatementCancelHandler(postgres_signal_arg)
 #endif
 
 /* 15 records the version of a database's default collation */

@@ -220,7 +220,7 @@ static void
 cancel_if_timed_out(SIGNAL_ARGS)
 {
 	if (get_timeout_indicator(LOCK_TIMEOUT, false))
-		StatementCancelHandler(postgres_signal_arg);
+		handle_statement_cancel();
 }
 
 /*

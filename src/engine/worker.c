@@ -77,8 +77,8 @@ apply_session_settings(void)
 }
 
 /*
- * How long to wait before the next attempt: 1, 2, 4 … 60 seconds for a lock; for
- * what the action has a delay of its own for, that, twice that … up to an hour.
+ * How long to wait before the next attempt: 1, 2, 4 ... 60 seconds for a lock; for
+ * what the action has a delay of its own for, that, twice that ... up to an hour.
  */
 static int64
 pause_before_attempt(int attempts, const Ending *ending)

@@ -273,7 +273,9 @@ forget_old_runs(void)
 		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1) "
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
-		"pgmaint.notified_troubles t WHERE t.notification_id = n.notification_id)) "
+		"pgmaint.notified_troubles t WHERE t.notification_id = n.notification_id)), "
+		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < "
+		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
 		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
 		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)");
 }

@@ -331,7 +331,7 @@ describe_unfinished_work(int64 run_id)
 		"|| ' tasks did not succeed: ' || pg_catalog.string_agg("
 		"t.action || ' ' || t.target || ' (' || t.state || ')', ', ' ORDER BY t.task_id) "
 		"FILTER (WHERE t.nth <= 10) "
-		"|| CASE WHEN pg_catalog.count(*) FILTER (WHERE t.bad) > 10 THEN ', …' ELSE '' END "
+		"|| CASE WHEN pg_catalog.count(*) FILTER (WHERE t.bad) > 10 THEN ', ...' ELSE '' END "
 		"FROM (SELECT x.*, x.state IN ('failed', 'interrupted', 'cancelled') AS bad, "
 		"CASE WHEN x.state IN ('failed', 'interrupted', 'cancelled') THEN pg_catalog.row_number() OVER "
 		"(PARTITION BY x.state IN ('failed', 'interrupted', 'cancelled') ORDER BY x.task_id) END AS nth "

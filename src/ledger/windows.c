@@ -20,6 +20,10 @@
 
 PG_FUNCTION_INFO_V1(pgmaint_window_clock);
 PG_FUNCTION_INFO_V1(pgmaint_wall_clock_time);
+PG_FUNCTION_INFO_V1(pgmaint_end_of_period);
+
+/* who asks for more has made a mistake, and would get millions of rows */
+#define LONGEST_PERIOD_DAYS 3660
 
 /*
  * The time that windows go by.  pgmaint.clock_offset shifts it, for those who
@@ -54,10 +58,15 @@ pgmaint_wall_clock_time(PG_FUNCTION_ARGS)
 	TimeADT at = PG_GETARG_TIMEADT(1);
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	pg_tz *zone = pg_tzset(name);
-	Timestamp local = day * USECS_PER_DAY + at;
+	Timestamp local;
 	struct pg_tm broken_down;
 	fsec_t fraction;
 
+	if (DATE_NOT_FINITE(day) ||
+		day >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("date out of range for timestamp")));
+	local = day * USECS_PER_DAY + at;
 	if (zone == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("time zone \"%s\" not recognized", name)));
@@ -67,6 +76,27 @@ pgmaint_wall_clock_time(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(local +
 						  (int64) DetermineTimeZoneOffset(&broken_down, zone) *
 							  USECS_PER_SEC);
+}
+
+/*
+ * pgmaint.end_of_period(since timestamptz, until timestamptz) returns timestamptz
+ *
+ * The second argument, once it is known that a list of the days between the two
+ * has an end.
+ */
+Datum
+pgmaint_end_of_period(PG_FUNCTION_ARGS)
+{
+	TimestampTz since = PG_GETARG_TIMESTAMPTZ(0);
+	TimestampTz until = PG_GETARG_TIMESTAMPTZ(1);
+
+	if (TIMESTAMP_NOT_FINITE(since) || TIMESTAMP_NOT_FINITE(until) ||
+		until / USECS_PER_DAY - since / USECS_PER_DAY > LONGEST_PERIOD_DAYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the period must be finite and at most %d days long",
+						LONGEST_PERIOD_DAYS)));
+	PG_RETURN_TIMESTAMPTZ(until);
 }
 
 /*

@@ -137,9 +137,9 @@ SELECT key, held_back FROM pgmaint.backup_expiry('far', keep => 3) WHERE expires
 UPDATE pgmaint.backup_records SET state = 'expired' WHERE database = 'Größe "1"' AND started_at < '2025-01-02';
 UPDATE pgmaint.backup_records SET state = 'expiring' WHERE database = 'Größe "1"' AND started_at >= '2025-01-04';
 SELECT key, expires, reason, held_back FROM pgmaint.backup_expiry(databases => '{"Größe \"1\""}', keep => 30);
--- a clock that was set back, or a backup of tomorrow
-SELECT made('2999-01-01', 'tomorrow') \g /dev/null
-SELECT DISTINCT regexp_replace(held_back, 'shows [-0-9: ]+ UTC', 'shows … UTC') FROM pgmaint.backup_expiry(keep => 3) WHERE expires;
+-- a clock that was set back, or a backup of tomorrow: only its own series waits
+SELECT made('2999-01-01', 'tomorrow'), made('2998-01-01', 'tomorrow'), made('2997-01-01', 'tomorrow'), made('2996-01-01', 'tomorrow') \g /dev/null
+SELECT DISTINCT series, regexp_replace(held_back, 'shows [-0-9: ]+ UTC', 'shows … UTC') FROM pgmaint.backup_expiry(keep => 3) WHERE expires AND held_back ~ 'clock';
 SELECT count(*) FILTER (WHERE expires) AS expire, count(*) FILTER (WHERE held_back IS NULL AND expires) AS now FROM pgmaint.backup_expiry(keep => 3);
 DELETE FROM pgmaint.backup_records WHERE database = 'tomorrow';
 

@@ -2,6 +2,14 @@
 -- Who may do what, and with whose rights it is done
 --
 SET client_min_messages = warning;
+
+-- a table without a key could not be published: UPDATE and DELETE would fail
+SELECT c.relname
+FROM pg_class c
+WHERE c.relnamespace = 'pgmaint'::regnamespace
+	AND c.relkind = 'r'
+	AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary);
+
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 CREATE ROLE pgmaint_regress_user LOGIN;
 CREATE ROLE pgmaint_regress_owner LOGIN;

@@ -64,7 +64,9 @@ SELECT pgmaint.add_retention('events', 'at', '90 days', '');
 SELECT pgmaint.add_retention('events', 'at', '90 days', 'colour = ''red''');
 SELECT pgmaint.add_retention('events', 'at', '90 days', 'note');
 SELECT pgmaint.add_retention('events', 'at', '90 days', 'count(*) > 1');
+\set VERBOSITY terse
 SELECT pgmaint.add_retention('events', 'at', '90 days', 'no_such_function(note)');
+\set VERBOSITY default
 
 -- what would not be a DELETE, or not one of these rows alone
 CREATE TABLE ruled (at timestamptz);

@@ -111,6 +111,12 @@ SELECT pgmaint.validate_ok();
 INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, role, database, steps, settings)
 VALUES ('planted', 'r', now(), now(), 'succeeded', 10, 1, '[]', '{}');
 SELECT * FROM maintenance WHERE check_id = 'failed_runs';
+-- what may never run again is forgotten after a day
+INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, error, role, database, steps, settings)
+SELECT p, 'r', now() - a, now() - a, 'failed', 'no room', 10, 1, '[]', '{}'
+FROM (VALUES ('vacuum', interval '23 hours'), ('reindex', '25 hours'), ('dropped since', '25 hours')) AS v (p, a);
+SELECT * FROM maintenance WHERE check_id = 'failed_runs';
+DELETE FROM pgmaint.runs WHERE plan <> 'planted';
 INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
 SELECT p, 'r', '* * * * *', 1, 10, (SELECT oid FROM pg_database WHERE datname = d), n
 FROM (VALUES ('tick', current_database(), NULL::timestamptz), ('weekly', current_database(), '2001-01-01'), ('daily', 'template1', now())) AS v (p, d, n);
@@ -162,6 +168,22 @@ UPDATE pgmaint.notifications SET state = 'sent' WHERE contact = 'who';
 SELECT * FROM telling WHERE check_id = 'undelivered_messages';
 TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
 RESET client_min_messages;
+
+-- a sequence that fills no column
+CREATE SEQUENCE planted.numbers MAXVALUE 100;
+SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
+SELECT setval('planted.numbers', 95) \g /dev/null
+SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
+SELECT status, detail FROM pgmaint.validate() WHERE check_id = 'sequences';
+DROP SEQUENCE planted.numbers;
+
+-- a check that fails is a row, and takes no other group with it
+BEGIN;
+ALTER FUNCTION pgmaint.validate_data() RENAME TO validate_gone;
+SELECT check_id, status, detail, expected, object FROM pgmaint.validate() WHERE check_id IN ('sequences', 'bloat', 'validate_data');
+SELECT count(*) > 0 AS others FROM pgmaint.validate() WHERE check_id = 'backup_age' OR check_id = 'recovery';
+ROLLBACK;
+SELECT count(*) FROM pgmaint.check_group('validate_nothing');
 
 -- where WAL goes
 SELECT check_id, status, detail FROM pgmaint.validate_replication() WHERE check_id <> 'archiver';

@@ -120,3 +120,11 @@ DROP ROLE pgmaint_regress_window;
 DROP FUNCTION at(timestamptz);
 RESET pgmaint.clock_offset;
 RESET timezone;
+
+-- periods that have no end, and days that no time has
+SELECT count(*) FROM pgmaint.window_hours('-infinity', 'infinity');
+SELECT count(*) FROM pgmaint.window_hours('2025-01-01', '2036-01-01');
+SELECT count(*) FROM pgmaint.window_hours('2026-01-01', '2025-01-01');
+SELECT pgmaint.window_open(at => 'infinity');
+SELECT pgmaint.wall_clock_time('infinity', '10:00', 'UTC');
+SELECT pgmaint.wall_clock_time('5874897-12-31', '10:00', 'UTC');

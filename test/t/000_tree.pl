@@ -146,4 +146,16 @@ is($meta->{version}, $three, 'META.json has the version of pgmaint.control');
 is($meta->{provides}{pgmaint}{version}, $three, 'and so has what it provides');
 like(slurp("$root/CHANGELOG.md"), qr/^## \Q$version\E/m, 'CHANGELOG.md knows this version');
 
+is_deeply([ check_tree('check-strings') ], [ 0, '' ], 'no text depends on the encoding or the strings of a database');
+my %strings = ('src/base/locks.c' => "int one; /* plain */\n", 'sql/ledger.sql' => "-- it's\nSELECT E'\\d'\n\t'\\\\', \"a\\b\", 'c';\n");
+is_deeply([ check_tree('check-strings', %strings) ], [ 0, '' ], 'texts in order pass');
+foreach my $bad ([ 'src/base/bad.c', "\n/* \xe2\x80\xa6 */\n", 'not ASCII' ], [ 'sql/bad.sql', "\nSELECT '\xc2\xb1';", 'not ASCII' ],
+	[ 'sql/bad.sql', "-- \\\nSELECT E'x\\n', 'a\\d';", q(a string with a backslash does not begin with E: 'a\d') ])
+{
+	my ($file, $text, $expected) = @$bad;
+	my ($status, $complaints) = check_tree('check-strings', %strings, $file => $text);
+	is($status, 1, "$file, $expected: found");
+	is($complaints, "$file:2: $expected\n", "$file, $expected: named, with its line");
+}
+
 done_testing();

@@ -82,13 +82,17 @@ like(rows_of($old), qr/^1 1 [1-9]\d* 1 [1-9]\d*$/, 'history: there is something 
 my $all_of_recent = rows_of($recent);
 make_older($old, '366 days');
 make_older($recent, '364 days');
+sql("INSERT INTO pgmaint.findings (check_id, severity, message, created_at) SELECT 'test', 'info', 'by no run', now() - d * interval '1 day' FROM unnest(ARRAY[366, 364]) d");
+my $by_no_run = q(SELECT count(*) FROM pgmaint.findings WHERE run_id IS NULL AND message = 'by no run');
 keep_history('-1');
 measure();
+is(sql($by_no_run), '2', 'history: -1 keeps what no run has noticed');
 like(rows_of($old), qr/^1 1 [1-9]\d* 1 [1-9]\d*$/, 'history: -1 keeps everything');
 keep_history('365d');
 my $last = measure();
 is(rows_of($old), '0 0 0 0 0', 'history: what is older goes');
 is(rows_of($recent), $all_of_recent, 'history: what is younger stays');
+is(sql($by_no_run), '1', 'history: the same of findings without a run');
 is(sql("SELECT count(*) FROM pgmaint.runs WHERE run_id = $last"), '1', 'history: and so does the run that did it');
 keep_history('30d');
 make_older($last, '29 days');

@@ -177,6 +177,39 @@ $run = vacuum_full("{$due}");
 is(sql("SELECT count(*) $orphans = $run"), 0, '... once they are gone nothing more is said of them');
 is(sql('SELECT count(*), sum(hashtext(s::text)) FROM slow s'), $rows, 'after a crash: the rows are there');
 
+# whatever it gives back, where that was asked for
+sql('CREATE TABLE sound (id int); INSERT INTO sound SELECT generate_series(1, 1000)');
+is(commands(vacuum_full('{"tables": "sound"}')), 'none', 'a table that is named and not due is left alone');
+is(commands(vacuum_full('{"tables": "sound", "force": true}')), 'VACUUM (FULL, ANALYZE) public.sound succeeded', '... unless it is forced');
+
+# beside the work on the table, where that was asked for, and in a window all the same
+SKIP:
+{
+	skip 'REPACK (CONCURRENTLY) came with 19', 8 if $node->pg_version < 19;
+	sql('DROP TABLE IF EXISTS keyed; CREATE TABLE keyed (id int PRIMARY KEY, filler text)');
+	sql("INSERT INTO keyed SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g; DELETE FROM keyed WHERE id % 4 <> 0");
+	sql('VACUUM (TRUNCATE false, ANALYZE) keyed');
+	my $planned = sub {
+		return sql("SELECT string_agg(command || ' ' || disruptive, ', ') FROM pgmaint.dry_run('weekly', '{\"vacuum_full\": {$due, \"tables\": \"keyed\"$_[0]}}') WHERE action = 'vacuum_full'");
+	};
+	is($planned->(''), 'VACUUM (FULL, ANALYZE) public.keyed true', 'REPACK is not used unasked');
+	is($planned->(', "concurrently": true'), 'REPACK (CONCURRENTLY) public.keyed true', 'REPACK: asked for, and disruptive');
+	is(sql("SELECT reason ~ 'dumps, may read the table as empty' FROM pgmaint.dry_run('weekly', '{\"vacuum_full\": {$due, \"tables\": \"keyed\", \"concurrently\": true}}') WHERE action = 'vacuum_full'"), 't', '... the reason has the warning');
+	$rows = sql('SELECT count(*), sum(hashtext(k::text)) FROM keyed k');
+	my $bytes = sql(q(SELECT pg_table_size('keyed')));
+	$run = vacuum_full("{$due, \"tables\": \"keyed\", \"concurrently\": true}");
+	is(run_state($node, $run), 'succeeded', '... run') or diag run_error($node, $run);
+	is(commands($run), 'REPACK (CONCURRENTLY) public.keyed succeeded', '... task');
+	cmp_ok(sql(q(SELECT pg_table_size('keyed'))), '<', $bytes / 2, '... the table is smaller');
+	is(sql('SELECT count(*), sum(hashtext(k::text)) FROM keyed k'), $rows, '... the rows are there');
+	$node->append_conf('postgresql.conf', 'max_repack_replication_slots = 0');
+	$node->restart;
+	sql("INSERT INTO keyed SELECT g, repeat('x', 500) FROM generate_series(100001, 120000) g; DELETE FROM keyed WHERE id > 100000");
+	sql('INSERT INTO keyed VALUES (200000)');
+	sql('VACUUM (TRUNCATE false, ANALYZE) keyed');
+	is($planned->(', "concurrently": true'), 'VACUUM (FULL, ANALYZE) public.keyed true', '... not without a slot for it');
+}
+
 no_processes_left($node, 'no process is left');
 $node->stop;
 

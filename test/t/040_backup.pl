@@ -203,10 +203,17 @@ sql(q{DELETE FROM pgmaint.backup_records WHERE database = 'none'});
 my ($state, $error, $run) = backup('{"databases": ["empty", "none"], "globals": false}');
 like("$state $error", qr/^failed database "none" does not exist/, 'a database that is not there is refused by name');
 is(tasks($node, $run), '"none" failed, empty succeeded', '... while others are backed up');
+# what an interrupted DROP DATABASE leaves; and a template is a database, too
+sql(q{CREATE DATABASE "half gone"});
+sql(q{UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half gone'});
 ($state, $error, $run) = backup('{"all_databases": true, "globals": false, "key": "all/{database}-{time}"}');
 is("$state $error", 'succeeded ', 'all databases');
 is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND state = 'succeeded' AND key ~ '^all/.*-\\d{8}-\\d{6}\\.dump\\.gz\$'"),
-	sql('SELECT count(*) FROM pg_database WHERE datallowconn AND NOT datistemplate'), '... each under the key that was asked for');
+	sql('SELECT count(*) FROM pg_database WHERE datallowconn AND datconnlimit <> -2'), '... each under the key that was asked for');
+is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND database = 'template1'"), 1, '... templates, too');
+is(sql("SELECT message FROM pgmaint.findings WHERE run_id = $run AND object = '\"half gone\"'"),
+	'database "half gone" is not backed up: it is invalid, since DROP DATABASE was interrupted; drop it', '... but for one that is invalid, which a finding names');
+sql(q{DROP DATABASE "half gone"});
 ($state, $error, $run) = backup('{"databases": "empty"}');
 my $roles = content('pgmaint_local', sql("SELECT key FROM pgmaint.backups WHERE run_id = $run AND kind = 'globals'"));
 gunzip(\$roles => \my $statements) or die $GunzipError;
