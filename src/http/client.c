@@ -28,6 +28,9 @@
 #include "base/giveway.h"
 #include "http/client.h"
 
+/* how long to wait in vain before libcurl looks at its sockets again */
+#define LOOK_AGAIN_AFTER USECS_PER_SEC
+
 /*
  * libcurl starts threads to resolve names.  They must not get the signals of
  * this process, so none is delivered while they may be started.
@@ -101,6 +104,23 @@ renew_timeout(HttpClient *client)
 		curl_multi_timeout(client->multi, &timeout) == CURLM_OK &&
 		timeout >= 0)
 		(void) note_timeout(client->multi, Max(timeout, 1), client);
+}
+
+/*
+ * Newer versions of libcurl may hold an answer that they have read from a
+ * socket, without a timer that has them go on: the socket has nothing left to
+ * wake us.  Let libcurl look at its sockets again after a wait in vain.
+ */
+static void
+look_again(HttpClient *client)
+{
+	curl_socket_t sockets[MAX_SOCKETS];
+	int count = client->socket_count;
+
+	for (int i = 0; i < count; i++)
+		sockets[i] = client->sockets[i].fd;
+	for (int i = 0; i < count; i++)
+		client_drive(client, sockets[i], 0);
 }
 
 /*
@@ -279,8 +299,10 @@ time_to_wait(const HttpClient *client, TimestampTz now, TimestampTz until)
 	{
 		const HttpTransfer *transfer = lfirst(cell);
 
-		if (!transfer->done && !transfer->paused &&
-			transfer->stall_timeout > 0)
+		if (transfer->done || transfer->paused)
+			continue;
+		until = Min(until, now + LOOK_AGAIN_AFTER);
+		if (transfer->stall_timeout > 0)
 			until = Min(until, now - transfer->idle +
 								   transfer->stall_timeout * USECS_PER_SEC);
 	}
@@ -308,6 +330,8 @@ client_step(HttpClient *client, TimestampTz until)
 	count =
 		WaitEventSetWait(client->events, time_to_wait(client, begun, until),
 						 events, lengthof(events), PG_WAIT_EXTENSION);
+	if (count == 0)
+		look_again(client);
 	for (int i = 0; i < count; i++)
 	{
 		if ((events[i].events & WL_LATCH_SET) != 0)
