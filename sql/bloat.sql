@@ -43,7 +43,7 @@ CREATE FUNCTION pgmaint.index_bloat(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'pgmaint_index_bloat';
 COMMENT ON FUNCTION pgmaint.index_bloat IS
-	'what a rebuild of an index would give back, from a sample of its blocks, with its 95 % margin; a table''s indexes if a table is named, all indexes if nothing is';
+	'what a rebuild of an index would give back, from a sample of its blocks, with its 95 % margin; a table''s indexes if a table is named, all B-trees if nothing is; null for other methods than B-trees';
 
 REVOKE ALL ON FUNCTION pgmaint.table_bloat, pgmaint.index_bloat FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.table_bloat, pgmaint.index_bloat TO pg_stat_scan_tables, pg_monitor;

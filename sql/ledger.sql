@@ -157,7 +157,7 @@ CREATE INDEX bloat_measurements_relation ON pgmaint.bloat_measurements (relation
 
 COMMENT ON TABLE pgmaint.bloat_measurements IS 'what bloat_report measured, kept so that growth can be seen';
 COMMENT ON COLUMN pgmaint.bloat_measurements.method IS 'access method of the table or the index';
-COMMENT ON COLUMN pgmaint.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where every block was read';
+COMMENT ON COLUMN pgmaint.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where it is exact';
 
 CREATE VIEW pgmaint.bloat_history AS
 SELECT

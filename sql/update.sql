@@ -30,6 +30,11 @@ ALTER TABLE pgmaint.cancellations
 	ADD COLUMN cancellation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
 ALTER TABLE pgmaint.bloat_measurements
 	ADD COLUMN measurement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY;
+COMMENT ON COLUMN pgmaint.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where it is exact';
+COMMENT ON FUNCTION pgmaint.index_bloat IS
+	'what a rebuild of an index would give back, from a sample of its blocks, with its 95 % margin; a table''s indexes if a table is named, all B-trees if nothing is; null for other methods than B-trees';
+-- free space in these was taken for bloat
+DELETE FROM pgmaint.bloat_measurements WHERE kind = 'index' AND method <> 'btree';
 
 ALTER TABLE pgmaint.findings
 	ADD COLUMN step integer,

@@ -68,11 +68,12 @@ plan_bloat_report(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"WITH sizes AS MATERIALIZED (SELECT x.oid, "
-		"pgmaint.file_size(x.relfilenode, x.reltablespace, x.relpages) AS bytes "
+		"pgmaint.file_size(x.relfilenode, x.reltablespace, x.relpages) AS bytes, x.relam "
 		"FROM pg_catalog.pg_class x "
 		"WHERE x.relkind IN ('r', 'm', 't', 'i') AND x.relpersistence <> 't'), "
 		"indexes AS (SELECT i.indrelid, pg_catalog.max(z.bytes) AS bytes "
-		"FROM pg_catalog.pg_index i JOIN sizes z ON z.oid = i.indexrelid GROUP BY i.indrelid) "
+		"FROM pg_catalog.pg_index i JOIN sizes z ON z.oid = i.indexrelid "
+		"JOIN pg_catalog.pg_am m ON m.oid = z.relam AND m.amname = 'btree' GROUP BY i.indrelid) "
 		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
 		"CASE WHEN m.measured_at IS NULL THEN pg_catalog.format('%s, never measured', "
 		"pg_catalog.pg_size_pretty(s.bytes)) ELSE pg_catalog.format('%s, last measured %s', "
@@ -210,14 +211,15 @@ smallest_index(Jsonb *given)
 }
 
 /*
- * Measure one index; NULL where it is too small or of a kind that cannot be
- * measured.
+ * Measure one index; NULL where it is too small or of a kind whose bloat cannot
+ * be known.
  */
 static Measurement *
 measure_index(TaskContext *context, Oid indexid, double max_margin)
 {
 	Relation relation = relation_open(indexid, AccessShareLock);
-	bool measurable = index_can_be_measured(relation, false);
+	bool measurable = index_can_be_measured(relation, false) &&
+					  index_bloat_can_be_known(relation);
 	int64 size = (int64) RelationGetNumberOfBlocks(relation) * BLCKSZ;
 	Measurement *measured;
 	IndexBloat index;

@@ -46,15 +46,18 @@ typedef struct BTreeScan
 	LeafPage *leaves;
 	int nleaves;
 
-	bool full;		  /* every page is read */
+	bool full;				  /* every page is read */
+	bool in_order;			  /* leaf pages lie as a rebuild writes them */
+	BlockNumber right_of_last; /* leaf page */
 	double leaf_mean; /* of what leaf pages read so far keep */
 	int64 nleaves_read;
 
 	/* of internal pages */
 	List *inner_blocks; /* of this round, as OIDs: they are as wide */
-	int64 inner_pages;
 	int64 inner_bytes;
 	int64 inner_tuples;
+	int64 parents;		/* internal pages right above leaf pages ... */
+	int64 parent_tuples; /* ... and their downlinks */
 } BTreeScan;
 
 /*
@@ -119,13 +122,21 @@ note_btree_page(Buffer buffer, void *context)
 			memcpy(leaf->page.data, page, BLCKSZ);
 			LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
 			leaf->block = block;
+			if (BlockNumberIsValid(scan->right_of_last) &&
+				scan->right_of_last != block)
+				scan->in_order = false;
+			scan->right_of_last = btree_page_next(page);
 			if (++scan->nleaves == KEPT_PAGES)
 				finish_leaves(scan);
 			return;
 		case BTREE_INTERNAL:
 			scan->inner_bytes += btree_internal_bytes(page, &ntuples);
 			scan->inner_tuples += ntuples;
-			scan->inner_pages++;
+			if (btree_page_above_leaves(page))
+			{
+				scan->parents++;
+				scan->parent_tuples += ntuples;
+			}
 			if (!scan->full)
 			{
 				LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
@@ -182,11 +193,14 @@ begin_round(BTreeScan *scan, const BlockSample *sample, Relation index)
 	btree_build_init(&scan->build, index, scan->lookup.deduplicate);
 	scan->dead_seen = false;
 	scan->full = sample->full;
+	scan->in_order = true;
+	scan->right_of_last = InvalidBlockNumber;
 	scan->leaf_mean = 0;
 	scan->nleaves_read = 0;
-	scan->inner_pages = 0;
 	scan->inner_bytes = 0;
 	scan->inner_tuples = 0;
+	scan->parents = 0;
+	scan->parent_tuples = 0;
 }
 
 /*
@@ -219,14 +233,60 @@ finish_inner_pages(BTreeScan *scan)
 }
 
 /*
- * Which share of the pages in use is internal pages.
+ * Which share of the pages in use is internal pages.  A sample has few of them,
+ * or none: then they are taken to be as full as pages that were split are.
  */
 static double
 inner_share(const BTreeScan *scan)
 {
-	if (scan->full || scan->inner_tuples == 0)
+	double downlinks;
+
+	if (scan->full)
 		return 0;
-	return Min((double) scan->inner_pages / scan->inner_tuples, 0.5);
+	if (scan->parents > 0)
+		downlinks = (double) scan->parent_tuples / scan->parents;
+	else
+		downlinks = 0.7 * BTREE_PAGE_ROOM / downlink_bytes(scan);
+	return 1 / Max(downlinks, 2);
+}
+
+/*
+ * How many leaf pages a rebuild would write.
+ */
+static double
+leaf_pages(const BTreeScan *scan)
+{
+	/* the build itself does not know of dead rows */
+	if (scan->full && !scan->dead_seen)
+		return btree_build_pages(&scan->build);
+	return ceil(sample_total(scan->part, KEPT) / scan->part->unit *
+				(1 - inner_share(scan)));
+}
+
+/*
+ * How far off leaf_pages may be, at 95 %, beyond what the sample explains, as a
+ * share of it.
+ *
+ * Pages that lie in the order of their keys, all of them read, are packed as a
+ * rebuild packs them.  Where they do not, rows of a key come apart that a
+ * rebuild merges, and where only a share of rows is known to be live, so does
+ * the model know only about how long the posting lists will be.  No dead row
+ * among those looked up does not mean that there is none.
+ */
+static double
+leaf_uncertainty(const BTreeScan *scan)
+{
+	const RowLookup *lookup = &scan->lookup;
+	double shared = (double) scan->build.shared / Max(scan->build.keys, 1);
+	double result = 0;
+
+	if (!scan->full || !scan->in_order)
+		result += 0.005 + 0.005 * shared;
+	if (scan->dead_seen)
+		result += 0.005 + 0.015 * shared;
+	else if (lookup->nprobed > 0 && lookup->nprobed < lookup->npointed)
+		result += 3.0 / lookup->nprobed;
+	return result;
 }
 
 /*
@@ -238,7 +298,8 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 			  IndexBloat *result)
 {
 	BTreeScan scan = {0};
-	double leaves;
+	double leaves = 0;
+	double inner = 0;
 	double room;
 
 	scan.part = sample_add(sample, index);
@@ -250,6 +311,8 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 
 	while (sample_next_round(sample))
 	{
+		double off;
+
 		begin_round(&scan, sample, index);
 		read_blocks(index, scan.part->blocks, scan.part->nwanted,
 					scan.strategy, note_btree_page, &scan);
@@ -257,6 +320,14 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 		finish_inner_pages(&scan);
 		btree_build_last_key(&scan.build);
 		scan.part->unit = btree_build_page_bytes(&scan.build);
+
+		leaves = leaf_pages(&scan);
+		inner = btree_build_inner_pages(leaves, downlink_bytes(&scan));
+		off = leaves * leaf_uncertainty(&scan);
+		/* how many pages of several are needed depends on their downlinks */
+		if (inner > 1)
+			off += 1;
+		sample->model = off / Max(sample_blocks_total(sample), 1);
 		sample_judge(sample);
 	}
 	row_lookup_end(&scan.lookup);
@@ -266,11 +337,5 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 	result->has_density = room > 0;
 	if (room > 0)
 		result->leaf_density = 1 - sample_total(scan.part, FREE) / room;
-
-	/* the build itself does not know of dead rows */
-	leaves = ceil(sample_total(scan.part, KEPT) / scan.part->unit *
-				  (1 - inner_share(&scan)));
-	if (sample->full && !scan.dead_seen)
-		leaves = btree_build_pages(&scan.build);
-	return 1 + leaves + btree_build_inner_pages(leaves, downlink_bytes(&scan));
+	return 1 + leaves + inner;
 }

@@ -140,6 +140,9 @@ btree_build_page(BTreeBuild *build, Page page, double live_share)
 			(IndexTuple) PageGetItem(page, PageGetItemId(page, key.first));
 		int ntids = key.ntids;
 
+		build->keys++;
+		if (ntids > 1)
+			build->shared++;
 		bytes += btree_key_bytes(build->deduplicate, key.size, ntids);
 		if (ntids >= BTREE_MANY_ROWS)
 		{

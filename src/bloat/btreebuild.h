@@ -32,6 +32,9 @@ typedef struct BTreeBuild
 	Size keysize;
 	int ntids;
 	double due; /* what was lost in rounding */
+
+	int64 keys;	  /* keys of leaf pages ... */
+	int64 shared; /* ... and those of them with several rows */
 } BTreeBuild;
 
 extern void btree_build_init(BTreeBuild *build, Relation index,

@@ -36,6 +36,27 @@ btree_page_kind(Page page)
 }
 
 /*
+ * The page to the right on the same level, or P_NONE.
+ */
+BlockNumber
+btree_page_next(Page page)
+{
+	return ((BTPageOpaque) PageGetSpecialPointer(page))->btpo_next;
+}
+
+/*
+ * Is this an internal page whose downlinks lead to leaf pages, and as full as
+ * such pages are?  The rightmost one, which may be the root, is not.
+ */
+bool
+btree_page_above_leaves(Page page)
+{
+	BTPageOpaque opaque = (BTPageOpaque) PageGetSpecialPointer(page);
+
+	return opaque->btpo_level == 1 && !P_RIGHTMOST(opaque);
+}
+
+/*
  * What pgstatindex divides free space by to get at leaf density.
  */
 Size

@@ -34,6 +34,8 @@ typedef struct BTreeKey
 	(BLCKSZ - SizeOfPageHeaderData - MAXALIGN(sizeof(BTPageOpaqueData)))
 
 extern BTreePageKind btree_page_kind(Page page);
+extern BlockNumber btree_page_next(Page page);
+extern bool btree_page_above_leaves(Page page);
 extern Size btree_page_room(Page page);
 extern Size btree_page_free(Page page);
 extern int btree_count_tids(Page page);

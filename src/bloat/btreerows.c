@@ -72,6 +72,8 @@ row_lookup_pages(RowLookup *lookup, int npages, BlockNumber full_blocks)
 	lookup->keys_per_page = nkeys;
 	lookup->keys = palloc(sizeof(KeyProbe) * nkeys * npages);
 	lookup->rows = palloc(sizeof(RowProbe) * nkeys * npages * ROWS_PER_KEY);
+	lookup->nprobed = 0;
+	lookup->npointed = 0;
 	forget_keys(lookup);
 }
 
@@ -150,6 +152,7 @@ pick_keys(RowLookup *lookup, Page page, LeafKeys *leaf)
 	if (lookup->table == NULL)
 		return;
 
+	lookup->npointed += ntids;
 	btree_first_key(page, &key);
 	while (picked < wanted && btree_next_key(page, lookup->deduplicate, &key))
 	{
@@ -184,6 +187,7 @@ pick_keys(RowLookup *lookup, Page page, LeafKeys *leaf)
 			if (btree_get_tid(page, &key, Min(position, key.ntids - 1), &tid))
 				probe_row(lookup, probe, &tid);
 		}
+		lookup->nprobed += probe->nrows;
 		lookup->nkeys++;
 		leaf->nkeys++;
 	}
@@ -237,6 +241,27 @@ look_up_rows(RowLookup *lookup)
 }
 
 /*
+ * The variance of the share of rows that are live, from what was found of those
+ * that were looked up.
+ */
+static double
+variance_of_rows(const RowLookup *lookup, const LeafKeys *leaf)
+{
+	double rows = 0;
+	double dead = 0;
+
+	for (int i = 0; i < leaf->nkeys; i++)
+	{
+		rows += lookup->keys[leaf->first + i].nrows;
+		dead += lookup->keys[leaf->first + i].ndead;
+	}
+	if (rows < 2 || rows >= leaf->ntids)
+		return 0;
+	return dead / rows * (1 - dead / rows) / (rows - 1) *
+		   (1 - rows / leaf->ntids);
+}
+
+/*
  * Of what a rebuild would write for the page if all of its rows were live,
  * the share that it does write.  "variance" is that of the share.
  */
@@ -280,9 +305,12 @@ live_share(const RowLookup *lookup, const LeafKeys *leaf, double *variance)
 			share = live / full;
 	}
 
-	*variance = 0;
-	if (leaf->nkeys > 1 && lookup->keys_per_page < leaf->ntids)
-		*variance = squares / (full * full) * leaf->nkeys / (leaf->nkeys - 1) *
-					(1 - (double) lookup->keys_per_page / leaf->ntids);
+	/* where a page has few keys, the rows tell more than the keys do */
+	*variance = variance_of_rows(lookup, leaf);
+	if (leaf->nkeys > 1 && full > 0 && lookup->keys_per_page < leaf->ntids)
+		*variance = Max(
+			*variance,
+			squares / (full * full) * leaf->nkeys / (leaf->nkeys - 1) *
+				(1 - (double) lookup->keys_per_page / leaf->ntids));
 	return share;
 }

@@ -55,6 +55,9 @@ typedef struct RowLookup
 	RowProbe *rows;
 	int nrows;
 	int row; /* the next one to be answered */
+
+	int64 nprobed;	/* rows whose fate is known, of ... */
+	int64 npointed; /* ... those that the leaf pages point to */
 } RowLookup;
 
 extern void row_lookup_init(RowLookup *lookup, Relation table,

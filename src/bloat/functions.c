@@ -81,6 +81,7 @@ measure_indexes_of_table(BloatCall *call, Oid relid)
 		if (relkind != RELKIND_TOASTVALUE)
 			table_can_be_measured(rel, true);
 		call->min_size = 0;
+		call->unknown = true;
 		measure_all(call, RelationGetIndexList(rel));
 	}
 	relation_close(rel, AccessShareLock);
@@ -196,6 +197,7 @@ pgmaint_index_bloat(PG_FUNCTION_ARGS)
 			Int64GetDatum(bloat->total_blocks),
 		};
 
+		nulls[4] = nulls[5] = nulls[6] = !bloat->has_bloat;
 		nulls[7] = !bloat->has_density;
 		tuplestore_putvalues(rows, desc, values, nulls);
 	}

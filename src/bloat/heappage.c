@@ -13,60 +13,6 @@
 
 #include "bloat/heappage.h"
 
-/* room for tuples and their line pointers on an empty page */
-#define HEAP_PAGE_ROOM (BLCKSZ - SizeOfPageHeaderData)
-
-void
-heap_rewrite_init(HeapRewrite *rewrite, Relation rel)
-{
-	memset(rewrite, 0, sizeof(HeapRewrite));
-	rewrite->reserve =
-		RelationGetTargetPageFreeSpace(rel, HEAP_DEFAULT_FILLFACTOR);
-	rewrite->room = HEAP_PAGE_ROOM;
-}
-
-/*
- * Puts a tuple on the page that is being filled, or on a new one if it would
- * eat into what fillfactor reserves.  The same rule as raw_heap_insert's, so
- * that what wide tuples leave unused at the end of pages is accounted for.
- */
-static void
-heap_rewrite_tuple(HeapRewrite *rewrite, Size length)
-{
-	Size needed = length + sizeof(ItemIdData);
-
-	if (rewrite->used > 0 && needed + rewrite->reserve > rewrite->room)
-	{
-		rewrite->full_pages++;
-		rewrite->full_bytes += rewrite->used;
-		rewrite->room = HEAP_PAGE_ROOM;
-		rewrite->used = 0;
-	}
-	rewrite->room -= Min(needed, rewrite->room);
-	rewrite->used += needed;
-}
-
-/*
- * How many bytes of tuples and line pointers a page of the rewritten table
- * holds on average.
- */
-double
-heap_rewrite_page_bytes(const HeapRewrite *rewrite)
-{
-	Size room = HEAP_PAGE_ROOM - rewrite->reserve;
-
-	/* hardly any live tuples: how they are packed does not matter then */
-	if (rewrite->full_pages < 2)
-		return Max(Max(room, rewrite->used), 1);
-	return (double) rewrite->full_bytes / rewrite->full_pages;
-}
-
-uint64
-heap_rewrite_pages(const HeapRewrite *rewrite)
-{
-	return rewrite->full_pages + (rewrite->used > 0 ? 1 : 0);
-}
-
 /*
  * Would VACUUM remove this tuple?  One that some snapshot may still see is
  * not bloat yet.
@@ -93,14 +39,15 @@ item_is_sane(ItemId item)
 
 /*
  * Counts live, dead and free bytes of a page.  Together with the page header
- * they make up the page.  Tuples that a rewrite would keep are shown to it.
+ * they make up the page.  Tuples that a rewrite would keep are shown to it, in
+ * the shape that it gives them; as they are if that is NULL.
  *
  * If a line pointer cannot be right, all that seems to be free on the page
  * counts as live: damage must not look like something that can be thrown away.
  */
 void
 judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
-				HeapRewrite *rewrite, HeapPage *result)
+				RowShape *shape, HeapRewrite *rewrite, HeapPage *result)
 {
 	Page page = BufferGetPage(buffer);
 	OffsetNumber maxoff;
@@ -111,12 +58,12 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 	int dead = 0;
 	int kept = 0;
 
+	memset(result, 0, sizeof(HeapPage));
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 
 	if (PageIsNew(page))
 	{
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
-		memset(result, 0, sizeof(HeapPage));
 		result->free_bytes = BLCKSZ;
 		return;
 	}
@@ -152,9 +99,9 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 		}
 		length = MAXALIGN(ItemIdGetLength(item));
 		taken = (int) (length + sizeof(ItemIdData));
+		tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
 		if (!all_visible)
 		{
-			tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
 			tuple.t_len = ItemIdGetLength(item);
 			ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), off);
 			if (tuple_is_dead(&tuple, horizon, buffer))
@@ -164,7 +111,15 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 			}
 		}
 		live += taken;
-		kept += taken;
+		if (shape != NULL)
+		{
+			int64 growth;
+
+			length = row_after_rewrite(shape, tuple.t_data,
+									   ItemIdGetLength(item), &growth);
+			result->toast_growth += growth;
+		}
+		kept += (int) (length + sizeof(ItemIdData));
 		heap_rewrite_tuple(rewrite, length);
 	}
 

@@ -12,10 +12,25 @@
 #include "access/relation.h"
 #include "catalog/pg_am.h"
 #include "commands/defrem.h"
+#include "storage/bufmgr.h"
 #include "utils/memutils.h"
 
 #include "bloat/index_bloat.h"
 #include "bloat/relations.h"
+
+/*
+ * Can be told what a rebuild would give back?
+ *
+ * Of a B-tree only.  What GIN, GiST, SP-GiST, hash and BRIN indexes take after a
+ * rebuild depends on their operator classes, on the order of rows and, for
+ * hash, on powers of two.  They leave room on their pages that a rebuild leaves
+ * as well: half of a new GIN index may be free.
+ */
+bool
+index_bloat_can_be_known(Relation index)
+{
+	return index->rd_rel->relam == BTREE_AM_OID;
+}
 
 /*
  * Measures an index that the caller has opened, after its table, and found
@@ -34,24 +49,24 @@ measure_open_index(Relation index, Relation table, double precision,
 	double bloat;
 
 	memset(result, 0, sizeof(IndexBloat));
-	sample_init(&sample, precision, seed);
-	if (index->rd_rel->relam == BTREE_AM_OID)
-		kept = measure_btree(&sample, index, table, result);
-	else
-		kept = measure_free_space(&sample, index);
-
 	result->indexid = RelationGetRelid(index);
 	result->relid = RelationGetRelid(table);
 	result->method = method;
-	result->total_blocks = sample_blocks_total(&sample);
-	result->sampled_blocks = sample_blocks_read(&sample);
+	if (index_bloat_can_be_known(index))
+	{
+		sample_init(&sample, precision, seed);
+		kept = measure_btree(&sample, index, table, result);
+		bloat = sample_bloat(&sample, ceil(kept), &result->margin);
+		result->has_bloat = true;
+		result->total_blocks = sample_blocks_total(&sample);
+		result->sampled_blocks = sample_blocks_read(&sample);
+		result->bloat_bytes = (int64) bloat * BLCKSZ;
+		result->bloat_ratio =
+			result->total_blocks > 0 ? bloat / result->total_blocks : 0;
+	}
+	else
+		result->total_blocks = RelationGetNumberOfBlocks(index);
 	result->total_bytes = result->total_blocks * BLCKSZ;
-
-	bloat = Max(result->total_blocks - ceil(kept), 0);
-	result->bloat_bytes = (int64) bloat * BLCKSZ;
-	result->bloat_ratio =
-		result->total_blocks > 0 ? bloat / result->total_blocks : 0;
-	result->margin = sample.margin;
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

@@ -18,6 +18,7 @@ typedef struct IndexBloat
 	Oid relid;
 	const char *method;
 	int64 total_bytes;
+	bool has_bloat;		 /* the next three are known: B-trees only */
 	int64 bloat_bytes;	 /* what REINDEX would give back */
 	double bloat_ratio;	 /* of total_bytes, 0 to 1 */
 	double margin;		 /* of bloat_ratio, at 95 % confidence */
@@ -27,15 +28,15 @@ typedef struct IndexBloat
 	int64 total_blocks;
 } IndexBloat;
 
+extern bool index_bloat_can_be_known(Relation index);
 extern void measure_index_bloat(Oid indexid, double precision, uint32 seed,
 								IndexBloat *result);
 extern void measure_open_index(Relation index, Relation table,
 							   double precision, uint32 seed,
 							   IndexBloat *result);
 
-/* btree_bloat.c and other_index_bloat.c: return the blocks after a rebuild */
+/* btree_bloat.c: returns the blocks after a rebuild */
 extern double measure_btree(BlockSample *sample, Relation index,
 							Relation table, IndexBloat *result);
-extern double measure_free_space(BlockSample *sample, Relation index);
 
 #endif /* PGMAINT_BLOAT_INDEX_BLOAT_H */

@@ -101,6 +101,7 @@ measure_one_index(BloatCall *call, Oid indexid)
 	if (index != NULL)
 	{
 		if (index_can_be_measured(index, false) &&
+			(call->unknown || index_bloat_can_be_known(index)) &&
 			index->rd_index->indrelid == tableid &&
 			(int64) RelationGetNumberOfBlocks(index) * BLCKSZ >=
 				call->min_size)
@@ -177,6 +178,8 @@ compare_indexes(const void *a, const void *b)
 	const IndexBloat *left = a;
 	const IndexBloat *right = b;
 
+	if (left->has_bloat != right->has_bloat)
+		return left->has_bloat ? -1 : 1;
 	if (left->bloat_bytes != right->bloat_bytes)
 		return left->bloat_bytes > right->bloat_bytes ? -1 : 1;
 	return (left->indexid > right->indexid) - (left->indexid < right->indexid);

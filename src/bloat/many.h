@@ -17,7 +17,8 @@
 typedef struct BloatCall
 {
 	bool indexes;
-	bool tails; /* fill in tail_bytes, too */
+	bool tails;	  /* fill in tail_bytes, too */
+	bool unknown; /* indexes whose bloat cannot be known, too */
 	double precision;
 	uint32 seed;
 	int64 min_size;

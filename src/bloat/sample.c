@@ -11,7 +11,10 @@
  * Reading goes on in rounds until the 95 % margin is as small as was asked
  * for.  There is no cap that would stop it before that.  Where a good part
  * of the blocks would have to be read, all of them are: that is as quick, in
- * order, and exact.
+ * order, and leaves nothing to chance.
+ *
+ * What is left then is how well the caller can tell what a rewrite makes of
+ * the blocks, which it says in BlockSample.model.
  *
  *-------------------------------------------------------------------------
  */
@@ -79,17 +82,22 @@ sample_blocks_total(const BlockSample *sample)
 }
 
 int64
+sample_part_read(const SamplePart *part)
+{
+	int64 total = 0;
+
+	for (int i = 0; i < part->nstrata; i++)
+		total += part->strata[i].nread;
+	return total;
+}
+
+int64
 sample_blocks_read(const BlockSample *sample)
 {
 	int64 total = 0;
 
 	for (int i = 0; i < sample->nparts; i++)
-	{
-		const SamplePart *part = &sample->parts[i];
-
-		for (int j = 0; j < part->nstrata; j++)
-			total += part->strata[j].nread;
-	}
+		total += sample_part_read(&sample->parts[i]);
 	return total;
 }
 
@@ -205,6 +213,19 @@ want_sample(BlockSample *sample, double rate)
 }
 
 /*
+ * What is left of the margin to reach for the sample itself.  Reading more does
+ * not make up for a model that may be far off: then the margin stays larger
+ * than what was asked for.
+ */
+static double
+sampling_margin_to_reach(const BlockSample *sample)
+{
+	double asked = sample->precision * sample->precision;
+
+	return sqrt(Max(asked - sample->model * sample->model, 0.8 * asked));
+}
+
+/*
  * Says which blocks to read next, or that it is enough.
  *
  * Rounds grow by what the margin reached so far lets expect, so that there
@@ -242,7 +263,7 @@ sample_next_round(BlockSample *sample)
 	else
 	{
 		double nread = sample_blocks_read(sample);
-		double ratio = sample->margin / sample->precision;
+		double ratio = sample->sampling / sampling_margin_to_reach(sample);
 
 		if (ratio <= 1)
 			return false;
@@ -282,84 +303,4 @@ sample_note(SamplePart *part, BlockNumber block, const double *values,
 	stratum->within += within;
 	for (int j = 0; j < SAMPLE_VALUES; j++)
 		stratum->sum[j] += values[j];
-}
-
-/*
- * How far from the mean 95 % of a t distribution reach to either side, and a
- * little more: stopping as soon as the margin looks small enough favours
- * samples whose variance is too small.
- */
-static double
-t_quantile(double df)
-{
-	return 2.1 + 2.37 / df + 2.82 / (df * df) + 2.6 / (df * df * df);
-}
-
-/*
- * Computes the 95 % margin of the sum of the first value over all relations,
- * as a share of all blocks, part->unit being worth one block.
- *
- * To the variance that was seen, that of two more blocks is added, as far
- * from the mean as a block can be.  For shares near zero or one that is the
- * interval of Agresti and Coull, which keeps its promise where the normal
- * approximation does not: no empty page among hundreds does not mean that there
- * is none.
- */
-void
-sample_judge(BlockSample *sample)
-{
-	double total = sample_blocks_total(sample);
-	double nread = sample_blocks_read(sample);
-	double variance = 0;
-	double parts_of_df = 0;
-	double unseen;
-	double df;
-
-	if (nread == 0)
-	{
-		sample->margin = 0;
-		return;
-	}
-
-	for (int i = 0; i < sample->nparts; i++)
-	{
-		SamplePart *part = &sample->parts[i];
-
-		for (int j = 0; j < part->nstrata; j++)
-		{
-			Stratum *stratum = &part->strata[j];
-			double n = stratum->nread;
-			double share = n / stratum->nblocks;
-			double weight = stratum->nblocks / total / part->unit;
-			double mine = 0;
-
-			if (n == 0)
-				continue;
-			if (n > 1 && share < 1)
-			{
-				mine = weight * weight * (1 - share) * stratum->squares /
-					   (n - 1) / n;
-				parts_of_df += mine * mine / (n - 1);
-			}
-
-			/*
-			 * What is uncertain within the blocks is in the variance between
-			 * them already, but for the share that was read.
-			 */
-			variance +=
-				mine + weight * weight * share * stratum->within / (n * n);
-		}
-	}
-
-	unseen = (1 - nread / total) * 2 / (nread * nread);
-	variance += unseen;
-	if (variance <= 0)
-	{
-		sample->margin = 0;
-		return;
-	}
-
-	/* Satterthwaite: few strata may hold all of the variance */
-	df = parts_of_df > 0 ? variance * variance / parts_of_df : 1000;
-	sample->margin = t_quantile(Max(df, 2)) * sqrt(variance);
 }

@@ -13,7 +13,7 @@
 #include "base/compat.h"
 
 /* values summed up per block; the margin is that of the first */
-#define SAMPLE_VALUES 4
+#define SAMPLE_VALUES 5
 
 /* a run of neighbouring blocks, sampled at the same rate as the others */
 typedef struct Stratum
@@ -43,7 +43,10 @@ typedef struct SamplePart
 typedef struct BlockSample
 {
 	double precision;
-	double margin;
+	double model;	 /* how far off the model of a rewrite may be, as a share
+					  * of all blocks, at 95 % */
+	double sampling; /* the margin that comes of not reading every block */
+	double margin;	 /* of both */
 	bool full; /* every block is read, in order: SamplePart.blocks is NULL */
 	int rounds;
 	int nparts;
@@ -58,6 +61,9 @@ extern void sample_note(SamplePart *part, BlockNumber block,
 						const double *values, double within);
 extern void sample_judge(BlockSample *sample);
 extern double sample_total(const SamplePart *part, int value);
+extern double sample_bloat(const BlockSample *sample, double kept,
+						   double *margin);
+extern int64 sample_part_read(const SamplePart *part);
 extern int64 sample_blocks_read(const BlockSample *sample);
 extern int64 sample_blocks_total(const BlockSample *sample);
 

@@ -26,11 +26,19 @@
 #include "bloat/sample.h"
 #include "bloat/table_bloat.h"
 
-/* what is summed up per block, in Stratum.sum */
+/*
+ * What is summed up per block, in Stratum.sum.  The first is what the margin is
+ * computed of: the bytes that a rewrite writes for the rows of the block, to
+ * the TOAST table too where that is more or less than there is now.
+ */
 #define KEPT 0
 #define LIVE 1
 #define DEAD 2
 #define FREE 3
+#define TOAST_GROWTH 4
+
+/* from so many pages on it is clear how a rewrite packs a TOAST table */
+#define ENOUGH_PAGES 16
 
 /* one of the two relations that make up a table */
 typedef struct TablePart
@@ -38,7 +46,17 @@ typedef struct TablePart
 	SamplePart *sample;
 	TransactionId horizon;
 	HeapRewrite rewrite;
+	RowShape *shape; /* NULL for the TOAST table, whose rows stay as they are */
 } TablePart;
+
+/* a table; its TOAST table is the second part */
+typedef struct TableScan
+{
+	BlockSample sample;
+	TablePart parts[2];
+	RowShape shape;
+	HeapRewrite toast; /* in the order of the table's rows */
+} TableScan;
 
 static void
 note_heap_page(Buffer buffer, void *context)
@@ -48,36 +66,83 @@ note_heap_page(Buffer buffer, void *context)
 	double values[SAMPLE_VALUES];
 
 	judge_heap_page(RelationGetRelid(part->sample->rel), buffer, part->horizon,
-					&part->rewrite, &page);
-	values[KEPT] = page.kept_bytes;
+					part->shape, &part->rewrite, &page);
+	values[KEPT] = page.kept_bytes + (double) page.toast_growth;
 	values[LIVE] = page.live_bytes;
 	values[DEAD] = page.dead_bytes;
 	values[FREE] = page.free_bytes;
+	values[TOAST_GROWTH] = page.toast_growth;
 	sample_note(part->sample, BufferGetBlockNumber(buffer), values, 0);
 }
 
 static void
-add_part(BlockSample *sample, TablePart *part, Relation rel)
+add_part(TableScan *scan, Relation rel, RowShape *shape)
 {
-	part->sample = sample_add(sample, rel);
+	TablePart *part = &scan->parts[scan->sample.nparts];
+
+	part->sample = sample_add(&scan->sample, rel);
 	part->horizon = GetOldestNonRemovableTransactionId(rel);
+	part->shape = shape;
 	heap_rewrite_init(&part->rewrite, rel);
+}
+
+/*
+ * How a rewrite packs the part: the TOAST table in the order of the table's
+ * rows, unless hardly any rows with values in it were read.
+ */
+static const HeapRewrite *
+rewrite_of(const TableScan *scan, int part)
+{
+	if (part == 1 && !scan->shape.damaged &&
+		(scan->sample.full || scan->toast.full_pages >= ENOUGH_PAGES))
+		return &scan->toast;
+	return &scan->parts[part].rewrite;
 }
 
 /*
  * How many blocks the part would have after a rewrite.
  */
 static double
-blocks_kept(const BlockSample *sample, const TablePart *part)
+blocks_kept(const TableScan *scan, int part)
 {
-	if (sample->full)
-		return heap_rewrite_pages(&part->rewrite);
-	return ceil(sample_total(part->sample, KEPT) / part->sample->unit);
+	const HeapRewrite *rewrite = rewrite_of(scan, part);
+	double growth = sample_total(scan->parts[0].sample, TOAST_GROWTH);
+	double bytes = sample_total(scan->parts[part].sample, KEPT);
+
+	if (scan->sample.full)
+		return heap_rewrite_pages(rewrite);
+	bytes += part == 0 ? -growth : growth;
+	return ceil(Max(bytes, 0) / heap_rewrite_page_bytes(rewrite));
+}
+
+/*
+ * How far off blocks_kept may be, even if the bytes are right, as a share of
+ * all blocks.  A rewrite of all rows in order is not modelled but counted.
+ */
+static double
+model_margin(const TableScan *scan)
+{
+	double squares = 0;
+
+	if (scan->sample.full && !scan->shape.damaged)
+		return 0;
+	for (int i = 0; i < scan->sample.nparts; i++)
+	{
+		const HeapRewrite *rewrite = rewrite_of(scan, i);
+		int source = rewrite == &scan->toast ? 0 : i;
+		double off = blocks_kept(scan, i) *
+					 heap_rewrite_uncertainty(
+						 rewrite, sample_part_read(scan->parts[source].sample));
+
+		squares += off * off;
+	}
+	return sqrt(squares) / Max(sample_blocks_total(&scan->sample), 1);
 }
 
 static void
-sum_up(const BlockSample *sample, const TablePart *parts, TableBloat *result)
+sum_up(const TableScan *scan, TableBloat *result)
 {
+	const BlockSample *sample = &scan->sample;
 	double kept = 0;
 	double live = 0;
 	double dead = 0;
@@ -85,9 +150,9 @@ sum_up(const BlockSample *sample, const TablePart *parts, TableBloat *result)
 
 	for (int i = 0; i < sample->nparts; i++)
 	{
-		kept += blocks_kept(sample, &parts[i]);
-		live += sample_total(parts[i].sample, LIVE);
-		dead += sample_total(parts[i].sample, DEAD);
+		kept += blocks_kept(scan, i);
+		live += sample_total(scan->parts[i].sample, LIVE);
+		dead += sample_total(scan->parts[i].sample, DEAD);
 	}
 
 	result->total_blocks = sample_blocks_total(sample);
@@ -98,13 +163,12 @@ sum_up(const BlockSample *sample, const TablePart *parts, TableBloat *result)
 	result->free_bytes = 0;
 	for (int i = 0; i < sample->nparts; i++)
 		result->free_bytes +=
-			(int64) rint(sample_total(parts[i].sample, FREE));
+			(int64) rint(sample_total(scan->parts[i].sample, FREE));
 
-	bloat = Max(result->total_blocks - kept, 0);
+	bloat = sample_bloat(sample, kept, &result->margin);
 	result->bloat_bytes = (int64) bloat * BLCKSZ;
 	result->bloat_ratio =
 		result->total_blocks > 0 ? bloat / result->total_blocks : 0;
-	result->margin = sample->margin;
 	result->tail_bytes = 0;
 }
 
@@ -119,35 +183,41 @@ measure_open_table(Relation rel, double precision, uint32 seed,
 		CurrentMemoryContext, "pgmaint table bloat", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	BufferAccessStrategy strategy = GetAccessStrategy(BAS_BULKREAD);
-	BlockSample sample;
-	TablePart parts[lengthof(sample.parts)];
+	TableScan scan = {0};
 	Relation toast = NULL;
 
-	sample_init(&sample, precision, seed);
-	add_part(&sample, &parts[0], rel);
+	sample_init(&scan.sample, precision, seed);
+	row_shape_init(&scan.shape, rel, &scan.toast);
+	add_part(&scan, rel, &scan.shape);
 	if (OidIsValid(rel->rd_rel->reltoastrelid))
 	{
 		toast = table_open(rel->rd_rel->reltoastrelid, AccessShareLock);
-		add_part(&sample, &parts[1], toast);
+		add_part(&scan, toast, NULL);
+		heap_rewrite_init(&scan.toast, toast);
 	}
 
-	while (sample_next_round(&sample))
+	while (sample_next_round(&scan.sample))
 	{
-		for (int i = 0; i < sample.nparts; i++)
+		if (scan.sample.full && toast != NULL)
+			heap_rewrite_init(&scan.toast, toast);
+		for (int i = 0; i < scan.sample.nparts; i++)
 		{
-			SamplePart *part = parts[i].sample;
+			TablePart *part = &scan.parts[i];
 
-			if (sample.full)
-				heap_rewrite_init(&parts[i].rewrite, part->rel);
-			read_blocks(part->rel, part->blocks, part->nwanted, strategy,
-						note_heap_page, &parts[i]);
-			part->unit = heap_rewrite_page_bytes(&parts[i].rewrite);
+			if (scan.sample.full)
+				heap_rewrite_init(&part->rewrite, part->sample->rel);
+			read_blocks(part->sample->rel, part->sample->blocks,
+						part->sample->nwanted, strategy, note_heap_page, part);
 		}
-		sample_judge(&sample);
+		for (int i = 0; i < scan.sample.nparts; i++)
+			scan.parts[i].sample->unit =
+				heap_rewrite_page_bytes(rewrite_of(&scan, i));
+		scan.sample.model = model_margin(&scan);
+		sample_judge(&scan.sample);
 	}
 
 	result->relid = RelationGetRelid(rel);
-	sum_up(&sample, parts, result);
+	sum_up(&scan, result);
 
 	if (toast != NULL)
 		table_close(toast, AccessShareLock);

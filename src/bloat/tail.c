@@ -36,8 +36,8 @@ note_page(Buffer buffer, void *context)
 	Probe *probe = context;
 	HeapPage page;
 
-	judge_heap_page(probe->relid, buffer, probe->horizon, &probe->rewrite,
-					&page);
+	judge_heap_page(probe->relid, buffer, probe->horizon, NULL,
+					&probe->rewrite, &page);
 	if (page.kept_bytes > 0)
 		probe->beyond = Max(probe->beyond, BufferGetBlockNumber(buffer) + 1);
 }

@@ -71,6 +71,48 @@ DELETE FROM toasted WHERE id <= 150;
 SELECT round(bloat_ratio::numeric, 2) AS bloat_ratio FROM pgmaint.table_bloat('toasted');
 INSERT INTO measured SELECT * FROM pgmaint.table_bloat('toasted');
 
+-- a rewrite leaves out the values of dropped columns, in the TOAST table too
+CREATE TABLE dropped_columns (id int, gone text, filler text, gone_too numeric) WITH (autovacuum_enabled = off);
+INSERT INTO dropped_columns SELECT g, repeat('x', 150 + g % 7), CASE WHEN g % 5 > 0 THEN repeat('y', g % 60) END, g FROM generate_series(1, 5000) g;
+ALTER TABLE dropped_columns DROP gone, DROP gone_too;
+INSERT INTO measured SELECT * FROM pgmaint.table_bloat('dropped_columns');
+CREATE TABLE dropped_toast (id int, gone text, filler text, also text) WITH (autovacuum_enabled = off);
+ALTER TABLE dropped_toast ALTER gone SET STORAGE external, ALTER filler SET STORAGE external;
+INSERT INTO dropped_toast SELECT g, repeat('x', 5000), repeat('y', 1300 + g % 3 * 500), repeat('z', 90) FROM generate_series(1, 400) g;
+ALTER TABLE dropped_toast DROP gone;
+INSERT INTO measured SELECT * FROM pgmaint.table_bloat('dropped_toast');
+-- and writes those that only the catalog had
+CREATE TABLE added_columns (id int, filler text) WITH (autovacuum_enabled = off);
+INSERT INTO added_columns SELECT g, repeat('x', 30 + g % 9) FROM generate_series(1, 10000) g;
+ALTER TABLE added_columns ADD a bigint DEFAULT 7, ADD b text DEFAULT 'not stored anywhere', ADD c int, ADD d numeric(5, 2) DEFAULT 1.5;
+UPDATE added_columns SET c = 1 WHERE id % 10 = 0;
+DELETE FROM added_columns WHERE id % 4 > 0;
+INSERT INTO measured SELECT * FROM pgmaint.table_bloat('added_columns');
+-- a value moves into the row when that has become short enough
+CREATE TABLE moved_in (id int, a text, b text) WITH (autovacuum_enabled = off);
+ALTER TABLE moved_in ALTER a SET STORAGE external, ALTER b SET STORAGE external;
+INSERT INTO moved_in SELECT g, repeat('x', 1500), repeat('y', 1400) FROM generate_series(1, 300) g;
+UPDATE moved_in SET b = 'short';
+VACUUM moved_in;
+INSERT INTO measured SELECT * FROM pgmaint.table_bloat('moved_in');
+-- the order of rows decides how chunks, and wide rows, share pages
+CREATE TABLE chunks (id int, filler text) WITH (autovacuum_enabled = off);
+ALTER TABLE chunks ALTER filler SET STORAGE external;
+INSERT INTO chunks SELECT g, repeat('x', 3000 + g * 7919 % 9000) FROM generate_series(1, 1000) g;
+DELETE FROM chunks WHERE hashint4(id) & 3 = 0;
+VACUUM chunks;
+INSERT INTO measured SELECT * FROM pgmaint.table_bloat('chunks');
+CREATE TABLE pattern (id int, filler text) WITH (autovacuum_enabled = off);
+ALTER TABLE pattern ALTER filler SET STORAGE plain;
+INSERT INTO pattern SELECT g, repeat('x', 2000 + g % 5 * 400) FROM generate_series(1, 3000) g;
+DELETE FROM pattern WHERE hashint4(id) & 3 = 0;
+INSERT INTO measured SELECT * FROM pgmaint.table_bloat('pattern');
+-- a rewrite that would make the table larger: no bloat, and the margin says so
+CREATE TABLE tight (id int, filler text) WITH (autovacuum_enabled = off);
+ALTER TABLE tight ALTER filler SET STORAGE external;
+INSERT INTO tight SELECT g, repeat('x', 2100 + g * 7919 % 4000) FROM generate_series(1, 1000) g;
+CREATE TABLE before AS SELECT *, size_of(relation) AS size FROM pgmaint.table_bloat('tight');
+
 -- other kinds, and names that need quotes
 CREATE MATERIALIZED VIEW view_of_fresh AS SELECT * FROM fresh;
 CREATE MATERIALIZED VIEW not_populated AS SELECT * FROM fresh WITH NO DATA;
@@ -90,6 +132,14 @@ VACUUM FULL wide;
 VACUUM FULL aborted;
 VACUUM FULL toasted;
 VACUUM FULL "Übel ""table""; x";
+-- a sample of wide rows does not say that it is exact
+CREATE TABLE told AS SELECT b.* FROM generate_series(1, 20) seed, LATERAL pgmaint.table_bloat('pattern', 0.03, seed) b;
+VACUUM FULL dropped_columns, dropped_toast, added_columns, moved_in, chunks, pattern, tight;
+SELECT count(*) FILTER (WHERE abs(bloat_ratio - (1 - size_of(relation)::float8 / total_bytes)) <= margin) >= 19 AS within_margin,
+	min(margin) > 0.01 AS not_exact, max(margin) < 0.06 AS precise, max(sampled_blocks) < min(total_blocks) AS sampled
+FROM told;
+SELECT bloat_ratio, size_of(relation) > size AS larger, margin BETWEEN 0.01 AND 0.1 AS margin,
+	size_of(relation)::float8 / size - 1 <= margin AS within_margin FROM before;
 SELECT relation, total_bytes - bloat_bytes = size_of(relation) AS as_vacuum_full_does FROM measured;
 
 -- a row that a snapshot may still see is not bloat yet
