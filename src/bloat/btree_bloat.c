@@ -264,29 +264,35 @@ leaf_pages(const BTreeScan *scan)
 }
 
 /*
- * How far off leaf_pages may be, at 95 %, beyond what the sample explains, as a
- * share of it.
+ * How many pages leaf_pages may be off, at 95 %, beyond what the sample
+ * explains.  The shares are what test/bench/bloat_accuracy.sh takes.
  *
  * Pages that lie in the order of their keys, all of them read, are packed as a
  * rebuild packs them.  Where they do not, rows of a key come apart that a
- * rebuild merges, and where only a share of rows is known to be live, so does
- * the model know only about how long the posting lists will be.  No dead row
- * among those looked up does not mean that there is none.
+ * rebuild merges.  Where it is not known which rows are dead, but only how
+ * many, so are the lengths of posting lists, and few long ones fit on a page.
+ * No dead row among those looked up does not mean that there is none.
  */
 static double
-leaf_uncertainty(const BTreeScan *scan)
+pages_uncertain(const BTreeScan *scan, double leaves, double inner)
 {
 	const RowLookup *lookup = &scan->lookup;
-	double shared = (double) scan->build.shared / Max(scan->build.keys, 1);
-	double result = 0;
+	double bytes = Max(scan->build.bytes, 1);
+	double shared = scan->build.shared_bytes / bytes;
+	double many = scan->build.many_bytes / bytes;
+	bool scattered = !scan->full || !scan->in_order;
+	double share = 0;
 
-	if (!scan->full || !scan->in_order)
-		result += 0.005 + 0.005 * shared;
+	if (scattered)
+		share += 0.005 + 0.005 * shared;
 	if (scan->dead_seen)
-		result += 0.005 + 0.015 * shared;
+		share += 0.005 + 0.015 * shared + 0.02 * many;
 	else if (lookup->nprobed > 0 && lookup->nprobed < lookup->npointed)
-		result += 3.0 / lookup->nprobed;
-	return result;
+		share += 3.0 / lookup->nprobed;
+
+	/* the last page, and how many internal pages the downlinks take */
+	return leaves * share + (scattered || scan->dead_seen ? 1 : 0) +
+		   (inner > 1 ? 1 : 0);
 }
 
 /*
@@ -311,8 +317,6 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 
 	while (sample_next_round(sample))
 	{
-		double off;
-
 		begin_round(&scan, sample, index);
 		read_blocks(index, scan.part->blocks, scan.part->nwanted,
 					scan.strategy, note_btree_page, &scan);
@@ -323,11 +327,8 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 
 		leaves = leaf_pages(&scan);
 		inner = btree_build_inner_pages(leaves, downlink_bytes(&scan));
-		off = leaves * leaf_uncertainty(&scan);
-		/* how many pages of several are needed depends on their downlinks */
-		if (inner > 1)
-			off += 1;
-		sample->model = off / Max(sample_blocks_total(sample), 1);
+		sample->model = pages_uncertain(&scan, leaves, inner) /
+						Max(sample_blocks_total(sample), 1);
 		sample_judge(sample);
 	}
 	row_lookup_end(&scan.lookup);

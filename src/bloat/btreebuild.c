@@ -139,11 +139,11 @@ btree_build_page(BTreeBuild *build, Page page, double live_share)
 		IndexTuple tuple =
 			(IndexTuple) PageGetItem(page, PageGetItemId(page, key.first));
 		int ntids = key.ntids;
+		Size key_bytes = btree_key_bytes(build->deduplicate, key.size, ntids);
 
-		build->keys++;
-		if (ntids > 1)
-			build->shared++;
-		bytes += btree_key_bytes(build->deduplicate, key.size, ntids);
+		bytes += key_bytes;
+		build->shared_bytes += ntids > 1 ? key_bytes : 0;
+		build->many_bytes += ntids >= BTREE_MANY_ROWS ? key_bytes : 0;
 		if (ntids >= BTREE_MANY_ROWS)
 		{
 			build->due += ntids * live_share;
@@ -162,6 +162,7 @@ btree_build_page(BTreeBuild *build, Page page, double live_share)
 		build->keysize = key.size;
 		build->ntids = ntids;
 	}
+	build->bytes += bytes;
 	return bytes;
 }
 

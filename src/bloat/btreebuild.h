@@ -33,8 +33,9 @@ typedef struct BTreeBuild
 	int ntids;
 	double due; /* what was lost in rounding */
 
-	int64 keys;	  /* keys of leaf pages ... */
-	int64 shared; /* ... and those of them with several rows */
+	double bytes;		 /* of the leaf pages' keys ... */
+	double shared_bytes; /* ... of those of several rows ... */
+	double many_bytes;	 /* ... and of those of many */
 } BTreeBuild;
 
 extern void btree_build_init(BTreeBuild *build, Relation index,

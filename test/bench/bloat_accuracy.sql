@@ -61,7 +61,7 @@ INSERT INTO t_wide_fresh SELECT g, repeat('x', 2000 + g % 5 * 400) FROM generate
 
 CREATE TABLE t_wide (id int, filler text);
 ALTER TABLE t_wide ALTER filler SET STORAGE plain;
-INSERT INTO t_wide SELECT * FROM t_wide_fresh;
+INSERT INTO t_wide SELECT g, repeat('x', 2000 + g % 5 * 400) FROM generate_series(1, 60000) g;
 DELETE FROM t_wide WHERE chance(id, 0.3);
 
 CREATE TABLE t_wide_random (id int, filler text);
@@ -175,6 +175,9 @@ CREATE UNIQUE INDEX i_dead_unique ON x_dead (id);
 CREATE INDEX i_dead_text ON x_dead (name);
 CREATE INDEX i_dead_dedup ON x_dead (kind);
 CREATE INDEX i_dead_nulls ON x_dead (maybe);
+CREATE INDEX i_dead_few ON x_dead (few);
+CREATE INDEX i_dead_columns ON x_dead (kind, name);
+CREATE INDEX i_dead_include ON x_dead (shuffled) INCLUDE (maybe);
 CREATE INDEX i_dead_url ON x_dead (url);
 DELETE FROM x_dead WHERE chance(id, 0.3) OR id BETWEEN 500000 AND 600000;
 UPDATE x_dead SET few = few + 1 WHERE chance(id + 11, 0.2);
