@@ -46,17 +46,17 @@ typedef struct BTreeScan
 	LeafPage *leaves;
 	int nleaves;
 
-	bool full;				  /* every page is read */
-	bool in_order;			  /* leaf pages lie as a rebuild writes them */
+	bool full;				   /* every page is read */
+	bool in_order;			   /* leaf pages lie as a rebuild writes them */
 	BlockNumber right_of_last; /* leaf page */
-	double leaf_mean; /* of what leaf pages read so far keep */
+	double leaf_mean;		   /* of what leaf pages read so far keep */
 	int64 nleaves_read;
 
 	/* of internal pages */
 	List *inner_blocks; /* of this round, as OIDs: they are as wide */
 	int64 inner_bytes;
 	int64 inner_tuples;
-	int64 parents;		/* internal pages right above leaf pages ... */
+	int64 parents;		 /* internal pages right above leaf pages ... */
 	int64 parent_tuples; /* ... and their downlinks */
 } BTreeScan;
 

@@ -308,9 +308,9 @@ live_share(const RowLookup *lookup, const LeafKeys *leaf, double *variance)
 	/* where a page has few keys, the rows tell more than the keys do */
 	*variance = variance_of_rows(lookup, leaf);
 	if (leaf->nkeys > 1 && full > 0 && lookup->keys_per_page < leaf->ntids)
-		*variance = Max(
-			*variance,
-			squares / (full * full) * leaf->nkeys / (leaf->nkeys - 1) *
-				(1 - (double) lookup->keys_per_page / leaf->ntids));
+		*variance =
+			Max(*variance,
+				squares / (full * full) * leaf->nkeys / (leaf->nkeys - 1) *
+					(1 - (double) lookup->keys_per_page / leaf->ntids));
 	return share;
 }

@@ -24,7 +24,7 @@
 #include "bloat/heaprow.h"
 
 /* a tuple of a TOAST table: its header, chunk_id, chunk_seq, and the chunk */
-#define CHUNK_TUPLE_SIZE(bytes) \
+#define CHUNK_TUPLE_SIZE(bytes)                                              \
 	MAXALIGN(MAXALIGN(SizeofHeapTupleHeader) + sizeof(Oid) + sizeof(int32) + \
 			 VARHDRSZ + (bytes))
 
@@ -34,8 +34,9 @@
 static int64
 chunk_bytes(Size toastable)
 {
-	int64 bytes = (int64) (toastable / TOAST_MAX_CHUNK_SIZE) *
-				  (CHUNK_TUPLE_SIZE(TOAST_MAX_CHUNK_SIZE) + sizeof(ItemIdData));
+	int64 bytes =
+		(int64) (toastable / TOAST_MAX_CHUNK_SIZE) *
+		(CHUNK_TUPLE_SIZE(TOAST_MAX_CHUNK_SIZE) + sizeof(ItemIdData));
 	Size rest = toastable % TOAST_MAX_CHUNK_SIZE;
 
 	if (rest > 0)
@@ -123,8 +124,8 @@ read_value(Form_pg_attribute att, const char *data, Size room, RowValue *value,
 	value->aligned = true;
 	value->is_out = false;
 	value->toastable = 0;
-	value->size = att->attlen > 0 ? (Size) att->attlen
-								  : strnlen(data, room) + 1;
+	value->size =
+		att->attlen > 0 ? (Size) att->attlen : strnlen(data, room) + 1;
 	return value->size <= room ? value->size : 0;
 }
 
@@ -238,8 +239,8 @@ data_size(const RowShape *shape)
 			continue;
 		}
 		if (value->aligned)
-			size = att_align_nominal(
-				size, TupleDescAttr(shape->desc, i)->attalign);
+			size = att_align_nominal(size,
+									 TupleDescAttr(shape->desc, i)->attalign);
 		size += value->size;
 	}
 	return size;
@@ -283,7 +284,8 @@ move_values_out(RowShape *shape)
 
 	for (int main = 0; main <= 1; main++)
 	{
-		Size target = (main ? TOAST_TUPLE_TARGET_MAIN : shape->target) - header;
+		Size target =
+			(main ? TOAST_TUPLE_TARGET_MAIN : shape->target) - header;
 		RowValue *value;
 
 		while (data_size(shape) > target &&

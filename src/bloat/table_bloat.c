@@ -46,7 +46,8 @@ typedef struct TablePart
 	SamplePart *sample;
 	TransactionId horizon;
 	HeapRewrite rewrite;
-	RowShape *shape; /* NULL for the TOAST table, whose rows stay as they are */
+	RowShape
+		*shape; /* NULL for the TOAST table, whose rows stay as they are */
 } TablePart;
 
 /* a table; its TOAST table is the second part */
@@ -130,9 +131,10 @@ model_margin(const TableScan *scan)
 	{
 		const HeapRewrite *rewrite = rewrite_of(scan, i);
 		int source = rewrite == &scan->toast ? 0 : i;
-		double off = blocks_kept(scan, i) *
-					 heap_rewrite_uncertainty(
-						 rewrite, sample_part_read(scan->parts[source].sample));
+		double off =
+			blocks_kept(scan, i) *
+			heap_rewrite_uncertainty(
+				rewrite, sample_part_read(scan->parts[source].sample));
 
 		squares += off * off;
 	}
