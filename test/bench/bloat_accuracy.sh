@@ -63,4 +63,9 @@ for indexes in false true; do
 			"$held %, worst $worst of 30; margin $margin points on average"
 	fi
 done
-sql "DROP VIEW accuracy; DROP TABLE objects, told" >/dev/null
+psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<-'SQL'
+	SELECT format('DROP TABLE IF EXISTS %s CASCADE', c.oid::regclass) FROM pg_class c
+	WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+		AND (c.relname ~ '^[tx]_' OR c.relname IN ('base', 'objects', 'told')) \gexec
+	DROP FUNCTION size_of, noise, chance;
+SQL
