@@ -265,7 +265,8 @@ leaf_pages(const BTreeScan *scan)
 
 /*
  * How many pages leaf_pages may be off, at 95 %, beyond what the sample
- * explains.  The shares are what test/bench/bloat_accuracy.sh takes.
+ * explains.  The shares are such that the margins hold in
+ * test/bench/bloat_accuracy.sh.
  *
  * Pages that lie in the order of their keys, all of them read, are packed as a
  * rebuild packs them.  Where they do not, rows of a key come apart that a

@@ -19,9 +19,9 @@
 #include "bloat/relations.h"
 
 /*
- * Can be told what a rebuild would give back?
+ * Whether the bloat of the index can be estimated: that of B-trees only.
  *
- * Of a B-tree only.  What GIN, GiST, SP-GiST, hash and BRIN indexes take after a
+ * What GIN, GiST, SP-GiST, hash and BRIN indexes take after a
  * rebuild depends on their operator classes, on the order of rows and, for
  * hash, on powers of two.  They leave room on their pages that a rebuild leaves
  * as well: half of a new GIN index may be free.
