@@ -200,6 +200,9 @@ BEGIN ATOMIC
 	kept AS MATERIALIZED (
 		SELECT b."index" FROM bound b UNION SELECT x."index" FROM indexes x WHERE x.is_unique
 	),
+	asked AS MATERIALIZED (
+		SELECT pgmaint.check_duration('unused_for', index_usage.unused_for) AS unused_for
+	),
 	standbys AS MATERIALIZED (
 		SELECT pg_catalog.count(*) AS number FROM pg_catalog.pg_stat_replication r
 		WHERE r.state = 'streaming'
@@ -266,11 +269,12 @@ BEGIN ATOMIC
 				CASE WHEN s.number > 0 THEN pg_catalog.format('; whether %s uses it is not known here: ask there first',
 					CASE s.number WHEN 1 THEN 'the standby' ELSE pg_catalog.format('one of %s standbys', s.number) END) END),
 			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
-		FROM indexes x
+		FROM asked a
+		CROSS JOIN indexes x
 		CROSS JOIN standbys s
 		CROSS JOIN LATERAL (SELECT pgmaint.unused_since(x."index") AS since) u
 		WHERE x.is_valid AND x.bytes >= index_usage.min_size
-			AND u.since <= pg_catalog.now() - index_usage.unused_for
+			AND u.since <= pg_catalog.now() - a.unused_for
 			AND x."index" NOT IN (SELECT k."index" FROM kept k)
 			AND x."index" NOT IN (SELECT p."index" FROM pairs p)
 			-- nor one that a foreign key needs, though nobody has deleted yet
