@@ -156,8 +156,9 @@ refuse_too_long(const char *name, const Interval *interval)
 	if (DatumGetBool(DirectFunctionCall2(interval_gt,
 										 IntervalPGetDatum(interval),
 										 IntervalPGetDatum(&longest))))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s must be at most %d years", name, MAX_YEARS)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be at most %d years", name, MAX_YEARS)));
 }
 
 void
