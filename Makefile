@@ -59,6 +59,7 @@ SQL_PARTS = $(wildcard \
 	sql/expire.sql \
 	sql/storage_checks.sql \
 	sql/advice.sql \
+	sql/partitioned_indexes.sql \
 	sql/index_usage.sql \
 	sql/thresholds.sql \
 	sql/contacts.sql \

@@ -26,6 +26,82 @@ AS 'MODULE_PATHNAME', 'pgmaint_index_advice';
 COMMENT ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) IS
 	'indexes that the counted statements would gain from, the best first; none is created, and no statement is executed';
 
+-- How many rows were written to each table.  The counters alone tell no rate: a
+-- table is loaded once.
+CREATE TABLE pgmaint.table_writes (
+	relation oid PRIMARY KEY,
+	writes bigint NOT NULL,
+	noted_at timestamptz NOT NULL,
+	writes_before bigint,
+	noted_before timestamptz
+);
+
+COMMENT ON TABLE pgmaint.table_writes IS 'rows that had been written to each table, as an index would notice it, noted with snapshots of statements once a week';
+COMMENT ON COLUMN pgmaint.table_writes.writes_before IS 'what the note before said; null where the counters have begun anew since';
+
+CREATE VIEW pgmaint.table_write_counters AS
+SELECT
+	s.relid AS relation,
+	-- updates that touch no index leave a further one alone, too, as far as can be told
+	s.n_tup_ins + s.n_tup_upd - s.n_tup_hot_upd + s.n_tup_del AS writes,
+	least(s.n_tup_ins, s.n_live_tup) AS loaded
+FROM pg_catalog.pg_stat_user_tables s
+WHERE s.schemaname <> 'pgmaint' AND s.schemaname !~ '^pg_temp';
+
+COMMENT ON VIEW pgmaint.table_write_counters IS 'rows written to each table since the counters began, and how many of these may be what it was loaded with';
+
+CREATE FUNCTION pgmaint.note_table_writes()
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	DELETE FROM pgmaint.table_writes w
+	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = w.relation);
+	INSERT INTO pgmaint.table_writes AS w (relation, writes, noted_at)
+	SELECT c.relation, c.writes, clock_timestamp()
+	FROM pgmaint.table_write_counters c
+	LEFT JOIN pgmaint.table_writes o ON o.relation = c.relation
+	WHERE o.relation IS NULL OR o.writes > c.writes OR o.noted_at < clock_timestamp() - interval '7 days'
+	ON CONFLICT (relation) DO UPDATE SET
+		writes_before = CASE WHEN w.writes <= excluded.writes THEN w.writes END,
+		noted_before = CASE WHEN w.writes <= excluded.writes THEN w.noted_at END,
+		writes = excluded.writes, noted_at = excluded.noted_at;
+END;
+
+COMMENT ON FUNCTION pgmaint.note_table_writes() IS 'notes how many rows were written to each table so far, where the last note is a week old';
+
+-- Since the older of two notes; where there is none yet, since the counters began,
+-- but for the rows that may have come with the load.
+CREATE FUNCTION pgmaint.writes_per_day(relation oid)
+RETURNS double precision
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT coalesce(sum(86400 * CASE
+			WHEN n.noted_at IS NULL THEN (c.writes - c.loaded) / greatest(3600, extract(epoch FROM clock_timestamp() - r.counted_since)::float8)
+			ELSE (c.writes - n.writes) / extract(epoch FROM clock_timestamp() - n.noted_at)::float8 END), 0)
+	FROM pgmaint.table_write_counters c
+	CROSS JOIN (
+		SELECT coalesce(d.stats_reset, b.stats_reset, pg_postmaster_start_time()) AS counted_since
+		FROM pg_stat_bgwriter b
+		LEFT JOIN pg_stat_database d ON d.datname = current_database()
+	) r
+	LEFT JOIN LATERAL (
+		SELECT x.writes, x.noted_at
+		FROM pgmaint.table_writes w
+		CROSS JOIN LATERAL (VALUES (w.writes_before, w.noted_before), (w.writes, w.noted_at)) AS x (writes, noted_at)
+		WHERE w.relation = c.relation AND w.writes <= c.writes AND x.noted_at < clock_timestamp() - interval '1 hour'
+		ORDER BY x.noted_at
+		LIMIT 1
+	) n ON true
+	WHERE c.relation = writes_per_day.relation OR EXISTS (
+		SELECT FROM pg_class p CROSS JOIN LATERAL pg_partition_ancestors(p.oid) a
+		WHERE p.oid = c.relation AND p.relispartition AND a.relid = writes_per_day.relation);
+END;
+
+COMMENT ON FUNCTION pgmaint.writes_per_day(oid) IS
+	'rows that are written to a table and its partitions a day, as an index would notice it, apart from what it was loaded with';
+
 -- What the action index_advice has advised, and what became of it.
 CREATE TABLE pgmaint.index_advices (
 	advice_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -119,7 +195,8 @@ END;
 COMMENT ON FUNCTION pgmaint.review_index_advice() IS
 	'looks which indexes were made as index_advice had advised, and whether their statements became faster';
 
-REVOKE ALL ON pgmaint.index_advices FROM PUBLIC;
-GRANT SELECT ON pgmaint.index_advices TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint.review_index_advice() FROM PUBLIC;
+REVOKE ALL ON pgmaint.index_advices, pgmaint.table_writes, pgmaint.table_write_counters FROM PUBLIC;
+GRANT SELECT ON pgmaint.index_advices, pgmaint.table_writes, pgmaint.table_write_counters TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint.review_index_advice(), pgmaint.note_table_writes(), pgmaint.writes_per_day(oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.writes_per_day(oid) TO pg_monitor;
 REVOKE ALL ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) FROM PUBLIC;

@@ -98,6 +98,8 @@ SELECT
 	l.last_possible,
 	CASE
 		WHEN l.last_value IS NULL THEN 0
+		-- the next step would be too long, however little that is
+		WHEN pg_catalog.div(l.last_possible::numeric - l.last_value, s.seqincrement) <= 0 THEN 1
 		WHEN s.seqincrement > 0 THEN pg_catalog.round(least(1,
 			(l.last_value::numeric - s.seqmin) / nullif(l.last_possible::numeric - s.seqmin, 0)), 4)
 		ELSE pg_catalog.round(least(1,

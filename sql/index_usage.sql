@@ -71,7 +71,10 @@ SELECT
 	pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
 	EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conindid = i.indexrelid) AS has_constraint,
 	EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS is_part,
-	c.relkind = 'I' AS is_partitioned
+	c.relkind = 'I' AS is_partitioned,
+	i.indimmediate AS is_immediate,
+	-- from 15 on
+	coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS nulls_not_distinct
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am a ON a.oid = c.relam
@@ -185,13 +188,20 @@ BEGIN ATOMIC
 	WITH indexes AS MATERIALIZED (
 		SELECT d.*, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name FROM pgmaint.index_definitions d
 	),
-	-- what stands for more than reading faster
-	kept AS MATERIALIZED (
+	-- what something else relies on, even if there is another index like it
+	bound AS MATERIALIZED (
 		SELECT x."index" FROM indexes x
-		WHERE x.is_unique OR x.is_primary OR x.is_exclusion OR x.is_replica_identity OR x.is_clustered
+		WHERE x.is_primary OR x.is_exclusion OR x.is_replica_identity OR x.is_clustered
 			OR x.has_constraint OR x.is_partitioned OR x.is_part
 			OR EXISTS (SELECT FROM pg_catalog.pg_depend p
 				WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refobjid = x."index")
+	),
+	-- what stands for more than reading faster
+	kept AS MATERIALIZED (
+		SELECT b."index" FROM bound b UNION SELECT x."index" FROM indexes x WHERE x.is_unique
+	),
+	asked AS MATERIALIZED (
+		SELECT pgmaint.check_duration('unused_for', index_usage.unused_for) AS unused_for
 	),
 	standbys AS MATERIALIZED (
 		SELECT pg_catalog.count(*) AS number FROM pg_catalog.pg_stat_replication r
@@ -213,36 +223,58 @@ BEGIN ATOMIC
 		JOIN indexes y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method AND y.is_valid
 			AND y.predicate IS NOT DISTINCT FROM x.predicate
 		WHERE x.is_valid
-			AND x."index" NOT IN (SELECT k."index" FROM kept k)
+			AND x."index" NOT IN (SELECT b."index" FROM bound b)
 			AND x.included <@ y.included
+			-- one that is unique goes only if the other allows no more
+			AND (NOT x.is_unique OR y.is_unique AND y.is_immediate AND y.nulls_not_distinct = x.nulls_not_distinct)
 			AND (
 				-- the same; of two that may both go, the younger does
-				(x.keys = y.keys AND (x.included <> y.included OR y."index" < x."index"
-					OR y."index" IN (SELECT k."index" FROM kept k)))
+				(x.keys = y.keys AND (x.included <> y.included OR y."index" IN (SELECT b."index" FROM bound b)
+					OR y.is_unique AND NOT x.is_unique OR y."index" < x."index"))
 				-- the beginning of a longer one
-				OR (x.method = 'btree' AND x.key_count < y.key_count AND y.keys[1:x.key_count] = x.keys)
+				OR (NOT x.is_unique AND x.method = 'btree' AND x.key_count < y.key_count AND y.keys[1:x.key_count] = x.keys)
 			)
 		ORDER BY x."index", is_same DESC, y.bytes, y."index"
+	),
+	-- constraints that say what others say; which names them may be in statements
+	constraints AS MATERIALIZED (
+		SELECT DISTINCT ON (x."index") x."index", o.conname, y.name AS other
+		FROM indexes x
+		JOIN pg_catalog.pg_constraint o ON o.conindid = x."index" AND o.conrelid = x.relation AND o.contype = 'u'
+		JOIN indexes y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method AND y.is_valid
+			AND y.is_unique AND y.is_immediate AND y.nulls_not_distinct = x.nulls_not_distinct
+			AND y.predicate IS NULL AND y.keys = x.keys AND y.included = x.included
+		JOIN pg_catalog.pg_constraint p ON p.conindid = y."index" AND p.conrelid = y.relation AND p.contype IN ('p', 'u')
+		WHERE x.is_valid AND NOT x.is_replica_identity AND NOT x.is_clustered AND NOT x.is_partitioned AND NOT x.is_part
+			AND (p.contype = 'p' OR y."index" < x."index" OR NOT x.is_immediate)
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conindid = x."index" AND f.contype = 'f')
+		ORDER BY x."index", p.contype, y."index"
 	),
 	found AS (
 		SELECT 'H001'::text AS check_id, 'invalid' AS kind, x.relation, x.name, x.bytes,
 			'it is not used, and slows down writers' AS detail,
-			CASE WHEN x.index_name ~ '_ccnew[0-9]*$|_ccold[0-9]*$' OR x.is_partitioned
-				THEN pg_catalog.format('DROP INDEX%s %s', CASE WHEN x.is_partitioned THEN '' ELSE ' CONCURRENTLY' END, x.name)
+			CASE WHEN x.index_name ~ '_ccnew[0-9]*$|_ccold[0-9]*$'
+				THEN pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
 				ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s', x.name) END AS command
 		FROM indexes x
 		WHERE NOT x.is_valid AND NOT x.is_partitioned AND x."index" NOT IN (SELECT b."index" FROM building b)
+		UNION ALL
+		SELECT 'H001', 'invalid', p.relation, p.name, NULL, p.detail, p.command
+		FROM pgmaint.invalid_partitioned_indexes() p
+		JOIN indexes x ON x."index" = p."index"
+		WHERE NOT p.being_built
 		UNION ALL
 		SELECT 'H002', 'unused', x.relation, x.name, x.bytes,
 			pg_catalog.format('not used since %s%s', u.since::pg_catalog.date,
 				CASE WHEN s.number > 0 THEN pg_catalog.format('; whether %s uses it is not known here: ask there first',
 					CASE s.number WHEN 1 THEN 'the standby' ELSE pg_catalog.format('one of %s standbys', s.number) END) END),
 			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
-		FROM indexes x
+		FROM asked a
+		CROSS JOIN indexes x
 		CROSS JOIN standbys s
 		CROSS JOIN LATERAL (SELECT pgmaint.unused_since(x."index") AS since) u
 		WHERE x.is_valid AND x.bytes >= index_usage.min_size
-			AND u.since <= pg_catalog.now() - index_usage.unused_for
+			AND u.since <= pg_catalog.now() - a.unused_for
 			AND x."index" NOT IN (SELECT k."index" FROM kept k)
 			AND x."index" NOT IN (SELECT p."index" FROM pairs p)
 			-- nor one that a foreign key needs, though nobody has deleted yet
@@ -261,6 +293,11 @@ BEGIN ATOMIC
 			pg_catalog.format(CASE WHEN p.is_same THEN 'the same as %s' ELSE '%s begins with its columns' END, p.other),
 			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
 		FROM pairs p JOIN indexes x ON x."index" = p."index"
+		UNION ALL
+		SELECT 'H004', 'duplicate', x.relation, x.name, x.bytes,
+			pg_catalog.format('the same as %s; constraint %I rests on it, and says no more: drop it unless a statement names it', c.other, c.conname),
+			pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I', x.schema, x.table_name, c.conname)
+		FROM constraints c JOIN indexes x ON x."index" = c."index"
 	)
 	SELECT f.check_id, f.kind, f.relation::pg_catalog.regclass, f.name,
 		pg_catalog.pg_size_pretty(f.bytes), f.detail, f.command, f.bytes

@@ -12,3 +12,23 @@ COMMENT ON FUNCTION pgmaint.generic_plan(text) IS
 	'the plan, as EXPLAIN (FORMAT JSON), of a statement with parameters $1, $2 ... that have no values; nothing is executed, but planning may call the functions in it that are not volatile';
 
 REVOKE ALL ON FUNCTION pgmaint.generic_plan(text) FROM PUBLIC;
+
+CREATE FUNCTION pgmaint.check_duration(name text, duration interval)
+RETURNS interval
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF check_duration.duration IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = format('%s must not be null', check_duration.name);
+	ELSIF check_duration.duration < interval '0' OR check_duration.duration > interval '1000 years' THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('%s must be from 0 to 1000 years', check_duration.name);
+	END IF;
+	RETURN check_duration.duration;
+END
+$$;
+
+COMMENT ON FUNCTION pgmaint.check_duration(text, interval) IS 'the duration; an error that names the argument if there is none, or it is negative or absurdly long';
+
+REVOKE ALL ON FUNCTION pgmaint.check_duration(text, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.check_duration(text, interval) TO pg_monitor;

@@ -47,6 +47,10 @@ BEGIN
 			MESSAGE = format('invalid order "%s"', coalesce(slow_queries.order_by, 'null')),
 			HINT = format('Valid orders are: %s.', array_to_string(choices, ', '));
 	END IF;
+	IF slow_queries."limit" < 0 THEN
+		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'limit must not be negative';
+	END IF;
+	PERFORM pgmaint.check_duration('since', coalesce(slow_queries.since, interval '1 hour'));
 	IF missing IS NOT NULL THEN
 		RAISE NOTICE 'no queries to show: %', missing;
 		RETURN;

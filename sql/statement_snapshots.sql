@@ -58,6 +58,7 @@ BEGIN
 	IF pgmaint.statements_missing() IS NOT NULL THEN
 		RETURN NULL;
 	END IF;
+	PERFORM pgmaint.note_table_writes();
 	INSERT INTO pgmaint.statement_snapshots (run_id, counted_since, evicted, statements, total_ms)
 	SELECT take_statement_snapshot.run_id, i.counted_since, i.evicted, 0, 0
 	FROM pgmaint.statements_since() i

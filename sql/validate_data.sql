@@ -75,14 +75,24 @@ BEGIN ATOMIC
 	invalid AS (
 		SELECT
 			count(*) AS indexes,
-			string_agg(i.indexrelid::regclass::text, ', ' ORDER BY i.indexrelid::regclass::text) AS names
-		FROM pg_index i
-		JOIN pg_class c ON c.oid = i.indexrelid
-		WHERE NOT i.indisvalid
-			AND c.relkind = 'i'
-			AND NOT EXISTS (
-				SELECT FROM pg_stat_progress_create_index p
-				WHERE p.datname = current_database() AND p.relid = i.indrelid)
+			concat_ws('; ',
+				string_agg(x.name, ', ' ORDER BY x.name) FILTER (WHERE x.detail IS NULL) || ': the action reindex rebuilds what is worth it',
+				string_agg(format('%s: %s', x.name, x.detail), '; ' ORDER BY x.name) FILTER (WHERE x.detail IS NOT NULL)
+					|| ': pgmaint.index_usage() has the commands') AS faults
+		FROM (
+			SELECT i.indexrelid::regclass::text AS name, NULL AS detail
+			FROM pg_index i
+			JOIN pg_class c ON c.oid = i.indexrelid
+			WHERE NOT i.indisvalid
+				AND c.relkind = 'i'
+				AND NOT EXISTS (
+					SELECT FROM pg_stat_progress_create_index p
+					WHERE p.datname = current_database() AND p.relid = i.indrelid)
+			UNION ALL
+			SELECT p.name, p.detail
+			FROM pgmaint.invalid_partitioned_indexes() p
+			WHERE NOT p.being_built
+		) x
 	),
 	sequences AS (
 		SELECT
@@ -157,7 +167,7 @@ BEGIN ATOMIC
 		'invalid_indexes',
 		pgmaint.judge('invalid_indexes', i.indexes),
 		CASE WHEN i.indexes = 0 THEN 'no index is invalid'
-			ELSE format('%s: the action reindex rebuilds what is worth it', i.names) END,
+			ELSE i.faults END,
 		pgmaint.expectation('invalid_indexes', 'fewer than %s'),
 		NULL
 	FROM invalid i

@@ -242,11 +242,12 @@ add_backup_task(PlanContext *context, const char *template,
 }
 
 /*
- * What an interrupted DROP DATABASE has left cannot be connected to, and only be
- * dropped.
+ * Databases that nobody can connect to have no backups: what an interrupted DROP
+ * DATABASE has left, which can only be dropped, and those that were closed.
+ * template0 never changes.
  */
 static void
-note_invalid_databases(PlanContext *context, List *names, bool all)
+note_closed_databases(PlanContext *context, List *names, bool all)
 {
 	LedgerQuery query = {0};
 	uint64 rows;
@@ -255,17 +256,19 @@ note_invalid_databases(PlanContext *context, List *names, bool all)
 	bind_boolean(&query, all);
 	rows = ledger_query(
 		&query,
-		"SELECT pg_catalog.quote_ident(d.datname) FROM pg_catalog.pg_database d "
+		"SELECT pg_catalog.quote_ident(d.datname), CASE d.datconnlimit "
+		"WHEN -2 THEN 'it is invalid, since DROP DATABASE was interrupted; drop it' "
+		"ELSE 'it allows no connections' END FROM pg_catalog.pg_database d "
 		"WHERE d.datconnlimit = -2 AND ($2 OR d.datname = ANY ($1)) "
+		"OR $2 AND NOT d.datallowconn AND d.datname <> 'template0' "
 		"ORDER BY d.datname");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		char *name = ledger_text(row, 1);
 
 		plan_finding(context, "backup", "warning", name,
-					 psprintf("database %s is not backed up: it is invalid, "
-							  "since DROP DATABASE was interrupted; drop it",
-							  name),
+					 psprintf("database %s is not backed up: %s", name,
+							  ledger_text(row, 2)),
 					 NULL);
 	}
 }
@@ -288,7 +291,7 @@ find_databases(PlanContext *context)
 				 errmsg("action \"backup\" has the options \"databases\" and "
 						"\"all_databases\""),
 				 errhint("Leave out one of them.")));
-	note_invalid_databases(context, names, all);
+	note_closed_databases(context, names, all);
 	bind_texts(&query, names);
 	bind_boolean(&query, all);
 	return ledger_query(

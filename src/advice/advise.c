@@ -173,8 +173,7 @@ merge_advice(AdviceResult *result)
 }
 
 /*
- * Rows that are written to the table a day, and rows in it.  Updates that
- * touch no index leave a further one alone, too, as far as can be told.
+ * Rows that are written to the table a day, and rows in it.
  */
 static void
 read_writes(const Advice *advice, double *writes, double *tuples)
@@ -187,14 +186,9 @@ read_writes(const Advice *advice, double *writes, double *tuples)
 	bind_oid(&query, advice->index->relation);
 	(void) ledger_query(
 		&query,
-		"SELECT coalesce(pg_catalog.sum(t.n_tup_ins + t.n_tup_upd - t.n_tup_hot_upd + t.n_tup_del), 0)::pg_catalog.float8 "
-		"/ greatest(3600, extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(pg_catalog.min(d.stats_reset), "
-		"pg_catalog.min(b.stats_reset), pg_catalog.pg_postmaster_start_time()))::pg_catalog.float8) * 86400, "
+		"SELECT pgmaint.writes_per_day($1), "
 		"coalesce(pg_catalog.sum(greatest(0, c.reltuples)), 0)::pg_catalog.float8 "
 		"FROM pg_catalog.pg_class c "
-		"LEFT JOIN pg_catalog.pg_stat_all_tables t ON t.relid = c.oid "
-		"LEFT JOIN pg_catalog.pg_stat_database d ON d.datname = pg_catalog.current_database() "
-		"CROSS JOIN pg_catalog.pg_stat_bgwriter b "
 		"WHERE c.relkind IN ('r', 'm') AND (c.oid = $1 OR EXISTS (SELECT FROM "
 		"pg_catalog.pg_partition_ancestors(c.oid) a WHERE c.relispartition AND a.relid = $1))");
 	*writes = DatumGetFloat8(ledger_datum(0, 1, &isnull));

@@ -82,6 +82,7 @@ match_comparison(QueriedTable *table, OpExpr *clause)
 	Node *left;
 	Node *right;
 	IndexColumn *column;
+	Condition *condition;
 	Oid operator= clause->opno;
 	int strategy;
 
@@ -107,10 +108,15 @@ match_comparison(QueriedTable *table, OpExpr *clause)
 	if (strategy == 0)
 		return operator== clause->opno ? match_like(table, clause) : NULL;
 	adopt_collation(column, clause->inputcollid);
-	return make_condition(table,
-						  strategy == BTEqualStrategyNumber ? CONDITION_EQUAL
-															: CONDITION_RANGE,
-						  column, (Node *) clause);
+	condition = make_condition(
+		table,
+		strategy == BTEqualStrategyNumber ? CONDITION_EQUAL : CONDITION_RANGE,
+		column, (Node *) clause);
+	/* the planner takes the average of all values, or a third of the rows */
+	condition->unknown =
+		has_parameter(right, NULL) &&
+		(condition->kind == CONDITION_RANGE || exprType(left) == BOOLOID);
+	return condition;
 }
 
 /*

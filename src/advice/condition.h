@@ -24,7 +24,8 @@ typedef struct Condition
 	IndexColumn *column; /* NULL: of a predicate */
 	Node *clause;		 /* may be a predicate; NULL: has parameters */
 	double selectivity;
-	bool join; /* with a column of another table */
+	bool join;	  /* with a column of another table */
+	bool unknown; /* how many rows it leaves: that hangs on a parameter */
 } Condition;
 
 /* NULL: none that a B-tree can answer */

@@ -16,6 +16,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -58,12 +59,19 @@ match_restrictions(QueriedTable *table, Demand *demand)
 
 				if (conditions != NIL)
 					demand->arms = lappend(demand->arms, conditions);
+				else
+					demand->unanswered = true;
 			}
 			continue;
 		}
 		condition = match_clause(table, (Node *) restriction->clause);
-		if (condition != NULL)
-			demand->conditions = lappend(demand->conditions, condition);
+		if (condition == NULL)
+		{
+			demand->unanswered = true;
+			continue;
+		}
+		demand->unknown = demand->unknown || condition->unknown;
+		demand->conditions = lappend(demand->conditions, condition);
 	}
 }
 
@@ -171,6 +179,31 @@ match_order(QueriedTable *table, Demand *demand)
 }
 
 /*
+ * A column that a predicate speaks of, where there is no primary key.
+ */
+static IndexColumn *
+find_column_of_predicate(QueriedTable *table)
+{
+	ListCell *cell;
+	ListCell *inner;
+
+	foreach (cell, table->rel->baserestrictinfo)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+
+		foreach (inner, pull_var_clause((Node *) restriction->clause,
+										PVC_RECURSE_PLACEHOLDERS))
+		{
+			IndexColumn *column = as_column(table, lfirst(inner));
+
+			if (column != NULL)
+				return column;
+		}
+	}
+	return NULL;
+}
+
+/*
  * The first column of the primary key, for indexes whose predicate says all.
  */
 static IndexColumn *
@@ -195,7 +228,7 @@ find_key(QueriedTable *table)
 										 column->attcollation, 0));
 	}
 	table_close(relation, NoLock);
-	return key;
+	return key != NULL ? key : find_column_of_predicate(table);
 }
 
 /*
@@ -209,8 +242,6 @@ is_of_interest(const RangeTblEntry *entry)
 	if (entry->relid < FirstNormalObjectId || schema == PG_CATALOG_NAMESPACE ||
 		schema == get_namespace_oid("pgmaint", true))
 		return false;
-	if (entry->inh && entry->relkind == RELKIND_RELATION)
-		return false; /* an index would not cover the children */
 	return entry->relkind == RELKIND_RELATION ||
 		   entry->relkind == RELKIND_MATVIEW ||
 		   entry->relkind == RELKIND_PARTITIONED_TABLE;
@@ -235,6 +266,7 @@ collect_demand(PlannerInfo *root, RelOptInfo *rel, Index number,
 	demand->relation = entry->relid;
 	demand->tuples = rel->tuples;
 	demand->pages = rel->pages;
+	demand->inherited = entry->inh && entry->relkind == RELKIND_RELATION;
 	match_restrictions(&table, demand);
 	match_joins(&table, demand);
 	match_order(&table, demand);

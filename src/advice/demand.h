@@ -24,6 +24,9 @@ typedef struct Demand
 	IndexColumn *key; /* the first of the primary key, or NULL */
 	bool limited;	  /* only the first rows in that order are wanted */
 	bool no_statistics;
+	bool inherited;	 /* by tables that an index would not cover */
+	bool unanswered; /* a condition that no B-tree answers */
+	bool unknown;	 /* how many rows are left: that hangs on parameters */
 } Demand;
 
 extern void collect_demands(List **demands, set_rel_pathlist_hook_type next);

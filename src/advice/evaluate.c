@@ -12,6 +12,7 @@
 
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -35,6 +36,7 @@ typedef struct Evaluation
 	List *gains_of; /* candidates, and in the next list what was gained */
 	List *gains;
 	char *unanalyzed;
+	char *why_not; /* there is no advice */
 } Evaluation;
 
 /*
@@ -69,6 +71,22 @@ cost_of(Query *query, List *candidates, List **used)
 }
 
 /*
+ * Is it the table that is asked of, or part of that?
+ */
+static bool
+belongs_to(Oid relation, const Demand *demand)
+{
+	if (relation == demand->relation)
+		return true;
+	if (demand->inherited)
+		return list_member_oid(
+			find_all_inheritors(demand->relation, NoLock, NULL), relation);
+	return get_rel_relispartition(relation) &&
+		   list_member_oid(get_partition_ancestors(relation),
+						   demand->relation);
+}
+
+/*
  * Does the plan read too much of the table, and do the executions?
  */
 static bool
@@ -85,10 +103,7 @@ reads_too_much(const Demand *demand, const PlanReadings *readings,
 	{
 		const Reading *reading = lfirst(cell);
 
-		if (reading->relation == demand->relation ||
-			(get_rel_relispartition(reading->relation) &&
-			 list_member_oid(get_partition_ancestors(reading->relation),
-							 demand->relation)))
+		if (belongs_to(reading->relation, demand))
 		{
 			found = true;
 			whole = whole || reading->whole;
@@ -96,7 +111,8 @@ reads_too_much(const Demand *demand, const PlanReadings *readings,
 	}
 	if (!found)
 		return false;
-	if (get_rel_relkind(demand->relation) == RELKIND_PARTITIONED_TABLE)
+	if (demand->inherited ||
+		get_rel_relkind(demand->relation) == RELKIND_PARTITIONED_TABLE)
 		return true;
 	pages = demand->pages;
 	if (pages * BLCKSZ < evaluation->limits->min_bytes)
@@ -199,6 +215,32 @@ choose(Query *query, List *candidates, double before, double min_gain,
 }
 
 /*
+ * What keeps an index from being of use, or from being known to be, in case
+ * none is found that is.
+ */
+static void
+note_why_not(Evaluation *evaluation, const Demand *demand)
+{
+	const char *name = get_rel_name(demand->relation);
+
+	if (evaluation->why_not != NULL)
+		return;
+	if (demand->inherited &&
+		(demand->conditions != NIL || demand->arms != NIL))
+		evaluation->why_not = psprintf(
+			"an index on table \"%s\" would not cover the tables that inherit "
+			"from it",
+			name);
+	else if (demand->unanswered)
+		evaluation->why_not = psprintf(
+			"no B-tree index answers a condition on table \"%s\"", name);
+	else if (demand->unknown)
+		evaluation->why_not = psprintf(
+			"how many rows of table \"%s\" are found depends on parameters",
+			name);
+}
+
+/*
  * The candidates for everything that the plan reads too much of.
  */
 static List *
@@ -220,6 +262,9 @@ find_candidates(Evaluation *evaluation, const PlanReadings *readings,
 			evaluation->unanalyzed = get_rel_name(demand->relation);
 			continue;
 		}
+		note_why_not(evaluation, demand);
+		if (demand->inherited)
+			continue;
 		foreach (inner, indexes_for(demand))
 		{
 			Candidate *candidate = lfirst(inner);
@@ -274,7 +319,7 @@ void
 evaluate_statement(const Statement *statement, const AdviceLimits *limits,
 				   AdviceResult *result)
 {
-	Evaluation evaluation = {statement, limits, NIL, NIL, NULL};
+	Evaluation evaluation = {statement, limits, NIL, NIL, NULL, NULL};
 	char *why = with_query(statement, evaluate, &evaluation);
 	ListCell *cell;
 	ListCell *index;
@@ -294,6 +339,8 @@ evaluate_statement(const Statement *statement, const AdviceLimits *limits,
 				  psprintf("table \"%s\" has no statistics: ANALYZE it",
 						   evaluation.unanalyzed),
 				  statement->text);
+	else if (evaluation.why_not != NULL && evaluation.gains == NIL)
+		leave_out(result, evaluation.why_not, statement->text);
 	forboth(index, evaluation.gains_of, cell, evaluation.gains)
 	{
 		Advice *advice = NULL;

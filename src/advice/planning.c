@@ -27,10 +27,12 @@
 #include "utils/acl.h"
 
 #include "advice/demand.h"
+#include "advice/guess.h"
 #include "advice/hypothetical.h"
 #include "advice/planning.h"
 #include "advice/trust.h"
 #include "base/compat.h"
+#include "base/subtransaction.h"
 #include "exec/as_role.h"
 
 /* tells our own queries from others that are planned meanwhile */
@@ -44,6 +46,14 @@ typedef struct Attempt
 	QueryWork work;
 	void *argument;
 } Attempt;
+
+/* a statement's text on its way to a query */
+typedef struct Analysis
+{
+	const char *text;
+	List *literals;
+	Query *query;
+} Analysis;
 
 /*
  * How many rows LIMIT leaves is not known where it is a parameter, but how
@@ -63,6 +73,43 @@ guess_limit(Query *query, const Statement *statement)
 		Int64GetDatum((int64) Max(1, ceil(rows))), false, FLOAT8PASSBYVAL);
 }
 
+static void
+analyze(void *argument)
+{
+	Analysis *analysis = argument;
+	ParseState *source = make_parsestate(NULL);
+	Oid *types = NULL;
+	int count = 0;
+	RawStmt *raw;
+
+	raw = parse_as_select(analysis->text);
+	analysis->literals = hide_literals(raw);
+	source->p_sourcetext = analysis->text;
+	setup_parse_variable_parameters(source, &types, &count);
+	analysis->query = transformTopLevelStmt(source, raw);
+	check_variable_parameters(source, analysis->query);
+	free_parsestate(source);
+}
+
+/*
+ * Types of parameters are found by how they are used, once more with the
+ * intervals that the text does not show.
+ */
+static void
+analyze_text(Analysis *analysis)
+{
+	const char *text = analysis->text;
+	ErrorData *error = try_in_subtransaction(analyze, analysis);
+
+	if (error == NULL)
+		return;
+	analysis->text = cast_to_intervals(text);
+	if (error->sqlerrcode != ERRCODE_UNDEFINED_FUNCTION ||
+		strcmp(analysis->text, text) == 0)
+		ReThrowError(error);
+	analyze(analysis);
+}
+
 /*
  * Analyze and rewrite a statement as the role that executed it, which executes
  * nothing, and hand it on to be planned as a role that may.
@@ -72,22 +119,12 @@ attempt_query(void *argument)
 {
 	Attempt *attempt = argument;
 	const Statement *statement = attempt->statement;
-	ParseState *source = make_parsestate(NULL);
-	Oid *types = NULL;
-	int count = 0;
-	RawStmt *raw;
-	List *literals;
+	Analysis analysis = {statement->text, NIL, NULL};
 	List *rewritten;
 	Query *query;
 
-	raw = parse_as_select(statement->text);
-	literals = hide_literals(raw);
-	source->p_sourcetext = statement->text;
-	setup_parse_variable_parameters(source, &types, &count);
-	query = transformTopLevelStmt(source, raw);
-	check_variable_parameters(source, query);
-	free_parsestate(source);
-	rewritten = QueryRewrite(query);
+	analyze_text(&analysis);
+	rewritten = QueryRewrite(analysis.query);
 	if (list_length(rewritten) != 1)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("rules make several statements of it")));
@@ -95,8 +132,9 @@ attempt_query(void *argument)
 
 	become_restricted(
 		role_to_plan_as(query, statement->role, attempt->caller));
-	query = restore_literals(query, literals);
+	query = restore_literals(query, analysis.literals);
 	guess_limit(query, statement);
+	guess_values(query, statement);
 	MemoryContextSwitchTo(attempt->results);
 	attempt->work(query, attempt->argument);
 }

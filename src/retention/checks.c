@@ -18,6 +18,9 @@
 #include "retention/owner.h"
 #include "retention/slices.h"
 
+/* of keep and slice */
+#define MAX_YEARS 1000
+
 /*
  * The column must be there, and hold times.
  */
@@ -140,9 +143,28 @@ is_positive(const Interval *interval)
 		interval_gt, IntervalPGetDatum(interval), IntervalPGetDatum(&zero)));
 }
 
+/*
+ * Beyond this, times of the policy would be none that the server knows, and
+ * each of its runs would fail.
+ */
+static void
+refuse_too_long(const char *name, const Interval *interval)
+{
+	Interval longest = {0};
+
+	longest.month = MAX_YEARS * MONTHS_PER_YEAR;
+	if (DatumGetBool(DirectFunctionCall2(interval_gt,
+										 IntervalPGetDatum(interval),
+										 IntervalPGetDatum(&longest))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be at most %d years", name, MAX_YEARS)));
+}
+
 void
 check_keep(const Interval *keep)
 {
+	refuse_too_long("keep", keep);
 	if (!is_positive(keep))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -157,6 +179,7 @@ check_keep(const Interval *keep)
 void
 check_slice(const Interval *slice)
 {
+	refuse_too_long("slice", slice);
 	if (slice->month != 0
 			? slice->month < 0 || slice->day != 0 || slice->time != 0
 			: !is_positive(slice) || slice->day < 0 || slice->time < 0 ||

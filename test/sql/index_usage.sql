@@ -67,6 +67,12 @@ SELECT count(*) FROM found('{H002}');
 SELECT pgmaint.take_index_scans() > 0;
 SELECT split_part(f, ' | ', 4) FROM found('{H002}') f ORDER BY f COLLATE "C";
 SELECT count(*) FROM pgmaint.index_usage('1 hour', 0) WHERE check_id = 'H002';
+-- periods that are none
+\set VERBOSITY terse
+SELECT pgmaint.index_usage('-1 day');
+SELECT pgmaint.index_usage('178000000 years');
+SELECT pgmaint.index_usage(NULL);
+\set VERBOSITY default
 
 -- nor what was used since, or whose counter began anew
 UPDATE pgmaint.index_scans SET scans = scans + 1 WHERE index = 'ok_lower'::regclass;

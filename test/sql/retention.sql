@@ -18,6 +18,8 @@ SELECT pgmaint.add_retention('events', 'at', NULL);
 SELECT pgmaint.add_retention('events', 'at', '90 days', archive => NULL);
 SELECT pgmaint.add_retention('events', 'at', '-1 day');
 SELECT pgmaint.add_retention('events', 'at', '0');
+SELECT pgmaint.add_retention('events', 'at', '178000000 years');
+SELECT pgmaint.add_retention('events', 'at', '90 days', slice => '178000000 years');
 SELECT pgmaint.add_retention('events', 'when', '90 days');
 SELECT pgmaint.add_retention('events', 'note', '90 days');
 SELECT pgmaint.add_retention('events', 'hour', '90 days');

@@ -12,6 +12,11 @@ SELECT pgmaint.take_statement_snapshot() IS NULL AS none, count(*) FROM pgmaint.
 SELECT * FROM pgmaint.statement_changes(NULL, NULL);
 SELECT * FROM pgmaint.slow_queries(order_by => 'beauty');
 SELECT * FROM pgmaint.slow_queries(order_by => NULL);
+\set VERBOSITY terse
+SELECT * FROM pgmaint.slow_queries(-1);
+SELECT * FROM pgmaint.slow_queries(since => '-1 day');
+SELECT * FROM pgmaint.slow_queries(since => '178000000 years');
+\set VERBOSITY default
 
 SELECT pgmaint.short_query(E'  SELECT 1,\n\t\t2  ', 60), pgmaint.short_query('SELECT 1234567890', 10), pgmaint.short_query(NULL, 10);
 

@@ -176,6 +176,15 @@ SELECT setval('planted.numbers', 95) \g /dev/null
 SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
 SELECT status, detail FROM pgmaint.validate() WHERE check_id = 'sequences';
 DROP SEQUENCE planted.numbers;
+-- steps that are too long, downwards, of a small type, and of nobody
+CREATE SEQUENCE planted.numbers MINVALUE -5 MAXVALUE 5 INCREMENT 6;
+SELECT nextval('planted.numbers'), nextval('planted.numbers') \g /dev/null
+SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
+DROP SEQUENCE planted.numbers;
+CREATE SEQUENCE planted.numbers AS smallint INCREMENT -1 MINVALUE -10 MAXVALUE -1;
+SELECT setval('planted.numbers', -9) \g /dev/null
+SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
+DROP SEQUENCE planted.numbers;
 
 -- a check that fails is a row, and takes no other group with it
 BEGIN;

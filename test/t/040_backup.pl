@@ -206,6 +206,7 @@ is(tasks($node, $run), '"none" failed, empty succeeded', '... while others are b
 # what an interrupted DROP DATABASE leaves; and a template is a database, too
 sql(q{CREATE DATABASE "half gone"});
 sql(q{UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'half gone'});
+sql(q{CREATE DATABASE closed ALLOW_CONNECTIONS false});
 ($state, $error, $run) = backup('{"all_databases": true, "globals": false, "key": "all/{database}-{time}"}');
 is("$state $error", 'succeeded ', 'all databases');
 is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND state = 'succeeded' AND key ~ '^all/.*-\\d{8}-\\d{6}\\.dump\\.gz\$'"),
@@ -213,7 +214,10 @@ is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND state = 'su
 is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND database = 'template1'"), 1, '... templates, too');
 is(sql("SELECT message FROM pgmaint.findings WHERE run_id = $run AND object = '\"half gone\"'"),
 	'database "half gone" is not backed up: it is invalid, since DROP DATABASE was interrupted; drop it', '... but for one that is invalid, which a finding names');
+is(sql("SELECT string_agg(message, ',') FROM pgmaint.findings WHERE run_id = $run AND message ~ 'no connections'"),
+	'database closed is not backed up: it allows no connections', '... or closed');
 sql(q{DROP DATABASE "half gone"});
+sql(q{DROP DATABASE closed});
 ($state, $error, $run) = backup('{"databases": "empty"}');
 my $roles = content('pgmaint_local', sql("SELECT key FROM pgmaint.backups WHERE run_id = $run AND kind = 'globals'"));
 gunzip(\$roles => \my $statements) or die $GunzipError;

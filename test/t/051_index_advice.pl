@@ -206,6 +206,56 @@ execute_all();
 $node->safe_psql('postgres', 'DROP TABLE l14_gone');
 is(advice(), '', 'once they are there, nothing more is advised');
 
+# What has been executed says what parameters hide; a table needs no primary key,
+# and what it was loaded with a moment ago is not what is written to it.
+my @hidden = (
+	[ 'h1', 'SELECT * FROM h1 WHERE flag', '(flag) WHERE flag' ],
+	[ 'h2', 'SELECT * FROM h2 WHERE NOT always', '(always) WHERE (NOT always)' ],
+	[ 'h3', 'SELECT * FROM h3 WHERE often IS NULL', '(often) WHERE (often IS NULL)' ],
+	[ 'h4', 'SELECT * FROM h4 WHERE flag = true', '(flag) WHERE flag' ],
+	[ 'h5', q(SELECT * FROM h5 WHERE t > now() - interval '5 minutes'), '(t)' ],
+	[ 'h6', q(PREPARE h6_%d (interval) AS SELECT * FROM h6 WHERE t > now() - $1; EXECUTE h6_%d ('5 minutes')), '(t)' ],
+	[ 'h7', q(SELECT * FROM h7 WHERE now() - interval '39990 minutes' > t), '(t)' ],
+	# nor is there any advice where they say nothing, or nothing is to be gained
+	[ 'n1', q(SELECT count(*) FROM n1 WHERE t > now() - interval '5 minutes'), undef, 'how many rows of table "n1" are found depends on parameters' ],
+	[ 'n2', q(SELECT * FROM n2 WHERE js ->> 'k' = '77'), undef, 'no B-tree index answers a condition on table "n2"' ],
+	[ 'n3', 'SELECT * FROM n3 WHERE c = 77', undef, 'an index on table "n3" would not cover the tables that inherit from it' ],
+	[ 'n4', q(SELECT * FROM n4 WHERE t > now() - interval '35000 minutes'), undef, undef ],
+	[ 'n5', 'SELECT * FROM n5 WHERE always = true', undef, undef ]);
+foreach my $case (@hidden)
+{
+	my ($table) = @$case;
+
+	$node->safe_psql('postgres', "CREATE TABLE $table (c int, t timestamptz, js jsonb, flag bool, always bool, often timestamp, filler text);
+		INSERT INTO $table SELECT g * 7919 % 40000, now() - g * interval '1 minute', jsonb_build_object('k', g), g % 500 = 0, g % 500 <> 0,
+			CASE WHEN g % 500 <> 0 THEN now() END, repeat('x', 80) FROM generate_series(1, 40000) g");
+	$node->safe_psql('postgres', 'CREATE TABLE n3_child () INHERITS (n3); WITH moved AS (DELETE FROM ONLY n3 RETURNING *) INSERT INTO n3_child SELECT * FROM moved')
+	  if $table eq 'n3';
+}
+$node->safe_psql('postgres', 'VACUUM ANALYZE');
+$node->safe_psql('postgres', 'SELECT pg_stat_statements_reset()');
+$node->safe_psql('postgres', join(";\n", map { my $statement = $_->[1]; map { $statement =~ s/%d/$_/gr } 1 .. 7 } @hidden));
+%given = map { $_ => 1 } split /\n/, advice();
+$node->psql('postgres', 'SELECT FROM pgmaint.index_advice()', stderr => \$notices);
+foreach my $case (@hidden)
+{
+	my ($table, $statement, $index, $notice) = @$case;
+
+	is(join(', ', sort grep { /^$table / } keys %given), defined $index ? "$table $index" : '', "parameters: $statement");
+	like($notices, qr/\Q$notice\E \(1, such as /, '... is named, with the reason') if defined $notice;
+	unlike($notices, qr/table "$table"/, '... and says nothing') unless defined $index || defined $notice;
+}
+
+# What is written is measured from one note to the next.
+$node->safe_psql('postgres', q(SELECT pgmaint.note_table_writes(); UPDATE pgmaint.table_writes SET noted_at = noted_at - interval '2 hours'));
+$node->safe_psql('postgres', q(INSERT INTO h1 (c) SELECT g FROM generate_series(1, 1000) g));
+is($node->safe_psql('postgres', q(SELECT round(pgmaint.writes_per_day('h1'::regclass) / 1000), pgmaint.writes_per_day('h2'::regclass))), '12|0', 'writes are a rate');
+$node->safe_psql('postgres', q(UPDATE pgmaint.table_writes SET noted_at = noted_at - interval '8 days'; SELECT pgmaint.note_table_writes()));
+is($node->safe_psql('postgres', q(SELECT round(pgmaint.writes_per_day('h1'::regclass)), writes - writes_before FROM pgmaint.table_writes WHERE relation = 'h1'::regclass)), '124|1000', '... from the older of two');
+$node->safe_psql('postgres', q(SELECT pg_stat_reset(); INSERT INTO h1 (c) SELECT g FROM generate_series(1, 10) g));
+$node->safe_psql('postgres', q(SELECT pgmaint.note_table_writes()));
+is($node->safe_psql('postgres', q(SELECT pgmaint.writes_per_day('h1'::regclass), writes, writes_before FROM pgmaint.table_writes WHERE relation = 'h1'::regclass)), '0|10|', '... and begins anew with the counters');
+
 # arguments
 foreach my $argument ('min_calls => 0', 'min_mean_ms => -1', 'min_gain => NULL', 'max_statements => 0')
 {

@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * guess.h
+ *	  What stood in the place of parameters, as the executions tell it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_ADVICE_GUESS_H
+#define PGMAINT_ADVICE_GUESS_H
+
+#include "nodes/parsenodes.h"
+
+#include "advice/statement.h"
+
+extern void guess_values(Query *query, const Statement *statement);
+extern char *cast_to_intervals(const char *text);
+
+#endif /* PGMAINT_ADVICE_GUESS_H */
