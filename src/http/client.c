@@ -28,9 +28,6 @@
 #include "base/giveway.h"
 #include "http/client.h"
 
-/* how long to wait in vain before libcurl looks at its sockets again */
-#define LOOK_AGAIN_AFTER USECS_PER_SEC
-
 /*
  * libcurl starts threads to resolve names.  They must not get the signals of
  * this process, so none is delivered while they may be started.
@@ -89,38 +86,6 @@ note_timeout(CURLM *multi, long timeout, void *arg)
 		client->deadline =
 			GetCurrentTimestamp() + (TimestampTz) timeout * 1000;
 	return 0;
-}
-
-/*
- * libcurl says for how long to wait only when that changes.  What is due at once
- * after it was due at once is no change to newer ones: nothing would wake us.
- */
-static void
-renew_timeout(HttpClient *client)
-{
-	long timeout = -1;
-
-	if (!client->timed &&
-		curl_multi_timeout(client->multi, &timeout) == CURLM_OK &&
-		timeout >= 0)
-		(void) note_timeout(client->multi, Max(timeout, 1), client);
-}
-
-/*
- * Newer versions of libcurl may hold an answer that they have read from a
- * socket, without a timer that has them go on: the socket has nothing left to
- * wake us.  Let libcurl look at its sockets again after a wait in vain.
- */
-static void
-look_again(HttpClient *client)
-{
-	curl_socket_t sockets[MAX_SOCKETS];
-	int count = client->socket_count;
-
-	for (int i = 0; i < count; i++)
-		sockets[i] = client->sockets[i].fd;
-	for (int i = 0; i < count; i++)
-		client_drive(client, sockets[i], 0);
 }
 
 /*
@@ -185,11 +150,12 @@ http_client_create(void)
 }
 
 /*
- * Note which transfers are over.
+ * Note which transfers are over; says whether any is.
  */
-static void
+static bool
 note_results(HttpClient *client)
 {
+	bool any = false;
 	CURLMsg *message;
 	int left;
 
@@ -202,8 +168,9 @@ note_results(HttpClient *client)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		((HttpTransfer *) transfer)->result = message->data.result;
 		((HttpTransfer *) transfer)->done = true;
-		client->news = true;
+		client->news = any = true;
 	}
+	return any;
 }
 
 void
@@ -299,10 +266,8 @@ time_to_wait(const HttpClient *client, TimestampTz now, TimestampTz until)
 	{
 		const HttpTransfer *transfer = lfirst(cell);
 
-		if (transfer->done || transfer->paused)
-			continue;
-		until = Min(until, now + LOOK_AGAIN_AFTER);
-		if (transfer->stall_timeout > 0)
+		if (!transfer->done && !transfer->paused &&
+			transfer->stall_timeout > 0)
 			until = Min(until, now - transfer->idle +
 								   transfer->stall_timeout * USECS_PER_SEC);
 	}
@@ -313,7 +278,9 @@ time_to_wait(const HttpClient *client, TimestampTz now, TimestampTz until)
 
 /*
  * Wait until something happens, and let libcurl do what is to be done about it.
- * False if nothing did.
+ * False if nothing did.  A transfer may be over before: one that was begun or
+ * continued on an open connection can end in that call, and then no socket
+ * and no timer has anything left to wake us.
  */
 bool
 client_step(HttpClient *client, TimestampTz until)
@@ -324,14 +291,13 @@ client_step(HttpClient *client, TimestampTz until)
 
 	CHECK_FOR_INTERRUPTS();
 	give_way_if_due();
+	if (note_results(client))
+		return true;
 	until = Min(until, next_look_for_waiters());
 	renew_events(client);
-	renew_timeout(client);
 	count =
 		WaitEventSetWait(client->events, time_to_wait(client, begun, until),
 						 events, lengthof(events), PG_WAIT_EXTENSION);
-	if (count == 0)
-		look_again(client);
 	for (int i = 0; i < count; i++)
 	{
 		if ((events[i].events & WL_LATCH_SET) != 0)
@@ -351,7 +317,7 @@ client_step(HttpClient *client, TimestampTz until)
 		client_drive(client, CURL_SOCKET_TIMEOUT, 0);
 		count++;
 	}
-	note_results(client);
+	(void) note_results(client);
 	note_stalls(client, GetCurrentTimestamp() - begun);
 	return count > 0;
 }
