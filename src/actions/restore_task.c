@@ -45,6 +45,7 @@ restore_and_compare(Restoration *restoration)
 	restore->description = restoration->description;
 	restore->login =
 		role_login(restoration->scratch->database, GetUserId(), true);
+	restore->database = restoration->scratch->database;
 	restore->settings = restoring_settings(restoration->context->options);
 	restore->choice = &restoration->choice;
 	if (restoration->no_owner)

@@ -109,6 +109,7 @@ restore(Verification *verification)
 	restore->storage = storage_open(verification->storage, STORAGE_READ);
 	restore->description = verification->description;
 	restore->login = preparation->login;
+	restore->database = verification->scratch->database;
 	restore->settings = preparation->settings;
 	restore->choice = &preparation->choice;
 	restore->arguments = list_make4(

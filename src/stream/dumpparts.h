@@ -93,6 +93,11 @@ struct DumpFile
 	uint64 lines;
 	char last[DUMP_TRAILER_LENGTH]; /* bytes of the block */
 	size_t chunk_left;
+
+	/* whose data is handed over; NULL: nobody's */
+	DumpDataTaker taker;
+	void *taker_argument;
+	int taken_id;
 };
 
 /* each: a value is whole; what comes next? */
