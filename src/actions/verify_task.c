@@ -64,6 +64,7 @@ look_ahead(Verification *verification)
 	match_with_ledger(verification->description, verification->backup_id);
 	tell_maker(context, verification->key, verification->backup_id,
 			   verification->description);
+	tell_secrets(context, verification->key, verification->description);
 	verification->refusal = refute_object(storage, verification->description);
 	if (verification->refusal == NULL &&
 		strcmp(verification->description->kind, "globals") == 0)
