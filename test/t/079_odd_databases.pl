@@ -1,42 +1,120 @@
-# X
+# Settings, encodings and default privileges of a database change neither what
+# CREATE EXTENSION makes, nor what pgmaint does there.
+
 use strict;
 use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
-use PgmaintBackups;
 use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_server('odd', q(pgmaint.max_wait = '2s'));
-my ($state, $error, $run);
-$node->safe_psql('postgres', 'CREATE DATABASE liar');
-$node->safe_psql('liar', q{
-	CREATE FUNCTION lie(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $f$
-	BEGIN
-		IF pg_catalog.current_database() !~ '^pgmaint_' THEN RETURN true; END IF;
-		RAISE NOTICE E'\npg_restore: from TOC entry 1; ';
-		RAISE EXCEPTION 'could not extend file: No space left on device';
-	END $f$;
-	CREATE TABLE l (i int CHECK (lie(i)));
-	INSERT INTO l VALUES (1);
-});
-backup_by_hand($node, 'liar', 'daily/liar.dump.gz', unknown => 1);
-($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/liar.dump.gz"}');
-like("$state $error", qr/^failed not restorable: pg_restore: .*No space left on device/s, 'rows that are refused with an invented error are not restorable');
-$node->safe_psql('postgres', 'CREATE DATABASE forged');
-my $comment = "COMMENT ON TABLE public.c IS '" . ('x' x 300) . "';";
-$node->safe_psql('forged', "CREATE TABLE c (i int); $comment");
-for my $forged (
-	"DO \$\$ BEGIN RAISE EXCEPTION 'server closed the connection unexpectedly'; END \$\$;",
-	"\\! touch $PostgreSQL::Test::Utils::tmp_check/evidence",
-)
+my $node = start_server('odd', 'max_connections = 40');
+
+# What a role or a database may have set, other than what ends sessions.
+my %hostile = (
+	standard_conforming_strings => 'off',
+	escape_string_warning => 'on',
+	backslash_quote => 'off',
+	default_transaction_isolation => 'serializable',
+	default_transaction_deferrable => 'on',
+	quote_all_identifiers => 'on',
+	bytea_output => 'escape',
+	search_path => 'nowhere, public',
+	xmloption => 'document',
+	xmlbinary => 'hex',
+	row_security => 'off',
+	DateStyle => 'German, YMD',
+	IntervalStyle => 'iso_8601',
+	TimeZone => 'Asia/Kolkata',
+	extra_float_digits => '-15',
+	array_nulls => 'off',
+	transform_null_equals => 'on',
+	check_function_bodies => 'on',
+	'plpgsql.extra_errors' => 'all',
+	'plpgsql.variable_conflict' => 'use_column',
+	'plpgsql.check_asserts' => 'off',
+	lc_time => 'C.UTF-8',
+	vacuum_cost_delay => '1ms',
+	default_statistics_target => '1',
+	synchronous_commit => 'local');
+
+# what pgmaint has in a database: objects, their owners and their rights
+my $objects = q(SELECT kind || ' ' || name || ' ' || coalesce(acl, '') FROM (
+	SELECT 'schema' AS kind, nspname::text AS name, array_to_string(nspacl, ' ') AS acl FROM pg_catalog.pg_namespace WHERE nspname ~ '^pgmaint'
+	UNION ALL SELECT c.relkind::text, c.oid::regclass::text, array_to_string(c.relacl, ' ') FROM pg_catalog.pg_class c WHERE c.relnamespace::regnamespace::text ~ '^pgmaint'
+	UNION ALL SELECT 'function', p.oid::regprocedure::text || md5(p.prosrc), array_to_string(p.proacl, ' ') FROM pg_catalog.pg_proc p WHERE p.pronamespace::regnamespace::text ~ '^pgmaint'
+	UNION ALL SELECT 'type', t.typname::text, array_to_string(t.typacl, ' ') FROM pg_catalog.pg_type t WHERE t.typnamespace::regnamespace::text ~ '^pgmaint' AND t.typrelid = 0 AND t.typelem = 0
+	UNION ALL SELECT 'wrapper', f.fdwname::text, array_to_string(f.fdwacl, ' ') FROM pg_catalog.pg_foreign_data_wrapper f
+	UNION ALL SELECT 'server', s.srvname::text, array_to_string(s.srvacl, ' ') FROM pg_catalog.pg_foreign_server s
+) x ORDER BY 1);
+my $reference = $node->safe_psql('postgres', "SET search_path = pg_catalog; SET quote_all_identifiers = off; $objects");
+cmp_ok(scalar(split /\n/, $reference), '>', 200, 'pgmaint has objects');
+
+# Everything that can be asked of pgmaint, after a run, in the database.
+sub examine
 {
-	backup_by_hand($node, 'forged', 'daily/forged.dump.gz', unknown => 1, instead => [ $comment, $forged ]);
-	($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/forged.dump.gz"}');
-	like("$state $error", $forged =~ /PREPARE/ ? qr/^succeeded / : qr/^failed not restorable: pg_restore: error: /, "forged: $forged");
-	is(databases_left($node), '0|0|0', '... and nothing is left');
+	my ($name, $database) = @_;
+	my ($status, $out, $err) = $node->psql($database, 'BEGIN READ WRITE; CREATE EXTENSION pgmaint; COMMIT');
+
+	is("$status $err", '0 ', "$name: CREATE EXTENSION");
+	return if $status != 0;
+	is($node->safe_psql($database, "SET search_path = pg_catalog; SET quote_all_identifiers = off; $objects"), $reference, '... makes what it makes elsewhere');
+	foreach my $plan ('weekly')
+	{
+		my $run = $node->safe_psql($database, "BEGIN READ WRITE; SELECT pgmaint.run('$plan'); COMMIT");
+		my $state = wait_for_end($node, $run, $database);
+
+		is($state, 'succeeded', "... a run of $plan") or diag($node->safe_psql($database, "SELECT error FROM pgmaint.tasks WHERE error IS NOT NULL UNION ALL SELECT error FROM pgmaint.runs"));
+		for my $question (
+			"SELECT string_agg(report, E'\\n') FROM pgmaint.report($run) report", "SELECT pgmaint.report_html($run)::text",
+			"SELECT pgmaint.report_json($run)::text")
+		{
+			my ($failed, $text, $error) = $node->psql($database, $question);
+
+			next if $error =~ /function pgmaint\.report_json.* does not exist/;
+			is("$failed $error", '0 ', "... $question");
+			cmp_ok(length $text, '>', 40, '... tells something');
+			unlike($text, qr/[^\x01-\x7f]/, '... in ASCII');
+		}
+	}
+	for my $source (split /\n/, $node->safe_psql('postgres', q(
+		SELECT format('pgmaint.%I', c.relname) FROM pg_class c WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind = 'v'
+		UNION ALL SELECT format('pgmaint.%I()', p.proname) FROM pg_proc p WHERE p.pronamespace = 'pgmaint'::regnamespace AND p.prokind = 'f'
+		AND p.pronargs = p.pronargdefaults AND p.prorettype NOT IN ('void'::regtype, 'trigger'::regtype)
+		AND p.proname NOT IN ('tick', 'schedule_all', 'take_over', 'stay_copy')
+		UNION ALL SELECT $$pgmaint.dry_run('weekly')$$ ORDER BY 1)))
+	{
+		my ($failed, $text, $error) = $node->psql($database, "SELECT to_jsonb(x) FROM $source x");
+
+		is("$failed $error", '0 ', "... $source") unless $error =~ /pg_stat_statements|pg_cron|hypopg/;
+		unlike($text, qr/could not be checked|[^\x01-\x7f]/, "... $source checks everything, in ASCII");
+	}
+	return;
 }
-ok(!-e "$PostgreSQL::Test::Utils::tmp_check/evidence", 'no program was started');
+
+$node->safe_psql('postgres', 'CREATE DATABASE hostile');
+for my $setting (sort keys %hostile)
+{
+	my $name = join '.', map { qq("$_") } split /\./, $setting;
+	my $value = $setting eq 'search_path' ? $hostile{$setting} : "'$hostile{$setting}'";
+	my ($status, undef, $err) = $node->psql('postgres', "ALTER DATABASE hostile SET $name = $value");
+
+	# 19 has no other strings than standard ones
+	die $err if $status != 0 && $setting ne 'standard_conforming_strings';
+}
+examine('hostile settings', 'hostile');
+
+for my $encoding ('EUC_JP', 'LATIN1')
+{
+	my $database = 'in_' . lc $encoding;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database TEMPLATE template0 ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C'");
+	examine($encoding, $database);
+}
+
+$node->safe_psql('postgres', 'CREATE ROLE app; CREATE DATABASE granted');
+$node->safe_psql('granted', join ';', map { "ALTER DEFAULT PRIVILEGES GRANT ALL ON $_ TO PUBLIC, app" } 'TABLES', 'SEQUENCES', 'FUNCTIONS', 'TYPES', 'SCHEMAS');
+examine('default privileges', 'granted');
 done_testing();
