@@ -40,14 +40,15 @@ my %hostile = (
 	default_statistics_target => '1',
 	synchronous_commit => 'local');
 
-# what pgmaint has in a database: objects, their owners and their rights
-my $objects = q(SELECT kind || ' ' || name || ' ' || coalesce(acl, '') FROM (
-	SELECT 'schema' AS kind, nspname::text AS name, array_to_string(nspacl, ' ') AS acl FROM pg_catalog.pg_namespace WHERE nspname ~ '^pgmaint'
-	UNION ALL SELECT c.relkind::text, c.oid::regclass::text, array_to_string(c.relacl, ' ') FROM pg_catalog.pg_class c WHERE c.relnamespace::regnamespace::text ~ '^pgmaint'
-	UNION ALL SELECT 'function', p.oid::regprocedure::text || md5(p.prosrc), array_to_string(p.proacl, ' ') FROM pg_catalog.pg_proc p WHERE p.pronamespace::regnamespace::text ~ '^pgmaint'
-	UNION ALL SELECT 'type', t.typname::text, array_to_string(t.typacl, ' ') FROM pg_catalog.pg_type t WHERE t.typnamespace::regnamespace::text ~ '^pgmaint' AND t.typrelid = 0 AND t.typelem = 0
-	UNION ALL SELECT 'wrapper', f.fdwname::text, array_to_string(f.fdwacl, ' ') FROM pg_catalog.pg_foreign_data_wrapper f
-	UNION ALL SELECT 'server', s.srvname::text, array_to_string(s.srvacl, ' ') FROM pg_catalog.pg_foreign_server s
+# what pgmaint has in a database, and who but the owner may do what with it
+my $objects = q(SELECT concat_ws(' ', kind, name, (SELECT string_agg(concat(a.grantee::regrole, ':', a.privilege_type), ' ' ORDER BY a.grantee::regrole::text, a.privilege_type)
+		FROM aclexplode(coalesce(x.acl, acldefault(x.class, x.owner))) a WHERE a.grantee <> x.owner)) FROM (
+	SELECT 'schema' AS kind, 'n'::"char" AS class, nspname::text AS name, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname ~ '^pgmaint'
+	UNION ALL SELECT c.relkind::text, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END, c.oid::regclass::text, c.relacl, c.relowner FROM pg_class c
+		WHERE c.relnamespace::regnamespace::text ~ '^pgmaint' AND c.relkind NOT IN ('i', 'I')
+	UNION ALL SELECT 'function', 'f', p.oid::regprocedure::text || md5(p.prosrc), p.proacl, p.proowner FROM pg_proc p WHERE p.pronamespace::regnamespace::text ~ '^pgmaint'
+	UNION ALL SELECT 'wrapper', 'F', f.fdwname::text, f.fdwacl, f.fdwowner FROM pg_foreign_data_wrapper f
+	UNION ALL SELECT 'server', 'S', s.srvname::text, s.srvacl, s.srvowner FROM pg_foreign_server s
 ) x ORDER BY 1);
 my $reference = $node->safe_psql('postgres', "SET search_path = pg_catalog; SET quote_all_identifiers = off; $objects");
 cmp_ok(scalar(split /\n/, $reference), '>', 200, 'pgmaint has objects');
@@ -115,6 +116,10 @@ for my $encoding ('EUC_JP', 'LATIN1')
 }
 
 $node->safe_psql('postgres', 'CREATE ROLE app; CREATE DATABASE granted');
-$node->safe_psql('granted', join ';', map { "ALTER DEFAULT PRIVILEGES GRANT ALL ON $_ TO PUBLIC, app" } 'TABLES', 'SEQUENCES', 'FUNCTIONS', 'TYPES', 'SCHEMAS');
+$node->safe_psql('granted', join ';', map { "ALTER DEFAULT PRIVILEGES GRANT ALL ON $_ TO PUBLIC, app" } 'TABLES', 'SEQUENCES', 'FUNCTIONS', 'TYPES');
 examine('default privileges', 'granted');
+$node->safe_psql('postgres', 'CREATE DATABASE given');
+$node->safe_psql('given', 'ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO app');
+my (undef, undef, $refusal) = $node->psql('given', 'CREATE EXTENSION pgmaint');
+like($refusal, qr/schema "pgmaint" lets role app create objects in it/, 'a schema that others may create objects in is refused');
 done_testing();
