@@ -44,7 +44,7 @@ my %hostile = (
 my $objects = q(SELECT concat_ws(' ', kind, name, (SELECT string_agg(concat(a.grantee::regrole, ':', a.privilege_type), ' ' ORDER BY a.grantee::regrole::text, a.privilege_type)
 		FROM aclexplode(coalesce(x.acl, acldefault(x.class, x.owner))) a WHERE a.grantee <> x.owner)) FROM (
 	SELECT 'schema' AS kind, 'n'::"char" AS class, nspname::text AS name, nspacl AS acl, nspowner AS owner FROM pg_namespace WHERE nspname ~ '^pgmaint'
-	UNION ALL SELECT c.relkind::text, CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END, c.oid::regclass::text, c.relacl, c.relowner FROM pg_class c
+	UNION ALL SELECT c.relkind::text, (CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char", c.oid::regclass::text, c.relacl, c.relowner FROM pg_class c
 		WHERE c.relnamespace::regnamespace::text ~ '^pgmaint' AND c.relkind NOT IN ('i', 'I')
 	UNION ALL SELECT 'function', 'f', p.oid::regprocedure::text || md5(p.prosrc), p.proacl, p.proowner FROM pg_proc p WHERE p.pronamespace::regnamespace::text ~ '^pgmaint'
 	UNION ALL SELECT 'wrapper', 'F', f.fdwname::text, f.fdwacl, f.fdwowner FROM pg_foreign_data_wrapper f
