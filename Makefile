@@ -82,6 +82,7 @@ SQL_PARTS = $(wildcard \
 	sql/html_history.sql \
 	sql/report_html.sql \
 	sql/metrics.sql \
+	sql/default_rights.sql \
 )
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 

@@ -30,6 +30,9 @@ const ActionOption backup_options[] = {
 	PLAIN_OPTION("exclude_tables", OPTION_NAMES, NULL, "all tables but these"),
 	PLAIN_OPTION("exclude_table_data", OPTION_NAMES, NULL,
 				 "of these tables the definition alone"),
+	PLAIN_OPTION(
+		"exclude_secrets", OPTION_BOOLEAN, "false",
+		"without user mappings and subscriptions, whose options have passwords in the clear"),
 	PLAIN_OPTION("globals", OPTION_BOOLEAN, "true",
 				 "roles and tablespaces, too, as an object of their own"),
 	PLAIN_OPTION("role_passwords", OPTION_BOOLEAN, "false",

@@ -176,6 +176,8 @@ carry_out_backup(TaskContext *context)
 						? globals_arguments(context->options)
 						: dump_arguments(context->options);
 	(void) backup_compression(context->options, &job.compression_level);
+	job.exclude_secrets =
+		option_boolean(backup_options, context->options, "exclude_secrets");
 	job.lock_wait = context->max_wait;
 	job.expected_bytes = evidence_number(task, "expected_bytes", 0);
 	back_up(&job);

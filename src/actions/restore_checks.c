@@ -200,6 +200,7 @@ look_ahead_of_restoration(Restoration *restoration)
 	match_with_ledger(restoration->description, restoration->backup_id);
 	tell_maker(context, restoration->key, restoration->backup_id,
 			   restoration->description);
+	tell_secrets(context, restoration->key, restoration->description);
 	choose_names(restoration);
 	check_roles(restoration);
 	restoration->refusal = refute_object(storage, restoration->description);

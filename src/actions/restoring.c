@@ -167,6 +167,26 @@ tell_maker(TaskContext *context, const char *key, int64 backup_id,
 												   : description->identity));
 }
 
+void
+tell_secrets(TaskContext *context, const char *key,
+			 const BackupDescription *description)
+{
+	if (description->secrets > 0)
+		add_task_finding(
+			context, "info", key,
+			psprintf("%s has the options of %lld user mappings or "
+					 "subscriptions in the clear, passwords included; the "
+					 "option {\"exclude_secrets\": true} of the action backup "
+					 "leaves them out",
+					 key, (long long) description->secrets));
+	if (description->excluded != NULL)
+		add_task_finding(
+			context, "warning", key,
+			psprintf("%s was made with exclude_secrets, and what is restored "
+					 "from it lacks: %s; create these again",
+					 key, description->excluded));
+}
+
 char *
 describe_left_out(const EntryChoice *choice)
 {

@@ -32,6 +32,9 @@ extern void add_task_finding(TaskContext *context, const char *severity,
 /* a finding where another database made the backup; in a transaction */
 extern void tell_maker(TaskContext *context, const char *key, int64 backup_id,
 					   const BackupDescription *description);
+/* passwords that are in the dump in the clear, or were left out of it */
+extern void tell_secrets(TaskContext *context, const char *key,
+						 const BackupDescription *description);
 
 /* what was left out, for a person; NULL: nothing was */
 extern char *describe_left_out(const EntryChoice *choice);

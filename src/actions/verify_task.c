@@ -64,6 +64,7 @@ look_ahead(Verification *verification)
 	match_with_ledger(verification->description, verification->backup_id);
 	tell_maker(context, verification->key, verification->backup_id,
 			   verification->description);
+	tell_secrets(context, verification->key, verification->description);
 	verification->refusal = refute_object(storage, verification->description);
 	if (verification->refusal == NULL &&
 		strcmp(verification->description->kind, "globals") == 0)
@@ -109,6 +110,7 @@ restore(Verification *verification)
 	restore->storage = storage_open(verification->storage, STORAGE_READ);
 	restore->description = verification->description;
 	restore->login = preparation->login;
+	restore->database = verification->scratch->database;
 	restore->settings = preparation->settings;
 	restore->choice = &preparation->choice;
 	restore->arguments = list_make4(

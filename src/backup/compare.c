@@ -18,8 +18,7 @@
 #include "utils/jsonb.h"
 
 #include "backup/compare.h"
-#include "backup/restore.h"
-#include "base/subtransaction.h"
+#include "backup/reproduce.h"
 
 /*
  * Operators are looked up by search_path.  With row_security off, COPY of a table
@@ -159,13 +158,6 @@ static const char check_indexes[] =
 	"WHERE e.extname = 'amcheck' AND p.proname = 'bt_index_check' AND l.lanname = 'c' AND r.rolsuper "
 	"AND pg_catalog.pg_get_function_identity_arguments(p.oid) = 'index regclass, heapallindexed boolean' \\gexec\n";
 
-/* running a script, for try_in_subtransaction() */
-typedef struct Script
-{
-	const Comparison *comparison;
-	char *output;
-} Script;
-
 /*
  * A script in a session of its own, which begins with the settings above: what
  * the database's code set in an earlier one is gone.
@@ -178,38 +170,41 @@ ask(const Comparison *comparison, const char *script)
 }
 
 /*
- * Runs in a subtransaction, since what amcheck finds is an ERROR.
- */
-static void
-run_amcheck(void *argument)
-{
-	Script *script = argument;
-
-	script->output = ask(script->comparison, check_indexes);
-}
-
-/*
- * amcheck's words are passed on as they are.  No output means that there is no
- * function that could be called: then no index counts as checked.
+ * amcheck's words are passed on as they are.  What an error is about is told by
+ * its SQLSTATE, which psql writes in its last line.  No other line means that
+ * there is no function that could be called: then no index counts as checked.
  */
 static void
 check_all_indexes(Comparison *comparison)
 {
-	Script script = {comparison, NULL};
-	ErrorData *error = try_in_subtransaction(run_amcheck, &script);
+	static const char sound[] = "00000\n";
+	ChildEnd end;
+	char *output = run_psql_script(
+		comparison->login, comparison->settings,
+		psprintf("%s\\set ON_ERROR_STOP off\n%s\\echo :LAST_ERROR_SQLSTATE\n",
+				 settings, check_indexes),
+		&end);
+	size_t length = strlen(output);
+	const char *sqlstate;
 
-	if (error == NULL)
+	check_end("psql", &end);
+	if (length < strlen(sound))
+		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						errmsg("psql did not tell what came of the check of "
+							   "indexes: %s",
+							   end.words)));
+	sqlstate = output + length - strlen(sound);
+	if (strcmp(sqlstate, sound) == 0)
 	{
-		if (script.output[0] != '\0')
-			comparison->checked_indexes = strtoll(script.output, NULL, 10);
+		if (length > strlen(sound))
+			comparison->checked_indexes = strtoll(output, NULL, 10);
 		return;
 	}
-	if (error->sqlerrcode != ERRCODE_EXTERNAL_ROUTINE_EXCEPTION ||
-		strstr(error->message, "ERROR:  ") == NULL ||
-		says_trouble(error->message))
-		ReThrowError(error);
+	if (is_server_trouble(sqlstate))
+		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						errmsg("could not check indexes: %s", end.words)));
 	comparison->differences =
-		psprintf("an index is not sound: %s", error->message);
+		psprintf("an index is not sound: psql: %s", end.words);
 }
 
 static void

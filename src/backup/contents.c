@@ -245,8 +245,46 @@ append_counts(StringInfo json, const DumpFile *dump)
 	hash_destroy(counts);
 }
 
+/*
+ * Entries whose definitions have options in the clear, and may so have passwords.
+ */
+static int
+count_secrets(const DumpFile *dump)
+{
+	ListCell *cell;
+	int count = 0;
+
+	foreach (cell, dump_file_entries(dump))
+	{
+		const DumpEntry *entry = lfirst(cell);
+
+		if (is_kind(entry, "SUBSCRIPTION") ||
+			(is_kind(entry, "USER MAPPING") && entry->definition != NULL &&
+			 strstr(entry->definition, " OPTIONS (") != NULL))
+			count++;
+	}
+	return count;
+}
+
+static void
+append_excluded(StringInfo json, const DumpFile *dump, const List *excluded)
+{
+	ListCell *cell;
+
+	foreach (cell, excluded)
+	{
+		const DumpEntry *entry = lfirst(cell);
+
+		appendStringInfo(json, "%s{", cell == list_head(excluded) ? "" : ", ");
+		append_member(json, "kind", entry->description);
+		appendStringInfoString(json, ", ");
+		append_member(json, "tag", converted(dump, entry->tag));
+		appendStringInfoChar(json, '}');
+	}
+}
+
 char *
-describe_contents(const DumpFile *dump)
+describe_contents(const DumpFile *dump, List *excluded)
 {
 	static const char *const indexes[] = {"INDEX", NULL};
 	static const char *const constraints[] = {"CONSTRAINT", "FK CONSTRAINT",
@@ -264,6 +302,9 @@ describe_contents(const DumpFile *dump)
 	append_sequences(&json, dump);
 	appendStringInfoString(&json, "], \"counts\": {");
 	append_counts(&json, dump);
-	appendStringInfoString(&json, "}}");
+	appendStringInfo(&json, "}, \"secrets\": %d, \"excluded\": [",
+					 count_secrets(dump));
+	append_excluded(&json, dump, excluded);
+	appendStringInfoString(&json, "]}");
 	return json.data;
 }

@@ -10,7 +10,10 @@
 
 #include "stream/dumpfile.h"
 
-/* a JSON object: tables, indexes, constraints, sequences, counts */
-extern char *describe_contents(const DumpFile *dump);
+/*
+ * A JSON object: tables, indexes, constraints, sequences, counts, secrets, and
+ * excluded: entries that were left out of the dump.
+ */
+extern char *describe_contents(const DumpFile *dump, List *excluded);
 
 #endif /* PGMAINT_CONTENTS_H */

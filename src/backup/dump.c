@@ -24,6 +24,7 @@
 #include "storage/storage.h"
 #include "stream/compress.h"
 #include "stream/digest.h"
+#include "stream/dumpfilter.h"
 
 #define DUMP_BUFFER_SIZE ((size_t) 262144)
 
@@ -36,8 +37,13 @@ typedef struct DumpStream
 	Sink *first;
 	Sink *object; /* counts and hashes what is stored */
 	DumpFile *dump;
+	Sink *filter; /* that leaves secrets out, or NULL */
 	int64 bytes;
 } DumpStream;
+
+/* their definitions have passwords in the clear */
+static const char *const secret_kinds[] = {"USER MAPPING", "SUBSCRIPTION",
+										   NULL};
 
 static bool
 is_database(const DumpJob *job)
@@ -64,6 +70,9 @@ open_stream(const DumpJob *job, Storage *storage, DumpStream *stream)
 	{
 		stream->dump = dump_file_create();
 		stream->first = dump_watch_create(stream->dump, stream->first);
+		if (job->exclude_secrets)
+			stream->first = stream->filter =
+				dump_filter_create(secret_kinds, stream->first);
 	}
 }
 
@@ -203,7 +212,11 @@ back_up(DumpJob *job)
 	write_object(job, login, storage, &stream);
 	if (is_database(job))
 	{
-		finished.contents = describe_contents(stream.dump);
+		finished.contents = describe_contents(
+			stream.dump,
+			stream.filter == NULL ? NIL : dump_filter_left_out(stream.filter));
+		if (stream.filter != NULL)
+			stream.bytes -= dump_filter_left_out_bytes(stream.filter);
 		finished.program_version = dump_file_program_version(stream.dump);
 		finished.end_lsn = current_lsn(login);
 	}

@@ -76,7 +76,7 @@ is_kind(const DumpEntry *entry, const char *kind)
 	return strcmp(entry->description, kind) == 0;
 }
 
-static char *
+char *
 in_our_encoding(const DumpFile *dump, const char *text)
 {
 	int encoding = dump_file_encoding(dump);

@@ -38,4 +38,7 @@ typedef struct LeftOutKind
 
 extern void choose_entries(DumpFile *dump, EntryChoice *choice);
 
+/* a text of the dump; NULL for NULL */
+extern char *in_our_encoding(const DumpFile *dump, const char *text);
+
 #endif /* PGMAINT_ENTRIES_H */

@@ -147,6 +147,12 @@ dress_database(const char *database, const BackupDescription *description,
 	foreach (cell, description->settings)
 		failures =
 			try_command(failures, setting_command(database, lfirst(cell)));
+	/* whatever code of the dump has made of it */
+	failures = try_command(
+		failures, psprintf("COMMENT ON DATABASE %s IS %s", name,
+						   description->comment == NULL
+							   ? "NULL"
+							   : quote_literal_cstr(description->comment)));
 	failures = try_command(
 		failures,
 		psprintf("GRANT CONNECT, TEMPORARY ON DATABASE %s TO PUBLIC", name));

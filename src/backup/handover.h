@@ -12,7 +12,7 @@
 
 /*
  * All in a transaction, as the caller.  The first gives the database its
- * settings and its rights (rights: statements on the old one, or NULL); returns
+ * settings, its comment and its rights (rights: statements on the old one, or NULL); returns
  * what could not be given, texts.
  */
 extern List *dress_database(const char *database,

@@ -22,6 +22,7 @@ static const char facts_query[] =
 	"SELECT jsonb_build_object("
 	"'database', d.datname, 'owner', pg_get_userbyid(d.datdba), "
 	"'connection_limit', d.datconnlimit, "
+	"'comment', shobj_description(d.oid, 'pg_database'), "
 	"'encoding', pg_encoding_to_char(d.encoding), "
 	"'collate', d.datcollate, 'ctype', d.datctype, "
 	"'locale_provider', coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), "

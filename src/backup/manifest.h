@@ -22,7 +22,7 @@
  *
  * and of a database only:
  *
- *	database, owner, connection_limit
+ *	database, owner, connection_limit, comment (null: none)
  *	encoding, collate, ctype, locale_provider ("c", "i", "b"), locale (of
  *						ICU or the builtin provider), icu_rules
  *	database_bytes		on disk
@@ -41,6 +41,9 @@
  *	indexes				[{"schema", "name"}]
  *	constraints			[{"schema", "tag"}]: the table's name, a space, its own
  *	sequences			[{"schema", "name", "value", "is_called"}]
+ *	secrets				how many user mappings with options and subscriptions are
+ *						in the dump: their passwords are there in the clear
+ *	excluded			[{"kind", "tag"}]: what exclude_secrets left out of the dump
  *	counts				{"TABLE": 12, "VIEW": 3, ...}, of everything in the dump
  *
  *-------------------------------------------------------------------------

@@ -35,7 +35,11 @@ read_scalars(BackupDescription *description)
 		"m ->> 'database', m ->> 'owner', "
 		"coalesce((m ->> 'connection_limit')::pg_catalog.int8, -1), m ->> 'encoding', "
 		"m ->> 'collate', m ->> 'ctype', m ->> 'locale_provider', m ->> 'locale', "
-		"m ->> 'icu_rules', (m ->> 'database_bytes')::pg_catalog.int8, m ->> 'pgmaint', m ->> 'mark', m ->> 'identity' "
+		"m ->> 'icu_rules', (m ->> 'database_bytes')::pg_catalog.int8, m ->> 'pgmaint', m ->> 'mark', m ->> 'identity', m ->> 'comment', "
+		"coalesce((m ->> 'secrets')::pg_catalog.int8, 0), (SELECT pg_catalog.string_agg("
+		"CASE WHEN pg_catalog.starts_with(e ->> 'tag', e ->> 'kind') THEN e ->> 'tag' "
+		"ELSE pg_catalog.concat(e ->> 'kind', ' ', e ->> 'tag') END, ', ') "
+		"FROM pg_catalog.jsonb_array_elements(coalesce(m -> 'excluded', '[]')) AS e) "
 		"FROM (SELECT $1::pg_catalog.jsonb AS m) AS manifest");
 	description->kind = ledger_text(0, 1);
 	description->key = ledger_text(0, 2);
@@ -57,6 +61,9 @@ read_scalars(BackupDescription *description)
 	description->database_bytes = ledger_bigint(0, 18);
 	description->mark = ledger_text(0, 20);
 	description->identity = ledger_text(0, 21);
+	description->comment = ledger_text(0, 22);
+	description->secrets = ledger_bigint(0, 23);
+	description->excluded = ledger_text(0, 24);
 	if (ledger_text(0, 19) == NULL ||
 		strcmp(ledger_text(0, 19), "backup") != 0)
 		description->kind = NULL;

@@ -27,6 +27,7 @@ typedef struct BackupDescription
 	char *database;
 	char *owner;
 	int connection_limit;
+	char *comment; /* on the database, or NULL */
 	char *encoding;
 	char *collate;
 	char *ctype;
@@ -34,6 +35,8 @@ typedef struct BackupDescription
 	char *locale;
 	char *icu_rules;
 	int64 database_bytes;
+	int64 secrets;		 /* entries that have passwords in the clear */
+	char *excluded;		 /* what was left out for these, or NULL */
 	List *extensions;	 /* of BackupExtension */
 	List *missing_roles; /* names that this server does not know */
 	List *settings;		 /* of BackupSetting */

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
+#include "backup/reproduce.h"
 #include "backup/restore.h"
 #include "base/subtransaction.h"
 #include "base/wording.h"
@@ -34,6 +35,7 @@ typedef struct Passage
 	RestoreJob *job;
 	Storage *storage;
 	const BackupDescription *description;
+	DumpFile *dump; /* what was read of it */
 	Child *child;
 	File list; /* that pg_restore reads; while there is a child */
 	ChildEnd end;
@@ -42,41 +44,6 @@ typedef struct Passage
 	uint64 bytes;
 	char *sha256; /* of the whole object; NULL: it did not come to its end */
 } Passage;
-
-/* these words of the server's and of pg_restore's are about this server */
-static const char *const troubles[] = {
-	"No space left on device",
-	"Disk quota exceeded",
-	"could not extend file",
-	"could not write to file",
-	"temporary file size exceeds",
-	"out of memory",
-	"out of shared memory",
-	"Cannot allocate memory",
-	"Input/output error",
-	"server closed the connection unexpectedly",
-	"connection to server",
-	"terminating connection",
-	"canceling statement",
-	"SSL SYSCALL error",
-	"no connection to the server",
-	"the database system is",
-	"too many clients",
-	"connection slots",
-	"could not fork",
-	"deadlock detected",
-};
-
-bool
-says_trouble(const char *words)
-{
-	for (int i = 0; i < lengthof(troubles); i++)
-	{
-		if (strstr(words, troubles[i]) != NULL)
-			return true;
-	}
-	return false;
-}
 
 /*
  * Where everybody can see it.
@@ -137,6 +104,8 @@ start_pg_restore(Passage *passage, DumpFile *dump)
 	arguments = list_make5(
 		pstrdup("-Fc"), pstrdup("--exit-on-error"), pstrdup("--no-password"),
 		pstrdup("--no-tablespaces"), pstrdup("--no-subscriptions"));
+	/* or it does not name the entry that failed */
+	arguments = lappend(arguments, pstrdup("--verbose"));
 	arguments = list_concat(arguments, job->arguments);
 	if (job->login->role != NULL)
 		arguments =
@@ -179,6 +148,7 @@ feed_pg_restore(Passage *passage, Source *object, Source *content)
 	bool listens = true;
 	size_t length;
 
+	passage->dump = dump;
 	initStringInfo(&head);
 	while ((length = source_read(content, piece, PIECE)) > 0)
 	{
@@ -289,21 +259,69 @@ check_object(Storage *storage, const BackupDescription *description)
 }
 
 /*
- * pg_restore has failed on what was written: is it for the dump's sake?
+ * What pg_restore reports without its lines about progress.
+ */
+static const char *
+error_output(const char *words)
+{
+	static const char program[] = "pg_restore: ";
+	StringInfoData text;
+
+	initStringInfo(&text);
+	while (*words != '\0')
+	{
+		size_t length = strcspn(words, "\n");
+		const char *report = words + strlen(program);
+
+		if (strncmp(words, program, strlen(program)) != 0 ||
+			strncmp(report, "error: ", 7) == 0 ||
+			strncmp(report, "warning: ", 9) == 0)
+			appendStringInfo(&text, "%s%.*s", text.len > 0 ? "\n" : "",
+							 (int) length, words);
+		words += length + (words[length] == '\n' ? 1 : 0);
+	}
+	return text.len == 0 ? "no error output" : text.data;
+}
+
+/*
+ * pg_restore has failed on what was written.  The backup is to blame only for an
+ * error that its entry raises again, and that is not about the server.
  */
 static char *
-blame_dump(const Passage *passage)
+classify_restore_error(const Passage *passage)
 {
-	const char *words = passage->end.words;
+	const RestoreJob *job = passage->job;
+	const ChildEnd *end = &passage->end;
+	FailedRestore failed = {
+		.storage = passage->storage,
+		.description = passage->description,
+		.login = job->login,
+		.settings = job->settings,
+		.database = job->database,
+		.dump = passage->dump,
+		.words = end->words,
+	};
+	const char *sqlstate = reproduce_failure(&failed);
+	const char *output = error_output(end->words);
 
-	if (words[0] == '\0' || strstr(passage->end.status, "signal") != NULL ||
-		says_trouble(words))
-		ereport(ERROR,
-				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-				 errmsg("pg_restore %s: %s", passage->end.status,
-						words[0] == '\0' ? "it said nothing" : words),
-				 errhint("That is about this server, not about the backup.")));
-	return pstrdup(words);
+	if (sqlstate != NULL && strcmp(sqlstate, "00000") != 0 &&
+		!is_server_trouble(sqlstate))
+		return pstrdup(output);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+		 errmsg("pg_restore %s: %s", end->status, output),
+		 sqlstate == NULL
+			 ? errdetail("The session of pg_restore was ended, or the entry "
+						 "that failed could not be executed again.")
+		 : strcmp(sqlstate, "00000") == 0
+			 ? errdetail("Executed again, the entry did not fail.")
+			 : errdetail("Executed again, the entry failed with SQLSTATE "
+						 "%s, which is about the server.",
+						 sqlstate),
+		 errhint("This does not count against the backup. Remove the "
+				 "cause, and restore it again.")));
+	return NULL;
 }
 
 char *
@@ -329,5 +347,5 @@ restore_object(RestoreJob *job)
 		return psprintf("the dump cannot be read, although the object is what "
 						"was written: %s",
 						error->message);
-	return passage.end.succeeded ? NULL : blame_dump(&passage);
+	return passage.end.succeeded ? NULL : classify_restore_error(&passage);
 }

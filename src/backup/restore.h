@@ -18,6 +18,7 @@ typedef struct RestoreJob
 	Storage *storage;
 	const BackupDescription *description;
 	const Login *login;
+	const char *database; /* that it is restored into */
 	const char *settings; /* as for PGOPTIONS */
 	List *arguments;	  /* for pg_restore, beside those for every restore */
 	EntryChoice *choice;
@@ -34,8 +35,5 @@ extern char *restore_object(RestoreJob *job);
 /* the same without a database: is the object what was written? */
 extern char *check_object(Storage *storage,
 						  const BackupDescription *description);
-
-/* are a program's words about this server, and not about the backup? */
-extern bool says_trouble(const char *words);
 
 #endif /* PGMAINT_RESTORE_H */

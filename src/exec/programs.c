@@ -150,12 +150,9 @@ check_end(const char *what, const ChildEnd *end)
 						: errmsg("%s %s: %s", what, end->status, end->words)));
 }
 
-/*
- * Returns what psql wrote; end is how it ended.
- */
-static char *
-talk_to_psql(const Login *login, const char *settings, const char *script,
-			 ChildEnd *end)
+char *
+run_psql_script(const Login *login, const char *settings, const char *script,
+				ChildEnd *end)
 {
 	List *arguments = list_make5(pstrdup("-XqAtw"), pstrdup("-F\t"),
 								 pstrdup("-vON_ERROR_STOP=1"), pstrdup("-f-"),
@@ -185,7 +182,7 @@ char *
 run_psql(const Login *login, const char *settings, const char *script)
 {
 	ChildEnd end;
-	char *output = talk_to_psql(login, settings, script, &end);
+	char *output = run_psql_script(login, settings, script, &end);
 
 	check_end("psql", &end);
 	return output;
@@ -198,11 +195,11 @@ static bool
 try_login(Login *login, StringInfo failures)
 {
 	ChildEnd end;
-	char *answer =
-		talk_to_psql(login, NULL,
-					 "SELECT r.rolsuper FROM pg_catalog.pg_roles r "
-					 "WHERE r.rolname OPERATOR(pg_catalog.=) session_user;\n",
-					 &end);
+	char *answer = run_psql_script(
+		login, NULL,
+		"SELECT r.rolsuper FROM pg_catalog.pg_roles r "
+		"WHERE r.rolname OPERATOR(pg_catalog.=) session_user;\n",
+		&end);
 
 	if (end.succeeded)
 	{

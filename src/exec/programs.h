@@ -46,6 +46,10 @@ extern List *login_environment(const Login *login, const char *settings);
 extern char *run_psql(const Login *login, const char *settings,
 					  const char *script);
 
+/* the same, but however psql ends, end says so: nothing is raised */
+extern char *run_psql_script(const Login *login, const char *settings,
+							 const char *script, ChildEnd *end);
+
 /* raises an ERROR with the program's words unless it has succeeded */
 extern void check_end(const char *what, const ChildEnd *end);
 

@@ -94,7 +94,7 @@
 	"'lastval', 'clock_timestamp', 'timeofday', 'random', "             \
 	"'random_normal', 'gen_random_uuid', 'uuidv4', 'uuidv7', "          \
 	"'pg_current_xact_id', 'txid_current') "                            \
-	"OR p.provolatile = 's' AND p.proname LIKE '%\\_to\\_xml%') "
+	"OR p.provolatile = 's' AND pg_catalog.strpos(p.proname, '_to_xml') > 0) "
 
 /* of the table itself; an index takes what is immutable only */
 #define OWN_EXPRESSIONS                                                        \
@@ -105,7 +105,7 @@
 	"SELECT g.tgqual::text FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $1 " \
 	"AND g.tgtype & 4 = 4 AND g.tgenabled <> 'D') e "                          \
 	"CROSS JOIN LATERAL pg_catalog.regexp_matches(e.tree, "                    \
-	"':(?:op)?funcid (\\d+)', 'g') AS f (found) "                              \
+	"':(?:op)?funcid ([0-9]+)', 'g') AS f (found) "                            \
 	"JOIN pg_catalog.pg_proc p ON p.oid = f.found[1]::pg_catalog.oid "
 
 /*

@@ -99,6 +99,15 @@ required_string(DumpFile *dump)
 	return kept_string(dump);
 }
 
+/*
+ * Where the int that has just come began.
+ */
+static uint64
+start_of_int(const DumpValue *value)
+{
+	return value->position - 1 - (uint64) value->int_size;
+}
+
 static void
 start_entry(DumpFile *dump)
 {
@@ -107,6 +116,7 @@ start_entry(DumpFile *dump)
 	dump->listing = palloc0(sizeof(ListedEntry));
 	dump->listing->entry.dump_id = dump->value.number;
 	dump->listing->entry.rows = -1;
+	dump->listing->begins = start_of_int(&dump->value);
 	dump->entries = lappend(dump->entries, dump->listing);
 	MemoryContextSwitchTo(caller);
 }
@@ -146,7 +156,9 @@ accept_offset(DumpFile *dump)
 	switch (dump->value.bytes[0])
 	{
 		case OFFSET_UNKNOWN:
+			break;
 		case OFFSET_KNOWN:
+			dump->offsets_known = true;
 			break;
 		case OFFSET_NONE:
 			entry->has_data = false;
@@ -154,6 +166,7 @@ accept_offset(DumpFile *dump)
 		default:
 			dump_damaged(&dump->value, "an unknown kind of offset");
 	}
+	dump->listing->ends = dump->value.position;
 	if (entry->has_data)
 		dump->blocks_missing++;
 	if (strcmp(entry->description, "ENCODING") == 0)
@@ -206,6 +219,7 @@ dump_accept_header(DumpFile *dump)
 			if (value->number < 0)
 				dump_damaged(value, "a negative number of entries");
 			dump->promised = value->number;
+			dump->entries_at = start_of_int(value);
 			return dump->promised > 0 ? STEP_DUMP_ID : STEP_BLOCK_TYPE;
 		default:
 			/* of no interest here */

@@ -69,6 +69,15 @@ dump_file_create(void)
 	return dump;
 }
 
+void
+dump_file_take_data(DumpFile *dump, int dump_id, DumpDataTaker taker,
+					void *argument)
+{
+	dump->taken_id = dump_id;
+	dump->taker = taker;
+	dump->taker_argument = argument;
+}
+
 /*
  * How many bytes there are where a step takes bytes.
  */
@@ -114,6 +123,8 @@ pass_chunk(DumpFile *dump, const char *data, const char *end)
 
 	if (dump->counting)
 		dump_count_rows(dump, data, taken);
+	if (dump->taker != NULL && dump->arriving->entry.dump_id == dump->taken_id)
+		dump->taker(dump->taker_argument, data, taken);
 	dump->value.position += taken;
 	dump->chunk_left -= taken;
 	if (dump->chunk_left == 0)
@@ -228,6 +239,12 @@ const char *
 dump_file_program_version(const DumpFile *dump)
 {
 	return dump->program_version;
+}
+
+bool
+dump_file_compressed(const DumpFile *dump)
+{
+	return dump->compressed;
 }
 
 int

@@ -43,6 +43,10 @@ typedef struct DumpFile DumpFile;
 
 /* in the current memory context, which must live as long */
 extern DumpFile *dump_file_create(void);
+/* hand over the data of this entry as it goes by */
+typedef void (*DumpDataTaker)(void *argument, const char *data, size_t length);
+extern void dump_file_take_data(DumpFile *dump, int dump_id,
+								DumpDataTaker taker, void *argument);
 /* pieces of any size, in order */
 extern void dump_file_feed(DumpFile *dump, const char *data, size_t length);
 /* raises an ERROR where something is missing */
@@ -56,6 +60,8 @@ extern List *dump_file_entries(const DumpFile *dump);
 extern const char *dump_file_database(const DumpFile *dump);
 extern const char *dump_file_server_version(const DumpFile *dump);
 extern const char *dump_file_program_version(const DumpFile *dump);
+/* by pg_dump itself: then data is no text */
+extern bool dump_file_compressed(const DumpFile *dump);
 /* one of pg_enc, or -1 where the dump names none that is known here */
 extern int dump_file_encoding(const DumpFile *dump);
 

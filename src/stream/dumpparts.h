@@ -61,7 +61,9 @@ typedef enum DumpStep
 typedef struct ListedEntry
 {
 	DumpEntry entry;
-	bool arrived; /* its data, from beginning to end */
+	bool arrived;  /* its data, from beginning to end */
+	uint64 begins; /* in the dump, with its first value, ... */
+	uint64 ends;   /* ... and after its last */
 } ListedEntry;
 
 struct DumpFile
@@ -80,7 +82,9 @@ struct DumpFile
 	int encoding;
 
 	/* the table of contents */
-	int promised; /* entries */
+	uint64 entries_at;	/* where their number stands in the dump */
+	bool offsets_known; /* does an entry say where its data is? */
+	int promised;		/* entries */
 	List *entries;
 	ListedEntry *listing; /* the last one, while it comes */
 
@@ -93,6 +97,11 @@ struct DumpFile
 	uint64 lines;
 	char last[DUMP_TRAILER_LENGTH]; /* bytes of the block */
 	size_t chunk_left;
+
+	/* whose data is handed over; NULL: nobody's */
+	DumpDataTaker taker;
+	void *taker_argument;
+	int taken_id;
 };
 
 /* each: a value is whole; what comes next? */

@@ -244,6 +244,7 @@ for my $forged (
 	"SET SESSION AUTHORIZATION $postgres;",
 	"COPY (SELECT 1) TO PROGRAM 'touch $PostgreSQL::Test::Utils::tmp_check/evidence';",
 	"ALTER ROLE CURRENT_USER SUPERUSER;",
+	"DO \$\$ BEGIN RAISE EXCEPTION 'server closed the connection unexpectedly'; END \$\$;",
 	"\\! touch $PostgreSQL::Test::Utils::tmp_check/evidence",
 	"DO \$\$ BEGIN EXECUTE format('ALTER DATABASE %I OWNER TO CURRENT_USER', current_database()); END \$\$;",
 	"DO \$\$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = evil', current_database()); END \$\$;")
@@ -255,6 +256,24 @@ for my $forged (
 }
 ok(!-e "$PostgreSQL::Test::Utils::tmp_check/evidence", 'no program was started');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname = 'evil_role'"), '0', '... no role was made');
+
+# What a dump's code says is no verdict: neither that the server is to blame, nor
+# which entry failed.
+$node->safe_psql('postgres', 'CREATE DATABASE liar');
+$node->safe_psql('liar', q{
+	CREATE FUNCTION lie(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $f$
+	BEGIN
+		IF pg_catalog.current_database() !~ '^pgmaint_' THEN RETURN true; END IF;
+		RAISE NOTICE E'invented\npg_restore: from TOC entry 1; ';
+		RAISE EXCEPTION 'could not extend file: No space left on device';
+	END $f$;
+	CREATE TABLE l (i int CHECK (lie(i)));
+	INSERT INTO l VALUES (1);
+});
+backup_by_hand($node, 'liar', 'daily/liar.dump.gz', unknown => 1);
+($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/liar.dump.gz"}');
+like("$state $error", qr/^failed not restorable: pg_restore: .*No space left on device/s, 'rows that are refused with an invented error are not restorable');
+is(databases_left($node), '0|0|0', '... and nothing is left');
 
 # What is there on sound databases, and may not be held against their backups.
 for my $sound (
@@ -415,16 +434,17 @@ none_left_after_next('a crash of the server');
 no_processes_left($node, 'no process is left');
 
 # A full disk, as far as a user without rights can make one: no file of the
-# server's may grow beyond 24 MB.
+# server's may grow beyond 24 MB.  The server says so in German, where it can.
 $node->safe_psql('postgres', 'CREATE DATABASE large');
 $node->safe_psql('large', q{CREATE TABLE l AS SELECT repeat('x', 1000) AS x FROM generate_series(1, 30000)});
 my $large = backup_by_hand($node, 'large', 'daily/large.dump.gz');
 $node->safe_psql('postgres', 'DROP DATABASE large; CHECKPOINT');
+$node->psql('postgres', q(ALTER SYSTEM SET lc_messages = 'C.UTF-8'));
 $node->stop;
-system_or_bail('bash', '-c', 'ulimit -f 24576; exec pg_ctl -w -D "$0" -l "$1" start', $node->data_dir, $node->logfile);
+system_or_bail('bash', '-c', 'ulimit -f 24576; LANGUAGE=de exec pg_ctl -w -D "$0" -l "$1" start', $node->data_dir, $node->logfile);
 $node->_update_pid(1);
 ($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "large"}');
-like("$state $error", qr/^failed pg_restore exited with code 1: .*could not extend file/s, 'a full disk fails the task');
+like("$state $error", qr/^failed pg_restore exited with code 1: .*(could not extend file|konnte Datei .* nicht erweitern)/s, 'a full disk fails the task');
 is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.backups WHERE backup_id = $large"), 'never verified', '... but not the backup');
 is(databases_left($node), '0|0|0', '... and nothing is left');
 done_testing();

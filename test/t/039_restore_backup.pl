@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
 use lib $FindBin::RealBin;
 use PgmaintBackups;
 use PgmaintTest;
@@ -77,6 +78,34 @@ is(dump_of($node, $restored), $before, '... and is the same for pg_dump');
 is(properties($node, $restored), properties($node, $name), '... with its owner, its rights and its settings');
 is(databases_left($node), '0|0|0', '... and nothing else is left');
 
+# Event triggers that log and refuse DDL, and logins where the server knows such,
+# are part of what is restored, and do not get in its way.  What the database is
+# for is said in its comment.
+my $refuse = q(BEGIN IF tg_tag <> 'login' OR current_database() <> 'told' THEN RAISE EXCEPTION 'refused'; END IF; END);
+$node->safe_psql('postgres', q(CREATE DATABASE told; COMMENT ON DATABASE told IS 'what it''s for \ "x"'));
+$node->safe_psql('told', qq{
+	CREATE TABLE log (tag text);
+	CREATE MATERIALIZED VIEW m AS SELECT 1 AS one;
+	CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.log VALUES (tg_tag); END';
+	CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS '@{[ $refuse =~ s/'/''/gr ]}';
+	CREATE EVENT TRIGGER note ON ddl_command_start EXECUTE FUNCTION note();
+	CREATE EVENT TRIGGER refuse ON ddl_command_end EXECUTE FUNCTION refuse();
+});
+my $logins = $node->safe_psql('postgres', q(SELECT current_setting('server_version_num')::int >= 170000)) eq 't';
+$node->safe_psql('told', 'CREATE EVENT TRIGGER refuse_login ON login EXECUTE FUNCTION refuse()') if $logins;
+my ($backup_state, $backup_error) = end_of_backup($node, begin_backup($node, '{"databases": "told", "globals": false, "retries": 0}'));
+is("$backup_state $backup_error", 'succeeded ', 'a database with event triggers is backed up');
+my $told = $node->safe_psql('postgres', "SELECT max(backup_id) FROM pgmaint.backups WHERE database = 'told'");
+($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $told}));
+is("$state $error", 'succeeded ', '... verified');
+($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $told, "into": "retold"}));
+is("$state $error", 'succeeded ', '... and restored');
+is($node->safe_psql('postgres', q(SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'retold')), q(what it's for \ "x"), '... with its comment');
+{
+	local $ENV{PGOPTIONS} = $logins ? '-c event_triggers=off' : '';
+	is($node->safe_psql('retold', 'SELECT (SELECT count(*) FROM pg_event_trigger), (SELECT count(*) FROM log), (SELECT one FROM m)'), ($logins ? 3 : 2) . '|0|1', '... its event triggers, none of which has fired, and its rows');
+}
+
 # Refused before anything is made.
 for my $case (
 	[ '{}', qr/does not know which backup/ ],
@@ -95,6 +124,64 @@ $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA pgm
 	GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO plain');
 ($state, $error) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup}), 'plain');
 like($error, qr/permission denied to restore a backup; Role "plain" lacks: pg_execute_server_program, CREATEDB\.$/, 'a role without rights is told which it lacks');
+
+# Code of a dump chooses no comment that stays.
+$node->safe_psql('postgres', 'CREATE DATABASE commented');
+my $comment = "COMMENT ON TABLE public.c IS '" . ('x' x 200) . "';";
+$node->safe_psql('commented', "CREATE TABLE c (i int); $comment");
+backup_by_hand($node, 'commented', 'daily/commented.dump.gz', unknown => 1, instead => [ $comment,
+	q(DO $$ BEGIN EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), 'leak'); END $$;) ]);
+($state, $error) = run_backup_action($node, 'restore_backup', '{"storage": "pgmaint_local", "key": "daily/commented.dump.gz", "into": "uncommented"}');
+is("$state $error", 'succeeded ', 'a dump that comments on its database is restored');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_shdescription WHERE description = 'leak')), '0', '... without that comment');
+
+# Passwords that a dump has in the clear: told, or left out.
+$node->safe_psql('postgres', 'CREATE DATABASE keeper');
+$node->safe_psql('keeper', q{
+	CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) g;
+	ALTER TABLE t ADD PRIMARY KEY (id);
+	CREATE VIEW v AS SELECT * FROM t;
+	SELECT lo_from_bytea(0, 'abc');
+	CREATE EXTENSION pgmaint;
+	CREATE SERVER far FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://bucket/far');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (access_key_id 'mine', secret_access_key 'xyzzy1');
+	CREATE USER MAPPING FOR PUBLIC SERVER pgmaint_local;
+	CREATE SUBSCRIPTION fed CONNECTION 'host=none password=xyzzy2' PUBLICATION p WITH (connect = false);
+	COMMENT ON SUBSCRIPTION fed IS 'xyzzy3';
+});
+my %secret;
+for my $case ([ 'clear', '' ], [ 'excluded', ', "exclude_secrets": true' ])
+{
+	my ($which, $option) = @$case;
+	($backup_state, $backup_error) = end_of_backup($node, begin_backup($node, qq({"databases": "keeper", "globals": false, "retries": 0, "compression": "gzip"$option})));
+	is("$backup_state $backup_error", 'succeeded ', "a backup with secrets, $which");
+	my ($id, $key, $bytes) = split /\|/, $node->safe_psql('postgres', "SELECT backup_id, key, dump_bytes FROM pgmaint.backup_records WHERE database = 'keeper' ORDER BY 1 DESC LIMIT 1");
+	my $file = folder_of($node) . "/$key";
+	my $plain = $node->basedir . "/$which.dump";
+	my $written = slurp_file($file);
+	gunzip(\$written => \$secret{$which}, MultiStream => 1) or die $GunzipError;
+	open my $out, '>:raw', $plain or die $!;
+	print {$out} $secret{$which};
+	close $out or die $!;
+	is(length $secret{$which}, $bytes, '... has as many bytes as the ledger says');
+	my $list = `pg_restore -l $plain`;
+	is($?, 0, '... has a table of contents that pg_restore lists');
+	is(scalar(() = $list =~ /USER MAPPING|SUBSCRIPTION/g) > 0, $which eq 'clear', '... with or without what has secrets');
+	like($list, qr/TABLE DATA public t .*SERVER - far|SERVER - far .*TABLE DATA public t /s, '... and with the rest');
+	$node->safe_psql('postgres', "CREATE DATABASE plain_$which");
+	is(system('pg_restore', '--exit-on-error', '--no-subscriptions', '-h', $node->host, '-p', $node->port, '-d', "plain_$which", $plain), 0, '... which pg_restore restores');
+	($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $id}));
+	is("$state $error", 'succeeded ', '... and is restorable');
+	($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $id, "into": "keeper_$which"}));
+	is("$state $error", 'succeeded ', '... and restored');
+	$secret{"told $which"} = $node->safe_psql('postgres', "SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run");
+	is($node->safe_psql("keeper_$which", 'SELECT (SELECT count(*) FROM pg_user_mappings), (SELECT count(*) FROM t), (SELECT count(*) FROM pg_largeobject)'),
+		($which eq 'clear' ? 1 : 0) . '|1000|1', '... as far as it goes');
+}
+like($secret{clear}, qr/xyzzy1.*xyzzy2|xyzzy2.*xyzzy1/s, 'a dump has passwords in the clear');
+unlike($secret{excluded}, qr/xyzzy/, '... and none with exclude_secrets');
+like($secret{'told clear'}, qr/has the options of 2 user mappings or subscriptions in the clear, passwords included/, 'restoring says so');
+like($secret{'told excluded'}, qr/was made with exclude_secrets, and what is restored from it lacks: .*USER MAPPING .* SERVER far.*SUBSCRIPTION fed/, '... or what is missing');
 
 # A damaged object does not become a database.
 my $object = slurp_file(folder_of($node) . '/daily/one.dump.gz');

@@ -1,0 +1,220 @@
+/*-------------------------------------------------------------------------
+ *
+ * reproduce.c
+ *	  Whether a failed restore is the fault of the dump.
+ *
+ * pg_restore reports no SQLSTATE, and the text of an error is in the server's
+ * language, or chosen by code in the dump.  So the entry that failed is executed
+ * once more by psql, which knows the SQLSTATE.  An error that does not come back,
+ * or is about the server, does not count against the backup.
+ *
+ * Statements of the dump reach psql as data (\gexec), or as the argument of -c
+ * with a space in front: in both cases psql sends them as they are, and never
+ * takes them for commands of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "backup/entries.h"
+#include "backup/reproduce.h"
+#include "ledger/ledger.h"
+#include "stream/compress.h"
+
+#define PIECE ((size_t) 256 * 1024)
+#define SQLSTATE_LENGTH 5
+
+/* as pg_restore has them */
+#define RESTORE_SETTINGS                                      \
+	"SET search_path = ''; SET check_function_bodies = off; " \
+	"SET row_security = off; SET lock_timeout = '5min'"
+
+/* messages are of a severity and an SQLSTATE, and nothing that could be chosen */
+#define SHORT_MESSAGES "-vVERBOSITY=sqlstate"
+
+/*
+ * By class or code: connections, read-only servers, logins, deadlocks, resources,
+ * locks, intervention, system errors.  Internal errors are among them, since those
+ * of files that have no SQLSTATE of their own are such.
+ */
+bool
+is_server_trouble(const char *sqlstate)
+{
+	static const char *const states[] = {
+		"08", "25006", "28", "40", "53", "55006", "55P03", "57", "58", "XX000",
+	};
+
+	for (int i = 0; i < lengthof(states); i++)
+	{
+		if (strncmp(sqlstate, states[i], strlen(states[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The entry that was being restored might take hours to execute again, so the
+ * server's own count of sessions that did not end by themselves comes first.
+ */
+static bool
+session_was_ended(const char *database)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	bool ended;
+
+	ledger_enter(&scope);
+	bind_text(&query, database);
+	ended =
+		ledger_query(
+			&query,
+			"SELECT FROM pg_catalog.pg_stat_database d "
+			"WHERE d.datname = $1::pg_catalog.name AND d.sessions_abandoned "
+			"+ d.sessions_fatal + d.sessions_killed > 0") > 0;
+	ledger_leave(&scope);
+	return ended;
+}
+
+/*
+ * pg_restore, whose language is pinned, names the entry by its number.  A message
+ * of the dump's can only name another entry, which does not fail, or fails with
+ * an error of its own.
+ */
+static const DumpEntry *
+find_failed_entry(const FailedRestore *failed)
+{
+	static const char clause[] = "pg_restore: from TOC entry ";
+	const char *place = NULL;
+	ListCell *cell;
+	int dump_id;
+
+	for (const char *next = strstr(failed->words, clause); next != NULL;
+		 next = strstr(next + 1, clause))
+		place = next;
+	if (place == NULL)
+		return NULL;
+	dump_id = atoi(place + strlen(clause));
+	foreach (cell, dump_file_entries(failed->dump))
+	{
+		const DumpEntry *entry = lfirst(cell);
+
+		if (entry->dump_id == dump_id)
+			return entry;
+	}
+	return NULL;
+}
+
+/*
+ * psql stops at the first error, which is its last line.  A session that is lost
+ * ends in a line without an SQLSTATE.
+ */
+static const char *
+read_sqlstate(const ChildEnd *end)
+{
+	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	const char *place = strrchr(end->words, ' ');
+
+	if (end->succeeded)
+		return "00000";
+	if (place == NULL || strlen(place + 1) != SQLSTATE_LENGTH ||
+		strspn(place + 1, digits) != SQLSTATE_LENGTH)
+		return NULL;
+	return pstrdup(place + 1);
+}
+
+static const char *
+execute_definition(const FailedRestore *failed, const DumpEntry *entry)
+{
+	ChildEnd end;
+
+	(void) run_psql_script(
+		failed->login, failed->settings,
+		psprintf(RESTORE_SETTINGS
+				 ";\n\\set VERBOSITY sqlstate\n\\o /dev/null\n"
+				 "SELECT %s \\gexec\n",
+				 quote_literal_cstr(
+					 in_our_encoding(failed->dump, entry->definition))),
+		&end);
+	return read_sqlstate(&end);
+}
+
+static void
+write_rows(void *child, const char *data, size_t length)
+{
+	(void) child_write(child, data, length);
+}
+
+/*
+ * All of the object, for the rows of one table in it.
+ */
+static void
+feed_rows(const FailedRestore *failed, const DumpEntry *entry, Child *child)
+{
+	Source *content = decompressor_create(
+		find_compression(failed->description->compression),
+		storage_reader(failed->storage, failed->description->key));
+	DumpFile *dump = dump_file_create();
+	char *piece = palloc(PIECE);
+	size_t length;
+
+	dump_file_take_data(dump, entry->dump_id, write_rows, child);
+	PG_TRY();
+	{
+		while ((length = source_read(content, piece, PIECE)) > 0)
+			dump_file_feed(dump, piece, length);
+	}
+	PG_FINALLY();
+	{
+		source_close(content);
+	}
+	PG_END_TRY();
+}
+
+static const char *
+copy_rows(const FailedRestore *failed, const DumpEntry *entry)
+{
+	const Login *login = failed->login;
+	int encoding = dump_file_encoding(failed->dump);
+	List *environment = login_environment(login, failed->settings);
+	List *arguments = list_make5(
+		pstrdup("-Xqwo/dev/null"), psprintf("-d%s", login->conninfo),
+		pstrdup(SHORT_MESSAGES), pstrdup("-vON_ERROR_STOP=1"),
+		pstrdup("-c" RESTORE_SETTINGS));
+	Child *child;
+	ChildEnd end;
+
+	if (encoding >= 0)
+		environment =
+			lappend(environment, psprintf("PGCLIENTENCODING=%s",
+										  pg_encoding_to_char(encoding)));
+	if (login->role != NULL)
+		arguments =
+			lappend(arguments,
+					psprintf("-cSET ROLE %s", quote_identifier(login->role)));
+	arguments = lappend(arguments, psprintf("-c %s", entry->copy_statement));
+	child = child_start(find_program("psql"), arguments, environment);
+	feed_rows(failed, entry, child);
+	child_wait(child, &end);
+	return read_sqlstate(&end);
+}
+
+const char *
+reproduce_failure(const FailedRestore *failed)
+{
+	const DumpEntry *entry;
+
+	if (session_was_ended(failed->database))
+		return NULL;
+	entry = find_failed_entry(failed);
+	if (entry == NULL)
+		return NULL;
+	if (!entry->has_data)
+		return entry->definition == NULL ? NULL
+										 : execute_definition(failed, entry);
+	if (entry->copy_statement == NULL || dump_file_compressed(failed->dump))
+		return NULL;
+	return copy_rows(failed, entry);
+}
