@@ -98,18 +98,33 @@ my @ways = (
 	[ 'TRUNCATE', 't', "BEGIN; TRUNCATE t; $fill; COMMIT" ],
 	[ 'ALTER TABLE', 't', 'ALTER TABLE t ALTER id TYPE bigint; ALTER TABLE t ALTER id TYPE int' ],
 	[ 'another table of that name', 't', 'BEGIN; CREATE TABLE u (LIKE t); INSERT INTO u SELECT * FROM t; DROP TABLE t; ALTER TABLE u RENAME TO t; COMMIT' ]);
-push @ways, [ 'REPACK (CONCURRENTLY)', 'k', 'REPACK (CONCURRENTLY) k' ] if $repack;
+push @ways, [ 'REPACK (CONCURRENTLY)', 'k' ] if $repack;
 my $session = $node->background_psql('shop');
+my $reader = $node->background_psql('shop');
 my ($state, $error, $run);
 
 foreach (@ways)
 {
 	my ($name, $table, $rewrite) = @$_;
+	my $rewriter;
 
+	# REPACK begins when nobody has a transaction that writes, as the lock of
+	# the gate is, and ends when nobody reads
+	if (!$rewrite)
+	{
+		$reader->query_safe('BEGIN; SELECT count(*) FROM k');
+		$rewriter = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('shop'), '-c', 'REPACK (CONCURRENTLY) k' ]);
+		waits_for('k');
+	}
 	$session->query_safe('BEGIN; LOCK TABLE gate');
 	$run = begin_backup($node, $whole);
 	waits_for('gate');
-	shop($rewrite);
+	shop($rewrite) if $rewrite;
+	if ($rewriter)
+	{
+		$reader->query_safe('COMMIT');
+		ok(IPC::Run::finish($rewriter), 'REPACK ends');
+	}
 	$session->query_safe('COMMIT');
 	is(wait_for_end($node, $run), 'succeeded', "$name: the run succeeds") or diag run_error($node, $run);
 	is(attempts($run), 'failed succeeded', '... by another attempt');
@@ -198,22 +213,27 @@ if (!$repack)
 }
 no_processes_left($node, 'no process is left');
 is(locks(), '0', '... and no lock');
-$session->quit;
+$_->quit foreach $session, $reader;
 
 #
 # Rewrites in a loop, beside backups
 #
 my $folder = PostgreSQL::Test::Utils::tempdir();
-my $pause = 'SELECT pg_sleep(0.02 + 0.4 * random());';
-my @loops = ("BEGIN; TRUNCATE t; $fill; COMMIT; $pause BEGIN; ALTER TABLE t ALTER id TYPE bigint; COMMIT; $pause BEGIN; ALTER TABLE t ALTER id TYPE int; COMMIT; $pause");
-push @loops, "REPACK (CONCURRENTLY) k; $pause" if $repack;
 my ($backups, $failed, $missing, $began) = (0, 0, 0, time);
+
+# as often as backups take, however fast this machine is
+is(join(' ', end_of_backup($node, begin_backup($node, $whole))), 'succeeded  ' . last_run($node), 'a backup by itself');
+my $pause = sprintf 'SELECT pg_sleep(%.3f * random())', 3 * (time - $began);
+my @loops = ([ "BEGIN; TRUNCATE t; $fill; COMMIT", $pause, 'ALTER TABLE t ALTER id TYPE bigint', $pause, 'ALTER TABLE t ALTER id TYPE int', $pause ]);
+push @loops, [ 'REPACK (CONCURRENTLY) k', $pause ] if $repack;
 
 for my $loop (@loops)
 {
-	append_to_file("$folder/loop.$backups.sql", join "\n", ($loop =~ s/; /;\n/gr) x 20, '');
-	unlink "$folder/stop";
-	my $busy = IPC::Run::start([ 'sh', '-c', "while ! test -e '$folder/stop'; do psql -XqAt -d '@{[ $node->connstr('shop') ]}' -f '$folder/loop.$backups.sql' >> '$folder/out' 2>&1 || exit 1; test -e '$folder/stop' || sleep 0; done" ]);
+	my $script = "$folder/$backups.sql";
+	my $stop = "$folder/$backups.stop";
+
+	append_to_file($script, join '', map { "$_;\n" } @$loop);
+	my $busy = IPC::Run::start([ 'sh', '-c', "while ! test -e '$stop'; do psql -XqAt -v ON_ERROR_STOP=1 -d '@{[ $node->connstr('shop') ]}' -f '$script' >> '$folder/out' 2>&1 || exit 1; done" ]);
 	for (1 .. $interleavings / @loops)
 	{
 		my ($state, $error, $run) = end_of_backup($node, begin_backup($node, $whole));
@@ -222,17 +242,13 @@ for my $loop (@loops)
 		if ($state eq 'succeeded')
 		{
 			$missing += rows_of_run($run, $_) != $rows foreach 't', 'k';
+			next;
 		}
-		else
-		{
-			$failed++;
-			diag $error if $error !~ /^table public\.[kt] was rewritten/;
-		}
+		$failed++;
+		like($error, qr/^table public\.[kt] was rewritten/, 'a backup that fails says why');
 	}
-	append_to_file("$folder/stop", '');
-	$busy->pump_nb;
-	IPC::Run::finish($busy);
-	is($? >> 8, 0, 'the tables were rewritten the whole time') or diag slurp_file("$folder/out");
+	append_to_file($stop, '');
+	ok(IPC::Run::finish($busy), 'the table was rewritten the whole time') or diag slurp_file("$folder/out");
 }
 is($missing, 0, "no backup that succeeded has rows missing");
 cmp_ok($failed, '<', $backups, '... and some succeeded');
