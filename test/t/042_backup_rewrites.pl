@@ -188,20 +188,23 @@ waits_for('gate');
 is(sql($held), '1', 'a backup has a lock that names its database');
 SKIP:
 {
-	skip 'REPACK (CONCURRENTLY) came with 19', 3 unless $repack;
-	sql("CREATE TABLE keyed (id int PRIMARY KEY, filler text); INSERT INTO keyed SELECT g, repeat('x', 500) FROM generate_series(1, 5000) g; DELETE FROM keyed WHERE id % 4 <> 0");
-	sql('VACUUM (TRUNCATE false, ANALYZE) keyed');
+	skip 'REPACK (CONCURRENTLY) came with 19', 4 unless $repack;
+	# whatever database it works in: the leader of this one is busy
+	my $there = sub { return $node->safe_psql('other', $_[0]) };
+
+	$there->("CREATE EXTENSION pgmaint; CREATE TABLE keyed (id int PRIMARY KEY, filler text); INSERT INTO keyed SELECT g, repeat('x', 500) FROM generate_series(1, 5000) g; DELETE FROM keyed WHERE id % 4 <> 0");
+	$there->('VACUUM (TRUNCATE false, ANALYZE) keyed');
 	my $concurrently = q('{"tables": "keyed", "min_gain": 0, "concurrently": true, "ignore_window": true}');
-	my $vacuum = sql("LOAD 'pgmaint'; SET pgmaint.lock_retries = 0; SELECT pgmaint.run_action('vacuum_full', $concurrently)");
-	wait_for_end($node, $vacuum);
-	is(sql("SELECT state || ': ' || error FROM pgmaint.tasks WHERE run_id = $vacuum"), 'skipped: a backup is being made of database shop', 'REPACK is put off, and says why');
-	sql("SELECT pg_terminate_backend(pid) " . $worker->($run));
-	$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM ($held) AS l (n) WHERE n > 0") or die 'the lock is kept';
+	my $vacuum = $there->("LOAD 'pgmaint'; SET pgmaint.lock_retries = 0; SELECT pgmaint.run_action('vacuum_full', $concurrently)");
+	wait_for_end($node, $vacuum, 'other');
+	is($there->("SELECT state || ': ' || error FROM pgmaint.tasks WHERE run_id = $vacuum"), 'skipped: a backup is being made of database shop', 'REPACK is put off, and says why');
+	sql('SELECT pg_terminate_backend(pid) ' . $worker->($run));
 	$session->query_safe('COMMIT');
 	wait_for_end($node, $run);
-	$vacuum = sql("SELECT pgmaint.run_action('vacuum_full', $concurrently)");
-	is(wait_for_end($node, $vacuum), 'succeeded', '... until the backup has ended') or diag run_error($node, $vacuum);
-	like(sql("SELECT severity || ': ' || message FROM pgmaint.findings WHERE run_id = $vacuum AND check_id = 'repack'"),
+	is(locks(), '0', 'a worker that is terminated leaves no lock');
+	$vacuum = $there->("SELECT pgmaint.run_action('vacuum_full', $concurrently)");
+	is(wait_for_end($node, $vacuum, 'other'), 'succeeded', 'REPACK runs when the backup has ended') or diag run_error($node, $vacuum, 'other');
+	like($there->("SELECT severity || ': ' || message FROM pgmaint.findings WHERE run_id = $vacuum AND check_id = 'repack'"),
 		qr/^info: REPACK \(CONCURRENTLY\) public\.keyed ended at .*: a transaction whose snapshot is older than its end, such as a pg_dump that others have started, reads the table as empty/,
 		'... a finding has the warning');
 }
