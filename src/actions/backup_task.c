@@ -25,6 +25,7 @@
 #include "actions/evidence.h"
 #include "actions/headroom.h"
 #include "actions/leftovers.h"
+#include "actions/repack.h"
 #include "backup/dump.h"
 #include "base/wording.h"
 #include "objects/keys.h"
@@ -165,7 +166,11 @@ carry_out_backup(TaskContext *context)
 	DumpJob job = {0};
 	StringInfoData result;
 	LedgerScope scope;
+	char *database = evidence_text(task, "database");
 
+	/* roles and tablespaces are in catalogs, which no REPACK writes anew */
+	if (database != NULL)
+		keep_out_repack(database);
 	ledger_enter(&scope);
 	if (!find_backup_of_task(task->task_id, &record) ||
 		!find_upload_of_task(task->task_id, &job.upload))
@@ -200,6 +205,10 @@ execute_backup(TaskContext *context)
 	else
 		carry_out_backup(context);
 }
+
+/* a table that was rewritten meanwhile: how often, and how soon, to try again */
+#define REWRITE_RETRIES 4
+#define REWRITE_DELAY 500
 
 /*
  * What trying again cannot mend: rights, names, options, a person's wish.  An
@@ -282,7 +291,12 @@ clean_up_backup(TaskContext *context, const char *sqlstate)
 	if (strcmp(sqlstate, "57014") != 0)
 		note_failure(context);
 	ledger_commit(&scope);
-	if (may_pass(sqlstate))
+	if (strcmp(sqlstate, "40001") == 0)
+	{
+		context->retries = REWRITE_RETRIES;
+		context->retry_delay = REWRITE_DELAY;
+	}
+	else if (may_pass(sqlstate))
 	{
 		context->retries =
 			(int) option_integer(backup_options, context->options, "retries");

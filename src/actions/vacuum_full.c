@@ -14,13 +14,13 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #include "actions/blockers.h"
 #include "actions/copyspace.h"
 #include "actions/headroom.h"
 #include "actions/orphanfiles.h"
 #include "actions/othertools.h"
+#include "actions/repack.h"
 #include "actions/selection.h"
 #include "base/compat.h"
 #include "base/wording.h"
@@ -41,7 +41,7 @@ static const ActionOption options[] = {
 	MIN_FREE_OPTION,
 	PLAIN_OPTION(
 		"concurrently", OPTION_BOOLEAN, "false",
-		"from PostgreSQL 19 on, REPACK (CONCURRENTLY) of tables with a replica identity, still inside a window: a transaction whose snapshot is older than its end reads the table as empty"),
+		"from PostgreSQL 19 on, REPACK (CONCURRENTLY) of tables with a replica identity, still inside a window: " REPACK_WARNING),
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
@@ -113,10 +113,7 @@ complete_task(PlannedTask *task, Remedy remedy, bool only,
 			break;
 		case REMEDY_REPACK:
 			task->command = psprintf("REPACK (CONCURRENTLY) %s", task->target);
-			task->reason =
-				psprintf("%s; transactions that are open when it ends, and "
-						 "dumps, may read the table as empty",
-						 task->reason);
+			task->reason = psprintf("%s; " REPACK_WARNING, task->reason);
 			task->disruptive = true;
 			break;
 		case REMEDY_FULL:
@@ -165,18 +162,13 @@ is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
 }
 
 /*
- * Asked for, and possible: it takes a replication slot of a kind of its own, and
- * a replica identity.
+ * Asked for, and possible: it takes a replica identity.
  */
 static bool
 may_repack(Jsonb *given, uint64 row)
 {
-	const char *slots =
-		GetConfigOption("max_repack_replication_slots", true, false);
-
-	return SERVER_HAS_REPACK_CONCURRENTLY &&
-		   option_boolean(options, given, "concurrently") && slots != NULL &&
-		   strcmp(slots, "0") != 0 && ledger_boolean(row, 9);
+	return option_boolean(options, given, "concurrently") &&
+		   server_can_repack() && ledger_boolean(row, 9);
 }
 
 /*
@@ -327,7 +319,10 @@ consider_vacuum_full(TaskContext *context, char **reason)
 
 	read_table_state(task->relation, &context->before);
 	ledger_enter(&scope);
-	if (!measure(task->relation, &bloat))
+	*reason = is_repack(task) ? name_backups_in_progress() : NULL;
+	if (*reason != NULL)
+		hold_back = HOLD_BACK_RETRY;
+	else if (!measure(task->relation, &bloat))
 	{
 		*reason = "the table is locked, and could not be measured";
 		hold_back = HOLD_BACK_RETRY;
@@ -376,6 +371,8 @@ record_vacuum_full(TaskContext *context)
 		context->not_done = "VACUUM passed the table over";
 		return;
 	}
+	if (is_repack(task))
+		note_repack(context);
 	context->result = psprintf(
 		"{\"pages_before\": %lld, \"pages_after\": %lld, "
 		"\"dead_rows_before\": %lld, \"dead_rows_after\": %lld, \"analyzed\": %s}",
@@ -392,5 +389,6 @@ const Action vacuum_full_action = {
 	.options = options,
 	.plan = plan_vacuum_full,
 	.consider = consider_vacuum_full,
+	.outside = execute_rewrite,
 	.record = record_vacuum_full,
 };

@@ -20,6 +20,7 @@
 #include "backup/contents.h"
 #include "backup/dump.h"
 #include "backup/manifest.h"
+#include "backup/rewrites.h"
 #include "objects/keys.h"
 #include "storage/storage.h"
 #include "stream/compress.h"
@@ -38,6 +39,7 @@ typedef struct DumpStream
 	Sink *object; /* counts and hashes what is stored */
 	DumpFile *dump;
 	Sink *filter; /* that leaves secrets out, or NULL */
+	HTAB *files; /* of tables, before pg_dump; NULL once they were compared */
 	int64 bytes;
 } DumpStream;
 
@@ -118,10 +120,11 @@ report_progress(const DumpJob *job, const DumpStream *stream)
 }
 
 /*
- * From the program into the chain, to the end of both.
+ * From the program into the chain, to the end of both.  pg_dump has its locks
+ * when its table of contents comes, and waits while it is looked at.
  */
 static void
-pump(const DumpJob *job, Child *child, DumpStream *stream)
+pump(const DumpJob *job, const Login *login, Child *child, DumpStream *stream)
 {
 	char *buffer = palloc(DUMP_BUFFER_SIZE);
 	int64 told = 0;
@@ -132,6 +135,12 @@ pump(const DumpJob *job, Child *child, DumpStream *stream)
 	{
 		sink_write(stream->first, buffer, length);
 		stream->bytes += (int64) length;
+		if (stream->files != NULL && dump_file_listed(stream->dump))
+		{
+			check_rewrites(login, stream->dump, stream->files);
+			hash_destroy(stream->files);
+			stream->files = NULL;
+		}
 		if (stream->bytes - told < PROGRESS_BYTES)
 			continue;
 		told = stream->bytes;
@@ -153,8 +162,10 @@ write_object(const DumpJob *job, const Login *login, Storage *storage,
 	PG_TRY();
 	{
 		sink_begin(stream->first);
+		if (is_database(job))
+			stream->files = read_table_files(login);
 		child = start_program(job, login);
-		pump(job, child, stream);
+		pump(job, login, child, stream);
 	}
 	PG_CATCH();
 	{

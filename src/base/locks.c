@@ -13,6 +13,10 @@
  * units by which leaders share them out: they are locks of no database, with
  * objsubid 8.
  *
+ * What must not happen at the same time in any two databases has objsubid 9.
+ * There database 0 stands for the lock itself; a backup holds the same lock of
+ * the database that it dumps, too, so that pg_locks says which that is.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -26,6 +30,10 @@
 /* SQL's advisory locks use 1 and 2 here */
 #define ENGINE_LOCK_CLASS 7
 #define UNIT_LOCK_CLASS 8
+#define CLUSTER_LOCK_CLASS 9
+
+/* the only lock of that class: backups against REPACK (CONCURRENTLY) */
+#define BACKUP_LOCK 1
 
 /* units are numbered from 1; who counts or takes some holds this one first */
 #define UNIT_GATE 0
@@ -183,6 +191,53 @@ bool
 leader_is_alive(void)
 {
 	return leader_is_alive_in(MyDatabaseId);
+}
+
+static void
+set_backup_tag(LOCKTAG *tag, Oid database)
+{
+	SET_LOCKTAG_ADVISORY(*tag, database, BACKUP_LOCK, 0, CLUSTER_LOCK_CLASS);
+}
+
+/*
+ * REPACK (CONCURRENTLY) is about to begin: false if a backup is being made, or
+ * waits to begin.  The mode is in the way of those, but not of another REPACK.
+ *
+ * Code in an index expression could release a lock of the session.  Then a
+ * backup may begin too early, and notices the rewrite itself.
+ */
+bool
+try_repack_lock(void)
+{
+	LOCKTAG tag;
+
+	set_backup_tag(&tag, InvalidOid);
+	return LockAcquire(&tag, RowExclusiveLock, true, true) !=
+		   LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+release_repack_lock(void)
+{
+	LOCKTAG tag;
+
+	set_backup_tag(&tag, InvalidOid);
+	(void) LockRelease(&tag, RowExclusiveLock, true);
+}
+
+/*
+ * A backup of a database is about to begin.  Both locks go with the
+ * transaction, however it ends; a REPACK never waits for them.
+ */
+bool
+lock_out_repack(Oid database, bool wait)
+{
+	LOCKTAG tag;
+
+	set_backup_tag(&tag, database);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+	set_backup_tag(&tag, InvalidOid);
+	return LockAcquire(&tag, ShareLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 static bool

@@ -30,6 +30,16 @@ extern bool leader_is_alive(void);
 extern bool leader_is_alive_in(Oid database);
 
 /*
+ * Backups and REPACK (CONCURRENTLY) exclude each other in the whole cluster.
+ * try_repack_lock: for the session, never waits.  lock_out_repack: for the
+ * transaction, which dumps this database; false: a REPACK is at work, and the
+ * caller did not want to wait.
+ */
+extern bool try_repack_lock(void);
+extern void release_repack_lock(void);
+extern bool lock_out_repack(Oid database, bool wait);
+
+/*
  * The cluster's worker slots are shared out in units.  A leader needs this
  * many, for itself and for its first task worker.
  */

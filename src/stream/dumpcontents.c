@@ -244,6 +244,10 @@ dump_accept_entry(DumpFile *dump)
 		case STEP_HAS_DATA:
 			entry->has_data = dump->value.number != 0;
 			break;
+		case STEP_OID:
+			if (dump->value.string != NULL)
+				entry->oid = atooid(dump->value.string);
+			break;
 		case STEP_TAG:
 			entry->tag = required_string(dump);
 			break;

@@ -21,6 +21,8 @@
 typedef struct DumpEntry
 {
 	int dump_id;
+	Oid oid;			  /* of the object, for TABLE DATA of the table, in the
+							 database that was dumped; 0 where it has none */
 	char *description;	  /* TABLE, TABLE DATA, INDEX, SEQUENCE SET, ... */
 	char *schema;		  /* NULL where there is none, as below */
 	char *tag;			  /* the name; with arguments, or a table's before it,
