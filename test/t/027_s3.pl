@@ -8,7 +8,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use Digest::MD5 qw(md5 md5_hex);
 use Digest::SHA qw(sha256_hex);
 use FindBin;
@@ -23,10 +22,7 @@ use Time::HiRes qw(time);
 
 plan skip_all => PgmaintS3::missing() if PgmaintS3::missing();
 
-my $module = abs_path("$FindBin::RealBin/../modules/s3");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('s3');
 
 # a key of its own, for the server to encrypt with
 my $s3 = PgmaintS3->start(
