@@ -80,7 +80,7 @@ our @EXPORT = qw(
 	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
 	my $script;
 
-	*PostgreSQL::Test::Cluster::poll_query_until = $ENV{OLDPOLL} ? $poll : sub {
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
 		my ($self, $database, $query, $expected) = @_;
 		my ($out, $err);
 
