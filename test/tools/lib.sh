@@ -398,17 +398,18 @@ find_libfaketime()
 # What preload.c is for is said there.
 run_regress_at()
 {
-	local date=$1 library offset
+	local date=$1 library seconds
 	shift
 
 	library=$(find_libfaketime) || die 'libfaketime is not installed'
 	cc -shared -fPIC -o "$work/preload.so" "$root/test/tools/preload.c" || die 'test/tools/preload.c cannot be compiled'
-	offset=$(($(TZ=$clock_zone date -d "$date" +%s) - $(date +%s)))
-	server_clock=(env "LD_PRELOAD=$work/preload.so:$library" "FAKETIME=$(printf %+d "$offset")" FAKETIME_DONT_FAKE_MONOTONIC=1 "TZ=$clock_zone")
+	seconds=$(TZ=$clock_zone date -d "$date" +%s) || die "$date is no date"
+	seconds=$((seconds - $(date +%s)))
+	server_clock=(env "LD_PRELOAD=$work/preload.so:$library" "FAKETIME=$(printf %+d "$seconds")" FAKETIME_DONT_FAKE_MONOTONIC=1 "TZ=$clock_zone")
 	start_server "${regress_settings[@]}" "timezone = '$clock_zone'" "log_timezone = '$clock_zone'"
 	server_clock=()
 	label=" at ${date%% *}"
-	run_regress "$pgxs_test/regress/pg_regress" contrib_regression "$work/regress-${date%% *}" "$@"
+	run_regress "$pgxs_test/regress/pg_regress" contrib_regression "$work/regress-${date//[^0-9]/}" "$@"
 	label=
 	stop_server || true
 }

@@ -18,10 +18,12 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 
-extern int	__select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, struct timeval *timeout);
+extern int __select(int nfds, fd_set *readfds, fd_set *writefds,
+					fd_set *exceptfds, struct timeval *timeout);
 
 int
-select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, struct timeval *timeout)
+select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds,
+	   struct timeval *timeout)
 {
 	return __select(nfds, readfds, writefds, exceptfds, timeout);
 }
@@ -30,8 +32,8 @@ __attribute__((constructor)) static void
 leave_nothing_behind(void)
 {
 	const char *names = getenv("FAKETIME_SHARED");
-	char		semaphore[256];
-	char		memory[256];
+	char semaphore[256];
+	char memory[256];
 
 	if (strcmp(program_invocation_short_name, "postgres") != 0)
 		return;
