@@ -5,7 +5,8 @@
 #   make demo              see it at work, on a private server with a private database
 #   make check             all tests, on a private server; TESTS="name ..." for some of them
 #   make bench             measure it; writes test/bench/RESULTS.md
-#   make check-servers     the same on every server that Debian can give: 15, 17 and 18
+#   make check-dates       the regression tests, at dates at which time is odd
+#   make check-servers     make check on every server that Debian can give: 15, 17, 18 and 19
 #   make check-sanitizers  the regression tests under ASan, UBSan and valgrind
 #   make check-package     builds the Debian package, and tests it in a fresh folder
 #   make lint              the order of the folders in src/, the formatting, and check-lint
@@ -110,7 +111,7 @@ TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
 
 # These need no PGXS: they find or install a server first, and call make again.
-CHECKS = check-servers check-sanitizers check-package check-includes check-format check-lint
+CHECKS = check-dates check-servers check-sanitizers check-package check-includes check-format check-lint
 TOOLS = check demo bench lint $(CHECKS)
 
 ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)

@@ -51,7 +51,7 @@ SELECT metrics.of('backup');
 -- late is what was due and did not begin; what is at work is not
 INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, scheduled_at)
 SELECT p, 'me', s, 1, 10, d.oid, now() - a
-FROM pg_database d, (VALUES ('late', '0 * * * *', interval '3 days'), ('new', '0 * * * *', interval '0'), ('weekly', '0 * * * *', '3 days'), ('tick', '* * * * *', '3 days'), ('start', '@reboot', '3 days')) x (p, s, a)
+FROM pg_database d, (VALUES ('late', '0 * * * *', interval '72 hours'), ('new', '0 * * * *', interval '0'), ('weekly', '0 * * * *', '3 days'), ('tick', '* * * * *', '3 days'), ('start', '@reboot', '3 days')) x (p, s, a)
 WHERE d.datname = current_database();
 SELECT labels, value > 248400 AND value <= 259200 AS days, value > 0 AS late FROM pgmaint.metrics WHERE name = 'pgmaint_schedule_late_seconds' ORDER BY labels;
 

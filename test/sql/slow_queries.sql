@@ -28,10 +28,10 @@ DECLARE
 	taken bigint;
 BEGIN
 	INSERT INTO pgmaint.statement_snapshots (taken_at, counted_since, evicted, statements, total_ms)
-	SELECT present.t - days * interval '1 day', present.t - reset_days * interval '1 day', evicted, 1, 1 FROM present RETURNING snapshot_id INTO taken;
+	SELECT present.t - days * interval '24 hours', present.t - reset_days * interval '24 hours', evicted, 1, 1 FROM present RETURNING snapshot_id INTO taken;
 	INSERT INTO pgmaint.statement_figures (snapshot_id, userid, queryid, calls, rows, total_ms, shared_hit, stats_since)
 	SELECT taken, 10, f.key::bigint, (f.value ->> 0)::bigint, (f.value ->> 0)::bigint, (f.value ->> 1)::float8, (f.value ->> 0)::bigint,
-		present.t - (f.value ->> 2)::numeric * interval '1 day'
+		present.t - (f.value ->> 2)::numeric * interval '24 hours'
 	FROM jsonb_each(figures) f, present;
 	INSERT INTO pgmaint.statement_texts SELECT f.key::bigint, format('SELECT %s FROM pgmaint_t%s', f.key, f.key) FROM jsonb_each(figures) f
 	ON CONFLICT DO NOTHING;
@@ -71,9 +71,9 @@ CREATE TABLE pgmaint_t1 (a int);
 CREATE TABLE pgmaint_t2 (a int);
 SELECT * FROM pgmaint.degraded_queries();
 INSERT INTO pgmaint.runs (plan, requested_by, role, database, steps, settings, state, started_at, finished_at)
-VALUES ('weekly', 'nobody', 10, 1, '[]', '{}', 'succeeded', now() - interval '4 days', now() - interval '3 days 1 hour') RETURNING run_id \gset
+VALUES ('weekly', 'nobody', 10, 1, '[]', '{}', 'succeeded', now() - interval '96 hours', now() - interval '73 hours') RETURNING run_id \gset
 INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, relation, relations)
-SELECT :run_id, 1, a, c.relname, upper(a) || ' ' || c.relname, '', s, now() - interval '4 days', now() - interval '3 days 1 hour', c.oid, ARRAY[c.oid]
+SELECT :run_id, 1, a, c.relname, upper(a) || ' ' || c.relname, '', s, now() - interval '96 hours', now() - interval '73 hours', c.oid, ARRAY[c.oid]
 FROM (VALUES ('vacuum', 'pgmaint_t1', 'succeeded'), ('analyze', 'pgmaint_t1', 'failed'), ('vacuum', 'pgmaint_t2', 'succeeded'),
 	('bloat_report', 'pgmaint_t1', 'succeeded')) AS v (a, t, s)
 JOIN pg_class c ON c.oid = v.t::regclass;

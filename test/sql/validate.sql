@@ -114,7 +114,7 @@ SELECT * FROM maintenance WHERE check_id = 'failed_runs';
 -- what may never run again is forgotten after a day
 INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, error, role, database, steps, settings)
 SELECT p, 'r', now() - a, now() - a, 'failed', 'no room', 10, 1, '[]', '{}'
-FROM (VALUES ('vacuum', interval '23 hours'), ('reindex', '25 hours'), ('dropped since', '25 hours')) AS v (p, a);
+FROM (VALUES ('vacuum', interval '22 hours'), ('reindex', '26 hours'), ('dropped since', '26 hours')) AS v (p, a);
 SELECT * FROM maintenance WHERE check_id = 'failed_runs';
 DELETE FROM pgmaint.runs WHERE plan <> 'planted';
 INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)

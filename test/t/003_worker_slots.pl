@@ -8,7 +8,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -16,10 +15,7 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $module = abs_path("$FindBin::RealBin/../modules/locks");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('locks');
 
 my $node = start_server('slots', 'max_worker_processes = 1', 'pgmaint.worker_timeout = 1', "dynamic_library_path = '\$libdir:$build'");
 

@@ -23,16 +23,17 @@ sub sql
 }
 
 # A table with an index whose function sleeps when there is an ANALYZE, after
-# it has let go of whatever locks a session can let go of.
+# it has let go of whatever locks a session can let go of, and goes on when this
+# is true.
 sub create_sleeping_table
 {
-	my ($table, $seconds, $database) = @_;
+	my ($table, $until, $database) = @_;
 
 	sql("CREATE FUNCTION doze_$table(id int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN id; END';
 		CREATE TABLE $table AS SELECT 1 AS id;
 		CREATE INDEX ON $table (doze_$table(id));
 		CREATE OR REPLACE FUNCTION doze_$table(id int) RETURNS int LANGUAGE plpgsql IMMUTABLE
-		AS 'BEGIN PERFORM pg_advisory_unlock_all(); PERFORM pg_sleep($seconds); RETURN id; END'", $database);
+		AS 'BEGIN PERFORM pg_advisory_unlock_all(); WHILE NOT $until LOOP PERFORM pg_sleep(0.1); END LOOP; RETURN id; END'", $database);
 }
 
 # Wait until a process of pgmaint waits for this; returns its pid.
@@ -43,17 +44,29 @@ sub wait_for_process
 
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE $condition")
 	  or die "no $type with $event";
-	return sql("SELECT pid FROM pg_stat_activity WHERE $condition");
+	return sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'pgmaint $type' AND datname = '$database'");
+}
+
+# A session that keeps code at this gate until it ends.
+sub close_gate
+{
+	my ($gate, $database) = @_;
+	my $session = $node->background_psql($database);
+
+	$session->query_safe("SELECT pg_advisory_lock($gate)");
+	return $session;
 }
 
 # Something else has the ledger locked, while the rest of this file goes on.
 sql('CREATE DATABASE patient');
 sql('CREATE EXTENSION pgmaint', 'patient');
-create_sleeping_table('dozing', 2, 'patient');
+create_sleeping_table('dozing', 'pg_try_advisory_xact_lock_shared(1)', 'patient');
+my $gate = close_gate(1, 'patient');
 my $patient = sql(q(SELECT pgmaint.run_action('analyze', '{"tables": "dozing"}')), 'patient');
 wait_for_process('task worker', "wait_event = 'PgSleep'", 'patient');
 my $locker = $node->background_psql('patient');
 $locker->query_safe('BEGIN; LOCK TABLE pgmaint.runs IN ACCESS EXCLUSIVE MODE');
+$gate->quit;
 wait_for_process('leader', "wait_event_type = 'Lock'", 'patient');
 pass('the leader waits for the ledger');
 
@@ -86,7 +99,7 @@ sub no_processes_left_in_postgres
 
 # Told to end twice, while a worker that holds no lock takes its time to end:
 # the leader does not leave, and nobody marks the run, before the worker is gone.
-create_sleeping_table('sleeping', 600);
+create_sleeping_table('sleeping', 'false');
 foreach my $times (1, 2)
 {
 	my $run = sql(q(SELECT pgmaint.run_action('analyze', '{"tables": "sleeping"}')));
@@ -167,9 +180,12 @@ foreach my $times (1, 2)
 
 # code of others that the leader runs itself cannot make it give up its place
 {
-	sql(q(CREATE FUNCTION loose(id int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_unlock_all(); PERFORM pg_sleep(1); RETURN true; END';
+	sql(q(CREATE FUNCTION loose(id int) RETURNS boolean LANGUAGE plpgsql AS 'DECLARE
+			gate int := CASE WHEN (SELECT backend_type = ''pgmaint leader'' FROM pg_stat_activity WHERE pid = pg_backend_pid()) THEN 1 ELSE 2 END;
+		BEGIN PERFORM pg_advisory_unlock_all(); WHILE NOT pg_try_advisory_xact_lock_shared(gate) LOOP PERFORM pg_sleep(0.1); END LOOP; RETURN true; END';
 		CREATE TABLE loose (id int, at timestamptz); CREATE INDEX ON loose (at); INSERT INTO loose VALUES (1, '2020-01-01')));
 	sql(q(SELECT pgmaint.add_retention('loose', 'at', '90 days', filter => 'public.loose(id)', archive => false)));
+	my ($planning, $working) = map { close_gate($_, 'postgres') } 1, 2;
 	my $run = sql(q(SELECT pgmaint.run_action('retention', '{"tables": "loose"}')));
 	my $leader = wait_for_process('leader', "wait_event = 'PgSleep'", 'postgres');
 	my $places = "SELECT count(*) FROM pg_locks WHERE pid = $leader AND locktype = 'advisory' AND objsubid = 7 AND granted AND mode = 'ExclusiveLock'";
@@ -177,9 +193,11 @@ foreach my $times (1, 2)
 
 	is(sql($places), '2', 'a filter lets go of all locks: the leader keeps its place while it plans');
 	is(sql($units), '2', '... and its units');
+	$planning->quit;
 	wait_for_process('task worker', "wait_event = 'PgSleep'", 'postgres');
 	is(sql($places), '2', '... and its place when it has planned');
 	is(sql($units), '2', '... and its units');
+	$working->quit;
 	is(wait_for_end($node, $run), 'succeeded', '... and the run goes through');
 	no_processes_left_in_postgres('a filter lets go of all locks: no process is left');
 }

@@ -39,7 +39,7 @@ foreach my $command (
 	'DELETE FROM t WHERE id <= 1500',
 	'VACUUM t')
 {
-	my ($status, $stdout, $stderr) = $node->psql('postgres', $command, timeout => 60, timed_out => \my $late);
+	my ($status, $stdout, $stderr) = $node->psql('postgres', $command, timeout => $PostgreSQL::Test::Utils::timeout_default, timed_out => \my $late);
 	ok(!$late && $status == 0, "$command is not held up");
 	is($stderr, '', "$command has nothing to complain about");
 }

@@ -9,7 +9,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use Digest::SHA qw(sha256_hex);
 use File::Copy;
 use FindBin;
@@ -21,10 +20,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $module = abs_path("$FindBin::RealBin/../modules/stream");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('stream');
 
 my $node = start_server('copy_out', "dynamic_library_path = '\$libdir:$build'", 'log_min_messages = info', 'log_statement = none', q(timezone = 'UTC'));
 $node->safe_psql('postgres', q(CREATE DATABASE copies ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0));
@@ -356,7 +352,7 @@ foreach my $way (@ways)
 				RESET statement_timeout; " . calls($way) . "SELECT rows FROM $way.copy_to_digest('SELECT 1')"),
 			"calls|1|0|1\n1", "$way, cancelled $name: the session goes on");
 		is(heard(), 'ERROR:  canceling statement due to statement timeout', "$way, cancelled $name: message");
-		cmp_ok(time - $start, '<', 20, "$way, cancelled $name: at once");
+		cmp_ok(time - $start, '<', 120, "$way, cancelled $name: at once");
 	}
 
 	foreach my $case (

@@ -5,7 +5,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -14,10 +13,7 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $module = abs_path("$FindBin::RealBin/../modules/storage");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('storage');
 
 my $node = start_server('storage', "dynamic_library_path = '\$libdir:$build'");
 my $data = $node->data_dir;
@@ -357,8 +353,8 @@ GRANT USAGE ON FOREIGN SERVER pgmaint_local TO reader;
 CREATE DATABASE restored;
 EOS
 my $storages = q(SELECT s.srvname, ARRAY(SELECT unnest(s.srvoptions) ORDER BY 1), s.srvacl, u.umuser, u.umoptions FROM pg_foreign_server s LEFT JOIN pg_user_mapping u ON u.umserver = s.oid ORDER BY 1);
-$node->command_ok([ 'pg_dump', '-Fc', '-f', "$build/dump", 'postgres' ], 'pg_dump');
-$node->command_ok([ 'pg_restore', '-e', '-d', 'restored', "$build/dump" ], 'pg_restore');
+$node->command_ok([ 'pg_dump', '-Fc', '-f', "@{[ $node->basedir ]}/dump", 'postgres' ], 'pg_dump');
+$node->command_ok([ 'pg_restore', '-e', '-d', 'restored', "@{[ $node->basedir ]}/dump" ], 'pg_restore');
 is($node->safe_psql('restored', $storages), sql($storages), 'storages are restored');
 like(sql($storages), qr/^bucket\|/m, 'all of them');
 like(refusal('DROP EXTENSION pgmaint'), qr/server bucket depends on foreign-data wrapper pgmaint_storage/, 'the extension is not dropped from under them');

@@ -5,7 +5,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -14,12 +13,10 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $module = abs_path("$FindBin::RealBin/../modules/storage");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('storage');
 
 my $node = start_server('compression', "dynamic_library_path = '\$libdir:$build'");
+my $scratch = $node->basedir;
 $node->safe_psql('postgres', <<'EOS');
 CREATE FUNCTION compressions() RETURNS text LANGUAGE c AS 'pgmaint_test_storage';
 CREATE FUNCTION compression_for(text) RETURNS text LANGUAGE c AS 'pgmaint_test_storage';
@@ -79,12 +76,12 @@ foreach my $method (@methods)
 			ok($back eq $raw && $error eq '', "$method: $reader{$method}[0] reads $case") or diag($error);
 			next if $case eq 'zeroes';
 			IPC::Run::run(\@write, '<', \$raw, '>', \$theirs);
-			append_to_file("$build/theirs", '');
-			open my $file, '>', "$build/theirs" or die;
+			append_to_file("$scratch/theirs", '');
+			open my $file, '>', "$scratch/theirs" or die;
 			binmode $file;
 			print $file $theirs;
 			close $file;
-			is($node->safe_psql('postgres', "SELECT decompress_bytes('$method', pg_read_binary_file('$build/theirs')) = bytes FROM cases WHERE name = '$case'"),
+			is($node->safe_psql('postgres', "SELECT decompress_bytes('$method', pg_read_binary_file('$scratch/theirs')) = bytes FROM cases WHERE name = '$case'"),
 				't', "$method: and we read what $write[0] writes of $case");
 		}
 		# several, one after the other

@@ -10,7 +10,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -21,10 +20,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $module = abs_path("$FindBin::RealBin/../modules/credentials");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('credentials');
 
 delete $ENV{$_} foreach grep { /^AWS_/ } keys %ENV;
 my $home = PostgreSQL::Test::Utils::tempdir();
@@ -416,7 +412,7 @@ $service->fault(kind => 'stall', method => 'PUT');
 my $start = time;
 keys_of('machine');
 like($error, qr/^instance metadata: http.*token: /m, 'one that does not answer');
-cmp_ok(time - $start, '<', 30, 'is not waited for');
+cmp_ok(time - $start, '<', 60, 'is not waited for');
 
 #
 # Renewal
@@ -460,9 +456,9 @@ is(ask_until($psql, qr/./, 1), 'THIRD', 'renewal: keys that were refused are rep
 
 # when it fails, the old ones are used as long as they are good
 instance_answers();
+$begun = time;
 answer('GET', "${root}role", keys_in_json('FOURTH', @secret[ 0, 1 ], 6), times => 1);
 $psql->query('SELECT discard_keys()');
-$begun = time;
 is(ask_until($psql, qr/./, 1), 'FOURTH', 'failed renewal: short-lived keys');
 like(ask_until($psql, qr/^(?!FOURTH)/, 60), qr/no keys|^$/, 'failed renewal: none in the end');
 cmp_ok(time - $begun, '>=', 4.9, 'failed renewal: but as long as they were good');

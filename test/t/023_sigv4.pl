@@ -12,7 +12,6 @@ use strict;
 use warnings;
 use utf8;
 
-use Cwd qw(abs_path);
 use Encode qw(encode_utf8);
 use FindBin;
 use lib $FindBin::RealBin;
@@ -22,10 +21,7 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $module = abs_path("$FindBin::RealBin/../modules/s3");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('s3');
 
 my $node = start_server('sigv4', "dynamic_library_path = '\$libdir:$build'");
 $node->safe_psql('postgres', q(CREATE DATABASE signatures ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0));

@@ -10,7 +10,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -24,10 +23,7 @@ use Time::HiRes qw(sleep time);
 
 plan skip_all => PgmaintS3::missing() if PgmaintS3::missing();
 
-my $module = abs_path("$FindBin::RealBin/../modules/s3");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('s3');
 
 my $s3 = PgmaintS3->start(sts => 1);
 my $proxy = FaultProxy->start(upstream => $s3->address);

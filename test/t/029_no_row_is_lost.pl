@@ -11,6 +11,7 @@
 # PGMAINT_TEST_SEED=number draws the same again.
 #
 # long: one server is enough
+# slow: begins first
 
 use strict;
 use warnings;
@@ -76,7 +77,7 @@ my ($foreign_upload) = map { "$_->{key} $_->{id}" } $s3->uploads('bucket');
 # Three tables: one slice that is sent in parts, several slices in parts and
 # compressed, and many small ones.
 #
-sql($s3->through($proxy)->storage('faulty', 'bucket', part_size => '5MB', retries => 4, connect_timeout => '30s', stall_timeout => '60s'));
+sql($s3->through($proxy)->storage('faulty', 'bucket', part_size => '5MB', retries => 4, connect_timeout => '30s', stall_timeout => '300s'));
 sql(<<'EOS');
 CREATE SEQUENCE ids;
 CREATE TABLE written (id bigint PRIMARY KEY, at timestamptz, version int, digest text);
@@ -503,7 +504,7 @@ foreach my $how ('cancel', 'pg_cancel_backend')
 	my $asked = time;
 	sql($how eq 'cancel' ? "SELECT pgmaint.cancel($run)" : 'SELECT pg_cancel_backend(' . worker_of($run) . ')');
 	is(wait_for_end($node, $run), $how eq 'cancel' ? 'cancelled' : 'failed', "$how: the run ends");
-	cmp_ok(time - $asked, '<', 45, "$how: without waiting for the storage");
+	cmp_ok(time - $asked, '<', 120, "$how: without waiting for the storage");
 	is(sql("SELECT string_agg(state, ',') FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.big'"), 'cancelled', "$how: the task was cancelled");
 	$proxy->clear;
 	# a slow server may not abort an upload before it is given up; the next run does
@@ -586,7 +587,7 @@ for (; $proxy->faults < $staged + $least_faults && $runs < 60; $runs++)
 }
 my $tasks = sql("SELECT string_agg(n || ' ' || state, ', ') FROM (SELECT state, count(*) AS n FROM pgmaint.tasks WHERE run_id >= $first_run GROUP BY state) x");
 progress('by chance');
-sql(q(ALTER SERVER faulty OPTIONS (SET stall_timeout '60s')));
+sql(q(ALTER SERVER faulty OPTIONS (SET stall_timeout '300s')));
 
 #
 # In the end
@@ -667,11 +668,11 @@ SKIP:
 	my $plain = anonymous_memory($session->query_safe('SELECT pg_backend_pid()'));
 	$session->quit;
 	my $few = peak_memory(12_000);
-	my $many = peak_memory(120_000);
+	my $many = peak_memory(60_000);
 
 	cmp_ok($few, '>', $plain, "memory of a task worker: $few kB, of a plain backend: $plain kB");
 	# libcurl uses buffers of its own or not, as it happens: 2 MB for each part
-	cmp_ok($many, '<=', $few + 24 * 1024, "... with 400 MB more of rows: $many kB");
+	cmp_ok($many, '<=', $few + 24 * 1024, "... with 180 MB more of rows: $many kB");
 	cmp_ok($many - $plain, '<=', 64 * 1024, '... which is not too much');
 }
 progress('memory');

@@ -2,6 +2,8 @@
 # does not live in: jobs fire and runs come of them, the view says what pg_cron
 # knows and what is wrong, nobody gets rights by it, and what was missed is
 # found.
+#
+# slow: begins first
 
 use strict;
 use warnings;

@@ -8,7 +8,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -19,12 +18,10 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $module = abs_path("$FindBin::RealBin/../modules/dumpfile");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('dumpfile');
 
 my $node = start_server('dump_format', "dynamic_library_path = '\$libdir:$build'");
+my $scratch = $node->basedir;
 my $version = $node->safe_psql('postgres', q(SELECT current_setting('server_version_num')::int));
 my $server = $node->safe_psql('postgres', q(SELECT current_setting('server_version')));
 
@@ -132,7 +129,7 @@ my $file_number = 0;
 sub dump_of
 {
 	my ($name, @options) = @_;
-	my $file = "$build/dump." . $file_number++;
+	my $file = "$scratch/dump." . $file_number++;
 
 	$node->command_ok([ 'pg_dump', @options, '-f', $file, '-d', $node->connstr($name) ], "pg_dump @options");
 	return $file;
@@ -237,7 +234,7 @@ foreach my $kind (@kinds)
 
 # to a pipe, in which offsets cannot be written afterwards
 my $seekable = dump_of('small', '-Fc', '-Z0');
-my $piped = "$build/piped";
+my $piped = "$scratch/piped";
 is(system("pg_dump -Fc -Z0 -d '" . $node->connstr('small') . "' | cat > '$piped'"), 0, 'pg_dump to a pipe');
 isnt(slurp_file($piped), slurp_file($seekable), 'is another dump');
 is_deeply($json->decode(read_dump($piped, 7))->{entries}, $json->decode(read_dump($seekable, 7))->{entries}, 'with the same in it');

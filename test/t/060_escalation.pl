@@ -89,9 +89,9 @@ SET log_statement = none;
 SET log_min_duration_statement = -1;
 CREATE SERVER mail FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (url 'smtp://localhost:$smtp', sender 'pgmaint\@example.com', ca_file '$folder/ca.pem');
 CREATE USER MAPPING FOR PUBLIC SERVER mail OPTIONS (username 'pgmaint', password 'relay-password');
-CREATE SERVER hook FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (ca_file '$folder/ca.pem', timeout '10s');
+CREATE SERVER hook FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (ca_file '$folder/ca.pem', timeout '60s');
 CREATE USER MAPPING FOR CURRENT_USER SERVER hook OPTIONS (secret 'signing-secret', token 'bearer-token', path '/path-secret');
-CREATE SERVER plain FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (ca_file '$folder/ca.pem', timeout '10s');
+CREATE SERVER plain FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (ca_file '$folder/ca.pem', timeout '60s');
 EOS
 
 #
@@ -252,7 +252,7 @@ sql('DROP SERVER strange CASCADE; DROP SERVER nobody CASCADE');
 #
 # One that hangs holds up nobody, and nothing secret is seen meanwhile
 #
-$node->psql('postgres', q(SET log_statement = none; SET log_min_duration_statement = -1; CREATE SERVER slow FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (timeout '15s');
+$node->psql('postgres', q(SET log_statement = none; SET log_min_duration_statement = -1; CREATE SERVER slow FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (timeout '60s');
 	CREATE USER MAPPING FOR CURRENT_USER SERVER slow OPTIONS (secret 'signing-secret', token 'bearer-token')));
 sql("SELECT pgmaint.add_contact('hang', 'http://localhost:$http/hang', server => 'slow')");
 my $before = arrived('mail', 'dba@example.com');

@@ -17,10 +17,7 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $module = abs_path("$FindBin::RealBin/../modules/storage");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('storage');
 
 my $node = start_server('folders', "dynamic_library_path = '\$libdir:$build'");
 my $top = abs_path(PostgreSQL::Test::Utils::tempdir());

@@ -2,6 +2,8 @@
 # each action, function and view of pgmaint is used by a superuser, and by a role
 # that is a member of the owners: the code never runs with more than its
 # owner's rights, and work on the tables of others goes on.
+#
+# slow: begins first
 
 use strict;
 use warnings;

@@ -4,7 +4,6 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use FindBin;
 use lib $FindBin::RealBin;
 
@@ -12,10 +11,7 @@ use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $module = abs_path("$FindBin::RealBin/../modules/releases");
-my $build = PostgreSQL::Test::Utils::tempdir_short();
-my $output = `make -C '$build' -f '$module/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
-is($?, 0, 'the module for this test can be built') or BAIL_OUT($output);
+my $build = build_module('releases');
 
 my $node = start_server('releases', "dynamic_library_path = '\$libdir:$build'");
 $node->safe_psql('postgres', q(

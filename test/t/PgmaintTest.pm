@@ -6,7 +6,10 @@ package PgmaintTest;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use Exporter qw(import);
+use Fcntl qw(:flock);
+use FindBin;
 use IPC::Run;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -15,6 +18,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(
+  build_module
   create_slow_table
   last_run
   no_processes_left
@@ -41,6 +45,80 @@ our @EXPORT = qw(
 		return wantarray ? ($answer, $result) : $answer;
 	  }
 	  if defined &PostgreSQL::Test::BackgroundPsql::query;
+}
+
+# The first cluster of a test is a copy of one that the tools have made, which
+# takes a fraction of initdb's time.  The others are made by initdb, so that no
+# two of a test have the same system identifier.
+{
+	no warnings 'redefine';
+	my $init = \&PostgreSQL::Test::Cluster::init;
+	my $run = \&PostgreSQL::Test::Utils::system_or_bail;
+	my $template = $ENV{PGMAINT_TEST_CLUSTER};
+
+	*PostgreSQL::Test::Cluster::init = sub {
+		my ($self, %params) = @_;
+
+		return $init->(@_) if !$template || $params{extra};
+		local *PostgreSQL::Test::Utils::system_or_bail = sub {
+			return $run->(@_) if $_[0] ne 'initdb' || !$template;
+			my $copied = $template;
+
+			$template = undef;
+			return $run->('cp', '-a', $copied, $self->data_dir);
+		};
+		return $init->(@_);
+	};
+}
+
+# Waiting for what a query says takes one psql, which asks again and again and has
+# no transaction meanwhile.  A psql for each time would take a fifth of a
+# processor for as long as a test waits.  Whatever goes wrong with this one, such
+# as a server that starts again, is left to the way of the modules.
+{
+	no warnings 'redefine';
+	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
+	my $script;
+
+	*PostgreSQL::Test::Cluster::poll_query_until = sub {
+		my ($self, $database, $query, $expected) = @_;
+		my ($out, $err);
+
+		return $poll->(@_) if defined $expected || !defined $query;
+		if (!$script)
+		{
+			my $again = sub { ":query \\gset\n\\if :done\n\\echo done\n\\quit\n\\endif\n\\! sleep $_[0]\n" };
+
+			$script = PostgreSQL::Test::Utils::tempdir() . '/wait.sql';
+			append_to_file($script, $again->(0.02) x 10 . $again->(0.05) x (20 * $PostgreSQL::Test::Utils::timeout_default));
+		}
+		local %ENV = $self->_get_env();
+		IPC::Run::run(
+			[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', "query=SELECT coalesce((\n$query\n), false) AS done", '-d', $self->connstr($database), '-f', $script ],
+			'<', \undef, '>', \$out, '2>', \$err);
+		return 1 if $out =~ /^done$/m;
+		# time was up: one more round says so
+		local $PostgreSQL::Test::Utils::timeout_default = 1 if $err eq '';
+		return $poll->(@_);
+	};
+}
+
+# Builds a library of functions that only tests have, from test/modules, or takes
+# the one that another test has built; returns its folder, for
+# dynamic_library_path.
+sub build_module
+{
+	my ($name) = @_;
+	my $source = abs_path("$FindBin::RealBin/../modules/$name");
+	my $folder = "$PostgreSQL::Test::Utils::tmp_check/modules/$name";
+
+	system_or_bail('mkdir', '-p', $folder);
+	open my $lock, '>', "$folder.lock" or die "$folder.lock: $!";
+	flock $lock, LOCK_EX or die "$folder.lock: $!";
+	my $output = `make -j2 -C '$folder' -f '$source/Makefile' PG_CONFIG=pg_config with_llvm=no COPT=-Werror 2>&1`;
+	is($?, 0, "the module $name can be built") or BAIL_OUT($output);
+	close $lock;
+	return abs_path($folder);
 }
 
 # A server of its own with these lines in its configuration, and pgmaint in the

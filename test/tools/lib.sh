@@ -15,6 +15,8 @@
 #   stop_server             stops it
 #   select_tests            the names of tests
 #   run_regress             runs regression or isolation tests and counts them
+#   run_regress_at          runs regression tests with the clock at another date
+#   report_slowest          prints which tests took longest
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 tool=${0##*/}
@@ -284,10 +286,15 @@ build_tree()
 	export PATH=$bindir:$PATH
 }
 
-# Makes and starts the cluster in $work/data; its superuser is postgres.
+# what the server is started by, to have another clock
+server_clock=()
+
+# Makes and starts the cluster in $work/data, instead of one that was there and
+# has been stopped; its superuser is postgres.
 start_server()
 {
 	export PGHOST=$sockets PGPORT=5432 PGUSER=postgres
+	rm -rf "$work/data"
 	server_log=$work/server.log
 	quietly as_server initdb -D "$work/data" -U postgres -A trust -E UTF8 --no-locale -N ||
 		die 'initdb failed'
@@ -295,7 +302,7 @@ start_server()
 		say "listen_addresses = ''" "unix_socket_directories = '$sockets'" 'port = 5432' \
 			'max_worker_processes = 16' 'autovacuum = off' "$@"
 	} >> "$work/data/postgresql.conf"
-	as_server pg_ctl -D "$work/data" -l "$server_log" -w -t 120 start >/dev/null || {
+	as_server "${server_clock[@]}" pg_ctl -D "$work/data" -l "$server_log" -w -t 120 start >/dev/null || {
 		tail -n 30 "$server_log" >&2
 		die 'the server did not start'
 	}
@@ -331,6 +338,9 @@ count_regress()
 	failed=$((failed + total - good))
 }
 
+# what is put behind the names of tests, where they run more than once
+label=
+
 # Runs regression or isolation tests in a database and counts them in passed and
 # failed; the folder of a run that was not clean is added to broken.
 run_regress()
@@ -349,6 +359,89 @@ run_regress()
 		fi
 	}
 	count_regress "$work/log" $#
+	sed -nE 's/^test ([^ ]+) +\.\.\. [A-Za-z]+ +([0-9]+) ms.*/\2 \1/p; s/^(not )?ok [0-9]+ +[-+] ([^ ]+) +([0-9]+) ms.*/\3 \2/p' \
+		"$work/log" | sed "s/\$/$label/" >> "$work/durations"
+}
+
+# The zone that the sessions of pg_regress are in, and dates at which what is
+# computed from the clock may be wrong: a new year, a leap day, and the nights in
+# which the clocks go forward and back.  The tests begin some seconds before.
+clock_zone=America/Los_Angeles
+# shellcheck disable=SC2034  # the tools use them
+clock_dates=('2027-12-31 23:59:45' '2028-02-29 12:00:00' '2028-03-12 01:59:45' '2028-11-05 01:59:45')
+
+# how the server of the regression and isolation tests is set up
+regress_settings=('fsync = off' 'max_prepared_transactions = 5' 'wal_level = replica')
+
+find_libfaketime()
+{
+	local file
+
+	for file in /usr/lib/*/faketime/libfaketime.so.1 /usr/lib*/faketime/libfaketime.so.1; do
+		if [ -f "$file" ]; then
+			printf '%s\n' "$file"
+			return
+		fi
+	done
+	return 1
+}
+
+# Runs regression tests on a server of their own, whose clock begins at another
+# date and goes on from there.
+#
+# libfaketime adds an offset to what the server's processes read from the wall
+# clock, and to the times of files.  The monotonic clock, by which latches and
+# WaitEventSets time out, stays the real one: with both moved, waits end at once
+# or never.  Timers (statement_timeout and its like) are set to intervals, which
+# an offset leaves alone.  Other programs, such as an S3 server that checks the
+# date of a signature, have the real time: nothing that talks to one runs so.
+# What preload.c is for is said there.
+run_regress_at()
+{
+	local date=$1 library seconds
+	shift
+
+	library=$(find_libfaketime) || die 'libfaketime is not installed'
+	cc -shared -fPIC -o "$work/preload.so" "$root/test/tools/preload.c" || die 'test/tools/preload.c cannot be compiled'
+	seconds=$(TZ=$clock_zone date -d "$date" +%s) || die "$date is no date"
+	seconds=$((seconds - $(date +%s)))
+	server_clock=(env "LD_PRELOAD=$work/preload.so:$library" "FAKETIME=$(printf %+d "$seconds")" FAKETIME_DONT_FAKE_MONOTONIC=1 "TZ=$clock_zone")
+	start_server "${regress_settings[@]}" "timezone = '$clock_zone'" "log_timezone = '$clock_zone'"
+	server_clock=()
+	label=" at ${date%% *}"
+	run_regress "$pgxs_test/regress/pg_regress" contrib_regression "$work/regress-${date//[^0-9]/}" "$@"
+	label=
+	stop_server || true
+}
+
+# A crash is a failure, whatever the tests say; after any, the log is kept.
+check_server_log()
+{
+	if grep -nE 'was terminated by signal|TRAP: |PANIC: ' "$server_log"; then
+		say 'the server crashed: see the lines above, from its log'
+		failed=$((failed + 1))
+		broken+=("$server_log")
+	elif [ ${#broken[@]} -gt 0 ]; then
+		broken+=("$server_log")
+	fi
+}
+
+keep_results()
+{
+	if [ ${#broken[@]} -gt 0 ]; then
+		rm -rf "$root/tmp_check" 2>/dev/null || true
+		if mkdir "$root/tmp_check" 2>/dev/null && cp -R "${broken[@]}" "$root/tmp_check"; then
+			say '' "results and logs are in $root/tmp_check"
+		fi
+	fi
+}
+
+# The five tests that took longest, of all kinds, in one line.
+report_slowest()
+{
+	[ -s "$work/durations" ] || return 0
+	sort -rn "$work/durations" | head -n 5 |
+		awk '{ ms = $1; sub(/^[0-9]+ /, ""); printf "%s%s %.0f s", NR == 1 ? "slowest: " : ", ", $0, ms / 1000 } END { print "" }'
 }
 
 # the TAP tests that are asked for
@@ -377,7 +470,7 @@ need_for_all_tests()
 # Runs the TAP tests, and adds to the counts.
 run_tap()
 {
-	local perl_dir=$pgxs_test/perl good bad unrun
+	local perl_dir=$pgxs_test/perl good bad unrun cluster=$work/cluster
 
 	# a server built without --enable-tap-tests does not install the modules
 	if [ ! -d "$perl_dir" ]; then
@@ -392,10 +485,14 @@ run_tap()
 	local output=$work/tap
 	mkdir -p "$output/tmp_check/log"
 	if [ -n "$server_user" ]; then chown -R "$server_user" "$output"; fi
+	# most clusters are copies of this one, which takes less time than initdb
+	if [ ! -d "$cluster" ]; then
+		quietly as_server env -u PGUSER initdb -D "$cluster" -A trust -N || die 'initdb failed'
+	fi
 	cd "$source" || die "there is no $source"
 	logged "$work/log" as_server env -u PGHOST -u PGPORT -u PGUSER \
 		TESTDIR="$output" TESTDATADIR="$output/tmp_check" TESTLOGDIR="$output/tmp_check/log" \
-		TMPDIR="$sockets" PG_REGRESS="$pgxs_test/regress/pg_regress" \
+		TMPDIR="$sockets" PGMAINT_TEST_CLUSTER="$cluster" PG_REGRESS="$pgxs_test/regress/pg_regress" \
 		perl test/tools/run-tap "$output/counts" "$perl_dir" \
 		"${tap[@]/%/.pl}" || {
 		broken+=("$output/tmp_check/log")
@@ -405,6 +502,7 @@ run_tap()
 	cd "$work" || die "there is no $work"
 	if [ -s "$output/counts" ]; then
 		read -r good bad unrun < "$output/counts"
+		sed 1d "$output/counts" >> "$work/durations"
 		passed=$((passed + good))
 		failed=$((failed + bad))
 		skipped=$((skipped + unrun))
