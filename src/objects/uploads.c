@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "objects/keys.h"
 #include "objects/marks.h"
+#include "objects/storage_names.h"
 #include "objects/uploads.h"
 #include "storage/storage.h"
 
@@ -61,6 +62,7 @@ find_upload(LedgerQuery *query, const char *sql, Upload *upload)
 	upload->mark = ledger_text(0, 4);
 	upload->identity = ledger_text(0, 5);
 	upload->searched_at = ledger_time(0, 6, 0);
+	refuse_renamed_storage(upload->storage);
 	return true;
 }
 
