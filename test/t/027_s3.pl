@@ -382,6 +382,24 @@ foreach my $case (
 	like(failure("SELECT object_state('canned', 'x')"), $expected, "$code: HEAD's answer has no body, GET's tells");
 }
 
+# the real server, with a clock of our own that is wrong
+SKIP:
+{
+	my ($library) = glob '/usr/lib/*/faketime/libfaketime.so.1';
+	skip 'there is no libfaketime', 3 unless $library;
+	$node->stop;
+	{
+		local @ENV{qw(LD_PRELOAD FAKETIME FAKETIME_DONT_FAKE_MONOTONIC DONT_FAKE_MONOTONIC NO_FAKE_STAT)} = ($library, '-2h', 1, 1, 1);
+		$node->start;
+		my $behind = qr/28000: .*the clock of this machine is (2:00:0|1:59:5)\d behind the server's, which says .*DETAIL:.*code RequestTimeTooSkewed.*HINT:.*clock/s;
+		like(failure("SELECT object_state('plain', 'told')"), $behind, 'a clock that is 2 hours slow: in looking at an object');
+		like(failure("SELECT put_bytes('plain', 'late', 'x')"), $behind, '... in writing one');
+		like(failure("SELECT * FROM pgmaint.list_objects('plain')"), $behind, '... in listing them');
+		$node->stop;
+	}
+	$node->start;
+}
+
 # what answers is no S3 server: neither an empty bucket nor a success
 my $foreign = qr{08P01: .*the answer is not one of an S3 server.*DETAIL:.*Endpoint http://127\.0\.0\.1:\d+ answered with status}s;
 my %page = (headers => { 'Content-Type' => 'text/html' }, body => '<html><body>Please log in</body></html>');
