@@ -17,6 +17,24 @@ CREATE SERVER pgmaint_local FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'f
 COMMENT ON SERVER pgmaint_local IS
 	'a folder below the data directory, so that everything works before there is another storage';
 
+-- Never dumped: a name counts until its OID is known again.
+CREATE TABLE pgmaint.storage_names (
+	system_identifier text NOT NULL,
+	database oid NOT NULL,
+	storage name NOT NULL,
+	server oid NOT NULL,
+	owner oid NOT NULL,
+	PRIMARY KEY (system_identifier, database, storage)
+);
+
+COMMENT ON TABLE pgmaint.storage_names IS
+	'which foreign server each storage of the ledger is: when it is renamed, the ledger follows';
+COMMENT ON COLUMN pgmaint.storage_names.server IS 'OID of the server; 0: it was dropped';
+COMMENT ON COLUMN pgmaint.storage_names.owner IS 'OID of the role that owned it last';
+
+REVOKE ALL ON pgmaint.storage_names FROM PUBLIC;
+GRANT SELECT ON pgmaint.storage_names TO pg_monitor;
+
 CREATE FUNCTION pgmaint.list_objects(
 	storage text,
 	prefix text DEFAULT '',

@@ -69,7 +69,8 @@ typedef struct TaskContext
 	char *gave_up;	   /* what an error that ended the task comes from */
 	bool tried_enough; /* by execute: a lock was tried for often enough */
 	LOCKMODE awaited;  /* of a lock that did not come; NoLock: the usual one */
-	char *error;	   /* for clean_up: the error that ended the attempt */
+	int64 first_upload; /* that this attempt noted; 0: none */
+	char *error;		/* for clean_up: the error that ended the attempt */
 	int retries; /* by clean_up: try again, if that was not done so often */
 	int64 retry_delay; /* milliseconds before the first of these, then more */
 	Oid successor;	   /* what has taken the place of the task's object */

@@ -152,7 +152,7 @@ consider_backup(TaskContext *context, char **reason)
 	ledger_enter(&scope);
 	(void) fail_backup_records(task->task_id, "interrupted");
 	record.key = free_key(task);
-	note_upload(task->task_id, "backup", record.storage, record.key);
+	note_upload_of_attempt(context, "backup", record.storage, record.key);
 	add_backup_record(&record, task->task_id);
 	ledger_leave(&scope);
 	return HOLD_BACK_NOTHING;

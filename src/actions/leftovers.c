@@ -144,7 +144,27 @@ carry_out_leftover(TaskContext *context)
 }
 
 /*
+ * Note what an attempt of a task is about to write, before its first request.
+ */
+void
+note_upload_of_attempt(TaskContext *context, const char *action,
+					   const char *storage, const char *key)
+{
+	int64 upload_id =
+		note_upload(context->task->task_id, action, storage, key);
+
+	if (context->first_upload == 0)
+	{
+		context->first_upload = upload_id;
+		storage_reset_written();
+	}
+}
+
+/*
  * The process that has not committed its uploads knows that they do not count.
+ * Where it also knows that nothing was begun on the storage, because the first
+ * request was refused, nothing is there to be looked for: a later run could not
+ * look either, as long as the storage refuses.
  */
 void
 remove_uploads_of_task(const TaskContext *context)
@@ -155,6 +175,8 @@ remove_uploads_of_task(const TaskContext *context)
 	ListCell *cell;
 
 	ledger_begin(&scope, context->extension);
+	if (context->first_upload != 0 && !storage_was_written())
+		forget_uploads_since(context->task->task_id, context->first_upload);
 	uploads = uploads_of_task(context->task->task_id);
 	ledger_commit(&scope);
 	if (uploads == NIL)

@@ -11,6 +11,8 @@
 #include "actions/action.h"
 
 /* in a ledger scope */
+extern void note_upload_of_attempt(TaskContext *context, const char *action,
+								   const char *storage, const char *key);
 extern void plan_leftovers(PlanContext *context, const char *action);
 
 /* outside of one, as the role */

@@ -38,8 +38,8 @@ note_uploads(TaskContext *context, const RetentionWork *work,
 		return;
 	if (!is_whole(work))
 	{
-		note_upload(task->task_id, "retention", policy->storage,
-					key_of_attempt(work->key, task->attempt));
+		note_upload_of_attempt(context, "retention", policy->storage,
+							   key_of_attempt(work->key, task->attempt));
 		return;
 	}
 	foreach (cell, departure->partitions)
@@ -47,8 +47,9 @@ note_uploads(TaskContext *context, const RetentionWork *work,
 		const Partition *partition = lfirst(cell);
 
 		if (partition->relkind == RELKIND_RELATION)
-			note_upload(task->task_id, "retention", policy->storage,
-						key_of_partition(context, work, policy, partition));
+			note_upload_of_attempt(
+				context, "retention", policy->storage,
+				key_of_partition(context, work, policy, partition));
 	}
 }
 

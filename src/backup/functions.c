@@ -22,6 +22,7 @@
 #include "base/compat.h"
 #include "base/wording.h"
 #include "ledger/identity.h"
+#include "objects/storage_names.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_list_backups);
 PG_FUNCTION_INFO_V1(pgmaint_adopt_backups);
@@ -274,6 +275,7 @@ pgmaint_adopt_backups(PG_FUNCTION_ARGS)
 	backups = list_stored_backups(storage_open(name, STORAGE_READ));
 	ledger_enter(&scope);
 	(void) ensure_identity();
+	follow_storage_names(true);
 	foreach (cell, backups)
 	{
 		const StoredBackup *backup = lfirst(cell);

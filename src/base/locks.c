@@ -39,7 +39,7 @@
 #define UNIT_GATE 0
 
 /* what this process holds beyond its transactions, by EngineLock */
-static LOCKMODE held[LOCK_OWNERS + 1];
+static LOCKMODE held[LOCK_STORAGE_NAMES + 1];
 
 /* the units that it holds */
 static int held_units[MAX_HELD_UNITS];
@@ -167,6 +167,19 @@ lock_in_transaction(EngineLock which, bool exclusive)
 	set_engine_tag(&tag, which);
 	(void) LockAcquire(&tag, exclusive ? ExclusiveLock : ShareLock, false,
 					   false);
+}
+
+/*
+ * The same, exclusively, unless that means to wait.
+ */
+bool
+try_lock_in_transaction(EngineLock which)
+{
+	LOCKTAG tag;
+
+	set_engine_tag(&tag, which);
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+		   LOCKACQUIRE_NOT_AVAIL;
 }
 
 /*

@@ -17,12 +17,14 @@ typedef enum EngineLock
 	LOCK_TROUBLES,	   /* held while findings become troubles and messages */
 	LOCK_DELIVERY,	   /* held by the one process that sends messages */
 	LOCK_IDENTITY,	   /* held while the database gets another identity */
-	LOCK_OWNERS		   /* held while a run's owner record is written */
+	LOCK_OWNERS,	   /* held while a run's owner record is written */
+	LOCK_STORAGE_NAMES /* held while the ledger follows renamed storages */
 } EngineLock;
 
 extern bool hold_engine_lock(EngineLock which, bool exclusive, bool wait);
 extern void release_engine_lock(EngineLock which, bool exclusive);
 extern void lock_in_transaction(EngineLock which, bool exclusive);
+extern bool try_lock_in_transaction(EngineLock which);
 extern void guard_engine_locks(void);
 extern void restore_engine_locks(void);
 extern void release_all_engine_locks(void);

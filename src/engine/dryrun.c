@@ -18,6 +18,7 @@
 #include "engine/disruptive.h"
 #include "engine/plan.h"
 #include "engine/predict.h"
+#include "objects/storage_names.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_dry_run);
 
@@ -83,6 +84,9 @@ pgmaint_dry_run(PG_FUNCTION_ARGS)
 	materialize_result(fcinfo);
 	steps = steps_of_plan(text_to_cstring(PG_GETARG_TEXT_PP(0)),
 						  PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
+	ledger_enter(&scope);
+	follow_storage_names(false);
+	ledger_leave(&scope);
 	context.role = GetUserId();
 	context.plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	foreach (cell, steps)

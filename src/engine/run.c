@@ -31,6 +31,7 @@
 #include "ledger/identity.h"
 #include "ledger/queue.h"
 #include "ledger/statements.h"
+#include "objects/storage_names.h"
 #include "notify/outbox.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_run);
@@ -211,6 +212,7 @@ pgmaint_tick(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("pgmaint.tick()");
 	ledger_enter(&scope);
 	(void) ensure_identity();
+	follow_storage_names(false);
 	note_missed_schedules(0);
 	resume_interrupted_runs();
 	sample_connections();

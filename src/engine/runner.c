@@ -28,6 +28,7 @@
 #include "ledger/queue.h"
 #include "ledger/statements.h"
 #include "ledger/tasks.h"
+#include "objects/storage_names.h"
 
 /* the extension that the ledger belongs to */
 static Oid extension;
@@ -41,6 +42,19 @@ typedef enum StepEnd
 	STEP_CANCELLED,
 	STEP_SENT_BACK /* the run is queued again */
 } StepEnd;
+
+/*
+ * Storages that were renamed are known by their new names from here on.
+ */
+static void
+follow_names(void)
+{
+	LedgerScope scope;
+
+	ledger_begin(&scope, extension);
+	follow_storage_names(true);
+	ledger_commit(&scope);
+}
 
 /*
  * Ask an action for its tasks and write them down.
@@ -254,6 +268,7 @@ carry_out_run(const Run *run, Oid of_extension)
 	pgmaint_clock_offset = run->clock_offset;
 	if (!begin_or_end_run(run))
 		return true;
+	follow_names();
 
 	foreach (cell, parse_steps(run->plan, run->steps))
 	{

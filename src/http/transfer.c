@@ -380,6 +380,10 @@ parse_head(const Bytes *head)
 		header = palloc(sizeof(HttpHeader));
 		header->name = name;
 		header->value = pnstrdup(colon, end > colon ? end - colon : 0);
+		/* values go into messages, where bytes of no encoding must not be */
+		for (char *c = unconstify(char *, header->value); *c != '\0'; c++)
+			if (*c < ' ' || *c > '~')
+				*c = '?';
 		headers = lappend(headers, header);
 	}
 	return headers;

@@ -38,6 +38,7 @@
 #include "ledger/identity.h"
 #include "objects/owner_records.h"
 #include "objects/owners.h"
+#include "objects/storage_names.h"
 
 #define NONCE_BYTES 8
 #define NONCE_LENGTH ((size_t) 2 * NONCE_BYTES)
@@ -75,6 +76,7 @@ note_records(const char *storage, int64 run_id, Oid extension)
 	uint64 rows;
 
 	ledger_begin(&scope, extension);
+	refuse_renamed_storage(storage);
 	bind_text(&query, storage);
 	bind_bigint(&query, run_id);
 	rows = ledger_query(&query,

@@ -21,6 +21,7 @@
 #include "objects/marks.h"
 #include "objects/listing.h"
 #include "objects/owners.h"
+#include "objects/storage_names.h"
 #include "storage/storage.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_remove_object);
@@ -96,6 +97,7 @@ refuse_others(const Removal *removal, const char *manifest)
 	bind_text(&query, removal->key);
 	bind_text(&query, removal->name);
 	ledger_enter(&scope);
+	follow_storage_names(true);
 	if (ledger_query(
 			&query,
 			"SELECT m ->> 'identity', coalesce(m ->> 'sha256', ''), "

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "objects/keys.h"
 #include "objects/marks.h"
+#include "objects/storage_names.h"
 #include "objects/uploads.h"
 #include "storage/storage.h"
 
@@ -29,7 +30,7 @@
 	"u.identity, u.searched_at "                           \
 	"FROM pgmaint.uploads u WHERE "
 
-void
+int64
 note_upload(int64 task_id, const char *action, const char *storage,
 			const char *key)
 {
@@ -43,7 +44,8 @@ note_upload(int64 task_id, const char *action, const char *storage,
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark) "
-		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5)");
+		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5) RETURNING upload_id");
+	return ledger_bigint(0, 1);
 }
 
 /*
@@ -60,6 +62,7 @@ find_upload(LedgerQuery *query, const char *sql, Upload *upload)
 	upload->mark = ledger_text(0, 4);
 	upload->identity = ledger_text(0, 5);
 	upload->searched_at = ledger_time(0, 6, 0);
+	refuse_renamed_storage(upload->storage);
 	return true;
 }
 
@@ -142,6 +145,20 @@ forget_upload(int64 upload_id)
 	bind_bigint(&query, upload_id);
 	(void) ledger_query(&query,
 						"DELETE FROM pgmaint.uploads WHERE upload_id = $1");
+}
+
+/*
+ * What a task noted from this upload on was never begun.
+ */
+void
+forget_uploads_since(int64 task_id, int64 upload_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, task_id);
+	bind_bigint(&query, upload_id);
+	(void) ledger_query(&query, "DELETE FROM pgmaint.uploads "
+								"WHERE task_id = $1 AND upload_id >= $2");
 }
 
 /*

@@ -25,14 +25,15 @@ typedef struct Upload
 	"pg_catalog.clock_timestamp() - pg_catalog.make_interval(hours => 1)"
 
 /* all in a ledger scope */
-extern void note_upload(int64 task_id, const char *action, const char *storage,
-						const char *key);
+extern int64 note_upload(int64 task_id, const char *action,
+						 const char *storage, const char *key);
 extern bool lock_upload_of_task(int64 task_id, const char *key,
 								Upload *upload);
 extern bool find_upload_of_task(int64 task_id, Upload *upload);
 extern bool lock_leftover(int64 upload_id, Upload *upload);
 extern List *uploads_of_task(int64 task_id);
 extern void forget_upload(int64 upload_id);
+extern void forget_uploads_since(int64 task_id, int64 upload_id);
 extern void close_leftover(int64 upload_id, bool found);
 extern void note_leftover_seen(int64 upload_id);
 

@@ -14,6 +14,7 @@
 
 #include "ledger/ledger.h"
 #include "objects/keys.h"
+#include "objects/storage_names.h"
 #include "storage/storage.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_adopt_archive);
@@ -113,6 +114,7 @@ pgmaint_adopt_archive(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("pgmaint.adopt_archive()");
 	storage = storage_open(name, STORAGE_READ);
 	ledger_enter(&scope);
+	follow_storage_names(true);
 	refuse_known(name, key);
 	ledger_leave(&scope);
 	if (!storage_stat(storage, key, &object))

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "base/random.h"
+#include "objects/storage_names.h"
 #include "retention/checks.h"
 #include "retention/policy.h"
 #include "retention/timezone.h"
@@ -226,6 +227,7 @@ pgmaint_add_retention(PG_FUNCTION_ARGS)
 	owner = relation->rd_rel->relowner;
 	policy.owner = GetUserNameFromId(owner, false);
 	ledger_enter(&scope);
+	follow_storage_names(true);
 	refuse_table(policy.relation, policy.archive, role, &refusal);
 	raise_refusal(&refusal);
 	refuse_published_partitions(policy.relation);

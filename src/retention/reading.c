@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "ledger/ledger.h"
+#include "objects/storage_names.h"
 #include "retention/reading.h"
 #include "storage/storage.h"
 
@@ -30,6 +31,7 @@ read_archive(int64 archive_id, Archive *archive)
 
 	bind_bigint(&query, archive_id);
 	ledger_enter(&scope);
+	follow_storage_names(false);
 	if (ledger_query(
 			&query,
 			"SELECT a.storage::text, a.key, a.compression, a.rows, a.bytes, a.sha256, "

@@ -40,6 +40,12 @@ struct Storage
 	void *state; /* the backend's own */
 };
 
+/*
+ * Set by a writer before it first changes anything on a storage.  Set back to
+ * what it was only when the storage's answer proves that nothing was changed.
+ */
+extern bool storage_written;
+
 extern const StorageBackend s3_backend;
 extern const StorageBackend file_backend;
 

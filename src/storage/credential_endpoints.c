@@ -86,7 +86,7 @@ take_keys(Look *look, const char *url, const HttpResponse *response)
 	answer = parse_json(response->body);
 	explicit_bzero(response->body, response->length);
 	if (answer == NULL)
-		return broken(look, "the answer of %s is no JSON object", url);
+		return not_from_service(look, url, response);
 	look->found.access_key_id = json_text(answer, "AccessKeyId");
 	look->found.secret_access_key = json_text(answer, "SecretAccessKey");
 	look->found.session_token = json_text(answer, "Token");
@@ -252,6 +252,21 @@ ask_instance(const Look *look, const char *method, const char *url,
 	return response->status == 200;
 }
 
+/*
+ * Whether a text can be a token or the name of a role, which a page of a proxy
+ * or a captive portal is not.
+ */
+static bool
+is_one_word(const char *text)
+{
+	if (text[0] == '\0')
+		return false;
+	for (; *text != '\0'; text++)
+		if (*text <= ' ' || *text >= 0x7f || *text == '<' || *text == '>')
+			return false;
+	return true;
+}
+
 static LookResult
 no_answer(Look *look, const char *url, const HttpResponse *response)
 {
@@ -279,8 +294,8 @@ look_at_instance(Look *look)
 	url = psprintf("%s/latest/api/token", endpoint);
 	if (!ask_instance(look, "PUT", url, &lifetime, &response))
 		return no_answer(look, url, &response);
-	if (response.length == 0 || strpbrk(response.body, "\r\n") != NULL)
-		return broken(look, "%s gave no token", url);
+	if (!is_one_word(response.body))
+		return not_from_service(look, url, &response);
 	token.value = response.body;
 
 	url = psprintf("%s%s", endpoint, INSTANCE_KEYS);
@@ -289,6 +304,8 @@ look_at_instance(Look *look)
 	response.body[strcspn(response.body, "\r\n")] = '\0';
 	if (response.body[0] == '\0')
 		return absent(look, "the instance has no role");
+	if (!is_one_word(response.body))
+		return not_from_service(look, url, &response);
 	url = psprintf("%s%s", url, response.body);
 	ask_instance(look, "GET", url, &token, &response);
 	return take_keys(look, url, &response);

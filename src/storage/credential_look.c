@@ -146,6 +146,20 @@ found_until(Look *look, const char *expiration)
 }
 
 /*
+ * Something else has answered in the place of a service that has keys, such as a
+ * proxy or a captive portal.
+ */
+LookResult
+not_from_service(Look *look, const char *url, const HttpResponse *response)
+{
+	const char *type = http_header(response, "content-type");
+
+	return broken(
+		look, "the answer of %s is not one of that service (content type %s)",
+		url, type != NULL ? type : "unknown");
+}
+
+/*
  * Ask a service that has keys.
  */
 void

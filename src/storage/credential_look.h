@@ -32,6 +32,8 @@ extern LookResult absent(Look *look, const char *format, ...)
 extern LookResult broken(Look *look, const char *format, ...)
 	pg_attribute_printf(2, 3);
 extern LookResult found_until(Look *look, const char *expiration);
+extern LookResult not_from_service(Look *look, const char *url,
+								   const HttpResponse *response);
 extern void ask_endpoint(const Look *look, const HttpRequest *request,
 						 HttpResponse *response);
 extern void forget_secret(char *secret);

@@ -25,6 +25,7 @@
 /* what STS says, in either of its two forms */
 typedef struct Answer
 {
+	bool from_sts;
 	char *access_key_id;
 	char *secret_access_key;
 	char *session_token;
@@ -41,6 +42,9 @@ parse_answer(const HttpResponse *response, Answer *answer)
 {
 	const S3Element *document = s3_parse(response->body, response->length);
 
+	answer->from_sts =
+		document != NULL &&
+		strcmp(document->name, "AssumeRoleWithWebIdentityResponse") == 0;
 	answer->access_key_id = s3_find(document, "AccessKeyId");
 	answer->secret_access_key = s3_find(document, "SecretAccessKey");
 	answer->session_token = s3_find(document, "SessionToken");
@@ -119,6 +123,8 @@ ask_for_role(Look *look, const char *role, const char *session,
 					  answer.code != NULL ? answer.code : "without a reason",
 					  MESSAGE_LIMIT,
 					  answer.message != NULL ? answer.message : "");
+	if (!answer.from_sts)
+		return not_from_service(look, url, &response);
 	look->found.access_key_id = answer.access_key_id;
 	look->found.secret_access_key = answer.secret_access_key;
 	look->found.session_token = answer.session_token;

@@ -149,6 +149,7 @@ claim_key(FileWriter *writer)
 					 errmsg("object \"%s\" in storage \"%s\" is being "
 							"written by another process",
 							writer->key, storage_name(writer->storage))));
+		storage_written = true;
 		file = open_file_in(writer->folder, writer->unfinished,
 							O_RDWR | O_CREAT | O_EXCL);
 		if (file == NULL && errno == EEXIST)

@@ -57,6 +57,29 @@ s3_content_length(const S3Answer *answer)
 }
 
 /*
+ * Raise why HEAD was refused.  Its answer has no body, in which S3 names the
+ * reason: a clock, a secret, an expired token look like missing rights.  GET of
+ * the same object needs the same rights, and its answer has one.
+ */
+static void
+raise_refused_head(const Storage *storage, S3Request *request,
+				   const S3Answer *answer)
+{
+	S3Answer told = {0};
+
+	if (answer->http.status == 400 || answer->http.status == 403)
+	{
+		request->method = "GET";
+		request->headers = list_make1(named_value("range", "bytes=0-0"));
+		s3_perform(s3_client(storage), request, &told);
+		if (!told.ok && (told.foreign || told.document != NULL) &&
+			(told.http.status == 400 || told.http.status == 403))
+			answer = &told;
+	}
+	s3_raise(s3_client(storage), request, answer);
+}
+
+/*
  * Ask for an object's headers; false when there is no such object.
  */
 bool
@@ -69,8 +92,8 @@ s3_head(const Storage *storage, const char *key, const char *purpose,
 	request.key = s3_full_key(storage, key);
 	request.purpose = purpose;
 	s3_perform(s3_client(storage), &request, answer);
-	if (!answer->ok && answer->http.status != 404)
-		s3_raise(s3_client(storage), &request, answer);
+	if (!answer->ok && !s3_is_missing(answer))
+		raise_refused_head(storage, &request, answer);
 	return answer->ok;
 }
 
@@ -121,8 +144,8 @@ s3_remove(Storage *storage, const char *key)
 	request.key = s3_full_key(storage, key);
 	request.purpose = s3_purpose(storage, "delete object", key);
 	s3_perform(s3_client(storage), &request, &answer);
-	if (!answer.ok && (answer.http.status != 404 ||
-					   strcmp(answer.code, "NoSuchBucket") == 0))
+	if (!answer.ok &&
+		(!s3_is_missing(&answer) || strcmp(answer.code, "NoSuchBucket") == 0))
 		s3_raise(s3_client(storage), &request, &answer);
 }
 

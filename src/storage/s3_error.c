@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "pgtime.h"
+#include "utils/datetime.h"
 
 #include "storage/s3_request.h"
 
@@ -28,6 +29,12 @@ typedef struct S3Refusal
 	"Correct the options \"encryption\" and \"kms_key_id\" of the foreign server, and see whether the access key may use that key."
 #define RIGHTS_HINT \
 	"The access key needs the rights s3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket and s3:ListBucketMultipartUploads on this bucket and prefix."
+
+#define CLOCK_HINT \
+	"Set the clock of this machine: see \"timedatectl status\"; if it is right, the server's clock is wrong."
+
+/* seconds: of clocks that differ by more, it is told; S3 refuses after 900 */
+#define CLOCKS_DIFFER 300
 
 static const S3Refusal refusals[] = {
 	{"NoSuchBucket", ERRCODE_UNDEFINED_OBJECT, "there is no such bucket",
@@ -59,7 +66,7 @@ static const S3Refusal refusals[] = {
 	{"InvalidToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	 "the session token is not valid", "Renew the temporary credentials."},
 	{"RequestTimeTooSkewed", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	 "the clocks differ too much", "Set the clock of this machine."},
+	 "the clocks differ too much", CLOCK_HINT},
 	{"QuotaExceeded", ERRCODE_DISK_FULL, "the bucket is full", FULL_HINT},
 	{"InsufficientCapacity", ERRCODE_DISK_FULL, "the server is full",
 	 FULL_HINT},
@@ -173,20 +180,71 @@ answer_in_detail(const S3Client *client, const S3Answer *answer)
 	return text.data;
 }
 
-static const char *
-clocks_in_words(const S3Answer *answer, const char *otherwise)
+/*
+ * The time of an answer, "Fri, 24 May 2024 00:00:00 GMT", in seconds; false when
+ * it has none.
+ */
+static bool
+time_of_answer(const S3Answer *answer, pg_time_t *seconds)
 {
-	pg_time_t now = (pg_time_t) time(NULL);
-	const char *there = s3_text(answer->document, "ServerTime");
-	char here[64];
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	const char *date = http_header(&answer->http, "date");
+	const char *found;
+	char month[4];
+	int day;
+	int year;
+	int hour;
+	int minute;
+	int second;
 
-	if (there == NULL)
-		there = http_header(&answer->http, "date");
-	if (there == NULL)
-		return otherwise;
-	pg_strftime(here, sizeof(here), "%a, %d %b %Y %H:%M:%S GMT",
-				pg_gmtime(&now));
-	return psprintf("it is %s here and %s there", here, there);
+	if (date == NULL || sscanf(date, "%*3s, %2d %3s %4d %2d:%2d:%2d", &day,
+							   month, &year, &hour, &minute, &second) != 6)
+		return false;
+	found = strstr(months, month);
+	if (found == NULL || strlen(month) != 3 || (found - months) % 3 != 0)
+		return false;
+	*seconds = (pg_time_t) (date2j(year, (int) (found - months) / 3 + 1, day) -
+							UNIX_EPOCH_JDATE) *
+				   SECS_PER_DAY +
+			   hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second;
+	return true;
+}
+
+static char *
+utc_text(pg_time_t seconds)
+{
+	char text[64];
+
+	pg_strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC",
+				pg_gmtime(&seconds));
+	return pstrdup(text);
+}
+
+/*
+ * How far this machine's clock is from the server's, for a person; NULL when
+ * they do not differ enough to matter, or the server has not told its time.
+ */
+static char *
+compare_clocks(const S3Answer *answer)
+{
+	pg_time_t here = (pg_time_t) time(NULL);
+	pg_time_t there;
+	int64 ahead;
+	int64 by;
+
+	if (!time_of_answer(answer, &there))
+		return NULL;
+	ahead = (int64) (here - there);
+	by = ahead < 0 ? -ahead : ahead;
+	if (by < CLOCKS_DIFFER)
+		return NULL;
+	return psprintf(
+		"the clock of this machine is %lld:%02lld:%02lld %s the server's, "
+		"which says %s",
+		(long long) (by / SECS_PER_HOUR),
+		(long long) (by % SECS_PER_HOUR / SECS_PER_MINUTE),
+		(long long) (by % SECS_PER_MINUTE), ahead > 0 ? "ahead of" : "behind",
+		utc_text(there));
 }
 
 static const char *
@@ -197,6 +255,31 @@ hint_for_failure(const char *failure)
 	if (strstr(failure, "certificate") != NULL)
 		return "Give the authority that has signed the server's certificate in the option \"ca_file\" of the foreign server.";
 	return "See whether the option \"endpoint\" of the foreign server is right, and whether the server can be reached.";
+}
+
+/*
+ * Something answered that does not speak S3's language.
+ */
+static void
+raise_foreign(const S3Client *client, const S3Request *request,
+			  const S3Answer *answer)
+{
+	const char *type = http_header(&answer->http, "content-type");
+
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_PROTOCOL_VIOLATION),
+		 errmsg(
+			 "storage \"%s\": could not %s: the answer is not one of an S3 server",
+			 client->options->name, request->purpose),
+		 errdetail("Endpoint %s%s answered with status %d and %s%s%s.",
+				   client->scheme, client->host, answer->http.status,
+				   type != NULL ? "content type \"" : "no content type",
+				   type != NULL ? type : "", type != NULL ? "\"" : ""),
+		 errhint("Correct the option \"endpoint\" of the foreign server, and "
+				 "see whether a proxy or a captive portal answers instead: "
+				 "curl -i %s%s",
+				 client->scheme, client->host)));
 }
 
 /*
@@ -225,9 +308,13 @@ s3_raise(const S3Client *client, const S3Request *request,
 	const char *region;
 	const char *words;
 	const char *hint;
+	char *clocks = NULL;
+	char *detail;
 
 	if (answer->http.status == 0)
 		raise_failure(client, request, answer);
+	if (answer->foreign)
+		raise_foreign(client, request, answer);
 	region = other_region(client, answer);
 	if (region != NULL)
 		ereport(
@@ -249,14 +336,20 @@ s3_raise(const S3Client *client, const S3Request *request,
 			: psprintf("the server refused it with status %d",
 					   answer->http.status);
 	hint = refusal != NULL ? refusal->hint : NULL;
-	if (strcmp(answer->code, "RequestTimeTooSkewed") == 0)
-		words = clocks_in_words(answer, words);
+	detail = answer_in_detail(client, answer);
+	if (answer->http.status == 400 || answer->http.status == 403)
+		clocks = compare_clocks(answer);
+	if (clocks != NULL && strcmp(answer->code, "RequestTimeTooSkewed") == 0)
+		words = clocks;
+	else if (clocks != NULL)
+		/* some servers call it something else */
+		detail = psprintf("%s; %s", detail, clocks);
 	ereport(ERROR,
 			(errcode(refusal != NULL			  ? refusal->sqlstate
 					 : answer->http.status >= 500 ? ERRCODE_CONNECTION_FAILURE
 												  : ERRCODE_IO_ERROR),
 			 errmsg("storage \"%s\": could not %s: %s", client->options->name,
 					request->purpose, words),
-			 errdetail_internal("%s", answer_in_detail(client, answer)),
+			 errdetail_internal("%s", detail),
 			 hint != NULL ? errhint("%s", hint) : 0));
 }

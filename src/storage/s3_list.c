@@ -69,7 +69,8 @@ add_query(List *query, const char *name, const char *value)
  * A page of a list.
  */
 static const S3Element *
-fetch_page(const Storage *storage, List *query, const char *purpose)
+fetch_page(const Storage *storage, List *query, const char *root,
+		   const char *purpose)
 {
 	S3Request request = {0};
 	S3Answer answer;
@@ -77,12 +78,8 @@ fetch_page(const Storage *storage, List *query, const char *purpose)
 	request.method = "GET";
 	request.query = query;
 	request.purpose = purpose;
+	request.root = root;
 	s3_perform(s3_client(storage), &request, &answer);
-	if (answer.ok && answer.document == NULL)
-	{
-		answer.ok = false;
-		answer.code = "no XML";
-	}
 	if (!answer.ok)
 		s3_raise(s3_client(storage), &request, &answer);
 	return answer.document;
@@ -158,7 +155,7 @@ s3_list(Storage *storage, const char *prefix, StorageVisit visit,
 		query = add_query(query, "prefix", full_prefix);
 		if (token != NULL)
 			query = add_query(query, "continuation-token", token);
-		page = fetch_page(storage, query, purpose);
+		page = fetch_page(storage, query, "ListBucketResult", purpose);
 		next = s3_text(page, "IsTruncated");
 		next = next != NULL && strcmp(next, "true") == 0
 				   ? s3_text(page, "NextContinuationToken")
@@ -182,7 +179,7 @@ abort_upload(const Storage *storage, const char *key, const char *id)
 	request.query = list_make1(named_value("uploadId", id));
 	request.purpose = s3_purpose(storage, "abort an upload of object", key);
 	s3_perform(s3_client(storage), &request, &answer);
-	if (!answer.ok && answer.http.status != 404)
+	if (!answer.ok && !s3_is_missing(&answer))
 		s3_raise(s3_client(storage), &request, &answer);
 }
 
@@ -213,7 +210,8 @@ s3_remove_unfinished(Storage *storage, const char *key)
 			query = add_query(query, "key-marker", key_marker);
 		if (id_marker != NULL)
 			query = add_query(query, "upload-id-marker", id_marker);
-		page = fetch_page(storage, query, purpose);
+		page =
+			fetch_page(storage, query, "ListMultipartUploadsResult", purpose);
 		foreach (cell, page->children)
 		{
 			const S3Element *upload = lfirst(cell);

@@ -210,65 +210,6 @@ s3_start(S3Client *client, const S3Request *request)
 }
 
 /*
- * What S3 would have said, had it said more than a status.
- */
-static const char *
-code_of_status(int status)
-{
-	switch (status)
-	{
-		case 0:
-			return "";
-		case 301:
-		case 307:
-			return "PermanentRedirect";
-		case 403:
-			return "AccessDenied";
-		case 404:
-			return "NotFound";
-		case 412:
-			return "PreconditionFailed";
-		case 501:
-			return "NotImplemented";
-		case 503:
-			return "ServiceUnavailable";
-		default:
-			return psprintf("status %d", status);
-	}
-}
-
-/*
- * Look into an answer that has come.  S3 may say 200 before it knows how a
- * long request ends, and tell of an error afterwards.
- */
-void
-s3_read_answer(S3Answer *answer)
-{
-	const HttpResponse *http = &answer->http;
-
-	answer->document = s3_parse(http->body, http->length);
-	answer->ok = http->status >= 200 && http->status < 300;
-	answer->code = NULL;
-	if (answer->document != NULL &&
-		strcmp(answer->document->name, "Error") == 0)
-	{
-		answer->ok = false;
-		answer->code = s3_text(answer->document, "Code");
-	}
-	if (!answer->ok && (answer->code == NULL || answer->code[0] == '\0'))
-		answer->code = code_of_status(http->status);
-}
-
-static bool
-is_one_of(const char *code, const char *const *codes)
-{
-	for (; *codes != NULL; codes++)
-		if (strcmp(code, *codes) == 0)
-			return true;
-	return false;
-}
-
-/*
  * Keys that have run out are refused under several names, and without one
  * where the answer has no body.
  */
@@ -281,36 +222,9 @@ blames_credentials(const S3Client *client, const S3Answer *answer)
 	static const char *const perhaps[] = {"AccessDenied", "InvalidAccessKeyId",
 										  "status 400", NULL};
 
-	return is_one_of(answer->code, expired) ||
+	return s3_is_one_of(answer->code, expired) ||
 		   (client->signing.session_token != NULL &&
-			is_one_of(answer->code, perhaps));
-}
-
-/*
- * What has to do with the moment and not with the request.
- */
-static bool
-is_passing(const S3Answer *answer)
-{
-	static const char *const passing[] = {"SlowDown",
-										  "InternalError",
-										  "ServiceUnavailable",
-										  "RequestTimeout",
-										  "RequestTimeoutException",
-										  "Throttling",
-										  "ThrottlingException",
-										  "RequestLimitExceeded",
-										  "BandwidthLimitExceeded",
-										  "OperationAborted",
-										  "ConditionalRequestConflict",
-										  "IncompleteBody",
-										  "BadDigest",
-										  "XAmzContentSHA256Mismatch",
-										  NULL};
-
-	if (strcmp(answer->code, "NotImplemented") == 0)
-		return false;
-	return answer->http.retryable || is_one_of(answer->code, passing);
+			s3_is_one_of(answer->code, perhaps));
 }
 
 /*
@@ -350,7 +264,8 @@ s3_try_again(S3Client *client, const S3Request *request,
 		attempts->renewed = true;
 		return true;
 	}
-	if (!is_passing(answer) || attempts->failures >= client->options->retries)
+	if (!s3_is_passing(answer) ||
+		attempts->failures >= client->options->retries)
 		return false;
 	attempts->failures++;
 	attempts->delay = delay_after(answer, attempts->failures);
@@ -369,6 +284,7 @@ s3_perform(S3Client *client, const S3Request *request, S3Answer *answer)
 	{
 		http_await(s3_start(client, request), &answer->http);
 		s3_read_answer(answer);
+		s3_judge_answer(request, answer);
 		if (answer->ok || !s3_try_again(client, request, answer, &attempts))
 			return attempts;
 		http_sleep(client->http, attempts.delay);

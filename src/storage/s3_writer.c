@@ -135,14 +135,19 @@ begin_parts(S3Writer *writer)
 	MemoryContext previous = MemoryContextSwitchTo(writer->scratch);
 	S3Request request = request_for(writer, "POST");
 	const char *id = NULL;
+	bool written = storage_written;
 	S3Attempts attempts;
 	S3Answer answer;
 
 	request.query = list_make1(named_value("uploads", ""));
 	request.headers = object_headers(writer);
 	request.body = "";
+	request.root = "InitiateMultipartUploadResult";
 	request.once = true;
+	storage_written = true;
 	attempts = s3_perform(writer->client, &request, &answer);
+	if (s3_has_refused(&answer, &attempts))
+		storage_written = written;
 	writer->begun_again = attempts.failures > 0;
 	if (answer.ok)
 		id = s3_text(answer.document, "UploadId");
@@ -211,10 +216,13 @@ static void
 store(S3Writer *writer, S3Request *request)
 {
 	List *headers = request->headers;
+	bool written = storage_written;
+	S3Attempts attempts;
 	S3Answer answer;
 	S3Answer found;
 
 	writer->maybe_stored = true;
+	storage_written = true;
 	for (;;)
 	{
 		writer->conditional = writer->client->conditional;
@@ -222,13 +230,15 @@ store(S3Writer *writer, S3Request *request)
 		if (writer->conditional)
 			request->headers =
 				lappend(request->headers, named_value("if-none-match", "*"));
-		s3_perform(writer->client, request, &answer);
+		attempts = s3_perform(writer->client, request, &answer);
 		if (answer.ok)
 			return;
 		if (!writer->conditional || strcmp(answer.code, "NotImplemented") != 0)
 			break;
 		writer->client->conditional = false;
 	}
+	if (s3_has_refused(&answer, &attempts))
+		storage_written = written;
 	if ((answer.http.status == 404 || answer.http.status == 412) &&
 		s3_head(writer->storage, writer->key, writer->purpose, &found))
 	{
@@ -258,6 +268,7 @@ store_in_one(S3Writer *writer)
 	}
 	request.body = part->data;
 	request.body_length = part->length;
+	request.once = true;
 	store(writer, &request);
 }
 
@@ -279,6 +290,7 @@ store_parts(S3Writer *writer)
 		list_make1(named_value("content-type", "application/xml"));
 	request.body = s3_complete_body(parts);
 	request.body_length = strlen(request.body);
+	request.root = "CompleteMultipartUploadResult";
 	store(writer, &request);
 }
 

@@ -17,6 +17,20 @@
 #include "storage/file.h"
 #include "storage/optionrules.h"
 
+bool storage_written = false;
+
+void
+storage_reset_written(void)
+{
+	storage_written = false;
+}
+
+bool
+storage_was_written(void)
+{
+	return storage_written;
+}
+
 /*
  * Whatever the kind of storage, a key is the name of one object below the
  * storage's own place and nowhere else.

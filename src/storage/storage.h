@@ -88,6 +88,14 @@ extern void storage_remove_unfinished(Storage *storage, const char *key);
 /* what can still be written; -1: no limit is known */
 extern int64 storage_free_bytes(Storage *storage);
 
+/*
+ * Whether a writer of this process may have changed anything on a storage since
+ * storage_reset_written(): false only when no request that changes something was
+ * sent, or the first was refused by the storage itself.
+ */
+extern void storage_reset_written(void);
+extern bool storage_was_written(void);
+
 /* small objects in one call each; texts are stored in UTF-8 */
 extern void storage_put_text(Storage *storage, const char *key,
 							 const char *content_type, const char *mark,

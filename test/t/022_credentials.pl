@@ -296,8 +296,10 @@ is($request->{body},
 foreach my $case (
 	[ 'an error', { status => 403, body => '<ErrorResponse xmlns="x"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized</Message></Error></ErrorResponse>' },
 		qr/answered 403 AccessDenied: Not authorized$/m ],
-	[ 'no XML', { body => '{"nothing": 1}' }, qr/the answer lacks a key, a secret or a token$/m ],
-	[ 'a document type', { body => "<!DOCTYPE a [<!ENTITY b 'c'>]>" . keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) }, qr/the answer lacks a key, a secret or a token$/m ],
+	[ 'no XML', { body => '{"nothing": 1}' }, qr/the answer of http.* is not one of that service/m ],
+	[ 'a page', { body => '<html><body>Please log in</body></html>', headers => { 'Content-Type' => 'text/html' } }, qr{the answer of http.* is not one of that service \(content type text/html\)$}m ],
+	[ 'a document type', { body => "<!DOCTYPE a [<!ENTITY b 'c'>]>" . keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) }, qr/the answer of http.* is not one of that service/m ],
+	[ 'no token', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) =~ s/SessionToken/Other/gr }, qr/the answer lacks a key, a secret or a token$/m ],
 	[ 'expired keys', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], -1) }, qr/the answer has keys that expired at 20/ ],
 	[ 'no time', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 0) =~ s/<Expiration>.*?</<Expiration>soon</r }, qr/the answer has an expiration that is not understood$/m ],
 	[ 'too much', { body => keys_in_xml('WEBKEY', $secret[0], 'x' x 100000, 3600) }, qr/the answer is larger than 65536 bytes$/m ])
@@ -350,10 +352,10 @@ like(keys_of('machine'), qr/^BOXKEY/, 'container with a file');
 is(($service->requests)[0]{headers}{authorization}, $authorization, 'shows what is in it');
 foreach my $case (
 	[ 'an error', { status => 404 }, qr/answered 404$/m ],
-	[ 'no JSON', { body => "{\"SecretAccessKey\": \"$secret[0]\"" }, qr/the answer of http.* is no JSON object$/m ],
-	[ 'an array', { body => "[\"$secret[0]\"]" }, qr/the answer of http.* is no JSON object$/m ],
+	[ 'no JSON', { body => "{\"SecretAccessKey\": \"$secret[0]\"" }, qr/the answer of http.* is not one of that service/m ],
+	[ 'an array', { body => "[\"$secret[0]\"]" }, qr/the answer of http.* is not one of that service/m ],
 	[ 'no secret', { body => '{"AccessKeyId": "KEY", "SecretAccessKey": 1}' }, qr/the answer lacks a key, a secret or a token$/m ],
-	[ 'bytes', { body => "\xff\xfe" }, qr/the answer of http.* is no JSON object$/m ])
+	[ 'bytes', { body => "\xff\xfe" }, qr/the answer of http.* is not one of that service/m ])
 {
 	my ($name, $answer, $expected) = @$case;
 
@@ -407,6 +409,16 @@ $service->clear;
 answer('PUT', '/latest/api/token', 'session');
 keys_of('machine');
 like($error, qr/^instance metadata: http.*security-credentials\/ answered 404$/m, 'an instance without a role');
+# a captive portal answers everything with its page
+my %page = (status => 200, headers => { 'Content-Type' => 'text/html' }, body => '<html><body>Please log in</body></html>');
+foreach my $portal ("\\A/", "\\A\Q$root\E")
+{
+	$service->clear;
+	answer('PUT', '/latest/api/token', 'session') if $portal ne "\\A/";
+	$service->fault(kind => 'status', path => $portal, times => 0, %page);
+	keys_of('machine');
+	like($error, qr{^instance metadata: the answer of http\S+ is not one of that service \(content type text/html\)$}m, "a page in the place of $portal");
+}
 $service->clear;
 $service->fault(kind => 'stall', method => 'PUT');
 my $start = time;

@@ -326,8 +326,13 @@ like(failure("SELECT put_bytes('nowhere', 'x', 'x')"), qr/42704: storage "nowher
 storage('wrong_secret', 'bucket');
 sql("ALTER USER MAPPING FOR CURRENT_USER SERVER wrong_secret OPTIONS (SET secret_access_key 'not$secret')");
 like(failure("SELECT * FROM pgmaint.list_objects('wrong_secret')"), qr/28000: .*the secret access key does not belong to the access key.*HINT:/s, 'a wrong secret');
+# the answer of HEAD, which comes first, does not say why
+sql("SELECT put_bytes('plain', 'told', 'x')");
+like(failure("SELECT object_state('wrong_secret', 'told')"), qr/28000: .*the secret access key does not belong to the access key.*DETAIL:.*code SignatureDoesNotMatch.*HINT:/s, '... in looking at an object');
+like(failure("SELECT put_bytes('wrong_secret', 'x', 'x')"), qr/28000: .*the secret access key does not belong to the access key.*HINT:/s, '... and in writing one');
 sql("ALTER USER MAPPING FOR CURRENT_USER SERVER wrong_secret OPTIONS (SET access_key_id 'NOBODY')");
 like(failure("SELECT * FROM pgmaint.list_objects('wrong_secret')"), qr/28000: .*does not know the access key.*HINT:/s, 'an unknown key');
+like(failure("SELECT object_state('wrong_secret', 'told')"), qr/28000: .*does not know the access key.*HINT:/s, '... in looking at an object');
 sql("ALTER USER MAPPING FOR CURRENT_USER SERVER wrong_secret OPTIONS (SET access_key_id '$access', SET secret_access_key '$secret')");
 like(failure("SELECT put_bytes('wrong_secret', 'x', 'x')"), qr/42501: .*access is denied.*HINT:/s, 'somebody else');
 $s3->create_bucket('full');
@@ -352,10 +357,75 @@ answered('another region', qr/the bucket is in region eu-west-1, the server says
 	status => 400, body => '<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong</Message><Region>eu-west-1</Region></Error>');
 answered('another region, by a header', qr/the bucket is in region eu-west-1, the server says us-east-1/,
 	status => 301, code => 'PermanentRedirect', headers => { 'x-amz-bucket-region' => 'eu-west-1' });
-answered('the clock', qr/it is .* GMT here and Tue, 02 Jan 2001 03:04:05 GMT there.*HINT:.*clock/s,
-	status => 403, code => 'RequestTimeTooSkewed', headers => { date => 'Tue, 02 Jan 2001 03:04:05 GMT' });
-answered('no XML', qr/58030: .*the server refused it with status 200/, status => 200, body => 'hello');
-answered('XML with a document type', qr/58030: /, status => 200, body => '<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>');
+my %past = (headers => { date => 'Tue, 02 Jan 2001 03:04:05 GMT' });
+answered('the clock', qr/28000: .*the clock of this machine is \d+:\d\d:\d\d ahead of the server's, which says 2001-01-02 03:04:05 UTC.*HINT:.*clock/s,
+	status => 403, code => 'RequestTimeTooSkewed', %past);
+answered('the clock, by another name', qr/42501: .*access is denied.*DETAIL:.*code AccessDenied.*; the clock of this machine is \d+:\d\d:\d\d ahead of/s,
+	status => 403, code => 'AccessDenied', %past);
+answered('a clock that is slow', qr/the clock of this machine is \d+:\d\d:\d\d behind the server's, which says 2201-01-02/,
+	status => 403, code => 'RequestTimeTooSkewed', headers => { date => 'Fri, 02 Jan 2201 03:04:05 GMT' });
+answered("no clock: $_", qr/28000: .*the clocks differ too much/, status => 403, code => 'RequestTimeTooSkewed', headers => { date => $_ }) foreach 'now', 'Tue, 02 nJa 2001 03:04:05 GMT';
+foreach my $case (
+	[ RequestTimeTooSkewed => qr/28000: .*the clock of this machine is .* ahead of/, 403 ],
+	[ SignatureDoesNotMatch => qr/28000: .*the secret access key does not belong/, 403 ],
+	[ InvalidAccessKeyId => qr/28000: .*does not know the access key/, 403 ],
+	[ ExpiredToken => qr/28000: .*the access key has expired.*HINT:/s, 400 ],
+	[ AccessDenied => qr/42501: .*access is denied.*HINT:/s, 403 ])
+{
+	my ($code, $expected, $status) = @$case;
+
+	$canned->clear;
+	$canned->fault(kind => 'status', times => 0, status => $status, code => $code, %past);
+	like(failure("SELECT object_state('canned', 'x')"), $expected, "$code: HEAD's answer has no body, GET's tells");
+}
+
+# the real server, with a clock of our own that is wrong
+SKIP:
+{
+	my ($library) = glob '/usr/lib/*/faketime/libfaketime.so.1';
+	skip 'there is no libfaketime', 3 unless $library;
+	$node->stop;
+	{
+		local @ENV{qw(LD_PRELOAD FAKETIME FAKETIME_DONT_FAKE_MONOTONIC DONT_FAKE_MONOTONIC NO_FAKE_STAT)} = ($library, '-2h', 1, 1, 1);
+		$node->start;
+		my $behind = qr/28000: .*the clock of this machine is (2:00:0|1:59:5)\d behind the server's, which says .*DETAIL:.*code RequestTimeTooSkewed.*HINT:.*clock/s;
+		like(failure("SELECT object_state('plain', 'told')"), $behind, 'a clock that is 2 hours slow: in looking at an object');
+		like(failure("SELECT put_bytes('plain', 'late', 'x')"), $behind, '... in writing one');
+		like(failure("SELECT * FROM pgmaint.list_objects('plain')"), $behind, '... in listing them');
+		$node->stop;
+	}
+	$node->start;
+}
+
+# what answers is no S3 server: neither an empty bucket nor a success
+my $foreign = qr{08P01: .*the answer is not one of an S3 server.*DETAIL:.*Endpoint http://127\.0\.0\.1:\d+ answered with status}s;
+my %page = (headers => { 'Content-Type' => 'text/html' }, body => '<html><body>Please log in</body></html>');
+answered('no XML', qr/$foreign 200 and content type "application\/xml".*HINT:.*endpoint/s, status => 200, body => 'hello');
+answered('XML with a document type', qr/$foreign 200/s, status => 200, body => '<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>');
+answered('a page', qr/$foreign 200 and content type "text\/html".*HINT:.*"endpoint" of the foreign server.*curl -i http:/s, status => 200, %page);
+answered('a page that forbids', qr/$foreign 403 and content type "text\/html"/s, status => 403, %page);
+answered('a page that is not found', qr/$foreign 404 and content type "text\/html"/s, status => 404, %page);
+answered('other XML', qr/$foreign 200/s, status => 200, body => '<ListAllMyBucketsResult/>');
+foreach my $status (200, 404)
+{
+	$canned->clear;
+	$canned->fault(kind => 'status', times => 0, status => $status, %page);
+	like(failure("SELECT object_state('canned', 'x')"), qr/$foreign $status/s, "a page, $status: in looking at an object");
+	like(failure("SELECT get_bytes('canned', 'x')"), qr/$foreign $status/s, '... in reading one');
+	like(failure("SELECT put_bytes('canned', 'x', 'x')"), qr/$foreign $status/s, '... in writing one');
+	like(failure("SELECT delete_object('canned', 'x')"), qr/$foreign $status/s, '... in deleting one');
+	like(failure("SELECT remove_unfinished('canned', 'x')"), qr/$foreign $status/s, '... and what was left of one');
+}
+# one that answers only some requests in the server's place
+storage('portal', 'bucket', part_size => '5MB', through => $s3->through($proxy), retries => 1);
+foreach my $method (qw(POST DELETE))
+{
+	$proxy->clear;
+	$proxy->fault(kind => 'status', times => 0, method => $method, status => 200, %page);
+	like(failure($method eq 'POST' ? "SELECT put_many_bytes('portal', 'large', 11000000)" : "SELECT delete_object('portal', 'told')"), qr/$foreign 200/s, "a page for $method");
+}
+$proxy->clear;
+is($s3->get('bucket', 'told'), 'x', 'the object is there');
 answered('a broken server', qr/08006: .*the server failed with status 500/, status => 500, body => '');
 
 #

@@ -304,5 +304,137 @@ is(sql(q(SELECT until_told, doubt ~ 'inode' FROM pgmaint.identities WHERE state 
 is(sql('SELECT pgmaint.take_over()'), 2, '... who says what it is');
 is(sql(q(SELECT until_told, doubt IS NULL FROM pgmaint.identities WHERE state = 'current')), 'f|t', '... which is all');
 
+#
+# Storages that get another name: the ledger follows the foreign server
+#
+sub make_storage
+{
+	my ($name, $place, $owner) = @_;
+
+	mkdir "$aside/$place";
+	sql("CREATE SERVER $name FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$aside/$place')");
+	sql("ALTER SERVER $name OWNER TO $owner") if defined $owner;
+}
+
+# How many policies, archives, backups and other rows name a storage.
+sub named
+{
+	my ($name) = @_;
+	return sql(qq(SELECT concat_ws(' ',
+		(SELECT count(*) FROM pgmaint.retention_policies p WHERE p.storage = '$name'),
+		(SELECT count(*) FROM pgmaint.archives a WHERE a.storage = '$name'),
+		(SELECT count(*) FROM pgmaint.backup_records b WHERE b.storage = '$name'),
+		(SELECT count(*) FROM pgmaint.plans p WHERE p.options ->> 'storage' = '$name'),
+		(SELECT (count(*) > 0)::int FROM pgmaint.owner_records o WHERE o.storage = '$name'),
+		(SELECT count(*) FROM pgmaint.storage_checks c WHERE c.storage = '$name'))));
+}
+
+sub told
+{
+	my ($object) = @_;
+	return sql("SELECT string_agg(severity || ' ' || message, E'\\n' ORDER BY finding_id) FROM pgmaint.findings WHERE check_id = 'storage_renamed' AND object LIKE '$object'");
+}
+
+sub archive_rows
+{
+	my ($expected) = @_;
+	sql(q(INSERT INTO names SELECT g, now() - interval '50 days' FROM generate_series(1, 10) g));
+	return run_action('retention', undef, $expected);
+}
+
+sql('SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies; DELETE FROM pgmaint.archives; DELETE FROM pgmaint.backup_records; DELETE FROM pgmaint.storage_checks; DELETE FROM pgmaint.owner_records; DELETE FROM pgmaint.uploads');
+sql('CREATE TABLE names (id int, at timestamptz)');
+make_storage('one', 'first');
+sql(q(SELECT pgmaint.add_retention('names', 'at', '30 days', storage => 'one');
+	SELECT pgmaint.define_plan('mine', '["validate", {"action": "backup", "options": {"storage": "one", "databases": "postgres", "globals": false}}]')));
+archive_rows();
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "one"}');
+run_action('validate');
+is(named('one'), '1 1 1 1 1 1', 'a storage in use');
+sql('ALTER SERVER one RENAME TO two');
+is(sql('SELECT bool_and(ok) FROM pgmaint.verify_archive((SELECT max(archive_id) FROM pgmaint.archives))'), 't', 'it was renamed: its archive is found');
+is(named('one') . ', ' . named('two'), '0 0 0 0 0 0, 1 1 1 1 1 1', '... and all that names it follows');
+is(told('two'), 'info storage "one" was renamed to "two", and is known by that name now', '... which is told');
+archive_rows();
+is(wait_for_end($node, sql(q(SELECT pgmaint.run('mine')))), 'succeeded', '... and work goes on');
+is(named('two'), '1 2 2 1 1 1', '... under the new name');
+
+# The name is given to another storage.
+sql('ALTER SERVER two RENAME TO three');
+make_storage('two', 'second');
+archive_rows();
+is(named('three') . ', ' . named('two'), '1 3 2 1 1 1, 0 0 0 0 0 0', 'a new storage with the old name gets nothing of it');
+is(scalar(@{ [ glob("$aside/second/*") ] }), 0, '... nor do its archives go there');
+
+# Names are exchanged, of storages that have the same keys.
+run_action('backup', '{"databases": "postgres", "globals": false, "storage": "two"}');
+sql(q(UPDATE pgmaint.backup_records SET key = (SELECT b.key FROM pgmaint.backup_records b WHERE b.storage = 'three' LIMIT 1) WHERE storage = 'two'));
+my ($two, $three) = (named('two'), named('three'));
+sql('ALTER SERVER two RENAME TO x; ALTER SERVER three RENAME TO two; ALTER SERVER x RENAME TO three');
+sql('SELECT pgmaint.tick()');
+is(named('two') . ', ' . named('three'), "$three, $two", 'two storages that exchange their names');
+is(sql('SELECT pgmaint.tick(), pgmaint.tick()'), 'f|f', '... once');
+is(named('two') . ', ' . named('three'), "$three, $two", '... and no more');
+
+# What a storage that is gone had is nobody's.
+sql('DROP SERVER two; ALTER SERVER three RENAME TO two; SELECT pgmaint.tick()');
+is(named('two'), $two, 'a storage with the name of one that was dropped has its own');
+is(named($_), $three, "... and what the other had is under another name") foreach sql(q(SELECT storage FROM pgmaint.retention_policies));
+like(told('two (former%'), qr/^info another server has the name of storage "two" now: policies, archives and backups of the former one are kept under the name "two \(former, /, '... which is told');
+is(sql(q{SELECT string_agg(server::text, ',') FROM pgmaint.storage_names WHERE storage LIKE 'two (former%'}), '0', '... and no OID leads to it, which may be used again');
+archive_rows('failed');
+my $former = sql('SELECT storage FROM pgmaint.retention_policies');
+make_storage(qq("$former"), 'first');
+archive_rows();
+is(sql(qq(SELECT count(*) FROM pgmaint.archives WHERE storage = '$former')), 4, '... until there is a storage of that name');
+sql(qq(DROP SERVER "$former"));
+make_storage(qq("$former"), 'first');
+archive_rows();
+is(sql(qq(SELECT count(*) FROM pgmaint.archives WHERE storage = '$former')), 5, 'one that is made anew is the same one');
+
+# Who may make storages must not get what is meant for another's.
+sql(q(CREATE ROLE amber; CREATE ROLE mallory; GRANT pg_read_server_files, pg_write_server_files TO amber, mallory;
+	GRANT USAGE ON FOREIGN DATA WRAPPER pgmaint_storage TO amber, mallory));
+sql(q(UPDATE pgmaint.retention_policies SET storage = 'shared'));
+make_storage('shared', 'third', 'amber');
+make_storage('hers', 'hostile', 'mallory');
+archive_rows();
+is(sql(q(SELECT count(*) FROM pgmaint.archives WHERE storage = 'shared')), 1, 'a storage of another role');
+sql(q(SET ROLE amber; DROP SERVER shared));
+sql(q(SET ROLE mallory; ALTER SERVER hers RENAME TO shared));
+archive_rows('failed');
+is(named('shared'), '0 0 0 0 0 0', 'a server that took its name gets nothing of it');
+is(scalar(@{ [ glob("$aside/hostile/*") ] }), 0, '... and no archive');
+sql(q(SET ROLE mallory; ALTER SERVER shared RENAME TO hers));
+$former = sql('SELECT storage FROM pgmaint.retention_policies');
+like($former, qr/^shared \(former, /, '... which are for the former one');
+sql(qq(SET ROLE mallory; CREATE SERVER "$former" FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$aside/hostile')));
+archive_rows('failed');
+is(scalar(@{ [ glob("$aside/hostile/*") ] }), 0, '... and not for one that was made by its name either');
+sql(q(UPDATE pgmaint.retention_policies SET storage = 'mine'));
+make_storage('mine', 'third', 'amber');
+archive_rows();
+sql(q(SET ROLE amber; DROP SERVER mine));
+sql("SET ROLE amber; CREATE SERVER mine FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$aside/third')");
+archive_rows();
+is(sql(q(SELECT count(*) FROM pgmaint.archives WHERE storage = 'mine')), 2, 'a role makes its storage anew');
+sql(q(SET ROLE amber; DROP SERVER mine));
+sql("SET ROLE mallory; CREATE SERVER mine FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$aside/hostile')");
+archive_rows('failed');
+is(scalar(@{ [ glob("$aside/hostile/*") ] }), 0, 'another role does not');
+
+# After a dump, or pg_upgrade, the name counts.
+is(sql(q(SELECT 'pgmaint.storage_names'::regclass = ANY (extconfig) FROM pg_extension WHERE extname = 'pgmaint')), 'f', 'OIDs are not dumped');
+sql(q(UPDATE pgmaint.retention_policies SET storage = 'two'));
+archive_rows();
+sql(q(UPDATE pgmaint.storage_names SET system_identifier = '1'; ALTER SERVER two RENAME TO other));
+archive_rows('failed');
+is(sql('SELECT storage FROM pgmaint.retention_policies'), 'two', 'the OIDs of another cluster lead nowhere');
+sql('ALTER SERVER other RENAME TO two');
+archive_rows();
+sql('ALTER SERVER two RENAME TO four');
+archive_rows();
+is(sql('SELECT storage FROM pgmaint.retention_policies'), 'four', '... and those of this one do again');
+
 $node->stop;
 done_testing();

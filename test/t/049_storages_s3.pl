@@ -100,6 +100,82 @@ like(findings($run), qr/^storage critical far: .*\nfailed warning storage far: c
 is(sql(q(SELECT count(*) FROM pgmaint.archives WHERE check_result = 'damaged')), 0, '... which says nothing about the archive');
 is(sql(q(SELECT archives_read_at < clock_timestamp() - interval '100 days' FROM pgmaint.storage_checks)), 't', '... and is made up for');
 
+# A storage that refuses the first request has nothing that a later run could
+# remove; one that may have taken it is looked at again.
+sub uploads { return sql("SELECT count(*) FROM pgmaint.uploads WHERE storage = 'tried'") }
+sub backup_to
+{
+	my ($storage) = @_;
+	my $backup = sql(qq(SELECT pgmaint.run_action('backup', '{"storage": "$storage", "databases": "postgres", "globals": false, "retries": 0}')));
+	my $state = wait_for_end($node, $backup);
+
+	return join ' ', $state, sql("SELECT string_agg(command || ' ' || state, ', ' ORDER BY task_id) FROM pgmaint.tasks
+		WHERE run_id = $backup AND (command LIKE 'remove%' OR state <> 'succeeded')");
+}
+my $tried = $s3->through($proxy);
+$tried->{secret_key} = 'wrong';
+sql($tried->storage('tried', 'bucket', prefix => 'tried/', retries => 0));
+like(backup_to('tried'), qr/^failed pg_dump .*> tried\/\S+ failed$/, 'a backup with a wrong key');
+is(uploads(), 0, '... has begun nothing');
+is(backup_to('pgmaint_local'), 'succeeded ', '... and the next backup does not fail by it');
+sql("INSERT INTO events VALUES (0, now() - interval '200 days', 'late');
+	UPDATE pgmaint.retention_policies SET storage = 'tried'");
+is(wait_for_end($node, sql(q(SELECT pgmaint.run_action('retention')))), 'failed', 'an archive with a wrong key');
+is(uploads(), 0, '... has begun nothing');
+is(sql('SELECT count(*) FROM events WHERE id = 0'), 1, '... and its row is there');
+sql("DELETE FROM events WHERE id = 0; UPDATE pgmaint.retention_policies SET storage = 'far';
+	ALTER USER MAPPING FOR CURRENT_USER SERVER tried OPTIONS (SET secret_access_key '" . $s3->secret_key . "')");
+# the key may read and list, not write
+$proxy->fault(kind => 'status', method => 'PUT|POST', path => 'tried/(?!\.pgmaint)', status => 403, code => 'AccessDenied', times => 0);
+like(backup_to('tried'), qr/^failed pg_dump .*> tried\/\S+ failed$/, 'a backup with a key that may not write');
+is(uploads(), 0, '... has begun nothing');
+$proxy->clear;
+# lost answers, and refusals that a proxy may have made up
+foreach my $case (
+	[ 'the answer is lost' => (kind => 'reset', when => 'after') ],
+	[ 'the request is lost' => (kind => 'reset', when => 'before') ],
+	[ 'a page refuses it' => (kind => 'status', status => 403, headers => { 'Content-Type' => 'text/html' }, body => '<html/>') ],
+	[ 'the server fails' => (kind => 'status', status => 503, code => 'SlowDown') ])
+{
+	my ($name, @fault) = @$case;
+
+	sql("DELETE FROM pgmaint.uploads WHERE storage = 'tried'");
+	# it can be looked for as little as it could be written
+	$proxy->fault(@fault, method => 'PUT|POST', path => 'tried/(?!\.pgmaint)', times => 0);
+	$proxy->fault(kind => 'status', method => 'GET', query => 'uploads', status => 403, code => 'AccessDenied', times => 0);
+	like(backup_to('tried'), qr/^failed pg_dump .*> tried\/\S+ failed$/, "$name: the backup failed");
+	is(uploads(), 1, '... and what may be left stays noted');
+	$proxy->clear;
+}
+like(backup_to('pgmaint_local'), qr/^succeeded remove what is left of tried\/[^,]* succeeded$/, '... until it was looked for');
+
+# A storage that is renamed in the middle of a run: what has begun goes on with
+# the same storage, what comes later fails.
+sql(q(LOAD 'pgmaint'; ALTER SYSTEM SET pgmaint.max_workers = 1));
+$node->reload;
+sql(q(INSERT INTO events SELECT g, now() - interval '100 days' - g * interval '1 day', 'again' FROM generate_series(1, 3000) g));
+my $faults = () = $proxy->faults;
+$proxy->fault(kind => 'hold', method => 'PUT|POST', path => 'here/(?!\.pgmaint)');
+$run = sql(q(SELECT pgmaint.run_action('retention')));
+$node->poll_query_until('postgres', "SELECT count(*) FILTER (WHERE state = 'running') = 1 AND count(*) FILTER (WHERE state = 'pending') > 0 FROM pgmaint.tasks WHERE run_id = $run")
+  or die 'no task is held';
+my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+until ((() = $proxy->faults) > $faults)
+{
+	die 'no request is held' if time > $deadline;
+	select undef, undef, undef, 0.02;
+}
+sql('ALTER SERVER far RENAME TO farther');
+sql($s3->storage('far', 'bucket', prefix => 'new/'));
+$proxy->release;
+is(wait_for_end($node, $run), 'failed', 'a storage that is renamed while a run uses it');
+is(sql("SELECT string_agg(DISTINCT state || ' ' || coalesce(error, ''), ', ' ORDER BY state || ' ' || coalesce(error, '')) FROM pgmaint.tasks WHERE run_id = $run"),
+	'failed storage "far" was renamed or made anew while the run was going on, succeeded ', '... one task ends well, the others are told why they do not');
+is(wait_for_end($node, sql(q(SELECT pgmaint.run_action('retention')))), 'succeeded', '... and the next run does the rest');
+is(sql(q(SELECT string_agg(DISTINCT storage, ',') FROM pgmaint.archives)), 'farther', '... all of it on the same storage');
+is(sql(q(SELECT count(*) FROM pgmaint.archives a LEFT JOIN pgmaint.list_objects('farther') o ON o.key = a.key WHERE o.key IS NULL AND a.archive_id <> 3)), 0, '... where it is');
+is(join(' ', $s3->names('bucket', 'new/')), '', '... and none on the one that has its name now');
+
 $node->stop;
 $s3->stop;
 done_testing();

@@ -1,0 +1,355 @@
+/*-------------------------------------------------------------------------
+ *
+ * storage_names.c
+ *	  The names by which the ledger knows storages, when servers are renamed.
+ *
+ * The ledger names storages by the names of their foreign servers, since a dump
+ * keeps those and not the OIDs.  So that ALTER SERVER ... RENAME loses nothing,
+ * pgmaint.storage_names, which is never dumped, keeps the OID of each server as
+ * long as the cluster and the database are the same: rows of the ledger follow a
+ * server that has another name now.
+ *
+ * They follow the same server only, whose url its owner could have changed
+ * anyway.  Rows under a name that another server has taken are set aside, by
+ * another name that no server has: archives and backups of two storages must
+ * not be taken for those of one, and nobody must get what was meant for another's
+ * storage by giving his server its name.  The name alone counts for a server that
+ * is new to this database, unless the name belonged to a server of another
+ * owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_authid.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "base/locks.h"
+#include "ledger/findings.h"
+#include "objects/storage_names.h"
+
+/*
+ * Uploads come first: an archive is written by a transaction that has its upload
+ * locked, and is seen by what comes after the wait for that.
+ */
+static const char *const tables[] = {"uploads",		   "archives",
+									 "backup_records", "retention_policies",
+									 "owner_records",  "storage_checks"};
+
+/* storages, as s; names that are known of this database, as n */
+#define SERVERS                                                      \
+	"(SELECT s.oid, s.srvname, s.srvowner "                          \
+	"FROM pg_catalog.pg_foreign_server s "                           \
+	"JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw " \
+	"WHERE w.fdwname = 'pgmaint_storage') s"
+#define NAMES                                                            \
+	"(SELECT n.storage, n.server, n.owner FROM pgmaint.storage_names n " \
+	"WHERE n.system_identifier = $1 AND n.database = $2) n"
+#define OF_THIS_DATABASE "n.system_identifier = $1 AND n.database = $2"
+
+typedef struct Renaming
+{
+	Oid server;
+	Oid owner;
+	char *from;
+	char *to;
+	char *between; /* while others are renamed */
+	bool found;	   /* the ledger had rows of it, or has some of the name */
+} Renaming;
+
+/*
+ * This database as parameters $1 and $2.
+ */
+static void
+bind_database(LedgerQuery *query)
+{
+	bind_text(query, psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	bind_oid(query, MyDatabaseId);
+}
+
+static bool
+is_settled(void)
+{
+	LedgerQuery query = {0};
+
+	bind_database(&query);
+	return ledger_query(
+			   &query,
+			   "SELECT FROM " SERVERS " FULL JOIN " NAMES
+			   " ON n.server = s.oid AND n.storage = s.srvname "
+			   "AND n.owner = s.srvowner "
+			   "WHERE s.oid IS NULL AND n.server <> 0 OR n.storage IS NULL "
+			   "LIMIT 1") == 0;
+}
+
+/*
+ * Give the rows of the ledger under one name another one, steps of plans too;
+ * false if there are none.
+ */
+static bool
+rename_in_ledger(const char *from, const char *to)
+{
+	LedgerQuery query = {0};
+	bool found = false;
+
+	bind_text(&query, from);
+	bind_text(&query, to);
+	for (int i = 0; i < lengthof(tables); i++)
+		found |=
+			ledger_query(
+				&query,
+				psprintf("UPDATE pgmaint.%s SET storage = $2::pg_catalog.name "
+						 "WHERE storage = $1::pg_catalog.name RETURNING 1",
+						 tables[i])) > 0;
+	found |=
+		ledger_query(
+			&query,
+			"UPDATE pgmaint.plan_definitions d SET steps = ("
+			"SELECT pg_catalog.jsonb_agg(CASE WHEN s.value #>> '{options,storage}' = $1 "
+			"THEN pg_catalog.jsonb_set(s.value, '{options,storage}', pg_catalog.to_jsonb($2)) "
+			"ELSE s.value END ORDER BY s.ordinality) "
+			"FROM pg_catalog.jsonb_array_elements(d.steps) WITH ORDINALITY s) "
+			"WHERE EXISTS (SELECT FROM pg_catalog.jsonb_array_elements(d.steps) e "
+			"WHERE e.value #>> '{options,storage}' = $1) RETURNING 1") > 0;
+	return found;
+}
+
+/*
+ * A name has another server now than the one that rows of the ledger are of.
+ * Their new name belongs to the owner that the old one had.
+ */
+static void
+set_aside(const char *name)
+{
+	LedgerQuery query = {0};
+	char *suffix =
+		psprintf(" (former, %s)", timestamptz_to_str(GetCurrentTimestamp()));
+	int room = NAMEDATALEN - 1 - (int) strlen(suffix);
+	char *aside = psprintf(
+		"%.*s%s", pg_mbcliplen(name, (int) strlen(name), Max(room, 0)), name,
+		suffix);
+
+	bind_database(&query);
+	bind_text(&query, name);
+	if (!rename_in_ledger(name, aside))
+	{
+		(void) ledger_query(
+			&query,
+			"DELETE FROM pgmaint.storage_names n WHERE " OF_THIS_DATABASE
+			" AND n.storage = $3::pg_catalog.name");
+		return;
+	}
+	bind_text(&query, aside);
+	bind_oid(&query, BOOTSTRAP_SUPERUSERID);
+	if (ledger_query(
+			&query, "UPDATE pgmaint.storage_names n "
+					"SET storage = $4::pg_catalog.name WHERE " OF_THIS_DATABASE
+					" AND n.storage = $3::pg_catalog.name RETURNING 1") == 0)
+		(void) ledger_query(
+			&query,
+			"INSERT INTO pgmaint.storage_names VALUES ($1, $2, $4, 0, $5)");
+	add_finding(
+		0, 0, 0, "storage_renamed", "info", aside,
+		psprintf(
+			"another server has the name of storage \"%s\" now: policies, "
+			"archives and backups of the former one are kept under the "
+			"name \"%s\"",
+			name, aside),
+		NULL);
+}
+
+static void
+note_server(Oid server, const char *name, Oid owner)
+{
+	LedgerQuery query = {0};
+
+	bind_database(&query);
+	bind_text(&query, name);
+	bind_oid(&query, server);
+	bind_oid(&query, owner);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.storage_names VALUES ($1, $2, $3, $4, $5) "
+		"ON CONFLICT (system_identifier, database, storage) "
+		"DO UPDATE SET server = $4, owner = $5");
+}
+
+/*
+ * Servers that have another name than they had.
+ */
+static List *
+find_renamings(void)
+{
+	LedgerQuery query = {0};
+	List *renamings = NIL;
+	uint64 rows;
+
+	bind_database(&query);
+	rows =
+		ledger_query(&query, "SELECT s.oid, s.srvowner, n.storage::text, "
+							 "s.srvname::text FROM " SERVERS " JOIN " NAMES
+							 " ON n.server = s.oid AND n.storage <> s.srvname "
+							 "ORDER BY s.oid");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Renaming *renaming = palloc0(sizeof(Renaming));
+
+		renaming->server = ledger_oid(row, 1);
+		renaming->owner = ledger_oid(row, 2);
+		renaming->from = ledger_text(row, 3);
+		renaming->to = ledger_text(row, 4);
+		renaming->between = psprintf("pgmaint renames %u", renaming->server);
+		renamings = lappend(renamings, renaming);
+	}
+	return renamings;
+}
+
+/*
+ * Names may have been swapped: all get out of each other's way first.  A server
+ * of which the ledger has nothing is then as good as new.
+ */
+static void
+follow_renamings(List *renamings)
+{
+	LedgerQuery forget = {0};
+	ListCell *cell;
+
+	if (renamings == NIL)
+		return;
+	bind_database(&forget);
+	(void) ledger_query(&forget,
+						"DELETE FROM pgmaint.storage_names n USING " SERVERS
+						" WHERE " OF_THIS_DATABASE
+						" AND n.server = s.oid AND n.storage <> s.srvname");
+	foreach (cell, renamings)
+	{
+		Renaming *renaming = lfirst(cell);
+
+		renaming->found = rename_in_ledger(renaming->from, renaming->between);
+	}
+	foreach (cell, renamings)
+	{
+		Renaming *renaming = lfirst(cell);
+
+		if (!renaming->found)
+			continue;
+		set_aside(renaming->to);
+		note_server(renaming->server, renaming->to, renaming->owner);
+		(void) rename_in_ledger(renaming->between, renaming->to);
+		add_finding(0, 0, 0, "storage_renamed", "info", renaming->to,
+					psprintf("storage \"%s\" was renamed to \"%s\", and is "
+							 "known by that name now",
+							 renaming->from, renaming->to),
+					NULL);
+	}
+}
+
+/*
+ * The name of a server that is gone counts for a new one of the same owner or of
+ * a superuser.
+ */
+static void
+note_new_servers(void)
+{
+	LedgerQuery query = {0};
+	List *renamings = NIL;
+	ListCell *cell;
+	uint64 rows;
+
+	bind_database(&query);
+	rows = ledger_query(
+		&query,
+		"SELECT s.oid, s.srvowner, s.srvname::text, "
+		"f.owner IS NOT NULL AND f.owner <> s.srvowner AND NOT r.rolsuper FROM " SERVERS
+		" JOIN pg_catalog.pg_roles r ON r.oid = s.srvowner LEFT JOIN " NAMES
+		" ON n.server = s.oid LEFT JOIN pgmaint.storage_names f "
+		"ON f.system_identifier = $1 AND f.database = $2 AND f.storage = s.srvname "
+		"WHERE n.storage IS NULL");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Renaming *renaming = palloc0(sizeof(Renaming));
+
+		renaming->server = ledger_oid(row, 1);
+		renaming->owner = ledger_oid(row, 2);
+		renaming->to = ledger_text(row, 3);
+		renaming->found = ledger_boolean(row, 4);
+		renamings = lappend(renamings, renaming);
+	}
+	foreach (cell, renamings)
+	{
+		const Renaming *renaming = lfirst(cell);
+
+		if (renaming->found)
+			set_aside(renaming->to);
+		note_server(renaming->server, renaming->to, renaming->owner);
+	}
+}
+
+/*
+ * Make the ledger name storages as their servers are named now.  The name of a
+ * server that is gone stays known, with its owner but without the OID, which
+ * another server may get.  What need not wait, such as tick(), leaves it to the
+ * next run when a session is at it, or tasks that have their uploads locked.
+ */
+void
+follow_storage_names(bool wait)
+{
+	LedgerQuery query = {0};
+	LedgerQuery none = {0};
+
+	if (RecoveryInProgress() || XactReadOnly || is_settled())
+		return;
+	if (!wait && ledger_query(&none, "SELECT FROM pgmaint.tasks t WHERE "
+									 "t.state = 'running' LIMIT 1") > 0)
+		return;
+	if (wait)
+		lock_in_transaction(LOCK_STORAGE_NAMES, true);
+	else if (!try_lock_in_transaction(LOCK_STORAGE_NAMES))
+		return;
+	if (is_settled())
+		return;
+	bind_database(&query);
+	(void) ledger_query(&query,
+						"UPDATE pgmaint.storage_names n SET server = 0 "
+						"WHERE " OF_THIS_DATABASE " AND n.server <> 0 "
+						"AND NOT EXISTS (SELECT FROM " SERVERS
+						" WHERE s.oid = n.server)");
+	follow_renamings(find_renamings());
+	note_new_servers();
+	(void) ledger_query(
+		&query, "UPDATE pgmaint.storage_names n SET owner = s.srvowner "
+				"FROM " SERVERS " WHERE " OF_THIS_DATABASE
+				" AND s.oid = n.server AND s.srvowner <> n.owner");
+}
+
+/*
+ * A task was planned for a storage by its name, and what it writes down goes by
+ * that name.  Where another server has the name meanwhile, or the storage has
+ * another, the next run knows better.
+ */
+void
+refuse_renamed_storage(const char *storage)
+{
+	LedgerQuery query = {0};
+
+	bind_database(&query);
+	bind_text(&query, storage);
+	if (ledger_query(&query,
+					 "SELECT FROM " SERVERS " JOIN " NAMES
+					 " ON (s.oid = n.server) <> (s.srvname = n.storage) "
+					 "WHERE $3::pg_catalog.name IN (s.srvname, n.storage)") ==
+		0)
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_OBJECT),
+		 errmsg("storage \"%s\" was renamed or made anew while the run was "
+				"going on",
+				storage),
+		 errhint("Start the run again: names of storages are looked up "
+				 "when a run begins.")));
+}
