@@ -67,8 +67,8 @@ detail_is_kept(int sqlstate)
  * The message.  Where its parameters may be values of rows, the format is told
  * instead, as it stands in the source: invalid input syntax for type %s: "%s".
  */
-static char *
-message_text(const ErrorData *error)
+char *
+error_message(const ErrorData *error)
 {
 	if (error->message == NULL)
 		return pstrdup("missing error text");
@@ -90,7 +90,7 @@ text_with_hint(const char *text, const char *hint)
 char *
 error_text(const ErrorData *error)
 {
-	char *text = message_text(error);
+	char *text = error_message(error);
 
 	if (error->detail != NULL && detail_is_kept(error->sqlerrcode))
 		text = psprintf("%s; %s", text, error->detail);

@@ -8,6 +8,9 @@
 #ifndef PGMAINT_ERROR_TEXT_H
 #define PGMAINT_ERROR_TEXT_H
 
+/* the message alone */
+extern char *error_message(const ErrorData *error);
+
 /* message; detail; HINT: hint */
 extern char *error_text(const ErrorData *error);
 

@@ -259,6 +259,9 @@ static void
 end_with_error(const TaskContext *context, const ErrorData *error,
 			   Ending *ending)
 {
+	/* the ledger's transaction begins another statement */
+	TimestampTz begun = GetCurrentStatementStartTimestamp();
+
 	ending->outcome.sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
 	ending->outcome.error = text_of_failure(context, error);
 	ending->outcome.state = "failed";
@@ -281,9 +284,8 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 			if (window_has_ended(context, &ending->outcome.error,
 								 &ending->findings) ||
 				StatementTimeout == 0 ||
-				!TimestampDifferenceExceeds(
-					GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(),
-					StatementTimeout))
+				!TimestampDifferenceExceeds(begun, GetCurrentTimestamp(),
+											StatementTimeout))
 				ending->outcome.state = "cancelled";
 			break;
 		default:
