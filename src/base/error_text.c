@@ -68,7 +68,7 @@ detail_is_kept(int sqlstate)
  * instead, as it stands in the source: invalid input syntax for type %s: "%s".
  */
 char *
-error_message(const ErrorData *error)
+message_without_values(const ErrorData *error)
 {
 	if (error->message == NULL)
 		return pstrdup("missing error text");
@@ -90,7 +90,7 @@ text_with_hint(const char *text, const char *hint)
 char *
 error_text(const ErrorData *error)
 {
-	char *text = error_message(error);
+	char *text = message_without_values(error);
 
 	if (error->detail != NULL && detail_is_kept(error->sqlerrcode))
 		text = psprintf("%s; %s", text, error->detail);

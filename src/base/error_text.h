@@ -9,7 +9,7 @@
 #define PGMAINT_ERROR_TEXT_H
 
 /* the message alone */
-extern char *error_message(const ErrorData *error);
+extern char *message_without_values(const ErrorData *error);
 
 /* message; detail; HINT: hint */
 extern char *error_text(const ErrorData *error);

@@ -86,5 +86,5 @@ try_as_role(Oid role, const char *search_path, void (*work)(void *argument),
 	if (asks_to_stop(error) || ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
 								   ERRCODE_INSUFFICIENT_RESOURCES)
 		ReThrowError(error);
-	return error_message(error);
+	return message_without_values(error);
 }
