@@ -37,6 +37,7 @@ SQL_PARTS = $(wildcard \
 	sql/schema.sql \
 	sql/ledger.sql \
 	sql/identity.sql \
+	sql/one_line.sql \
 	sql/built_in_plans.sql \
 	sql/plans.sql \
 	sql/windows.sql \

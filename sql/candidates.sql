@@ -102,6 +102,29 @@ END;
 COMMENT ON FUNCTION pgmaint.table_states(oid) IS
 	'every table and materialized view with its row counts, ages and last maintenance';
 
+-- The counters are gone after a crash, pg_stat_reset(), a restore or an upgrade:
+-- zero dead or changed rows mean nothing then.  What initdb made is as it made
+-- it while it is small.
+CREATE FUNCTION pgmaint.counters_are_lost(
+	schema name,
+	estimated_rows double precision,
+	live_rows bigint,
+	dead_rows bigint,
+	inserted_rows bigint,
+	last_vacuum timestamptz,
+	last_analyze timestamptz
+)
+RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT last_vacuum IS NULL AND last_analyze IS NULL
+		AND (live_rows + dead_rows < estimated_rows / 2 OR live_rows + dead_rows + inserted_rows = 0)
+		AND (schema NOT IN ('pg_catalog', 'information_schema', 'pgmaint') OR estimated_rows >= 10000);
+END;
+
+COMMENT ON FUNCTION pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz) IS
+	'whether the server''s counters know less of a table than the catalog does, and no VACUUM or ANALYZE either';
+
 CREATE FUNCTION pgmaint.stale_statistics(
 	min_modified_rows bigint DEFAULT 100,
 	min_modified_ratio double precision DEFAULT 0.05,
@@ -123,6 +146,16 @@ BEGIN ATOMIC
 		SELECT s.*, greatest(s.estimated_rows, s.live_rows, 0) AS known_rows
 		FROM pgmaint.table_states(for_role) s
 	),
+	-- after a crash, a reset of statistics or an upgrade the counters and times
+	-- are gone, but the file is there
+	filled AS (
+		SELECT s.*, s.known_rows > 0 OR s.estimated_rows < 0 AND EXISTS (
+			SELECT FROM pg_class c
+			WHERE c.oid = s.relation
+				AND pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) > 0) AS has_rows
+		FROM states s
+		WHERE s.kind IN ('r', 'm')
+	),
 	-- a table that was never analyzed has no rows in pg_statistic; the server's
 	-- counters alone do not tell, because a crash clears them
 	tables AS (
@@ -136,15 +169,13 @@ BEGIN ATOMIC
 				-- pgmaint's own ledger changes with every run
 				AND (s.schema <> 'pgmaint' OR s.known_rows >= 10000)
 				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND NOT p.stainherit)
-				AND (s.known_rows > 0 OR s.estimated_rows < 0 AND EXISTS (
-					SELECT FROM pg_class c
-					WHERE c.oid = s.relation
-						AND pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) > 0)) AS never,
+				AND s.has_rows AS never,
+			s.known_rows >= min_modified_rows AND pgmaint.counters_are_lost(s.schema, s.estimated_rows, s.live_rows, s.dead_rows, s.inserted_rows, s.last_vacuum, s.last_analyze) AS unknown,
 			s.modified_rows >= CASE WHEN s.schema = 'pgmaint' THEN greatest(10000, min_modified_rows)
 					ELSE min_modified_rows END
 				AND s.modified_rows >= min_modified_ratio * s.known_rows AS stale
-		FROM states s
-		WHERE s.kind IN ('r', 'm') AND s.relation <> 'pg_catalog.pg_statistic'::regclass
+		FROM filled s
+		WHERE s.relation <> 'pg_catalog.pg_statistic'::regclass
 	),
 	-- read from pg_inherits, because pg_partition_tree() would lock them all
 	members AS (
@@ -162,11 +193,12 @@ BEGIN ATOMIC
 			p.relation,
 			sum(x.known_rows) AS known_rows,
 			sum(x.modified_rows)::bigint AS modified_rows,
+			bool_or(x.has_rows) AS has_rows,
 			coalesce(sum(x.known_rows) FILTER (
 				WHERE x.last_analyze > p.last_analyze + interval '1 hour'), 0) AS renewed_rows
 		FROM members m
 		JOIN states p ON p.relation = m.root
-		JOIN states x ON x.relation = m.member AND x.kind = 'r'
+		JOIN filled x ON x.relation = m.member AND x.kind = 'r'
 		GROUP BY p.relation
 	),
 	-- autovacuum never analyzes a parent: what its partitions have seen since
@@ -179,8 +211,9 @@ BEGIN ATOMIC
 				+ (0.1 * l.renewed_rows)::bigint AS modified_rows,
 			s.last_analyze,
 			s.may_maintain,
-			l.known_rows > 0
-				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND p.stainherit) AS never
+			l.has_rows
+				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND p.stainherit) AS never,
+			s.last_analyze IS NULL AND l.known_rows >= min_modified_rows AS unknown
 		FROM states s
 		JOIN sums l ON l.relation = s.relation
 	),
@@ -198,6 +231,7 @@ BEGIN ATOMIC
 			WHEN j.stale THEN format('statistics are stale: %s rows changed since the last ANALYZE, of %s',
 				trim(to_char(j.modified_rows, '999,999,999,999,999')),
 				trim(to_char(j.known_rows, '999,999,999,999,999')))
+			WHEN j.unknown THEN 'it is not known what has changed: the server''s counters were lost'
 			ELSE 'every table was asked for'
 		END,
 		j.known_rows::bigint,
@@ -205,12 +239,12 @@ BEGIN ATOMIC
 		j.last_analyze,
 		j.may_maintain
 	FROM judged j
-	WHERE j.never OR j.stale OR everything
+	WHERE j.never OR j.stale OR j.unknown OR everything
 	ORDER BY j.never DESC, j.modified_rows / greatest(j.known_rows, 1) DESC, j.relation;
 END;
 
 COMMENT ON FUNCTION pgmaint.stale_statistics(bigint, double precision, boolean, oid) IS
-	'tables whose planner statistics were never made, or are stale: at least min_modified_rows and min_modified_ratio of the rows changed';
+	'tables whose planner statistics were never made, or are stale: at least min_modified_rows and min_modified_ratio of the rows changed, or the counters of changed rows were lost';
 
 CREATE FUNCTION pgmaint.vacuum_candidates(
 	min_dead_rows bigint DEFAULT 1000,
@@ -264,7 +298,13 @@ BEGIN ATOMIC
 					AND m.dead_bytes >= greatest(1048576, min_dead_ratio * m.total_bytes)
 				ORDER BY m.measured_at DESC
 				LIMIT 1
-			) AS sampled_dead_bytes
+			) AS sampled_dead_bytes,
+			-- what is larger is sampled by bloat_report, and counted by ANALYZE; a
+			-- page has no more than 291 rows
+			pgmaint.counters_are_lost(s.schema, s.estimated_rows, s.live_rows, s.dead_rows, s.inserted_rows, s.last_vacuum, s.last_analyze) AND (
+				SELECT pgmaint.file_size(f.relfilenode, f.reltablespace, f.relpages) BETWEEN min_dead_rows * 28 AND 67108864
+				FROM pg_class f
+				WHERE f.oid = s.relation) AS unknown_due
 		FROM (
 			-- dead ones too; the counters may be younger than the table, the
 			-- catalog's estimate may be older than the last changes
@@ -288,7 +328,8 @@ BEGIN ATOMIC
 			CASE WHEN j.sampled_dead_bytes IS NOT NULL AND NOT j.dead_due THEN format(
 				'dead rows: %s in sampled pages', pg_size_pretty(j.sampled_dead_bytes)) END,
 			CASE WHEN j.inserts_due THEN format('inserts without freeze: %s rows since the last VACUUM',
-				trim(to_char(j.inserted_rows, '999,999,999,999,999'))) END), ''),
+				trim(to_char(j.inserted_rows, '999,999,999,999,999'))) END,
+			CASE WHEN j.unknown_due THEN 'dead rows are not known: the server''s counters were lost' END), ''),
 			'every table was asked for'),
 		pg_size_pretty(b.total_bytes),
 		j.dead_rows,
@@ -303,7 +344,8 @@ BEGIN ATOMIC
 			CASE WHEN j.wraparound_due THEN 'wraparound' END,
 			CASE WHEN j.dead_due OR j.sampled_dead_bytes IS NOT NULL THEN 'dead rows' END,
 			CASE WHEN j.toast_due THEN 'dead rows in TOAST' END,
-			CASE WHEN j.inserts_due THEN 'inserts' END], NULL),
+			CASE WHEN j.inserts_due THEN 'inserts' END,
+			CASE WHEN j.unknown_due THEN 'unknown' END], NULL),
 		j.may_maintain
 	FROM judged j
 	JOIN pg_class c ON c.oid = j.relation
@@ -313,14 +355,14 @@ BEGIN ATOMIC
 			+ coalesce(pgmaint.file_size(t.relfilenode, t.reltablespace, t.relpages), 0) AS total_bytes
 	) b
 	WHERE everything OR j.wraparound_due OR j.dead_due OR j.toast_due OR j.inserts_due
-		OR j.sampled_dead_bytes IS NOT NULL
+		OR j.sampled_dead_bytes IS NOT NULL OR j.unknown_due
 	ORDER BY coalesce(j.wraparound_due, false) DESC,
 		CASE WHEN j.wraparound_due THEN j.wraparound_ratio END DESC,
 		j.last_vacuum NULLS FIRST, j.dead_rows DESC, j.relation;
 END;
 
 COMMENT ON FUNCTION pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid) IS
-	'tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled pages), inserts without freeze';
+	'tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled pages), inserts without freeze; up to 64 MB also where the counters of dead rows were lost';
 
 -- Whoever keeps dead rows from being removed, oldest first.
 CREATE FUNCTION pgmaint.xmin_holders()
@@ -383,6 +425,7 @@ REVOKE ALL ON FUNCTION
 	pgmaint.free_bytes_of_tablespace(oid),
 	pgmaint.used_bytes_of_tablespace(oid),
 	pgmaint.table_states(oid),
+	pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
 	pgmaint.xmin_holders()
@@ -391,6 +434,7 @@ GRANT EXECUTE ON FUNCTION
 	pgmaint.file_size(oid, oid, integer),
 	pgmaint.may_maintain(oid, oid),
 	pgmaint.table_states(oid),
+	pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
 	pgmaint.xmin_holders()

@@ -140,6 +140,29 @@ END;
 COMMENT ON FUNCTION pgmaint.connection_limit() IS
 	'what max_connections should be, by the peak of the last 90 days and the memory of the machine, and the figures that this rests on';
 
+-- A standby refuses to go on when its primary has more connections than itself:
+-- it replays no WAL until it was restarted with as many.
+CREATE FUNCTION pgmaint.physical_standbys()
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT string_agg(s.name, ', ' ORDER BY s.name)
+	FROM (
+		SELECT concat('standby "', r.application_name, '"', ' at ' || host(r.client_addr)) AS name
+		FROM pg_stat_replication r
+		WHERE r.state <> 'backup'
+			AND NOT EXISTS (SELECT FROM pg_replication_slots x WHERE x.active_pid = r.pid AND x.slot_type = 'logical')
+		UNION ALL
+		SELECT format('the standby of slot "%s", which is not connected', x.slot_name)
+		FROM pg_replication_slots x
+		WHERE x.slot_type = 'physical' AND NOT x.active AND x.restart_lsn IS NOT NULL
+	) s;
+END;
+
+COMMENT ON FUNCTION pgmaint.physical_standbys() IS
+	'the standbys that this server knows, connected or with a slot; null: none';
+
 CREATE FUNCTION pgmaint.connection_review()
 RETURNS TABLE (topic text, item text, connections bigint, detail text)
 LANGUAGE sql STABLE
@@ -196,8 +219,13 @@ BEGIN ATOMIC
 		SELECT 8, 0, 'recommendation', 'max_connections', l.recommended, l.reason
 		FROM l
 		UNION ALL
-		SELECT 9, 0, 'command', format('ALTER SYSTEM SET max_connections = %s', l.recommended), l.recommended, 'takes a restart of the server'
+		SELECT 9, 0, 'command', format('ALTER SYSTEM SET max_connections = %s', l.recommended), l.recommended,
+			CASE
+				WHEN s.names IS NULL THEN 'takes a restart of the server'
+				WHEN l.recommended > l.current THEN 'on each standby first, with a restart of it, then on this server, with a restart: ' || s.names
+				ELSE 'on this server first, with a restart, then on each standby: ' || s.names END
 		FROM l
+		CROSS JOIN (SELECT pgmaint.physical_standbys() AS names) s
 		WHERE l.recommended <> l.current
 		UNION ALL
 		SELECT 10, 0, 'restart', 'max_connections', l.current, 'was changed, and waits for a restart of the server'
@@ -216,11 +244,13 @@ REVOKE ALL ON pgmaint.connection_samples, pgmaint.connection_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.memory_of_machine(),
 	pgmaint.connection_limit(),
+	pgmaint.physical_standbys(),
 	pgmaint.connection_review()
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.connection_samples, pgmaint.connection_use TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
 	pgmaint.memory_of_machine(),
 	pgmaint.connection_limit(),
+	pgmaint.physical_standbys(),
 	pgmaint.connection_review()
 TO pg_monitor;

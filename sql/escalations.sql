@@ -110,8 +110,8 @@ BEGIN ATOMIC
 		SELECT d.*,
 			row_number() OVER (PARTITION BY d.contact, d.kind ORDER BY d.severity, d.first_seen, d.escalation_id) AS nth,
 			-- names may have lines of their own, which must not look like ours
-			regexp_replace(concat_ws(' ', d.check_id, left(d.object, 200)), E'[\\x01-\\x1f\\x7f]+', ' ', 'g') AS name,
-			regexp_replace(left(d.message, 1000), E'[\\x01-\\x1f\\x7f]+', ' ', 'g') AS text
+			pgmaint.one_line(concat_ws(' ', d.check_id, left(d.object, 200))) AS name,
+			pgmaint.one_line(left(d.message, 1000)) AS text
 		FROM due d
 	),
 	batches AS MATERIALIZED (
@@ -125,9 +125,9 @@ BEGIN ATOMIC
 			min(format('%s: %s: %s', CASE r.kind WHEN 'resolved' THEN 'resolved' ELSE r.severity END, r.name, r.text)) FILTER (WHERE r.nth = 1) AS first,
 			min(r.last_finding) FILTER (WHERE r.nth = 1) AS finding,
 			string_agg(concat(
-				upper(CASE r.kind WHEN 'resolved' THEN r.kind ELSE r.severity END), ' ', r.name, ' (' || r.condition || ')',
+				upper(CASE r.kind WHEN 'resolved' THEN r.kind ELSE r.severity END), ' ', r.name, ' (' || pgmaint.one_line(r.condition) || ')',
 				E'\n    ', r.text,
-				E'\n    ' || CASE WHEN r.kind = 'resolved' THEN r.resolution END,
+				E'\n    ' || CASE WHEN r.kind = 'resolved' THEN pgmaint.one_line(r.resolution) END,
 				format(E'\n    noticed %s, first at %s, last at %s; finding %s', CASE r.occurrences WHEN 1 THEN 'once' ELSE r.occurrences || ' times' END,
 					pgmaint.message_time(r.first_seen), pgmaint.message_time(r.last_seen), r.last_finding)),
 				E'\n\n' ORDER BY r.nth) FILTER (WHERE r.nth <= 50) AS text,
@@ -150,7 +150,7 @@ BEGIN ATOMIC
 		GROUP BY r.contact, r.kind, o.origin
 	),
 	worded AS MATERIALIZED (
-		SELECT b.*, format('[pgmaint %s] %s', concat_ws(' ', b.origin ->> 'host', b.origin ->> 'database'),
+		SELECT b.*, format('[pgmaint %s] %s', pgmaint.one_line(concat_ws(' ', b.origin ->> 'host', b.origin ->> 'database')),
 			CASE
 				WHEN b.troubles = 1 THEN left(b.first, 150)
 				WHEN b.kind = 'resolved' THEN b.troubles || ' troubles are resolved'
@@ -162,8 +162,8 @@ BEGIN ATOMIC
 		INSERT INTO pgmaint.notifications (message_id, contact, kind, severity, subject, body, payload)
 		SELECT w.message_id, w.contact, w.kind, w.severity, w.subject,
 			concat(
-				format(E'Database %s of cluster %s on %s:\n\n', w.origin ->> 'database',
-					coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier'), w.origin ->> 'host'),
+				format(E'Database %s of cluster %s on %s:\n\n', pgmaint.one_line(w.origin ->> 'database'),
+					pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host'),
 				w.text,
 				CASE WHEN w.troubles > 50 THEN format(E'\n\n... and %s more.', w.troubles - 50) END,
 				CASE WHEN w.kind = 'trouble' THEN format(

@@ -26,7 +26,7 @@ BEGIN ATOMIC
 	),
 	plots AS (
 		SELECT l.kind, l.nth, concat(
-			format('<figure><figcaption><b>%s</b>: %s of %s are bloat (%s %%)', pgmaint.html_text(l.object),
+			format('<figure><figcaption><b>%s</b>: %s of %s are bloat (%s %%)', pgmaint.html_text(pgmaint.one_line(l.object)),
 				pg_size_pretty(l.bloat_bytes), pg_size_pretty(l.total_bytes), round((100 * l.bloat_ratio)::numeric, 1)),
 			CASE WHEN h.times = 1 THEN ', measured once' END,
 			E'</figcaption>\n',

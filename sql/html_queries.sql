@@ -170,7 +170,7 @@ BEGIN ATOMIC
 				ELSE 'Indexes that were advised; pgmaint makes none' END, ARRAY['Command', '#Saves a day', '#Size', '#Queries', 'Advised', 'What became of it'],
 			array_agg(ARRAY[
 				CASE WHEN pgmaint.may_be_copied(a.statement) THEN format('<code>%s;</code>', replace(pgmaint.html_text(a.statement), E'\n', '<br/>'))
-					ELSE format('on <code>%s</code>; the command, in <code>pgmaint.index_advices</code>, has names with line breaks', pgmaint.html_text(a.object)) END,
+					ELSE format('on <code>%s</code>; the command, in <code>pgmaint.index_advices</code>, has names with line breaks', pgmaint.html_text(pgmaint.one_line(a.object))) END,
 				pgmaint.ms_text(a.gain_ms_per_day),
 				pg_size_pretty(a.index_bytes),
 				pgmaint.count_text(cardinality(a.query_ids)),

@@ -78,8 +78,8 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT concat(
-		E'<header>\n<p class="kind">pgmaint: run ', r.run_id, E'</p>\n<h1>', pgmaint.html_text(r.plan), ' ', pgmaint.html_state(r.state), E'</h1>\n',
-		'<p class="error">' || pgmaint.html_text(r.error) || E'</p>\n',
+		E'<header>\n<p class="kind">pgmaint: run ', r.run_id, E'</p>\n<h1>', pgmaint.html_text(pgmaint.one_line(r.plan)), ' ', pgmaint.html_state(r.state), E'</h1>\n',
+		'<p class="error">' || pgmaint.html_text(pgmaint.one_line(r.error)) || E'</p>\n',
 		'<ul class="tiles">',
 		format('<li><b>%s</b>of %s %s done</li>', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned), CASE WHEN s.planned = 1 THEN 'task' ELSE 'tasks' END),
 		format('<li><b%s>%s</b>failed or stopped</li>', CASE WHEN s.failed > 0 THEN ' class="bad"' ELSE '' END, pgmaint.count_text(s.failed)),
@@ -94,7 +94,7 @@ BEGIN ATOMIC
 		format('<div><dt>Database</dt><dd>%s</dd></div>', pgmaint.html_text(current_database())),
 		format('<div><dt>Server</dt><dd>PostgreSQL %s%s, port %s</dd></div>', pgmaint.html_text(current_setting('server_version')),
 			pgmaint.html_text(coalesce(', ' || nullif(current_setting('cluster_name'), ''), '')), current_setting('port')),
-		format('<div><dt>Requested by</dt><dd>%s</dd></div>', pgmaint.html_text(r.requested_by)),
+		format('<div><dt>Requested by</dt><dd>%s</dd></div>', pgmaint.html_text(pgmaint.one_line(r.requested_by::text))),
 		format('<div><dt>Requested</dt><dd>%s</dd></div>', pgmaint.html_time(r.requested_at)),
 		format('<div><dt>Began</dt><dd>%s</dd></div>', coalesce(pgmaint.html_time(r.started_at), 'not yet')),
 		format('<div><dt>Ended</dt><dd>%s</dd></div>', coalesce(pgmaint.html_time(r.finished_at), 'not yet')),

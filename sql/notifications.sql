@@ -91,7 +91,7 @@ BEGIN ATOMIC
 		SELECT
 			p.contact, p.name, p.opens, p.closes, o.origin,
 			gen_random_uuid() AS message_id,
-			string_agg(format('    %s at %s: %s', p.plan, pgmaint.message_time(p.begins), array_to_string(p.actions, ', ')),
+			string_agg(format('    %s at %s: %s', pgmaint.one_line(p.plan), pgmaint.message_time(p.begins), array_to_string(p.actions, ', ')),
 				E'\n' ORDER BY p.begins, p.plan) AS text,
 			jsonb_agg(jsonb_build_object('plan', p.plan, 'begins', pgmaint.message_time(p.begins), 'actions', p.actions)
 				ORDER BY p.begins, p.plan) AS list
@@ -100,14 +100,14 @@ BEGIN ATOMIC
 		GROUP BY p.contact, p.name, p.opens, p.closes, o.origin
 	),
 	worded AS (
-		SELECT b.*, format('[pgmaint %s] maintenance begins at %s', concat_ws(' ', b.origin ->> 'host', b.origin ->> 'database'),
+		SELECT b.*, format('[pgmaint %s] maintenance begins at %s', pgmaint.one_line(concat_ws(' ', b.origin ->> 'host', b.origin ->> 'database')),
 			pgmaint.message_time(b.opens)) AS subject
 		FROM batches b
 	)
 	INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, body, payload, window_name, window_opens)
 	SELECT w.message_id, w.contact, 'window', w.subject,
 		format(E'Maintenance window %s of database %s of cluster %s on %s is open from %s to %s.\n\nWhat will run in it:\n\n%s\n\nTables may be locked and queries slower in these hours.\n',
-			w.name, w.origin ->> 'database', coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier'), w.origin ->> 'host',
+			pgmaint.one_line(w.name), pgmaint.one_line(w.origin ->> 'database'), pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host',
 			pgmaint.message_time(w.opens), pgmaint.message_time(w.closes), w.text),
 		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'window', 'subject', w.subject,
 			'created_at', pgmaint.message_time(clock_timestamp()),
@@ -145,13 +145,13 @@ BEGIN ATOMIC
 		format(E'Database %s of cluster %s on %s may be a copy of the one that you are told about, or was restored from a dump of it.\n\n'
 			'You are told nothing more of this database. If it is the successor, execute in it:\n\n'
 			'    SELECT pgmaint.take_over();\n\nIf it is a copy, and stays one:\n\n    SELECT pgmaint.stay_copy();\n',
-			w.origin ->> 'database', coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier'), w.origin ->> 'host'),
+			pgmaint.one_line(w.origin ->> 'database'), pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host'),
 		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'suspended', 'severity', 'warning', 'subject', w.subject,
 			'created_at', pgmaint.message_time(clock_timestamp()))
 	FROM (
 		SELECT s.name, o.origin, gen_random_uuid() AS message_id,
-			format('[pgmaint %s] contact %s is suspended on %s, until take_over()', concat_ws(' ', o.origin ->> 'host', o.origin ->> 'database'),
-				s.name, o.origin ->> 'host') AS subject
+			format('[pgmaint %s] contact %s is suspended on %s, until take_over()', pgmaint.one_line(concat_ws(' ', o.origin ->> 'host', o.origin ->> 'database')),
+				pgmaint.one_line(s.name), o.origin ->> 'host') AS subject
 		FROM pgmaint.suspended_contacts s
 		CROSS JOIN (SELECT pgmaint.message_origin() AS origin) o
 		WHERE NOT s.told

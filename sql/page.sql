@@ -71,7 +71,7 @@ CREATE FUNCTION pgmaint.html_name(name text, element text DEFAULT 'code')
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT format('<%s%s>%s</%s>', element, CASE WHEN length(name) <= 24 THEN ' class="nowrap"' ELSE '' END, pgmaint.html_text(name), element);
+	SELECT format('<%s%s>%s</%s>', element, CASE WHEN length(name) <= 24 THEN ' class="nowrap"' ELSE '' END, pgmaint.html_text(pgmaint.one_line(name)), element);
 END;
 
 COMMENT ON FUNCTION pgmaint.html_name(text, text) IS 'a name or a few words as the content of a cell';

@@ -7,17 +7,17 @@ SELECT
 	t.run_id,
 	t.step,
 	t.action,
-	t.target,
-	t.what,
+	pgmaint.one_line(t.target) AS target,
+	pgmaint.one_line(t.what) AS what,
 	t.state,
 	t.attempt,
 	t.worker,
 	t.started_at,
 	t.finished_at,
 	t.seconds,
-	t.reason,
-	t.error,
-	pg_catalog.concat_ws(', ',
+	pgmaint.one_line(t.reason) AS reason,
+	pgmaint.one_line(t.error) AS error,
+	pgmaint.one_line(pg_catalog.concat_ws(', ',
 		CASE WHEN t.action = 'review_queries' AND t.result IS NOT NULL THEN CASE WHEN NOT t.result ? 'plans' THEN 'no queries to look at' ELSE
 			pg_catalog.concat_ws(', ',
 				pg_catalog.format('%s %s looked at', pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'queries')::bigint, '999,999,999,990')),
@@ -86,7 +86,7 @@ SELECT
 			'%s in %s %s',
 			pg_catalog.pg_size_pretty((t.result ->> 'index_bloat_bytes')::bigint),
 			t.result ->> 'indexes',
-			CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END) END) AS gain,
+			CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END) END)) AS gain,
 	t.returned_bytes,
 	t.removed_rows,
 	t.left_rows,
@@ -222,8 +222,12 @@ SELECT
 	f.run_id,
 	f.check_id,
 	f.severity,
-	pg_catalog.regexp_replace(f.object, E'[\\x01-\\x1f\\x7f]+', ' ', 'g') AS object,
-	pg_catalog.regexp_replace(coalesce(f.detail ->> 'summary', f.message), E'[\\x01-\\x09\\x0b-\\x1f\\x7f]+', ' ', 'g') AS message,
+	pgmaint.one_line(f.object) AS object,
+	-- the lines of index_advice are its own
+	CASE WHEN f.check_id = 'index_advice'
+		THEN (SELECT pg_catalog.string_agg(pgmaint.one_line(l.line), E'\n' ORDER BY l.nth)
+			FROM pg_catalog.string_to_table(coalesce(f.detail ->> 'summary', f.message), E'\n') WITH ORDINALITY AS l (line, nth))
+		ELSE pgmaint.one_line(coalesce(f.detail ->> 'summary', f.message)) END AS message,
 	c.commands,
 	c.remarks,
 	CASE WHEN c.total > 10 THEN c.total - 10 ELSE 0 END AS more_commands,
@@ -245,8 +249,8 @@ CROSS JOIN LATERAL (
 		pg_catalog.array_agg(CASE WHEN pgmaint.may_be_copied(o.value ->> 'command') THEN o.value ->> 'command'
 			ELSE pg_catalog.format('-- it has names with line breaks: SELECT detail FROM pgmaint.findings WHERE finding_id = %s', f.finding_id) END ORDER BY o.nth)
 			FILTER (WHERE o.nth <= 10) AS commands,
-		pg_catalog.array_agg(pg_catalog.regexp_replace(pg_catalog.concat_ws(', ',
-			pg_catalog.pg_size_pretty((o.value ->> 'bytes')::bigint), o.value ->> 'detail'), E'[\\x01-\\x1f\\x7f]+', ' ', 'g') ORDER BY o.nth)
+		pg_catalog.array_agg(pgmaint.one_line(pg_catalog.concat_ws(', ',
+			pg_catalog.pg_size_pretty((o.value ->> 'bytes')::bigint), o.value ->> 'detail')) ORDER BY o.nth)
 			FILTER (WHERE o.nth <= 10) AS remarks,
 		pg_catalog.count(*) AS total
 	FROM pg_catalog.jsonb_array_elements(CASE WHEN f.detail ? 'command' THEN pg_catalog.jsonb_build_array(f.detail)
@@ -286,9 +290,9 @@ BEGIN ATOMIC
 		WHERE t.state = 'succeeded' AND NOT t.one_of_many AND NOT t.one_for_all
 	),
 	lines AS (
-		SELECT 100 AS part, 0::bigint AS nth, format('Run %s: %s, %s', c.run_id, c.plan, c.state) AS line FROM chosen c
+		SELECT 100 AS part, 0::bigint AS nth, format('Run %s: %s, %s', c.run_id, pgmaint.one_line(c.plan), c.state) AS line FROM chosen c
 		UNION ALL
-		SELECT 101, 0, format('  requested by %s at %s', c.requested_by, date_trunc('second', c.requested_at)) FROM chosen c
+		SELECT 101, 0, format('  requested by %s at %s', pgmaint.one_line(c.requested_by::text), date_trunc('second', c.requested_at)) FROM chosen c
 		UNION ALL
 		SELECT 102, 0, format('  began %s, took %s', date_trunc('second', c.started_at),
 			date_trunc('milliseconds', coalesce(c.finished_at, clock_timestamp()) - c.started_at))
@@ -298,12 +302,12 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 103, 1, format('  does the rest of run %s, which was interrupted', c.resumes) FROM chosen c WHERE c.resumes IS NOT NULL
 		UNION ALL
-		SELECT 104, 0, '  ' || c.error FROM chosen c WHERE c.error IS NOT NULL
+		SELECT 104, 0, '  ' || pgmaint.one_line(c.error) FROM chosen c WHERE c.error IS NOT NULL
 		UNION ALL
 		SELECT 200, 0, E'\nSteps' FROM chosen c
 		UNION ALL
 		SELECT 201, s.step, concat(format('  %s. %s %s', s.step, rpad(s.action, 17), s.outcome),
-			(SELECT string_agg(concat(E'\n', repeat(' ', 6), regexp_replace(m.remark, E'[\\x01-\\x1f\\x7f]+', ' ', 'g')), '' ORDER BY m.nth)
+			(SELECT string_agg(concat(E'\n', repeat(' ', 6), pgmaint.one_line(m.remark)), '' ORDER BY m.nth)
 			FROM unnest(s.remarks) WITH ORDINALITY AS m (remark, nth)))
 		FROM pgmaint.step_results s
 		JOIN chosen c USING (run_id)
@@ -352,7 +356,7 @@ BEGIN ATOMIC
 				CASE WHEN f.more_commands > 0 THEN format(
 					E'\n      ... and %s more: SELECT o ->> ''command'' FROM pgmaint.findings, jsonb_array_elements(detail -> ''objects'') o WHERE finding_id = %s',
 					f.more_commands, f.finding_id) END,
-				E'\n      ' || nullif(regexp_replace(concat_ws('; ',
+				E'\n      ' || nullif(pgmaint.one_line(concat_ws('; ',
 					CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', f.occurrences, f.first_seen) END,
 					CASE WHEN f.trouble_severity <> f.severity AND f.state <> 'resolved' THEN format('%s by now%s', f.trouble_severity, ': ' || f.condition) END,
 					CASE f.state
@@ -360,8 +364,7 @@ BEGIN ATOMIC
 						WHEN 'escalated' THEN format('contacts of level %s were told', f.level)
 						WHEN 'acknowledged' THEN format('%s sees to it', f.acknowledged_by)
 						WHEN 'resolved' THEN format('resolved at %s: %s', date_trunc('second', f.resolved_at), f.resolution) END,
-					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END),
-					E'[\\x01-\\x1f\\x7f]+', ' ', 'g'), ''))
+					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END)), ''))
 		FROM pgmaint.finding_results f
 		JOIN chosen c USING (run_id)
 		WHERE f.check_id NOT IN ('skipped', 'failed')

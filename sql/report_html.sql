@@ -47,7 +47,7 @@ BEGIN
 			encode(sha256(convert_to(style, 'UTF8')), 'base64')),
 		E'<meta name="viewport" content="width=device-width, initial-scale=1"/>\n<meta name="color-scheme" content="light dark"/>\n',
 		E'<link rel="icon" href="data:,"/>\n',
-		format(E'<title>%s</title>\n', pgmaint.html_text(title)),
+		format(E'<title>%s</title>\n', pgmaint.html_text(pgmaint.one_line(title))),
 		'<style>', style, E'</style>\n</head>\n<body>\n<a class="skip" href="#content">To the content</a>\n',
 		head, contents, E'<main id="content">\n', main, E'</main>\n',
 		format(E'<footer>Made by pgmaint %s at %s in database %s.</footer>\n</body>\n</html>\n',

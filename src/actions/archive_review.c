@@ -22,6 +22,7 @@
 #include "utils/timestamp.h"
 
 #include "actions/archive_review.h"
+#include "base/error_text.h"
 #include "base/subtransaction.h"
 #include "retention/verify.h"
 
@@ -77,14 +78,6 @@ choose_archives(ArchiveReview *review, StorageListing *listing,
 	ledger_leave(&scope);
 }
 
-char *
-describe_storage_error(const ErrorData *error)
-{
-	return error->detail == NULL
-			   ? pstrdup(error->message)
-			   : psprintf("%s; %s", error->message, error->detail);
-}
-
 static void
 read_in_turn(void *argument)
 {
@@ -138,7 +131,7 @@ note_turn(TaskContext *context, const ArchiveTurn *turn,
 						  error->sqlerrcode == ERRCODE_UNDEFINED_FILE))
 		return;
 	if (error != NULL)
-		reason = describe_storage_error(error);
+		reason = error_text(error);
 	if (error != NULL &&
 		(error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
 		 error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED))
@@ -189,9 +182,8 @@ take_turn(TaskContext *context, ArchiveReview *review, int64 archive_id)
 	}
 	else
 	{
-		context->failure =
-			psprintf("archive %lld could not be read: %s",
-					 (long long) archive_id, describe_storage_error(error));
+		context->failure = psprintf("archive %lld could not be read: %s",
+									(long long) archive_id, error_text(error));
 		context->failure_state = error->sqlerrcode;
 		(void) note_finding(&context->findings, "failed", "warning",
 							pstrdup(context->task->target),

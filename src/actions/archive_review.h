@@ -28,6 +28,5 @@ extern void choose_archives(ArchiveReview *review, StorageListing *listing,
 extern void review_archives(TaskContext *context, ArchiveReview *review);
 
 /* what ended work on a storage, for people */
-extern char *describe_storage_error(const ErrorData *error);
 
 #endif /* PGMAINT_ARCHIVE_REVIEW_H */

@@ -18,6 +18,8 @@
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
+#include "base/error_text.h"
+#include "base/rights.h"
 #include "base/subtransaction.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_check_group);
@@ -92,6 +94,7 @@ pgmaint_check_group(PG_FUNCTION_ARGS)
 	bool nulls[CHECK_COLUMNS] = {0};
 
 	call.group = known_group(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	require_extension();
 	materialize_result(fcinfo);
 	call.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	error = try_unless_stopped(make_checks, &call);
@@ -100,7 +103,7 @@ pgmaint_check_group(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(call.group);
 	values[1] = CStringGetTextDatum("warning");
 	values[2] = CStringGetTextDatum(
-		psprintf("checks could not be made: %s", error->message));
+		psprintf("checks could not be made: %s", error_text(error)));
 	values[3] = CStringGetTextDatum("checks that can be made");
 	nulls[4] = true;
 	tuplestore_putvalues(call.result->setResult, call.result->setDesc, values,

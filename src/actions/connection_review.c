@@ -19,20 +19,22 @@
 static const ActionOption options[] = {
 	PLAIN_OPTION(
 		"apply", OPTION_BOOLEAN, "false",
-		"set max_connections to what is recommended, which takes a restart of the server"),
+		"set max_connections to what is recommended, which takes a restart of the "
+		"server; a larger one is not set where standbys need it first"),
 	PLAIN_OPTION(
 		"max_idle", OPTION_DURATION, "15 minutes",
 		"a finding where a session is idle in a transaction for longer"),
 	END_OF_OPTIONS,
 };
 
-/* of pgmaint.connection_limit() */
+/* of pgmaint.connection_limit() and pgmaint.physical_standbys() */
 typedef struct ConnectionLimit
 {
 	int64 current;
 	int64 recommended;
 	int64 peak;
 	char *reason;
+	char *standbys; /* NULL if there are none */
 } ConnectionLimit;
 
 static void
@@ -40,12 +42,42 @@ read_limit(ConnectionLimit *limit)
 {
 	LedgerQuery query = {0};
 
-	(void) ledger_query(&query, "SELECT l.current, l.recommended, l.peak, "
-								"l.reason FROM pgmaint.connection_limit() l");
+	(void) ledger_query(
+		&query,
+		"SELECT l.current, l.recommended, l.peak, l.reason, "
+		"pgmaint.physical_standbys() FROM pgmaint.connection_limit() l");
 	limit->current = ledger_bigint(0, 1);
 	limit->recommended = ledger_bigint(0, 2);
 	limit->peak = ledger_bigint(0, 3);
 	limit->reason = ledger_text(0, 4);
+	limit->standbys = ledger_text(0, 5);
+}
+
+/*
+ * A standby with fewer connections than its primary stops replaying WAL, so a
+ * larger limit is set on the standbys first, which nobody can do from here.
+ */
+static bool
+standbys_come_first(const ConnectionLimit *limit)
+{
+	return limit->standbys != NULL && limit->recommended > limit->current;
+}
+
+/*
+ * In which order servers get the new limit; nothing where there is only one.
+ */
+static char *
+order_of_servers(const ConnectionLimit *limit)
+{
+	if (limit->standbys == NULL)
+		return "";
+	if (standbys_come_first(limit))
+		return psprintf("; execute the command on each standby first and "
+						"restart it, then on this server: %s",
+						limit->standbys);
+	return psprintf("; execute the command on each standby only after this "
+					"server was restarted: %s",
+					limit->standbys);
 }
 
 static void
@@ -61,7 +93,7 @@ plan_connection_review(PlanContext *context)
 	task->reason =
 		psprintf("%lld now; %s", (long long) limit.current, limit.reason);
 	if (option_boolean(options, context->options, "apply") &&
-		limit.recommended != limit.current)
+		limit.recommended != limit.current && !standbys_come_first(&limit))
 		task->command = psprintf("ALTER SYSTEM SET max_connections = %lld",
 								 (long long) limit.recommended);
 	task->bytes = -1;
@@ -133,16 +165,17 @@ execute_connection_review(TaskContext *context)
 		(void) note_finding(
 			&context->findings, "connections", "info",
 			pstrdup("max_connections"),
-			pstrdup("max_connections was changed, and waits for a restart of "
-					"the server"));
+			psprintf("max_connections was changed, and waits for a restart of "
+					 "the server%s",
+					 order_of_servers(&limit)));
 	else if (limit.recommended != limit.current)
 		note_finding(
 			&context->findings, "connections",
 			limit.recommended > limit.current ? "warning" : "info",
 			pstrdup("max_connections"),
-			psprintf("max_connections should be %lld instead of %lld: %s",
+			psprintf("max_connections should be %lld instead of %lld: %s%s",
 					 (long long) limit.recommended, (long long) limit.current,
-					 limit.reason))
+					 limit.reason, order_of_servers(&limit)))
 			->detail = psprintf(
 			"{\"command\": \"ALTER SYSTEM SET max_connections = %lld\"}",
 			(long long) limit.recommended);

@@ -21,6 +21,7 @@
 
 #include "actions/retention_plan.h"
 #include "actions/selection.h"
+#include "base/error_text.h"
 #include "base/subtransaction.h"
 #include "retention/slices.h"
 
@@ -136,7 +137,8 @@ may_leave(PlanContext *context, const RetentionPolicy *policy,
 					 partition->name);
 	if (refusal.message == NULL)
 		return true;
-	note_partition(context, "warning", partition, refusal.message);
+	note_partition(context, "warning", partition,
+				   text_with_hint(refusal.message, refusal.hint));
 	return false;
 }
 
@@ -209,8 +211,7 @@ plan_old_partition(PlanContext *context, const RetentionPolicy *policy,
 							 empty);
 	else
 		note_partition(context, "warning", partition,
-					   psprintf("partition %s is old enough to leave, but %s "
-								"depends on it",
+					   psprintf("partition %s is old enough to leave, but %s",
 								partition->name, dependent));
 }
 

@@ -21,6 +21,7 @@
 #include "actions/selection.h"
 #include "base/locks.h"
 #include "base/subtransaction.h"
+#include "ledger/failure.h"
 #include "retention/slices.h"
 #include "retention/timezone.h"
 
@@ -127,10 +128,9 @@ plan_policy_apart(PlanContext *context, const Candidate *candidate)
 		ReThrowError(error);
 	context->tasks = tasks;
 	context->findings = findings;
-	message = psprintf("retention policy %lld could not be planned: %s%s%s",
-					   (long long) candidate->policy_id, error->message,
-					   error->detail == NULL ? "" : "; ",
-					   error->detail == NULL ? "" : error->detail);
+	message =
+		psprintf("retention policy %lld could not be planned: %s",
+				 (long long) candidate->policy_id, describe_failure(error));
 	plan_finding(context, "retention", "warning", candidate->name, message,
 				 NULL);
 	context->failures = lappend(context->failures, message);

@@ -20,6 +20,7 @@
 #include "actions/leftovers.h"
 #include "actions/partition_task.h"
 #include "actions/retention_task.h"
+#include "base/error_text.h"
 #include "objects/keys.h"
 #include "retention/owner.h"
 #include "retention/slices.h"
@@ -70,7 +71,9 @@ find_objection_to_slice(const RetentionPolicy *policy, Oid relation, Oid role)
 						  policy->relation)))
 		return "the partition was detached after the task had been planned";
 	refuse_policy(policy, relation, role, &refusal);
-	return refusal.message;
+	if (refusal.message == NULL)
+		return NULL;
+	return text_with_hint(refusal.message, refusal.hint);
 }
 
 /*

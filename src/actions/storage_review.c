@@ -21,6 +21,7 @@
 #include "actions/selection.h"
 #include "actions/storage_findings.h"
 #include "actions/storage_review.h"
+#include "base/error_text.h"
 #include "base/subtransaction.h"
 
 /*
@@ -163,7 +164,7 @@ static void
 end_without_comparison(const StorageReview *review, const ErrorData *error)
 {
 	TaskContext *context = review->context;
-	char *reason = describe_storage_error(error);
+	char *reason = error_text(error);
 	LedgerScope scope;
 
 	if (!review->is_open &&

@@ -25,6 +25,7 @@
 #include "backup/prepare.h"
 #include "backup/records.h"
 #include "backup/restore.h"
+#include "base/error_text.h"
 #include "base/subtransaction.h"
 #include "ledger/identity.h"
 #include "objects/keys.h"
@@ -250,7 +251,7 @@ leave_word_if_possible(Verification *verification)
 			psprintf(
 				"what verifying %s came to could not be noted beside it, only "
 				"in this ledger: %s",
-				verification->key, error->message));
+				verification->key, error_text(error)));
 }
 
 /*

@@ -62,19 +62,26 @@ check_version(const char *version)
 				 "already, start a new session.")));
 }
 
-/*
- * Who owns the extension, and so its tables.
- */
-static Oid
-extension_owner(void)
+/* the row of the extension */
+typedef struct ExtensionRow
 {
-	char *version = NULL;
+	Oid owner;
+	Oid schema;
+	char *version;
+} ExtensionRow;
+
+/*
+ * Returns false where there is none.
+ */
+static bool
+read_extension(ExtensionRow *row)
+{
 	Relation catalog = table_open(ExtensionRelationId, AccessShareLock);
-	Oid owner = InvalidOid;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple tuple;
 
+	memset(row, 0, sizeof(*row));
 	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
 				F_NAMEEQ, CStringGetDatum("pgmaint"));
 	scan =
@@ -82,22 +89,77 @@ extension_owner(void)
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
 		bool isnull;
 		Datum value = heap_getattr(tuple, Anum_pg_extension_extversion,
 								   RelationGetDescr(catalog), &isnull);
 
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
-		version = TextDatumGetCString(value);
+		row->owner = form->extowner;
+		row->schema = form->extnamespace;
+		row->version = TextDatumGetCString(value);
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
+	return OidIsValid(row->owner);
+}
 
-	if (!OidIsValid(owner))
+/*
+ * The schema's name where it is another one; NULL otherwise.  ALTER SCHEMA
+ * RENAME does not ask the extension.
+ */
+static char *
+another_name(Oid schema)
+{
+	char *name = get_namespace_name(schema);
+
+	return name == NULL || strcmp(name, "pgmaint") == 0 ? NULL : name;
+}
+
+char *
+renamed_schema(void)
+{
+	ExtensionRow row;
+
+	return read_extension(&row) ? another_name(row.schema) : NULL;
+}
+
+/*
+ * Who owns the extension, and so its tables.
+ *
+ * Statements have the name of the schema in them, so that nothing works while
+ * it has another, and a schema that has taken its name may be anybody's.
+ */
+static Oid
+extension_owner(void)
+{
+	ExtensionRow row;
+	char *name;
+
+	if (!read_extension(&row))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("extension \"pgmaint\" does not exist")));
-	check_version(version);
-	pfree(version);
-	return owner;
+	check_version(row.version);
+	name = another_name(row.schema);
+	if (name != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"pgmaint\" of extension \"pgmaint\" was "
+						"renamed to \"%s\"",
+						name),
+				 errhint("Execute ALTER SCHEMA %s RENAME TO pgmaint.",
+						 quote_identifier(name))));
+	pfree(row.version);
+	return row.owner;
+}
+
+/*
+ * An ERROR, in words that say what to do, where pgmaint cannot work as it is in
+ * this database.
+ */
+void
+require_extension(void)
+{
+	(void) extension_owner();
 }
 
 /*

@@ -19,6 +19,8 @@ typedef struct SavedRights
 } SavedRights;
 
 extern Oid extension_oid(bool missing_ok);
+extern char *renamed_schema(void);
+extern void require_extension(void);
 extern void assume_owner(SavedRights *caller);
 extern void assume_table_owner(Oid owner, SavedRights *caller);
 extern void resume_caller(const SavedRights *caller);

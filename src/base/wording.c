@@ -1,17 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * wording.c
- *	  Sizes and durations, for a person.
+ *	  Sizes, durations and names, for a person.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
 #include "base/wording.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_one_line);
 
 /*
  * As pg_size_pretty() says it.
@@ -35,4 +38,59 @@ duration_text(int64 milliseconds)
 						(int) (seconds % 60));
 	return psprintf("%lld h %02d min", (long long) seconds / 3600,
 					(int) (seconds / 60 % 60));
+}
+
+/*
+ * Length of the control character at a place: those of ASCII, and in UTF-8 the
+ * 32 that begin with U+0080, which terminals obey too.  0: it is none.
+ */
+static int
+control_character_length(const char *text)
+{
+	const unsigned char *byte = (const unsigned char *) text;
+
+	if ((byte[0] >= 1 && byte[0] < ' ') || byte[0] == 0x7f)
+		return 1;
+	if (GetDatabaseEncoding() == PG_UTF8 && byte[0] == 0xc2 &&
+		byte[1] >= 0x80 && byte[1] <= 0x9f)
+		return 2;
+	return 0;
+}
+
+/*
+ * A text without control characters, each run of which becomes a space.  Names
+ * may hold line breaks, and what follows them would look like a line of
+ * pgmaint's own in a report, a message or a header.
+ */
+char *
+one_line(const char *text)
+{
+	char *result = palloc(strlen(text) + 1);
+	char *end = result;
+
+	while (*text != '\0')
+	{
+		int length = control_character_length(text);
+
+		if (length == 0)
+		{
+			*end++ = *text++;
+			continue;
+		}
+		while ((length = control_character_length(text)) > 0)
+			text += length;
+		*end++ = ' ';
+	}
+	*end = '\0';
+	return result;
+}
+
+/*
+ * pgmaint.one_line(text) returns text
+ */
+Datum
+pgmaint_one_line(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(
+		cstring_to_text(one_line(text_to_cstring(PG_GETARG_TEXT_PP(0)))));
 }

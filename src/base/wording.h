@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wording.h
- *	  Sizes and durations, for a person.
+ *	  Sizes, durations and names, for a person.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,5 +10,6 @@
 
 extern char *size_text(int64 bytes);
 extern char *duration_text(int64 milliseconds);
+extern char *one_line(const char *text);
 
 #endif /* PGMAINT_WORDING_H */

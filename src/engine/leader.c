@@ -25,12 +25,14 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "backup/scratch.h"
 #include "base/compat.h"
 #include "base/locks.h"
+#include "base/rights.h"
 #include "base/settings.h"
 #include "base/subtransaction.h"
 #include "engine/crew.h"
@@ -38,6 +40,7 @@
 #include "engine/leadership.h"
 #include "engine/runner.h"
 #include "engine/waiting.h"
+#include "ledger/failure.h"
 #include "ledger/findings.h"
 #include "ledger/identity.h"
 #include "ledger/queue.h"
@@ -149,6 +152,31 @@ leave_if_dropped(const Run *run)
 }
 
 /*
+ * Was the schema renamed during the run?  Then the ledger cannot be written
+ * until it is renamed back; the next leader writes down that the run was
+ * interrupted.
+ */
+static void
+leave_if_renamed(const Run *run)
+{
+	char *name;
+
+	StartTransactionCommand();
+	name = renamed_schema();
+	if (name != NULL)
+		ereport(LOG, (errmsg("pgmaint run %lld is interrupted because schema "
+							 "\"pgmaint\" was renamed to \"%s\"",
+							 (long long) run->run_id, name),
+					  errhint("Execute ALTER SCHEMA %s RENAME TO pgmaint.",
+							  quote_identifier(name))));
+	CommitTransactionCommand();
+	if (name == NULL)
+		return;
+	crew_dismiss();
+	leave(0, false);
+}
+
+/*
  * A run that could not be carried out: the tasks that were begun are told to
  * stop, the run ends, others go on.
  */
@@ -157,6 +185,7 @@ give_up_run(const Run *run, const ErrorData *error)
 {
 	LedgerScope scope;
 	bool cancelled = asks_to_stop(error);
+	char *reason = "the run was cancelled";
 
 	if (!cancelled)
 		ereport(LOG,
@@ -164,18 +193,19 @@ give_up_run(const Run *run, const ErrorData *error)
 				 errmsg("pgmaint run %lld failed: %s", (long long) run->run_id,
 						error->message),
 				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0,
 				 error->context ? errcontext_msg("%s", error->context) : 0));
 	HOLD_CANCEL_INTERRUPTS();
 	crew_dismiss();
 	ledger_begin(&scope, arguments.extension);
-	(void) interrupt_running_tasks(cancelled
-									   ? "the run was cancelled"
-									   : "the run ended because of an error");
-	end_run(run->run_id, cancelled ? "cancelled" : "failed",
-			cancelled ? "the run was cancelled" : error->message);
+	if (!cancelled)
+		reason = describe_failure(error);
+	(void) interrupt_running_tasks(
+		cancelled ? reason : "the run ended because of an error");
+	end_run(run->run_id, cancelled ? "cancelled" : "failed", reason);
 	if (!cancelled)
 	{
-		add_failed_run(run->run_id, step_at_work(), error->message);
+		add_failed_run(run->run_id, step_at_work(), reason);
 		/* the step in which contacts are told is not reached */
 		launch_messenger_at_commit();
 	}
@@ -212,6 +242,7 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 		if (ShutdownRequestPending)
 			leave_interrupted();
 		leave_if_dropped(run);
+		leave_if_renamed(run);
 		give_up_run(run, error);
 	}
 	PG_END_TRY();

@@ -26,12 +26,12 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#include "actions/blockers.h"
 #include "actions/evidence.h"
 #include "base/compat.h"
 #include "base/subtransaction.h"
 #include "engine/disruptive.h"
 #include "engine/task.h"
+#include "engine/task_failure.h"
 #include "exec/toplevel.h"
 #include "objects/owners.h"
 
@@ -192,27 +192,6 @@ record_task(TaskContext *context, Ending *ending)
 }
 
 /*
- * Go on after an ERROR, outside of any transaction.
- */
-static ErrorData *
-recover_from_error(MemoryContext caller)
-{
-	ErrorData *error;
-
-	HOLD_INTERRUPTS();
-	MemoryContextSwitchTo(caller);
-	error = CopyErrorData();
-	EmitErrorReport();
-	debug_query_string = NULL;
-	AbortCurrentTransaction();
-	PortalErrorCleanup();
-	FlushErrorState();
-	MemoryContextSwitchTo(caller);
-	RESUME_INTERRUPTS();
-	return error;
-}
-
-/*
  * A cancel is meant for the task, not for what sets right what it has left.
  * But this is also how a lock that does not come makes itself felt.
  */
@@ -274,62 +253,17 @@ clean_up_after(TaskContext *context, Ending *ending)
 }
 
 /*
- * What a lock was that did not come, as far as the action knows.
- */
-static LOCKMODE
-awaited_lock(const TaskContext *context)
-{
-	if (context->awaited != NoLock)
-		return context->awaited;
-	return context->task->disruptive ? AccessExclusiveLock
-									 : ShareUpdateExclusiveLock;
-}
-
-/*
- * Who was in the way, as long as they can still be seen.  To find out may
- * fail.
- */
-static void
-explain_lock_failure(const TaskContext *context, Ending *ending)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	char *volatile holders = NULL;
-
-	HOLD_CANCEL_INTERRUPTS();
-	PG_TRY();
-	{
-		LedgerScope scope;
-
-		ledger_begin(&scope, context->extension);
-		holders =
-			name_lock_holders(context->task->task_id, awaited_lock(context));
-		ledger_commit(&scope);
-		RESUME_CANCEL_INTERRUPTS();
-	}
-	PG_CATCH();
-	{
-		(void) recover_from_error(caller);
-	}
-	PG_END_TRY();
-
-	ending->outcome.error =
-		psprintf("no lock within %d ms%s%s", context->lock_timeout,
-				 holders == NULL ? "; whoever held it is gone by now" : ": ",
-				 holders == NULL ? "" : holders);
-}
-
-/*
  * An ERROR as the ending of a task.
  */
 static void
 end_with_error(const TaskContext *context, const ErrorData *error,
 			   Ending *ending)
 {
+	/* the ledger's transaction begins another statement */
+	TimestampTz begun = GetCurrentStatementStartTimestamp();
+
 	ending->outcome.sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
-	ending->outcome.error =
-		error->detail == NULL
-			? pstrdup(error->message)
-			: psprintf("%s; %s", error->message, error->detail);
+	ending->outcome.error = text_of_failure(context, error);
 	ending->outcome.state = "failed";
 	switch (error->sqlerrcode)
 	{
@@ -350,9 +284,8 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 			if (window_has_ended(context, &ending->outcome.error,
 								 &ending->findings) ||
 				StatementTimeout == 0 ||
-				!TimestampDifferenceExceeds(
-					GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(),
-					StatementTimeout))
+				!TimestampDifferenceExceeds(begun, GetCurrentTimestamp(),
+											StatementTimeout))
 				ending->outcome.state = "cancelled";
 			break;
 		default:

@@ -28,6 +28,7 @@
 
 #include "base/compat.h"
 #include "base/locks.h"
+#include "base/wording.h"
 #include "engine/launch.h"
 #include "engine/run.h"
 #include "ledger/runs.h"
@@ -166,7 +167,7 @@ tell_finished_tasks(Watch *watch)
 									(double) watch->told / watch->planned) /
 								   watch->steps),
 							(long long) watch->told,
-							(long long) watch->planned, what)));
+							(long long) watch->planned, one_line(what))));
 	}
 }
 
@@ -324,17 +325,17 @@ raise_outcome(const Watch *watch)
 							   (long long) watch->run_id)));
 	if (strcmp(watch->state, "succeeded") == 0)
 		return;
-	ereport(
-		ERROR,
-		(errcode(strcmp(watch->state, "cancelled") == 0
-					 ? ERRCODE_QUERY_CANCELED
-					 : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-		 errmsg("run %lld %s: %s", (long long) watch->run_id,
-				strcmp(watch->state, "failed") == 0
-					? "failed"
-					: psprintf("was %s", watch->state),
-				watch->error == NULL ? "no reason is known" : watch->error),
-		 errhint("See pgmaint.report(%lld).", (long long) watch->run_id)));
+	ereport(ERROR,
+			(errcode(strcmp(watch->state, "cancelled") == 0
+						 ? ERRCODE_QUERY_CANCELED
+						 : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+			 errmsg("run %lld %s: %s", (long long) watch->run_id,
+					strcmp(watch->state, "failed") == 0
+						? "failed"
+						: psprintf("was %s", watch->state),
+					watch->error == NULL ? "no reason is known"
+										 : one_line(watch->error)),
+			 errhint("See pgmaint.report(%lld).", (long long) watch->run_id)));
 }
 
 /*

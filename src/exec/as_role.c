@@ -18,6 +18,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+#include "base/error_text.h"
 #include "base/settings.h"
 #include "base/subtransaction.h"
 #include "exec/as_role.h"
@@ -85,5 +86,5 @@ try_as_role(Oid role, const char *search_path, void (*work)(void *argument),
 	if (asks_to_stop(error) || ERRCODE_TO_CATEGORY(error->sqlerrcode) ==
 								   ERRCODE_INSUFFICIENT_RESOURCES)
 		ReThrowError(error);
-	return error->message;
+	return message_without_values(error);
 }

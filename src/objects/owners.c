@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "base/error_text.h"
 #include "base/locks.h"
 #include "base/random.h"
 #include "base/subtransaction.h"
@@ -281,7 +282,7 @@ try_to_write_and_list(Declaration *declaration)
 		return NULL;
 	if (error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
 		ReThrowError(error);
-	return error->message;
+	return error_text(error);
 }
 
 /*

@@ -29,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "base/error_text.h"
 #include "base/giveway.h"
 #include "base/subtransaction.h"
 #include "exec/trusted.h"
@@ -113,13 +114,12 @@ find_objection(const Departure *departure, Oid role)
 			refuse_policy(departure->policy, lfirst_oid(cell), role, &refusal);
 	}
 	if (refusal.message != NULL)
-		return refusal.message;
+		return text_with_hint(refusal.message, refusal.hint);
 	if (!departure->empty && OidIsValid(departure->parent))
 		reason = find_reason_for_rows(departure->policy, relations);
 	if (reason != NULL)
 		return psprintf("its rows must be deleted one by one: %s", reason);
-	reason = find_dependent(relations);
-	return reason == NULL ? NULL : psprintf("%s depends on it", reason);
+	return find_dependent(relations);
 }
 
 /*

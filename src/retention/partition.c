@@ -23,6 +23,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "base/error_text.h"
 #include "retention/partition.h"
 
 /* the operator family datetime_ops of B-trees: times are in their usual order */
@@ -248,13 +249,16 @@ find_dependent(List *relations)
 			"(SELECT pg_catalog.concat(pg_catalog.pg_describe_object(d.classid, d.objid, 0), "
 			"CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i "
 			"WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
-			"THEN ', whose detachment is pending,' END) "
+			"THEN ', whose detachment is pending,' END), "
+			"(SELECT pg_catalog.format('Execute ALTER TABLE %s DETACH PARTITION %s FINALIZE.', "
+			"i.inhparent::pg_catalog.regclass, i.inhrelid::pg_catalog.regclass) "
+			"FROM pg_catalog.pg_inherits i WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
 			"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid "
 			"WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid <> ALL ($1) "
 			"AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
 			"AND d.refobjid = ANY ($1) AND d.deptype IN ('a', 'i') "
 			"AND c.relkind IN ('r', 'p', 'f', 'm') ORDER BY d.objid) UNION ALL "
-			"(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid) "
+			"(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), NULL "
 			"FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
 			"AND d.refobjid = ANY ($1) AND d.deptype = 'n' "
 			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.classid = d.classid "
@@ -265,7 +269,8 @@ find_dependent(List *relations)
 			"AND (k.conparentid <> 0 OR k.conrelid = ANY ($1))) "
 			"ORDER BY d.objid) LIMIT 1") == 0)
 		return NULL;
-	return ledger_text(0, 1);
+	return text_with_hint(psprintf("%s depends on it", ledger_text(0, 1)),
+						  ledger_text(0, 2));
 }
 
 /*

@@ -13,6 +13,7 @@
 #include "pgtime.h"
 #include "utils/memutils.h"
 
+#include "base/utf8.h"
 #include "storage/s3_request.h"
 
 /* a page of a list has a thousand keys */
@@ -119,7 +120,7 @@ path_of(const S3Client *client, const S3Request *request)
 	const char *key = request->key;
 
 	if (key != NULL)
-		key = pg_server_to_any(key, (int) strlen(key), PG_UTF8);
+		key = text_in_utf8(key);
 	if (client->options->virtual_host)
 		return psprintf("/%s", key != NULL ? key : "");
 	return key != NULL ? psprintf("/%s/%s", bucket, key)

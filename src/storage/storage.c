@@ -13,6 +13,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/memutils.h"
 
+#include "base/utf8.h"
 #include "storage/backend.h"
 #include "storage/file.h"
 #include "storage/optionrules.h"
@@ -167,7 +168,7 @@ void
 storage_put_text(Storage *storage, const char *key, const char *content_type,
 				 const char *mark, const char *text)
 {
-	char *bytes = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+	char *bytes = text_in_utf8(text);
 	Sink *sink = storage_writer(storage, key, content_type, mark);
 
 	PG_TRY();

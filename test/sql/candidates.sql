@@ -189,6 +189,27 @@ FROM pg_class c CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.re
 WHERE c.relfilenode <> 0 AND c.relpersistence <> 't';
 SELECT pgmaint.file_size(f, t, 7) / current_setting('block_size')::int AS pages FROM (VALUES (1, 0), (1, 1), (0, 1664), (1, 1664), (NULL, 0)) AS v (f, t);
 
+--
+-- Where the counters and times were lost, nobody knows of dead rows: a table that
+-- could have enough of them is due, once
+--
+CREATE TABLE lost (id int);
+INSERT INTO lost SELECT generate_series(1, 20000);
+CREATE TABLE lost_but_small (id int);
+INSERT INTO lost_but_small SELECT generate_series(1, 500);
+ANALYZE lost, lost_but_small;
+DELETE FROM lost WHERE id % 8 <> 0;
+CALL count_now();
+SELECT pg_stat_reset_single_table_counters(oid) FROM pg_class WHERE oid IN ('lost'::regclass, 'lost_but_small'::regclass) \g /dev/null
+SELECT * FROM due('lost', 'lost_but_small');
+-- some changes since do not tell of those before
+DELETE FROM lost WHERE id % 16 = 0 AND id < 160;
+CALL count_now();
+SELECT * FROM due('lost', 'lost_but_small');
+CALL pgmaint.run_and_wait('weekly', '{"tables": ["lost", "lost_but_small"]}');
+SELECT command, state, result -> 'dead_rows_after' AS dead FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) ORDER BY task_id;
+SELECT * FROM due('lost', 'lost_but_small');
+
 -- xmin_holders: nobody but a prepared transaction is in the way here
 CREATE FUNCTION holders() RETURNS TABLE (kind text, holder text, old boolean, since boolean, database boolean, pid boolean) LANGUAGE sql AS $$
 	SELECT h.kind, regexp_replace(h.holder, 'of role .*', 'of role …'), h.xmin_age > 0, h.since <= now(), h.database = current_database(), h.pid IS NOT NULL

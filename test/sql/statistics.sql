@@ -60,7 +60,7 @@ SELECT relation FROM pgmaint.stale_statistics(min_modified_ratio => 1) WHERE rel
 SELECT relation, reason FROM pgmaint.stale_statistics(everything => true) WHERE relation::text IN ('changed', 'fresh', 'empty') ORDER BY relation::text;
 SELECT command, reason FROM pgmaint.dry_run('weekly', '{"schemas": "statistics", "min_modified_rows": 200, "vacuum": {"min_inserted_ratio": 10}}') ORDER BY target COLLATE "C";
 
--- a crash clears the counters; what was analyzed once is still known
+-- a crash clears the counters: what has changed since the last ANALYZE is not known
 SELECT pg_stat_reset_single_table_counters('fresh'::regclass);
 SELECT pg_stat_reset_single_table_counters('never'::regclass);
 SELECT * FROM stale WHERE relation IN ('fresh', 'never');
@@ -134,6 +134,21 @@ SELECT cardinality(relations) FROM pgmaint.tasks WHERE run_id = 5 AND target = '
 -- the parent stands for its partitions
 SELECT command FROM pgmaint.dry_run('weekly', '{"tables": "part_2", "min_size": "1 TB"}') WHERE action = 'vacuum' ORDER BY command COLLATE "C";
 SELECT count(*) FROM pgmaint.dry_run('weekly', '{"tables": "childless", "min_size": "1 TB"}') WHERE action <> 'analyze';
+
+-- where the counters were lost, nobody knows what has changed
+ANALYZE parent;
+SELECT relation FROM stale WHERE relation ~ 'part|parent';
+SELECT pg_stat_reset_single_table_counters('parent'::regclass);
+SELECT relation, reason FROM stale WHERE relation ~ 'part|parent';
+CALL pgmaint.run_and_wait('weekly', '{"tables": ["parent"]}');
+SELECT relation, reason FROM stale WHERE relation ~ 'part|parent';
+-- nor how many rows partitions have that were never analyzed
+CREATE TABLE unknown_parent (id int) PARTITION BY RANGE (id);
+CREATE TABLE unknown_1 PARTITION OF unknown_parent FOR VALUES FROM (0) TO (1000);
+INSERT INTO unknown_parent SELECT g FROM generate_series(0, 999) g;
+CALL count_now();
+SELECT pg_stat_reset_single_table_counters('unknown_1'::regclass);
+SELECT relation, reason, estimated_rows FROM stale WHERE relation ~ 'unknown' ORDER BY relation;
 
 --
 -- Other kinds

@@ -14,7 +14,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $primary = start_server('primary', 'wal_receiver_status_interval = 1s');
+my $primary = start_server('primary', 'wal_receiver_status_interval = 1s', 'max_connections = 210', 'work_mem = 64kB');
 create_slow_table($primary, 'slow');
 $primary->safe_psql('postgres', <<'EOS');
 CREATE TABLE work (id int PRIMARY KEY, filler text);
@@ -68,6 +68,30 @@ foreach my $call (
 like($stderr, qr/ERROR: .*"unlogged".*unlogged, and so not on this standby/s, 'an unlogged table is refused when named');
 ($status, $stdout, $stderr) = $standby->psql('postgres', 'SELECT count(*) FROM pgmaint.xmin_holders(), pgmaint.progress');
 is($stderr, '', 'xmin_holders() and progress work');
+
+# a larger max_connections is for the standby first, which would replay no WAL
+# otherwise; a smaller one for the primary
+foreach my $case (
+	[ 205, '1 hour', 'more', qr/not set/, qr/^on each standby first, with a restart of it, then on this server, .*standby "standby"/,
+		qr/max_connections should be \d+ instead of 210: .*; execute the command on each standby first and restart it, then on this server: standby "standby"/ ],
+	[ 5, '1 hour', 'fewer', qr/^100$/, qr/^on this server first, with a restart, then on each standby: standby "standby"/,
+		qr/max_connections was changed, and waits for a restart of the server; execute the command on each standby only after this server was restarted: standby "standby"/ ])
+{
+	my ($peak, $age, $name, $set, $detail, $message) = @$case;
+
+	$primary->safe_psql('postgres',
+		"DELETE FROM pgmaint.connection_samples;
+		INSERT INTO pgmaint.connection_samples (sampled_at, connections, active, idle_in_transaction, max_connections)
+		VALUES (clock_timestamp() - interval '60 days', 1, 1, 0, 210), (clock_timestamp() - interval '$age', $peak, 1, 0, 210)");
+	like($primary->safe_psql('postgres', q(SELECT detail FROM pgmaint.connection_review() WHERE topic = 'command')), $detail, "$name connections: connection_review()");
+	my $review = $primary->safe_psql('postgres', q(SELECT pgmaint.run_action('connection_review', '{"apply": true}')));
+	is(wait_for_end($primary, $review), 'succeeded', "$name connections: run");
+	like($primary->safe_psql('postgres', q(SELECT coalesce((SELECT setting FROM pg_file_settings WHERE name = 'max_connections' AND sourcefile LIKE '%auto.conf'), 'not set'))),
+		$set, "$name connections: what is set on the primary");
+	like($primary->safe_psql('postgres', "SELECT message FROM pgmaint.findings WHERE run_id = $review AND object = 'max_connections'"),
+		$message, "$name connections: the finding");
+	$primary->safe_psql('postgres', 'ALTER SYSTEM RESET max_connections');
+}
 
 # a snapshot on the standby keeps what is deleted on the primary after it
 my $session = $standby->background_psql('postgres');

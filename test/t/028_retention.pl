@@ -233,7 +233,7 @@ CREATE TABLE parts_old PARTITION OF parts FOR VALUES FROM ('2020-01-01') TO ('20
 ALTER TABLE parts_old OWNER TO heir;
 SELECT pgmaint.add_retention('parts', 'at', '90 days', archive => false);
 EOS
-like(findings(retain('{"tables": "parts"}')), qr/the policy is of role "\w+", but partition public\.parts_old belongs to role "heir"$/, 'a partition of another owner stays');
+like(findings(retain('{"tables": "parts"}')), qr/the policy is of role "\w+", but partition public\.parts_old belongs to role "heir"; HINT: Give it the owner of its table\.$/, 'a partition of another owner stays');
 sql(q(SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies WHERE relation = 'parts'::regclass; DROP TABLE parts));
 sql('ALTER TABLE guarded OWNER TO owner; CREATE RULE swallow AS ON DELETE TO guarded DO INSTEAD NOTHING');
 like(findings(retain('{"tables": "guarded"}')), qr/rests: rule "swallow" of table public\.guarded changes what a DELETE does/, 'a rule: the policy rests');

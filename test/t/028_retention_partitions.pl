@@ -327,7 +327,7 @@ $reader->query_safe('BEGIN; SELECT count(*) FROM events_2018');
 $node->psql('postgres', q(SET lock_timeout = '100ms'; ALTER TABLE events_2018 DETACH PARTITION events_2018_eu CONCURRENTLY));
 $reader->query_safe('COMMIT');
 is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', 'a detachment below a partition that is old as a whole');
-like(findings(retain('events')), qr/partition public\.events_2018 is old enough to leave, but table public\.events_2018_eu, whose detachment is pending, depends on it/, '... is a finding');
+like(findings(retain('events')), qr/partition public\.events_2018 is old enough to leave, but table public\.events_2018_eu, whose detachment is pending, depends on it; HINT: Execute ALTER TABLE public\.events_2018 DETACH PARTITION public\.events_2018_eu FINALIZE\./, '... is a finding, with the command');
 is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', '... the partition stays');
 is(sql('SELECT count(*) FROM ONLY events_2018_eu'), 1, '... with the row that nobody would have archived');
 sql('ALTER TABLE events_2018 DETACH PARTITION events_2018_eu FINALIZE');
@@ -441,7 +441,7 @@ sql(q(CREATE FUNCTION rude(int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAI
 	SELECT pgmaint.add_retention('rude', 'at', '90 days', filter => 'public.rude(id)', storage => 'archives'), pgmaint.add_retention('polite', 'at', '90 days', storage => 'archives')));
 $run = sql(q(SELECT pgmaint.run_action('retention', '{"tables": ["rude", "polite"]}')));
 is(wait_for_end($node, $run), 'failed', 'a filter says that the run was cancelled: it has failed');
-like(run_error($node, $run), qr/^retention policy \d+ could not be planned: stop$/, '... for the filter');
+like(run_error($node, $run), qr/^retention policy \d+ could not be planned: stop; CONTEXT: function public\.rude\(integer\)$/, '... for the filter');
 is(archived('polite'), ' 1', '... and other tables have their turn');
 
 #

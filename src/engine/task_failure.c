@@ -1,0 +1,114 @@
+/*-------------------------------------------------------------------------
+ *
+ * task_failure.c
+ *	  How a task goes on after an ERROR, and what it says of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/portal.h"
+
+#include "actions/blockers.h"
+#include "base/compat.h"
+#include "base/error_text.h"
+#include "engine/task_failure.h"
+#include "ledger/failure.h"
+
+/*
+ * Go on after an ERROR, outside of any transaction.
+ */
+ErrorData *
+recover_from_error(MemoryContext caller)
+{
+	ErrorData *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(caller);
+	error = CopyErrorData();
+	EmitErrorReport();
+	debug_query_string = NULL;
+	AbortCurrentTransaction();
+	PortalErrorCleanup();
+	FlushErrorState();
+	MemoryContextSwitchTo(caller);
+	RESUME_INTERRUPTS();
+	return error;
+}
+
+/*
+ * What a lock was that did not come, as far as the action knows.
+ */
+static LOCKMODE
+awaited_lock(const TaskContext *context)
+{
+	if (context->awaited != NoLock)
+		return context->awaited;
+	return context->task->disruptive ? AccessExclusiveLock
+									 : ShareUpdateExclusiveLock;
+}
+
+/*
+ * Who was in the way, as long as they can still be seen.  To find out may
+ * fail.
+ */
+void
+explain_lock_failure(const TaskContext *context, Ending *ending)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char *volatile holders = NULL;
+
+	HOLD_CANCEL_INTERRUPTS();
+	PG_TRY();
+	{
+		LedgerScope scope;
+
+		ledger_begin(&scope, context->extension);
+		holders =
+			name_lock_holders(context->task->task_id, awaited_lock(context));
+		ledger_commit(&scope);
+		RESUME_CANCEL_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		(void) recover_from_error(caller);
+	}
+	PG_END_TRY();
+
+	ending->outcome.error =
+		psprintf("no lock within %d ms%s%s", context->lock_timeout,
+				 holders == NULL ? "; whoever held it is gone by now" : ": ",
+				 holders == NULL ? "" : holders);
+}
+
+/*
+ * The cause of a failure, with the functions that it came from, as far as the
+ * ledger can be read.
+ */
+char *
+text_of_failure(const TaskContext *context, const ErrorData *error)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char *volatile text = NULL;
+
+	HOLD_CANCEL_INTERRUPTS();
+	PG_TRY();
+	{
+		LedgerScope scope;
+
+		ledger_begin(&scope, context->extension);
+		text = describe_failure(error);
+		ledger_commit(&scope);
+		RESUME_CANCEL_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		(void) recover_from_error(caller);
+	}
+	PG_END_TRY();
+	return text != NULL ? text : error_text(error);
+}
