@@ -39,7 +39,7 @@ typedef struct DumpStream
 	Sink *object; /* counts and hashes what is stored */
 	DumpFile *dump;
 	Sink *filter; /* that leaves secrets out, or NULL */
-	HTAB *files; /* of tables, before pg_dump; NULL once they were compared */
+	HTAB *files;  /* of tables, before pg_dump; NULL once they were compared */
 	int64 bytes;
 } DumpStream;
 
