@@ -66,7 +66,8 @@ name_holders(List *relations, LOCKMODE awaited, int milliseconds)
 		"' (' || nullif(a.application_name, '') || ')', "
 		"CASE WHEN a.usename IS NULL THEN ', ' || a.backend_type || CASE v.progress ->> 'started_by' "
 		"WHEN 'autovacuum_wraparound' THEN ' that prevents wraparound and does not give way' ELSE '' END || ',' "
-		"WHEN " MAY_SEE_SESSIONS " THEN ', ' || a.state || CASE v.progress ->> 'started_by' "
+		"WHEN " MAY_SEE_SESSIONS
+		" THEN ', ' || a.state || CASE v.progress ->> 'started_by' "
 		"WHEN 'manual' THEN ' in a VACUUM of its own' ELSE '' END || ',' END, "
 		"' holds ', l.mode, ' on ', l.relation::pg_catalog.regclass, "
 		"CASE WHEN " MAY_SEE_SESSIONS " THEN ' since ' "
