@@ -167,7 +167,17 @@ foreach my $times (1, 2)
 
 # code of others that the leader runs itself cannot make it give up its place
 {
-	sql(q(CREATE FUNCTION loose(id int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_unlock_all(); PERFORM pg_sleep(1); RETURN true; END';
+	# the leader waits while lock 1 is held, a task worker while lock 2 is
+	my $gate = $node->background_psql('postgres');
+	$gate->query_safe('SELECT pg_advisory_lock(1), pg_advisory_lock(2)');
+	sql(q(CREATE FUNCTION loose(id int) RETURNS boolean LANGUAGE plpgsql AS $$
+		DECLARE gate int := CASE (SELECT backend_type FROM pg_stat_activity WHERE pid = pg_backend_pid()) WHEN 'pgmaint leader' THEN 1 ELSE 2 END;
+		BEGIN
+			PERFORM pg_advisory_unlock_all();
+			WHILE NOT pg_try_advisory_lock(gate) LOOP PERFORM pg_sleep(0.02); END LOOP;
+			PERFORM pg_advisory_unlock(gate);
+			RETURN true;
+		END $$;
 		CREATE TABLE loose (id int, at timestamptz); CREATE INDEX ON loose (at); INSERT INTO loose VALUES (1, '2020-01-01')));
 	sql(q(SELECT pgmaint.add_retention('loose', 'at', '90 days', filter => 'public.loose(id)', archive => false)));
 	my $run = sql(q(SELECT pgmaint.run_action('retention', '{"tables": "loose"}')));
@@ -177,9 +187,11 @@ foreach my $times (1, 2)
 
 	is(sql($places), '2', 'a filter lets go of all locks: the leader keeps its place while it plans');
 	is(sql($units), '2', '... and its units');
+	$gate->query_safe('SELECT pg_advisory_unlock(1)');
 	wait_for_process('task worker', "wait_event = 'PgSleep'", 'postgres');
 	is(sql($places), '2', '... and its place when it has planned');
 	is(sql($units), '2', '... and its units');
+	$gate->quit;
 	is(wait_for_end($node, $run), 'succeeded', '... and the run goes through');
 	no_processes_left_in_postgres('a filter lets go of all locks: no process is left');
 }
