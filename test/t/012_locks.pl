@@ -148,11 +148,11 @@ sub slow_autovacuum
 sql('CREATE TABLE small AS SELECT 1 AS id; CREATE TABLE work (id int, filler text);
 	INSERT INTO work SELECT g, repeat($$x$$, 200) FROM generate_series(1, 20000) g');
 sql('VACUUM ANALYZE work');
-foreach my $table (qw(vacuumed analyzed))
+foreach my $table (qw(vacuumed analyzed aged))
 {
 	create_slow_table($node, $table);
 }
-sql("ALTER TABLE $_ SET (autovacuum_enabled = off)") foreach qw(a b low higher highest m small work vacuumed analyzed);
+sql("ALTER TABLE $_ SET (autovacuum_enabled = off)") foreach qw(a b low higher highest m small work vacuumed analyzed aged);
 sql("ALTER TABLE $_ SET (autovacuum_enabled = off)") foreach map { "pgmaint.$_" } qw(runs tasks findings);
 $node->append_conf('postgresql.conf', 'autovacuum = on');
 sql("ALTER TABLE analyzed SET (autovacuum_vacuum_threshold = 2000000000, autovacuum_vacuum_insert_threshold = -1);
@@ -172,7 +172,6 @@ SKIP:
 {
 	skip 'who started a VACUUM is told from 19 on', 1 if $node->pg_version->major < 19;
 
-	create_slow_table($node, 'aged');
 	sql('CREATE TABLE burnt (id int) WITH (autovacuum_enabled = off)');
 	sql(q(DO $$BEGIN FOR i IN 1 .. 101000 LOOP BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END$$; TRUNCATE burnt));
 	my $preventing = slow_autovacuum('aged', 'autovacuum_freeze_max_age = 100000', 'VACUUM');
