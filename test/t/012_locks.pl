@@ -180,7 +180,6 @@ SKIP:
 	like(sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run AND state = 'skipped'"),
 		qr/^no lock within 300 ms: process $preventing, autovacuum worker that prevents wraparound and does not give way, holds ShareUpdateExclusiveLock on (public\.)?aged since /,
 		'autovacuum has the lock: to prevent wraparound');
-	sql("ALTER TABLE aged SET (autovacuum_vacuum_cost_delay = 0); SELECT pg_terminate_backend($preventing)");
 }
 
 my $analyzing = slow_autovacuum('analyzed', 'autovacuum_analyze_threshold = 0, autovacuum_analyze_scale_factor = 0', 'ANALYZE');
