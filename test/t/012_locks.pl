@@ -148,11 +148,11 @@ sub slow_autovacuum
 sql('CREATE TABLE small AS SELECT 1 AS id; CREATE TABLE work (id int, filler text);
 	INSERT INTO work SELECT g, repeat($$x$$, 200) FROM generate_series(1, 20000) g');
 sql('VACUUM ANALYZE work');
-foreach my $table (qw(vacuumed analyzed aged))
+foreach my $table (qw(vacuumed analyzed))
 {
 	create_slow_table($node, $table);
 }
-sql("ALTER TABLE $_ SET (autovacuum_enabled = off)") foreach qw(a b low higher highest m small work vacuumed analyzed aged);
+sql("ALTER TABLE $_ SET (autovacuum_enabled = off)") foreach qw(a b low higher highest m small work vacuumed analyzed);
 sql("ALTER TABLE $_ SET (autovacuum_enabled = off)") foreach map { "pgmaint.$_" } qw(runs tasks findings);
 $node->append_conf('postgresql.conf', 'autovacuum = on');
 sql("ALTER TABLE analyzed SET (autovacuum_vacuum_threshold = 2000000000, autovacuum_vacuum_insert_threshold = -1);
@@ -167,20 +167,6 @@ like(sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run AND state = 'skipp
 	'autovacuum has the lock: named');
 is(sql("SELECT count(DISTINCT worker) FROM pgmaint.tasks WHERE run_id = $run"), '1', 'autovacuum has the lock: one worker did both tasks');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE pid = $vacuuming"), '1', 'autovacuum has the lock: and it was not stopped');
-
-SKIP:
-{
-	skip 'who started a VACUUM is told from 19 on', 1 if $node->pg_version->major < 19;
-
-	sql('CREATE TABLE burnt (id int) WITH (autovacuum_enabled = off)');
-	sql(q(DO $$BEGIN FOR i IN 1 .. 101000 LOOP BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END$$; TRUNCATE burnt));
-	my $preventing = slow_autovacuum('aged', 'autovacuum_freeze_max_age = 100000', 'VACUUM');
-	$run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": ["aged"]}')));
-	wait_for_end($node, $run);
-	like(sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run AND state = 'skipped'"),
-		qr/^no lock within 300 ms: process $preventing, autovacuum worker that prevents wraparound and does not give way, holds ShareUpdateExclusiveLock on (public\.)?aged since /,
-		'autovacuum has the lock: to prevent wraparound');
-}
 
 my $analyzing = slow_autovacuum('analyzed', 'autovacuum_analyze_threshold = 0, autovacuum_analyze_scale_factor = 0', 'ANALYZE');
 $node->poll_query_until('postgres', "SELECT backend_xmin IS NOT NULL FROM pg_stat_activity WHERE pid = $analyzing");
