@@ -220,6 +220,11 @@ extern char *find_missing_fix(ReleaseFix fix);
 	((key)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
+/* 19 wants a descriptor of rows to be told when its columns are complete */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(descriptor) ((void) (descriptor))
+#endif
+
 /* 15 has a function for what every set-returning function begins with */
 #if PG_VERSION_NUM >= 160000
 #define materialize_result(fcinfo) InitMaterializedSRF(fcinfo, 0)
