@@ -246,6 +246,26 @@ END;
 COMMENT ON FUNCTION pgmaint.stale_statistics(bigint, double precision, boolean, oid) IS
 	'tables whose planner statistics were never made, or are stale: at least min_modified_rows and min_modified_ratio of the rows changed, or the counters of changed rows were lost';
 
+-- The server's own account, from 19 on: a TOAST table has a row of its own.
+CREATE FUNCTION pgmaint.autovacuum_scores()
+RETURNS TABLE (
+	relation oid,
+	score double precision,
+	xid_score double precision,
+	multixact_score double precision,
+	vacuum_score double precision,
+	insert_score double precision,
+	analyze_score double precision,
+	vacuum_due boolean,
+	analyze_due boolean,
+	forced boolean
+)
+LANGUAGE c STABLE
+AS 'MODULE_PATHNAME', 'pgmaint_autovacuum_scores';
+
+COMMENT ON FUNCTION pgmaint.autovacuum_scores() IS
+	'how urgent each table is to autovacuum, from 1 on due, and whether it is due (pg_stat_autovacuum_scores); no rows before PostgreSQL 19';
+
 CREATE FUNCTION pgmaint.vacuum_candidates(
 	min_dead_rows bigint DEFAULT 1000,
 	min_dead_ratio double precision DEFAULT 0.05,
@@ -267,15 +287,20 @@ RETURNS TABLE (
 	last_vacuum timestamptz,
 	total_bytes bigint,
 	causes text[],
-	may_maintain boolean
+	may_maintain boolean,
+	autovacuum_score double precision
 )
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH judged AS (
+	WITH scores AS MATERIALIZED (
+		SELECT a.relation, greatest(a.xid_score, a.multixact_score, a.vacuum_score, a.insert_score) AS score, a.forced
+		FROM pgmaint.autovacuum_scores() a
+	),
+	judged AS (
 		SELECT
 			s.*,
-			s.wraparound_ratio >= min_wraparound_ratio AS wraparound_due,
+			s.forced OR s.wraparound_ratio >= min_wraparound_ratio AS wraparound_due,
 			s.dead_rows >= min_dead_rows
 				AND s.dead_rows >= min_dead_ratio * s.all_rows AS dead_due,
 			s.toast_dead_rows >= min_dead_rows
@@ -308,8 +333,14 @@ BEGIN ATOMIC
 		FROM (
 			-- dead ones too; the counters may be younger than the table, the
 			-- catalog's estimate may be older than the last changes
-			SELECT t.*, greatest(t.estimated_rows, t.live_rows + t.dead_rows, 1) AS all_rows
+			SELECT t.*, greatest(t.estimated_rows, t.live_rows + t.dead_rows, 1) AS all_rows,
+				greatest(a.score, x.score) AS autovacuum_score,
+				-- the server also knows the TOAST table's own settings, and when
+				-- members of multixacts run short
+				coalesce(a.forced, false) OR coalesce(x.forced, false) AS forced
 			FROM pgmaint.table_states(for_role) t
+			LEFT JOIN scores a ON a.relation = t.relation
+			LEFT JOIN scores x ON x.relation = t.toast
 			WHERE t.kind IN ('r', 'm')
 		) s
 	)
@@ -317,9 +348,10 @@ BEGIN ATOMIC
 		j.relation::regclass,
 		coalesce(nullif(concat_ws('; ',
 			CASE WHEN j.wraparound_due THEN format(
-				'wraparound: transaction ID age %s, multixact age %s, %s %% of the way to a forced vacuum',
+				'wraparound: transaction ID age %s, multixact age %s, %s',
 				trim(to_char(j.xid_age, '999,999,999,999')), trim(to_char(j.multixact_age, '999,999,999,999')),
-				round((j.wraparound_ratio * 100)::numeric)) END,
+				CASE WHEN j.forced THEN 'autovacuum forces a VACUUM'
+					ELSE format('%s %% of the way to a forced vacuum', round((j.wraparound_ratio * 100)::numeric)) END) END,
 			CASE WHEN j.dead_due THEN format('dead rows: %s, %s %% of the table',
 				trim(to_char(j.dead_rows, '999,999,999,999,999')),
 				round((100 * j.dead_rows / j.all_rows)::numeric, 1)) END,
@@ -346,7 +378,8 @@ BEGIN ATOMIC
 			CASE WHEN j.toast_due THEN 'dead rows in TOAST' END,
 			CASE WHEN j.inserts_due THEN 'inserts' END,
 			CASE WHEN j.unknown_due THEN 'unknown' END], NULL),
-		j.may_maintain
+		j.may_maintain,
+		j.autovacuum_score
 	FROM judged j
 	JOIN pg_class c ON c.oid = j.relation
 	LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
@@ -356,13 +389,13 @@ BEGIN ATOMIC
 	) b
 	WHERE everything OR j.wraparound_due OR j.dead_due OR j.toast_due OR j.inserts_due
 		OR j.sampled_dead_bytes IS NOT NULL OR j.unknown_due
-	ORDER BY coalesce(j.wraparound_due, false) DESC,
+	ORDER BY j.forced DESC, coalesce(j.wraparound_due, false) DESC,
 		CASE WHEN j.wraparound_due THEN j.wraparound_ratio END DESC,
-		j.last_vacuum NULLS FIRST, j.dead_rows DESC, j.relation;
+		j.last_vacuum NULLS FIRST, j.autovacuum_score DESC NULLS LAST, j.dead_rows DESC, j.relation;
 END;
 
 COMMENT ON FUNCTION pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid) IS
-	'tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled pages), inserts without freeze; up to 64 MB also where the counters of dead rows were lost';
+	'tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled pages), inserts without freeze; up to 64 MB also where the counters of dead rows were lost; autovacuum_score is null before PostgreSQL 19';
 
 -- Whoever keeps dead rows from being removed, oldest first.
 CREATE FUNCTION pgmaint.xmin_holders()
@@ -427,6 +460,7 @@ REVOKE ALL ON FUNCTION
 	pgmaint.table_states(oid),
 	pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
+	pgmaint.autovacuum_scores(),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
 	pgmaint.xmin_holders()
 FROM PUBLIC;
@@ -436,6 +470,7 @@ GRANT EXECUTE ON FUNCTION
 	pgmaint.table_states(oid),
 	pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
+	pgmaint.autovacuum_scores(),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
 	pgmaint.xmin_holders()
 TO pg_monitor;

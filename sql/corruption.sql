@@ -175,7 +175,26 @@ ORDER BY k.conrelid, k.conname;
 COMMENT ON VIEW pgmaint.unvalidated_constraints IS
 	'constraints that were added NOT VALID and never validated: rows that were there before may break them';
 
+-- The catalog is asked, because the version does not tell: 19 was to have this
+-- function, and its release candidate has not.
+CREATE FUNCTION pgmaint.checksums_hint()
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE WHEN EXISTS (
+			SELECT FROM pg_proc p
+			WHERE p.proname = 'pg_enable_data_checksums' AND p.pronamespace = 'pg_catalog'::regnamespace)
+		THEN 'SELECT pg_enable_data_checksums() adds them while the server runs, and pg_stat_progress_data_checksums shows how far it is'
+		ELSE 'pg_checksums --enable adds them while the server is down' END;
+END;
+
+COMMENT ON FUNCTION pgmaint.checksums_hint() IS
+	'how to turn data checksums on: with the server running where it can do that, else with the server stopped';
+
 REVOKE ALL ON pgmaint.corruption_results, pgmaint.checksum_readings, pgmaint.checkable_relations,
 	pgmaint.corruption_checks, pgmaint.sequence_usage, pgmaint.unvalidated_constraints FROM PUBLIC;
 GRANT SELECT ON pgmaint.corruption_results, pgmaint.checksum_readings, pgmaint.checkable_relations,
 	pgmaint.corruption_checks, pgmaint.sequence_usage, pgmaint.unvalidated_constraints TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint.checksums_hint() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.checksums_hint() TO pg_monitor;

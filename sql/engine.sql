@@ -116,7 +116,10 @@ SELECT
 	t.pid,
 	t.command,
 	-- 18 and later, with track_cost_delay_timing
-	pg_catalog.make_interval(secs => nullif((x.progress ->> 'delay_time')::pg_catalog.float8, 0) / 1000) AS slept
+	pg_catalog.make_interval(secs => nullif((x.progress ->> 'delay_time')::pg_catalog.float8, 0) / 1000) AS slept,
+	-- 19
+	x.progress ->> 'mode' AS mode,
+	CASE WHEN u.phase = 'catch-up' THEN w.param5 - w.param4 + w.param6 + w.param7 END AS changes_applied
 FROM pgmaint.runs r
 JOIN pgmaint.tasks t ON t.run_id = r.run_id AND t.state = 'running'
 -- the row of a worker that is gone stays until the next leader sees to it
@@ -125,6 +128,10 @@ LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_analyze a ON a.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_create_index i ON i.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_cluster u ON u.pid = t.pid
+-- what is pg_stat_progress_repack from 19 on, where the view above has less of it:
+-- rows scanned, inserted, updated and deleted are its parameters 4 to 7
+LEFT JOIN pg_catalog.pg_stat_get_progress_info(CASE
+	WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 190000 THEN 'REPACK' ELSE 'CLUSTER' END) w ON w.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_copy k ON k.pid = t.pid
 CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.to_jsonb(v), pg_catalog.to_jsonb(a)) AS progress) x
 CROSS JOIN LATERAL (SELECT (t.evidence ->> 'rows')::pg_catalog.int8 AS rows, (
@@ -140,7 +147,7 @@ WHERE r.state = 'running'
 ORDER BY r.run_id, t.task_id;
 
 COMMENT ON VIEW pgmaint.progress IS
-	'what every task worker is doing now; percent_done is that of the command''s present phase, slept what cost-based delays took of it (18 and later, with track_cost_delay_timing)';
+	'what every task worker is doing now; percent_done is that of the command''s present phase, slept what cost-based delays took of it (18 and later, with track_cost_delay_timing), mode that of VACUUM (19: normal, aggressive or failsafe), changes_applied the row changes of other sessions that REPACK (CONCURRENTLY) has caught up with (19)';
 
 REVOKE ALL ON pgmaint.progress FROM PUBLIC;
 REVOKE ALL ON FUNCTION

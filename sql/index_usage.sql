@@ -12,19 +12,28 @@ CREATE TABLE pgmaint.index_scans (
 );
 
 COMMENT ON TABLE pgmaint.index_scans IS 'how often each index had been used when the action index_usage last looked, and since when it has said so';
-COMMENT ON COLUMN pgmaint.index_scans.since IS 'the first look at which the counter was what it is';
+COMMENT ON COLUMN pgmaint.index_scans.since IS 'when the counter came to be what it is, as far as the server knows; else the first look at which it was';
 COMMENT ON COLUMN pgmaint.index_scans.system_identifier IS 'with timeline: of the cluster that counts, which a restored copy or a promoted standby is not';
-COMMENT ON COLUMN pgmaint.index_scans.counted_since IS 'when counters of this database or of the server were last reset, as they are by a crash';
+COMMENT ON COLUMN pgmaint.index_scans.counted_since IS 'when counters of this index (19 and later), of this database (before) or of the server were last reset, as they are by a crash';
 
 -- The counters as they are, and what tells them from others of the same index.
+--
+-- From 19 on each index knows when its own counters were reset, with those of
+-- the whole database too; there, the database's time is that of any relation.  A
+-- crash leaves no time but the server's.
 CREATE VIEW pgmaint.index_counters AS
 SELECT
 	s.indexrelid AS "index",
 	s.idx_scan AS scans,
 	y.system_identifier,
 	p.timeline_id AS timeline,
-	greatest(d.stats_reset, b.stats_reset) AS counted_since
+	greatest(CASE WHEN j.counters ? 'stats_reset' THEN j.own_reset ELSE d.stats_reset END, b.stats_reset) AS counted_since,
+	greatest((j.counters ->> 'last_idx_scan')::pg_catalog.timestamptz, j.own_reset) AS idle_since
 FROM pg_catalog.pg_stat_user_indexes s
+CROSS JOIN LATERAL (
+	SELECT c.counters, (c.counters ->> 'stats_reset')::pg_catalog.timestamptz AS own_reset
+	FROM (SELECT pg_catalog.to_jsonb(s) AS counters) c
+) j
 CROSS JOIN pg_catalog.pg_control_system() y
 CROSS JOIN pg_catalog.pg_control_checkpoint() p
 CROSS JOIN pg_catalog.pg_stat_bgwriter b
@@ -32,6 +41,7 @@ JOIN pg_catalog.pg_stat_database d ON d.datname = pg_catalog.current_database()
 WHERE s.schemaname <> 'pgmaint';
 
 COMMENT ON VIEW pgmaint.index_counters IS 'how often each index has been used, and who has counted since when';
+COMMENT ON COLUMN pgmaint.index_counters.idle_since IS 'the last scan (16 and later) or the last reset of the index''s own counters (19), whichever is later; null where the server knows of neither';
 
 -- What the server keeps of an expression, but for where it stood in a command.
 -- To have it as SQL would be to wait for the table's lock.
@@ -128,21 +138,32 @@ WHERE k.contype = 'f'
 COMMENT ON VIEW pgmaint.unindexed_foreign_keys IS
 	'foreign keys whose table has no index that begins with their columns: deleting or changing a row that they refer to reads all of it';
 
+-- Since when each index has not been used, as far as that is known.
+CREATE VIEW pgmaint.index_idleness AS
+SELECT n.*,
+	CASE
+		-- On its first timeline a cluster has counted every scan.  On another it
+		-- was a standby before, and other servers' scans are unknown.
+		WHEN x.system_identifier IS DISTINCT FROM n.system_identifier OR x.timeline IS DISTINCT FROM n.timeline
+			THEN CASE WHEN n.timeline = 1 THEN n.idle_since END
+		WHEN n.scans = x.scans AND n.counted_since IS NOT DISTINCT FROM x.counted_since THEN x.since
+		WHEN n.idle_since > x.looked_at THEN n.idle_since
+	END AS since
+FROM pgmaint.index_counters n
+LEFT JOIN pgmaint.index_scans x ON x."index" = n."index";
+
+COMMENT ON VIEW pgmaint.index_idleness IS 'the counters of each index, and since when it is known not to have been used';
+
 CREATE FUNCTION pgmaint.unused_since("index" oid)
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT x.since
-	FROM pgmaint.index_scans x
-	JOIN pgmaint.index_counters n ON n."index" = x."index" AND n.scans = x.scans
-		AND n.system_identifier = x.system_identifier AND n.timeline = x.timeline
-		AND n.counted_since IS NOT DISTINCT FROM x.counted_since
-	WHERE x."index" = unused_since."index";
+	SELECT n.since FROM pgmaint.index_idleness n WHERE n."index" = unused_since."index";
 END;
 
 COMMENT ON FUNCTION pgmaint.unused_since(oid) IS
-	'since when an index is known not to have been used; null where it was used since the last look, was never looked at, or its counter began anew';
+	'since when an index is known not to have been used; null where that is not known: it was used since the last look, was never looked at, or its counter began anew, and the server does not know when';
 
 CREATE FUNCTION pgmaint.take_index_scans()
 RETURNS bigint
@@ -153,14 +174,11 @@ BEGIN ATOMIC
 	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = x."index");
 	WITH taken AS (
 		INSERT INTO pgmaint.index_scans AS x ("index", scans, since, looked_at, system_identifier, timeline, counted_since)
-		SELECT n."index", n.scans, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(),
+		SELECT n."index", n.scans, coalesce(n.since, pg_catalog.clock_timestamp()), pg_catalog.clock_timestamp(),
 			n.system_identifier, n.timeline, n.counted_since
-		FROM pgmaint.index_counters n
+		FROM pgmaint.index_idleness n
 		ON CONFLICT ("index") DO UPDATE SET
-			since = CASE WHEN x.scans = excluded.scans AND x.system_identifier = excluded.system_identifier
-					AND x.timeline = excluded.timeline AND x.counted_since IS NOT DISTINCT FROM excluded.counted_since
-				THEN x.since ELSE excluded.since END,
-			looked_at = excluded.looked_at, scans = excluded.scans, timeline = excluded.timeline,
+			since = excluded.since, looked_at = excluded.looked_at, scans = excluded.scans, timeline = excluded.timeline,
 			system_identifier = excluded.system_identifier, counted_since = excluded.counted_since
 		RETURNING 1
 	)
@@ -308,7 +326,7 @@ END;
 COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
 	'indexes that are invalid (H001), were not used for that long (H002), or are duplicate or redundant (H004), and foreign keys without an index (H003), each with the command that ends it';
 
-REVOKE ALL ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys FROM PUBLIC;
-GRANT SELECT ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys TO pg_monitor;
+REVOKE ALL ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_idleness, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys FROM PUBLIC;
+GRANT SELECT ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_idleness, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys TO pg_monitor;
 REVOKE ALL ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.unused_since(oid), pgmaint.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;

@@ -14,8 +14,9 @@ COMMENT ON COLUMN pgmaint.tasks.disruptive IS 'whether the task may run only whi
 COMMENT ON COLUMN pgmaint.tasks.predicted IS 'how long the task was expected to take when it was planned';
 COMMENT ON COLUMN pgmaint.tasks.predicted_from IS 'what that expectation rests on';
 
--- it has more columns now
+-- they have more columns now
 DROP FUNCTION pgmaint.dry_run(text, jsonb);
+DROP FUNCTION pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid);
 
 ALTER TABLE pgmaint.runs
 	ADD COLUMN resumes bigint UNIQUE,

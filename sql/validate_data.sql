@@ -148,7 +148,7 @@ BEGIN ATOMIC
 		CASE WHEN c.has < pgmaint.threshold('checksums_enabled', 'critical')::numeric THEN 'critical'
 			WHEN c.has < pgmaint.threshold('checksums_enabled', 'warning')::numeric THEN 'warning' ELSE 'ok' END,
 		CASE WHEN c.has = 1 THEN 'pages have checksums'
-			ELSE 'pages have no checksums, so that damage to them may go unnoticed; pg_checksums --enable adds them while the server is down' END,
+			ELSE 'pages have no checksums, so that damage to them may go unnoticed; ' || pgmaint.checksums_hint() END,
 		'pages with checksums',
 		NULL
 	FROM (SELECT CASE WHEN current_setting('data_checksums') = 'on' THEN 1 ELSE 0 END AS has) c

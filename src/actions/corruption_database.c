@@ -33,11 +33,13 @@ check_checksums(TaskContext *context)
 
 	if (!DataChecksumsEnabled())
 	{
+		ledger_enter(&scope);
+		(void) ledger_query(&query, "SELECT pgmaint.checksums_hint()");
 		note_finding(&context->findings, "checksums", "info", NULL, NULL)
-			->message =
-			"data checksums are off: pages that the storage has changed go "
-			"unnoticed.  With the server stopped, pg_checksums --enable turns "
-			"them on";
+			->message = psprintf("data checksums are off: pages that the "
+								 "storage has changed go unnoticed; %s",
+								 ledger_text(0, 1));
+		ledger_leave(&scope);
 		context->result =
 			"{\"enabled\": false, \"found\": \"data checksums are off\"}";
 		return;

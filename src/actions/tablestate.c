@@ -10,6 +10,8 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_class.h"
+#include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/fmgrprotos.h"
@@ -19,6 +21,8 @@
 #include "actions/tablestate.h"
 #include "base/compat.h"
 #include "base/rights.h"
+
+PG_FUNCTION_INFO_V1(pgmaint_autovacuum_scores);
 
 #define STATISTIC(function, relation) \
 	DatumGetInt64(DirectFunctionCall1(function, ObjectIdGetDatum(relation)))
@@ -149,4 +153,20 @@ nothing_was_done(Oid relation, TimestampTz before, TimestampTz after)
 		return !SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) ||
 			   !may_maintain_relation(relation, GetUserId());
 	return pgstat_track_counts && after == before;
+}
+
+/*
+ * pgmaint.autovacuum_scores(): how urgent the server thinks each table is.  The
+ * SQL of the extension cannot name a function that only some servers have.  The
+ * rows are the server's own: ours has the same columns.
+ */
+Datum
+pgmaint_autovacuum_scores(PG_FUNCTION_ARGS)
+{
+#if SERVER_SCORES_TABLES
+	return pg_stat_get_autovacuum_scores(fcinfo);
+#else
+	materialize_result(fcinfo);
+	return (Datum) 0;
+#endif
 }

@@ -113,6 +113,9 @@ extern char *find_missing_fix(ReleaseFix fix);
 /* 19 rewrites a table while others read and write it */
 #define SERVER_HAS_REPACK_CONCURRENTLY (PG_VERSION_NUM >= 190000)
 
+/* 19 tells how urgent each table is to autovacuum */
+#define SERVER_SCORES_TABLES (PG_VERSION_NUM >= 190000)
+
 /* before 15 the counters of the statistics collector lag behind */
 #define SERVER_COUNTS_AT_ONCE (PG_VERSION_NUM >= 150000)
 
@@ -153,16 +156,20 @@ extern char *find_missing_fix(ReleaseFix fix);
 	pg_analyze_and_rewrite(raw, source, NULL, 0, NULL)
 #endif
 
-/* what planner_hook is called with; 19 adds the state of EXPLAIN */
+/* what planner_hook and the planner are called with; 19 adds EXPLAIN's state */
 #if PG_VERSION_NUM >= 190000
 #define PLANNER_PARAMETERS                                                   \
 	Query *parse, const char *source, int options, ParamListInfo parameters, \
 		ExplainState *explain
 #define PLANNER_ARGUMENTS parse, source, options, parameters, explain
+#define plan_past_hooks(query) \
+	standard_planner(query, "", CURSOR_OPT_PARALLEL_OK, NULL, NULL)
 #else
 #define PLANNER_PARAMETERS \
 	Query *parse, const char *source, int options, ParamListInfo parameters
 #define PLANNER_ARGUMENTS parse, source, options, parameters
+#define plan_past_hooks(query) \
+	standard_planner(query, "", CURSOR_OPT_PARALLEL_OK, NULL)
 #endif
 
 /* 16 hands the output of COPY to a function; tests take that away from it */
@@ -213,6 +220,11 @@ extern char *find_missing_fix(ReleaseFix fix);
 	((key)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
+/* 19 wants a descriptor of rows to be told when its columns are complete */
+#if PG_VERSION_NUM < 190000
+#define TupleDescFinalize(descriptor) ((void) (descriptor))
+#endif
+
 /* 15 has a function for what every set-returning function begins with */
 #if PG_VERSION_NUM >= 160000
 #define materialize_result(fcinfo) InitMaterializedSRF(fcinfo, 0)
@@ -260,15 +272,6 @@ typedef get_relation_info_hook_type TableInfoHook;
 #define TABLE_INFO_VALUES root, relid, inhparent, rel
 #define TABLE_INFO_RELATION relid
 #define TABLE_INFO_IS_PARENT inhparent
-#endif
-
-/* 19 tells the planner about EXPLAIN */
-#if PG_VERSION_NUM >= 190000
-#define plan_past_hooks(query) \
-	standard_planner(query, "", CURSOR_OPT_PARALLEL_OK, NULL, NULL)
-#else
-#define plan_past_hooks(query) \
-	standard_planner(query, "", CURSOR_OPT_PARALLEL_OK, NULL)
 #endif
 
 /* 19 tells signal handlers who sent the signal */

@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "base/compat.h"
 #include "objects/keys.h"
 #include "objects/listing.h"
 
@@ -83,6 +84,7 @@ list_storage(Storage *storage)
 	TupleDescInitEntry(listing->columns, 2, "bytes", INT8OID, -1, 0);
 	TupleDescInitEntry(listing->columns, 3, "modified", TIMESTAMPTZOID, -1, 0);
 	TupleDescInitEntry(listing->columns, 4, "manifest", TEXTOID, -1, 0);
+	TupleDescFinalize(listing->columns);
 	listing->store = tuplestore_begin_heap(false, false, work_mem);
 	listing->began_at = GetCurrentTimestamp();
 	visit.scratch = AllocSetContextCreate(

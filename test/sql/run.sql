@@ -60,9 +60,9 @@ SELECT target, action, finished_at >= started_at AS took_time, bytes_before > by
 	pg_table_size(relation) = bytes_after AS size_now, relation::regclass, relation = ANY (relations) AS among,
 	worker, pid, not_before
 FROM pgmaint.tasks ORDER BY task_id;
-SELECT target, evidence - 'xid_age' - 'multixact_age' - 'last_vacuum' - 'last_analyze' AS evidence,
+SELECT target, evidence - 'xid_age' - 'multixact_age' - 'last_vacuum' - 'last_analyze' - 'autovacuum_score' AS evidence,
 	result - 'xid_age_before' - 'xid_age_after' AS result FROM pgmaint.tasks ORDER BY task_id;
-SELECT target, array(SELECT jsonb_object_keys(evidence) ORDER BY 1) AS evidence,
+SELECT target, array(SELECT jsonb_object_keys(evidence - 'autovacuum_score') ORDER BY 1) AS evidence,
 	array(SELECT jsonb_object_keys(result) ORDER BY 1) AS result FROM pgmaint.tasks ORDER BY task_id;
 SELECT * FROM pgmaint.findings;
 SELECT relname, pg_stat_get_vacuum_count(oid) AS vacuumed, pg_stat_get_analyze_count(oid) AS analyzed, reltuples

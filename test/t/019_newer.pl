@@ -14,7 +14,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_server('newer', 'shared_buffers = 32MB');
-my $version = $node->pg_version;
+# a release candidate counts as less than its release
+my $version = $node->pg_version->major;
 
 sub sql
 {
@@ -86,6 +87,7 @@ else
 {
 	is(sql('SELECT slept IS NULL FROM pgmaint.progress'), 't', 'progress: nobody knows how long it slept');
 }
+is(sql(q(SELECT coalesce(mode, 'unknown') FROM pgmaint.progress)), $version >= 19 ? 'normal' : 'unknown', 'progress: the mode of VACUUM, from 19 on');
 is(sql("SELECT pgmaint.cancel($run)"), 't', 'cancelled');
 is(wait_for_end($node, $run), 'cancelled', 'it ends');
 
@@ -120,5 +122,77 @@ SKIP:
 	cmp_ok($blocks, '>', 1000, 'a table is read as a whole');
 	cmp_ok($reads * 4, '<', $blocks, 'with several blocks in a read');
 }
+
+# Autovacuum's own account of how urgent a table is: by thresholds that the
+# table has for itself, and for its TOAST table.
+sub counted
+{
+	my ($table, $dead) = @_;
+
+	$node->poll_query_until('postgres', "SELECT pg_stat_get_dead_tuples('$table'::regclass) = $dead")
+	  or die "the server has not counted $dead dead rows of $table";
+}
+sql('CREATE TABLE big AS SELECT g AS id FROM generate_series(1, 40000) g; CREATE TABLE touchy (id int) WITH (autovacuum_vacuum_scale_factor = 0.001);
+	INSERT INTO touchy SELECT generate_series(1, 20000); ANALYZE big, touchy; DELETE FROM big WHERE id <= 4000; DELETE FROM touchy WHERE id <= 2000');
+counted('big', 4000);
+counted('touchy', 2000);
+is( sql(q(SELECT string_agg(relation::text, ', ' ORDER BY nth) FROM pgmaint.vacuum_candidates() WITH ORDINALITY AS c (relation, r, s, d, e, i, x, m, w, last_vacuum, t, u, y, score, nth)
+		WHERE relation IN ('big'::regclass, 'touchy'::regclass))),
+	$version >= 19 ? 'touchy, big' : 'big, touchy', 'of two that were never vacuumed, what autovacuum scores higher goes first, from 19 on; before, what has more dead rows');
+$run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": ["big", "touchy"]}')));
+is(wait_for_end($node, $run), 'succeeded', 'by score: run');
+is( sql("SELECT string_agg(format('%s %s', target, (evidence ->> 'autovacuum_score')::numeric > 10), ', ' ORDER BY task_id) FROM pgmaint.tasks WHERE run_id = $run"),
+	$version >= 19 ? 'public.touchy t, public.big f' : 'public.big , public.touchy ', 'by score: the tasks have it as evidence');
+
+SKIP:
+{
+	skip 'autovacuum tells what it thinks from 19 on', 3 if $version < 19;
+	sql('CREATE TABLE toasted (id int, filler text) WITH (toast.autovacuum_freeze_max_age = 100000); INSERT INTO toasted VALUES (1, $$a$$); CREATE TABLE burnt (id int)');
+	is(sql(q(SELECT count(*) FROM pgmaint.vacuum_candidates() WHERE relation = 'toasted'::regclass)), '0', 'a young table is not due');
+	sql(q(DO $$BEGIN FOR i IN 1 .. 101000 LOOP BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END$$; TRUNCATE burnt));
+	like(sql(q(SELECT reason || ' ' || causes::text FROM pgmaint.vacuum_candidates() WHERE relation = 'toasted'::regclass)),
+		qr/^wraparound: transaction ID age 10\d,\d+, multixact age \d+, autovacuum forces a VACUUM \{wraparound\}$/,
+		'its TOAST table is to be vacuumed by force, by a setting of its own');
+	is(sql('SELECT relation FROM pgmaint.vacuum_candidates() LIMIT 1'), 'toasted', '... which is the most urgent of all');
+}
+
+# When an index was read last, and when its own counters were reset.
+sub look_at_indexes
+{
+	sql('SELECT pgmaint.take_index_scans()');
+}
+sub unused_since
+{
+	my ($index, $condition) = @_;
+	return sql("SELECT $condition FROM (SELECT pgmaint.unused_since('$index'::regclass) AS since, s.*, d.stats_reset AS database_reset
+		FROM pg_stat_user_indexes s, pg_stat_database d WHERE s.indexrelid = '$index'::regclass AND d.datname = 'postgres') AS s");
+}
+sql('CREATE TABLE looked_up (id int, a int, b int); INSERT INTO looked_up SELECT g, g, g FROM generate_series(1, 5000) g;
+	CREATE INDEX looked_up_id ON looked_up (id); CREATE INDEX looked_up_a ON looked_up (a); CREATE INDEX looked_up_b ON looked_up (b)');
+sql('ANALYZE looked_up; SET enable_seqscan = off; SELECT * FROM looked_up WHERE id = 5');
+$node->poll_query_until('postgres', q(SELECT idx_scan = 1 FROM pg_stat_user_indexes WHERE indexrelname = 'looked_up_id'));
+is(unused_since('looked_up_id', $version >= 16 ? 'since = last_idx_scan' : 'since IS NULL'), 't', 'unused since the last scan, from 16 on; before, nobody has looked yet');
+is(unused_since('looked_up_a', 'since IS NULL'), 't', 'what was never read nor looked at is not called unused');
+look_at_indexes();
+is(unused_since('looked_up_id', $version >= 16 ? 'since = last_idx_scan' : 'since <= now()'), 't', '... after a look, too; before 16, since that look');
+my $since = sql(q(SELECT since FROM pgmaint.index_scans WHERE index = 'looked_up_b'::regclass));
+sql(q(SELECT pg_stat_reset_single_table_counters('looked_up_a'::regclass)));
+is(unused_since('looked_up_a', $version >= 19 ? 'since = stats_reset' : 'since IS NULL'), 't', 'the counters of an index were reset: unused since then, from 19 on');
+is(unused_since('looked_up_b', $version >= 19 ? "since = '$since'" : 'since IS NULL'), 't',
+	'... those of another are not mistaken for these, from 19 on; before, the server does not know whose they were');
+look_at_indexes();
+is(unused_since('looked_up_a', $version >= 19 ? 'since = stats_reset' : "since > '$since'"), 't', '... after a look, too');
+sql('SELECT pg_stat_reset()');
+is(unused_since('looked_up_b', $version >= 19 ? 'since = stats_reset AND since = database_reset' : 'since IS NULL'), 't', 'all counters were reset');
+SKIP:
+{
+	skip 'each index knows the time of its own reset from 19 on', 1 if $version < 19;
+	is( sql(q(SELECT detail = format('not used since %s', s.stats_reset::date) FROM pgmaint.index_usage('0', 0) u
+			JOIN pg_stat_user_indexes s ON s.indexrelname = 'looked_up_b' WHERE u.index = 'public.looked_up_b' AND u.check_id = 'H002')),
+		't', 'index_usage() says since when');
+}
+$node->stop('immediate');
+$node->start;
+is(unused_since('looked_up_b', 'since IS NULL'), 't', 'a crash loses the counters, and the time of their reset');
 
 done_testing();

@@ -104,6 +104,25 @@ with_server_down(sub {
 my ($run, $state) = check('{"schemas": "public"}');
 is($state, 'succeeded', 'nothing is damaged');
 is(critical($run), 'none', '... and nothing is found');
+
+# how to turn checksums on: the server's own function where it has one, which
+# stands for this one here
+sub says_of_checksums
+{
+	my ($run) = @_;
+	return sql("SELECT f.message || '; validate: ' || v.detail FROM pgmaint.findings f, pgmaint.validate() v
+		WHERE f.run_id = $run AND f.check_id = 'checksums' AND v.check_id = 'checksums_enabled'");
+}
+my $online = q(FROM pg_proc WHERE proname = 'pg_enable_data_checksums' AND pronamespace = 'pg_catalog'::regnamespace);
+my $has_online = sql("SELECT count(*) > 0 $online");
+my ($offline_run) = check('{"time_budget": 0.000001}');
+like(says_of_checksums($offline_run), $has_online eq 't' ? qr/pg_enable_data_checksums/ : qr/go unnoticed; pg_checksums --enable .* while the server is down; validate: .* unnoticed; pg_checksums --enable .* down$/,
+	'checksums are off: how to turn them on');
+sql(q(CREATE FUNCTION pg_catalog.pg_enable_data_checksums() RETURNS void LANGUAGE sql AS '')) if $has_online ne 't';
+my ($online_run) = check('{"time_budget": 0.000001}');
+like(says_of_checksums($online_run), qr/go unnoticed; SELECT pg_enable_data_checksums\(\) .* pg_stat_progress_data_checksums .*validate: .* unnoticed; SELECT pg_enable_data_checksums\(\) /,
+	'... with the server running, where it can do that');
+sql(q(DROP FUNCTION pg_catalog.pg_enable_data_checksums())) if $has_online ne 't';
 is( sql(q(SELECT string_agg(relation || ' ' || outcome, ', ' ORDER BY relation::text COLLATE "C")
 		FROM pgmaint.corruption_checks WHERE relation::text ~ '^(bad|no|sound)')),
 	'bad_heap sound, bad_heap_id sound, bad_index sound, bad_index_pkey sound, no_entry sound, '

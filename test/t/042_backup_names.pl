@@ -20,6 +20,8 @@ my ($state, $error, $run);
 # What ends like an object of its own is still a name: each backup has its own
 # manifest.
 my @names = ('shop.sql', 'a.csv.dump.gz', "host=nowhere user='x' \\", "quote'\"\nline", '../up');
+# 19 refuses line breaks in the names of databases
+s/\n/ / foreach $node->pg_version->major >= 19 ? @names : ();
 for my $name (@names)
 {
 	(my $quoted = $name) =~ s/"/""/g;
