@@ -31,6 +31,8 @@ BEGIN ATOMIC
 		('plan_changed', 'queries that are planned in another way', 'SELECT * FROM pgmaint.query_plans has both plans. It matters where the query takes longer: SELECT * FROM pgmaint.slow_queries(order_by => ''change'').'),
 		('failed', 'tasks and runs that failed', 'pgmaint.tasks has the commands and what went wrong. Once that is put right, the next run of the plan does them again.'),
 		('skipped', 'tasks that were skipped', 'SELECT * FROM pgmaint.xmin_holders() says who keeps old rows now; a lock that somebody holds may be gone by the next run.'),
+		('storage_renamed', 'storages with a new name', NULL),
+		('repack', 'tables that REPACK (CONCURRENTLY) rewrote', 'A dump that began before the table was rewritten and went on after it may lack its rows: repeat it.'),
 		('window', 'work that waits for a maintenance window', NULL),
 		('server_release', 'minor releases with known holes', 'Update the server''s packages, and restart the server.'),
 		('worker_slots', 'background workers', 'Raise max_worker_processes, and restart the server.'),

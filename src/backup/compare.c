@@ -86,7 +86,7 @@ static const char found[] =
 	"ON c.relnamespace = s.oid AND c.relname = x.name WHERE NOT EXISTS (SELECT FROM left_out l "
 	"WHERE l.schema = x.schema AND (l.kind = 'INDEX' AND l.tag = x.name "
 	"OR l.kind = 'CONSTRAINT' AND l.tag LIKE pg_catalog.concat('%% ', "
-	"pg_catalog.replace(pg_catalog.replace(x.name, '\\', '\\\\'), '_', '\\_'))))), "
+	"pg_catalog.replace(pg_catalog.replace(x.name, E'\\\\', E'\\\\\\\\'), '_', E'\\\\_'))))), "
 	"c AS (SELECT x.*, EXISTS (SELECT FROM pg_catalog.pg_constraint k "
 	"LEFT JOIN pg_catalog.pg_class r ON r.oid = k.conrelid LEFT JOIN pg_catalog.pg_type d ON d.oid = k.contypid "
 	"JOIN pg_catalog.pg_namespace s ON s.oid = k.connamespace "
@@ -103,7 +103,7 @@ static const char found[] =
 	"UNION ALL SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END, "
 	"p.oid, 'pg_catalog.pg_proc'::pg_catalog.regclass, p.pronamespace FROM pg_catalog.pg_proc p), "
 	"k AS (SELECT r.kind, pg_catalog.count(*) AS found FROM r JOIN pg_catalog.pg_namespace s ON s.oid = r.schema "
-	"WHERE s.nspname <> 'information_schema' AND s.nspname NOT LIKE 'pg\\_%%' AND NOT EXISTS ("
+	"WHERE s.nspname <> 'information_schema' AND s.nspname NOT LIKE E'pg\\\\_%%' AND NOT EXISTS ("
 	"SELECT FROM pg_catalog.pg_depend d WHERE d.classid = r.class AND d.objid = r.oid AND (d.deptype = 'e' "
 	/* the constructors of a range */
 	"OR d.deptype = 'i' AND r.class = 'pg_catalog.pg_proc'::pg_catalog.regclass)) "

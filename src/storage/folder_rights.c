@@ -121,7 +121,7 @@ quote_for_shell(const char *path)
 	for (const char *c = path; *c != '\0'; c++)
 	{
 		if (*c == '\'')
-			appendStringInfoString(&quoted, "'\\'");
+			appendStringInfo(&quoted, "'%c'", '\\');
 		appendStringInfoChar(&quoted, *c);
 	}
 	appendStringInfoChar(&quoted, '\'');

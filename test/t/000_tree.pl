@@ -150,7 +150,8 @@ is_deeply([ check_tree('check-strings') ], [ 0, '' ], 'no text depends on the en
 my %strings = ('src/base/locks.c' => "int one; /* plain */\n", 'sql/ledger.sql' => "-- it's\nSELECT E'\\d'\n\t'\\\\', \"a\\b\", 'c';\n");
 is_deeply([ check_tree('check-strings', %strings) ], [ 0, '' ], 'texts in order pass');
 foreach my $bad ([ 'src/base/bad.c', "\n/* \xe2\x80\xa6 */\n", 'not ASCII' ], [ 'sql/bad.sql', "\nSELECT '\xc2\xb1';", 'not ASCII' ],
-	[ 'sql/bad.sql', "-- \\\nSELECT E'x\\n', 'a\\d';", q(a string with a backslash does not begin with E: 'a\d') ])
+	[ 'sql/bad.sql', "-- \\\nSELECT E'x\\n', 'a\\d';", q(a string with a backslash does not begin with E: 'a\d') ],
+	[ 'src/base/bad.c', "/* '\\d' */\nchar *one = \"SELECT E'\\\\\\\\d', '\\\\d'\";\n", q(a string with a backslash does not begin with E: "SELECT E'\\\\d', '\d'") ])
 {
 	my ($file, $text, $expected) = @$bad;
 	my ($status, $complaints) = check_tree('check-strings', %strings, $file => $text);
