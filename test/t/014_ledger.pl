@@ -174,7 +174,7 @@ foreach my $where ('ROLE strict', 'DATABASE postgres')
 	is(wait_for_end($node, $run), 'failed', "exit_on_error of $where: run");
 	is(tasks($node, $run), 'public.failing failed, public.harmless succeeded', "exit_on_error of $where: tasks");
 	is( sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run AND state = 'failed'"),
-		'no luck', "exit_on_error of $where: the error is the function's");
+		'no luck; CONTEXT: function public.fails(integer)', "exit_on_error of $where: the error is the function's");
 	is(sql("SELECT count(DISTINCT worker) FROM pgmaint.tasks WHERE run_id = $run"), '1', "exit_on_error of $where: one worker did both");
 	sql("ALTER $where RESET exit_on_error");
 }

@@ -266,7 +266,7 @@ sql(q(CREATE OR REPLACE FUNCTION alice.watched(i int) RETURNS int LANGUAGE plpgs
 ($run, $state) = check('{"tables": "alice.watched"}');
 is($state, 'failed', 'an index that cannot be checked');
 is(critical($run), 'none', '... is not reported as damaged');
-is(sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run AND state = 'failed'"), 'not today', '... but with its error');
+is(sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run AND state = 'failed'"), 'not today; CONTEXT: function alice.watched(integer)', '... but with its error');
 
 # SIGKILL in the middle of amcheck: the next run knows, and begins with others
 sql(q(CREATE OR REPLACE FUNCTION alice.watched(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE
