@@ -133,6 +133,23 @@ foreach my $role ('plain', 'boss')
 }
 $holder->quit;
 
+# a session's VACUUM is in the way; from 19 on the server says whose it is
+{
+	create_slow_table($node, 'swept');
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my $own = $node->pg_version->major >= 19 ? ' in a VACUUM of its own' : '';
+	$session->query_until(qr/begun/, "\\echo begun\nSET vacuum_cost_delay = '100ms'; SET vacuum_cost_limit = 1;\nVACUUM swept;\n");
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_progress_vacuum WHERE pid = $pid") or die 'no VACUUM of swept';
+	my $run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "swept"}')));
+	wait_for_end($node, $run);
+	like(sql("SELECT state || ' ' || error FROM pgmaint.tasks WHERE run_id = $run"),
+		qr/^skipped no lock within 300 ms: process $pid of role \w+.*, active$own, holds ShareUpdateExclusiveLock on (public\.)?swept since /,
+		'a VACUUM of a session has the lock: named');
+	sql("SELECT pg_cancel_backend($pid)");
+	$session->quit;
+}
+
 # an autovacuum worker that is in the way has no role
 sub slow_autovacuum
 {
