@@ -170,7 +170,7 @@ sql($s3->storage('far', 'bucket', prefix => 'new/'));
 $proxy->release;
 is(wait_for_end($node, $run), 'failed', 'a storage that is renamed while a run uses it');
 is(sql("SELECT string_agg(DISTINCT state || ' ' || coalesce(error, ''), ', ' ORDER BY state || ' ' || coalesce(error, '')) FROM pgmaint.tasks WHERE run_id = $run"),
-	'failed storage "far" was renamed or made anew while the run was going on, succeeded ', '... one task ends well, the others are told why they do not');
+	'failed storage "far" was renamed or made anew while the run was going on; HINT: Start the run again: names of storages are looked up when a run begins., succeeded ', '... one task ends well, the others are told why they do not');
 is(wait_for_end($node, sql(q(SELECT pgmaint.run_action('retention')))), 'succeeded', '... and the next run does the rest');
 is(sql(q(SELECT string_agg(DISTINCT storage, ',') FROM pgmaint.archives)), 'farther', '... all of it on the same storage');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a LEFT JOIN pgmaint.list_objects('farther') o ON o.key = a.key WHERE o.key IS NULL AND a.archive_id <> 3)), 0, '... where it is');
