@@ -202,9 +202,16 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
+-- where there are thousands of indexes, compiling would take longer than the rest
+SET jit = off
 BEGIN ATOMIC
 	WITH indexes AS MATERIALIZED (
-		SELECT d.*, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name FROM pgmaint.index_definitions d
+		SELECT d.*, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name,
+			-- one column for each condition: the planner halves its estimate for each,
+			-- and would compare all indexes with all others where it expects one
+			d.is_valid AND d.is_unique AND d.is_immediate AND d.predicate IS NULL AS may_stand_in,
+			d.is_valid AND NOT (d.is_replica_identity OR d.is_clustered OR d.is_partitioned OR d.is_part) AS may_go
+		FROM pgmaint.index_definitions d
 	),
 	-- what something else relies on, even if there is another index like it
 	bound AS MATERIALIZED (
@@ -259,13 +266,13 @@ BEGIN ATOMIC
 		SELECT DISTINCT ON (x."index") x."index", o.conname, y.name AS other
 		FROM indexes x
 		JOIN pg_catalog.pg_constraint o ON o.conindid = x."index" AND o.conrelid = x.relation AND o.contype = 'u'
-		JOIN indexes y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method AND y.is_valid
-			AND y.is_unique AND y.is_immediate AND y.nulls_not_distinct = x.nulls_not_distinct
-			AND y.predicate IS NULL AND y.keys = x.keys AND y.included = x.included
+		JOIN indexes y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method
+			AND y.may_stand_in AND y.nulls_not_distinct = x.nulls_not_distinct
+			AND y.keys = x.keys AND y.included = x.included
 		JOIN pg_catalog.pg_constraint p ON p.conindid = y."index" AND p.conrelid = y.relation AND p.contype IN ('p', 'u')
-		WHERE x.is_valid AND NOT x.is_replica_identity AND NOT x.is_clustered AND NOT x.is_partitioned AND NOT x.is_part
+		WHERE x.may_go
 			AND (p.contype = 'p' OR y."index" < x."index" OR NOT x.is_immediate)
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conindid = x."index" AND f.contype = 'f')
+			AND x."index" NOT IN (SELECT f.conindid FROM pg_catalog.pg_constraint f WHERE f.contype = 'f')
 		ORDER BY x."index", p.contype, y."index"
 	),
 	found AS (

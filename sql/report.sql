@@ -171,7 +171,7 @@ CROSS JOIN LATERAL (
 		a.*,
 		nullif(pg_catalog.concat_ws(', ',
 			a.told_gain,
-			CASE WHEN a.left_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.left_rows, '999,999,999,999,999')) || ' rows left' END,
+			CASE WHEN a.left_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.left_rows, '999,999,999,999,999')) || ' rows deleted' END,
 			CASE WHEN a.archived_bytes > 0 THEN pg_catalog.pg_size_pretty(a.archived_bytes) || ' archived' END,
 			CASE WHEN a.removed_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
 			CASE WHEN a.returned_bytes > 0 THEN pg_catalog.pg_size_pretty(a.returned_bytes) || ' returned' END), '') AS gain

@@ -79,6 +79,8 @@ static const struct
 	{"ignore_checksum_failure", "off", WORKERS | PRIVILEGED},
 	{"allow_system_table_mods", "off", WORKERS | PRIVILEGED},
 	{"lo_compat_privileges", "off", WORKERS | PRIVILEGED},
+	/* the next run would know nothing of what this one has done, and repeat it */
+	{"track_counts", "on", WORKERS | PRIVILEGED},
 
 	/* those at login, which would run as the superuser who logs in */
 	{"event_triggers", "off", PRIVILEGED},

@@ -163,10 +163,15 @@ record_task(TaskContext *context, Ending *ending)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(previous);
-	/* what has been done must not fail for want of its new size */
+	/*
+	 * What has been done must not fail for want of its new size.  A partitioned
+	 * table has no file: its zero bytes would look like all that its partitions
+	 * had before.
+	 */
 	if (OidIsValid(relation) &&
 		ConditionalLockRelationOid(relation, AccessShareLock) &&
-		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
+		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) &&
+		get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
 		ending->outcome.bytes_after = bytes_on_disk(relation);
 	if (context->action->record != NULL)
 		context->action->record(context);

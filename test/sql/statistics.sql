@@ -131,6 +131,8 @@ ANALYZE part_3;
 SELECT relation, reason FROM stale ORDER BY relation;
 -- the partitions are the parent's to work on: nobody else has them at the same time
 SELECT cardinality(relations) FROM pgmaint.tasks WHERE run_id = 5 AND target = 'statistics.parent';
+-- which have files, where it has none: ANALYZE gives nothing back
+SELECT t.bytes_before > 0, t.bytes_after, r.gain FROM pgmaint.tasks t JOIN pgmaint.task_results r USING (task_id) WHERE t.run_id = 5 AND t.target = 'statistics.parent';
 -- the parent stands for its partitions
 SELECT command FROM pgmaint.dry_run('weekly', '{"tables": "part_2", "min_size": "1 TB"}') WHERE action = 'vacuum' ORDER BY command COLLATE "C";
 SELECT count(*) FROM pgmaint.dry_run('weekly', '{"tables": "childless", "min_size": "1 TB"}') WHERE action <> 'analyze';

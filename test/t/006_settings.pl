@@ -122,6 +122,7 @@ foreach my $role (qw(plain boss))
 			%settings,
 			session_replication_role => 'replica',
 			zero_damaged_pages => 'on',
+			track_counts => 'off',
 			allow_system_table_mods => 'on',
 			lo_compat_privileges => 'on');
 	}

@@ -83,7 +83,7 @@ is( sql(q(SELECT count(*) FROM workflows_before b WHERE NOT EXISTS (SELECT FROM 
 is(sql(q(SELECT count(*) FROM workflows WHERE status <> 'running' AND updated_at < now() - interval '31 days')), 0, 'deleted without an archive');
 is( sql("SELECT string_agg(target, ', ' ORDER BY target) FROM pgmaint.tasks WHERE run_id = $run AND action = 'vacuum' AND reason LIKE 'retention took % rows%'"),
 	'public.audit_events, public.workflows', 'what was thinned out is vacuumed after it');
-like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/retention +\d+ of \d+ done in .* rows left, .* archived/, 'the report says so');
+like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/retention +\d+ of \d+ done in .* rows deleted, .* archived/, 'the report says so');
 is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, 'no upload is left open');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE NOT v.ok)), 0, 'every archive is whole');
 is(sql('SELECT count(*) FROM pgmaint.archives WHERE verified_at IS NULL'), 0, '... which is written down');

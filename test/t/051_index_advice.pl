@@ -256,6 +256,23 @@ $node->safe_psql('postgres', q(SELECT pg_stat_reset(); INSERT INTO h1 (c) SELECT
 $node->safe_psql('postgres', q(SELECT pgmaint.note_table_writes()));
 is($node->safe_psql('postgres', q(SELECT pgmaint.writes_per_day('h1'::regclass), writes, writes_before FROM pgmaint.table_writes WHERE relation = 'h1'::regclass)), '0|10|', '... and begins anew with the counters');
 
+# The planner of index_usage() knows little of how many indexes there are.  It must
+# not compare all with all others, nor compile what is short.
+$node->safe_psql('postgres', q(CREATE DATABASE many));
+$node->safe_psql('many', q(CREATE EXTENSION pgmaint;
+	DO $$ BEGIN FOR i IN 1..300 LOOP EXECUTE format('CREATE TABLE m%s (id int PRIMARY KEY, n int REFERENCES m%s)', i, i); END LOOP; END $$;
+	DO $$ BEGIN FOR i IN 1..150 LOOP EXECUTE format('ALTER TABLE m%s ADD UNIQUE (id)', i); END LOOP; END $$;
+	ANALYZE));
+my ($plan, $found);
+$node->psql('many', q(LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;
+	SET auto_explain.log_analyze = on; SET jit = on; SET jit_above_cost = 0; SET client_min_messages = log;
+	SELECT count(*) FROM pgmaint.index_usage() WHERE kind = 'duplicate'), stdout => \$found, stderr => \$plan);
+is($found, '150', 'index_usage: duplicates among many');
+my ($usage) = $plan =~ /(CTE indexes.*?)LOG:/s;
+like($usage, qr/CTE constraints.*CTE found/s, '... are seen in its plan');
+is(join(' ', grep { $_ > 10_000 } $usage =~ /Rows Removed by Join Filter: ([0-9]+)/g), '', '... by comparing few');
+unlike($usage, qr/JIT:/, '... without compiling anything');
+
 # arguments
 foreach my $argument ('min_calls => 0', 'min_mean_ms => -1', 'min_gain => NULL', 'max_statements => 0')
 {
