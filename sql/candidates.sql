@@ -231,7 +231,7 @@ BEGIN ATOMIC
 			WHEN j.stale THEN format('statistics are stale: %s rows changed since the last ANALYZE, of %s',
 				trim(to_char(j.modified_rows, '999,999,999,999,999')),
 				trim(to_char(j.known_rows, '999,999,999,999,999')))
-			WHEN j.unknown THEN 'it is not known what has changed: the server''s counters were lost'
+			WHEN j.unknown THEN 'it is not known what has changed: the server''s counters do not cover its rows'
 			ELSE 'every table was asked for'
 		END,
 		j.known_rows::bigint,
@@ -361,7 +361,7 @@ BEGIN ATOMIC
 				'dead rows: %s in sampled pages', pg_size_pretty(j.sampled_dead_bytes)) END,
 			CASE WHEN j.inserts_due THEN format('inserts without freeze: %s rows since the last VACUUM',
 				trim(to_char(j.inserted_rows, '999,999,999,999,999'))) END,
-			CASE WHEN j.unknown_due THEN 'dead rows are not known: the server''s counters were lost' END), ''),
+			CASE WHEN j.unknown_due THEN 'dead rows are not known: the server''s counters do not cover its rows' END), ''),
 			'every table was asked for'),
 		pg_size_pretty(b.total_bytes),
 		j.dead_rows,

@@ -137,7 +137,7 @@ SELECT t.bytes_before > 0, t.bytes_after, r.gain FROM pgmaint.tasks t JOIN pgmai
 SELECT command FROM pgmaint.dry_run('weekly', '{"tables": "part_2", "min_size": "1 TB"}') WHERE action = 'vacuum' ORDER BY command COLLATE "C";
 SELECT count(*) FROM pgmaint.dry_run('weekly', '{"tables": "childless", "min_size": "1 TB"}') WHERE action <> 'analyze';
 
--- where the counters were lost, nobody knows what has changed
+-- where the counters do not cover its rows, nobody knows what has changed
 ANALYZE parent;
 SELECT relation FROM stale WHERE relation ~ 'part|parent';
 SELECT pg_stat_reset_single_table_counters('parent'::regclass);
