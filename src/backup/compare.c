@@ -19,6 +19,7 @@
 
 #include "backup/compare.h"
 #include "backup/reproduce.h"
+#include "base/error_text.h"
 
 /*
  * Operators are looked up by search_path.  With row_security off, COPY of a table
@@ -28,6 +29,8 @@
 static const char settings[] = "SET search_path = pg_catalog, pg_temp;\n"
 							   "SET row_security = off;\n"
 							   "SET lock_timeout = '5min';\n";
+
+#define SQLSTATE_LENGTH 5
 
 /* what is expected, without what was left out; %s: the manifest, the list */
 static const char expect[] =
@@ -170,7 +173,8 @@ ask(const Comparison *comparison, const char *script)
 }
 
 /*
- * amcheck's words are passed on as they are.  What an error is about is told by
+ * amcheck's words are passed on, but for those that may have values of rows: the
+ * functions of an index are called.  What an error is about is told by
  * its SQLSTATE, which psql writes in its last line.  No other line means that
  * there is no function that could be called: then no index counts as checked.
  */
@@ -181,8 +185,9 @@ check_all_indexes(Comparison *comparison)
 	ChildEnd end;
 	char *output = run_psql_script(
 		comparison->login, comparison->settings,
-		psprintf("%s\\set ON_ERROR_STOP off\n%s\\echo :LAST_ERROR_SQLSTATE\n",
-				 settings, check_indexes),
+		psprintf(
+			"%s\\set VERBOSITY terse\n\\set ON_ERROR_STOP off\n%s\\echo :LAST_ERROR_SQLSTATE\n",
+			settings, check_indexes),
 		&end);
 	size_t length = strlen(output);
 	const char *sqlstate;
@@ -203,8 +208,11 @@ check_all_indexes(Comparison *comparison)
 	if (is_server_trouble(sqlstate))
 		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 						errmsg("could not check indexes: %s", end.words)));
-	comparison->differences =
-		psprintf("an index is not sound: psql: %s", end.words);
+	comparison->differences = psprintf(
+		"an index is not sound: psql: %s",
+		strncmp(sqlstate, "22", 2) == 0
+			? text_without_message(pnstrdup(sqlstate, SQLSTATE_LENGTH))
+			: end.words);
 }
 
 static void

@@ -21,6 +21,7 @@
 
 #include "backup/entries.h"
 #include "backup/reproduce.h"
+#include "base/error_text.h"
 #include "ledger/ledger.h"
 #include "stream/compress.h"
 
@@ -217,4 +218,51 @@ reproduce_failure(const FailedRestore *failed)
 	if (entry->copy_statement == NULL || dump_file_compressed(failed->dump))
 		return NULL;
 	return copy_rows(failed, entry);
+}
+
+static bool
+begins_with(const char *text, const char *beginning)
+{
+	return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/*
+ * The labels are libpq's, whose language is pinned.  As in base/error_text.c, a
+ * DETAIL or a CONTEXT may have values, and the message of class 22 does; so may
+ * that of an error whose SQLSTATE is not known, where it came from a row.
+ */
+char *
+output_without_values(const char *words, const char *sqlstate)
+{
+	StringInfoData text;
+	bool told = true;
+	bool has_context = false;
+
+	initStringInfo(&text);
+	while (*words != '\0')
+	{
+		size_t length = strcspn(words, "\n");
+
+		if (begins_with(words, "pg_restore: "))
+			told = begins_with(words, "pg_restore: error: ") ||
+				   begins_with(words, "pg_restore: warning: ");
+		else if (begins_with(words, "DETAIL:  ") ||
+				 begins_with(words, "CONTEXT:  ") ||
+				 begins_with(words, "QUERY:  ") ||
+				 begins_with(words, "Command was: INSERT INTO "))
+			told = false;
+		else if (begins_with(words, "HINT:  ") ||
+				 begins_with(words, "Command was: "))
+			told = true;
+		has_context |= begins_with(words, "CONTEXT:  ");
+		if (told)
+			appendStringInfo(&text, "%s%.*s", text.len > 0 ? "\n" : "",
+							 (int) length, words);
+		words += length + (words[length] == '\n' ? 1 : 0);
+	}
+	if (sqlstate == NULL ? has_context : begins_with(sqlstate, "22"))
+		return psprintf(
+			"pg_restore: %s",
+			text_without_message(sqlstate == NULL ? "unknown" : sqlstate));
+	return text.len == 0 ? pstrdup("no error output") : text.data;
 }

@@ -30,6 +30,12 @@ typedef struct FailedRestore
  */
 extern const char *reproduce_failure(const FailedRestore *failed);
 
+/*
+ * What pg_restore has said, without its lines about progress and without values
+ * of rows.  sqlstate: what the function above has returned.
+ */
+extern char *output_without_values(const char *words, const char *sqlstate);
+
 /* is an error about the server it came from, and not about what was executed? */
 extern bool is_server_trouble(const char *sqlstate);
 

@@ -259,31 +259,6 @@ check_object(Storage *storage, const BackupDescription *description)
 }
 
 /*
- * What pg_restore reports without its lines about progress.
- */
-static const char *
-error_output(const char *words)
-{
-	static const char program[] = "pg_restore: ";
-	StringInfoData text;
-
-	initStringInfo(&text);
-	while (*words != '\0')
-	{
-		size_t length = strcspn(words, "\n");
-		const char *report = words + strlen(program);
-
-		if (strncmp(words, program, strlen(program)) != 0 ||
-			strncmp(report, "error: ", 7) == 0 ||
-			strncmp(report, "warning: ", 9) == 0)
-			appendStringInfo(&text, "%s%.*s", text.len > 0 ? "\n" : "",
-							 (int) length, words);
-		words += length + (words[length] == '\n' ? 1 : 0);
-	}
-	return text.len == 0 ? "no error output" : text.data;
-}
-
-/*
  * pg_restore has failed on what was written.  The backup is to blame only for an
  * error that its entry raises again, and that is not about the server.
  */
@@ -302,7 +277,7 @@ classify_restore_error(const Passage *passage)
 		.words = end->words,
 	};
 	const char *sqlstate = reproduce_failure(&failed);
-	const char *output = error_output(end->words);
+	const char *output = output_without_values(end->words, sqlstate);
 
 	if (sqlstate != NULL && strcmp(sqlstate, "00000") != 0 &&
 		!is_server_trouble(sqlstate))

@@ -9,8 +9,9 @@
  * decides what is kept, never the wording:
  *
  * - the message, but for class 22: its parameters are the values that could not
- *   be used, so that the message stands without them.  22023 is about the
- *   arguments of a function, and is kept whole;
+ *   be used, so that the message stands without them, or, where it comes from a
+ *   parallel worker, another server or another language, and has no format, not
+ *   at all.  22023 is about the arguments of a function, and is kept whole;
  * - the DETAIL only of classes that are about objects, rights, statements and
  *   the server: "Key (a)=(secret) already exists" has class 23, "Failing row
  *   contains" 23 or 44, the DETAIL of a RAISE P0;
@@ -64,6 +65,24 @@ detail_is_kept(int sqlstate)
 }
 
 /*
+ * The message of a RAISE in PL/pgSQL, which is its author's?  Its format is "%s",
+ * as it is of what others pass on.
+ */
+static bool
+is_raised(const ErrorData *error)
+{
+	return error->funcname != NULL &&
+		   strcmp(error->funcname, "exec_stmt_raise") == 0;
+}
+
+char *
+text_without_message(const char *sqlstate)
+{
+	return psprintf("error with SQLSTATE %s (the server log has the message)",
+					sqlstate);
+}
+
+/*
  * The message.  Where its parameters may be values of rows, the format is told
  * instead, as it stands in the source: invalid input syntax for type %s: "%s".
  */
@@ -75,8 +94,11 @@ message_without_values(const ErrorData *error)
 	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
 			ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
 		error->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE ||
-		error->message_id == NULL || strchr(error->message_id, '%') == NULL ||
-		strcmp(error->message_id, "%s") == 0)
+		is_raised(error))
+		return pstrdup(error->message);
+	if (error->message_id == NULL || strcmp(error->message_id, "%s") == 0)
+		return text_without_message(unpack_sql_state(error->sqlerrcode));
+	if (strchr(error->message_id, '%') == NULL)
 		return pstrdup(error->message);
 	return psprintf("%s (the server log has the values)", error->message_id);
 }

@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "base/locks.h"
+#include "base/random.h"
 #include "ledger/findings.h"
 #include "objects/storage_names.h"
 
@@ -49,6 +50,7 @@ static const char *const tables[] = {"uploads",		   "archives",
 #define NAMES                                                            \
 	"(SELECT n.storage, n.server, n.owner FROM pgmaint.storage_names n " \
 	"WHERE n.system_identifier = $1 AND n.database = $2) n"
+#define BETWEEN_BYTES 16
 #define OF_THIS_DATABASE "n.system_identifier = $1 AND n.database = $2"
 
 typedef struct Renaming
@@ -202,7 +204,8 @@ find_renamings(void)
 		renaming->owner = ledger_oid(row, 2);
 		renaming->from = ledger_text(row, 3);
 		renaming->to = ledger_text(row, 4);
-		renaming->between = psprintf("pgmaint renames %u", renaming->server);
+		/* not the name of anybody's server */
+		renaming->between = random_name(BETWEEN_BYTES);
 		renamings = lappend(renamings, renaming);
 	}
 	return renamings;

@@ -423,6 +423,17 @@ sql("SET ROLE mallory; CREATE SERVER mine FOREIGN DATA WRAPPER pgmaint_storage O
 archive_rows('failed');
 is(scalar(@{ [ glob("$aside/hostile/*") ] }), 0, 'another role does not');
 
+# Nor does what is another's get mixed with theirs on the way to a new name.
+make_storage('victim', 'third', 'amber');
+my $oid = sql(q(SELECT oid FROM pg_foreign_server WHERE srvname = 'victim'));
+make_storage(qq("pgmaint renames $oid"), 'hostile', 'mallory');
+sql(qq(UPDATE pgmaint.retention_policies SET storage = 'victim';
+	SELECT pgmaint.tick();
+	UPDATE pgmaint.archives SET storage = 'pgmaint renames $oid' WHERE archive_id = (SELECT max(archive_id) FROM pgmaint.archives);
+	ALTER SERVER victim RENAME TO renamed_victim; SELECT pgmaint.tick()));
+is(named('renamed_victim'), '1 0 0 0 0 0', 'a server with the name that others were given while they were renamed');
+is(sql(qq(SELECT count(*) FROM pgmaint.archives WHERE storage = 'pgmaint renames $oid')), 1, '... keeps its own');
+
 # After a dump, or pg_upgrade, the name counts.
 is(sql(q(SELECT 'pgmaint.storage_names'::regclass = ANY (extconfig) FROM pg_extension WHERE extname = 'pgmaint')), 'f', 'OIDs are not dumped');
 sql(q(UPDATE pgmaint.retention_policies SET storage = 'two'));

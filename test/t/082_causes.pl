@@ -121,6 +121,41 @@ foreach my $case (
 }
 like(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/secret-name/, 'the server log has them');
 
+# ... nor from a parallel worker, whose errors have no format
+sql(q(CREATE TABLE parallel (at timestamptz, v text, filler text);
+	INSERT INTO parallel SELECT '2020-01-01'::timestamptz + g * interval '1 s', g::text, repeat('x', 300) FROM generate_series(1, 20000) g;
+	INSERT INTO parallel VALUES ('2020-06-01', 'secret-number');
+	ALTER TABLE parallel SET (parallel_workers = 2);
+	ALTER SYSTEM SET parallel_setup_cost = 0; ALTER SYSTEM SET parallel_tuple_cost = 0; ALTER SYSTEM SET parallel_leader_participation = off));
+$node->reload;
+sql(q(ANALYZE parallel; SELECT pgmaint.add_retention('parallel', 'at', '1 year', archive => false, filter => 'v::int > 0')));
+(undef, $told) = failure('retention', '{"tables": "parallel"}');
+like($told, qr/could not be planned: error with SQLSTATE 22P02 \(the server log has the message\)/, 'a parallel worker: the cause');
+unlike($told, qr/secret-n/, '... but no value of a row');
+sql(q(ALTER SYSTEM RESET ALL; SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies WHERE relation = 'parallel'::regclass));
+sql(q(DROP TABLE parallel));
+$node->reload;
+
+# ... nor from pg_restore
+foreach my $case (
+	[ 'check', q(sql AS 'SELECT EXISTS (SELECT FROM public.there)'), 'ALTER TABLE people ADD CHECK (public.judge(name) IS TRUE)', qr/^XX001 not restorable: pg_restore: error: .*violates check constraint "people_name_check"$/ ],
+	[ 'text', q(plpgsql AS 'BEGIN RETURN current_database() = ''proof'' OR $1::int > 0; END'), 'CREATE INDEX ON people (public.judge(name))', qr/^XX001 not restorable: pg_restore: error with SQLSTATE 22P02 \(the server log has the message\)$/ ],
+	[ 'key', q(plpgsql AS 'BEGIN RETURN current_database() = ''proof'' AND $1 LIKE ''%name''; END'), 'CREATE UNIQUE INDEX ON people (public.judge(name))', qr/^XX001 not restorable: pg_restore: error: .*could not create unique index "people_judge_idx"\nCommand was: CREATE UNIQUE INDEX/ ])
+{
+	my ($name, $function, $rest, $expected) = @$case;
+
+	sql('CREATE DATABASE proof');
+	sql("CREATE TABLE people (name text); CREATE TABLE there (yes bool); INSERT INTO there VALUES (true);
+		INSERT INTO people VALUES ('secret-name'), ('secret-nobody');
+		CREATE FUNCTION public.judge(text) RETURNS bool IMMUTABLE LANGUAGE $function; $rest", 'proof');
+	$run = sql('SELECT pgmaint.run_action(\'backup\', \'{"databases": "proof", "globals": false}\')');
+	is(wait_for_end($node, $run), 'succeeded', "pg_restore, $name: a backup");
+	($error, $told) = failure('verify_backup', '{}');
+	like($error, $expected, "pg_restore, $name: the cause");
+	unlike($told, qr/secret-n/, "pg_restore, $name: no value of a row");
+	sql('DROP DATABASE proof');
+}
+
 # names with lines and other control characters
 my $bad = qq("a\nDROP TABLE x;\e[31m");
 sql(qq(CREATE TABLE $bad AS SELECT g AS id FROM generate_series(1, 1000) g;
