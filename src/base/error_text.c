@@ -74,8 +74,12 @@ message_without_values(const ErrorData *error)
 		return pstrdup("missing error text");
 	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) !=
 			ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
-		error->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE ||
-		error->message_id == NULL || strchr(error->message_id, '%') == NULL ||
+		error->sqlerrcode == ERRCODE_INVALID_PARAMETER_VALUE)
+		return pstrdup(error->message);
+	/* an ERROR of a parallel worker comes without it */
+	if (error->message_id == NULL)
+		return pstrdup("data exception (the server log has the message)");
+	if (strchr(error->message_id, '%') == NULL ||
 		strcmp(error->message_id, "%s") == 0)
 		return pstrdup(error->message);
 	return psprintf("%s (the server log has the values)", error->message_id);
