@@ -19,6 +19,9 @@ EXTENSION = pgmaint
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" pgmaint.control)
 
 MODULE_big = pgmaint
+# Other libraries of a session may have functions of the same names: until 16,
+# a library of the server shows all that it has
+SHLIB_EXPORTS = src/exports.txt
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 # The server's headers come as system headers, so that the warnings are about
@@ -101,7 +104,7 @@ DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))
 DATA_built = $(SCRIPT) $(UPDATE)
 
 # what is built or left behind, of any version
-EXTRA_CLEAN = $(filter-out $(DATA_built),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso test/results test/output_iso test/regression.diffs test/regression.out
+EXTRA_CLEAN = src/exports.list $(filter-out $(DATA_built),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso test/results test/output_iso test/regression.diffs test/regression.out
 
 REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
 # pg_regress looks into the folder of its output first: ./sql is another

@@ -124,7 +124,8 @@ report_progress(const DumpJob *job, const DumpStream *stream)
  * when its table of contents comes, and waits while it is looked at.
  */
 static void
-pump(const DumpJob *job, const Login *login, Child *child, DumpStream *stream)
+pump(const DumpJob *job, const Login *login, const char *settings,
+	 Child *child, DumpStream *stream)
 {
 	char *buffer = palloc(DUMP_BUFFER_SIZE);
 	int64 told = 0;
@@ -137,7 +138,7 @@ pump(const DumpJob *job, const Login *login, Child *child, DumpStream *stream)
 		stream->bytes += (int64) length;
 		if (stream->files != NULL && dump_file_listed(stream->dump))
 		{
-			check_rewrites(login, stream->dump, stream->files);
+			check_rewrites(login, settings, stream->dump, stream->files);
 			hash_destroy(stream->files);
 			stream->files = NULL;
 		}
@@ -152,8 +153,8 @@ pump(const DumpJob *job, const Login *login, Child *child, DumpStream *stream)
 }
 
 static void
-write_object(const DumpJob *job, const Login *login, Storage *storage,
-			 DumpStream *stream)
+write_object(const DumpJob *job, const Login *login, const char *settings,
+			 Storage *storage, DumpStream *stream)
 {
 	Child *volatile child = NULL;
 
@@ -163,9 +164,9 @@ write_object(const DumpJob *job, const Login *login, Storage *storage,
 	{
 		sink_begin(stream->first);
 		if (is_database(job))
-			stream->files = read_table_files(login);
+			stream->files = read_table_files(login, settings);
 		child = start_program(job, login);
-		pump(job, login, child, stream);
+		pump(job, login, settings, child, stream);
 	}
 	PG_CATCH();
 	{
@@ -220,7 +221,7 @@ back_up(DumpJob *job)
 	finished.mark = job->upload.mark;
 	if (is_database(job))
 		finished.facts = read_facts(login, settings);
-	write_object(job, login, storage, &stream);
+	write_object(job, login, settings, storage, &stream);
 	if (is_database(job))
 	{
 		finished.contents = describe_contents(

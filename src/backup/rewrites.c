@@ -49,10 +49,10 @@ static const char files_query[] =
 	"WHERE c.relkind IN ('r', 'f') AND c.relpersistence <> 't';\n";
 
 HTAB *
-read_table_files(const Login *login)
+read_table_files(const Login *login, const char *settings)
 {
 	HASHCTL control = {0};
-	char *next = run_psql(login, NULL, files_query);
+	char *next = run_psql(login, settings, files_query);
 	HTAB *files;
 
 	control.keysize = sizeof(Oid);
@@ -94,10 +94,16 @@ name_in_dump(const DumpFile *dump, const DumpEntry *entry)
 						: pg_any_to_server(name, (int) strlen(name), encoding);
 }
 
+/*
+ * The settings must limit the wait for locks.  pg_dump has pg_class locked, and
+ * waits for us: if VACUUM FULL waits for pg_dump, we wait for VACUUM FULL, and
+ * the server sees no deadlock.
+ */
 void
-check_rewrites(const Login *login, const DumpFile *dump, HTAB *before)
+check_rewrites(const Login *login, const char *settings, const DumpFile *dump,
+			   HTAB *before)
 {
-	HTAB *after = read_table_files(login);
+	HTAB *after = read_table_files(login, settings);
 	ListCell *cell;
 
 	foreach (cell, dump_file_entries(dump))

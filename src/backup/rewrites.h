@@ -13,15 +13,18 @@
 #include "exec/programs.h"
 #include "stream/dumpfile.h"
 
-/* the files of all tables as they are now, by a session of the dump's role */
-extern HTAB *read_table_files(const Login *login);
+/*
+ * The files of all tables as they are now, by a session of the dump's role with
+ * these settings.
+ */
+extern HTAB *read_table_files(const Login *login, const char *settings);
 
 /*
  * before: read before pg_dump began.  Reads them again, once the table of
  * contents is there, and raises an ERROR (serialization failure) where a table
  * whose rows are dumped is not the one that it was.
  */
-extern void check_rewrites(const Login *login, const DumpFile *dump,
-						   HTAB *before);
+extern void check_rewrites(const Login *login, const char *settings,
+						   const DumpFile *dump, HTAB *before);
 
 #endif /* PGMAINT_REWRITES_H */

@@ -72,20 +72,24 @@ btree_page_free(Page page)
 }
 
 /*
- * The tuple at this place of a leaf page, or NULL if it is dead or its line
- * pointer cannot be right.
+ * The tuple at this place of a leaf page, or NULL if it is dead, or if its line
+ * pointer or the size that it says it has cannot be right: nothing may be read
+ * beyond the page.
  */
 static inline IndexTuple
 live_tuple(Page page, OffsetNumber off)
 {
 	ItemId item = PageGetItemId(page, off);
+	IndexTuple tuple;
 
 	if (!ItemIdIsNormal(item) ||
 		ItemIdGetLength(item) < sizeof(IndexTupleData) ||
 		ItemIdGetOffset(item) < SizeOfPageHeaderData ||
+		ItemIdGetOffset(item) != MAXALIGN(ItemIdGetOffset(item)) ||
 		ItemIdGetOffset(item) + ItemIdGetLength(item) > BLCKSZ)
 		return NULL;
-	return (IndexTuple) PageGetItem(page, item);
+	tuple = (IndexTuple) PageGetItem(page, item);
+	return IndexTupleSize(tuple) > ItemIdGetLength(item) ? NULL : tuple;
 }
 
 static inline OffsetNumber
@@ -133,8 +137,7 @@ size_of_key(IndexTuple tuple)
 	Size size = BTreeTupleIsPosting(tuple) ? BTreeTupleGetPostingOffset(tuple)
 										   : IndexTupleSize(tuple);
 
-	size = MAXALIGN(size);
-	return size > BTREE_PAGE_ROOM ? 0 : size;
+	return size > IndexTupleSize(tuple) ? 0 : MAXALIGN(size);
 }
 
 /*

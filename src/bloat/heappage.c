@@ -34,6 +34,7 @@ item_is_sane(ItemId item)
 {
 	return ItemIdGetLength(item) >= SizeofHeapTupleHeader &&
 		   ItemIdGetOffset(item) >= SizeOfPageHeaderData &&
+		   ItemIdGetOffset(item) == MAXALIGN(ItemIdGetOffset(item)) &&
 		   ItemIdGetOffset(item) + ItemIdGetLength(item) <= BLCKSZ;
 }
 

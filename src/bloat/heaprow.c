@@ -144,7 +144,7 @@ read_row(RowShape *shape, HeapTupleHeader row, Size length, int64 *chunks)
 	Size offset = 0;
 
 	*chunks = 0;
-	if (row->t_hoff > length ||
+	if (row->t_hoff > length || row->t_hoff != MAXALIGN(row->t_hoff) ||
 		row->t_hoff <
 			SizeofHeapTupleHeader + (has_nulls ? BITMAPLEN(natts) : 0))
 		return false;

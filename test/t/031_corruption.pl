@@ -96,6 +96,18 @@ sql("CREATE TABLE bad_heap AS SELECT g AS id, repeat('x', 100) AS filler FROM ge
 
 my %file = map { $_ => file_of($_) } qw(bad_heap bad_index_pkey no_entry_pkey no_file_pkey);
 
+# sizes that reach beyond a page, on every page that index_bloat() keeps at a time
+sql("CREATE TABLE bad_sizes AS SELECT g AS id FROM generate_series(1, 60000) g;
+	CREATE INDEX bad_sizes_id ON bad_sizes (id)");
+my $sizes = file_of('bad_sizes_id');
+with_server_down(sub {
+	checksums('disable');
+	# of the first row's tuple, which is the last on the page
+	damage($sizes, $_, BLOCK - 16 - 16 + 6, 2, sub { pack('S', 8000) }) foreach 1, 2, 4 .. 150;
+});
+is(sql(q(SELECT sampled_blocks = total_blocks AND bloat_ratio < 0.05 FROM pgmaint.index_bloat('bad_sizes_id', 0.001))), 't', 'tuples that claim to be larger than a page: index_bloat() takes them for damaged');
+sql('DROP TABLE bad_sizes');
+
 # before anything is damaged, nothing is found
 with_server_down(sub {
 	checksums('disable');

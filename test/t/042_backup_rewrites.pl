@@ -156,6 +156,23 @@ for my $attempt (1 .. 5)
 like("$state $error", qr/^failed table public\.scratch was rewritten/, 'a table that is rewritten again and again fails the backup');
 is(attempts($run), 'failed failed failed failed failed', '... after five attempts');
 
+# pg_dump, which has pg_class locked, waits while it is looked for rewrites; who
+# waits for the lock of pg_dump must not hold that up for ever
+shop("CREATE TABLE more_than_a_pipe_holds AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)");
+my $full = $node->background_psql('shop');
+$session->query_safe('BEGIN; LOCK TABLE gate');
+$run = sql("LOAD 'pgmaint'; SET pgmaint.max_wait = '2s'; SELECT pgmaint.run_action('backup', '$whole')");
+waits_for('gate');
+$full->query_until(qr/begun/, "\\echo begun\nVACUUM FULL pg_class;\n\\echo vacuumed\n");
+$node->poll_query_until('postgres', q(SELECT count(*) > 0 FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+	WHERE NOT l.granted AND l.mode = 'AccessExclusiveLock' AND l.relation = 'pg_class'::regclass AND d.datname = 'shop')) or die 'VACUUM FULL does not wait';
+$session->query_until(qr/committed/, "COMMIT;\n\\echo committed\n");
+($state, $error) = end_of_backup($node, $run);
+like("$state $error", qr/^failed psql .*canceling statement due to lock timeout/, 'VACUUM FULL of pg_class: a backup gives up, instead of waiting for itself');
+$full->query_safe('SELECT 1');
+$full->quit;
+shop('DROP TABLE more_than_a_pipe_holds');
+
 #
 # Backups and REPACK of pgmaint's own
 #

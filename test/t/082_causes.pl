@@ -156,6 +156,26 @@ foreach my $case (
 	sql('DROP DATABASE proof');
 }
 
+# a parallel worker's error has the values, but not what they stand in
+sql(q(CREATE FUNCTION public.in_worker(name text) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+	BEGIN RETURN length(name); END $$;
+	CREATE TABLE in_parallel AS SELECT 'secret-name' AS name FROM generate_series(1, 20000);
+	CREATE INDEX ON in_parallel (public.in_worker(name));
+	CREATE OR REPLACE FUNCTION public.in_worker(name text) RETURNS int LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+	BEGIN
+		IF EXISTS (SELECT FROM pg_stat_activity WHERE pid = pg_backend_pid() AND leader_pid <> pid) THEN
+			RETURN name::int;
+		END IF;
+		PERFORM pg_sleep(0.1);
+		RETURN 1;
+	END $$));
+$node->append_conf('postgresql.conf', 'min_parallel_table_scan_size = 0');
+$node->reload;
+($error, $told) = failure('reindex', '{"tables": "in_parallel", "bloat_threshold": 0, "min_size": 0}');
+like($error, qr/^22P02 error with SQLSTATE 22P02 \(the server log has the message\)/, 'values of rows, in a parallel worker: the cause');
+unlike($told, qr/secret-n/, '... none is told');
+sql('DROP TABLE in_parallel');
+
 # names with lines and other control characters
 my $bad = qq("a\nDROP TABLE x;\e[31m");
 sql(qq(CREATE TABLE $bad AS SELECT g AS id FROM generate_series(1, 1000) g;
