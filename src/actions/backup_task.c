@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 
 #include "actions/backup_options.h"
 #include "actions/backup_task.h"

@@ -15,6 +15,7 @@
 #include "commands/dbcommands.h"
 #include "pgstat.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
