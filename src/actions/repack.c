@@ -31,11 +31,12 @@
 bool
 server_can_repack(void)
 {
-	const char *slots =
-		GetConfigOption("max_repack_replication_slots", true, false);
+	const char *slots;
 
-	return SERVER_HAS_REPACK_CONCURRENTLY && slots != NULL &&
-		   strcmp(slots, "0") != 0;
+	if (!SERVER_HAS_REPACK_CONCURRENTLY)
+		return false;
+	slots = GetConfigOption("max_repack_replication_slots", true, false);
+	return slots != NULL && strcmp(slots, "0") != 0;
 }
 
 bool

@@ -266,7 +266,6 @@ cast_to_intervals(const char *text)
 				end++;
 			appendStringInfo(&cast, " %.*s::interval", (int) (end - rest),
 							 rest);
-			rest = end;
 			here = end - 1;
 		}
 		here++;

@@ -97,7 +97,7 @@ find_failed_entry(const FailedRestore *failed)
 		place = next;
 	if (place == NULL)
 		return NULL;
-	dump_id = atoi(place + strlen(clause));
+	dump_id = (int) strtol(place + strlen(clause), NULL, 10);
 	foreach (cell, dump_file_entries(failed->dump))
 	{
 		const DumpEntry *entry = lfirst(cell);
@@ -159,11 +159,12 @@ feed_rows(const FailedRestore *failed, const DumpEntry *entry, Child *child)
 		storage_reader(failed->storage, failed->description->key));
 	DumpFile *dump = dump_file_create();
 	char *piece = palloc(PIECE);
-	size_t length;
 
 	dump_file_take_data(dump, entry->dump_id, write_rows, child);
 	PG_TRY();
 	{
+		size_t length;
+
 		while ((length = source_read(content, piece, PIECE)) > 0)
 			dump_file_feed(dump, piece, length);
 	}

@@ -36,11 +36,11 @@ chunk_bytes(Size toastable)
 {
 	int64 bytes =
 		(int64) (toastable / TOAST_MAX_CHUNK_SIZE) *
-		(CHUNK_TUPLE_SIZE(TOAST_MAX_CHUNK_SIZE) + sizeof(ItemIdData));
+		(int64) (CHUNK_TUPLE_SIZE(TOAST_MAX_CHUNK_SIZE) + sizeof(ItemIdData));
 	Size rest = toastable % TOAST_MAX_CHUNK_SIZE;
 
 	if (rest > 0)
-		bytes += CHUNK_TUPLE_SIZE(rest) + sizeof(ItemIdData);
+		bytes += (int64) (CHUNK_TUPLE_SIZE(rest) + sizeof(ItemIdData));
 	return bytes;
 }
 

@@ -44,9 +44,6 @@ measure_open_index(Relation index, Relation table, double precision,
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "pgmaint index bloat", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	BlockSample sample;
-	double kept;
-	double bloat;
 
 	memset(result, 0, sizeof(IndexBloat));
 	result->indexid = RelationGetRelid(index);
@@ -54,6 +51,10 @@ measure_open_index(Relation index, Relation table, double precision,
 	result->method = method;
 	if (index_bloat_can_be_known(index))
 	{
+		BlockSample sample;
+		double kept;
+		double bloat;
+
 		sample_init(&sample, precision, seed);
 		kept = measure_btree(&sample, index, table, result);
 		bloat = sample_bloat(&sample, ceil(kept), &result->margin);

@@ -9,10 +9,10 @@
  */
 #include "postgres.h"
 
+#include <curl/curl.h>
 #include <time.h>
 
 #include "pgtime.h"
-#include "utils/datetime.h"
 
 #include "storage/s3_request.h"
 
@@ -187,27 +187,10 @@ answer_in_detail(const S3Client *client, const S3Answer *answer)
 static bool
 time_of_answer(const S3Answer *answer, pg_time_t *seconds)
 {
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 	const char *date = http_header(&answer->http, "date");
-	const char *found;
-	char month[4];
-	int day;
-	int year;
-	int hour;
-	int minute;
-	int second;
 
-	if (date == NULL || sscanf(date, "%*3s, %2d %3s %4d %2d:%2d:%2d", &day,
-							   month, &year, &hour, &minute, &second) != 6)
-		return false;
-	found = strstr(months, month);
-	if (found == NULL || strlen(month) != 3 || (found - months) % 3 != 0)
-		return false;
-	*seconds = (pg_time_t) (date2j(year, (int) (found - months) / 3 + 1, day) -
-							UNIX_EPOCH_JDATE) *
-				   SECS_PER_DAY +
-			   hour * SECS_PER_HOUR + minute * SECS_PER_MINUTE + second;
-	return true;
+	*seconds = date == NULL ? -1 : (pg_time_t) curl_getdate(date, NULL);
+	return *seconds >= 0;
 }
 
 static char *

@@ -80,7 +80,5 @@ extern void s3_read_answer(S3Answer *answer);
 extern void s3_judge_answer(const S3Request *request, S3Answer *answer);
 extern bool s3_is_one_of(const char *code, const char *const *codes);
 extern bool s3_is_passing(const S3Answer *answer);
-extern bool s3_is_missing(const S3Answer *answer);
-extern bool s3_has_refused(const S3Answer *answer, const S3Attempts *attempts);
 
 #endif /* PGMAINT_S3_REQUEST_H */
