@@ -189,7 +189,7 @@ DROP SEQUENCE planted.numbers;
 -- a check that fails is a row, and takes no other group with it
 BEGIN;
 ALTER FUNCTION pgmaint.validate_data() RENAME TO validate_gone;
-SELECT check_id, status, detail, expected, object FROM pgmaint.validate() WHERE check_id IN ('sequences', 'bloat', 'validate_data');
+SELECT check_id, status, split_part(detail, '; HINT', 1) AS detail, expected, object FROM pgmaint.validate() WHERE check_id IN ('sequences', 'bloat', 'validate_data');
 SELECT count(*) > 0 AS others FROM pgmaint.validate() WHERE check_id = 'backup_age' OR check_id = 'recovery';
 ROLLBACK;
 SELECT count(*) FROM pgmaint.check_group('validate_nothing');

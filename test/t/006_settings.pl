@@ -102,7 +102,8 @@ foreach my $role (qw(plain boss))
 		intervalstyle => 'sql_standard',
 		timezone => q('Pacific/Chatham'),
 		bytea_output => 'escape',
-		standard_conforming_strings => 'off',
+		# 19 has no other strings than standard ones
+		$node->pg_version->major < 19 ? (standard_conforming_strings => 'off') : (),
 		quote_all_identifiers => 'on',
 		transform_null_equals => 'on',
 		array_nulls => 'off',

@@ -81,7 +81,7 @@ is(databases_left($node), '0|0|0', '... and nothing else is left');
 # Event triggers that log and refuse DDL, and logins where the server knows such,
 # are part of what is restored, and do not get in its way.  What the database is
 # for is said in its comment.
-my $refuse = q(BEGIN IF tg_tag <> 'login' OR current_database() <> 'told' THEN RAISE EXCEPTION 'refused'; END IF; END);
+my $refuse = q(BEGIN IF tg_event <> 'login' OR current_database() <> 'told' THEN RAISE EXCEPTION 'refused'; END IF; END);
 $node->safe_psql('postgres', q(CREATE DATABASE told; COMMENT ON DATABASE told IS 'what it''s for \ "x"'));
 $node->safe_psql('told', qq{
 	CREATE TABLE log (tag text);
