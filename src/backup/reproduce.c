@@ -58,7 +58,9 @@ is_server_trouble(const char *sqlstate)
 
 /*
  * The entry that was being restored might take hours to execute again, so the
- * server's own count of sessions that did not end by themselves comes first.
+ * server's own count of sessions that a person ended comes first.  Sessions that
+ * ended with a FATAL error say nothing: the cancel request that pg_restore sends
+ * as it gives up can end its own in that way.
  */
 static bool
 session_was_ended(const char *database)
@@ -69,12 +71,9 @@ session_was_ended(const char *database)
 
 	ledger_enter(&scope);
 	bind_text(&query, database);
-	ended =
-		ledger_query(
-			&query,
-			"SELECT FROM pg_catalog.pg_stat_database d "
-			"WHERE d.datname = $1::pg_catalog.name AND d.sessions_abandoned "
-			"+ d.sessions_fatal + d.sessions_killed > 0") > 0;
+	ended = ledger_query(&query, "SELECT FROM pg_catalog.pg_stat_database d "
+								 "WHERE d.datname = $1::pg_catalog.name "
+								 "AND d.sessions_killed > 0") > 0;
 	ledger_leave(&scope);
 	return ended;
 }
