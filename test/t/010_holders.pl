@@ -19,7 +19,8 @@ sub create_work
 {
 	$node->safe_psql('postgres', 'DROP TABLE IF EXISTS work; CREATE TABLE work (id int, filler text);
 		INSERT INTO work SELECT g, repeat($$x$$, 200) FROM generate_series(1, 20000) g');
-	# in a session of its own, because one reports its inserts when it ends
+	# a session reports its inserts as it ends, which may be after psql has ended
+	$node->poll_query_until('postgres', "SELECT n_tup_ins = 20000 FROM pg_stat_user_tables WHERE relname = 'work'") or die 'no inserts were reported';
 	$node->safe_psql('postgres', 'VACUUM ANALYZE work');
 }
 
