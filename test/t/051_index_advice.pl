@@ -105,6 +105,8 @@ sub execute_all
 	push @day, ('UPDATE l08 SET c = c, filler = filler || 1') x 2;
 	$node->safe_psql('postgres', 'SELECT pg_stat_statements_reset()');
 	$node->safe_psql('postgres', join(";\n", @day));
+	# a session reports its writes as it ends, which may be after psql has ended
+	$node->poll_query_until('postgres', "SELECT n_tup_upd = 80000 FROM pg_stat_user_tables WHERE relname = 'l08'") or die 'no updates were reported';
 	return;
 }
 
