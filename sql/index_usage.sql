@@ -43,19 +43,6 @@ WHERE s.schemaname <> 'pgmaint';
 COMMENT ON VIEW pgmaint.index_counters IS 'how often each index has been used, and who has counted since when';
 COMMENT ON COLUMN pgmaint.index_counters.idle_since IS 'the last scan (16 and later) or the last reset of the index''s own counters (19), whichever is later; null where the server knows of neither';
 
--- What the server keeps of an expression, but for where it stood in a command.
--- To have it as SQL would be to wait for the table's lock.
-CREATE FUNCTION pgmaint.comparable(expression pg_catalog.pg_node_tree)
-RETURNS text
-LANGUAGE sql IMMUTABLE STRICT
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT regexp_replace(comparable.expression::text, E':location -?\\d+', '', 'g');
-END;
-
-COMMENT ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree) IS
-	'the same text for the same expression of the same table; takes no lock';
-
 -- One row for each index of users' tables, with what tells indexes apart.
 -- Columns are compared with their operator class, collation and direction.
 CREATE VIEW pgmaint.index_definitions AS
@@ -335,5 +322,5 @@ COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
 
 REVOKE ALL ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_idleness, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys FROM PUBLIC;
 GRANT SELECT ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_idleness, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.unused_since(oid), pgmaint.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint.unused_since(oid), pgmaint.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;

@@ -27,6 +27,4 @@ extern void choose_archives(ArchiveReview *review, StorageListing *listing,
 /* outside of any transaction, as the role */
 extern void review_archives(TaskContext *context, ArchiveReview *review);
 
-/* what ended work on a storage, for people */
-
 #endif /* PGMAINT_ARCHIVE_REVIEW_H */
