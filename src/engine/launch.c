@@ -35,6 +35,10 @@
 StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
 				 "arguments must fit into bgw_extra");
 
+/* how often, and how long each time, a commit waits for a slot */
+#define SLOT_TRIES 10
+#define SLOT_WAIT_MS 20
+
 /* what to start when this transaction commits, if the database is set */
 static LeaderArguments wanted_leader;
 static MessengerArguments wanted_messenger;
@@ -99,7 +103,11 @@ start_wanted_leader(void)
 	bool launched;
 
 	forget_wanted_leader();
-	launched = launch_leader_of(&arguments, &handle);
+	/* who has just ended gave its units back before its slot is free */
+	for (int i = 0;
+		 !(launched = launch_leader_of(&arguments, &handle)) && i < SLOT_TRIES;
+		 i++)
+		pg_usleep(SLOT_WAIT_MS * 1000L);
 	MemoryContextSwitchTo(previous);
 	if (launched)
 	{

@@ -63,8 +63,7 @@ sql("CREATE DATABASE $_ TEMPLATE original") foreach @databases;
 			'>', \$out, '2>', \$err);
 		[ $call, \$err ];
 	} @databases;
-	$_->[0]->finish foreach @calls;
-	is(join('', map { ${ $_->[1] } } @calls), '', 'twelve databases: all calls succeed');
+	ok((!grep { !$_->[0]->finish } @calls), 'twelve databases: all calls succeed') or diag map { ${ $_->[1] } } @calls;
 
 	my @spans = map {
 		is(wait_for_end($node, 1, $_), 'succeeded', "twelve databases: $_");
