@@ -13,6 +13,9 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -83,6 +86,23 @@ ledger_commit(LedgerScope *scope)
 }
 
 /*
+ * The same, but do not wait for the disk, for states of tasks that can be done
+ * again.  The record of this commit follows that of the task's command in the
+ * WAL: a crash may lose the end of a task that was done, but leaves no end of
+ * one that was not.
+ */
+void
+ledger_commit_without_waiting(LedgerScope *scope)
+{
+	ledger_leave(scope);
+	/* not before, as this ends with the settings of the scope */
+	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(scope->context);
+}
+
+/*
  * Append a parameter.
  */
 void
@@ -145,6 +165,22 @@ bind_text(LedgerQuery *query, const char *value)
 }
 
 /*
+ * As bigint[].
+ */
+void
+bind_bigints(LedgerQuery *query, const int64 *values, int count)
+{
+	Datum *elements = palloc(sizeof(Datum) * Max(count, 1));
+
+	for (int i = 0; i < count; i++)
+		elements[i] = Int64GetDatum(values[i]);
+	bind_datum(query, INT8ARRAYOID,
+			   PointerGetDatum(construct_array(
+				   elements, count, INT8OID, sizeof(int64),
+				   sizeof(Datum) >= sizeof(int64), TYPALIGN_DOUBLE)));
+}
+
+/*
  * A list of OIDs as oid[].
  */
 void
@@ -184,11 +220,115 @@ bind_texts(LedgerQuery *query, const List *texts)
 											   false, TYPALIGN_INT)));
 }
 
+/* a statement, by the address of its text, with the types of its parameters */
+typedef struct KeptPlanKey
+{
+	const char *sql;
+	Oid types[LEDGER_MAX_PARAMETERS];
+} KeptPlanKey;
+
+typedef struct KeptPlan
+{
+	KeptPlanKey key;
+	SPIPlanPtr plan;
+} KeptPlan;
+
+static HTAB *kept_plans = NULL;
+
+static void
+create_kept_plans(void)
+{
+	HASHCTL control = {0};
+
+	control.keysize = sizeof(KeptPlanKey);
+	control.entrysize = sizeof(KeptPlan);
+	control.hcxt = TopMemoryContext;
+	kept_plans = hash_create("pgmaint ledger statements", 64, &control,
+							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/*
+ * The plan of a statement, prepared at its first use.  The server analyzes the
+ * text again when a table in it has changed, or was dropped and created again
+ * with the extension.
+ *
+ * Statements by index are the same for every value of their parameters: the
+ * plan is generic from the start, and was made without regard to how large the
+ * tables seemed to be when the first task was planned.
+ */
+static SPIPlanPtr
+find_plan(const LedgerQuery *query, const char *sql, LedgerPlan kind)
+{
+	KeptPlanKey key;
+	KeptPlan *entry;
+	SPIPlanPtr plan;
+
+	if (kept_plans == NULL)
+		create_kept_plans();
+	memset(&key, 0, sizeof(key));
+	key.sql = sql;
+	memcpy(key.types, query->types, sizeof(Oid) * query->count);
+	entry = hash_search(kept_plans, &key, HASH_FIND, NULL);
+	if (entry != NULL)
+		return entry->plan;
+
+	plan = SPI_prepare_cursor(
+		sql, query->count, (Oid *) query->types,
+		kind == LEDGER_PLAN_BY_INDEX ? CURSOR_OPT_GENERIC_PLAN : 0);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor failed: %s",
+			 SPI_result_code_string(SPI_result));
+	entry = hash_search(kept_plans, &key, HASH_ENTER, NULL);
+	entry->plan = plan;
+	(void) SPI_keepplan(plan);
+	return plan;
+}
+
+/*
+ * Let the planner find rows by indexes alone, until the settings are restored
+ * to the returned level.  It may have to plan again at any time.
+ */
+static int
+plan_by_index(void)
+{
+	static const char *const others[] = {
+		"enable_seqscan",	"enable_bitmapscan", "enable_hashjoin",
+		"enable_mergejoin", "enable_sort",		 "enable_incremental_sort",
+	};
+	int level = NewGUCNestLevel();
+
+	for (int i = 0; i < (int) lengthof(others); i++)
+		(void) set_config_option(others[i], "off", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
 /*
  * Run one statement with its parameters.
  */
 uint64
-ledger_query(LedgerQuery *query, const char *sql)
+ledger_execute_kept(LedgerQuery *query, const char *sql, LedgerPlan kind)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int level = kind == LEDGER_PLAN_BY_INDEX ? plan_by_index() : 0;
+	int result = SPI_execute_plan(find_plan(query, sql, kind), query->values,
+								  query->nulls, false, 0);
+
+	if (level > 0)
+		AtEOXact_GUC(false, level);
+	MemoryContextSwitchTo(context);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s",
+			 SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * The same with a text that was put together, whose plan nobody would find
+ * again.
+ */
+uint64
+ledger_query_once(LedgerQuery *query, const char *sql)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int result = SPI_execute_with_args(sql, query->count, query->types,

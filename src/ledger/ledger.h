@@ -26,6 +26,7 @@ extern void ledger_leave(LedgerScope *scope);
 /* in a transaction of its own, for background workers */
 extern void ledger_begin(LedgerScope *scope, Oid extension);
 extern void ledger_commit(LedgerScope *scope);
+extern void ledger_commit_without_waiting(LedgerScope *scope);
 
 /*
  * Parameters of a query.  The macros number them in the order of the calls.
@@ -46,13 +47,36 @@ extern void bind_oid(LedgerQuery *query, Oid value);
 extern void bind_boolean(LedgerQuery *query, bool value);
 extern void bind_double(LedgerQuery *query, double value);
 extern void bind_text(LedgerQuery *query, const char *value);
+extern void bind_bigints(LedgerQuery *query, const int64 *values, int count);
 extern void bind_oids(LedgerQuery *query, List *oids);
 extern void bind_texts(LedgerQuery *query, const List *texts);
 extern void bind_null(LedgerQuery *query, Oid type);
 extern void bind_datum(LedgerQuery *query, Oid type, Datum value);
 
-/* run a statement; returns the number of rows, which are in SPI_tuptable */
-extern uint64 ledger_query(LedgerQuery *query, const char *sql);
+/*
+ * Run a statement; returns the number of rows, which are in SPI_tuptable.
+ *
+ * The plan of a statement is kept for as long as the process lives, so its text
+ * has to be a string literal; the compiler refuses everything else.  What is
+ * put together goes to ledger_query_once().
+ *
+ * ledger_query_by_index() is for statements that run for each task: see
+ * find_plan() in ledger.c.
+ */
+#define ledger_query(query, sql) \
+	ledger_execute_kept((query), "" sql, LEDGER_PLAN_AUTO)
+#define ledger_query_by_index(query, sql) \
+	ledger_execute_kept((query), "" sql, LEDGER_PLAN_BY_INDEX)
+
+typedef enum LedgerPlan
+{
+	LEDGER_PLAN_AUTO,
+	LEDGER_PLAN_BY_INDEX
+} LedgerPlan;
+
+extern uint64 ledger_execute_kept(LedgerQuery *query, const char *sql,
+								  LedgerPlan kind);
+extern uint64 ledger_query_once(LedgerQuery *query, const char *sql);
 
 /* a column of a row of the last query; instead is for NULL */
 extern char *ledger_text(uint64 row, int column);

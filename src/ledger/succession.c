@@ -62,7 +62,7 @@ check_identity(const char *identity)
 static uint64
 take_over_identities(LedgerQuery *query, const char *identities)
 {
-	return ledger_query(
+	return ledger_query_once(
 		query,
 		psprintf(
 			"INSERT INTO pgmaint.identities AS i (identity, state, system_identifier, database, "
@@ -195,7 +195,7 @@ forget_original(const char *identity)
 		LedgerQuery query = {0};
 
 		bind_text(&query, identity);
-		(void) ledger_query(&query, commands[i]);
+		(void) ledger_query_once(&query, commands[i]);
 	}
 }
 

@@ -62,7 +62,7 @@ queue_notifications(void)
 	{
 		LedgerQuery query = {0};
 
-		(void) ledger_query(&query, commands[i]);
+		(void) ledger_query_once(&query, commands[i]);
 	}
 }
 

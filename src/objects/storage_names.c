@@ -102,7 +102,7 @@ rename_in_ledger(const char *from, const char *to)
 	bind_text(&query, to);
 	for (int i = 0; i < lengthof(tables); i++)
 		found |=
-			ledger_query(
+			ledger_query_once(
 				&query,
 				psprintf("UPDATE pgmaint.%s SET storage = $2::pg_catalog.name "
 						 "WHERE storage = $1::pg_catalog.name RETURNING 1",
@@ -306,8 +306,8 @@ follow_storage_names(bool wait)
 
 	if (RecoveryInProgress() || XactReadOnly || is_settled())
 		return;
-	if (!wait && ledger_query(&none, "SELECT FROM pgmaint.tasks t WHERE "
-									 "t.state = 'running' LIMIT 1") > 0)
+	if (!wait && ledger_query(&none, "SELECT FROM pgmaint.runs r WHERE "
+									 "r.state = 'running' LIMIT 1") > 0)
 		return;
 	if (wait)
 		lock_in_transaction(LOCK_STORAGE_NAMES, true);

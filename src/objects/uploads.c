@@ -54,7 +54,7 @@ note_upload(int64 task_id, const char *action, const char *storage,
 static bool
 find_upload(LedgerQuery *query, const char *sql, Upload *upload)
 {
-	if (ledger_query(query, sql) == 0)
+	if (ledger_query_once(query, sql) == 0)
 		return false;
 	upload->upload_id = ledger_bigint(0, 1);
 	upload->storage = ledger_text(0, 2);

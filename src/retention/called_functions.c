@@ -122,9 +122,9 @@ find_what_is_called(Oid relation, Oid role, const char *search)
 	/* it would take longer to compile the query than to execute it */
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
-	return ledger_query(&query,
-						psprintf("WITH RECURSIVE " TABLES PARTS REACHED "%s",
-								 search)) > 0;
+	return ledger_query_once(
+			   &query, psprintf("WITH RECURSIVE " TABLES PARTS REACHED "%s",
+								search)) > 0;
 }
 
 /*

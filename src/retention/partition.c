@@ -117,7 +117,7 @@ list_below(const RetentionPolicy *policy, const char *start, Oid relation)
 
 	bind_oid(&query, relation);
 	bind_text(&query, policy->time_column);
-	rows = ledger_query(
+	rows = ledger_query_once(
 		&query,
 		psprintf(
 			"WITH RECURSIVE tree AS (SELECT i.inhrelid AS relation, i.inhparent AS parent, "

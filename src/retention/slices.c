@@ -97,7 +97,7 @@ ask_as_owner(Oid owner, const char *sql)
 	char *answer = NULL;
 
 	become_table_owner(owner, &caller);
-	if (ledger_query(&query, sql) > 0)
+	if (ledger_query_once(&query, sql) > 0)
 		answer = ledger_text(0, 1);
 	resume_caller(&caller);
 	return answer;
@@ -175,7 +175,7 @@ range_name(Oid type, const char *from, const char *to)
 	bind_text(&query, from);
 	bind_text(&query, to);
 	bind_text(&query, key_format(type));
-	(void) ledger_query(
+	(void) ledger_query_once(
 		&query,
 		psprintf(
 			"SELECT pg_catalog.string_agg(CASE WHEN pg_catalog.isfinite(x.t) THEN "
@@ -232,7 +232,7 @@ end_of_slice(Oid type, const char *time, const char *step, const char *cutoff)
 	bind_text(&query, time);
 	bind_text(&query, step);
 	bind_text(&query, cutoff);
-	(void) ledger_query(
+	(void) ledger_query_once(
 		&query,
 		psprintf(
 			"SELECT pg_catalog.to_jsonb(least(b.boundary%2$s, $3::%1$s)) #>> '{}' "

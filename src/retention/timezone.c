@@ -129,7 +129,7 @@ cut_off(const RetentionPolicy *policy, int64 run_id)
 	use_timezone(policy);
 	bind_bigint(&query, policy->policy_id);
 	bind_bigint(&query, run_id);
-	(void) ledger_query(
+	(void) ledger_query_once(
 		&query,
 		psprintf(
 			"SELECT least((t.at - p.keep)::%1$s, (t.at%2$s - p.keep)::%1$s) "
