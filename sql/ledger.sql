@@ -70,8 +70,8 @@ CREATE TABLE pgmaint.tasks (
 CREATE INDEX tasks_run ON pgmaint.tasks (run_id, step, task_id);
 CREATE INDEX tasks_finished ON pgmaint.tasks (run_id, finished_at, task_id);
 CREATE INDEX tasks_relation ON pgmaint.tasks (relation, action, finished_at);
-CREATE INDEX tasks_pending ON pgmaint.tasks (run_id, step, task_id) WHERE state = 'pending';
-CREATE INDEX tasks_running ON pgmaint.tasks (run_id, step) WHERE state = 'running';
+-- tasks that succeeded, by columns that a claim does not change: it changes no index then
+CREATE INDEX tasks_action ON pgmaint.tasks (action, disruptive, finished_at) WHERE error IS NULL AND bytes_before IS NOT NULL;
 
 COMMENT ON TABLE pgmaint.tasks IS 'one row for each command on one object inside a run';
 COMMENT ON COLUMN pgmaint.tasks.target IS 'the object, as it was named when the task was planned';

@@ -10,6 +10,10 @@ ALTER TABLE pgmaint.tasks
 	ALTER COLUMN disruptive SET DEFAULT false,
 	ALTER COLUMN disruptive SET NOT NULL;
 
+-- tasks are not looked for by their state any more
+DROP INDEX pgmaint.tasks_pending, pgmaint.tasks_running;
+CREATE INDEX tasks_action ON pgmaint.tasks (action, disruptive, finished_at) WHERE error IS NULL AND bytes_before IS NOT NULL;
+
 COMMENT ON COLUMN pgmaint.tasks.disruptive IS 'whether the task may run only while a maintenance window is open';
 COMMENT ON COLUMN pgmaint.tasks.predicted IS 'how long the task was expected to take when it was planned';
 COMMENT ON COLUMN pgmaint.tasks.predicted_from IS 'what that expectation rests on';

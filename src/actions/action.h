@@ -91,6 +91,11 @@ struct Action
 	const char *name;
 	const char *description;
 	const ActionOption *options;
+	/*
+	 * Tasks can be done again, and nothing rests on their having been done: so
+	 * a crash may lose the last of their states.
+	 */
+	bool repeatable;
 	/* tasks write to the storage in their evidence, or remove from it */
 	bool uses_storage;
 	/* outside of any transaction, before plan, as the leader; may be NULL */

@@ -302,6 +302,7 @@ const Action bloat_report_action = {
 	.description =
 		"measure the bloat of tables and indexes from a sample of their blocks, and keep the figures",
 	.options = options,
+	.repeatable = true,
 	.plan = plan_bloat_report,
 	.execute = execute_bloat_report,
 };

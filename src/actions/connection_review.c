@@ -191,6 +191,7 @@ const Action connection_review_action = {
 	.description =
 		"review who uses the server's connections and how many there should be; changes nothing unless told to",
 	.options = options,
+	.repeatable = true,
 	.plan = plan_connection_review,
 	.outside = apply_limit,
 	.execute = execute_connection_review,

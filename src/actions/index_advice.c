@@ -224,6 +224,7 @@ const Action index_advice_action = {
 	.description =
 		"look which indexes the slowest statements would gain from, and whether those that were made as advised helped; makes none",
 	.options = options,
+	.repeatable = true,
 	.plan = plan_index_advice,
 	.execute = execute_index_advice,
 };

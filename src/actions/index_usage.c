@@ -93,6 +93,7 @@ const Action index_usage_action = {
 	.description =
 		"look for indexes that are invalid, unused or redundant, and for foreign keys without one, by pgmaint.index_usage()",
 	.options = options,
+	.repeatable = true,
 	.plan = plan_index_usage,
 	.execute = execute_index_usage,
 };

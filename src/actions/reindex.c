@@ -332,6 +332,7 @@ const Action reindex_action = {
 	.description =
 		"rebuild the indexes that are bloated, invalid, or older than the version of their collation",
 	.options = options,
+	.repeatable = true,
 	.survey = survey_indexes,
 	.plan = plan_reindex,
 	.consider = consider,

@@ -294,6 +294,7 @@ const Action review_queries_action = {
 	.description =
 		"look which queries became slower after maintenance, and keep the plans of those that take most time; none is executed",
 	.options = options,
+	.repeatable = true,
 	.plan = plan_review_queries,
 	.execute = execute_review_queries,
 };

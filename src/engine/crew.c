@@ -19,11 +19,10 @@
 
 #include "base/compat.h"
 #include "base/locks.h"
+#include "engine/board.h"
 #include "engine/crew.h"
 #include "engine/launch.h"
 #include "ledger/tasks.h"
-
-#define MAX_CREW 64
 
 /* how many workers in a row may end without having finished a task */
 #define MAX_FUTILE_STARTS 3
@@ -43,6 +42,7 @@ static struct
 	TaskWorkerArguments arguments;
 	CrewMember members[MAX_CREW];
 	int present;
+	UnfinishedTasks unfinished;
 	int futile_starts;
 	TimestampTz no_slot_since; /* 0: there was one */
 } crew;
@@ -62,13 +62,42 @@ crew_number_workers_from(int last)
 void
 crew_begin(const Run *run, int step, Oid extension)
 {
+	UnfinishedTasks unfinished = crew.unfinished;
+
 	memset(&crew, 0, sizeof(crew));
 	crew.run = run;
+	crew.unfinished = unfinished;
+	follow_step(&crew.unfinished, run->run_id, step, 0);
 	crew.arguments.database = MyDatabaseId;
 	crew.arguments.extension = extension;
 	crew.arguments.role = run->role;
 	crew.arguments.run_id = run->run_id;
 	crew.arguments.step = step;
+	crew.arguments.board = share_board();
+	/* a crew that was dismissed has left its places as they were */
+	for (int i = 0; i < MAX_CREW; i++)
+		clear_place(i);
+}
+
+/*
+ * Write down that the task was interrupted that a worker had claimed and not
+ * finished, and free its place.  Returns whether it had claimed any at all.
+ */
+static bool
+free_place(int place)
+{
+	CrewMember *member = &crew.members[place];
+	ClaimedTasks *left = tasks_of_place(place);
+	bool has_claimed = place_has_claimed(place);
+
+	if (left->count > 0)
+		(void) interrupt_tasks_of(crew.run->run_id, member->worker,
+								  left->task_ids, left->count,
+								  "the task worker was terminated");
+	clear_place(place);
+	pfree(member->handle);
+	member->handle = NULL;
+	return has_claimed;
 }
 
 /*
@@ -79,6 +108,7 @@ crew_begin(const Run *run, int step, Oid extension)
 static void
 count_those_present(TaskCounts *counts)
 {
+	bool futile[MAX_CREW] = {0};
 	bool ended[MAX_CREW] = {0};
 
 	crew.present = 0;
@@ -94,20 +124,16 @@ count_those_present(TaskCounts *counts)
 			crew.present++;
 			continue;
 		}
-		(void) interrupt_tasks_of(crew.run->run_id, crew.members[i].worker,
-								  "the task worker was terminated");
-		pfree(crew.members[i].handle);
-		crew.members[i].handle = NULL;
+		futile[i] = !free_place(i);
 		ended[i] = true;
 	}
-	count_tasks(crew.run->run_id, crew.arguments.step, counts);
+	/* with one more than can be running, one that is pending is among them */
+	count_tasks(&crew.unfinished, crew.run->max_workers + 1, counts);
 	for (int i = 0; i < MAX_CREW; i++)
 	{
 		if (!ended[i])
 			continue;
-		if (counts->pending > 0 &&
-			!worker_has_claimed(crew.run->run_id, crew.arguments.step,
-								crew.members[i].worker))
+		if (counts->pending > 0 && futile[i])
 			crew.futile_starts++;
 		else
 			crew.futile_starts = 0;
@@ -135,6 +161,8 @@ add_member(void)
 		if (crew.present > 0 && !take_units(1))
 			return false;
 		crew.arguments.worker = ++last_worker;
+		crew.arguments.place = i;
+		crew.arguments.position = position_before_unfinished(&crew.unfinished);
 		/* the handle lives until the worker has ended */
 		previous = MemoryContextSwitchTo(TopMemoryContext);
 		launched = launch_task_worker(&crew.arguments, &member->handle);

@@ -9,6 +9,7 @@
 #define PGMAINT_LAUNCH_H
 
 #include "postmaster/bgworker.h"
+#include "storage/dsm.h"
 
 /* what a leader has to know; goes into bgw_extra */
 typedef struct LeaderArguments
@@ -33,8 +34,11 @@ typedef struct TaskWorkerArguments
 	Oid extension;
 	Oid role;
 	int64 run_id;
+	int64 position; /* the tasks of the step up to this one have ended */
 	int step;
 	int worker;
+	int place; /* on the board, which has this handle */
+	dsm_handle board;
 } TaskWorkerArguments;
 
 extern bool launch_worker(const char *type, const char *name,

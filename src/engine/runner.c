@@ -81,11 +81,7 @@ plan_and_record(const Run *run, int number, const Step *step)
 	plan_step(&context, step);
 	predict_and_order(&context, step);
 	hold_back_disruptive_tasks(&context, step);
-	foreach (cell, context.tasks)
-	{
-		CHECK_FOR_INTERRUPTS();
-		add_task(run->run_id, number, lfirst(cell));
-	}
+	add_tasks(run->run_id, number, context.tasks);
 	foreach (cell, context.findings)
 	{
 		PlannedFinding *finding = lfirst(cell);

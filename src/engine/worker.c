@@ -27,6 +27,7 @@
 #include "base/compat.h"
 #include "base/locks.h"
 #include "base/settings.h"
+#include "engine/board.h"
 #include "engine/launch.h"
 #include "engine/plan.h"
 #include "engine/task.h"
@@ -38,6 +39,9 @@ PGDLLEXPORT void pgmaint_task_worker_main(Datum main_arg);
 static TaskWorkerArguments arguments;
 static Run run;
 static const Step *step;
+
+/* the tasks of the step, as far as this worker has looked */
+static UnfinishedTasks unfinished;
 
 /*
  * Read what the run and the step want of this worker.
@@ -100,8 +104,10 @@ record_ending(const ClaimedTask *task, const Ending *ending)
 
 	if (ending->retry && task->attempt <= retries)
 	{
-		postpone_task(task->task_id, &ending->outcome,
-					  pause_before_attempt(task->attempt, ending));
+		remember_postponed_task(
+			&unfinished, task->task_id,
+			postpone_task(task->task_id, &ending->outcome,
+						  pause_before_attempt(task->attempt, ending)));
 		return;
 	}
 	finish_task(task->task_id, &ending->outcome);
@@ -130,6 +136,33 @@ record_ending(const ClaimedTask *task, const Ending *ending)
 }
 
 /*
+ * Claim a task; false where none is to be had now.  Then milliseconds says when
+ * to ask again; a negative number: never.
+ */
+static bool
+claim_next(ClaimedTask *next, int64 *milliseconds)
+{
+	const ClaimedTasks *others;
+	int64 task_id;
+
+	lock_in_transaction(LOCK_TASKS, true);
+	others = tasks_of_others();
+	task_id = find_claimable_task(&unfinished, others);
+	if (task_id != 0 && claim_task(task_id, arguments.worker, next))
+	{
+		forget_task(&unfinished, task_id);
+		note_claim(task_id);
+		return true;
+	}
+	note_claim(0);
+	if (!cancellation_requested(arguments.run_id))
+		*milliseconds = time_to_next_task(&unfinished, others);
+	if (*milliseconds >= 0)
+		*milliseconds = Max(*milliseconds, 20);
+	return false;
+}
+
+/*
  * Write down how the last task ended, if there was one, and claim the next, in
  * one transaction.  When none is to be had now, milliseconds says when to ask
  * again; a negative number: never.
@@ -150,16 +183,12 @@ next_task(const ClaimedTask *last, const Ending *ending, ClaimedTask *next,
 	*milliseconds = -1;
 	/* without a leader nobody would know what is done here */
 	if (leader_is_alive())
-		claimed = claim_task(arguments.run_id, arguments.step,
-							 arguments.worker, next);
-	if (!claimed && leader_is_alive() &&
-		!cancellation_requested(arguments.run_id))
-	{
-		*milliseconds = time_to_next_task(arguments.run_id, arguments.step);
-		if (*milliseconds >= 0)
-			*milliseconds = Max(*milliseconds, 20);
-	}
-	ledger_commit(&scope);
+		claimed = claim_next(next, milliseconds);
+	if (step->action->repeatable)
+		ledger_commit_without_waiting(&scope);
+	else
+		ledger_commit(&scope);
+	note_commit();
 	RESUME_CANCEL_INTERRUPTS();
 	return claimed;
 }
@@ -236,7 +265,11 @@ pgmaint_task_worker_main(Datum main_arg)
 
 	MemoryContextSwitchTo(TopMemoryContext);
 	pin_session_settings();
+	if (!attach_to_board(arguments.board, arguments.place))
+		proc_exit(0);
 	read_orders();
+	follow_step(&unfinished, arguments.run_id, arguments.step,
+				arguments.position);
 	apply_session_settings();
 	work();
 	proc_exit(0);

@@ -102,12 +102,14 @@ usual_rate(const char *action, bool disruptive)
 
 	bind_text(&query, action);
 	bind_boolean(&query, disruptive);
-	(void) ledger_query(
+	/* by the index tasks_action, from its end */
+	(void) ledger_query_by_index(
 		&query,
 		"SELECT pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate) "
 		"FROM (SELECT " RATE "FROM pgmaint.tasks t "
-		"WHERE t.action = $1 AND t.disruptive = $2 AND t.state = 'succeeded' "
-		"AND t.bytes_before IS NOT NULL ORDER BY t.task_id DESC LIMIT 50) h");
+		"WHERE t.action = $1 AND t.disruptive = $2 AND t.error IS NULL "
+		"AND t.finished_at IS NOT NULL AND t.state = 'succeeded' AND t.bytes_before IS NOT NULL "
+		"ORDER BY t.finished_at DESC LIMIT 50) h");
 	rate = ledger_datum(0, 1, &isnull);
 	SPI_freetuptable(SPI_tuptable);
 	return isnull ? -1 : DatumGetFloat8(rate);

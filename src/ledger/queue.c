@@ -178,7 +178,7 @@ void
 end_cancelled_queued_runs(void)
 {
 	LedgerQuery query = {0};
-	uint64 count = ledger_query(
+	uint64 count = ledger_query_by_index(
 		&query, "SELECT r.run_id, r.current_step > 0 FROM pgmaint.runs r "
 				"WHERE r.state = 'queued' AND EXISTS (SELECT FROM "
 				"pgmaint.cancellations c WHERE c.run_id = r.run_id) "

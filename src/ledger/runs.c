@@ -134,7 +134,7 @@ cancellation_requested(int64 run_id)
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, run_id);
-	return ledger_query(
+	return ledger_query_by_index(
 			   &query,
 			   "SELECT 1 FROM pgmaint.cancellations WHERE run_id = $1 LIMIT 1") >
 		   0;

@@ -13,7 +13,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
@@ -39,85 +41,133 @@ bind_size(LedgerQuery *query, int64 bytes)
 		bind_bigint(query, bytes);
 }
 
-/*
- * Milliseconds as an interval; negative ones are unknown.
- */
-static void
-bind_duration(LedgerQuery *query, int64 milliseconds)
-{
-	Interval *interval;
+/* the tasks that one INSERT writes down, by their number and their size */
+#define TASKS_AT_ONCE 500
+#define BYTES_AT_ONCE (1024 * 1024)
 
-	if (milliseconds < 0)
-	{
-		bind_null(query, INTERVALOID);
+static void
+append_field(StringInfo json, const char *name, const char *value)
+{
+	if (value == NULL)
 		return;
-	}
-	interval = palloc0(sizeof(Interval));
-	interval->time = milliseconds * 1000;
-	bind_datum(query, INTERVALOID, IntervalPGetDatum(interval));
+	appendStringInfo(json, ", \"%s\": ", name);
+	escape_json(json, value);
 }
 
 /*
- * Write down a task: to be done, or, if it is held back, why not.
+ * A planned task as a JSON object; what it lacks is NULL in the row.
  */
-void
-add_task(int64 run_id, int step, const PlannedTask *task)
+static void
+append_task(StringInfo json, const PlannedTask *task)
+{
+	ListCell *cell;
+
+	appendStringInfo(json,
+					 "%s{\"relation\": %u, \"disruptive\": %s, "
+					 "\"relations\": [",
+					 json->len > 1 ? ", " : "", task->relation,
+					 task->disruptive ? "true" : "false");
+	foreach (cell, task->relations)
+		appendStringInfo(json, "%s%u",
+						 foreach_current_index(cell) > 0 ? ", " : "",
+						 lfirst_oid(cell));
+	appendStringInfoChar(json, ']');
+	if (task->bytes >= 0)
+		appendStringInfo(json, ", \"bytes\": %lld", (long long) task->bytes);
+	if (task->predicted >= 0)
+		appendStringInfo(json, ", \"predicted\": %lld",
+						 (long long) task->predicted);
+	if (task->evidence != NULL)
+		appendStringInfo(json, ", \"evidence\": %s", task->evidence);
+	append_field(json, "action", task->action);
+	append_field(json, "target", task->target);
+	append_field(json, "command", task->command);
+	append_field(json, "reason", task->reason);
+	append_field(json, "predicted_from", task->predicted_from);
+	append_field(json, "held_back", task->held_back);
+	appendStringInfoChar(json, '}');
+}
+
+static void
+insert_tasks(int64 run_id, int step, StringInfo json)
 {
 	LedgerQuery query = {0};
 
-	if (task->held_back != NULL)
-		lock_in_transaction(LOCK_TASKS, true);
+	appendStringInfoChar(json, ']');
 	bind_bigint(&query, run_id);
 	bind_integer(&query, step);
-	bind_text(&query, task->action);
-	bind_text(&query, task->target);
-	bind_text(&query, task->command);
-	bind_text(&query, task->reason);
-	bind_json(&query, task->evidence);
-	bind_oid(&query, task->relation);
-	bind_oids(&query, task->relations);
-	bind_size(&query, task->bytes);
-	bind_boolean(&query, task->disruptive);
-	bind_duration(&query, task->predicted);
-	bind_text(&query, task->predicted_from);
-	bind_text(&query, task->held_back);
+	bind_text(&query, json->data);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, "
 		"evidence, relation, relations, bytes_before, disruptive, predicted, predicted_from, "
 		"error, state, finished_at) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, "
-		"CASE WHEN $14 IS NULL THEN 'pending' ELSE 'skipped' END, "
-		"CASE WHEN $14 IS NOT NULL THEN pg_catalog.clock_timestamp() END)");
+		"SELECT $1, $2, p.action, p.target, p.command, p.reason, p.evidence, p.relation, "
+		"p.relations, p.bytes, p.disruptive, "
+		"p.predicted * '1 millisecond'::pg_catalog.interval, p.predicted_from, p.held_back, "
+		"CASE WHEN p.held_back IS NULL THEN 'pending' ELSE 'skipped' END, "
+		"CASE WHEN p.held_back IS NOT NULL THEN pg_catalog.clock_timestamp() END "
+		"FROM ROWS FROM (pg_catalog.json_to_recordset($3::pg_catalog.json) "
+		"AS (action pg_catalog.text, target pg_catalog.text, command pg_catalog.text, "
+		"reason pg_catalog.text, evidence pg_catalog.jsonb, relation pg_catalog.oid, "
+		"relations pg_catalog.oid[], bytes pg_catalog.int8, disruptive pg_catalog.bool, "
+		"predicted pg_catalog.int8, predicted_from pg_catalog.text, held_back pg_catalog.text)) "
+		"WITH ORDINALITY AS p ORDER BY p.ordinality");
 }
 
 /*
- * Take the next task of a step whose time has come and whose tables nobody
- * else is working on.  Returns false when there is none just now.
+ * Write down tasks: to be done, or, where they are held back, why not.  The
+ * order of the list becomes that of task_id.
+ */
+void
+add_tasks(int64 run_id, int step, List *tasks)
+{
+	StringInfoData json;
+	int count = 0;
+	ListCell *cell;
+
+	initStringInfo(&json);
+	foreach (cell, tasks)
+	{
+		const PlannedTask *task = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (task->held_back != NULL)
+			lock_in_transaction(LOCK_TASKS, true);
+		if (count == 0)
+			appendStringInfoChar(&json, '[');
+		append_task(&json, task);
+		if (++count < TASKS_AT_ONCE && json.len < BYTES_AT_ONCE)
+			continue;
+		insert_tasks(run_id, step, &json);
+		resetStringInfo(&json);
+		count = 0;
+	}
+	if (count > 0)
+		insert_tasks(run_id, step, &json);
+	pfree(json.data);
+}
+
+/*
+ * Take on a task, unless the run is to be cancelled.  The caller has found it
+ * under LOCK_TASKS: see unfinished.c.
  */
 bool
-claim_task(int64 run_id, int step, int worker, ClaimedTask *task)
+claim_task(int64 task_id, int worker, ClaimedTask *task)
 {
 	LedgerQuery query = {0};
 	bool isnull;
 	Datum evidence;
 
-	lock_in_transaction(LOCK_TASKS, true);
-	bind_bigint(&query, run_id);
-	bind_integer(&query, step);
+	bind_bigint(&query, task_id);
 	bind_integer(&query, worker);
-	if (ledger_query(
+	if (ledger_query_by_index(
 			&query,
 			"UPDATE pgmaint.tasks t SET state = 'running', attempt = t.attempt + 1, "
 			"started_at = pg_catalog.clock_timestamp(), pid = pg_catalog.pg_backend_pid(), "
-			"worker = $3, not_before = NULL, sqlstate = NULL, error = NULL "
-			"WHERE t.task_id = (SELECT p.task_id FROM pgmaint.tasks p "
-			"WHERE p.run_id = $1 AND p.step = $2 AND p.state = 'pending' "
-			"AND (p.not_before IS NULL OR p.not_before <= pg_catalog.clock_timestamp()) "
-			"AND NOT EXISTS (SELECT 1 FROM pgmaint.cancellations c WHERE c.run_id = $1) "
-			"AND NOT EXISTS (SELECT 1 FROM pgmaint.tasks r WHERE r.run_id = $1 "
-			"AND r.step = $2 AND r.state = 'running' AND r.relations && p.relations) "
-			"ORDER BY p.task_id LIMIT 1) "
+			"worker = $2, not_before = NULL, sqlstate = NULL, error = NULL "
+			"WHERE t.task_id = $1 AND t.state = 'pending' AND NOT EXISTS "
+			"(SELECT 1 FROM pgmaint.cancellations c WHERE c.run_id = t.run_id) "
 			"RETURNING t.task_id, t.action, t.target, t.command, t.relation, "
 			"t.attempt::int8, t.evidence, t.disruptive, "
 			"coalesce(1000 * pg_catalog.extract('epoch', t.predicted), -1)::int8, "
@@ -152,7 +202,7 @@ finish_task(int64 task_id, const TaskOutcome *outcome)
 	bind_json(&query, outcome->result);
 	bind_text(&query, outcome->sqlstate);
 	bind_text(&query, outcome->error);
-	(void) ledger_query(
+	(void) ledger_query_by_index(
 		&query,
 		"UPDATE pgmaint.tasks SET state = $2, finished_at = pg_catalog.clock_timestamp(), "
 		"bytes_before = coalesce($3, bytes_before), bytes_after = $4, result = $5, "
@@ -160,9 +210,10 @@ finish_task(int64 task_id, const TaskOutcome *outcome)
 }
 
 /*
- * Put a task back that has given way, to be tried again after a while.
+ * Put a task back that has given way, to be tried again after a while.  Returns
+ * when.
  */
-void
+TimestampTz
 postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
 {
 	LedgerQuery query = {0};
@@ -172,69 +223,12 @@ postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
 	bind_text(&query, outcome->sqlstate);
 	bind_text(&query, outcome->error);
 	bind_double(&query, (double) milliseconds / 1000.0);
-	(void) ledger_query(
+	(void) ledger_query_by_index(
 		&query,
 		"UPDATE pgmaint.tasks SET state = 'pending', sqlstate = $2, error = $3, pid = NULL, "
 		"not_before = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4) "
-		"WHERE task_id = $1 AND state = 'running'");
-}
-
-/*
- * How many tasks of a step there are to do and being done, up to a limit: the
- * question is asked often, and a step may have many thousands.
- */
-void
-count_tasks(int64 run_id, int step, TaskCounts *counts)
-{
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, run_id);
-	bind_integer(&query, step);
-	bind_integer(&query, TASK_COUNT_LIMIT);
-	(void) ledger_query(
-		&query,
-		"SELECT (SELECT pg_catalog.count(*) FROM (SELECT FROM pgmaint.tasks t "
-		"WHERE t.run_id = $1 AND t.step = $2 AND t.state = 'pending' LIMIT $3) p), "
-		"(SELECT pg_catalog.count(*) FROM pgmaint.tasks t "
-		"WHERE t.run_id = $1 AND t.step = $2 AND t.state = 'running')");
-	counts->pending = ledger_bigint(0, 1);
-	counts->running = ledger_bigint(0, 2);
-}
-
-/*
- * How many milliseconds until a pending task of the step may be tried again;
- * negative when none is pending.
- */
-int64
-time_to_next_task(int64 run_id, int step)
-{
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, run_id);
-	bind_integer(&query, step);
-	(void) ledger_query(
-		&query,
-		"SELECT CASE WHEN pg_catalog.count(*) = 0 THEN -1 "
-		"ELSE greatest(0, pg_catalog.ceil(1000 * pg_catalog.extract('epoch', "
-		"pg_catalog.min(coalesce(t.not_before, pg_catalog.clock_timestamp())) "
-		"- pg_catalog.clock_timestamp()))) END::int8 FROM pgmaint.tasks t "
-		"WHERE t.run_id = $1 AND t.step = $2 AND t.state = 'pending'");
-	return ledger_bigint(0, 1);
-}
-
-/*
- * Has this worker taken on any task?
- */
-bool
-worker_has_claimed(int64 run_id, int step, int worker)
-{
-	LedgerQuery query = {0};
-
-	bind_bigint(&query, run_id);
-	bind_integer(&query, step);
-	bind_integer(&query, worker);
-	return ledger_query(&query, "SELECT FROM pgmaint.tasks WHERE run_id = $1 "
-								"AND step = $2 AND worker = $3 LIMIT 1") > 0;
+		"WHERE task_id = $1 AND state = 'running' RETURNING not_before");
+	return SPI_processed > 0 ? ledger_time(0, 1, 0) : 0;
 }
 
 /*
@@ -246,9 +240,9 @@ last_worker_of(int64 run_id)
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, run_id);
-	(void) ledger_query(&query,
-						"SELECT coalesce(pg_catalog.max(worker), 0)::int8 "
-						"FROM pgmaint.tasks WHERE run_id = $1");
+	(void) ledger_query_by_index(
+		&query, "SELECT coalesce(pg_catalog.max(worker), 0)::int8 "
+				"FROM pgmaint.tasks WHERE run_id = $1");
 	return (int) ledger_bigint(0, 1);
 }
 
@@ -264,7 +258,7 @@ end_pending_tasks(int64 run_id, const char *state, const char *error)
 	bind_bigint(&query, run_id);
 	bind_text(&query, state);
 	bind_text(&query, error);
-	return ledger_query(
+	return ledger_query_by_index(
 		&query,
 		"UPDATE pgmaint.tasks SET state = $2, error = coalesce(error || '; ', '') || $3, "
 		"finished_at = pg_catalog.clock_timestamp(), not_before = NULL "
@@ -272,10 +266,11 @@ end_pending_tasks(int64 run_id, const char *state, const char *error)
 }
 
 /*
- * A task worker is gone, and left the tasks that it had claimed.
+ * A task worker is gone, and may have left one of these tasks unfinished.
  */
 uint64
-interrupt_tasks_of(int64 run_id, int worker, const char *error)
+interrupt_tasks_of(int64 run_id, int worker, const int64 *task_ids, int count,
+				   const char *error)
 {
 	LedgerQuery query = {0};
 
@@ -283,11 +278,12 @@ interrupt_tasks_of(int64 run_id, int worker, const char *error)
 	bind_bigint(&query, run_id);
 	bind_integer(&query, worker);
 	bind_text(&query, error);
-	return ledger_query(
+	bind_bigints(&query, task_ids, count);
+	return ledger_query_by_index(
 		&query,
 		"WITH stopped AS (UPDATE pgmaint.tasks SET state = 'interrupted', error = $3, pid = NULL, "
 		"finished_at = pg_catalog.clock_timestamp() "
-		"WHERE run_id = $1 AND state = 'running' AND worker = $2 "
+		"WHERE task_id = ANY ($4) AND state = 'running' AND worker = $2 "
 		"RETURNING step, task_id, target, command) "
 		"INSERT INTO pgmaint.findings (run_id, step, task_id, check_id, severity, object, message) "
 		"SELECT $1, s.step, s.task_id, 'failed', 'warning', s.target, "
@@ -305,7 +301,7 @@ interrupt_running_tasks(const char *error)
 
 	lock_in_transaction(LOCK_TASKS, true);
 	bind_text(&query, error);
-	return ledger_query(
+	return ledger_query_by_index(
 		&query,
 		"UPDATE pgmaint.tasks t SET "
 		"state = CASE t.state WHEN 'running' THEN 'interrupted' ELSE 'cancelled' END, "

@@ -8,6 +8,7 @@
 #ifndef PGMAINT_TASKS_H
 #define PGMAINT_TASKS_H
 
+#include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
@@ -59,27 +60,17 @@ typedef struct TaskOutcome
 	char *error;
 } TaskOutcome;
 
-/* pending ones are counted up to this */
-#define TASK_COUNT_LIMIT 100
-
-typedef struct TaskCounts
-{
-	int64 pending;
-	int64 running;
-} TaskCounts;
-
-extern void add_task(int64 run_id, int step, const PlannedTask *task);
-extern bool claim_task(int64 run_id, int step, int worker, ClaimedTask *task);
+extern void add_tasks(int64 run_id, int step, List *tasks);
+extern bool claim_task(int64 task_id, int worker, ClaimedTask *task);
 extern void finish_task(int64 task_id, const TaskOutcome *outcome);
-extern void postpone_task(int64 task_id, const TaskOutcome *outcome,
-						  int64 milliseconds);
-extern void count_tasks(int64 run_id, int step, TaskCounts *counts);
-extern int64 time_to_next_task(int64 run_id, int step);
-extern bool worker_has_claimed(int64 run_id, int step, int worker);
+extern TimestampTz postpone_task(int64 task_id, const TaskOutcome *outcome,
+								 int64 milliseconds);
 extern int last_worker_of(int64 run_id);
 extern uint64 end_pending_tasks(int64 run_id, const char *state,
 								const char *error);
-extern uint64 interrupt_tasks_of(int64 run_id, int worker, const char *error);
+extern uint64 interrupt_tasks_of(int64 run_id, int worker,
+								 const int64 *task_ids, int count,
+								 const char *error);
 extern uint64 interrupt_running_tasks(const char *error);
 extern char *describe_unfinished_work(int64 run_id);
 extern void follow_relation(Oid old, Oid successor);

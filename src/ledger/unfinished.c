@@ -1,0 +1,388 @@
+/*-------------------------------------------------------------------------
+ *
+ * unfinished.c
+ *	  What a process knows of the unfinished tasks of a step.
+ *
+ * Each change of a task's state leaves a dead row version with its entries in
+ * the indexes, and as long as any session has an old snapshot, no VACUUM takes
+ * them away.  A step of 20,000 tasks would visit more of them at each look.  So
+ * nobody looks for tasks by their state.  Tasks are read in the order of
+ * task_id, each once, and those that have not ended are kept in a list in
+ * memory: the few that are running, put back or passed over.  These are read
+ * again by their primary key.  Tasks are added to a step before it is carried
+ * out, so that the end, once reached, remains the end.
+ *
+ * The ledger alone decides: whoever claims a task reads it under LOCK_TASKS.
+ * The caller is inside a ledger scope.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "ledger/unfinished.h"
+
+/* how many tasks of the list are read again by one statement */
+#define READ_AT_ONCE 64
+
+/*
+ * Columns of an unfinished task p.  The tables that are in use are put together
+ * once for each statement, from the tasks of other workers in $1: these are
+ * found by their primary key.
+ */
+#define UNFINISHED_COLUMNS                                                  \
+	"SELECT p.task_id, p.state = 'running', p.not_before, "                 \
+	"coalesce(p.relations && (SELECT pg_catalog.array_agg(x.relation) "     \
+	"FROM pgmaint.tasks r, pg_catalog.unnest(r.relations) AS x (relation) " \
+	"WHERE r.task_id = ANY ($1) AND r.state = 'running'), false) "          \
+	"FROM pgmaint.tasks p "
+
+static const ClaimedTasks no_others = {0};
+
+/*
+ * Begin with a step.  The caller knows that all tasks up to the position have
+ * ended, or passes 0.
+ */
+void
+follow_step(UnfinishedTasks *unfinished, int64 run_id, int step,
+			int64 position)
+{
+	UnfinishedTask *tasks = unfinished->tasks;
+	int room = unfinished->room;
+
+	memset(unfinished, 0, sizeof(*unfinished));
+	unfinished->run_id = run_id;
+	unfinished->step = step;
+	unfinished->position = position;
+	unfinished->tasks = tasks;
+	unfinished->room = room;
+}
+
+static bool
+is_claimed(const ClaimedTasks *others, int64 task_id)
+{
+	for (int i = 0; i < others->count; i++)
+	{
+		if (others->task_ids[i] == task_id)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_due(const UnfinishedTask *task, TimestampTz now)
+{
+	return task->not_before <= now;
+}
+
+static bool
+is_claimable(const UnfinishedTask *task, TimestampTz now)
+{
+	return !task->running && !task->tables_in_use && is_due(task, now);
+}
+
+static void
+fill_unfinished_task(UnfinishedTask *task, uint64 row)
+{
+	task->task_id = ledger_bigint(row, 1);
+	task->running = ledger_boolean(row, 2);
+	task->not_before = ledger_time(row, 3, 0);
+	task->tables_in_use = ledger_boolean(row, 4);
+	task->read_again = false;
+}
+
+/*
+ * Make room for so many tasks more.
+ */
+static void
+make_room(UnfinishedTasks *unfinished, int more)
+{
+	if (unfinished->count + more <= unfinished->room)
+		return;
+	unfinished->room = Max(2 * unfinished->room, unfinished->count + more);
+	if (unfinished->tasks == NULL)
+		unfinished->tasks = MemoryContextAlloc(
+			TopMemoryContext, sizeof(UnfinishedTask) * unfinished->room);
+	else
+		unfinished->tasks = repalloc_huge(
+			unfinished->tasks, sizeof(UnfinishedTask) * unfinished->room);
+}
+
+/*
+ * Append the next unfinished tasks after the position, at most so many.
+ *
+ * The conditions are comparisons of rows, as a plan by any other index than the
+ * one of these columns would have to sort.
+ */
+static void
+read_further(UnfinishedTasks *unfinished, int limit,
+			 const ClaimedTasks *others)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_bigints(&query, others->task_ids, others->count);
+	bind_bigint(&query, unfinished->run_id);
+	bind_integer(&query, unfinished->step);
+	bind_bigint(&query, unfinished->position);
+	bind_integer(&query, limit);
+	rows = ledger_query_by_index(
+		&query, UNFINISHED_COLUMNS
+		"WHERE (p.run_id, p.step, p.task_id) > ($2, $3, $4) "
+		"AND (p.run_id, p.step) <= ($2, $3) AND p.state IN ('pending', 'running') "
+		"ORDER BY p.run_id, p.step, p.task_id LIMIT $5");
+	make_room(unfinished, (int) rows);
+	for (uint64 row = 0; row < rows; row++)
+		fill_unfinished_task(&unfinished->tasks[unfinished->count++], row);
+	if (rows > 0)
+		unfinished->position =
+			unfinished->tasks[unfinished->count - 1].task_id;
+	unfinished->at_end = rows < (uint64) limit;
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Read again the tasks before the given place of the list that are marked.
+ * Those that have ended leave it.  Returns where the place is then.
+ */
+static int
+read_marked_tasks(UnfinishedTasks *unfinished, int end,
+				  const ClaimedTasks *others)
+{
+	LedgerQuery query = {0};
+	int64 *ids = palloc(sizeof(int64) * Max(end, 1));
+	int marked = 0;
+	int kept = 0;
+	uint64 rows;
+	uint64 row = 0;
+
+	for (int i = 0; i < end; i++)
+	{
+		if (unfinished->tasks[i].read_again)
+			ids[marked++] = unfinished->tasks[i].task_id;
+	}
+	bind_bigints(&query, others->task_ids, others->count);
+	bind_bigints(&query, ids, marked);
+	rows = ledger_query_by_index(
+		&query, UNFINISHED_COLUMNS
+		"WHERE p.task_id = ANY ($2) AND p.state IN ('pending', 'running') "
+		"ORDER BY p.task_id");
+	for (int i = 0; i < end; i++)
+	{
+		UnfinishedTask *task = &unfinished->tasks[i];
+
+		if (task->read_again)
+		{
+			if (row == rows || ledger_bigint(row, 1) != task->task_id)
+				continue;
+			fill_unfinished_task(task, row++);
+		}
+		unfinished->tasks[kept++] = *task;
+	}
+	memmove(&unfinished->tasks[kept], &unfinished->tasks[end],
+			sizeof(UnfinishedTask) * (unfinished->count - end));
+	unfinished->count -= end - kept;
+	SPI_freetuptable(SPI_tuptable);
+	pfree(ids);
+	return kept;
+}
+
+/*
+ * The first task of the list, from a place on, that can be claimed; 0 if there
+ * is none.
+ */
+static int64
+first_claimable(const UnfinishedTasks *unfinished, int from, int end,
+				TimestampTz now)
+{
+	for (int i = from; i < end; i++)
+	{
+		if (is_claimable(&unfinished->tasks[i], now))
+			return unfinished->tasks[i].task_id;
+	}
+	return 0;
+}
+
+/*
+ * Mark tasks of the list whose time has come and that nobody has claimed,
+ * beginning at a place.  Returns where to go on; nothing is marked if that is
+ * the end.
+ */
+static int
+mark_due_tasks(UnfinishedTasks *unfinished, int from, TimestampTz now,
+			   const ClaimedTasks *others)
+{
+	int marked = 0;
+	int i;
+
+	for (i = from; i < unfinished->count && marked < READ_AT_ONCE; i++)
+	{
+		UnfinishedTask *task = &unfinished->tasks[i];
+
+		if (is_claimed(others, task->task_id))
+			task->running = true;
+		else if (is_due(task, now))
+		{
+			task->read_again = true;
+			marked++;
+		}
+	}
+	return marked > 0 ? i : -1;
+}
+
+/*
+ * The first task whose time has come and whose tables nobody else works on; 0
+ * if there is none.  The caller holds LOCK_TASKS, and has its own task ended.
+ */
+int64
+find_claimable_task(UnfinishedTasks *unfinished, const ClaimedTasks *others)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64 task_id = 0;
+	int from = 0;
+	int end;
+
+	while (task_id == 0 &&
+		   (end = mark_due_tasks(unfinished, from, now, others)) > 0)
+	{
+		end = read_marked_tasks(unfinished, end, others);
+		task_id = first_claimable(unfinished, from, end, now);
+		from = end;
+	}
+	while (task_id == 0 && !unfinished->at_end)
+	{
+		from = unfinished->count;
+		/* as a rule, the others' tasks and the one that follows */
+		read_further(unfinished, others->count + 1, others);
+		task_id = first_claimable(unfinished, from, unfinished->count, now);
+	}
+	return task_id;
+}
+
+/*
+ * The caller has claimed a task.
+ */
+void
+forget_task(UnfinishedTasks *unfinished, int64 task_id)
+{
+	for (int i = 0; i < unfinished->count; i++)
+	{
+		if (unfinished->tasks[i].task_id != task_id)
+			continue;
+		unfinished->count--;
+		memmove(&unfinished->tasks[i], &unfinished->tasks[i + 1],
+				sizeof(UnfinishedTask) * (unfinished->count - i));
+		return;
+	}
+}
+
+/*
+ * The caller has put a task back that it had claimed.
+ */
+void
+remember_postponed_task(UnfinishedTasks *unfinished, int64 task_id,
+						TimestampTz not_before)
+{
+	UnfinishedTask *task;
+	int place;
+
+	make_room(unfinished, 1);
+	place = unfinished->count++;
+	while (place > 0 && unfinished->tasks[place - 1].task_id > task_id)
+	{
+		unfinished->tasks[place] = unfinished->tasks[place - 1];
+		place--;
+	}
+	task = &unfinished->tasks[place];
+	memset(task, 0, sizeof(*task));
+	task->task_id = task_id;
+	task->not_before = not_before;
+}
+
+static UnfinishedTask *
+next_pending_task(const UnfinishedTasks *unfinished)
+{
+	UnfinishedTask *next = NULL;
+
+	for (int i = 0; i < unfinished->count; i++)
+	{
+		UnfinishedTask *task = &unfinished->tasks[i];
+
+		if (!task->running &&
+			(next == NULL || task->not_before < next->not_before))
+			next = task;
+	}
+	return next;
+}
+
+/*
+ * How many milliseconds until a pending task may be tried again, where
+ * find_claimable_task() has found none; negative when none is pending.
+ *
+ * A task whose time has yet to come is read again all the same, as somebody may
+ * have ended it; then they may all have ended.
+ */
+int64
+time_to_next_task(UnfinishedTasks *unfinished, const ClaimedTasks *others)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	UnfinishedTask *next = next_pending_task(unfinished);
+
+	if (next != NULL && !is_due(next, now))
+	{
+		int64 task_id = next->task_id;
+
+		next->read_again = true;
+		(void) read_marked_tasks(unfinished, unfinished->count, others);
+		next = next_pending_task(unfinished);
+		if (next != NULL && next->task_id != task_id)
+		{
+			for (int i = 0; i < unfinished->count; i++)
+				unfinished->tasks[i].read_again = true;
+			(void) read_marked_tasks(unfinished, unfinished->count, others);
+			next = next_pending_task(unfinished);
+		}
+	}
+	if (next == NULL)
+		return -1;
+	if (is_due(next, now))
+		return 0;
+	return (next->not_before - now) / 1000 + 1;
+}
+
+/*
+ * How many tasks of a step are pending and running, up to a limit.  Where more
+ * tasks have not ended than that, the first of them are counted.
+ */
+void
+count_tasks(UnfinishedTasks *unfinished, int limit, TaskCounts *counts)
+{
+	for (int i = 0; i < unfinished->count; i++)
+		unfinished->tasks[i].read_again = true;
+	if (unfinished->count > 0)
+		(void) read_marked_tasks(unfinished, unfinished->count, &no_others);
+	if (unfinished->count < limit && !unfinished->at_end)
+		read_further(unfinished, limit - unfinished->count, &no_others);
+
+	memset(counts, 0, sizeof(*counts));
+	for (int i = 0; i < unfinished->count; i++)
+	{
+		if (unfinished->tasks[i].running)
+			counts->running++;
+		else
+			counts->pending++;
+	}
+}
+
+/*
+ * All tasks up to this one have ended, by the last count.
+ */
+int64
+position_before_unfinished(const UnfinishedTasks *unfinished)
+{
+	return unfinished->count > 0 ? unfinished->tasks[0].task_id - 1
+								 : unfinished->position;
+}
