@@ -166,7 +166,9 @@ plan_vacuum(PlanContext *context)
 		"LEFT JOIN thinned h ON h.relation = c.oid "
 		"LEFT JOIN pgmaint.stale_statistics(everything => $6, for_role => $7) s "
 		"ON s.relation = v.relation "
-		"CROSS JOIN LATERAL (SELECT CASE $1 WHEN 'auto' THEN s.relation IS NOT NULL "
+		/* the ledger's statistics are renewed once the run is over: see upkeep.c */
+		"CROSS JOIN LATERAL (SELECT CASE WHEN $8 IS NULL AND $9 IS NULL AND n.nspname = 'pgmaint' THEN false "
+		"WHEN $1 = 'auto' THEN s.relation IS NOT NULL "
 		"ELSE $1 IN ('on', 'true') END AS due) a "
 		"WHERE ($6 OR h.rows > 0 OR pg_catalog.cardinality(v.causes) > 0) "
 		"AND " SELECTION_CONDITION("c.oid", "n.nspname", "$8",
@@ -323,6 +325,7 @@ const Action vacuum_action = {
 	.description =
 		"VACUUM of the tables that are due, with ANALYZE where statistics are stale",
 	.options = options,
+	.repeatable = true,
 	.plan = plan_vacuum,
 	.consider = consider_vacuum,
 	.record = record_vacuum,

@@ -39,6 +39,7 @@
 #include "engine/launch.h"
 #include "engine/leadership.h"
 #include "engine/runner.h"
+#include "engine/upkeep.h"
 #include "engine/waiting.h"
 #include "ledger/failure.h"
 #include "ledger/findings.h"
@@ -131,10 +132,6 @@ leave_interrupted(void)
 	leave(0, false);
 }
 
-/*
- * The extension may have been dropped, and made anew, since this leader was
- * asked for.
- */
 /*
  * Was the extension dropped during the run?  Then there is no ledger to write
  * to, and nobody who would read it.
@@ -355,6 +352,7 @@ lead(void)
 			mark_waiting(MyDatabaseId, arguments.extension);
 			return false;
 		}
+		analyze_ledger(arguments.extension);
 	} while (stop_leading(arguments.extension) &&
 			 hold_engine_lock(LOCK_LEADER, true, false));
 	return true;
