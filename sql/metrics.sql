@@ -112,10 +112,15 @@ samples (name, labels, value) AS (
 			FROM pgmaint.task_results t
 			WHERE t.run_id = r.run_id AND t.state = 'succeeded'))) AS v (name, value)
 	UNION ALL
-	SELECT 'pgmaint_last_run_tasks', pg_catalog.jsonb_build_object('plan', r.plan, 'action', t.action, 'state', t.state), pg_catalog.count(*)
+	SELECT 'pgmaint_last_run_tasks', pg_catalog.jsonb_build_object('plan', r.plan, 'action', t.action, 'state', t.state), t.number
 	FROM last_runs r
-	JOIN pgmaint.tasks t USING (run_id)
-	GROUP BY r.plan, t.action, t.state
+	-- by the index of each run: a join would read the tasks of all runs
+	CROSS JOIN LATERAL (
+		SELECT x.action, x.state, pg_catalog.count(*) AS number
+		FROM pgmaint.tasks x
+		WHERE x.run_id = r.run_id
+		GROUP BY x.action, x.state
+	) t
 	UNION ALL
 	SELECT 'pgmaint_last_run_findings', pg_catalog.jsonb_build_object('plan', r.plan, 'severity', s.severity), pg_catalog.count(f.finding_id)
 	FROM last_runs r
