@@ -32,7 +32,15 @@ SELECT
 FROM pg_catalog.pg_stat_user_indexes s
 CROSS JOIN LATERAL (
 	SELECT c.counters, (c.counters ->> 'stats_reset')::pg_catalog.timestamptz AS own_reset
-	FROM (SELECT pg_catalog.to_jsonb(s) AS counters) c
+	FROM (
+		SELECT CASE WHEN EXISTS (
+				SELECT FROM pg_catalog.pg_attribute a
+				WHERE a.attrelid = 'pg_catalog.pg_stat_user_indexes'::pg_catalog.regclass
+					AND a.attname IN ('last_idx_scan', 'stats_reset'))
+			THEN pg_catalog.to_jsonb(s) END AS counters
+	) c
+	-- made once for each row, not for each place that reads it
+	OFFSET 0
 ) j
 CROSS JOIN pg_catalog.pg_control_system() y
 CROSS JOIN pg_catalog.pg_control_checkpoint() p
@@ -44,7 +52,8 @@ COMMENT ON VIEW pgmaint.index_counters IS 'how often each index has been used, a
 COMMENT ON COLUMN pgmaint.index_counters.idle_since IS 'the last scan (16 and later) or the last reset of the index''s own counters (19), whichever is later; null where the server knows of neither';
 
 -- One row for each index of users' tables, with what tells indexes apart.
--- Columns are compared with their operator class, collation and direction.
+-- Columns are compared with their operator class, collation and direction.  What
+-- is volatile, as sizes are, would be computed even where nobody reads it.
 CREATE VIEW pgmaint.index_definitions AS
 SELECT
 	i.indexrelid AS "index",
@@ -59,36 +68,35 @@ SELECT
 	i.indisvalid AND i.indisready AND i.indislive AS is_valid,
 	i.indisreplident AS is_replica_identity,
 	i.indisclustered AS is_clustered,
-	k.keys,
+	-- in a join, its cost would hide that of the joins
+	ARRAY(SELECT pg_catalog.format('%s|%s|%s|%s',
+			CASE i.indkey[s.nth - 1] WHEN 0 THEN pgmaint.comparable(i.indexprs) ELSE i.indkey[s.nth - 1]::pg_catalog.text END,
+			i.indclass[s.nth - 1], i.indcollation[s.nth - 1], i.indoption[s.nth - 1])
+		FROM pg_catalog.generate_series(1, i.indnkeyatts) AS s (nth) ORDER BY s.nth) AS keys,
 	i.indnkeyatts AS key_count,
 	i.indnatts > i.indnkeyatts AS has_included,
 	ARRAY(SELECT x FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS u (x, nth)
 		WHERE u.nth > i.indnkeyatts ORDER BY x) AS included,
 	pgmaint.comparable(i.indpred) AS predicate,
-	pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
 	EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conindid = i.indexrelid) AS has_constraint,
 	EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS is_part,
 	c.relkind = 'I' AS is_partitioned,
 	i.indimmediate AS is_immediate,
 	-- from 15 on
-	coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS nulls_not_distinct
+	coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false) AS nulls_not_distinct,
+	i.indkey[0] AS first_column
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am a ON a.oid = c.relam
 JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-CROSS JOIN LATERAL (
-	SELECT pg_catalog.array_agg(pg_catalog.format('%s|%s|%s|%s',
-		CASE i.indkey[s.nth - 1] WHEN 0 THEN pgmaint.comparable(i.indexprs) ELSE i.indkey[s.nth - 1]::pg_catalog.text END,
-		i.indclass[s.nth - 1], i.indcollation[s.nth - 1], i.indoption[s.nth - 1]) ORDER BY s.nth) AS keys
-	FROM pg_catalog.generate_series(1, i.indnkeyatts) AS s (nth)
-) k
 WHERE t.relkind IN ('r', 'm', 'p')
 	AND t.relpersistence <> 't'
 	AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmaint')
 	AND n.nspname NOT LIKE E'pg\\_toast%';
 
 COMMENT ON VIEW pgmaint.index_definitions IS 'every index of a table that is not temporary nor part of the system, with what tells it from others';
+COMMENT ON COLUMN pgmaint.index_definitions.first_column IS 'number of its first column; 0: an expression';
 
 -- Foreign keys whose referencing columns no index begins with, in any order.
 CREATE VIEW pgmaint.unindexed_foreign_keys AS
@@ -192,25 +200,32 @@ SET intervalstyle = 'postgres'
 -- where there are thousands of indexes, compiling would take longer than the rest
 SET jit = off
 BEGIN ATOMIC
+	-- Of every index, no more than what is cheap to know: not its definition,
+	-- nor its size, for which a file is looked at.
 	WITH indexes AS MATERIALIZED (
-		SELECT d.*, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name,
+		SELECT d."index", d.relation, d.first_column, d.is_valid, d.is_unique, d.is_partitioned,
+			-- what something else relies on, even if there is another index like it
+			d.is_primary OR d.is_exclusion OR d.is_replica_identity OR d.is_clustered
+				OR d.has_constraint OR d.is_partitioned OR d.is_part
+				OR d."index" IN (SELECT p.refobjid FROM pg_catalog.pg_depend p
+					WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refobjsubid = 0) AS is_bound
+		FROM pgmaint.index_definitions d
+	),
+	-- what others may repeat: they begin with the same column
+	alike AS MATERIALIZED (
+		SELECT d.*, s.is_bound, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name,
+			pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
 			-- one column for each condition: the planner halves its estimate for each,
 			-- and would compare all indexes with all others where it expects one
 			d.is_valid AND d.is_unique AND d.is_immediate AND d.predicate IS NULL AS may_stand_in,
 			d.is_valid AND NOT (d.is_replica_identity OR d.is_clustered OR d.is_partitioned OR d.is_part) AS may_go
-		FROM pgmaint.index_definitions d
-	),
-	-- what something else relies on, even if there is another index like it
-	bound AS MATERIALIZED (
-		SELECT x."index" FROM indexes x
-		WHERE x.is_primary OR x.is_exclusion OR x.is_replica_identity OR x.is_clustered
-			OR x.has_constraint OR x.is_partitioned OR x.is_part
-			OR EXISTS (SELECT FROM pg_catalog.pg_depend p
-				WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refobjid = x."index")
-	),
-	-- what stands for more than reading faster
-	kept AS MATERIALIZED (
-		SELECT b."index" FROM bound b UNION SELECT x."index" FROM indexes x WHERE x.is_unique
+		FROM (
+			SELECT x."index", x.is_bound, pg_catalog.count(*) OVER (PARTITION BY x.relation, x.first_column) AS number
+			FROM indexes x
+		) s
+		JOIN pgmaint.index_definitions d ON d."index" = s."index"
+		JOIN pg_catalog.pg_class c ON c.oid = s."index"
+		WHERE s.number > 1
 	),
 	asked AS MATERIALIZED (
 		SELECT pgmaint.check_duration('unused_for', index_usage.unused_for) AS unused_for
@@ -229,19 +244,19 @@ BEGIN ATOMIC
 		WHERE NOT x.is_valid
 	),
 	pairs AS MATERIALIZED (
-		SELECT DISTINCT ON (x."index") x."index", y.name AS other,
+		SELECT DISTINCT ON (x."index") x."index", x.relation, y.name AS other,
 			x.keys = y.keys AND x.included = y.included AS is_same
-		FROM indexes x
-		JOIN indexes y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method AND y.is_valid
+		FROM alike x
+		JOIN alike y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method AND y.is_valid
 			AND y.predicate IS NOT DISTINCT FROM x.predicate
 		WHERE x.is_valid
-			AND x."index" NOT IN (SELECT b."index" FROM bound b)
+			AND NOT x.is_bound
 			AND x.included <@ y.included
 			-- one that is unique goes only if the other allows no more
 			AND (NOT x.is_unique OR y.is_unique AND y.is_immediate AND y.nulls_not_distinct = x.nulls_not_distinct)
 			AND (
 				-- the same; of two that may both go, the younger does
-				(x.keys = y.keys AND (x.included <> y.included OR y."index" IN (SELECT b."index" FROM bound b)
+				(x.keys = y.keys AND (x.included <> y.included OR y.is_bound
 					OR y.is_unique AND NOT x.is_unique OR y."index" < x."index"))
 				-- the beginning of a longer one
 				OR (NOT x.is_unique AND x.method = 'btree' AND x.key_count < y.key_count AND y.keys[1:x.key_count] = x.keys)
@@ -250,10 +265,11 @@ BEGIN ATOMIC
 	),
 	-- constraints that say what others say; which names them may be in statements
 	constraints AS MATERIALIZED (
-		SELECT DISTINCT ON (x."index") x."index", o.conname, y.name AS other
-		FROM indexes x
+		SELECT DISTINCT ON (x."index") x."index", x.relation, o.conname, y.name AS other,
+			pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I', x.schema, x.table_name, o.conname) AS command
+		FROM alike x
 		JOIN pg_catalog.pg_constraint o ON o.conindid = x."index" AND o.conrelid = x.relation AND o.contype = 'u'
-		JOIN indexes y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method
+		JOIN alike y ON y.relation = x.relation AND y."index" <> x."index" AND y.method = x.method
 			AND y.may_stand_in AND y.nulls_not_distinct = x.nulls_not_distinct
 			AND y.keys = x.keys AND y.included = x.included
 		JOIN pg_catalog.pg_constraint p ON p.conindid = y."index" AND p.conrelid = y.relation AND p.contype IN ('p', 'u')
@@ -262,59 +278,75 @@ BEGIN ATOMIC
 			AND x."index" NOT IN (SELECT f.conindid FROM pg_catalog.pg_constraint f WHERE f.contype = 'f')
 		ORDER BY x."index", p.contype, y."index"
 	),
+	-- that a foreign key needs, though nobody has deleted yet
+	referring AS MATERIALIZED (
+		SELECT i.indexrelid AS "index"
+		FROM pg_catalog.pg_constraint f
+		JOIN pg_catalog.pg_index i ON i.indrelid = f.conrelid
+		WHERE f.contype = 'f' AND (i.indkey::pg_catalog.int2[])[0:pg_catalog.cardinality(f.conkey) - 1] @> f.conkey
+	),
+	idle AS MATERIALIZED (
+		SELECT x."index", x.relation, n.since
+		FROM asked a
+		CROSS JOIN indexes x
+		JOIN pgmaint.index_idleness n ON n."index" = x."index"
+		-- what is unique stands for more than reading faster
+		WHERE x.is_valid AND NOT x.is_bound AND NOT x.is_unique
+			AND n.since <= pg_catalog.now() - a.unused_for
+			AND x."index" NOT IN (SELECT p."index" FROM pairs p)
+			AND x."index" NOT IN (SELECT r."index" FROM referring r)
+	),
 	found AS (
-		SELECT 'H001'::text AS check_id, 'invalid' AS kind, x.relation, x.name, x.bytes,
+		SELECT 'H001'::text AS check_id, 'invalid' AS kind, x.relation, x."index",
 			'it is not used, and slows down writers' AS detail,
-			CASE WHEN x.index_name ~ '_ccnew[0-9]*$|_ccold[0-9]*$'
-				THEN pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
-				ELSE pg_catalog.format('REINDEX INDEX CONCURRENTLY %s', x.name) END AS command
+			CASE WHEN c.relname ~ '_ccnew[0-9]*$|_ccold[0-9]*$' THEN 'DROP' ELSE 'REINDEX' END AS verb, NULL AS command
 		FROM indexes x
+		JOIN pg_catalog.pg_class c ON c.oid = x."index"
 		WHERE NOT x.is_valid AND NOT x.is_partitioned AND x."index" NOT IN (SELECT b."index" FROM building b)
 		UNION ALL
-		SELECT 'H001', 'invalid', p.relation, p.name, NULL, p.detail, p.command
+		SELECT 'H001', 'invalid', p.relation, p."index", p.detail, NULL, p.command
 		FROM pgmaint.invalid_partitioned_indexes() p
 		JOIN indexes x ON x."index" = p."index"
 		WHERE NOT p.being_built
 		UNION ALL
-		SELECT 'H002', 'unused', x.relation, x.name, x.bytes,
-			pg_catalog.format('not used since %s%s', u.since::pg_catalog.date,
+		SELECT 'H002', 'unused', i.relation, i."index",
+			pg_catalog.format('not used since %s%s', i.since::pg_catalog.date,
 				CASE WHEN s.number > 0 THEN pg_catalog.format('; whether %s uses it is not known here: ask there first',
 					CASE s.number WHEN 1 THEN 'the standby' ELSE pg_catalog.format('one of %s standbys', s.number) END) END),
-			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
-		FROM asked a
-		CROSS JOIN indexes x
+			'DROP', NULL
+		FROM idle i
 		CROSS JOIN standbys s
-		CROSS JOIN LATERAL (SELECT pgmaint.unused_since(x."index") AS since) u
-		WHERE x.is_valid AND x.bytes >= index_usage.min_size
-			AND u.since <= pg_catalog.now() - a.unused_for
-			AND x."index" NOT IN (SELECT k."index" FROM kept k)
-			AND x."index" NOT IN (SELECT p."index" FROM pairs p)
-			-- nor one that a foreign key needs, though nobody has deleted yet
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_index i ON i.indexrelid = x."index"
-				WHERE f.contype = 'f' AND f.conrelid = x.relation
-					AND (i.indkey::pg_catalog.int2[])[0:pg_catalog.cardinality(f.conkey) - 1] @> f.conkey)
 		UNION ALL
-		SELECT 'H003', 'foreign key without index', f.relation, NULL, NULL,
+		SELECT 'H003', 'foreign key without index', f.relation, NULL,
 			pg_catalog.format('%I: deleting or changing rows of %s reads all of %s', f."constraint",
 				f.referenced::pg_catalog.regclass, pg_catalog.pg_size_pretty(f.table_bytes)),
-			f.command
+			NULL, f.command
 		FROM pgmaint.unindexed_foreign_keys f
 		WHERE f.table_bytes >= index_usage.min_size
 		UNION ALL
-		SELECT 'H004', CASE WHEN p.is_same THEN 'duplicate' ELSE 'redundant' END, x.relation, x.name, x.bytes,
+		SELECT 'H004', CASE WHEN p.is_same THEN 'duplicate' ELSE 'redundant' END, p.relation, p."index",
 			pg_catalog.format(CASE WHEN p.is_same THEN 'the same as %s' ELSE '%s begins with its columns' END, p.other),
-			pg_catalog.format('DROP INDEX CONCURRENTLY %s', x.name)
-		FROM pairs p JOIN indexes x ON x."index" = p."index"
+			'DROP', NULL
+		FROM pairs p
 		UNION ALL
-		SELECT 'H004', 'duplicate', x.relation, x.name, x.bytes,
+		SELECT 'H004', 'duplicate', c.relation, c."index",
 			pg_catalog.format('the same as %s; constraint %I rests on it, and says no more: drop it unless a statement names it', c.other, c.conname),
-			pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I', x.schema, x.table_name, c.conname)
-		FROM constraints c JOIN indexes x ON x."index" = c."index"
+			NULL, c.command
+		FROM constraints c
 	)
-	SELECT f.check_id, f.kind, f.relation::pg_catalog.regclass, f.name,
-		pg_catalog.pg_size_pretty(f.bytes), f.detail, f.command, f.bytes
+	SELECT f.check_id, f.kind, f.relation::pg_catalog.regclass, i.name,
+		pg_catalog.pg_size_pretty(i.bytes), f.detail,
+		coalesce(f.verb || ' INDEX CONCURRENTLY ' || i.name, f.command), i.bytes
 	FROM found f
-	ORDER BY f.check_id, f.bytes DESC NULLS LAST, f.name, f.detail;
+	LEFT JOIN LATERAL (
+		SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+			CASE WHEN c.relkind <> 'I' THEN pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) END AS bytes
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.oid = f."index"
+	) i ON true
+	WHERE f.check_id <> 'H002' OR i.bytes >= index_usage.min_size
+	ORDER BY f.check_id, i.bytes DESC NULLS LAST, i.name, f.detail;
 END;
 
 COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS

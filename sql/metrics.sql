@@ -29,7 +29,8 @@ BEGIN ATOMIC
 		('pgmaint_troubles', 'gauge', 'Troubles that findings are about and that are not resolved.'),
 		('pgmaint_unsent_messages', 'gauge', 'Messages to contacts that wait to be sent, or could not be sent so far.'),
 		('pgmaint_oldest_unsent_message_age_seconds', 'gauge', 'How old the oldest message to a contact is that was not sent so far; 0 if there is none.'),
-		('pgmaint_check_status', 'gauge', 'What pgmaint.validate() says of a check: 0 ok, 1 warning, 2 critical.'),
+		('pgmaint_check_status', 'gauge', 'What the action validate last found in a check: 0 ok, 1 warning, 2 critical.'),
+		('pgmaint_last_validation_timestamp_seconds', 'gauge', 'When the action validate last made its checks.'),
 		('pgmaint_transaction_id_age', 'gauge', 'Transactions since the oldest unfrozen transaction ID of a database.'),
 		('pgmaint_multixact_id_age', 'gauge', 'Multixacts since the oldest multixact ID of a database.');
 END;
@@ -45,17 +46,14 @@ WITH last_runs AS MATERIALIZED (
 ),
 bloat AS (
 	SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS object, m.kind, m.bloat_bytes, m.bloat_ratio
-	FROM pg_catalog.pg_class c
-	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-	CROSS JOIN LATERAL (
-		SELECT b.kind, b.bloat_bytes, b.bloat_ratio
-		FROM pgmaint.bloat_measurements b
-		WHERE b.relation = c.oid
-		ORDER BY b.measured_at DESC
-		LIMIT 1
+	FROM (
+		SELECT b.relation, b.kind, b.bloat_bytes, b.bloat_ratio
+		FROM pgmaint.latest_bloat b
+		ORDER BY b.bloat_bytes DESC, b.relation
+		LIMIT 50
 	) m
-	ORDER BY m.bloat_bytes DESC, c.oid
-	LIMIT 50
+	JOIN pg_catalog.pg_class c ON c.oid = m.relation
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ),
 backups AS MATERIALIZED (
 	SELECT b.database, b.state, b.backup_id, b.started_at, b.finished_at, b.bytes, b.verified_at, b.restore_duration
@@ -89,6 +87,11 @@ unsent AS MATERIALIZED (
 	JOIN pgmaint.contacts c ON c.name = n.contact
 	WHERE n.state IN ('pending', 'failed')
 ),
+validation AS MATERIALIZED (
+	SELECT v.check_id, v.status, v.validated_at
+	FROM pgmaint.last_validation v
+	WHERE v.identity = (SELECT pgmaint.current_identity())
+),
 samples (name, labels, value) AS (
 	SELECT 'pgmaint_info', pg_catalog.jsonb_build_object('version', e.extversion), 1::double precision
 	FROM pg_catalog.pg_extension e
@@ -109,10 +112,15 @@ samples (name, labels, value) AS (
 			FROM pgmaint.task_results t
 			WHERE t.run_id = r.run_id AND t.state = 'succeeded'))) AS v (name, value)
 	UNION ALL
-	SELECT 'pgmaint_last_run_tasks', pg_catalog.jsonb_build_object('plan', r.plan, 'action', t.action, 'state', t.state), pg_catalog.count(*)
+	SELECT 'pgmaint_last_run_tasks', pg_catalog.jsonb_build_object('plan', r.plan, 'action', t.action, 'state', t.state), t.number
 	FROM last_runs r
-	JOIN pgmaint.tasks t USING (run_id)
-	GROUP BY r.plan, t.action, t.state
+	-- by the index of each run: a join would read the tasks of all runs
+	CROSS JOIN LATERAL (
+		SELECT x.action, x.state, pg_catalog.count(*) AS number
+		FROM pgmaint.tasks x
+		WHERE x.run_id = r.run_id
+		GROUP BY x.action, x.state
+	) t
 	UNION ALL
 	SELECT 'pgmaint_last_run_findings', pg_catalog.jsonb_build_object('plan', r.plan, 'severity', s.severity), pg_catalog.count(f.finding_id)
 	FROM last_runs r
@@ -180,9 +188,11 @@ samples (name, labels, value) AS (
 	FROM unsent u
 	UNION ALL
 	SELECT 'pgmaint_check_status', pg_catalog.jsonb_build_object('check', v.check_id),
-		pg_catalog.max(CASE v.status WHEN 'ok' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END)
-	FROM pgmaint.validate() v
-	GROUP BY v.check_id
+		CASE v.status WHEN 'ok' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END
+	FROM validation v
+	UNION ALL
+	SELECT 'pgmaint_last_validation_timestamp_seconds', '{}', pg_catalog.extract('epoch', pg_catalog.min(v.validated_at))
+	FROM validation v
 	UNION ALL
 	SELECT v.name, pg_catalog.jsonb_build_object('database', d.datname), v.value
 	FROM pg_catalog.pg_database d

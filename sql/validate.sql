@@ -2,11 +2,27 @@
 -- rows of check_id, status, detail, expected and object; validate() puts them
 -- together.
 
+-- What the action validate found last, for those who ask every minute.  Rows of
+-- another identity came with a copy, or through replication.
+CREATE TABLE pgmaint.last_validation (
+	identity text NOT NULL DEFAULT pgmaint.current_identity(),
+	check_id text NOT NULL,
+	status text NOT NULL CHECK (status IN ('ok', 'warning', 'critical')),
+	validated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	PRIMARY KEY (identity, check_id)
+);
+
+COMMENT ON TABLE pgmaint.last_validation IS 'one row for each check: what the action validate found last; pgmaint.validate() looks anew';
+COMMENT ON COLUMN pgmaint.last_validation.identity IS 'of the database that was validated';
+COMMENT ON COLUMN pgmaint.last_validation.status IS 'ok, warning, critical: the worst of all objects';
+
 CREATE FUNCTION pgmaint.check_group(name text)
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 AS 'MODULE_PATHNAME', 'pgmaint_check_group'
 LANGUAGE C STABLE STRICT ROWS 10
-SET search_path = pg_catalog, pg_temp;
+SET search_path = pg_catalog, pg_temp
+-- where there are thousands of tables, compiling would take longer than the rest
+SET jit = off;
 
 COMMENT ON FUNCTION pgmaint.check_group(text) IS
 	'the checks of a group, or one row that says why they could not be made';
@@ -37,6 +53,8 @@ END;
 
 COMMENT ON FUNCTION pgmaint.validate_ok() IS 'for machines: false if anything is critical';
 
+REVOKE ALL ON pgmaint.last_validation FROM PUBLIC;
+GRANT SELECT ON pgmaint.last_validation TO pg_monitor;
 REVOKE ALL ON FUNCTION
 	pgmaint.check_group(text),
 	pgmaint.validate(),

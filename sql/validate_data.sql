@@ -16,6 +16,28 @@ FROM (VALUES
 	('sequences', 'critical', '0.9', 'number', 'this share of the values of a sequence, or of the column that it fills, is used up')
 ) AS d (check_id, threshold, value, kind, description);
 
+-- What was measured is a small part of all that there is, and was measured many
+-- times: from one relation to the next, the newest is found in the index.
+CREATE VIEW pgmaint.latest_bloat AS
+WITH RECURSIVE latest AS (
+	(SELECT m.* FROM pgmaint.bloat_measurements m ORDER BY m.relation DESC, m.measured_at DESC LIMIT 1)
+	UNION ALL
+	SELECT n.*
+	FROM latest l
+	CROSS JOIN LATERAL (
+		SELECT m.*
+		FROM pgmaint.bloat_measurements m
+		WHERE m.relation < l.relation
+		ORDER BY m.relation DESC, m.measured_at DESC
+		LIMIT 1
+	) n
+)
+SELECT l.*
+FROM latest l
+WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = l.relation);
+
+COMMENT ON VIEW pgmaint.latest_bloat IS 'the newest measurement of each table and index that is still there';
+
 CREATE FUNCTION pgmaint.validate_data()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE
@@ -25,15 +47,7 @@ SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	-- of what was dropped meanwhile, nothing counts
 	WITH measured AS MATERIALIZED (
-		SELECT x.*
-		FROM pg_class c
-		CROSS JOIN LATERAL (
-			SELECT m.*
-			FROM pgmaint.bloat_measurements m
-			WHERE m.relation = c.oid
-			ORDER BY m.measured_at DESC
-			LIMIT 1
-		) x
+		SELECT m.* FROM pgmaint.latest_bloat m
 	),
 	bloat AS (
 		SELECT
@@ -97,10 +111,14 @@ BEGIN ATOMIC
 	sequences AS (
 		SELECT
 			max(u.used_ratio) AS ratio,
-			count(*) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS many,
+			count(*) FILTER (WHERE u.used_ratio >= l.lowest) AS many,
 			string_agg(format('%s is used up to %s %%, for %s', u.sequence, round(100 * u.used_ratio, 1), CASE WHEN u.table IS NULL THEN 'no column' ELSE format('%s.%I', u.table, u.column) END), ', '
-				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE pgmaint.judge('sequences', u.used_ratio) <> 'ok') AS worst
+				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE u.used_ratio >= l.lowest) AS worst
 		FROM pgmaint.sequence_usage u
+		CROSS JOIN (
+			SELECT least(pgmaint.threshold('sequences', 'warning')::numeric, pgmaint.threshold('sequences', 'critical')::numeric) AS lowest
+			OFFSET 0
+		) l
 		WHERE NOT u.cycles
 	)
 	SELECT
@@ -184,5 +202,7 @@ END;
 COMMENT ON FUNCTION pgmaint.validate_data() IS
 	'the checks of what is in the database: bloat, statistics, transaction ID age, checksums, invalid indexes, sequences';
 
+REVOKE ALL ON pgmaint.latest_bloat FROM PUBLIC;
+GRANT SELECT ON pgmaint.latest_bloat TO pg_monitor;
 REVOKE ALL ON FUNCTION pgmaint.validate_data() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.validate_data() TO pg_monitor;

@@ -2,7 +2,8 @@
  *
  * validate.c
  *	  The action "validate": what pgmaint.validate() finds not to be in order
- *	  becomes findings, and storages are compared with the ledger.
+ *	  becomes findings, the state of each check is kept for pgmaint.metrics, and
+ *	  storages are compared with the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,6 +47,45 @@ look_at_storage(TaskContext *context)
 		review_storage(context, storage);
 }
 
+/* of a check, over all objects */
+#define WORST_STATUS                                                     \
+	"(pg_catalog.array_agg(v.status ORDER BY pg_catalog.array_position(" \
+	"'{critical,warning,ok}', v.status)))[1]"
+
+/*
+ * Tasks of one run validate and look at storages at the same time.  Whichever
+ * gets the lock later sees all that the others have found.
+ */
+static void
+lock_last_validation(void)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(
+		&query,
+		"LOCK TABLE pgmaint.last_validation IN SHARE ROW EXCLUSIVE MODE");
+}
+
+/*
+ * A storage was compared after the checks had been made, or at the same time.
+ */
+static void
+renew_storage_check(void)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+
+	ledger_enter(&scope);
+	lock_last_validation();
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.last_validation l SET status = c.status FROM ("
+		"SELECT v.check_id, " WORST_STATUS " AS status "
+		"FROM pgmaint.check_group('validate_storages') v GROUP BY v.check_id) c "
+		"WHERE l.check_id = c.check_id AND l.identity = pgmaint.current_identity()");
+	ledger_leave(&scope);
+}
+
 /*
  * The task succeeds whatever the checks say: looking was its work.  What there
  * is to say of a storage that a task of this run looks at, that task says.
@@ -53,6 +93,7 @@ look_at_storage(TaskContext *context)
 static void
 execute_validate(TaskContext *context)
 {
+	LedgerQuery none = {0};
 	LedgerQuery query = {0};
 	LedgerScope scope;
 	int critical = 0;
@@ -60,14 +101,23 @@ execute_validate(TaskContext *context)
 	uint64 rows;
 
 	if (storage_to_review(context->task) != NULL)
+	{
+		renew_storage_check();
 		return;
+	}
 	bind_bigint(&query, context->run_id);
 	ledger_enter(&scope);
+	lock_last_validation();
+	(void) ledger_query(&none, "DELETE FROM pgmaint.last_validation");
 	rows = ledger_query(
 		&query,
+		"WITH checks AS MATERIALIZED (SELECT v.* FROM pgmaint.validate() v), "
+		"kept AS (INSERT INTO pgmaint.last_validation (check_id, status) "
+		"SELECT v.check_id, " WORST_STATUS
+		" FROM checks v GROUP BY v.check_id) "
 		"SELECT v.check_id, v.status, v.object, v.detail, "
 		"pg_catalog.jsonb_build_object('expected', v.expected)::text "
-		"FROM pgmaint.validate() v WHERE (v.check_id <> 'storage' OR NOT EXISTS ("
+		"FROM checks v WHERE (v.check_id <> 'storage' OR NOT EXISTS ("
 		"SELECT FROM pgmaint.tasks t WHERE t.run_id = $1 AND t.action = 'validate' "
 		"AND pg_catalog.quote_ident(t.evidence ->> 'storage') = v.object)) "
 		/* every run tells it at its beginning */

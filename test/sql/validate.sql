@@ -204,6 +204,25 @@ FROM pgmaint.validate_replication() WHERE check_id = 'replication_slots';
 SELECT pg_drop_replication_slot('forgotten') \g /dev/null
 UPDATE pgmaint.thresholds SET value = default_value;
 
+-- No function is called for each table, index or sequence: with 100 more of
+-- each, none is called 100 times more often.  may_maintain() reads what the
+-- server has in memory.
+BEGIN;
+SET LOCAL track_functions = 'all';
+SELECT count(*) > 0 AS checks FROM pgmaint.validate();
+SELECT count(*) < 0 AS indexes FROM pgmaint.index_usage(min_size => 0);
+CREATE TEMPORARY TABLE calls ON COMMIT DROP AS SELECT funcid, calls FROM pg_stat_xact_user_functions;
+DO $$ BEGIN FOR n IN 1 .. 100 LOOP EXECUTE format('CREATE TABLE planted.many%1$s (id serial PRIMARY KEY, v integer);
+	INSERT INTO planted.many%1$s (v) VALUES (1); CREATE INDEX ON planted.many%1$s (v); ANALYZE planted.many%1$s', n); END LOOP; END $$;
+SELECT count(*) > 0 AS checks FROM pgmaint.validate();
+SELECT count(*) < 0 AS indexes FROM pgmaint.index_usage(min_size => 0);
+SELECT f.schemaname, f.funcname FROM pg_stat_xact_user_functions f LEFT JOIN calls c USING (funcid)
+WHERE f.calls - 2 * coalesce(c.calls, 0) >= 100 AND f.funcid <> 'pgmaint.may_maintain(oid, oid)'::regprocedure;
+ROLLBACK;
+-- nor is anything compiled
+SELECT p.oid::regprocedure FROM pg_proc p
+WHERE p.oid IN ('pgmaint.check_group(text)'::regprocedure, 'pgmaint.index_usage(interval, bigint)'::regprocedure) AND NOT coalesce(p.proconfig @> '{jit=off}', false);
+
 RESET search_path;
 SET client_min_messages = warning;
 DROP SCHEMA planted CASCADE;

@@ -61,6 +61,17 @@ wait_for($primary, 'replication_lag', "status = 'warning'");
 like(check($primary, 'replication_lag', 'detail'), qr/^standby standby is .+ behind: .+ of WAL, streaming$/, 'a standby that does not replay is behind');
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 $primary->wait_for_catchup($standby);
+# What was found last is there for a role that monitors, and on the standby.
+$primary->safe_psql('postgres', 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
+$primary->wait_for_catchup($standby);
+my $last = q(SELECT name, labels, value FROM pgmaint.metrics WHERE name IN ('pgmaint_check_status', 'pgmaint_last_validation_timestamp_seconds') ORDER BY 1, 2);
+is($standby->safe_psql('postgres', $last, extra_params => [ '-U', 'watcher' ]), '', 'a standby knows of no validation before the first');
+$primary->safe_psql('postgres', q(SELECT pgmaint.define_plan('examine', '["validate"]')));
+$primary->safe_psql('postgres', q(CALL pgmaint.run_and_wait('examine')));
+$primary->wait_for_catchup($standby);
+like($primary->safe_psql('postgres', $last), qr/^pgmaint_check_status\|.*^pgmaint_last_validation_timestamp_seconds\|\{\}\|\d/ms, 'what was found last');
+is($_->safe_psql('postgres', $last, extra_params => [ '-U', 'watcher' ]), $primary->safe_psql('postgres', $last), '... for a role that monitors, on ' . $_->name)
+  foreach $primary, $standby;
 $standby->stop;
 wait_for($primary, 'replication_lag', "detail = 'no standby is connected'");
 like($primary->safe_psql('postgres', $unused), qr/^not used since [\d-]+$/, 'one that nobody else may use');
@@ -126,7 +137,6 @@ wait_for($primary, 'undelivered_messages', "status = 'ok'");
 is(check($primary, 'undelivered_messages', 'detail'), 'no message waits to be sent', '... and is in order again');
 
 # Less than everything is enough for whoever watches.
-$primary->safe_psql('postgres', 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
 is($primary->safe_psql('postgres', 'SELECT count(DISTINCT check_id) FROM pgmaint.validate()', extra_params => [ '-U', 'watcher' ]),
 	$primary->safe_psql('postgres', 'SELECT count(DISTINCT check_id) FROM pgmaint.validate()'), 'a role that monitors sees all of it');
 $primary->stop;

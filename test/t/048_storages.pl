@@ -106,6 +106,7 @@ like(findings($run), qr/^storage critical pgmaint_local: of \d+ objects that the
 like(findings($run), qr/SELECT \* FROM pgmaint\.verify_archive/, 'the one that has grown was read, too') if findings($run) =~ /archive critical/;
 like(status(), qr/^critical .*; 2 objects are missing: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\); 1 object has another size than the ledger says: archive 2/, 'validate() names them');
 is(sql('SELECT pgmaint.validate_ok()'), 'f', '... and is not ok');
+is(sql(q(SELECT value FROM pgmaint.metrics WHERE labels ->> 'check' = 'storage')), 2, '... as the run that found them has told the metrics');
 is(sql(q(SELECT detail -> 'differing' -> 0 ->> 'found_bytes' FROM pgmaint.storage_checks)), -s "$folder/$keys[1]", 'sizes are in the detail');
 rename "$aside/archive.aside", "$folder/$keys[0]" or die;
 rename "$aside/backup.aside", "$folder/$backup" or die;

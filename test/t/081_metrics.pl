@@ -47,6 +47,7 @@ is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run(E'my "o
 	'succeeded', 'a run');
 is((run_backup_action($node, 'backup', '{"globals": false}'))[0], 'succeeded', 'a backup');
 is((run_backup_action($node, 'verify_backup', '{}'))[0], 'succeeded', 'which is proven');
+is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run_action('validate')))), 'succeeded', 'a validation');
 $node->safe_psql('postgres', q(SELECT pgmaint.add_contact('nobody', 'http://127.0.0.1:1/secret');
 	INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('test', 'critical', 'o', 'secret')));
 is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run_action('escalate')))), 'succeeded', 'a message that does not arrive');
@@ -63,5 +64,32 @@ is( $node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE 
 	$node->safe_psql('postgres', 'SELECT sum(rows) FROM pgmaint.archives'), 'archived rows');
 is($node->safe_psql('postgres', q(SELECT value FROM pgmaint.metrics WHERE name = 'pgmaint_last_run_success' AND labels ->> 'plan' ~ 'own')),
 	'1', 'the run has succeeded');
+
+# The alerts that README names are of metrics that there are, and that of an old
+# validation comes: time begins at 0 there.
+my ($alerts) = slurp_file("$FindBin::RealBin/../../README.md") =~ /What is worth an alert\n\n```\n(.*?)^```/ms;
+my @alerts = split /\n/, $alerts // '';
+my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT name FROM pgmaint.metric_families()');
+my $folder = PostgreSQL::Test::Utils::tempdir();
+cmp_ok(scalar @alerts, '>', 5, 'there are alerts');
+is(join(', ', grep { !$known{$_} } $alerts =~ /(pgmaint_\w+)/g), '', 'alerts are of metrics');
+append_to_file("$folder/rules.yml", "groups:\n- name: pgmaint\n  rules:\n" . join '', map { "  - alert: alert_$_\n    expr: '$alerts[$_]'\n" } 0 .. $#alerts);
+my ($old) = grep { $alerts[$_] =~ /last_validation/ } 0 .. $#alerts;
+append_to_file("$folder/test.yml", <<"EOS");
+rule_files: [rules.yml]
+evaluation_interval: 1h
+tests:
+- interval: 1h
+  input_series: [{series: pgmaint_last_validation_timestamp_seconds, values: 0x100}]
+  alert_rule_test:
+  - {eval_time: 26h, alertname: alert_$old, exp_alerts: []}
+  - {eval_time: 27h, alertname: alert_$old, exp_alerts: [{exp_labels: {}}]}
+- interval: 1h
+  input_series: []
+  alert_rule_test:
+  - {eval_time: 1h, alertname: alert_$old, exp_alerts: [{exp_labels: {}}]}
+EOS
+command_ok([ 'promtool', 'check', 'rules', "$folder/rules.yml" ], 'alerts are rules');
+command_ok([ 'promtool', 'test', 'rules', "$folder/test.yml" ], 'an old validation is an alert, and so is none');
 
 done_testing();
