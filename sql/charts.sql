@@ -177,7 +177,7 @@ BEGIN ATOMIC
 			d.tasks
 		FROM drawn d
 		-- the names of those that are drawn by themselves only
-		JOIN pgmaint.task_results t ON t.task_id = d.task_id
+		JOIN pgmaint.task_results t ON t.run_id = svg_timeline.run_id AND t.task_id = d.task_id
 		UNION ALL
 		SELECT 16, 'c' || (p.step - 1) % 8 + 1, round(min(p.x)::numeric, 2), round((least(max(p.x + p.width), 100) - min(p.x))::numeric, 2),
 			p.step || '. ' || min(p.action COLLATE "C"), format('step %s, %s: %s', p.step, min(p.action COLLATE "C"),

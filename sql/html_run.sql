@@ -214,7 +214,7 @@ BEGIN ATOMIC
 		SELECT
 			v.badness,
 			v.findings,
-			concat(format(E'<h3>%s%s</h3>\n', pgmaint.html_state(v.severity), CASE WHEN v.findings > 3 THEN ': ' || pgmaint.count_text(v.findings) END),
+			concat(format(E'<h3>%s: %s</h3>\n', pgmaint.html_state(v.severity), pgmaint.count_text(v.findings)),
 				string_agg(k.content, '' ORDER BY k.check_id),
 				CASE WHEN count(k.check_id) < v.checks THEN format(E'<p>Other checks that found something: %s.</p>\n', pgmaint.count_text(v.checks - count(k.check_id))) END) AS content
 		FROM (SELECT s.*, (SELECT count(*) FROM counted c WHERE c.severity = s.severity) AS checks FROM severities s) v
