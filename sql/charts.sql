@@ -117,10 +117,10 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH work AS (
-		SELECT t.task_id, t.step, t.action, t.target, t.what, t.state, t.started_at,
+		SELECT t.task_id, t.step, t.action, t.state, t.started_at,
 			coalesce(t.finished_at, clock_timestamp()) AS finished_at,
 			dense_rank() OVER (PARTITION BY t.step ORDER BY t.worker) AS lane
-		FROM pgmaint.task_results t
+		FROM pgmaint.tasks t
 		WHERE t.run_id = svg_timeline.run_id AND t.started_at IS NOT NULL AND t.worker IS NOT NULL
 	),
 	frame AS (
@@ -131,41 +131,56 @@ BEGIN ATOMIC
 			max(w.finished_at) AS last_end,
 			count(*) AS tasks,
 			max(w.lane) AS lanes,
-			-- the narrowest bar that is drawn by itself, in percent
-			100.0 / greatest(900 / greatest(least(max(w.lane), 24), 1), 40) AS narrowest
+			-- the narrowest bar that is drawn by itself, in percent: the page of a
+			-- run of thousands of tasks is to be no larger than that of a short one
+			100.0 / CASE WHEN count(*) <= 300 THEN greatest(900 / greatest(least(max(w.lane), 24), 1), 40)
+				ELSE greatest(300 / greatest(least(max(w.lane), 24), 1), 20) END AS narrowest
 		FROM work w
 	),
-	placed AS (
+	placed AS MATERIALIZED (
 		SELECT
 			w.*,
-			100 * (extract(epoch FROM w.started_at) - f.since) / f.span AS x,
-			100 * extract(epoch FROM w.finished_at - w.started_at) / f.span AS width,
+			100 * extract(epoch FROM w.started_at - f.first_start)::float8 / f.span::float8 AS x,
+			100 * extract(epoch FROM w.finished_at - w.started_at)::float8 / f.span::float8 AS width,
 			CASE WHEN w.state IN ('failed', 'cancelled', 'interrupted') THEN 'fault' WHEN w.state = 'skipped' THEN 'hollow' ELSE 'c' || (w.step - 1) % 8 + 1 END AS class,
-			f.narrowest
+			f.narrowest::float8 AS narrowest
 		FROM work w
 		CROSS JOIN frame f
 		WHERE w.lane <= 24
 	),
-	bars AS (
+	drawn AS MATERIALIZED (
 		SELECT
-			42 + (p.lane - 1) * 40 + 16 AS y,
+			p.lane,
 			p.class,
-			round(min(p.x), 2) AS x,
-			round(least(max(p.x + p.width), 100) - min(p.x), 2) AS width,
-			CASE WHEN count(*) = 1 THEN min(p.target) ELSE count(*) || ' tasks' END AS label,
-			CASE WHEN count(*) = 1 THEN format('%s: %s, %s from %s', min(p.what), min(p.state),
-				pgmaint.duration_text(extract(epoch FROM min(p.finished_at) - min(p.started_at))),
-				to_char(min(p.started_at), 'HH24:MI:SS TZH:TZM'))
-				ELSE format('%s tasks of %s: %s in all, from %s', count(*), min(p.action),
-				pgmaint.duration_text(extract(epoch FROM sum(p.finished_at - p.started_at))),
-				to_char(min(p.started_at), 'HH24:MI:SS TZH:TZM')) END AS title,
-			count(*) AS tasks
+			min(p.x) AS x,
+			max(p.x + p.width) AS until,
+			min(p.started_at) AS started_at,
+			max(p.finished_at) AS finished_at,
+			sum(p.finished_at - p.started_at) AS at_work,
+			count(*) AS tasks,
+			min(p.task_id) AS task_id
 		FROM placed p
 		GROUP BY p.lane, p.class, p.step, CASE WHEN p.width < p.narrowest THEN floor(p.x / p.narrowest) END,
 			CASE WHEN p.width >= p.narrowest THEN p.task_id END
+	),
+	bars AS (
+		SELECT
+			42 + (d.lane - 1) * 40 + 16 AS y,
+			d.class,
+			round(d.x::numeric, 2) AS x,
+			round((least(d.until, 100) - d.x)::numeric, 2) AS width,
+			CASE WHEN d.tasks = 1 THEN t.target ELSE d.tasks || ' tasks' END AS label,
+			CASE WHEN d.tasks = 1 THEN format('%s: %s, %s from %s', t.what, t.state,
+				pgmaint.duration_text(extract(epoch FROM d.finished_at - d.started_at)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM'))
+				ELSE format('%s tasks of %s: %s in all, from %s', d.tasks, t.action,
+				pgmaint.duration_text(extract(epoch FROM d.at_work)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM')) END AS title,
+			d.tasks
+		FROM drawn d
+		-- the names of those that are drawn by themselves only
+		JOIN pgmaint.task_results t ON t.run_id = svg_timeline.run_id AND t.task_id = d.task_id
 		UNION ALL
-		SELECT 16, 'c' || (p.step - 1) % 8 + 1, round(min(p.x), 2), round(least(max(p.x + p.width), 100) - min(p.x), 2),
-			p.step || '. ' || min(p.action), format('step %s, %s: %s', p.step, min(p.action),
+		SELECT 16, 'c' || (p.step - 1) % 8 + 1, round(min(p.x)::numeric, 2), round((least(max(p.x + p.width), 100) - min(p.x))::numeric, 2),
+			p.step || '. ' || min(p.action COLLATE "C"), format('step %s, %s: %s', p.step, min(p.action COLLATE "C"),
 			pgmaint.duration_text(extract(epoch FROM max(p.finished_at) - min(p.started_at)))), 1
 		FROM placed p
 		GROUP BY p.step

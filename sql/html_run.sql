@@ -155,30 +155,26 @@ RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH counted AS (
-		SELECT
-			f.finding_id,
-			CASE f.severity WHEN 'critical' THEN 20 WHEN 'warning' THEN 10 ELSE 5 END * CASE WHEN f.check_id = 'index_advice' THEN 4 ELSE 1 END AS shown,
-			row_number() OVER of_check AS nth,
-			count(*) OVER (PARTITION BY f.severity, f.check_id) AS total
-		FROM pgmaint.findings f
-		-- what was skipped is told as a task
-		WHERE f.run_id = html_findings.run_id AND f.check_id NOT IN ('skipped', 'failed')
-		WINDOW of_check AS (PARTITION BY f.severity, f.check_id ORDER BY f.finding_id)
-	),
-	chosen AS MATERIALIZED (
-		SELECT c.* FROM counted c WHERE c.nth <= c.shown
+	WITH told AS MATERIALIZED (
+		SELECT s.* FROM pgmaint.shown_findings(html_findings.run_id) s
 	),
 	found AS MATERIALIZED (
-		SELECT f.*, f AS whole, c.shown, c.nth, c.total
-		FROM chosen c
-		JOIN pgmaint.finding_results f ON f.finding_id = c.finding_id
+		SELECT f.*, f AS whole, s.nth, s.nth_alike, s.more, s.more_objects
+		FROM told s
+		JOIN pgmaint.finding_results f ON f.finding_id = s.finding_id
+	),
+	counted AS MATERIALIZED (
+		SELECT f.severity, f.check_id, count(*) AS findings
+		FROM pgmaint.findings f
+		WHERE f.run_id = html_findings.run_id AND f.check_id NOT IN ('skipped', 'failed')
+		GROUP BY f.severity, f.check_id
 	),
 	checks AS (
 		SELECT f.severity, f.check_id, concat(
-			format(E'<h4>%s%s</h4>\n', pgmaint.html_text(upper(left(coalesce(g.title, f.check_id), 1)) || substr(coalesce(g.title, f.check_id), 2)),
-				CASE WHEN g.title IS NOT NULL THEN format(' <code class="soft">%s</code>', pgmaint.html_text(f.check_id)) END),
-			'<ul class="found">', string_agg(format('<li>%s%s%s%s%s</li>',
+			format(E'<h4>%s%s%s</h4>\n', pgmaint.html_text(upper(left(coalesce(g.title, f.check_id), 1)) || substr(coalesce(g.title, f.check_id), 2)),
+				CASE WHEN g.title IS NOT NULL THEN format(' <code class="soft">%s</code>', pgmaint.html_text(f.check_id)) END,
+				CASE WHEN c.findings > count(*) THEN ': ' || pgmaint.count_text(c.findings) END),
+			'<ul class="found">', string_agg(format('<li>%s%s%s%s%s</li>%s',
 				-- most messages name their object
 				CASE WHEN strpos(f.message, f.object) = 0 THEN format('<code>%s</code>: ', pgmaint.html_text(f.object)) END,
 				replace(pgmaint.html_text(f.message), E'\n', '<br/>'),
@@ -186,25 +182,44 @@ BEGIN ATOMIC
 					' <span class="soft">' || pgmaint.html_text(nullif(m.remark, '')) || '</span>'), '' ORDER BY m.nth)
 				FROM unnest(f.commands, f.remarks) WITH ORDINALITY AS m (command, remark, nth)),
 				CASE WHEN f.more_commands > 0 THEN format('<br/>&#8230; and %s more, in <code>pgmaint.findings</code>', pgmaint.count_text(f.more_commands)) END,
-				'<br/>' || pgmaint.html_trouble(f.whole)), E'\n' ORDER BY f.nth),
-			CASE WHEN f.total > f.shown THEN format('<li>&#8230; and %s more: <code>SELECT * FROM pgmaint.findings WHERE run_id = %s AND check_id = %s</code></li>',
-				pgmaint.count_text(f.total - f.shown), html_findings.run_id, pgmaint.html_text(quote_literal(f.check_id))) END,
+				'<br/>' || pgmaint.html_trouble(f.whole),
+				CASE WHEN f.more > 0 THEN format(E'\n<li>&#8230; and %s more like %s%s</li>', pgmaint.count_text(f.more),
+					CASE WHEN f.nth_alike = 1 THEN 'this' ELSE 'these' END,
+					(SELECT ': ' || string_agg(format('<code>%s</code>', pgmaint.html_text(o.name)), ', ' ORDER BY o.nth)
+						|| CASE WHEN f.more > cardinality(f.more_objects) THEN ', &#8230;' ELSE '' END
+					FROM unnest(f.more_objects) WITH ORDINALITY AS o (name, nth) WHERE o.name IS NOT NULL)) END), E'\n' ORDER BY f.nth),
 			E'</ul>\n',
 			'<p><b>What to do:</b> ' || pgmaint.html_text(g.remedy) || E'</p>\n') AS content
 		FROM found f
-		LEFT JOIN pgmaint.check_guide() g USING (check_id)
-		GROUP BY f.severity, f.check_id, f.total, f.shown, g.title, g.remedy
+		JOIN counted c ON c.severity = f.severity AND c.check_id = f.check_id
+		LEFT JOIN pgmaint.check_guide() g ON g.check_id = f.check_id
+		GROUP BY f.severity, f.check_id, c.findings, g.title, g.remedy
+	),
+	severities AS (
+		SELECT
+			c.severity,
+			array_position(ARRAY['critical', 'warning', 'info'], c.severity) AS badness,
+			sum(c.findings)::bigint AS findings
+		FROM counted c
+		GROUP BY c.severity
 	)
 	SELECT pgmaint.html_section('findings', 'Findings', concat(
 		CASE WHEN EXISTS (SELECT FROM found f WHERE f.state NOT IN ('acknowledged', 'resolved')) THEN
 			E'<p>Who sees to one says so by its number, <code>SELECT pgmaint.acknowledge(number)</code>, and nobody else is told.</p>\n' END,
-		string_agg(x.content, '' ORDER BY x.severity)))
+		CASE WHEN sum(x.findings) > (SELECT count(*) FROM told) THEN
+			format(E'<p>%s of %s findings shown, up to five of each kind, or ten with commands, the most severe first; <code>SELECT * FROM pgmaint.findings WHERE run_id = %s</code> has all.</p>\n',
+				(SELECT count(*) FROM told), pgmaint.count_text(sum(x.findings)::bigint), html_findings.run_id) END,
+		string_agg(x.content, '' ORDER BY x.badness)))
 	FROM (
 		SELECT
-			array_position(ARRAY['critical', 'warning', 'info'], c.severity) AS severity,
-			format(E'<h3>%s</h3>\n', pgmaint.html_state(c.severity)) || string_agg(c.content, '' ORDER BY c.check_id) AS content
-		FROM checks c
-		GROUP BY c.severity
+			v.badness,
+			v.findings,
+			concat(format(E'<h3>%s: %s</h3>\n', pgmaint.html_state(v.severity), pgmaint.count_text(v.findings)),
+				string_agg(k.content, '' ORDER BY k.check_id),
+				CASE WHEN count(k.check_id) < v.checks THEN format(E'<p>Other checks that found something: %s.</p>\n', pgmaint.count_text(v.checks - count(k.check_id))) END) AS content
+		FROM (SELECT s.*, (SELECT count(*) FROM counted c WHERE c.severity = s.severity) AS checks FROM severities s) v
+		LEFT JOIN checks k ON k.severity = v.severity
+		GROUP BY v.severity, v.badness, v.findings, v.checks
 	) x
 	HAVING count(*) > 0;
 END;
@@ -239,84 +254,72 @@ END;
 
 COMMENT ON FUNCTION pgmaint.html_steps(bigint) IS 'what the steps of a run came to, and when they were at work';
 
-CREATE FUNCTION pgmaint.html_done(run_id bigint)
-RETURNS text
+CREATE FUNCTION pgmaint.html_tasks(run_id bigint, OUT not_done text, OUT done text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH done AS (
-		SELECT
-			t.*,
-			row_number() OVER (ORDER BY t.returned_bytes + coalesce(t.archived_bytes, 0) DESC NULLS LAST, t.seconds DESC, t.task_id) AS nth,
-			count(*) OVER () AS total
-		FROM pgmaint.task_results t
-		WHERE t.run_id = html_done.run_id AND t.state = 'succeeded' AND NOT t.one_of_many AND NOT t.one_for_all
+	WITH shown AS MATERIALIZED (
+		SELECT s.* FROM pgmaint.shown_tasks(html_tasks.run_id) s
 	),
-	sound AS (
-		SELECT count(*) AS relations, sum(t.bytes_before) AS bytes
-		FROM pgmaint.task_results t
-		WHERE t.run_id = html_done.run_id AND t.state = 'succeeded' AND t.one_of_many
-	)
-	SELECT pgmaint.html_section('done', 'Done, task by task', nullif(concat(
-		CASE WHEN s.relations > 0 THEN format(E'<p>check_corruption: %s of %s found sound.</p>\n', CASE WHEN s.relations = 1 THEN '1 table or index'
-			ELSE pgmaint.count_text(s.relations) || ' tables and indexes' END, pg_size_pretty(s.bytes)) END,
-		(SELECT pgmaint.html_table(CASE WHEN min(d.total) > 50 THEN format('50 of %s tasks: what gave back most, then what took longest', pgmaint.count_text(min(d.total)))
-				ELSE 'What gave back most first, then what took longest' END, ARRAY['What', 'Why', 'Result', '#Time'],
-			array_agg(ARRAY[
-				format('<code>%s</code>', pgmaint.html_text(d.what)),
-				pgmaint.html_text(d.reason),
-				pgmaint.html_text(d.gain),
-				pgmaint.duration_text(d.seconds)
-			] ORDER BY d.nth))
-		FROM done d
-		WHERE d.nth <= 50)), ''))
-	FROM sound s;
-END;
-
-COMMENT ON FUNCTION pgmaint.html_done(bigint) IS 'what a run did, why, and what it gained';
-
--- Tasks that were not done for the same reason are one line; reasons that differ
--- in nothing but numbers and the object's name are the same.
-CREATE FUNCTION pgmaint.html_not_done(run_id bigint)
-RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	WITH reasons AS (
+	counts AS (
 		SELECT
-			t.state,
-			t.action,
 			count(*) AS tasks,
-			min(t.task_id) AS first_task,
-			(array_agg(t.error ORDER BY t.task_id))[1] AS error,
-			(array_agg(t.what ORDER BY t.task_id))[1 : 5] AS targets
-		FROM (
-			SELECT r.*, regexp_replace(replace(r.error, t.target, '$'), E'\\d+', '0', 'g') AS cause
-			FROM pgmaint.task_results r
-			JOIN pgmaint.tasks t USING (task_id)
-			WHERE r.run_id = html_not_done.run_id AND r.state NOT IN ('succeeded', 'pending', 'running')
-		) t
-		GROUP BY t.state, t.action, t.cause
+			count(*) FILTER (WHERE t.state NOT IN ('pending', 'running') AND (t.state <> 'succeeded' OR NOT t.one_of_many AND NOT t.one_for_all)) AS single,
+			count(*) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound,
+			sum(t.bytes_before) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound_bytes
+		FROM pgmaint.task_results t
+		WHERE t.run_id = html_tasks.run_id
 	),
-	ordered AS (
-		SELECT r.*, row_number() OVER (ORDER BY array_position(ARRAY['failed', 'interrupted', 'cancelled', 'skipped'], r.state), r.tasks DESC, r.first_task) AS nth
-		FROM reasons r
+	told AS MATERIALIZED (
+		SELECT s.nth, s.done, s.alike, s.first_alike, t.state, t.what, t.error, t.reason, t.gain, t.seconds
+		FROM shown s
+		JOIN pgmaint.task_results t ON t.task_id = s.task_id
+	),
+	reasons AS (
+		SELECT
+			min(t.nth) AS nth,
+			t.state,
+			t.alike,
+			(array_agg(t.error ORDER BY t.nth))[1] AS error,
+			string_agg(format('<code>%s</code>', pgmaint.html_text(t.what)), '<br/>' ORDER BY t.nth) AS named,
+			count(*) AS names
+		FROM told t
+		WHERE NOT t.done
+		GROUP BY t.first_alike, t.state, t.alike
+	),
+	tables AS (
+		SELECT
+			(SELECT pgmaint.html_table('Tasks that did not succeed, and why', ARRAY['State', '#Tasks', 'Which', 'Why'], array_agg(ARRAY[
+				pgmaint.html_state(r.state),
+				pgmaint.count_text(r.alike),
+				r.named || CASE WHEN r.alike > r.names THEN format('<br/>&#8230; and %s more', pgmaint.count_text(r.alike - r.names)) ELSE '' END,
+				pgmaint.html_text(r.error)
+			] ORDER BY r.nth))
+			FROM reasons r) AS not_done,
+			(SELECT pgmaint.html_table('What gave back or removed most first, then what took longest', ARRAY['What', 'Why', 'Result', '#Time'], array_agg(ARRAY[
+				format('<code>%s</code>', pgmaint.html_text(t.what)),
+				pgmaint.html_text(t.reason),
+				pgmaint.html_text(t.gain),
+				pgmaint.duration_text(t.seconds)
+			] ORDER BY t.nth))
+			FROM told t
+			WHERE t.done) AS done,
+			(SELECT format(E'<p>%s of %s tasks shown, of those not done up to five for each reason, then what gave back or removed most, then what took longest;'
+				' <code>SELECT * FROM pgmaint.task_results WHERE run_id = %s</code> has all.</p>\n', x.shown, pgmaint.count_text(c.tasks), html_tasks.run_id)
+			FROM (SELECT count(*) AS shown FROM shown) x
+			WHERE x.shown < c.single) AS left_out,
+			(SELECT format(E'<p>check_corruption: %s of %s found sound.</p>\n', CASE WHEN c.sound = 1 THEN '1 table or index'
+				ELSE pgmaint.count_text(c.sound) || ' tables and indexes' END, pg_size_pretty(c.sound_bytes))
+			WHERE c.sound > 0) AS sound
+		FROM counts c
 	)
-	SELECT pgmaint.html_section('not-done', 'Not done', concat(
-		pgmaint.html_table('Tasks that did not succeed, and why', ARRAY['State', '#Tasks', 'Which', 'Why'], array_agg(ARRAY[
-			pgmaint.html_state(o.state),
-			pgmaint.count_text(o.tasks),
-			(SELECT string_agg(format('<code>%s</code>', pgmaint.html_text(x.what)), '<br/>' ORDER BY x.nth) FROM unnest(o.targets) WITH ORDINALITY AS x (what, nth))
-				|| CASE WHEN o.tasks > 5 THEN format('<br/>&#8230; and %s more', pgmaint.count_text(o.tasks - 5)) ELSE '' END,
-			pgmaint.html_text(o.error)
-		] ORDER BY o.nth) FILTER (WHERE o.nth <= 30)),
-		CASE WHEN count(*) > 30 THEN format('<p>%s more reasons: <code>SELECT * FROM pgmaint.tasks WHERE run_id = %s AND error IS NOT NULL</code></p>',
-			count(*) - 30, html_not_done.run_id) END))
-	FROM ordered o
-	HAVING count(*) > 0;
+	SELECT
+		pgmaint.html_section('not-done', 'Not done', t.not_done || CASE WHEN t.done IS NULL THEN coalesce(t.left_out, '') ELSE '' END),
+		pgmaint.html_section('done', 'Done, task by task', nullif(concat(t.sound, t.done || coalesce(t.left_out, '')), ''))
+	FROM tables t;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_not_done(bigint) IS 'what a run did not do, and why';
+COMMENT ON FUNCTION pgmaint.html_tasks(bigint) IS 'what a run did not do, and why; what it did, why, and what it gained';
 
 CREATE FUNCTION pgmaint.html_checks()
 RETURNS text
@@ -353,8 +356,7 @@ REVOKE ALL ON FUNCTION
 	pgmaint.html_trouble(pgmaint.finding_results),
 	pgmaint.html_findings(bigint),
 	pgmaint.html_steps(bigint),
-	pgmaint.html_done(bigint),
-	pgmaint.html_not_done(bigint),
+	pgmaint.html_tasks(bigint),
 	pgmaint.html_checks()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
@@ -363,7 +365,6 @@ GRANT EXECUTE ON FUNCTION
 	pgmaint.html_trouble(pgmaint.finding_results),
 	pgmaint.html_findings(bigint),
 	pgmaint.html_steps(bigint),
-	pgmaint.html_done(bigint),
-	pgmaint.html_not_done(bigint),
+	pgmaint.html_tasks(bigint),
 	pgmaint.html_checks()
 TO pg_monitor;

@@ -1,5 +1,5 @@
--- Names may hold line breaks and other control characters.  Whatever a person
--- reads has them taken out here.
+-- Words for people.  Names may hold line breaks and other control characters:
+-- whatever a person reads has them taken out here.
 
 CREATE FUNCTION pgmaint.one_line(text)
 RETURNS text
@@ -8,5 +8,14 @@ AS 'MODULE_PATHNAME', 'pgmaint_one_line';
 
 COMMENT ON FUNCTION pgmaint.one_line(text) IS 'a text with each run of control characters as one space';
 
-REVOKE ALL ON FUNCTION pgmaint.one_line(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.one_line(text) TO pg_monitor;
+CREATE FUNCTION pgmaint.count_text(bigint)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+	SELECT btrim(to_char($1, '999,999,999,999,999,990'));
+END;
+
+COMMENT ON FUNCTION pgmaint.count_text(bigint) IS 'a number with its thousands set apart';
+
+REVOKE ALL ON FUNCTION pgmaint.one_line(text), pgmaint.count_text(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.one_line(text), pgmaint.count_text(bigint) TO pg_monitor;

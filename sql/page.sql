@@ -57,15 +57,6 @@ END;
 
 COMMENT ON FUNCTION pgmaint.duration_text(numeric) IS 'so many seconds in the units that people use';
 
-CREATE FUNCTION pgmaint.count_text(bigint)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-	SELECT btrim(to_char($1, '999,999,999,999,999,990'));
-END;
-
-COMMENT ON FUNCTION pgmaint.count_text(bigint) IS 'a number with its thousands set apart';
-
 -- A table gives way to long names by breaking them, but to no short ones.
 CREATE FUNCTION pgmaint.html_name(name text, element text DEFAULT 'code')
 RETURNS text
@@ -259,7 +250,6 @@ REVOKE ALL ON FUNCTION
 	pgmaint.html_charset(),
 	pgmaint.html_time(timestamptz),
 	pgmaint.duration_text(numeric),
-	pgmaint.count_text(bigint),
 	pgmaint.html_name(text, text),
 	pgmaint.html_state(text, text),
 	pgmaint.html_table(text, text[], text[]),
@@ -271,7 +261,6 @@ GRANT EXECUTE ON FUNCTION
 	pgmaint.html_charset(),
 	pgmaint.html_time(timestamptz),
 	pgmaint.duration_text(numeric),
-	pgmaint.count_text(bigint),
 	pgmaint.html_name(text, text),
 	pgmaint.html_state(text, text),
 	pgmaint.html_table(text, text[], text[]),

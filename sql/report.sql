@@ -267,27 +267,188 @@ COMMENT ON COLUMN pgmaint.finding_results.state IS 'of the trouble, as in pgmain
 REVOKE ALL ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results FROM PUBLIC;
 GRANT SELECT ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results TO pg_monitor;
 
+-- A number, since tens of thousands of messages are sorted by it.
+CREATE FUNCTION pgmaint.message_pattern(message text, name text)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN hashtextextended(regexp_replace(replace(left(message, 1000), coalesce(name, ''), '$'), '[0-9][0-9.,]*( bytes| [kMGT]B)?', '0', 'g') COLLATE "C", 0);
+
+COMMENT ON FUNCTION pgmaint.message_pattern(text, text) IS 'the same for messages that differ in nothing but numbers, sizes and the name of an object';
+
+-- A run may have tens of thousands of tasks: those that a report names are the
+-- ones that matter.  One of each way to fail comes first, so that none of them
+-- is hidden by tasks that are alike; reasons that differ in nothing but numbers
+-- and the object's name are the same.  Only what is chosen is put into words.
+CREATE FUNCTION pgmaint.shown_tasks(run_id bigint)
+RETURNS TABLE (task_id bigint, nth bigint, done boolean, alike bigint, nth_alike bigint, first_alike bigint)
+LANGUAGE sql STABLE ROWS 100
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH not_done AS (
+		SELECT
+			t.task_id,
+			array_position(ARRAY['failed', 'interrupted', 'cancelled', 'skipped'], t.state) AS badness,
+			t.action,
+			pgmaint.message_pattern(t.error, t.target) AS cause
+		FROM pgmaint.tasks t
+		WHERE t.run_id = shown_tasks.run_id AND t.state NOT IN ('succeeded', 'pending', 'running')
+	),
+	numbered AS (
+		SELECT
+			n.task_id,
+			n.badness,
+			count(*) OVER of_cause AS alike,
+			row_number() OVER (of_cause ORDER BY n.task_id) AS nth_alike,
+			min(n.task_id) OVER of_cause AS first_alike
+		FROM not_done n
+		WINDOW of_cause AS (PARTITION BY n.cause, n.badness, n.action)
+	),
+	named AS MATERIALIZED (
+		SELECT n.*
+		FROM numbered n
+		WHERE n.nth_alike <= 5
+		ORDER BY n.nth_alike > 1, n.badness, n.alike DESC, n.first_alike, n.nth_alike
+		LIMIT 100
+	),
+	done AS (
+		SELECT t.task_id, row_number() OVER (ORDER BY t.returned_bytes + coalesce(t.archived_bytes, 0) DESC NULLS LAST,
+			coalesce(t.removed_rows, 0) DESC, t.seconds DESC NULLS LAST, t.task_id) AS nth
+		FROM pgmaint.task_results t
+		WHERE t.run_id = shown_tasks.run_id AND t.state = 'succeeded' AND NOT t.one_of_many AND NOT t.one_for_all
+	)
+	SELECT n.task_id, row_number() OVER (ORDER BY n.badness, n.alike DESC, n.first_alike, n.nth_alike), false, n.alike, n.nth_alike, n.first_alike
+	FROM named n
+	UNION ALL
+	SELECT d.task_id, d.nth, true, 1, 1, d.task_id
+	FROM done d
+	WHERE d.nth <= 100 - (SELECT count(*) FROM named);
+END;
+
+COMMENT ON FUNCTION pgmaint.shown_tasks(bigint) IS
+	'the tasks of a run that its reports name, 100 at most: of those that did not succeed up to five for each reason, then those that gave back or removed most, then those that took longest';
+
+-- What a run found, likewise: of what differs in nothing but numbers and the
+-- object's name, five are told, or ten where each comes with its own command.
+CREATE FUNCTION pgmaint.shown_findings(run_id bigint)
+RETURNS TABLE (finding_id bigint, nth bigint, alike bigint, nth_alike bigint, first_alike bigint, more bigint, more_objects text[])
+LANGUAGE sql STABLE ROWS 100
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH found AS (
+		SELECT
+			f.finding_id,
+			f.check_id,
+			array_position(ARRAY['critical', 'warning', 'info'], f.severity) AS badness,
+			f.object,
+			f.detail -> 'bloat_bytes' AS weight,
+			CASE WHEN f.detail ? 'command' OR f.detail ? 'objects' THEN 10 ELSE 5 END AS told,
+			pgmaint.message_pattern(coalesce(f.detail ->> 'summary', f.message), f.object) AS cause
+		FROM pgmaint.findings f
+		-- what was skipped is told as a task
+		WHERE f.run_id = shown_findings.run_id AND f.check_id NOT IN ('skipped', 'failed')
+	),
+	numbered AS (
+		SELECT
+			f.finding_id,
+			f.badness,
+			f.object,
+			f.told,
+			count(*) OVER of_cause AS alike,
+			row_number() OVER (of_cause ORDER BY f.weight DESC NULLS LAST, f.finding_id) AS nth_alike,
+			min(f.finding_id) OVER of_cause AS first_alike
+		FROM found f
+		WINDOW of_cause AS (PARTITION BY f.cause, f.badness, f.told, f.check_id)
+	),
+	chosen AS (
+		SELECT n.*
+		FROM numbered n
+		WHERE n.nth_alike <= n.told
+		ORDER BY n.nth_alike > 1, n.badness, n.first_alike, n.nth_alike
+		LIMIT 100
+	),
+	counted AS (
+		SELECT c.*, max(c.nth_alike) OVER (PARTITION BY c.first_alike) AS told_alike
+		FROM chosen c
+	)
+	SELECT c.finding_id, row_number() OVER (ORDER BY c.badness, c.first_alike, c.nth_alike), c.alike, c.nth_alike, c.first_alike,
+		CASE WHEN c.nth_alike = c.told_alike THEN c.alike - c.told_alike ELSE 0 END,
+		CASE WHEN c.nth_alike = c.told_alike AND c.alike > c.told_alike THEN (
+			SELECT array_agg(pgmaint.one_line(n.object) ORDER BY n.nth_alike)
+			FROM numbered n
+			WHERE n.first_alike = c.first_alike AND n.nth_alike > c.told_alike AND n.nth_alike <= c.told_alike + 5) END
+	FROM counted c;
+END;
+
+COMMENT ON FUNCTION pgmaint.shown_findings(bigint) IS
+	'the findings of a run that its reports tell, 100 at most: one of each kind first, then the most severe; more counts those like it that are not told, more_objects names five of them';
+
 CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
+-- to compile these expressions would take longer than to evaluate them
+SET jit = off
 BEGIN ATOMIC
 	WITH chosen AS (
 		SELECT r.*
 		FROM pgmaint.runs r
 		WHERE r.run_id = coalesce(report.run_id, (SELECT max(x.run_id) FROM pgmaint.runs x))
 	),
-	tasks AS (
-		SELECT t.*
+	counts AS MATERIALIZED (
+		SELECT
+			count(*) AS tasks,
+			count(*) FILTER (WHERE t.state = 'succeeded') AS succeeded,
+			count(*) FILTER (WHERE t.state = 'failed') AS failed,
+			count(*) FILTER (WHERE t.state IN ('cancelled', 'interrupted')) AS stopped,
+			count(*) FILTER (WHERE t.state = 'skipped') AS skipped,
+			count(*) FILTER (WHERE t.state IN ('pending', 'running')) AS open,
+			-- what is told by itself, unless there is too much of it
+			count(*) FILTER (WHERE t.state NOT IN ('pending', 'running') AND (t.state <> 'succeeded' OR NOT t.one_of_many AND NOT t.one_for_all)) AS single,
+			count(*) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound,
+			sum(t.bytes_before) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound_bytes
 		FROM pgmaint.task_results t
 		JOIN chosen c USING (run_id)
 	),
-	done AS (
-		SELECT t.*, row_number() OVER (ORDER BY t.task_id) AS nth, count(*) OVER () AS total
-		FROM tasks t
-		WHERE t.state = 'succeeded' AND NOT t.one_of_many AND NOT t.one_for_all
+	shown AS MATERIALIZED (
+		SELECT s.* FROM chosen c CROSS JOIN LATERAL pgmaint.shown_tasks(c.run_id) s
+	),
+	told AS MATERIALIZED (
+		SELECT s.* FROM chosen c CROSS JOIN LATERAL pgmaint.shown_findings(c.run_id) s
+	),
+	checks AS MATERIALIZED (
+		SELECT f.severity, f.check_id, count(*) AS findings,
+			row_number() OVER (PARTITION BY f.severity ORDER BY count(*) DESC, f.check_id) AS nth
+		FROM pgmaint.findings f
+		JOIN chosen c USING (run_id)
+		WHERE f.check_id NOT IN ('skipped', 'failed')
+		GROUP BY f.severity, f.check_id
+	),
+	severities AS MATERIALIZED (
+		SELECT
+			array_position(ARRAY['critical', 'warning', 'info'], k.severity) AS badness,
+			sum(k.findings)::bigint AS findings,
+			format('%s %s', pgmaint.count_text(sum(k.findings)::bigint),
+				CASE WHEN k.severity = 'warning' AND sum(k.findings) > 1 THEN 'warnings' ELSE k.severity END) AS words,
+			concat_ws(', ', string_agg(format('%s %s', pgmaint.one_line(k.check_id), pgmaint.count_text(k.findings)), ', ' ORDER BY k.nth) FILTER (WHERE k.nth <= 10),
+				pgmaint.count_text(nullif(sum(k.findings) FILTER (WHERE k.nth > 10), 0)::bigint) || ' of other checks') AS by_check
+		FROM checks k
+		GROUP BY k.severity
+	),
+	not_done AS (
+		SELECT
+			s.first_alike,
+			min(s.nth) AS nth,
+			max(s.alike) AS alike,
+			count(*) AS named,
+			(array_agg(format(E'  %s: %s%s\n      %s', t.state, t.what,
+				CASE WHEN t.attempt > 1 THEN format(', after %s attempts', t.attempt) END, coalesce(t.error, '')) ORDER BY s.nth))[1] AS first,
+			string_agg(t.what, '; ' ORDER BY s.nth) FILTER (WHERE s.nth_alike > 1) AS others
+		FROM shown s
+		JOIN pgmaint.task_results t ON t.task_id = s.task_id
+		WHERE NOT s.done
+		GROUP BY s.first_alike
 	),
 	lines AS (
 		SELECT 100 AS part, 0::bigint AS nth, format('Run %s: %s, %s', c.run_id, pgmaint.one_line(c.plan), c.state) AS line FROM chosen c
@@ -304,53 +465,24 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 104, 0, '  ' || pgmaint.one_line(c.error) FROM chosen c WHERE c.error IS NOT NULL
 		UNION ALL
-		SELECT 200, 0, E'\nSteps' FROM chosen c
+		SELECT 105, 0, '  tasks: ' || concat_ws(', ',
+			format('%s of %s done', pgmaint.count_text(n.succeeded), pgmaint.count_text(n.tasks)),
+			pgmaint.count_text(nullif(n.failed, 0)) || ' failed',
+			pgmaint.count_text(nullif(n.stopped, 0)) || ' stopped',
+			pgmaint.count_text(nullif(n.skipped, 0)) || ' skipped',
+			pgmaint.count_text(nullif(n.open, 0)) || ' to go')
+		FROM counts n WHERE n.tasks > 0
 		UNION ALL
-		SELECT 201, s.step, concat(format('  %s. %s %s', s.step, rpad(s.action, 17), s.outcome),
-			(SELECT string_agg(concat(E'\n', repeat(' ', 6), pgmaint.one_line(m.remark)), '' ORDER BY m.nth)
-			FROM unnest(s.remarks) WITH ORDINALITY AS m (remark, nth)))
-		FROM pgmaint.step_results s
-		JOIN chosen c USING (run_id)
+		SELECT 106, 0, '  findings: ' || string_agg(v.words, ', ' ORDER BY v.badness) FROM severities v HAVING count(*) > 0
 		UNION ALL
-		SELECT 300, 0, E'\nDone' WHERE EXISTS (SELECT FROM tasks t WHERE t.state = 'succeeded' AND NOT t.one_for_all)
+		SELECT 200, 0, E'\nFindings' FROM severities v HAVING count(*) > 0
 		UNION ALL
-		SELECT 301, 0, format('  check_corruption: %s of %s are sound', plural, pg_size_pretty(g.bytes))
-		FROM (
-			SELECT count(*) AS relations, sum(t.bytes_before) AS bytes
-			FROM tasks t
-			WHERE t.state = 'succeeded' AND t.one_of_many
-		) g
-		CROSS JOIN LATERAL (SELECT g.relations || CASE WHEN g.relations = 1 THEN ' table or index' ELSE ' tables and indexes' END AS plural) p
-		WHERE g.relations > 0
+		SELECT 201, v.badness, format('  %s: %s', v.words, v.by_check)
+		FROM severities v
+		WHERE (SELECT sum(x.findings) FROM severities x) > (SELECT count(*) FROM told)
 		UNION ALL
-		SELECT 302, x.nth, concat(
-			'  ', x.what, ' (', round(x.seconds, 1), ' s)',
-			E'\n      why:    ', x.reason,
-			E'\n      result: ' || nullif(x.gain, ''))
-		FROM done x
-		WHERE x.nth <= 50
-		UNION ALL
-		SELECT 303, 0, format('  ... and %s more: SELECT * FROM pgmaint.tasks WHERE run_id = %s', x.total - 50, x.run_id)
-		FROM done x
-		WHERE x.nth = 51
-		UNION ALL
-		SELECT 400, 0, E'\nNot done' WHERE EXISTS (SELECT FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running'))
-		UNION ALL
-		SELECT 401, t.task_id, format(E'  %s: %s%s\n      %s', t.state, t.what,
-			CASE WHEN t.attempt > 1 THEN format(', after %s attempts', t.attempt) END, coalesce(t.error, ''))
-		FROM tasks t WHERE t.state NOT IN ('succeeded', 'pending', 'running') AND NOT (t.one_of_many AND t.state = 'skipped')
-		UNION ALL
-		SELECT 402, 0, format('  check_corruption: %s of %s were skipped: %s', count(*),
-			pg_size_pretty(sum(t.bytes_before)), t.error)
-		FROM tasks t WHERE t.state = 'skipped' AND t.one_of_many GROUP BY t.error
-		UNION ALL
-		SELECT 500, 0, E'\nFindings' WHERE EXISTS (SELECT FROM pgmaint.findings f JOIN chosen c USING (run_id)
-			WHERE f.check_id NOT IN ('skipped', 'failed'))
-		UNION ALL
-		SELECT 501,
-			CASE f.severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END * 1000000000000 + f.finding_id,
-			concat(
-				format('  %s %s%s: %s', upper(f.severity), f.check_id, ' ' || f.object, replace(f.message, E'\n', E'\n      ')),
+		SELECT 202, s.nth, concat(
+				format('  %s %s%s: %s', upper(f.severity), pgmaint.one_line(f.check_id), ' ' || f.object, replace(f.message, E'\n', E'\n      ')),
 				(SELECT string_agg(format(E'\n      %s;%s', replace(m.command, E'\n', E'\n      '), '  -- ' || nullif(m.remark, '')), '' ORDER BY m.nth)
 				FROM unnest(f.commands, f.remarks) WITH ORDINALITY AS m (command, remark, nth)),
 				CASE WHEN f.more_commands > 0 THEN format(
@@ -364,10 +496,58 @@ BEGIN ATOMIC
 						WHEN 'escalated' THEN format('contacts of level %s were told', f.level)
 						WHEN 'acknowledged' THEN format('%s sees to it', f.acknowledged_by)
 						WHEN 'resolved' THEN format('resolved at %s: %s', date_trunc('second', f.resolved_at), f.resolution) END,
-					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END)), ''))
-		FROM pgmaint.finding_results f
+					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END)), ''),
+				CASE WHEN s.more > 0 THEN format(E'\n  ... and %s more of %s like %s%s', pgmaint.count_text(s.more), pgmaint.one_line(f.check_id),
+					CASE WHEN s.nth_alike = 1 THEN 'this' ELSE 'these' END,
+					': ' || nullif(array_to_string(s.more_objects, ', ', NULL), '') || CASE WHEN s.more > cardinality(s.more_objects) THEN ', ...' ELSE '' END) END)
+		FROM told s
+		JOIN pgmaint.finding_results f ON f.finding_id = s.finding_id
+		UNION ALL
+		SELECT 203, 0, format('  %s of %s findings shown, up to five of each kind, or ten with commands, the most severe first; SELECT * FROM pgmaint.findings WHERE run_id = %s has all',
+			x.told, pgmaint.count_text(v.findings), c.run_id)
+		FROM chosen c
+		CROSS JOIN (SELECT sum(s.findings)::bigint AS findings FROM severities s) v
+		CROSS JOIN (SELECT count(*) AS told FROM told) x
+		WHERE x.told < v.findings
+		UNION ALL
+		SELECT 300, 0, E'\nNot done' WHERE EXISTS (SELECT FROM shown s WHERE NOT s.done)
+		UNION ALL
+		SELECT 301, d.nth, concat(d.first,
+			CASE WHEN d.alike > 1 THEN format(E'\n      and %s more like it%s', pgmaint.count_text(d.alike - 1),
+				': ' || d.others || CASE WHEN d.alike > d.named THEN '; ...' ELSE '' END) END)
+		FROM not_done d
+		UNION ALL
+		SELECT 400, 0, E'\nSteps' FROM chosen c
+		UNION ALL
+		SELECT 401, s.step, concat(format('  %s. %s %s', s.step, rpad(s.action, 17), s.outcome),
+			(SELECT string_agg(concat(E'\n', repeat(' ', 6), pgmaint.one_line(m.remark)), '' ORDER BY m.nth)
+			FROM unnest(s.remarks) WITH ORDINALITY AS m (remark, nth)))
+		FROM pgmaint.step_results s
 		JOIN chosen c USING (run_id)
-		WHERE f.check_id NOT IN ('skipped', 'failed')
+		UNION ALL
+		SELECT 500, 0, E'\nDone' FROM counts n WHERE n.sound > 0 OR EXISTS (SELECT FROM shown s WHERE s.done)
+		UNION ALL
+		SELECT 501, 0, format('  check_corruption: %s %s of %s are sound', n.sound,
+			CASE WHEN n.sound = 1 THEN 'table or index' ELSE 'tables and indexes' END, pg_size_pretty(n.sound_bytes))
+		FROM counts n
+		WHERE n.sound > 0
+		UNION ALL
+		-- all of them are in the order of the plan
+		SELECT 502, CASE WHEN n.single = (SELECT count(*) FROM shown) THEN s.task_id ELSE s.nth END, concat(
+			'  ', t.what, ' (', round(t.seconds, 1), ' s)',
+			E'\n      why:    ', t.reason,
+			E'\n      result: ' || nullif(t.gain, ''))
+		FROM shown s
+		JOIN pgmaint.task_results t ON t.task_id = s.task_id
+		CROSS JOIN counts n
+		WHERE s.done
+		UNION ALL
+		SELECT 600, 0, format(E'\n%s of %s tasks shown, of those not done up to five for each reason, then what gave back or removed most, then what took longest;'
+			' SELECT * FROM pgmaint.task_results WHERE run_id = %s has all', x.shown, pgmaint.count_text(n.tasks), c.run_id)
+		FROM chosen c
+		CROSS JOIN counts n
+		CROSS JOIN (SELECT count(*) AS shown FROM shown) x
+		WHERE x.shown < n.single
 		UNION ALL
 		SELECT 999, 0, CASE WHEN report.run_id IS NULL THEN 'There has been no run yet.'
 			ELSE format('There is no run %s.', report.run_id) END
@@ -380,7 +560,17 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.report(bigint) IS
-	'what a run did, why, what it gained and what it could not do, in lines of text; the latest run if none is named';
+	'what a run did, why, what it gained and what it could not do, in lines of text, the worst first; the latest run if none is named';
 
-REVOKE ALL ON FUNCTION pgmaint.report(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.report(bigint) TO pg_monitor;
+REVOKE ALL ON FUNCTION
+	pgmaint.message_pattern(text, text),
+	pgmaint.shown_tasks(bigint),
+	pgmaint.shown_findings(bigint),
+	pgmaint.report(bigint)
+FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+	pgmaint.message_pattern(text, text),
+	pgmaint.shown_tasks(bigint),
+	pgmaint.shown_findings(bigint),
+	pgmaint.report(bigint)
+TO pg_monitor;

@@ -6,6 +6,8 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
+-- to compile its expressions would take longer than to evaluate them
+SET jit = off
 AS $$
 DECLARE
 	chosen bigint := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));
@@ -14,6 +16,7 @@ DECLARE
 	head text;
 	main text;
 	contents text;
+	tasks record;
 BEGIN
 	IF report_html.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM pgmaint.runs r WHERE r.run_id = chosen) THEN
 		RAISE EXCEPTION 'run % does not exist', chosen
@@ -23,9 +26,10 @@ BEGIN
 	head := coalesce(pgmaint.html_run(chosen), format(
 		E'<header>\n<p class="kind">pgmaint</p>\n<h1>No run yet</h1>\n<p class="lead">There has been no run in database %s yet. '
 		'<code>SELECT pgmaint.run(''weekly'')</code> begins one.</p>\n</header>\n', pgmaint.html_text(current_database())));
+	SELECT t.* INTO tasks FROM pgmaint.html_tasks(chosen) t;
 	main := concat(
 		pgmaint.html_findings(chosen),
-		pgmaint.html_not_done(chosen),
+		tasks.not_done,
 		pgmaint.html_steps(chosen),
 		pgmaint.html_checks(),
 		pgmaint.html_queries(chosen),
@@ -33,7 +37,7 @@ BEGIN
 		pgmaint.html_bloat(),
 		pgmaint.html_backups(),
 		pgmaint.html_retention(),
-		pgmaint.html_done(chosen));
+		tasks.done);
 	SELECT format(E'<nav aria-label="Contents"><ul>%s</ul></nav>\n', string_agg(format('<li><a href="#%s">%s</a></li>', h.parts[1], h.parts[2]), '' ORDER BY h.nth))
 	INTO contents
 	FROM regexp_matches(main, '<h2 id="([a-z-]+)">([^<]*)</h2>', 'g') WITH ORDINALITY AS h (parts, nth);

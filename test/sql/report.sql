@@ -68,15 +68,62 @@ COMMIT;
 DO $$ BEGIN FOR i IN 1 .. 9000 LOOP EXIT WHEN EXISTS (SELECT FROM pgmaint.runs WHERE run_id = 4 AND state = 'cancelled'); COMMIT; PERFORM pg_sleep(0.02); END LOOP; END $$;
 SELECT masked(4);
 
--- a long one is cut short
-INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, bytes_after, result)
-SELECT 2, 2, 'vacuum', 't' || g, 'VACUUM t' || g, 'asked for', 'succeeded', 'epoch', 'epoch'::timestamptz + interval '1 s', 9000000, 1000000,
-	'{"dead_rows_before": 1500, "dead_rows_after": 500, "xid_age_before": 150000000, "xid_age_after": 7, "analyzed": true}'
-FROM generate_series(1, 53) g;
-SELECT count(*) FROM masked(2) m WHERE m LIKE '  VACUUM t%';
-SELECT m FROM masked(2) m WHERE m ~ 'VACUUM t5?1 |more|dead rows removed|vacuum ' LIMIT 4;
-SELECT m FROM masked(2) m WHERE m ~ 'more';
-
+-- of a long one, what matters is shown, and all is counted
+\set nasty '\'x\nNot done\n  failed: %s \\1 <b>\''
+INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
+VALUES ('long', 'me', 'epoch', 'epoch', 'epoch', 'failed', 10, 5, '[{"action": "vacuum"}, {"action": "check_corruption"}, {"action": "escalate"}]', 3, '{}')
+RETURNING run_id AS long \gset
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, attempt, started_at, finished_at, bytes_before, bytes_after, result, error)
+SELECT :long, 1, 'vacuum', t.name, 'VACUUM ' || t.name, 'asked for', t.state, 1, 'epoch', 'epoch'::timestamptz + CASE WHEN g > 133 THEN g ELSE 1 END * interval '1 s',
+	CASE WHEN g BETWEEN 54 AND 123 THEN g * 1048576 END, 0,
+	CASE WHEN g BETWEEN 124 AND 133 THEN jsonb_build_object('dead_rows_before', g, 'dead_rows_after', 0) END,
+	CASE WHEN t.state = 'succeeded' THEN NULL WHEN g = 31 THEN 'another cause' WHEN t.state = 'failed' THEN format('no room: %s of %s bytes', g, g * 10) ELSE format('no lock on %s within 5000 ms', t.name) END
+FROM generate_series(1, 250) g
+CROSS JOIN LATERAL (SELECT CASE WHEN g % 16 = 1 THEN :nasty || g ELSE 't' || g END AS name,
+	CASE WHEN g <= 31 THEN 'failed' WHEN g <= 51 THEN 'skipped' WHEN g = 52 THEN 'cancelled' WHEN g = 53 THEN 'interrupted' ELSE 'succeeded' END AS state) t;
+-- those that are never told one by one
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, relation)
+SELECT :long, 2, 'check_corruption', 'c' || g, 'check c' || g, 'asked for', 'succeeded', 'epoch'::timestamptz, 'epoch'::timestamptz, 8192, 1 FROM generate_series(1, 1500) g
+UNION ALL SELECT :long, 3, 'escalate', 'x', 'x', 'x', 'succeeded', 'epoch', 'epoch', NULL, 0;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detail)
+SELECT :long, 'F004', 'warning', CASE WHEN g % 16 = 1 THEN :nasty || g ELSE 't' || g END, format('table has %s %% bloat: %s of %s', g % 90, pg_size_pretty(g * 1000::bigint), pg_size_pretty(g * 99000::bigint)), jsonb_build_object('bloat_bytes', g)
+FROM generate_series(1, 1200) g
+UNION ALL SELECT :long, 'index_advice', 'info', 't' || g, format('an index would save %s.5 s', g), jsonb_build_object('command', 'CREATE INDEX ON t' || g) FROM generate_series(1, 25) g
+UNION ALL SELECT :long, 'void', 'info', NULL, format('%s of them', g), NULL FROM generate_series(1, 9) g
+UNION ALL SELECT :long, 'two', 'critical', 't' || g, format('t%s is odd', g), NULL FROM generate_series(1, 2) g
+UNION ALL SELECT :long, E'a\nb', 'critical', NULL, E'one\nalone', NULL
+UNION ALL SELECT :long, 'failed', 'warning', 't' || g, 'told as a task', NULL FROM generate_series(1, 31) g;
+SELECT m FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE nth < (SELECT min(nth) FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE m = 'Done');
+SELECT count(*) AS lines, max(length(m)) < 400 AS short, count(*) FILTER (WHERE m ~ '^Not done$') AS heads, count(*) FILTER (WHERE m ~ '^  VACUUM ') AS tasks, count(*) FILTER (WHERE m ~ 'told as a task') AS twice FROM masked(:long) m;
+-- those that gave back most, that removed most rows, that took longest
+SELECT string_agg(substring(m from '(\d+) \(N s\)$'), ' ' ORDER BY nth) FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE m ~ '^  VACUUM ';
+SELECT m FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE m ~ 'sound|of \d+,?\d* tasks shown' ORDER BY nth;
+SELECT count(*) FILTER (WHERE NOT done) AS not_done, count(*) FILTER (WHERE done) AS done, count(DISTINCT task_id) FROM pgmaint.shown_tasks(:long);
+UPDATE pgmaint.tasks SET bytes_before = 9000000, bytes_after = 1000000, result = '{"dead_rows_before": 1500, "dead_rows_after": 500, "xid_age_before": 150000000, "xid_age_after": 7, "analyzed": true}'
+WHERE run_id = :long AND target = 't250';
+SELECT gain FROM pgmaint.task_results WHERE run_id = :long AND target = 't250';
+-- only what is shown is put into words
+SET track_functions = 'all';
+BEGIN;
+SELECT count(*) FROM masked(:long);
+SELECT calls BETWEEN 100 AND 2000 AS few FROM pg_stat_xact_user_functions WHERE schemaname = 'pgmaint' AND funcname = 'one_line';
+COMMIT;
+BEGIN;
+SELECT pgmaint.report_html(:long) LIKE '%100 of 1,751 tasks shown%' AS page;
+SELECT calls BETWEEN 100 AND 4000 AS few FROM pg_stat_xact_user_functions WHERE schemaname = 'pgmaint' AND funcname = 'one_line';
+COMMIT;
+RESET track_functions;
+-- where no two are alike, one of each kind
+INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
+VALUES ('unlike', 'me', 'epoch', 'epoch', 'epoch', 'failed', 10, 5, '[{"action": "vacuum"}]', 1, '{}')
+RETURNING run_id AS unlike \gset
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, error)
+SELECT :unlike, 1, 'vacuum', 't' || g, 'VACUUM t' || g, 'asked for', CASE WHEN g > 140 THEN 'failed' ELSE 'skipped' END, 'epoch'::timestamptz, 'epoch'::timestamptz, CASE WHEN g > 150 THEN 'x' ELSE repeat('y', g) END FROM generate_series(1, 180) g
+UNION ALL SELECT :unlike, 1, 'vacuum', 'done', 'VACUUM done', 'asked for', 'succeeded', 'epoch', 'epoch', NULL;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message)
+SELECT :unlike, 'c' || g, CASE WHEN g > 140 THEN 'critical' ELSE 'warning' END, 't' || g, repeat('y', g) FROM generate_series(1, 150) g;
+SELECT count(*) AS lines, count(*) FILTER (WHERE m ~ '^  failed:') AS failed, count(*) FILTER (WHERE m ~ '^  skipped:') AS skipped, count(*) FILTER (WHERE m ~ '^  CRITICAL') AS critical, count(*) FILTER (WHERE m ~ '^  WARNING') AS warning FROM masked(:unlike) m;
+SELECT m FROM masked(:unlike) WITH ORDINALITY AS r (m, nth) WHERE m ~ '^  tasks:|findings?:|like it|warnings: |critical: |shown' ORDER BY nth;
 
 -- reviews are told with their steps, and what they found with the commands for it
 CREATE FUNCTION review(results jsonb[]) RETURNS bigint LANGUAGE sql AS $$

@@ -89,6 +89,7 @@ SELECT 'life', name || n, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-
 FROM nasty, generate_series(1, 5) n;
 INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by, acknowledged_at) SELECT 1, escalation_id, 'critical', '<script>bob', '2026-11-22 12:00+00' FROM pgmaint.troubles WHERE check_id = 'life' AND occurrences = 5;
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id) SELECT 1, 'life', 'warning', name, 'x', escalation_id FROM nasty, pgmaint.troubles WHERE check_id = 'life' ORDER BY escalation_id;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) SELECT 1, 'alike', 'warning', name || g, 'it is odd' FROM nasty, generate_series(1, 8) g;
 CREATE TABLE page AS SELECT p FROM pgmaint.report_html(1) p;
 SELECT well_formed(p) FROM page;
 SELECT sections(p) FROM page;
@@ -101,7 +102,8 @@ SELECT bool_and(elements(p, e) > 0) AS landmarks FROM page, unnest(ARRAY['html l
 SELECT strpos(p, 'sha256-' || encode(sha256(convert_to(substring(p from '<style>(.*)</style>'), 'UTF8')), 'base64')) > 0 FROM page;
 -- what is skipped for the same reason is one row
 SELECT m[1], m[2] FROM page, regexp_matches(p, '<th scope="row"><span class="state [a-z]+"><span aria-hidden="true">[^<]*</span> ([a-z]+)</span></th><td class="number" data-label="Tasks">(\d+)</td>', 'g') m;
-SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%&#8230; and 3 more: <code>SELECT * FROM pgmaint.findings WHERE run_id = 1 AND check_id = %' AS findings FROM page;
+SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%<li>&#8230; and 8 more like these</li>%' AS findings, p LIKE '%<code>SELECT * FROM pgmaint.findings WHERE run_id = 1</code> has all.%' AS where FROM page;
+SELECT p LIKE '%<li>&#8230; and 3 more like these: <code>&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; %6</code>, %8</code></li>%' AS named FROM page;
 SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
 SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%no policy any more%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
 
@@ -127,8 +129,11 @@ FROM generate_series(1, 10000) g;
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) SELECT 2, 'F004', 'warning', 'app.table_' || g, 'table is 70.0 % bloat' FROM generate_series(1, 5000) g;
 DROP TABLE page;
 CREATE TABLE page AS SELECT p FROM pgmaint.report_html() p;
-SELECT well_formed(p), length(p) < 800000 AS short, elements(p, 'rect') BETWEEN 500 AND 3000 AS bars, elements(p, 'tr') < 150 AS rows FROM page;
-SELECT m[1] FROM page, regexp_matches(p, '<caption>(5[^<]*)', 'g') m;
+SELECT well_formed(p), octet_length(p) < 250000 AS short, elements(p, 'rect') BETWEEN 200 AND 1000 AS bars, elements(p, 'tr') < 200 AS rows FROM page;
+SELECT l FROM page, regexp_split_to_table(regexp_replace(substring(p from '<main.*</main>'), '<[^>]*>', '', 'g'), E'\n') WITH ORDINALITY AS r (l, nth)
+WHERE l ~ '(findings|tasks) shown|more like|: 5,000' ORDER BY nth;
+SELECT m[1] FROM page, regexp_matches(p, '<b[^>]*>(7,500</b>of 10,000 tasks|2,500</b>skipped|5,000</b>warnings)', 'g') m;
+SELECT elements(substring(p from '<h2 id="done">(.*?)</section>'), 'tr') - 1 AS done, substring(p from '<h2 id="not-done">.*?data-label="Tasks">([0-9,]+)</td>') AS not_done FROM page;
 
 -- who may see it
 SET search_path = pg_catalog;

@@ -247,7 +247,7 @@ VACUUM ANALYZE pgmaint.tasks;
 EOS
 my ($long, $size, $seconds) = page('long', 'NULL');
 note sprintf '10,000 tasks: %d bytes in %.2f s', $size, $seconds;
-cmp_ok($size, '<', 1_000_000, '10,000 tasks: less than 1 MB');
+cmp_ok($size, '<', 250_000, '10,000 tasks: less than 250 kB');
 cmp_ok($seconds, '<', 10, '10,000 tasks: soon there');
 $browser->open_file($long);
 is(problems($browser, $layout . $contrast), '', '10,000 tasks: everything is in its place and to be seen');
