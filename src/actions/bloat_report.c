@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "actions/kept_figures.h"
 #include "actions/selection.h"
 #include "base/compat.h"
 #include "base/wording.h"
@@ -32,6 +33,9 @@ static const ActionOption options[] = {
 	RANGE_OPTION(
 		"bloat_threshold", OPTION_NUMBER, 0, 1, "0.4",
 		"a finding from this bloat ratio on, if at least min_size could be given back"),
+	PLAIN_OPTION(
+		"max_age", OPTION_DURATION, "30 days",
+		"figures up to this age stand for tables that have hardly changed since, unless tables are named; 0: measure all"),
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
@@ -49,22 +53,40 @@ typedef struct Measurement
 } Measurement;
 
 /*
- * One task for each table that is large enough, or has an index that is.
+ * Up to which age figures of tables that have hardly changed stand for them.
+ * Tables that are named are measured.
+ */
+static double
+seconds_kept(PlanContext *context)
+{
+	if (option_given(context->options, "tables"))
+		return 0;
+	return option_seconds(options, context->options, "max_age");
+}
+
+/*
+ * One task for each table that is large enough, or has an index that is.  Of
+ * those that have hardly changed since they were measured, one is measured: the
+ * one whose figures are the oldest.
  */
 static void
 plan_bloat_report(PlanContext *context)
 {
 	LedgerQuery query = {0};
 	List *left_alone = NIL;
+	List *kept = NIL;
+	int64 min_size = option_bytes(options, context->options, "min_size");
 	uint64 rows;
 
 	bind_selection(context, &query);
-	bind_bigint(&query,
-				option_given(context->options, "tables") &&
-						!option_given(context->options, "min_size")
-					? 0
-					: option_bytes(options, context->options, "min_size"));
+	bind_bigint(&query, option_given(context->options, "tables") &&
+								!option_given(context->options, "min_size")
+							? 0
+							: min_size);
 	bind_oid(&query, context->role);
+	bind_double(&query,
+				option_number(options, context->options, "max_margin"));
+	bind_double(&query, seconds_kept(context));
 	rows = ledger_query(
 		&query,
 		"WITH sizes AS MATERIALIZED (SELECT x.oid, "
@@ -81,23 +103,30 @@ plan_bloat_report(PlanContext *context)
 		"pg_catalog.pg_has_role($4, 'pg_stat_scan_tables', 'USAGE') "
 		"OR pg_catalog.has_table_privilege($4, c.oid, 'SELECT') "
 		"OR pg_catalog.pg_has_role($4, c.relowner, 'USAGE'), "
-		"s.bytes, pg_catalog.jsonb_build_object('bytes', s.bytes, 'index_bytes', s.index_bytes)::text, "
-		"ARRAY[c.oid] "
-		"FROM pg_catalog.pg_class c "
-		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-		"JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
-		"JOIN sizes z ON z.oid = c.oid "
-		"LEFT JOIN sizes t ON t.oid = c.reltoastrelid "
-		"LEFT JOIN indexes i ON i.indrelid = c.oid "
-		"CROSS JOIN LATERAL (SELECT z.bytes + coalesce(t.bytes, 0) AS bytes, "
-		"coalesce(i.bytes, 0) AS index_bytes) s "
-		"LEFT JOIN LATERAL (SELECT pg_catalog.max(b.measured_at) AS measured_at "
-		"FROM pgmaint.bloat_measurements b WHERE b.relation = c.oid) m ON true "
-		"WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' "
-		"AND greatest(s.bytes, s.index_bytes) >= $3 "
-		"AND " SELECTION_CONDITION(
-			"c.oid", "n.nspname", "$1",
-			"$2") "ORDER BY m.measured_at NULLS FIRST, s.bytes DESC");
+		"s.bytes, pg_catalog.jsonb_build_object('bytes', s.bytes, 'index_bytes', s.index_bytes, "
+		"'files', f.files, 'writes', w.writes, 'dead_rows', w.dead_rows, 'min_size', $3, 'max_margin', $5)::text, "
+		"ARRAY[c.oid], "
+		"coalesce(" HARDLY_CHANGED(
+			"$6") "AND (p.then ->> 'bytes')::pg_catalog.int8 = s.bytes "
+				  "AND (p.then ->> 'index_bytes')::pg_catalog.int8 = s.index_bytes "
+				  "AND (p.then ->> 'min_size')::pg_catalog.int8 <= $3 "
+				  "AND (p.then ->> 'max_margin')::pg_catalog.float8 <= $5, false) "
+				  "FROM pg_catalog.pg_class c "
+				  "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+				  "JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
+				  "JOIN sizes z ON z.oid = c.oid "
+				  "LEFT JOIN sizes t ON t.oid = c.reltoastrelid "
+				  "LEFT JOIN indexes i ON i.indrelid = c.oid "
+				  "CROSS JOIN LATERAL (SELECT z.bytes + coalesce(t.bytes, 0) AS bytes, "
+				  "coalesce(i.bytes, 0) AS index_bytes) s "
+				  "LEFT JOIN LATERAL (SELECT pg_catalog.max(b.measured_at) AS measured_at "
+				  "FROM pgmaint.bloat_measurements b WHERE b.relation = c.oid) m ON true " STATE_OF_TABLE(
+					  "c.oid", "c.reltoastrelid",
+					  "$5") "WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' "
+							"AND greatest(s.bytes, s.index_bytes) >= $3 "
+							"AND " SELECTION_CONDITION(
+								"c.oid", "n.nspname", "$1",
+								"$2") "ORDER BY m.measured_at NULLS FIRST, s.bytes DESC");
 
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -108,11 +137,19 @@ plan_bloat_report(PlanContext *context)
 			left_alone = lappend(left_alone, ledger_text(row, 2));
 			continue;
 		}
+		if (row > 0 && ledger_boolean(row, 8))
+		{
+			kept = lappend_oid(kept, ledger_oid(row, 1));
+			continue;
+		}
 		task = task_from_row(context, "bloat_report", row);
 		task->command = psprintf("SELECT * FROM pgmaint.table_bloat(%s)",
 								 quote_literal_cstr(task->target));
 	}
 	note_left_alone(context, "a bloat report", left_alone);
+	report_kept_figures(
+		context, kept,
+		option_number(options, context->options, "bloat_threshold"), min_size);
 }
 
 /*

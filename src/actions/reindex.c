@@ -15,9 +15,11 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "actions/evidence.h"
 #include "actions/headroom.h"
 #include "actions/rebuilds.h"
 #include "actions/reindex_task.h"
+#include "actions/sample_indexes.h"
 #include "actions/selection.h"
 #include "ledger/runs.h"
 
@@ -275,7 +277,8 @@ plan_reindex(PlanContext *context)
 		"'margin', pg_catalog.round(v.margin::pg_catalog.numeric, 4), "
 		"'predicted_bytes', v.total_bytes - coalesce(v.bloat_bytes, 0), "
 		"'concurrently', v.command ~ 'CONCURRENTLY', "
-		"'leftover', 'leftover' = ANY (v.causes), 'invalid', NOT s.valid))::text, "
+		"'leftover', 'leftover' = ANY (v.causes), 'invalid', NOT s.valid, "
+		"'for_bloat', v.causes = ARRAY['bloat'] AND NOT $4))::text, "
 		"CASE WHEN s.owner = s.relation THEN ARRAY[s.relation] ELSE ARRAY[s.relation, s.owner] END, "
 		"v.command, v.command ~ 'CONCURRENTLY', coalesce(v.bloat_bytes, 0), "
 		"'leftover of others' = ANY (v.causes) OR 'leftover' = ANY (v.causes) AND NOT v.may_reindex, "
@@ -320,9 +323,26 @@ plan_reindex(PlanContext *context)
 	}
 }
 
+/*
+ * Is there still a reason for the task, and nothing in its way?
+ */
 static HoldBack
 consider(TaskContext *context, char **reason)
 {
+	HoldBack hold_back = HOLD_BACK_NOTHING;
+	LedgerScope scope;
+
+	if (evidence_flag(context->task, "for_bloat"))
+	{
+		ledger_enter(&scope);
+		hold_back = confirm_bloat(
+			context->task->relation,
+			option_number(options, context->options, "bloat_threshold"),
+			option_number(options, context->options, "max_margin"), reason);
+		ledger_leave(&scope);
+	}
+	if (hold_back != HOLD_BACK_NOTHING)
+		return hold_back;
 	return consider_reindex(
 		context, reason, option_bytes(options, context->options, "min_free"));
 }

@@ -17,7 +17,9 @@
 #include "utils/fmgrprotos.h"
 #include "utils/tuplestore.h"
 
+#include "actions/sample_indexes.h"
 #include "base/compat.h"
+#include "base/wording.h"
 #include "bloat/many.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_sample_indexes);
@@ -73,6 +75,42 @@ pgmaint_sample_indexes(PG_FUNCTION_ARGS)
 							 nulls);
 	}
 	return (Datum) 0;
+}
+
+/*
+ * Is an index that was found to be bloated when the run was planned so by
+ * another sample, too?  The caller is inside a ledger scope.
+ *
+ * A rebuild costs a thousand times what a sample does, and the index may have
+ * been rebuilt since.  The sample has half the margin of the first and other
+ * blocks.  For an index of half the threshold (0.15 of 0.3, margins of 0.03 and
+ * 0.015) to be rebuilt, the first would have to be 10 standard deviations off,
+ * and this one 18: by Chebyshev's inequality, whatever the distribution, that
+ * has a probability below 1e-4.  Those near the threshold are rebuilt.
+ */
+HoldBack
+confirm_bloat(Oid indexid, double threshold, double max_margin, char **reason)
+{
+	BloatCall call = {.indexes = true};
+	const IndexBloat *bloat;
+
+	call.precision = max_margin / 2;
+	call.seed = sampler_seed();
+	call.context = CurrentMemoryContext;
+	measure_all(&call, list_make1_oid(indexid));
+	if (call.nresults == 0)
+	{
+		*reason = "the index is locked, and could not be measured";
+		return HOLD_BACK_RETRY;
+	}
+	bloat = &call.results.indexes[0];
+	if (bloat->bloat_ratio + bloat->margin >= threshold)
+		return HOLD_BACK_NOTHING;
+	*reason =
+		psprintf("there is not enough to gain: by another sample of its "
+				 "pages, %s of %s are bloat",
+				 size_text(bloat->bloat_bytes), size_text(bloat->total_bytes));
+	return HOLD_BACK_SKIP;
 }
 
 /*

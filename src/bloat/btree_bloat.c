@@ -4,7 +4,9 @@
  *	  How much smaller a B-tree would be if it were built anew.
  *
  * Leaf pages are read at random.  Every one is put through a model of the
- * rebuild, less the share of it that turns out to be dead.
+ * rebuild, less the share of it that turns out to be dead.  Where all entries
+ * have one size, their number is that of the table's rows, and which of the
+ * entries are dead need not be known.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,16 +14,22 @@
 
 #include <math.h>
 
+#include "access/htup_details.h"
+#include "catalog/pg_index.h"
 #include "miscadmin.h"
 
 #include "bloat/btreebuild.h"
 #include "bloat/btreepage.h"
 #include "bloat/btreerows.h"
 #include "bloat/index_bloat.h"
+#include "bloat/liverows.h"
 #include "bloat/reader.h"
 
 /* leaf pages that are kept until their rows were looked up */
 #define KEPT_PAGES 128
+
+/* as good as none: keys that several rows share, as a share of all bytes */
+#define FEW_SHARED 0.005
 
 /* what is summed up per block, in Stratum.sum */
 #define KEPT 0
@@ -47,6 +55,7 @@ typedef struct BTreeScan
 	int nleaves;
 
 	bool full;				   /* every page is read */
+	bool counting;			   /* the table is asked for the number of rows */
 	bool in_order;			   /* leaf pages lie as a rebuild writes them */
 	BlockNumber right_of_last; /* leaf page */
 	double leaf_mean;		   /* of what leaf pages read so far keep */
@@ -70,8 +79,11 @@ finish_leaves(BTreeScan *scan)
 	for (int i = 0; i < scan->nleaves; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		pick_keys(&scan->lookup, (Page) scan->leaves[i].page.data,
-				  &scan->leaves[i].keys);
+		if (scan->counting)
+			scan->leaves[i].keys = (LeafKeys){0};
+		else
+			pick_keys(&scan->lookup, (Page) scan->leaves[i].page.data,
+					  &scan->leaves[i].keys);
 	}
 	look_up_rows(&scan->lookup);
 
@@ -297,6 +309,81 @@ pages_uncertain(const BTreeScan *scan, double leaves, double inner)
 }
 
 /*
+ * Reads the pages that a round wants.
+ */
+static void
+read_round(BTreeScan *scan, const BlockSample *sample, Relation index)
+{
+	begin_round(scan, sample, index);
+	read_blocks(index, scan->part->blocks, scan->part->nwanted, scan->strategy,
+				note_btree_page, scan);
+	finish_leaves(scan);
+	finish_inner_pages(scan);
+	btree_build_last_key(&scan->build);
+	scan->part->unit = btree_build_page_bytes(&scan->build);
+}
+
+/*
+ * Does the index have an entry for each row of the table?
+ */
+static bool
+index_is_complete(Relation index)
+{
+	return index->rd_index->indisvalid && index->rd_index->indisready &&
+		   heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+}
+
+/*
+ * Gets at the number of leaf pages from the number of rows in the table.  That
+ * takes entries of one size, one for each row: otherwise the size of those that
+ * are dead may be another than that of the others.  Returns false, with nothing
+ * done, where it is not so, or where the margin does not become as small as was
+ * asked for.
+ */
+static bool
+count_entries(BTreeScan *scan, BlockSample *sample, Relation index,
+			  Relation table, double *leaves, double *inner)
+{
+	BlockSample before = *sample;
+	double total = Max(sample_blocks_total(sample), 1);
+	LiveRows rows;
+
+	if (!index_is_complete(index) ||
+		!live_rows_begin(
+			&rows, table, sample->precision,
+			(uint32) (sampler_state_fract(&sample->random) * PG_UINT32_MAX)))
+		return false;
+
+	scan->counting = true;
+	if (sample_next_round(sample) && !sample->full)
+	{
+		const BTreeBuild *build = &scan->build;
+
+		read_round(scan, sample, index);
+		if (build->smallest_key == build->largest_key &&
+			build->shared_bytes <= FEW_SHARED * build->bytes)
+		{
+			double entries =
+				scan->part->unit /
+				(double) btree_key_bytes(false, build->largest_key, 1);
+
+			*leaves =
+				ceil(live_rows_count(&rows, entries, (int64) total) / entries);
+			*inner = btree_build_inner_pages(*leaves, downlink_bytes(scan));
+			scan->dead_seen = true;
+			sample->model = pages_uncertain(scan, *leaves, *inner) / total;
+			sample->sampling = rows.sample.sampling;
+			sample->margin = hypot(sample->sampling, sample->model);
+			if (sample->sampling <= sampling_margin_to_reach(sample))
+				return true;
+		}
+	}
+	scan->counting = false;
+	*sample = before;
+	return false;
+}
+
+/*
  * Returns how many blocks the index would have after a rebuild: leaf pages,
  * internal pages above them, and the meta page.
  */
@@ -316,22 +403,16 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 					scan.part->nblocks > 0 && builds_with_posting_lists(index),
 					&sample->random);
 
-	while (sample_next_round(sample))
-	{
-		begin_round(&scan, sample, index);
-		read_blocks(index, scan.part->blocks, scan.part->nwanted,
-					scan.strategy, note_btree_page, &scan);
-		finish_leaves(&scan);
-		finish_inner_pages(&scan);
-		btree_build_last_key(&scan.build);
-		scan.part->unit = btree_build_page_bytes(&scan.build);
-
-		leaves = leaf_pages(&scan);
-		inner = btree_build_inner_pages(leaves, downlink_bytes(&scan));
-		sample->model = pages_uncertain(&scan, leaves, inner) /
-						Max(sample_blocks_total(sample), 1);
-		sample_judge(sample);
-	}
+	if (!count_entries(&scan, sample, index, table, &leaves, &inner))
+		while (sample_next_round(sample))
+		{
+			read_round(&scan, sample, index);
+			leaves = leaf_pages(&scan);
+			inner = btree_build_inner_pages(leaves, downlink_bytes(&scan));
+			sample->model = pages_uncertain(&scan, leaves, inner) /
+							Max(sample_blocks_total(sample), 1);
+			sample_judge(sample);
+		}
 	row_lookup_end(&scan.lookup);
 	FreeAccessStrategy(scan.strategy);
 

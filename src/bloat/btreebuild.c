@@ -31,6 +31,7 @@ btree_build_init(BTreeBuild *build, Relation index, bool deduplicate)
 	build->reserve = BTGetTargetPageFreeSpace(index);
 	build->room = BUILD_PAGE_ROOM;
 	build->key = palloc(BLCKSZ);
+	build->smallest_key = BLCKSZ;
 }
 
 /*
@@ -142,6 +143,8 @@ btree_build_page(BTreeBuild *build, Page page, double live_share)
 		Size key_bytes = btree_key_bytes(build->deduplicate, key.size, ntids);
 
 		bytes += key_bytes;
+		build->smallest_key = Min(build->smallest_key, key.size);
+		build->largest_key = Max(build->largest_key, key.size);
 		build->shared_bytes += ntids > 1 ? key_bytes : 0;
 		build->many_bytes += ntids >= BTREE_MANY_ROWS ? key_bytes : 0;
 		if (ntids >= BTREE_MANY_ROWS)

@@ -36,6 +36,8 @@ typedef struct BTreeBuild
 	double bytes;		 /* of the leaf pages' keys ... */
 	double shared_bytes; /* ... of those of several rows ... */
 	double many_bytes;	 /* ... and of those of many */
+	Size smallest_key;
+	Size largest_key;
 } BTreeBuild;
 
 extern void btree_build_init(BTreeBuild *build, Relation index,

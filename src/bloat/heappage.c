@@ -208,3 +208,36 @@ heap_row_is_dead(Oid relid, Buffer buffer, TransactionId horizon,
 	}
 	return true;
 }
+
+/*
+ * How many rows of the page have an entry in every complete index after VACUUM:
+ * one for each HOT chain of which anything is left.
+ */
+int
+heap_count_live_rows(Oid relid, Buffer buffer, TransactionId horizon)
+{
+	Page page = BufferGetPage(buffer);
+	OffsetNumber maxoff;
+	int live = 0;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	maxoff = PageIsNew(page) ? 0 : PageGetMaxOffsetNumber(page);
+	for (OffsetNumber off = FirstOffsetNumber; off <= maxoff; off++)
+	{
+		ItemId item = PageGetItemId(page, off);
+		ItemPointerData tid;
+
+		if (!ItemIdIsRedirected(item) && !ItemIdIsNormal(item))
+			continue;
+		/* no root of a chain, and no entry points to it */
+		if (ItemIdIsNormal(item) && item_is_sane(item) &&
+			HeapTupleHeaderIsHeapOnly(
+				(HeapTupleHeader) PageGetItem(page, item)))
+			continue;
+		ItemPointerSet(&tid, BufferGetBlockNumber(buffer), off);
+		if (!heap_row_is_dead(relid, buffer, horizon, &tid))
+			live++;
+	}
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	return live;
+}

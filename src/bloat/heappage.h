@@ -27,5 +27,7 @@ extern void judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 							HeapPage *result);
 extern bool heap_row_is_dead(Oid relid, Buffer buffer, TransactionId horizon,
 							 ItemPointer tid);
+extern int heap_count_live_rows(Oid relid, Buffer buffer,
+								TransactionId horizon);
 
 #endif /* PGMAINT_BLOAT_HEAPPAGE_H */

@@ -217,7 +217,7 @@ want_sample(BlockSample *sample, double rate)
  * not make up for a model that may be far off: then the margin stays larger
  * than what was asked for.
  */
-static double
+double
 sampling_margin_to_reach(const BlockSample *sample)
 {
 	double asked = sample->precision * sample->precision;

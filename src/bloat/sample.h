@@ -57,6 +57,7 @@ typedef struct BlockSample
 extern void sample_init(BlockSample *sample, double precision, uint32 seed);
 extern SamplePart *sample_add(BlockSample *sample, Relation rel);
 extern bool sample_next_round(BlockSample *sample);
+extern double sampling_margin_to_reach(const BlockSample *sample);
 extern void sample_note(SamplePart *part, BlockNumber block,
 						const double *values, double within);
 extern void sample_judge(BlockSample *sample);

@@ -35,7 +35,7 @@ CALL count_now();
 VACUUM (TRUNCATE false) bloated;
 
 -- everything from a size on, each table with its indexes in one task
-SELECT pgmaint.define_plan('measure', '[{"action": "bloat_report", "options": {"schemas": "report", "min_size": "100 kB", "bloat_threshold": 0.3}}]');
+SELECT pgmaint.define_plan('measure', '[{"action": "bloat_report", "options": {"schemas": "report", "min_size": "100 kB", "bloat_threshold": 0.3, "max_age": 0}}]');
 CALL pgmaint.run_and_wait('measure');
 SELECT target, command, reason, state, bytes_before = pg_table_size(relation) AS size FROM pgmaint.tasks ORDER BY target COLLATE "C";
 SELECT object, kind, method, total_bytes = pg_relation_size(relation) AS size, bloat_ratio BETWEEN 0.3 AND 0.7 AS half, bloat_ratio < 0.1 AS little,
@@ -55,7 +55,7 @@ SELECT count(*) FROM pgmaint.findings WHERE run_id = 2;
 CALL pgmaint.run_and_wait('measure', '{"min_size": "100 MB", "tables": "bloated"}');
 SELECT count(*) FROM pgmaint.tasks WHERE run_id = 3;
 -- tables that are named are measured whatever their size
-SELECT pgmaint.define_plan('measure', '["bloat_report"]');
+SELECT pgmaint.define_plan('measure', '[{"action": "bloat_report", "options": {"max_age": 0}}]');
 CALL pgmaint.run_and_wait('measure', '{"tables": ["tiny", "parent"]}');
 SELECT target, regexp_replace(reason, '\d\d\d\d-\d\d-\d\d', 'DATE') AS reason, state FROM pgmaint.tasks WHERE run_id = 4 ORDER BY target COLLATE "C";
 -- those that were measured longest ago come first
@@ -90,6 +90,79 @@ SELECT state, result ->> 'indexes' AS indexes FROM pgmaint.tasks WHERE run_id = 
 SELECT object FROM pgmaint.findings WHERE run_id = 7 AND object !~ 'pkey|filler|bloated$';
 CALL pgmaint.run_and_wait('measure', '{"tables": ["pg_class", "pg_authid"]}');
 SELECT target, state FROM pgmaint.tasks WHERE run_id = 8 ORDER BY target;
+
+-- the figures of tables that have hardly changed stand; of these, the one that
+-- was measured longest ago is measured
+CREATE SCHEMA kept;
+SET search_path = kept, report;
+CREATE TABLE emptied (id int, filler text) WITH (autovacuum_enabled = off);
+INSERT INTO emptied SELECT g, repeat('x', 50) FROM generate_series(1, 20000) g;
+CREATE TABLE written (LIKE emptied) WITH (autovacuum_enabled = off);
+INSERT INTO written SELECT * FROM emptied;
+CREATE TABLE rewritten (LIKE emptied) WITH (autovacuum_enabled = off);
+INSERT INTO rewritten SELECT * FROM emptied;
+CREATE TABLE indexed (LIKE emptied) WITH (autovacuum_enabled = off);
+INSERT INTO indexed SELECT * FROM emptied;
+DELETE FROM emptied WHERE id % 2 = 0;
+CALL count_now();
+VACUUM emptied;
+SELECT pgmaint.define_plan('measure', '[{"action": "bloat_report", "options": {"schemas": "kept", "min_size": "8 kB", "bloat_threshold": 0.3}}]');
+CREATE VIEW last_run AS
+SELECT count(*) AS tasks, array_remove(array_agg(CASE WHEN target ~ current_setting('kept.changed') THEN target END ORDER BY target COLLATE "C"), NULL) AS changed
+FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs);
+CREATE VIEW last_findings AS
+SELECT check_id, severity, regexp_replace(regexp_replace(message, '\d\d\d\d-\d\d-\d\d', 'DATE', 'g'), '(on DATE|from DATE to DATE)$', 'then') AS message
+FROM pgmaint.findings WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND check_id = 'bloat_kept';
+SET kept.changed = 'none';
+CALL pgmaint.run_and_wait('measure');
+SELECT * FROM last_run;
+CALL pgmaint.run_and_wait('measure');
+SELECT * FROM last_run;
+SELECT * FROM last_findings;
+-- bloat is a finding in every run, with the day that it was measured on
+CALL pgmaint.run_and_wait('measure');
+CALL pgmaint.run_and_wait('measure');
+SELECT r.run_id - min(r.run_id) OVER () AS nth, f.check_id, f.object,
+	regexp_replace(f.message, '^(.*is )\d+( % bloat).*', '\1N\2') AS message, (f.message ~ ', as measured on \d\d\d\d-\d\d-\d\d: ') = (f.detail ? 'measured_at') AS agree
+FROM pgmaint.runs r LEFT JOIN pgmaint.findings f ON f.run_id = r.run_id AND f.check_id = 'F004'
+WHERE r.run_id > (SELECT max(run_id) - 4 FROM pgmaint.runs) ORDER BY r.run_id;
+SELECT bool_or(f.detail ? 'measured_at') AS kept FROM pgmaint.findings f
+WHERE f.run_id > (SELECT max(run_id) - 4 FROM pgmaint.runs) AND f.check_id = 'F004';
+-- a few rows are not enough to measure again, more of them are, and so are other files
+INSERT INTO written SELECT g, 'few' FROM generate_series(1, 50) g;
+CALL count_now();
+CALL pgmaint.run_and_wait('measure');
+SELECT tasks FROM last_run;
+SET kept.changed = 'written|indexed';
+INSERT INTO written SELECT g, 'many' FROM generate_series(1, 200) g;
+VACUUM FULL rewritten;
+CREATE INDEX ON indexed (id);
+CALL count_now();
+CALL pgmaint.run_and_wait('measure');
+SELECT tasks BETWEEN 3 AND 4 AS some, changed FROM last_run;
+-- counters that begin anew know nothing
+SELECT pg_stat_reset_single_table_counters('indexed'::regclass);
+SET kept.changed = 'indexed';
+CALL count_now();
+CALL pgmaint.run_and_wait('measure');
+SELECT tasks BETWEEN 1 AND 2 AS some, changed FROM last_run;
+-- dead rows may have been kept by a snapshot when they were measured
+DELETE FROM written WHERE id % 2 = 0;
+SET kept.changed = '\.written';
+CALL count_now();
+CALL pgmaint.run_and_wait('measure');
+SELECT changed FROM last_run;
+CALL pgmaint.run_and_wait('measure');
+SELECT changed FROM last_run;
+-- all of them
+CALL pgmaint.run_and_wait('measure', '{"max_age": 0}');
+SELECT tasks FROM last_run;
+CALL pgmaint.run_and_wait('measure', '{"max_margin": 0.005}');
+SELECT tasks FROM last_run;
+SELECT pgmaint.define_plan('measure', '[{"action": "bloat_report", "options": {"tables": ["kept.emptied", "kept.rewritten"]}}]');
+CALL pgmaint.run_and_wait('measure');
+SELECT tasks FROM last_run;
+DROP SCHEMA kept CASCADE;
 SELECT pgmaint.drop_plan('measure');
 TRUNCATE pgmaint.bloat_measurements;
 DROP SCHEMA report CASCADE;

@@ -120,6 +120,45 @@ SELECT max(sampled_blocks) < min(total_blocks) AS sampled, max(margin) < 0.031 A
 	count(*) FILTER (WHERE abs(bloat_ratio - (1 - pg_relation_size(index)::float8 / total_bytes)) <= margin) >= 57 AS within_margin
 FROM told;
 
+-- Where entries have one size, blocks of the table tell how many of them stay.
+-- Where they do not, or the index lacks rows, entries are looked up one by one.
+CREATE TABLE counted (id int, gone bool, label text) WITH (autovacuum_enabled = off);
+INSERT INTO counted SELECT g, hashint4(g) & 7 = 0, repeat('x', CASE WHEN hashint4(g) & 7 = 0 THEN 60 ELSE 20 END) || g
+FROM generate_series(1, 400000) g;
+CREATE UNIQUE INDEX counted_id ON counted (id);
+CREATE INDEX counted_hash ON counted ((hashint4(id)));
+CREATE INDEX counted_label ON counted (label);
+CREATE INDEX counted_partial ON counted ((id + 0)) WHERE id % 6 <> 0;
+DELETE FROM counted WHERE gone;
+-- blocks that a statement reads, of catalogs, maps, index and table
+CREATE FUNCTION blocks_of(statement text) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	plan jsonb;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || statement INTO plan;
+	RETURN (plan #>> '{0,Plan,Shared Hit Blocks}')::int + (plan #>> '{0,Plan,Shared Read Blocks}')::int;
+END
+$$;
+SELECT index, max(b.blocks) < 800 AS counted, max(b.blocks) < 3200 AS bounded
+FROM unnest(ARRAY['counted_id', 'counted_hash', 'counted_label', 'counted_partial']) index, generate_series(1, 5) seed,
+	LATERAL (SELECT blocks_of(format('SELECT * FROM pgmaint.index_bloat(%L, 0.03, %s)', index, seed)) AS blocks) b
+GROUP BY index ORDER BY index COLLATE "C";
+TRUNCATE told;
+INSERT INTO told
+SELECT b.* FROM unnest(ARRAY['counted_id', 'counted_hash', 'counted_label', 'counted_partial']) index, generate_series(1, 40) seed,
+	LATERAL pgmaint.index_bloat(index::regclass, 0.03, seed) b;
+REINDEX TABLE counted;
+SELECT index, max(sampled_blocks) < min(total_blocks) AS sampled, max(margin) < 0.031 AS precise,
+	max(abs(bloat_ratio - (1 - pg_relation_size(index)::float8 / total_bytes))) < 0.05 AS none_far_off,
+	count(*) FILTER (WHERE abs(bloat_ratio - (1 - pg_relation_size(index)::float8 / total_bytes)) <= margin) >= 37 AS within_margin
+FROM told GROUP BY index ORDER BY index::text COLLATE "C";
+-- a snapshot keeps what was deleted, and a rebuild too
+BEGIN;
+DELETE FROM counted WHERE id % 2 = 0;
+SELECT max(bloat_ratio) < 0.02 AS nothing FROM pgmaint.index_bloat('counted', 0.03, 1);
+ROLLBACK;
+DROP TABLE counted;
+
 --
 -- Other methods: free space on their pages says nothing of a rebuild
 --

@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * kept_figures.c
+ *	  Tables that have hardly changed since they were measured.
+ *
+ * Most tables of most databases are not written to from one week to the next.
+ * What was measured of them still holds, and is not measured again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "actions/kept_figures.h"
+#include "actions/selection.h"
+
+/*
+ * Say from when the figures of these tables are, and which of them, or of their
+ * indexes, are bloated.
+ */
+void
+report_kept_figures(PlanContext *context, List *tables, double bloat_threshold,
+					int64 min_size)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	if (tables == NIL)
+		return;
+	bind_oids(&query, tables);
+	bind_double(&query, bloat_threshold);
+	bind_bigint(&query, min_size);
+	rows = ledger_query(
+		&query,
+		"WITH kept AS MATERIALIZED (SELECT m.*, m.measured_at::pg_catalog.date AS day "
+		"FROM (SELECT t.oid FROM pg_catalog.unnest($1) t (oid) "
+		"UNION ALL SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = ANY ($1)) o "
+		"CROSS JOIN LATERAL (SELECT b.* FROM pgmaint.bloat_measurements b WHERE b.relation = o.oid "
+		"ORDER BY b.measured_at DESC LIMIT 1) m) "
+		"SELECT 'bloat_kept', 'info', NULL, pg_catalog.format('%s not measured again, having hardly changed since: "
+		"%s measured %s', CASE WHEN t.tables = 1 THEN '1 table was' ELSE t.tables || ' tables were' END, "
+		"CASE WHEN t.tables = 1 THEN 'it was' ELSE 'they were' END, "
+		"CASE WHEN t.first = t.last THEN 'on ' || t.first ELSE pg_catalog.format('from %s to %s', t.first, t.last) END), NULL "
+		"FROM (SELECT pg_catalog.cardinality($1) AS tables, pg_catalog.min(k.day)::text AS first, "
+		"pg_catalog.max(k.day)::text AS last FROM kept k) t "
+		"UNION ALL (SELECT CASE k.kind WHEN 'table' THEN 'F004' ELSE 'F005' END, 'warning', k.object, "
+		"pg_catalog.format('%s is %s %% bloat, as measured on %s: %s of %s would be given back by writing it anew', "
+		"k.kind, pg_catalog.round((100 * k.bloat_ratio)::pg_catalog.numeric), k.day, "
+		"pg_catalog.pg_size_pretty(k.bloat_bytes), pg_catalog.pg_size_pretty(k.total_bytes)), "
+		"pg_catalog.jsonb_build_object('bloat_bytes', k.bloat_bytes, 'total_bytes', k.total_bytes, "
+		"'bloat_ratio', pg_catalog.round(k.bloat_ratio::pg_catalog.numeric, 4), "
+		"'margin', pg_catalog.round(k.margin::pg_catalog.numeric, 4), 'measured_at', k.measured_at)::text "
+		"FROM kept k WHERE k.bloat_ratio >= $2 AND k.bloat_bytes >= $3 ORDER BY k.bloat_bytes DESC)");
+	for (uint64 row = 0; row < rows; row++)
+		plan_finding(context, ledger_text(row, 1), ledger_text(row, 2),
+					 ledger_text(row, 3), ledger_text(row, 4),
+					 ledger_text(row, 5));
+}
