@@ -43,17 +43,22 @@ SELECT
 	CASE WHEN c.relkind = 'i' THEN 'index' ELSE 'table' END AS kind,
 	a.amname AS method,
 	n.nspname AS schema,
-	c.relname AS name
+	c.relname AS name,
+	m.table_namespace,
+	-- for pgmaint.file_size()
+	c.relfilenode AS filenode,
+	c.reltablespace AS tablespace,
+	c.relpages AS pages
 FROM (
-	SELECT r.oid AS table_oid, h.heap
+	SELECT r.oid AS table_oid, r.relnamespace AS table_namespace, h.heap
 	FROM pg_catalog.pg_class r
 	CROSS JOIN LATERAL (VALUES (r.oid), (r.reltoastrelid)) AS h (heap)
 	WHERE r.relkind IN ('r', 'm') AND r.relpersistence <> 't' AND h.heap <> 0
 ) t
 CROSS JOIN LATERAL (
-	SELECT t.table_oid, t.heap AS oid
+	SELECT t.table_oid, t.table_namespace, t.heap AS oid
 	UNION ALL
-	SELECT t.table_oid, i.indexrelid
+	SELECT t.table_oid, t.table_namespace, i.indexrelid
 	FROM pg_catalog.pg_index i
 	WHERE i.indrelid = t.heap AND i.indisvalid AND i.indisready AND i.indislive
 ) m

@@ -129,6 +129,16 @@ find_amcheck(Oid role, Amcheck *amcheck)
 }
 
 /*
+ * Is there a function for this kind of check, which the role may execute?
+ */
+bool
+can_be_checked(const Amcheck *amcheck, AmcheckKind kind)
+{
+	return kind != AMCHECK_KINDS && OidIsValid(amcheck->functions[kind].oid) &&
+		   amcheck->functions[kind].allowed;
+}
+
+/*
  * Does the function for B-trees have the argument checkunique, of newer
  * versions?
  */

@@ -39,6 +39,7 @@ typedef struct Amcheck
 
 /* inside a ledger scope */
 extern void find_amcheck(Oid role, Amcheck *amcheck);
+extern bool can_be_checked(const Amcheck *amcheck, AmcheckKind kind);
 extern char *amcheck_command(const Amcheck *amcheck, AmcheckKind kind,
 							 const char *target);
 extern const char *amcheck_name(AmcheckKind kind);

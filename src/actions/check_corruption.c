@@ -12,13 +12,13 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
 #include "actions/amcheck.h"
+#include "actions/corruption_plan.h"
 #include "actions/corruption_task.h"
 #include "actions/selection.h"
 #include "ledger/windows.h"
@@ -27,7 +27,7 @@ static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	PLAIN_OPTION(
 		"time_budget", OPTION_DURATION, "1 hour",
-		"no check begins, and none of a large table goes on, when this has passed since the step began; 0: no limit"),
+		"no check begins, and none of a large table goes on, when this has passed since the checks were planned; 0: no limit"),
 	PLAIN_OPTION(
 		"parent_check", OPTION_SWITCH, "auto",
 		"B-trees from top to bottom (bt_index_parent_check), which blocks writers; auto: while a maintenance window is open for long enough"),
@@ -37,29 +37,6 @@ static const ActionOption options[] = {
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
-
-/* what cannot be checked, and why */
-typedef struct LeftOut
-{
-	int without_rights[AMCHECK_KINDS];
-	int without_function[AMCHECK_KINDS];
-	int without_check; /* of access methods that amcheck does not know */
-} LeftOut;
-
-/*
- * How a relation of this access method is checked; AMCHECK_KINDS: not at all.
- */
-static AmcheckKind
-kind_for_method(const char *method)
-{
-	if (strcmp(method, "heap") == 0)
-		return AMCHECK_HEAP;
-	if (strcmp(method, "btree") == 0)
-		return AMCHECK_INDEX;
-	if (strcmp(method, "gin") == 0)
-		return AMCHECK_GIN;
-	return AMCHECK_KINDS;
-}
 
 /*
  * Are B-trees to be checked with bt_index_parent_check, under a lock that
@@ -87,20 +64,22 @@ parents_are_due(PlanContext *context, const Amcheck *amcheck)
  */
 static void
 note_left_out(PlanContext *context, const Amcheck *amcheck,
-			  const LeftOut *left_out)
+			  const Checkable *checkable)
 {
-	int uncheckable = left_out->without_check;
+	long long uncheckable = checkable->without_check;
 
 	for (int kind = 0; kind < AMCHECK_KINDS; kind++)
 	{
 		const AmcheckFunction *function = &amcheck->functions[kind];
-		int count = left_out->without_rights[kind];
+		long long count = checkable->by_kind[kind];
 
-		if (count > 0)
+		if (count == 0 || can_be_checked(amcheck, kind))
+			continue;
+		if (OidIsValid(function->oid))
 			plan_finding(
 				context, "amcheck", "warning", NULL,
 				psprintf(
-					"%d relations were not checked, because role %s may "
+					"%lld relations were not checked, because role %s may "
 					"not execute %s: GRANT USAGE ON SCHEMA %s TO %s; "
 					"GRANT EXECUTE ON FUNCTION %s TO %s;",
 					count,
@@ -110,17 +89,16 @@ note_left_out(PlanContext *context, const Amcheck *amcheck,
 					function->signature,
 					quote_identifier(GetUserNameFromId(context->role, false))),
 				NULL);
-		count = left_out->without_function[kind];
-		if (count > 0 && function->refusal != NULL)
+		else if (function->refusal != NULL)
 			plan_finding(context, "amcheck", "warning", NULL,
-						 psprintf("%d relations were not checked, because a "
+						 psprintf("%lld relations were not checked, because a "
 								  "member of the extension amcheck is not "
 								  "called: %s",
 								  count, function->refusal),
 						 NULL);
-		else if (count > 0 && kind != AMCHECK_GIN)
+		else if (kind != AMCHECK_GIN)
 			plan_finding(context, "amcheck", "warning", NULL,
-						 psprintf("%d relations were not checked, because "
+						 psprintf("%lld relations were not checked, because "
 								  "amcheck %s has no %s: ALTER EXTENSION "
 								  "amcheck UPDATE;",
 								  count, amcheck->version,
@@ -131,7 +109,7 @@ note_left_out(PlanContext *context, const Amcheck *amcheck,
 	}
 	if (uncheckable > 0)
 		plan_finding(context, "amcheck", "info", NULL,
-					 psprintf("amcheck %s has no check for %d %s of access "
+					 psprintf("amcheck %s has no check for %lld %s of access "
 							  "methods other than B-tree%s",
 							  amcheck->version, uncheckable,
 							  uncheckable == 1 ? "index" : "indexes",
@@ -141,101 +119,44 @@ note_left_out(PlanContext *context, const Amcheck *amcheck,
 					 NULL);
 }
 
-static void
-set_check(PlannedTask *task, const Amcheck *amcheck, AmcheckKind kind,
-		  const char *evidence)
-{
-	task->disruptive = kind == AMCHECK_INDEX_WITH_PARENT;
-	task->command = amcheck_command(amcheck, kind, task->target);
-	task->evidence = psprintf("{\"check\": \"%s\"%s%s", amcheck_name(kind),
-							  evidence[1] == '}' ? "" : ", ", evidence + 1);
-}
-
 /*
- * Every table and index, least recently checked first; what was never checked
- * comes before all, the largest first.
+ * Tables and indexes.  Returns how many could be checked and are not planned,
+ * because the time does not go as far.
  */
-static void
+static int64
 plan_relations(PlanContext *context, const Amcheck *amcheck)
 {
-	LedgerQuery query = {0};
-	LeftOut left_out = {0};
 	bool parents = parents_are_due(context, amcheck);
-	bool choosing =
-		strcmp(option_text(options, context->options, "parent_check"),
-			   "auto") == 0 &&
-		OidIsValid(amcheck->functions[AMCHECK_INDEX].oid) &&
-		amcheck->functions[AMCHECK_INDEX].allowed;
-	double budget = option_seconds(options, context->options, "time_budget");
-	uint64 rows;
+	const AmcheckFunction *gentle = &amcheck->functions[AMCHECK_INDEX];
+	Checkable checkable;
+	CheckPlan plan = {
+		.amcheck = amcheck,
+		.parents = parents,
+		.gently_also =
+			strcmp(option_text(options, context->options, "parent_check"),
+				   "auto") == 0 &&
+			OidIsValid(gentle->oid) && gentle->allowed,
+		.any_time = option_boolean(options, context->options, "ignore_window"),
+		.budget = option_seconds(options, context->options, "time_budget"),
+	};
+	int64 left = 0;
 
-	bind_selection(context, &query);
-	if (budget > 0)
-		bind_double(&query, budget);
-	else
-		bind_null(&query, FLOAT8OID);
-	rows = ledger_query(
-		&query,
-		"SELECT v.relation, pg_catalog.format('%I.%I', v.schema, v.name), "
-		"pg_catalog.concat_ws(', ', CASE "
-		"WHEN r.relation IS NULL THEN 'never checked' "
-		"WHEN r.next_block IS NOT NULL THEN pg_catalog.format('checked up to block %s on %s', "
-		"r.next_block, r.begun_at::pg_catalog.date) "
-		"WHEN r.last_checked IS NULL OR r.begun_at > r.last_checked THEN "
-		"pg_catalog.format('the check of %s did not come to its end', r.begun_at::pg_catalog.timestamptz(0)) "
-		"WHEN r.outcome = 'damaged' THEN pg_catalog.format('found damaged on %s', r.problems_at::pg_catalog.date) "
-		"ELSE pg_catalog.format('last proven sound on %s', r.last_verified::pg_catalog.date) END, "
-		"pg_catalog.pg_size_pretty(z.bytes), "
-		"CASE WHEN v.schema = 'pg_toast' THEN 'TOAST of ' || v.table_oid::pg_catalog.regclass::pg_catalog.text END), "
-		"true, z.bytes, pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object("
-		"'last_verified', r.last_verified, "
-		"'until', pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3), "
-		"'from_block', r.next_block))::pg_catalog.text, "
-		"'{}'::pg_catalog.oid[], v.method::pg_catalog.text "
-		"FROM pgmaint.checkable_relations v "
-		"JOIN pg_catalog.pg_class c ON c.oid = v.relation "
-		"JOIN pg_catalog.pg_class b ON b.oid = v.table_oid "
-		"JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace "
-		"LEFT JOIN pgmaint.corruption_results r ON r.relation = v.relation "
-		"CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes) z "
-		"WHERE " SELECTION_CONDITION(
-			"b.oid", "n.nspname", "$1",
-			"$2") "ORDER BY r.begun_at NULLS FIRST, z.bytes DESC, v.relation");
-	for (uint64 row = 0; row < rows; row++)
+	count_checkable(context, &plan, &checkable);
+	note_left_out(context, amcheck, &checkable);
+	for (int kind = 0; kind < AMCHECK_KINDS; kind++)
 	{
-		AmcheckKind kind = kind_for_method(ledger_text(row, 8));
-		PlannedTask *task;
-
-		if (kind == AMCHECK_INDEX && parents)
-			kind = AMCHECK_INDEX_WITH_PARENT;
-		if (kind == AMCHECK_KINDS)
-			left_out.without_check++;
-		else if (!OidIsValid(amcheck->functions[kind].oid))
-			left_out.without_function[kind]++;
-		else if (!amcheck->functions[kind].allowed)
-			left_out.without_rights[kind]++;
-		else
-		{
-			char *evidence;
-
-			task = task_from_row(context, "check_corruption", row);
-			evidence = task->evidence;
-			set_check(task, amcheck, kind, evidence);
-			if (kind == AMCHECK_INDEX_WITH_PARENT && choosing)
-			{
-				task->gentler = palloc(sizeof(PlannedTask));
-				*task->gentler = *task;
-				set_check(task->gentler, amcheck, AMCHECK_INDEX, evidence);
-			}
-		}
+		if (can_be_checked(amcheck, kind))
+			left += checkable.by_kind[kind];
 	}
-	note_left_out(context, amcheck, &left_out);
+	left -= plan_checks(context, &plan);
+	/* some may have come since they were counted */
+	return Max(left, 0);
 }
 
 /*
  * A task about the database as a whole.
  */
-static void
+static PlannedTask *
 plan_for_database(PlanContext *context, const char *check, const char *command,
 				  const char *reason)
 {
@@ -248,6 +169,7 @@ plan_for_database(PlanContext *context, const char *check, const char *command,
 	task->evidence = psprintf("{\"check\": \"%s\"}", check);
 	task->bytes = -1;
 	context->tasks = lappend(context->tasks, task);
+	return task;
 }
 
 static void
@@ -256,6 +178,7 @@ plan_check_corruption(PlanContext *context)
 	bool everything = !option_given(context->options, "tables") &&
 					  !option_given(context->options, "schemas");
 	Amcheck amcheck;
+	int64 left = 0;
 
 	find_amcheck(context->role, &amcheck);
 	if (amcheck.version == NULL)
@@ -269,26 +192,40 @@ plan_check_corruption(PlanContext *context)
 			NULL);
 	if (everything)
 	{
-		plan_for_database(context, "sequences",
-						  "SELECT * FROM pgmaint.sequence_usage",
-						  "a sequence that is used up stops every INSERT");
-		plan_for_database(context, "constraints",
-						  "SELECT * FROM pgmaint.unvalidated_constraints",
-						  "rows may break a constraint that was never "
-						  "validated");
+		(void) plan_for_database(
+			context, "sequences", "SELECT * FROM pgmaint.sequence_usage",
+			"a sequence that is used up stops every INSERT");
+		(void) plan_for_database(
+			context, "constraints",
+			"SELECT * FROM pgmaint.unvalidated_constraints",
+			"rows may break a constraint that was never "
+			"validated");
 	}
 	if (amcheck.version != NULL)
-		plan_relations(context, &amcheck);
+		left = plan_relations(context, &amcheck);
 	/* what the checks themselves come across counts, too */
 	if (everything)
-		plan_for_database(
+		(void) plan_for_database(
 			context, "checksums",
 			"SELECT datname, checksum_failures FROM pg_catalog.pg_stat_database",
 			"pages whose checksum was wrong since the last look");
 	if (amcheck.version != NULL)
-		plan_for_database(context, "coverage",
-						  "SELECT * FROM pgmaint.corruption_checks",
-						  "what is left for the next run");
+	{
+		PlannedTask *coverage = plan_for_database(
+			context, "coverage", "SELECT * FROM pgmaint.corruption_checks",
+			"what is left for the next run");
+
+		if (left > 0)
+		{
+			coverage->reason = psprintf(
+				"%lld tables and indexes are left for the next run, because "
+				"time_budget does not reach them",
+				(long long) left);
+			coverage->evidence =
+				psprintf("{\"check\": \"coverage\", \"beyond_budget\": %lld}",
+						 (long long) left);
+		}
+	}
 }
 
 const Action check_corruption_action = {

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "actions/corruption_task.h"
+#include "actions/evidence.h"
 #include "ledger/ledger.h"
 
 /* from this used share of a sequence on there is no time to lose */
@@ -190,15 +191,34 @@ check_constraints(TaskContext *context)
 }
 
 /*
+ * When the rest has its turn, if the runs to come get as far as this one.
+ */
+static char *
+describe_pace(int64 left, int64 reached)
+{
+	int64 runs;
+
+	if (reached == 0)
+		return "no check began in this run";
+	runs = (left + reached - 1) / reached;
+	return psprintf("at the pace of this run all have their turn within %lld "
+					"more %s",
+					(long long) runs, runs == 1 ? "run" : "runs");
+}
+
+/*
  * How far the checks have come, over all runs; and forget what was dropped.
  */
 void
 sum_up_checks(TaskContext *context)
 {
-	LedgerQuery left_query = {0};
+	LedgerQuery step_query = {0};
 	LedgerQuery query = {0};
 	LedgerScope scope;
+	int64 beyond_budget =
+		(int64) evidence_number(context->task, "beyond_budget", 0);
 	int64 left;
+	int64 reached;
 	char *summary;
 
 	ledger_enter(&scope);
@@ -206,16 +226,18 @@ sum_up_checks(TaskContext *context)
 		&query,
 		"DELETE FROM pgmaint.corruption_results r "
 		"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.relation)");
-	bind_bigint(&left_query, context->run_id);
-	bind_bigint(&left_query, context->task->task_id);
+	bind_bigint(&step_query, context->run_id);
+	bind_bigint(&step_query, context->task->task_id);
 	(void) ledger_query(
-		&left_query,
-		"SELECT pg_catalog.count(*) FROM pgmaint.tasks t WHERE t.run_id = $1 "
+		&step_query,
+		"SELECT pg_catalog.count(*) FILTER (WHERE t.state IN ('skipped', 'pending') "
+		"OR (t.result ->> 'next_block')::pg_catalog.int8 < (t.result ->> 'blocks')::pg_catalog.int8), "
+		"pg_catalog.count(*) FILTER (WHERE t.state NOT IN ('skipped', 'pending')) "
+		"FROM pgmaint.tasks t WHERE t.run_id = $1 "
 		"AND t.step = (SELECT x.step FROM pgmaint.tasks x WHERE x.task_id = $2) "
-		"AND t.relation <> 0 AND (t.state IN ('skipped', 'pending') "
-		"OR (t.result ->> 'next_block')::pg_catalog.int8 < (t.result ->> 'blocks')::pg_catalog.int8)");
-	left = ledger_bigint(0, 1);
-	query.count = 0;
+		"AND t.relation <> 0");
+	left = beyond_budget + ledger_bigint(0, 1);
+	reached = ledger_bigint(0, 2);
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.format('%s of %s tables and indexes were proven sound%s', "
@@ -229,8 +251,12 @@ sum_up_checks(TaskContext *context)
 		note_finding(&context->findings, "corruption", "info", NULL, NULL)
 			->message =
 			psprintf("%lld tables and indexes were left for the next run, "
-					 "which goes on with them; so far, %s",
-					 (long long) left, summary);
-	context->result = psprintf("{\"left\": %lld, \"found\": \"%s\"}",
-							   (long long) left, summary);
+					 "which goes on with them, least recently checked first; "
+					 "%s; so far, %s",
+					 (long long) left, describe_pace(left, reached), summary);
+	context->result =
+		psprintf("{\"left\": %lld, \"beyond_budget\": %lld, \"reached\": "
+				 "%lld, \"found\": \"%s\"}",
+				 (long long) left, (long long) beyond_budget,
+				 (long long) reached, summary);
 }

@@ -81,6 +81,61 @@ SELECT state FROM pgmaint.runs ORDER BY run_id DESC LIMIT 1;
 SELECT DISTINCT state, error FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND relation <> 0;
 SELECT severity, check_id, regexp_replace(message, 'so far.*', '…') FROM corruption.findings() WHERE check_id <> 'amcheck';
 
+-- no more is planned than the time may suffice for, but at least 100 checks:
+-- here of relations that took 10 hours each the last time, says the ledger
+CREATE SCHEMA corruption_many;
+DO $$ BEGIN FOR i IN 1 .. 150 LOOP EXECUTE format('CREATE TABLE corruption_many.t%s (id int PRIMARY KEY)', i); END LOOP; END $$;
+CREATE TABLE corruption.turns AS
+SELECT v.relation, row_number() OVER (ORDER BY v.kind DESC, v.relation) AS nth
+FROM pgmaint.checkable_relations v WHERE v.schema = 'corruption_many';
+CREATE FUNCTION corruption_many.took(duration interval) RETURNS void LANGUAGE sql AS $$
+	DELETE FROM pgmaint.corruption_results;
+	INSERT INTO pgmaint.corruption_results (relation, begun_at, last_checked, last_verified, outcome, check_name, duration, bytes)
+	SELECT t.relation, timestamptz '2000-01-01 UTC' - nth * interval '1 day', timestamptz '2000-01-02 UTC' - nth * interval '1 day',
+		timestamptz '2000-01-01 UTC' - nth * interval '1 day', 'sound', 'heap', took.duration, pg_relation_size(t.relation)
+	FROM corruption.turns t $$;
+CREATE FUNCTION corruption_many.planned(options text) RETURNS TABLE (checks bigint, disruptive bigint, least_recent boolean, coverage text)
+LANGUAGE sql AS $$
+	SELECT count(*) FILTER (WHERE t.nth IS NOT NULL), count(*) FILTER (WHERE d.disruptive),
+		min(t.nth) > 300 - count(t.nth), max(d.reason) FILTER (WHERE d.reason LIKE '%next run%')
+	FROM pgmaint.dry_run('monthly', jsonb_build_object('check_corruption', '{"schemas": "corruption_many"}'::jsonb || options::jsonb)) d
+	LEFT JOIN corruption.turns t ON t.relation = to_regclass(d.target)
+	WHERE d.action = 'check_corruption' $$;
+SELECT corruption_many.took('10 hours');
+SELECT * FROM corruption_many.planned('{"time_budget": "1 hour"}');
+SELECT * FROM corruption_many.planned('{"time_budget": 0}');
+-- those that are not begun outside of a window keep no others from their turn
+SELECT * FROM corruption_many.planned('{"time_budget": "1 hour", "parent_check": "on"}');
+-- a quarter of 72 seconds goes 200 times into an hour, which each worker has
+SELECT corruption_many.took('72 seconds');
+SELECT * FROM corruption_many.planned('{"time_budget": "1 hour"}');
+SET pgmaint.max_workers = 2;
+SELECT * FROM corruption_many.planned('{"time_budget": "1 hour"}');
+SET pgmaint.max_workers = 1;
+
+-- so several runs go round, and what they did not reach counts as not checked
+SELECT corruption_many.took('10 hours');
+CREATE PROCEDURE corruption_many.check() LANGUAGE plpgsql AS $$
+BEGIN
+	CALL corruption.check('{"schemas": "corruption_many", "time_budget": "1 hour"}');
+END $$;
+CREATE VIEW corruption_many.results AS
+SELECT r.state, (SELECT count(*) FROM pgmaint.tasks t WHERE t.run_id = r.run_id AND t.relation <> 0) AS planned,
+	count(*) FILTER (WHERE c.run_id = r.run_id AND c.last_verified >= r.started_at) AS proven_now,
+	count(*) FILTER (WHERE c.last_verified > '2001-01-01') AS proven, count(*) FILTER (WHERE c.run_id IS NULL) AS left,
+	(SELECT regexp_replace(f.message, 'so far.*', '…') FROM pgmaint.findings f WHERE f.run_id = r.run_id AND f.check_id = 'corruption') AS finding
+FROM pgmaint.runs r, pgmaint.corruption_checks c JOIN corruption.turns USING (relation)
+WHERE r.run_id = (SELECT max(run_id) FROM pgmaint.runs) GROUP BY r.run_id, r.state, r.started_at;
+CALL corruption_many.check();
+SELECT * FROM corruption_many.results;
+CALL corruption_many.check();
+SELECT * FROM corruption_many.results;
+CALL corruption_many.check();
+SELECT * FROM corruption_many.results;
+SELECT result - 'found' AS result FROM pgmaint.tasks WHERE command LIKE '%corruption_checks' ORDER BY task_id DESC LIMIT 1;
+DROP SCHEMA corruption_many CASCADE;
+DROP TABLE corruption.turns;
+
 -- a role that may not execute amcheck's functions is told so
 CREATE ROLE regress_pgmaint_checker LOGIN;
 GRANT USAGE ON SCHEMA pgmaint, corruption TO regress_pgmaint_checker;
