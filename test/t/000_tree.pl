@@ -159,4 +159,20 @@ foreach my $bad ([ 'src/base/bad.c', "\n/* \xe2\x80\xa6 */\n", 'not ASCII' ], [ 
 	is($complaints, "$file:2: $expected\n", "$file, $expected: named, with its line");
 }
 
+# A row of the benchmarks says itself whether it is what was asked.
+sub rows
+{
+	my ($script) = @_;
+	return `bash -c '. "$root/test/bench/lib.sh"; $script' 2>/dev/null`;
+}
+is(rows('row one what against "{n >= 2} s and {m < 3} points" told n=2 m=2.9'),
+	"| what | against | at least 2 s and below 3 points: met | told <!-- one; n=2; m=2.9 --> |\n", 'a row that is what was asked');
+like(rows('row one what against "{n >= 2} s and {m < 3} points" told n=2 m=3'), qr/below 3 points: \*\*missed\*\* \| told/, 'a row that is not');
+is(rows('row one what against "{n >= 2} s" told n=many; echo further'), '', 'a row without the figure is none');
+my $pairs = 'seconds_of[a]="1 2 1 "; seconds_of[b]="6.99 8 8 "; cpu_of[a]="1 1 1 "; cpu_of[b]="2 3 4 "';
+like(rows(qq($pairs; compare_row faster one what against "{ratio >= 7}×" a b)),
+	qr/\| at least 7×: \*\*missed\*\* \| 6\.9× faster \(4\.0 to 8\.0; 1\.00 s, 8\.00 s; CPU 1\.00 s, 3\.00 s\) </, 'a ratio is rounded to the worse side');
+like(rows(qq($pairs; compare_row time one what against "{ratio <= 7} times" b a)),
+	qr/\| at most 7 times: met \| 7\.0 times the time \(4\.0 to 8\.0; 8\.00 s, 1\.00 s; CPU 3\.00 s, 1\.00 s\) </, 'in both directions');
+
 done_testing();
