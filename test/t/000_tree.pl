@@ -159,6 +159,45 @@ foreach my $bad ([ 'src/base/bad.c', "\n/* \xe2\x80\xa6 */\n", 'not ASCII' ], [ 
 	is($complaints, "$file:2: $expected\n", "$file, $expected: named, with its line");
 }
 
+# What is said of measurements is what was measured.
+is_deeply([ check_tree('check-figures') ], [ 0, '' ], 'the figures in README.md and docs/ are those of RESULTS.md');
+my $table = "| what | against | asked | measured |\n| --- | --- | --- | --- |\n";
+my $row = '| `weekly` | `vacuumdb` | at least 7× faster: met | 7.1× faster (5.1 to 7.3; 0.74 s, 5.24 s)';
+my %figures = (
+	'test/bench/RESULTS.md' => "# Benchmarks\n\n## weekly\n\n- Date: 2026-11-29\n\n$table$row <!-- due; ratio=7.1; range=5.1 to 7.3; ours=0.74 s --> |\n",
+	'README.md' => "It is <!-- figure: weekly/due/ratio -->7.1<!-- --> times as fast, four times as long\n\n"
+	  . "<!-- figures: weekly -->\n\n$table$row |\n\n<!-- -->\n",
+	'docs/one.md' => "in <!-- figure: weekly/due/ours -->0.74 s<!-- -->, 3 times a day\n");
+is_deeply([ check_tree('check-figures', %figures) ], [ 0, '' ], 'figures in order pass');
+foreach my $bad (
+	[ 'README.md', 1, 'a changed figure', [ '>7.1<' => '>7.2<' ], 'the figure weekly/due/ratio is not that of test/bench/RESULTS.md: make figures' ],
+	[ 'README.md', 3, 'a changed row', [ '0.74 s' => '0.70 s' ], 'the figures weekly is not that of test/bench/RESULTS.md: make figures' ],
+	[ 'docs/one.md', 1, 'a figure that is not there', [ 'ours' => 'mine' ], 'there is no figure weekly/due/mine in test/bench/RESULTS.md' ],
+	[ 'docs/one.md', 1, 'a missing end', [ '<!-- -->' => '' ], '<!-- --> is missing after the figure weekly/due/ours' ],
+	[ 'docs/one.md', 1, 'a missing marker', [ '3 times a day' => 'and 7.1× faster' ], '"7.1× faster" is not marked as a figure' ],
+	[ 'docs/one.md', 1, 'a share without a marker', [ '3 times a day' => '99 times in 100' ], '"99 times in 100" is not marked as a figure' ])
+{
+	my ($file, $line, $name, $change, $expected) = @$bad;
+	my ($from, $to) = @$change;
+
+	my ($status, $complaints) = check_tree('check-figures', %figures, $file => $figures{$file} =~ s/\Q$from/$to/r);
+	is($status, 1, "$name: found");
+	is($complaints, "$file:$line: $expected\n", "$name: named, with its line");
+}
+
+# make figures takes them from there.
+my $tree = tempdir(CLEANUP => 1);
+foreach my $name (keys %figures)
+{
+	make_path(dirname("$tree/$name"));
+	open my $out, '>', "$tree/$name" or die "could not write $name: $!";
+	print $out $figures{$name} =~ s/(ratio=|; |\b)7\.1(?=;|×)/${1}8.2/gr;
+	close $out;
+}
+is(`'$^X' '$root/test/tools/check-figures' --write '$tree'`, "README.md was changed\n", 'new figures are written');
+is(slurp("$tree/README.md") =~ s/8\.2/7.1/gr, $figures{'README.md'}, 'and nothing else is');
+like(slurp("$tree/README.md"), qr/-->8\.2<!-- --> times.*\| 8\.2× faster/s, 'they are the new ones');
+
 # A row of the benchmarks says itself whether it is what was asked.
 sub rows
 {
