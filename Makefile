@@ -5,12 +5,13 @@
 #   make demo              see it at work, on a private server with a private database
 #   make check             all tests, on a private server; TESTS="name ..." for some of them
 #   make bench             measure it; writes test/bench/RESULTS.md
+#   make figures           brings the figures in README.md and docs/ up to date with that
 #   make check-dates       the regression tests, at dates at which time is odd
 #   make check-servers     make check on every server that Debian can give: 15, 17, 18 and 19
 #   make check-sanitizers  the regression tests under ASan, UBSan and valgrind
 #   make check-package     builds the Debian package, and tests it in a fresh folder
 #   make lint              the order of the folders in src/, the formatting, and check-lint
-#   make check-lint        clang-tidy, cppcheck and shellcheck
+#   make check-lint        clang-tidy, cppcheck, shellcheck, and checks of our own
 #
 # All but install and installcheck install what they miss with apt, and say so
 # first.  They touch no PostgreSQL cluster that is there already.
@@ -116,7 +117,7 @@ PROVE_TESTS = test/t/*.pl
 
 # These need no PGXS: they find or install a server first, and call make again.
 CHECKS = check-dates check-servers check-sanitizers check-package check-includes check-format check-lint
-TOOLS = check demo bench lint $(CHECKS)
+TOOLS = check demo bench figures lint $(CHECKS)
 
 ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)
 
@@ -124,6 +125,9 @@ ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)
 
 check demo bench $(CHECKS):
 	@test/tools/$@
+
+figures:
+	@test/tools/check-figures --write
 
 lint: check-includes check-format check-lint
 

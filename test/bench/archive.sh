@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-rows=${BENCH_ROWS:-5000000}
+rows=$(scaled 2000000)
 runs=3
 begin_s3
 
@@ -54,29 +54,18 @@ with_pgmaint()
 	sql "CALL pgmaint.run_and_wait('age_out')"
 }
 
-hand=() pipe=() own=()
 for ((i = 1; i <= runs; i++)); do
 	note "round $i of $runs"
-	hand+=("$(seconds by_hand)")
-	again
-	pipe+=("$(seconds piped)")
-	again
-	own+=("$(seconds with_pgmaint)")
-	left=$(sql "SELECT (result ->> 'rows')::bigint FROM (SELECT jsonb_build_object('rows', sum((t.result ->> 'rows')::bigint)) AS result
-		FROM pgmaint.tasks t WHERE t.run_id = (SELECT max(run_id) FROM pgmaint.runs)) x")
+	BETWEEN=again by_turns "$i" by_hand piped with_pgmaint
+	left=$(sql "SELECT sum((t.result ->> 'rows')::bigint) FROM pgmaint.tasks t WHERE t.run_id = (SELECT max(run_id) FROM pgmaint.runs)")
 	[ "$left" -ge "$old" ] || { note "pgmaint archived $left rows, not $old"; exit 1; }
-	again
-	note "by hand ${hand[-1]} s, piped ${pipe[-1]} s, pgmaint ${own[-1]} s"
+	note "$(rounds by_hand piped with_pgmaint)"
 done
 csv=$(sql "SELECT pg_size_pretty(sum(content_bytes)) || ' of CSV, ' || pg_size_pretty(sum(bytes)) || ' in ' || count(*) || ' objects'
 	FROM pgmaint.archives WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs)")
-a=$(printf '%s\n' "${own[@]}" | median)
-for other in "by_hand 2.5 the runbook: COPY to a file, gzip, \`aws s3 cp\`, DELETE" "piped 1.6 COPY piped through gzip into \`aws s3 cp -\`, DELETE"; do
-	read -r which asked against <<< "$other"
-	if [ "$which" = by_hand ]; then b=$(printf '%s\n' "${hand[@]}" | median); else b=$(printf '%s\n' "${pipe[@]}" | median); fi
-	row "archive and delete $old rows, $csv" "$against" "$asked× faster" \
-		"$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.1f× faster (%.1f s, %.1f s)", b / a, a, b }')"
-done
+what="archive and delete $old rows, $csv"
+compare_row faster by_hand "$what" "the runbook: COPY to a file, gzip, \`aws s3 cp\`, DELETE" '{ratio >= 2.5}× faster' with_pgmaint by_hand
+compare_row faster piped "$what" "COPY piped through gzip into \`aws s3 cp -\`, DELETE" '{ratio >= 1.6}× faster' with_pgmaint piped
 
 note 'memory of a task'
 worker_memory()
@@ -93,24 +82,28 @@ done
 plain=$(psql -X -q -A -t -c 'SELECT count(*) FROM pg_class' -c "SELECT pg_read_file('/proc/' || pg_backend_pid() || '/status')" | awk '/^RssAnon/ { print $2 }')
 one=$(worker_memory memory_1)
 ten=$(worker_memory memory_10)
-row "peak memory of a task that archives $old rows" 'a tenth of the rows; a plain backend' 'flat, at most 64 MB over a plain backend' \
-	"$(awk -v p="$plain" -v a="$one" -v b="$ten" 'BEGIN { printf "%.1f MB over it, with a tenth %.1f MB", (b - p) / 1024, (a - p) / 1024 }')"
+over=$(awk -v a="$ten" -v b="$plain" 'BEGIN { printf "%.1f", (a - b) / 1024 }')
+more=$(awk -v a="$ten" -v b="$one" 'BEGIN { printf "%.1f", (a - b) / 1024 }')
+row memory "peak memory of a task that archives $old rows" 'a plain backend' '{over <= 64} MB over it' "$over MB over it" "over=$over"
+row flat "peak memory of a task that archives $old rows" 'a tenth of the rows' '{more <= 16} MB more' "$more MB more" "more=$more"
 
-note 'upload of 1 GiB'
+upload_bytes=$(scaled 536870912)
+note "upload of $((upload_bytes / 1048576)) MiB"
 make -s -C "$folder" -f "$here/../modules/s3/Makefile" PG_CONFIG="$(command -v pg_config)" with_llvm=no > "$folder/make.log" 2>&1
 chmod -R go+rX "$folder"
 sql "CREATE FUNCTION put_many_bytes(storage text, key text, bytes bigint, fail_at bigint DEFAULT NULL, OUT sha256 text, OUT peak bigint) LANGUAGE c AS '$folder/pgmaint_test_s3'"
-head -c 1073741824 /dev/urandom > "$folder/gib"
+head -c "$upload_bytes" /dev/urandom > "$folder/upload"
 
 upload()
 {
-	sql "SELECT put_many_bytes('bench', 'gib/' || gen_random_uuid(), 1073741824)"
+	sql "SELECT put_many_bytes('bench', 'gib/' || gen_random_uuid(), $upload_bytes)"
 }
 
 upload_aws()
 {
-	aws_s3 cp "$folder/gib" s3://bench/gib/aws
+	aws_s3 cp "$folder/upload" s3://bench/gib/aws
 }
 
-read -r a b <<< "$(pairs 3 upload upload_aws)"
-row 'upload of 1 GiB' '`aws s3 cp`' '1.2× faster' "$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.1f× faster (%.1f s, %.1f s)", b / a, a, b }')"
+pairs 3 upload upload_aws
+compare_row faster upload "upload of $((upload_bytes / 1048576)) MiB" "\`aws s3 cp\`" '{ratio >= 1.2}× faster' upload upload_aws
+sql 'DROP TABLE audit_events, old, memory_1, memory_10'

@@ -7,8 +7,8 @@
 # shellcheck source=test/bench/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-rows=${BENCH_ROWS:-4500000}
-runs=${BENCH_RUNS:-3}
+rows=$(scaled 1200000)
+runs=3
 begin_s3
 
 note "databases of $rows audit events, and a tenth of it"
@@ -35,13 +35,16 @@ with_pgmaint()
 	sql "CALL pgmaint.run_and_wait('one')"
 }
 
-read -r a b <<< "$(pairs "$runs" with_pgmaint by_hand)"
+pairs "$runs" with_pgmaint by_hand
 own=$(sql "SELECT bytes FROM pgmaint.backups WHERE state = 'succeeded' ORDER BY backup_id DESC LIMIT 1")
 hand=$(stat -c %s "$folder/backup.dump.gz")
-row "backup of a database of $size to S3" "the runbook: \`pg_dump -Fc\` piped through gzip, then \`aws s3 cp\`" \
-	'1.6× faster, object at most 15 % larger' \
-	"$(awk -v a="$a" -v b="$b" -v own="$own" -v hand="$hand" 'BEGIN {
-		printf "%.1f× faster (%.1f s, %.1f s), %+.1f %% (%.0f MB, %.0f MB)", b / a, a, b, 100 * (own / hand - 1), own / 1048576, hand / 1048576 }')"
+what="backup of a database of $size to S3"
+peer="the runbook: \`pg_dump -Fc\` piped through gzip, then \`aws s3 cp\`"
+compare_row faster backup "$what" "$peer" '{ratio >= 1.6}× faster' with_pgmaint by_hand
+larger=$(awk -v own="$own" -v hand="$hand" 'BEGIN { printf "%.1f", 100 * (own / hand - 1) }')
+row size "$what" "$peer" 'object {larger <= 15} % larger' \
+	"$(awk -v l="$larger" -v own="$own" -v hand="$hand" 'BEGIN { printf "%.1f %% (%.0f MB, %.0f MB)", l, own / 1048576, hand / 1048576 }')" \
+	"larger=$larger"
 
 restore_by_hand()
 {
@@ -49,25 +52,22 @@ restore_by_hand()
 	aws_s3 cp s3://bench/by-hand.dump.gz - | gunzip | pg_restore -d by_hand
 }
 
+# a proof also counts and checks, which the other does not: its restore alone
 restore_with_pgmaint()
 {
 	sql "SELECT pgmaint.define_plan('prove', '[{\"action\": \"verify_backup\", \"options\": {\"databases\": \"backup_10\"}}]')"
 	sql "CALL pgmaint.run_and_wait('prove')"
+	told_seconds=$(sql "SELECT extract(epoch FROM restore_duration) FROM pgmaint.backups WHERE verified_at IS NOT NULL ORDER BY verified_at DESC LIMIT 1")
 }
 
-hand=() own=()
 for ((i = 1; i <= runs; i++)); do
 	note "restore $i of $runs"
-	restore_with_pgmaint
-	own+=("$(sql "SELECT extract(epoch FROM restore_duration) FROM pgmaint.backups WHERE verified_at IS NOT NULL ORDER BY verified_at DESC LIMIT 1")")
-	hand+=("$(seconds restore_by_hand)")
+	by_turns "$i" restore_with_pgmaint restore_by_hand
 	sql 'DROP DATABASE by_hand'
-	note "pgmaint ${own[-1]} s, by hand ${hand[-1]} s"
+	note "$(rounds restore_with_pgmaint restore_by_hand)"
 done
-a=$(printf '%s\n' "${own[@]}" | median)
-b=$(printf '%s\n' "${hand[@]}" | median)
-row "restore of it into a scratch database" "\`aws s3 cp -\` piped through gunzip into pg_restore" 'not slower' \
-	"$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.1f× faster (%.1f s, %.1f s)", b / a, a, b }')"
+compare_row faster restore 'restore of it into a scratch database' "\`aws s3 cp -\` piped through gunzip into pg_restore" \
+	'not slower: {ratio >= 1}×' restore_with_pgmaint restore_by_hand
 
 note 'memory of a task'
 memory_of_backup()
@@ -77,5 +77,8 @@ memory_of_backup()
 
 one=$(memory_of_backup 1)
 ten=$(memory_of_backup 10)
-row 'peak memory of the worker of this backup' 'a database with a tenth of the rows' 'flat' \
-	"$(awk -v a="$one" -v b="$ten" 'BEGIN { printf "%.1f MB, with a tenth %.1f MB", b / 1024, a / 1024 }')"
+more=$(awk -v a="$one" -v b="$ten" 'BEGIN { printf "%.1f", (b - a) / 1024 }')
+row memory 'peak memory of the worker of this backup' 'a database with a tenth of the rows' '{more <= 4} MB more' \
+	"$(awk -v a="$one" -v b="$ten" -v more="$more" 'BEGIN { printf "%.1f MB more (%.1f MB, %.1f MB)", more, b / 1024, a / 1024 }')" "more=$more"
+sql 'DROP DATABASE backup_1'
+sql 'DROP DATABASE backup_10'

@@ -7,17 +7,6 @@ here=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=test/bench/lib.sh
 . "$here/lib.sh"
 
-# the time that a statement takes in a session that was there before: starting
-# one takes longer than what is measured
-statement_seconds()
-{
-	{
-		printf 'SELECT 1;\nLOAD '"'pgmaint'"';\n\\timing on\n'
-		printf '%s;\n' "$1"
-	} | psql -X -q -A -t -v ON_ERROR_STOP=1 |
-		awk '/^Time:/ { printf "%.6f\n", $2 / 1000 }'
-}
-
 # Nothing of the tables is left in memory: the server's buffers, 128 MB, are
 # filled with other tables, each small enough not to be read through a ring of
 # few buffers, and the system's are dropped.
@@ -27,23 +16,30 @@ make_cold()
 	drop_caches
 }
 
-# compare COUNT STATE OURS PEER...: the median seconds of each, taken by turns
-compare()
+# run_statement NAME: what is measured under that name
+declare -A statements
+run_statement()
 {
-	local count=$1 state=$2 i s
-	local -a times
-	shift 2
-	local -a statements=("$@")
+	if [ "$state" = cold ]; then make_cold; fi
+	# starting a session takes longer than what is measured
+	told_seconds=$(statement_ms 1 "${statements[$1]}" | awk '{ printf "%.6f", $1 / 1000 }')
+}
 
-	for ((i = 0; i < count; i++)); do
-		for s in "${!statements[@]}"; do
-			if [ "$state" = cold ]; then make_cold; fi
-			times[s]+="$(statement_seconds "${statements[s]}") "
-		done
-	done
-	for s in "${!statements[@]}"; do
-		tr ' ' '\n' <<< "${times[s]}" | sed '/^$/d' | median
-	done | tr '\n' ' '
+ours() { run_statement ours; }
+exact() { run_statement exact; }
+approx() { run_statement approx; }
+one() { run_statement one; }
+eight() { run_statement eight; }
+
+# statements_by_turns COUNT NAME...: forgets what was measured under these names
+# before
+statements_by_turns()
+{
+	local round name count=$1
+	shift
+
+	for name in "$@"; do seconds_of[$name]='' cpu_of[$name]=''; done
+	for ((round = 1; round <= count; round++)); do by_turns "$round" "$@"; done
 }
 
 several_seeds()
@@ -51,39 +47,36 @@ several_seeds()
 	printf "SELECT sum(bloat_ratio) FROM generate_series(1, 10) seed, LATERAL pgmaint.table_bloat('%s', seed => seed)" "$1"
 }
 
-times()
-{
-	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.0f times (%.1f ms, %.0f ms)", b / a, a * 1000, b * 1000 }'
-}
-
 states=warm
 if can_drop_caches; then states='cold warm'; fi
 
 note 'filling the tables'
-psql -X -q -v ON_ERROR_STOP=1 -f "$here/bloat.sql" >/dev/null
+psql -X -q -v ON_ERROR_STOP=1 -v scale="${BENCH_SCALE:-1}" -f "$here/bloat.sql" >/dev/null
 for i in 1 2 3 4 5 6; do
 	sql "CREATE UNLOGGED TABLE evicting$i AS SELECT repeat('x', 900) FROM generate_series(1, 28000)"
 done
 sql CHECKPOINT
 size=$(sql "SELECT round(pg_relation_size('big') / 1e9, 1)")
+small=$(sql "SELECT round(pg_relation_size('grown') / 1e9, 1)")
 
-table="SELECT bloat_ratio FROM pgmaint.table_bloat('big')"
+statements[ours]="SELECT bloat_ratio FROM pgmaint.table_bloat('big')"
+statements[exact]="SELECT dead_tuple_percent FROM pgstattuple('big')"
+statements[approx]="SELECT dead_tuple_percent FROM pgstattuple_approx('big')"
+statements[one]=$(several_seeds grown)
+statements[eight]=$(several_seeds grown8)
 for state in $states; do
 	note "table_bloat, $state"
 	asked='60 30'
 	if [ "$state" = warm ]; then asked='100 60'; fi
 	# a first reading, so that what is warm is so for all of them
-	if [ "$state" = warm ]; then sql "$table; SELECT * FROM pgstattuple('big')" >/dev/null; fi
-	read -r ours exact approx <<< "$(compare 3 "$state" "$table" \
-		"SELECT dead_tuple_percent FROM pgstattuple('big')" \
-		"SELECT dead_tuple_percent FROM pgstattuple_approx('big')")"
-	row "table_bloat of $size GB, $state" pgstattuple "at least ${asked% *} times as fast" "$(times "$ours" "$exact")"
-	row "table_bloat of $size GB, $state" pgstattuple_approx "at least ${asked#* } times as fast" "$(times "$ours" "$approx")"
-	# how many blocks are enough is up to chance: so each with several seeds
+	if [ "$state" = warm ]; then sql "${statements[ours]}; ${statements[exact]}" >/dev/null; fi
+	statements_by_turns 3 ours exact approx
+	compare_row faster "table_$state" "table_bloat of $size GB, $state" pgstattuple "{ratio >= ${asked% *}}× faster" ours exact
+	compare_row faster "table_approx_$state" "table_bloat of $size GB, $state" pgstattuple_approx "{ratio >= ${asked#* }}× faster" ours approx
+	# how many blocks are enough is up to chance: so each with ten seeds
 	if [ "$state" = warm ]; then sql 'SELECT count(*) FROM grown; SELECT count(*) FROM grown8' >/dev/null; fi
-	read -r one eight <<< "$(compare 5 "$state" "$(several_seeds grown)" "$(several_seeds grown8)")"
-	row "table_bloat, 8 times the table, $state" '1 GB' 'at most 1.5 times the time' \
-		"$(awk -v a="$one" -v b="$eight" 'BEGIN { printf "%.2f times (%.1f ms, %.1f ms)", b / a, a * 100, b * 100 }')"
+	statements_by_turns 5 eight one
+	compare_row time "table_eight_$state" "table_bloat of 8 times the table, $state, ten seeds" "$small GB" '{ratio <= 1.5} times the time' eight one
 done
 sql 'DROP TABLE grown, grown8, big'
 
@@ -91,16 +84,19 @@ for shape in 'stretch:first 30 % of the table deleted' 'uniform:20 % of the rows
 	'rare:1 % of the pages empty' 'halves:half of the pages empty'; do
 	note "table_bloat, ${shape#*:}"
 	IFS='|' read -r inside largest blocks <<< "$(sql "SELECT * FROM coverage('${shape%%:*}')")"
-	row "table_bloat, ${shape#*:}, 200 seeds" 'the truth' 'margin holds for at least 93 %, and is at most 1.5 points' \
-		"$(awk -v i="$inside" -v m="$largest" -v b="$blocks" 'BEGIN { printf "%.1f %%, %.2f points (%d blocks)", i, m * 100, b }')"
+	largest=$(awk -v m="$largest" 'BEGIN { printf "%.2f", m * 100 }')
+	row "margin_${shape%%:*}" "table_bloat, ${shape#*:}, 200 seeds" 'the truth' \
+		'margin holds for {held >= 93} %, and is {margin <= 1.5} points' \
+		"$inside %, $largest points ($blocks blocks)" "held=$inside" "margin=$largest" "blocks=$blocks"
 done
 sql 'DROP TABLE stretch, uniform, rare, halves'
 
 note 'building the indexes'
-psql -X -q -v ON_ERROR_STOP=1 -f "$here/bloat_indexes.sql" >/dev/null
+psql -X -q -v ON_ERROR_STOP=1 -v scale="${BENCH_SCALE:-1}" -f "$here/bloat_indexes.sql" >/dev/null
 sql CHECKPOINT
 size=$(sql "SELECT round(pg_relation_size('keyed_name') / 1e9, 1)")
-index="SELECT leaf_density FROM pgmaint.index_bloat('keyed_name')"
+statements[ours]="SELECT leaf_density FROM pgmaint.index_bloat('keyed_name')"
+statements[exact]="SELECT avg_leaf_density FROM pgstatindex('keyed_name')"
 for vacuumed in vacuumed 'not vacuumed'; do
 	if [ "$vacuumed" != vacuumed ]; then
 		sql 'DELETE FROM keyed WHERE hashint4(id) & 7 = 0'
@@ -109,8 +105,11 @@ for vacuumed in vacuumed 'not vacuumed'; do
 	for state in $states; do
 		note "index_bloat, table $vacuumed, $state"
 		if [ "$state" = warm ]; then sql 'SELECT count(*) FROM keyed' >/dev/null; fi
-		read -r ours exact <<< "$(compare 3 "$state" "$index" "SELECT avg_leaf_density FROM pgstatindex('keyed_name')")"
-		row "index_bloat of $size GB, table $vacuumed, $state" pgstatindex 'at least 10 times as fast' "$(times "$ours" "$exact")"
+		asked=10
+		if [ "$state" = cold ]; then asked=12; fi
+		statements_by_turns 3 ours exact
+		compare_row faster "index_${vacuumed/not vacuumed/dirty}_$state" "index_bloat of $size GB, table $vacuumed, $state" pgstatindex \
+			"{ratio >= $asked}× faster" ours exact
 	done
 done
 for state in 'not vacuumed' vacuumed; do
@@ -123,8 +122,10 @@ for state in 'not vacuumed' vacuumed; do
 		FROM held_against_reindex('kinds');
 		ROLLBACK")
 	IFS='|' read -r off peer density <<< "$answer"
-	row "index_bloat, 4 indexes of a table, $state" 'what REINDEX gives back' 'within 4 points' \
-		"$off points (pgstatindex: $peer points)"
-	row "index_bloat, 4 indexes of a table, $state" "pgstatindex's leaf density" 'within 2 points' "$density points"
+	key=${state/not vacuumed/dirty}
+	row "reindex_$key" "index_bloat, 4 indexes of a table, $state" 'what REINDEX gives back' 'off by {off <= 4} points' \
+		"$off points (pgstatindex: $peer points)" "off=$off" "pgstatindex=$peer"
+	row "density_$key" "index_bloat, 4 indexes of a table, $state" "pgstatindex's leaf density" 'off by {off <= 2} points' \
+		"$density points" "off=$density"
 done
-sql 'DROP TABLE keyed, kinds'
+sql 'DROP TABLE keyed, kinds, evicting1, evicting2, evicting3, evicting4, evicting5, evicting6'

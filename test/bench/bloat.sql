@@ -1,5 +1,6 @@
 -- What the benchmark of bloat measures.  Rows are laid out as their tables
 -- say, so that sizes do not depend on the server; statistics are not needed.
+-- :scale is 1, or less to try it.
 SET client_min_messages = warning;
 SET synchronous_commit = off;
 
@@ -40,7 +41,7 @@ $$;
 
 -- 4 GB and more, a fifth of its rows deleted at random and not vacuumed
 CREATE UNLOGGED TABLE big (id int, filler text) WITH (autovacuum_enabled = off);
-INSERT INTO big SELECT g, repeat('x', 150) FROM generate_series(1, 24000000) g;
+INSERT INTO big SELECT g, repeat('x', 150) FROM generate_series(1, (24000000 * :scale)::int) g;
 DELETE FROM big WHERE hashint4(id) & 1023 < 205;
 -- hint bits are set by whoever reads first: not part of what is compared
 SELECT count(*) AS rows FROM big;
@@ -48,10 +49,10 @@ SELECT count(*) AS rows FROM big;
 -- one and eight times the same
 CREATE UNLOGGED TABLE grown (id int, filler text) WITH (autovacuum_enabled = off);
 ALTER TABLE grown ALTER filler SET STORAGE plain;
-INSERT INTO grown SELECT g, repeat('x', 1900) FROM generate_series(1, 524288) g;
+INSERT INTO grown SELECT g, repeat('x', 1900) FROM generate_series(1, (262144 * :scale)::int) g;
 CREATE UNLOGGED TABLE grown8 (LIKE grown) WITH (autovacuum_enabled = off);
 ALTER TABLE grown8 ALTER filler SET STORAGE plain;
-INSERT INTO grown8 SELECT g, repeat('x', 1900) FROM generate_series(1, 8 * 524288) g;
+INSERT INTO grown8 SELECT g, repeat('x', 1900) FROM generate_series(1, (8 * 262144 * :scale)::int) g;
 DELETE FROM grown WHERE hashint4(id) & 1023 < 205;
 DELETE FROM grown8 WHERE hashint4(id) & 1023 < 205;
 SELECT count(*) AS rows FROM grown;
@@ -60,14 +61,14 @@ SELECT count(*) AS rows FROM grown8;
 -- ten rows to a page, and bloat of very different shape
 CREATE UNLOGGED TABLE stretch (id int, filler text) WITH (autovacuum_enabled = off);
 ALTER TABLE stretch ALTER filler SET STORAGE plain;
-INSERT INTO stretch SELECT g, repeat('x', 780) FROM generate_series(1, 400000) g;
+INSERT INTO stretch SELECT g, repeat('x', 780) FROM generate_series(1, (400000 * :scale)::int) g;
 CREATE UNLOGGED TABLE uniform (LIKE stretch) WITH (autovacuum_enabled = off);
 INSERT INTO uniform SELECT * FROM stretch;
 CREATE UNLOGGED TABLE rare (LIKE stretch) WITH (autovacuum_enabled = off);
 INSERT INTO rare SELECT * FROM stretch;
 CREATE UNLOGGED TABLE halves (LIKE stretch) WITH (autovacuum_enabled = off);
 INSERT INTO halves SELECT * FROM stretch;
-DELETE FROM stretch WHERE id <= 120000;
+DELETE FROM stretch WHERE id <= 120000 * :scale;
 DELETE FROM uniform WHERE hashint4(id) & 1023 < 205;
 DELETE FROM rare WHERE hashint4((ctid::text::point)[0]::int) & 1048575 < 10486;
 DELETE FROM halves WHERE hashint4((ctid::text::point)[0]::int) & 1 = 0;

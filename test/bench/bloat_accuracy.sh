@@ -25,14 +25,15 @@ psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<-'SQL'
 	CREATE TABLE told (object regclass, bloat_ratio float8, margin float8, share float8);
 SQL
 
-note 'measuring them with 30 seeds'
-psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<-'SQL'
+seeds=30
+note "measuring them with $seeds seeds"
+psql -X -q -v ON_ERROR_STOP=1 -v seeds="$seeds" >/dev/null <<-'SQL'
 	INSERT INTO told
 	SELECT o.object, b.bloat_ratio, b.margin, b.sampled_blocks / b.total_blocks::float8
-	FROM objects o, generate_series(1, 30) seed, LATERAL pgmaint.table_bloat(o.object, seed => seed) b WHERE NOT o.is_index;
+	FROM objects o, generate_series(1, :seeds) seed, LATERAL pgmaint.table_bloat(o.object, seed => seed) b WHERE NOT o.is_index;
 	INSERT INTO told
 	SELECT o.object, b.bloat_ratio, b.margin, b.sampled_blocks / b.total_blocks::float8
-	FROM objects o, generate_series(1, 30) seed, LATERAL pgmaint.index_bloat(o.object, seed => seed) b WHERE o.is_index;
+	FROM objects o, generate_series(1, :seeds) seed, LATERAL pgmaint.index_bloat(o.object, seed => seed) b WHERE o.is_index;
 SQL
 
 note 'writing them anew'
@@ -48,20 +49,19 @@ psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<-'SQL'
 	FROM objects o JOIN told t USING (object) GROUP BY o.object, o.is_index, o.after, o.before;
 SQL
 sql "SELECT o.object, to_char(truth, '990.99'), to_char(told, '990.99'), to_char(off, '990.99'), held, measured, to_char(margin, '990.99'), to_char(read, '990')
-	FROM accuracy o ORDER BY is_index, o.object::text COLLATE \"C\"" > "${BLOAT_ACCURACY:-/dev/stderr}"
+	FROM accuracy o ORDER BY is_index, o.object::text COLLATE \"C\"" | tee "${BLOAT_ACCURACY:-/dev/null}" >&2
 
 for indexes in false true; do
 	IFS='|' read -r objects held worst margin <<< "$(sql "
 		SELECT count(*) FILTER (WHERE measured > 0), round(100.0 * sum(held) / nullif(sum(measured), 0), 1),
-			min(held) FILTER (WHERE measured > 0), round(avg(margin)::numeric, 2)
+			round(min(100.0 * held / nullif(measured, 0)), 1), round(avg(margin)::numeric, 2)
 		FROM accuracy WHERE is_index = $indexes")"
-	if [ $indexes = true ]; then
-		row "index_bloat, $objects B-trees of many kinds, 30 seeds each" 'what REINDEX gave back' 'margin holds for at least 95 %, and for 27 of 30 of each' \
-			"$held %, worst $worst of 30; margin $margin points on average"
-	else
-		row "table_bloat, $objects tables of many kinds, 30 seeds each" 'what VACUUM FULL gave back' 'margin holds for at least 95 %, and for 27 of 30 of each' \
-			"$held %, worst $worst of 30; margin $margin points on average"
-	fi
+	name=table_bloat kind=tables key=tables truth='VACUUM FULL'
+	if [ $indexes = true ]; then name=index_bloat kind=B-trees key=indexes truth=REINDEX; fi
+	row "$key" "$name, $objects $kind of many kinds, $seeds seeds each" "what $truth gave back" \
+		"margin holds for {held >= 95} %, and for {worst >= 90} % of each" \
+		"$held %, worst $worst %; margin $margin points on average" \
+		"held=$held" "worst=$worst" "margin=$margin" "objects=$objects"
 done
 psql -X -q -v ON_ERROR_STOP=1 >/dev/null <<-'SQL'
 	SELECT format('DROP TABLE IF EXISTS %s CASCADE', c.oid::regclass) FROM pg_class c

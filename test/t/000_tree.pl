@@ -159,4 +159,59 @@ foreach my $bad ([ 'src/base/bad.c', "\n/* \xe2\x80\xa6 */\n", 'not ASCII' ], [ 
 	is($complaints, "$file:2: $expected\n", "$file, $expected: named, with its line");
 }
 
+# What is said of measurements is what was measured.
+is_deeply([ check_tree('check-figures') ], [ 0, '' ], 'the figures in README.md and docs/ are those of RESULTS.md');
+my $table = "| what | against | asked | measured |\n| --- | --- | --- | --- |\n";
+my $row = '| `weekly` | `vacuumdb` | at least 7× faster: met | 7.1× faster (5.1 to 7.3; 0.74 s, 5.24 s)';
+my %figures = (
+	'test/bench/RESULTS.md' => "# Benchmarks\n\n## weekly\n\n- Date: 2026-11-29\n\n$table$row <!-- due; ratio=7.1; range=5.1 to 7.3; ours=0.74 s --> |\n",
+	'README.md' => "It is <!-- figure: weekly/due/ratio -->7.1<!-- --> times as fast, four times as long\n\n"
+	  . "<!-- figures: weekly -->\n\n$table$row |\n\n<!-- -->\n",
+	'docs/one.md' => "in <!-- figure: weekly/due/ours -->0.74 s<!-- -->, 3 times a day\n");
+is_deeply([ check_tree('check-figures', %figures) ], [ 0, '' ], 'figures in order pass');
+foreach my $bad (
+	[ 'README.md', 1, 'a changed figure', [ '>7.1<' => '>7.2<' ], 'the figure weekly/due/ratio is not that of test/bench/RESULTS.md: make figures' ],
+	[ 'README.md', 3, 'a changed row', [ '0.74 s' => '0.70 s' ], 'the figures weekly is not that of test/bench/RESULTS.md: make figures' ],
+	[ 'docs/one.md', 1, 'a figure that is not there', [ 'ours' => 'mine' ], 'there is no figure weekly/due/mine in test/bench/RESULTS.md' ],
+	[ 'docs/one.md', 1, 'a missing end', [ '<!-- -->' => '' ], '<!-- --> is missing after the figure weekly/due/ours' ],
+	[ 'docs/one.md', 1, 'a missing marker', [ '3 times a day' => 'and 7.1× faster' ], '"7.1× faster" is not marked as a figure' ],
+	[ 'docs/one.md', 1, 'a share without a marker', [ '3 times a day' => '99 times in 100' ], '"99 times in 100" is not marked as a figure' ])
+{
+	my ($file, $line, $name, $change, $expected) = @$bad;
+	my ($from, $to) = @$change;
+
+	my ($status, $complaints) = check_tree('check-figures', %figures, $file => $figures{$file} =~ s/\Q$from/$to/r);
+	is($status, 1, "$name: found");
+	is($complaints, "$file:$line: $expected\n", "$name: named, with its line");
+}
+
+# make figures takes them from there.
+my $tree = tempdir(CLEANUP => 1);
+foreach my $name (keys %figures)
+{
+	make_path(dirname("$tree/$name"));
+	open my $out, '>', "$tree/$name" or die "could not write $name: $!";
+	print $out $figures{$name} =~ s/(ratio=|; |\b)7\.1(?=;|×)/${1}8.2/gr;
+	close $out;
+}
+is(`'$^X' '$root/test/tools/check-figures' --write '$tree'`, "README.md was changed\n", 'new figures are written');
+is(slurp("$tree/README.md") =~ s/8\.2/7.1/gr, $figures{'README.md'}, 'and nothing else is');
+like(slurp("$tree/README.md"), qr/-->8\.2<!-- --> times.*\| 8\.2× faster/s, 'they are the new ones');
+
+# A row of the benchmarks says itself whether it is what was asked.
+sub rows
+{
+	my ($script) = @_;
+	return `bash -c '. "$root/test/bench/lib.sh"; $script' 2>/dev/null`;
+}
+is(rows('row one what against "{n >= 2} s and {m < 3} points" told n=2 m=2.9'),
+	"| what | against | at least 2 s and below 3 points: met | told <!-- one; n=2; m=2.9 --> |\n", 'a row that is what was asked');
+like(rows('row one what against "{n >= 2} s and {m < 3} points" told n=2 m=3'), qr/below 3 points: \*\*missed\*\* \| told/, 'a row that is not');
+is(rows('row one what against "{n >= 2} s" told n=many; echo further'), '', 'a row without the figure is none');
+my $pairs = 'seconds_of[a]="1 2 1 "; seconds_of[b]="6.99 8 8 "; cpu_of[a]="1 1 1 "; cpu_of[b]="2 3 4 "';
+like(rows(qq($pairs; compare_row faster one what against "{ratio >= 7}×" a b)),
+	qr/\| at least 7×: \*\*missed\*\* \| 6\.9× faster \(4\.0 to 8\.0; 1\.00 s, 8\.00 s; CPU 1\.00 s, 3\.00 s\) </, 'a ratio is rounded to the worse side');
+like(rows(qq($pairs; compare_row time one what against "{ratio <= 7} times" b a)),
+	qr/\| at most 7 times: met \| 7\.0 times the time \(4\.0 to 8\.0; 8\.00 s, 1\.00 s; CPU 3\.00 s, 1\.00 s\) </, 'in both directions');
+
 done_testing();
