@@ -20,7 +20,7 @@ RETURNS TABLE (
 	query_ids bigint[],
 	cost_left double precision[]
 )
-LANGUAGE c VOLATILE PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 20 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_index_advice';
 
 COMMENT ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) IS
@@ -134,7 +134,7 @@ COMMENT ON COLUMN pgmaint.index_advices.outcome IS 'helped, no help (the stateme
 -- What became of earlier advice: a row for each of which something is new.
 CREATE FUNCTION pgmaint.review_index_advice()
 RETURNS TABLE (object text, message text, helped boolean)
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE ROWS 20 COST 1000000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	DELETE FROM pgmaint.index_advices v

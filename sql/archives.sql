@@ -51,7 +51,7 @@ SELECT pg_catalog.pg_extension_config_dump('pgmaint.archives_archive_id_seq', ''
 
 CREATE FUNCTION pgmaint.verify_archive(archive_id bigint)
 RETURNS TABLE (item text, expected text, found text, ok boolean)
-LANGUAGE c VOLATILE STRICT
+LANGUAGE c VOLATILE STRICT ROWS 10 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_verify_archive';
 
 COMMENT ON FUNCTION pgmaint.verify_archive(bigint) IS

@@ -20,7 +20,7 @@ CREATE FUNCTION pgmaint.table_bloat(
 	OUT sampled_blocks bigint,
 	OUT total_blocks bigint
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 200 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_table_bloat';
 COMMENT ON FUNCTION pgmaint.table_bloat IS
 	'what a rewrite of a table and its TOAST table would give back, from a sample of their blocks, with its 95 % margin; all tables if none is named';
@@ -40,7 +40,7 @@ CREATE FUNCTION pgmaint.index_bloat(
 	OUT sampled_blocks bigint,
 	OUT total_blocks bigint
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 500 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_index_bloat';
 COMMENT ON FUNCTION pgmaint.index_bloat IS
 	'what a rebuild of an index would give back, from a sample of its blocks, with its 95 % margin; a table''s indexes if a table is named, all B-trees if nothing is; null for other methods than B-trees';

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION pgmaint.built_in_plans()
 RETURNS TABLE (plan text, steps jsonb)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
 BEGIN ATOMIC
 	VALUES
 		('daily'::text, '["backup", "expire_backups", "validate", "escalate"]'::jsonb),

@@ -58,7 +58,7 @@ RETURNS TABLE (
 	last_vacuum timestamptz,
 	last_analyze timestamptz
 )
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 200 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT
@@ -139,7 +139,7 @@ RETURNS TABLE (
 	last_analyze timestamptz,
 	may_maintain boolean
 )
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 20 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH RECURSIVE states AS MATERIALIZED (
@@ -260,7 +260,7 @@ RETURNS TABLE (
 	analyze_due boolean,
 	forced boolean
 )
-LANGUAGE c STABLE
+LANGUAGE c STABLE ROWS 200 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_autovacuum_scores';
 
 COMMENT ON FUNCTION pgmaint.autovacuum_scores() IS
@@ -290,7 +290,7 @@ RETURNS TABLE (
 	may_maintain boolean,
 	autovacuum_score double precision
 )
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 20 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH scores AS MATERIALIZED (
@@ -408,7 +408,7 @@ RETURNS TABLE (
 	pid integer,
 	catalogs_only boolean
 )
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 2 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT h.kind, h.holder, h.xmin_age, h.since, h.database, h.pid, h.catalogs_only

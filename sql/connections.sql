@@ -165,7 +165,7 @@ COMMENT ON FUNCTION pgmaint.physical_standbys() IS
 
 CREATE FUNCTION pgmaint.connection_review()
 RETURNS TABLE (topic text, item text, connections bigint, detail text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 20 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

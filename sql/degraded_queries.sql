@@ -66,7 +66,7 @@ RETURNS TABLE (
 	queryid bigint,
 	full_query text
 )
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE ROWS 10 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT

@@ -36,7 +36,7 @@ RETURNS TABLE (
 	disruptive boolean,
 	held_back text
 )
-LANGUAGE c VOLATILE
+LANGUAGE c VOLATILE ROWS 100 COST 1000000
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
 SET standard_conforming_strings = on

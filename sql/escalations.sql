@@ -13,6 +13,9 @@ CREATE INDEX notified_troubles_notification ON pgmaint.notified_troubles (notifi
 
 COMMENT ON TABLE pgmaint.notified_troubles IS 'which trouble was told to whom: once for each severity, and once when it was resolved';
 
+-- The planner cannot tell how many troubles have come up since it counted, and would
+-- compare all with all: so these are subqueries, which are looked up by key, and no
+-- joins, and a trouble is not looked up in the index of those that are unresolved.
 CREATE VIEW pgmaint.escalation_steps AS
 SELECT
 	t.escalation_id,
@@ -25,11 +28,12 @@ JOIN pgmaint.contacts c ON (c.severity = 'warning' OR t.severity = 'critical')
 	AND NOT (t.check_id = 'delivery' AND t.object = c.name)
 	-- nor is one of another database told what happens in this
 	AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
-WHERE t.resolved_at IS NULL
-	AND NOT EXISTS (SELECT FROM pgmaint.acknowledgements a
-		WHERE a.escalation_id = t.escalation_id AND (a.severity = 'critical' OR t.severity = 'warning'))
-	AND NOT EXISTS (SELECT FROM pgmaint.notified_troubles n
-		WHERE n.escalation_id = t.escalation_id AND n.contact = c.name AND n.kind = 'trouble' AND n.severity = t.severity);
+WHERE coalesce(t.resolved_at, 'infinity') = 'infinity'
+	AND (SELECT a.escalation_id FROM pgmaint.acknowledgements a
+		WHERE a.escalation_id = t.escalation_id AND (a.severity = 'critical' OR t.severity = 'warning')
+		LIMIT 1) IS NULL
+	AND (SELECT n.escalation_id FROM pgmaint.notified_troubles n
+		WHERE n.escalation_id = t.escalation_id AND n.contact = c.name AND n.kind = 'trouble' AND n.severity = t.severity) IS NULL;
 
 COMMENT ON VIEW pgmaint.escalation_steps IS 'who will be told of which trouble, and when, unless it is resolved or acknowledged';
 
@@ -71,10 +75,17 @@ LEFT JOIN LATERAL (
 ) s ON true
 LEFT JOIN LATERAL (
 	SELECT k.acknowledged_by, k.acknowledged_at
-	FROM pgmaint.acknowledgements k
-	LEFT JOIN pgmaint.findings f ON f.finding_id = k.finding_id AND k.escalation_id IS NULL
-	WHERE coalesce(k.escalation_id, f.escalation_id) = t.escalation_id
-		AND (k.severity = 'critical' OR t.severity = 'warning')
+	FROM (
+		SELECT n.acknowledged_by, n.acknowledged_at, n.severity
+		FROM pgmaint.acknowledgements n
+		WHERE n.escalation_id = t.escalation_id
+		UNION ALL
+		SELECT n.acknowledged_by, n.acknowledged_at, n.severity
+		FROM pgmaint.acknowledgements n
+		JOIN pgmaint.findings f ON f.finding_id = n.finding_id
+		WHERE n.escalation_id IS NULL AND f.escalation_id = t.escalation_id
+	) k
+	WHERE k.severity = 'critical' OR t.severity = 'warning'
 	ORDER BY k.acknowledged_at DESC
 	LIMIT 1
 ) a ON true
@@ -95,16 +106,20 @@ BEGIN ATOMIC
 		SELECT 'trouble' AS kind, s.contact, s.level AS contact_level, t.*
 		FROM pgmaint.escalation_steps s
 		JOIN pgmaint.troubles t ON t.escalation_id = s.escalation_id
-		WHERE s.due <= clock_timestamp()
+		WHERE t.resolved_at IS NULL AND s.due <= clock_timestamp()
 		UNION ALL
-		SELECT DISTINCT 'resolved', n.contact, c.level, t.*
+		SELECT 'resolved', n.contact, c.level, t.*
 		FROM pgmaint.troubles t
-		JOIN pgmaint.notified_troubles n ON n.escalation_id = t.escalation_id
+		CROSS JOIN LATERAL (
+			SELECT o.contact
+			FROM pgmaint.notified_troubles o
+			WHERE o.escalation_id = t.escalation_id
+			GROUP BY o.contact
+			HAVING NOT bool_or(o.kind = 'resolved')
+		) n
 		JOIN pgmaint.contacts c ON c.name = n.contact
 			AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
-		WHERE t.resolved_at IS NOT NULL
-			AND NOT EXISTS (SELECT FROM pgmaint.notified_troubles d
-				WHERE d.escalation_id = n.escalation_id AND d.contact = n.contact AND d.kind = 'resolved')
+		WHERE t.resolved_at IS NOT NULL AND NOT t.told
 	),
 	ranked AS (
 		SELECT d.*,
@@ -184,6 +199,14 @@ BEGIN ATOMIC
 	UPDATE pgmaint.troubles o SET level = x.level
 	FROM (SELECT d.escalation_id, max(d.contact_level) AS level FROM due d WHERE d.kind = 'trouble' GROUP BY d.escalation_id) x
 	WHERE o.escalation_id = x.escalation_id AND o.level < x.level;
+	UPDATE pgmaint.troubles t SET told = true
+	WHERE t.resolved_at IS NOT NULL AND NOT t.told
+		AND (SELECT o.contact
+			FROM pgmaint.notified_troubles o
+			WHERE o.escalation_id = t.escalation_id AND o.contact IN (SELECT c.name FROM pgmaint.contacts c)
+			GROUP BY o.contact
+			HAVING NOT bool_or(o.kind = 'resolved')
+			LIMIT 1) IS NULL;
 END;
 
 COMMENT ON FUNCTION pgmaint.queue_troubles() IS 'write the messages about troubles that are due';

@@ -22,7 +22,7 @@ RETURNS TABLE (
 	bytes bigint,
 	series text
 )
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 100 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH rules AS MATERIALIZED (
@@ -192,7 +192,7 @@ CREATE FUNCTION pgmaint.list_backups(
 	OUT own boolean,
 	OUT identity text
 ) RETURNS SETOF record
-LANGUAGE c VOLATILE
+LANGUAGE c VOLATILE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_list_backups';
 
 COMMENT ON FUNCTION pgmaint.list_backups(text) IS

@@ -4,7 +4,7 @@
 -- What a check is about, and what to do where its findings do not say so.
 CREATE FUNCTION pgmaint.check_guide()
 RETURNS TABLE (check_id text, title text, remedy text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 60
 BEGIN ATOMIC
 	VALUES
 		('F004'::text, 'table bloat'::text, 'The action vacuum_full writes such tables anew inside a maintenance window (pgmaint.add_window), or at any time with {"ignore_window": true}.'::text),

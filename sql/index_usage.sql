@@ -193,7 +193,7 @@ RETURNS TABLE (
 	command text,
 	bytes bigint
 )
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

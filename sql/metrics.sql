@@ -3,7 +3,7 @@
 
 CREATE FUNCTION pgmaint.metric_families()
 RETURNS TABLE (name text, type text, help text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 30
 BEGIN ATOMIC
 	VALUES
 		('pgmaint_info'::text, 'gauge'::text, 'The version of pgmaint; always 1.'::text),

@@ -19,7 +19,7 @@ COMMENT ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree) IS
 -- rebuilt since, attaching it once more makes it look again.
 CREATE FUNCTION pgmaint.invalid_partitioned_indexes()
 RETURNS TABLE ("index" oid, relation oid, name text, being_built boolean, detail text, command text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 1 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH

@@ -50,7 +50,7 @@ COMMENT ON FUNCTION pgmaint.drop_plan(text) IS
 
 CREATE FUNCTION pgmaint.actions()
 RETURNS TABLE (action text, option text, value text, default_value text, description text)
-LANGUAGE c STABLE
+LANGUAGE c STABLE ROWS 130 COST 1000
 AS 'MODULE_PATHNAME', 'pgmaint_actions';
 
 COMMENT ON FUNCTION pgmaint.actions() IS

@@ -58,7 +58,7 @@ CREATE FUNCTION pgmaint.sample_indexes(
 	OUT sampled_blocks bigint,
 	OUT total_blocks bigint
 ) RETURNS SETOF record
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_sample_indexes';
 
 COMMENT ON FUNCTION pgmaint.sample_indexes(oid[], double precision) IS
@@ -68,7 +68,7 @@ COMMENT ON FUNCTION pgmaint.sample_indexes(oid[], double precision) IS
 -- the entries may be wrong.
 CREATE FUNCTION pgmaint.changed_collations()
 RETURNS TABLE (collation oid, name text, recorded text, actual text, refresh text)
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT v.oid, v.name, v.recorded, v.actual, v.refresh
@@ -115,7 +115,7 @@ RETURNS TABLE (
 	may_reindex boolean,
 	may_drop boolean
 )
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH changed AS MATERIALIZED (
@@ -204,7 +204,7 @@ RETURNS TABLE (
 	causes text[],
 	may_reindex boolean
 )
-LANGUAGE sql VOLATILE SECURITY DEFINER
+LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 20 COST 1000000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH states AS MATERIALIZED (

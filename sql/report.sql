@@ -384,7 +384,7 @@ COMMENT ON FUNCTION pgmaint.shown_findings(bigint) IS
 
 CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 50 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

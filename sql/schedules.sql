@@ -24,7 +24,7 @@ COMMENT ON COLUMN pgmaint.plan_schedules.noted_at IS 'when something missed was 
 -- pg_cron's times are GMT unless cron.timezone says otherwise
 CREATE FUNCTION pgmaint.default_schedules()
 RETURNS TABLE (plan text, schedule text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 5
 BEGIN ATOMIC
 	SELECT d.plan, d.schedule
 	FROM (VALUES
@@ -56,7 +56,7 @@ COMMENT ON FUNCTION pgmaint.unschedule(text, name) IS
 
 CREATE FUNCTION pgmaint.schedule_all()
 RETURNS TABLE (plan text, schedule text, job_id bigint)
-LANGUAGE c VOLATILE
+LANGUAGE c VOLATILE ROWS 5 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_schedule_all';
 
 COMMENT ON FUNCTION pgmaint.schedule_all() IS

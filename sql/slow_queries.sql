@@ -30,7 +30,7 @@ RETURNS TABLE (
 	queryid bigint,
 	full_query text
 )
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE ROWS 20 COST 10000
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

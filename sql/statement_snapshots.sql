@@ -123,7 +123,7 @@ RETURNS TABLE (
 	temp_blocks bigint,
 	wal_bytes numeric
 )
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH latest AS (

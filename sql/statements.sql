@@ -72,7 +72,7 @@ RETURNS TABLE (
 	stats_since timestamptz,
 	minmax_since timestamptz
 )
-LANGUAGE c VOLATILE
+LANGUAGE c VOLATILE ROWS 500 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_statement_statistics';
 
 COMMENT ON FUNCTION pgmaint.statement_statistics() IS

@@ -44,7 +44,7 @@ CREATE FUNCTION pgmaint.list_objects(
 	OUT etag text,
 	OUT size text
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 500 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_list_objects';
 COMMENT ON FUNCTION pgmaint.list_objects IS
 	'the objects in a storage whose keys begin with the prefix, in the order of the keys';
@@ -56,7 +56,7 @@ CREATE FUNCTION pgmaint.check_storage(
 	OUT duration interval,
 	OUT detail text
 ) RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_check_storage';
 COMMENT ON FUNCTION pgmaint.check_storage IS
 	'does a storage work: puts, looks at, gets, lists and deletes a small object, and tells how long each took or why it failed';

@@ -23,10 +23,12 @@ CREATE TABLE pgmaint.troubles (
 	command text,
 	relation oid,
 	options jsonb,
-	role oid
+	role oid,
+	told boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
 
 CREATE UNIQUE INDEX troubles_unresolved ON pgmaint.troubles (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL;
+CREATE INDEX troubles_untold ON pgmaint.troubles (escalation_id) WHERE resolved_at IS NOT NULL AND NOT told;
 
 COMMENT ON TABLE pgmaint.troubles IS 'one row for each trouble that findings are about, from when it was first noticed until it is resolved: pgmaint.escalations shows them';
 COMMENT ON COLUMN pgmaint.troubles.condition IS 'what makes it critical though the findings are none, or which of the conditions of escalation it is';
@@ -35,6 +37,7 @@ COMMENT ON COLUMN pgmaint.troubles.severe_since IS 'since when it has its severi
 COMMENT ON COLUMN pgmaint.troubles.level IS 'the highest level of the contacts that were told';
 COMMENT ON COLUMN pgmaint.troubles.target IS 'of the task that noticed it last; null: it was noticed when tasks were planned, or by no action';
 COMMENT ON COLUMN pgmaint.troubles.options IS 'of the step that noticed it last';
+COMMENT ON COLUMN pgmaint.troubles.told IS 'whether all contacts that were told of it were told that it is resolved';
 
 CREATE TABLE pgmaint.acknowledgements (
 	finding_id bigint NOT NULL,
@@ -46,6 +49,10 @@ CREATE TABLE pgmaint.acknowledgements (
 );
 
 CREATE INDEX acknowledgements_escalation ON pgmaint.acknowledgements (escalation_id);
+
+-- Whether the same task succeeded since is asked for each open trouble.  No index
+-- row may become too long for a page, however long a target is.
+CREATE INDEX tasks_succeeded ON pgmaint.tasks (action, (pg_catalog.left(target, 300)), started_at) WHERE state = 'succeeded';
 
 -- A row of its own, so that a session that acknowledges and then idles in its
 -- transaction holds no lock on the trouble.
@@ -69,28 +76,6 @@ FROM (VALUES
 	('lasting_warning', '7 days', 'interval', 'a warning is neither resolved nor acknowledged for so long: contacts are told that it is critical')
 ) AS d (check_id, value, kind, description);
 
-CREATE FUNCTION pgmaint.escalation_condition(check_id text, action text, severity text, occurrences integer, since timestamptz, acknowledged boolean)
-RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	SELECT CASE
-		WHEN check_id = 'degradation' THEN 'degradation after maintenance'
-		WHEN action = 'check_corruption' AND severity = 'critical' THEN 'corruption'
-		WHEN action IN ('verify_backup', 'restore_backup') AND (severity = 'critical' OR check_id = 'failed') THEN 'a restore failed'
-		WHEN action = 'backup' AND check_id IN ('backup', 'failed')
-			AND (severity = 'critical' OR occurrences >= pgmaint.threshold('repeated_backup_failure', 'critical')::numeric)
-			THEN 'backups fail repeatedly'
-		WHEN check_id = 'failed' AND occurrences >= pgmaint.threshold('repeated_failure', 'critical')::numeric
-			THEN 'it fails repeatedly'
-		WHEN severity = 'warning' AND NOT acknowledged
-			AND since < clock_timestamp() - pgmaint.threshold('lasting_warning', 'critical')::interval THEN 'it goes on'
-	END;
-END;
-
-COMMENT ON FUNCTION pgmaint.escalation_condition(text, text, text, integer, timestamptz, boolean) IS
-	'which condition of escalation a trouble meets, so that it counts as critical; null: none';
-
 -- What is noticed again and again is one trouble.  Findings that a session has
 -- locked are left for the next time.
 CREATE FUNCTION pgmaint.note_troubles()
@@ -100,46 +85,45 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH fresh AS MATERIALIZED (
 		SELECT
-			f.finding_id, f.run_id, f.check_id, f.object, f.severity, f.message, f.created_at,
-			s.definition ->> 'action' AS action,
+			f.finding_id, f.run_id, f.check_id, f.severity, f.created_at,
 			coalesce(f.object, '') AS object_key,
-			coalesce(s.definition ->> 'action', '') AS action_key,
-			s.definition -> 'options' AS options,
-			r.role, t.target, t.command, t.relation
+			coalesce(r.steps -> (f.step - 1) ->> 'action', '') AS action_key
 		FROM pgmaint.findings f
 		LEFT JOIN pgmaint.runs r ON r.run_id = f.run_id
-		LEFT JOIN pgmaint.tasks t ON t.task_id = f.task_id
-		CROSS JOIN LATERAL (SELECT r.steps -> (f.step - 1) AS definition) s
 		WHERE f.escalation_id IS NULL AND f.severity <> 'info'
 			AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
 		FOR NO KEY UPDATE OF f SKIP LOCKED
 	),
-	latest AS (
-		SELECT DISTINCT ON (f.check_id, f.object_key, f.action_key) f.*
+	numbered AS MATERIALIZED (
+		SELECT f.*, dense_rank() OVER (ORDER BY f.check_id, f.object_key, f.action_key) AS nth,
+			(SELECT o.last_run FROM pgmaint.troubles o WHERE o.resolved_at IS NULL AND o.check_id = f.check_id
+				AND coalesce(o.object, '') = f.object_key AND coalesce(o.action, '') = f.action_key) AS last_run
 		FROM fresh f
-		ORDER BY f.check_id, f.object_key, f.action_key, f.finding_id DESC
 	),
-	counted AS (
+	counted AS MATERIALIZED (
 		SELECT
 			f.check_id, f.object_key, f.action_key,
 			bool_or(f.severity = 'critical') AS critical,
-			count(DISTINCT coalesce(f.run_id, -f.finding_id)) FILTER (WHERE f.run_id IS DISTINCT FROM o.last_run OR f.run_id IS NULL) AS times,
+			count(DISTINCT coalesce(f.run_id, -f.finding_id)) FILTER (WHERE f.run_id IS DISTINCT FROM f.last_run OR f.run_id IS NULL) AS times,
 			min(f.created_at) AS first_seen,
 			max(f.created_at) AS last_seen,
-			min(f.finding_id) AS first_finding
-		FROM fresh f
-		LEFT JOIN pgmaint.troubles o ON o.resolved_at IS NULL AND o.check_id = f.check_id
-			AND coalesce(o.object, '') = f.object_key AND coalesce(o.action, '') = f.action_key
+			min(f.finding_id) AS first_finding,
+			max(f.finding_id) AS last_finding
+		FROM numbered f
 		GROUP BY f.check_id, f.object_key, f.action_key
 	),
 	noted AS (
 		INSERT INTO pgmaint.troubles AS o (check_id, object, action, severity, message, occurrences, first_seen, last_seen,
 			severe_since, first_finding, last_finding, last_run, target, command, relation, options, role)
 		SELECT
-			l.check_id, l.object, l.action, CASE WHEN c.critical THEN 'critical' ELSE 'warning' END, l.message, c.times,
-			c.first_seen, c.last_seen, c.first_seen, c.first_finding, l.finding_id, l.run_id, l.target, l.command, l.relation, l.options, l.role
+			f.check_id, f.object, s.definition ->> 'action', CASE WHEN c.critical THEN 'critical' ELSE 'warning' END, f.message, c.times,
+			c.first_seen, c.last_seen, c.first_seen, c.first_finding, f.finding_id, f.run_id, t.target, t.command, t.relation,
+			s.definition -> 'options', r.role
 		FROM counted c
-		JOIN latest l ON l.check_id = c.check_id AND l.object_key = c.object_key AND l.action_key = c.action_key
+		JOIN pgmaint.findings f ON f.finding_id = c.last_finding
+		LEFT JOIN pgmaint.runs r ON r.run_id = f.run_id
+		LEFT JOIN pgmaint.tasks t ON t.task_id = f.task_id
+		CROSS JOIN LATERAL (SELECT r.steps -> (f.step - 1) AS definition) s
 		ORDER BY c.critical DESC, c.first_finding
 		ON CONFLICT (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL DO UPDATE SET
 			severe_since = CASE WHEN o.severity <> 'critical' AND excluded.severity = 'critical' THEN excluded.last_seen ELSE o.severe_since END,
@@ -156,9 +140,11 @@ BEGIN ATOMIC
 			role = excluded.role
 		RETURNING o.escalation_id, o.check_id, coalesce(o.object, '') AS object_key, coalesce(o.action, '') AS action_key
 	)
-	UPDATE pgmaint.findings f SET escalation_id = n.escalation_id
-	FROM fresh x
-	JOIN noted n ON n.check_id = x.check_id AND n.object_key = x.object_key AND n.action_key = x.action_key
+	-- by number: the planner cannot tell how many these are, and might compare each
+	-- with each
+	UPDATE pgmaint.findings f SET
+		escalation_id = (SELECT array_agg(n.escalation_id ORDER BY n.check_id, n.object_key, n.action_key) FROM noted n)[x.nth]
+	FROM numbered x
 	WHERE f.finding_id = x.finding_id;
 	UPDATE pgmaint.acknowledgements a SET escalation_id = f.escalation_id
 	FROM pgmaint.findings f
@@ -167,12 +153,35 @@ END;
 
 COMMENT ON FUNCTION pgmaint.note_troubles() IS 'put findings that are new to the troubles that they are about';
 
--- Resolved is only what was looked at again, in the same way, and not found.
+-- Resolved is only what was looked at again, in the same way, and not found.  There
+-- may be many troubles: what is looked up for each has an index, or was gathered
+-- once into a few rows.  EXISTS could be turned into a scan of the whole table, so
+-- that it is not used for large ones.
 CREATE FUNCTION pgmaint.resolve_troubles()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+	WITH begun AS MATERIALIZED (
+		SELECT r.plan, max(r.requested_at) AS requested_at FROM pgmaint.runs r GROUP BY r.plan
+	),
+	ended AS MATERIALIZED (
+		SELECT r.plan, max(r.run_id) AS run_id
+		FROM pgmaint.runs r
+		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint.troubles t WHERE t.resolved_at IS NULL AND t.check_id IN ('failed', 'interrupted') AND t.action IS NULL)
+			AND r.current_step > 0 AND r.current_step = jsonb_array_length(r.steps) AND r.state NOT IN ('cancelled', 'interrupted')
+		GROUP BY r.plan
+	),
+	planned AS MATERIALIZED (
+		SELECT r.role, s.definition ->> 'action' AS action, coalesce(s.definition -> 'options', '{}') - 'settings' AS options, max(r.run_id) AS run_id
+		FROM pgmaint.runs r
+		CROSS JOIN LATERAL jsonb_array_elements(r.steps) WITH ORDINALITY AS s (definition, step)
+		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint.troubles t
+				WHERE t.resolved_at IS NULL AND t.target IS NULL AND t.action IS NOT NULL)
+			AND (r.current_step > s.step OR r.state = 'succeeded'
+				OR r.finished_at IS NOT NULL AND (SELECT k.step FROM pgmaint.tasks k WHERE k.run_id = r.run_id AND k.step = s.step LIMIT 1) IS NOT NULL)
+		GROUP BY 1, 2, 3
+	)
 	UPDATE pgmaint.troubles o SET resolved_at = clock_timestamp(), resolution = x.resolution
 	FROM (
 		SELECT t.escalation_id, CASE
@@ -192,20 +201,21 @@ BEGIN ATOMIC
 				(SELECT format('%s of %s succeeded in run %s', k.action, k.target, k.run_id)
 				FROM pgmaint.tasks k
 				JOIN pgmaint.runs r ON r.run_id = k.run_id
-				WHERE k.action = t.action AND k.target = t.target AND k.state = 'succeeded' AND k.started_at > t.last_seen
+				WHERE k.action = t.action AND left(k.target, 300) = left(t.target, 300) AND k.target = t.target
+					AND k.state = 'succeeded' AND k.started_at > t.last_seen
 					AND (t.check_id IN ('failed', 'skipped')
 						OR coalesce(r.steps -> (k.step - 1) -> 'options', '{}') - 'settings' = coalesce(t.options, '{}') - 'settings'
 						AND (k.action <> 'check_corruption' OR k.command = t.command))
-				ORDER BY k.task_id
+				ORDER BY k.started_at, k.task_id
 				LIMIT 1),
-				CASE WHEN t.relation <> 0 AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+				CASE WHEN t.relation <> 0 AND (SELECT c.oid FROM pg_class c WHERE c.oid = t.relation) IS NULL
 					THEN format('%s is there no more', t.target) END,
-				(SELECT format('%s was removed', t.target)
-				FROM pgmaint.backup_records b
-				WHERE b.state = 'expired' AND t.action IN ('verify_backup', 'restore_backup') AND t.target = concat(b.storage, '/', b.key)))
+				CASE WHEN t.action IN ('verify_backup', 'restore_backup')
+						AND t.target IN (SELECT concat(b.storage, '/', b.key) FROM pgmaint.backup_records b WHERE b.state = 'expired')
+					THEN format('%s was removed', t.target) END)
 			WHEN t.check_id = 'missed_schedule' THEN coalesce(
 				(SELECT format('plan %s was run', t.object)
-				FROM pgmaint.runs r WHERE r.plan = t.object AND r.requested_at > t.last_seen LIMIT 1),
+				FROM begun b WHERE b.plan = t.object AND b.requested_at > t.last_seen),
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.plan_schedules s WHERE s.plan = t.object)
 					THEN format('plan %s is not scheduled any more', t.object) END)
 			WHEN t.check_id = 'delivery' THEN coalesce(
@@ -215,30 +225,22 @@ BEGIN ATOMIC
 					THEN format('contact %s is there no more', t.object) END)
 			-- noticed when tasks were planned: the same was planned again to the end
 			WHEN t.action IS NOT NULL THEN
-				(SELECT format('%s in run %s did not notice it', t.action, r.run_id)
-				FROM pgmaint.runs r
-				CROSS JOIN LATERAL jsonb_array_elements(r.steps) WITH ORDINALITY AS s (definition, step)
-				WHERE r.run_id > t.last_run AND r.role = t.role
-					AND s.definition ->> 'action' = t.action
-					AND (t.check_id = 'failed'
-						OR coalesce(s.definition -> 'options', '{}') - 'settings' = coalesce(t.options, '{}') - 'settings')
-					AND (r.current_step > s.step OR r.state = 'succeeded'
-						OR r.finished_at IS NOT NULL AND EXISTS (SELECT FROM pgmaint.tasks k WHERE k.run_id = r.run_id AND k.step = s.step))
-				ORDER BY r.run_id
-				LIMIT 1)
+				(SELECT format('%s in run %s did not notice it', p.action, max(p.run_id))
+				FROM planned p
+				WHERE p.run_id > t.last_run AND p.role = t.role AND p.action = t.action
+					AND (t.check_id = 'failed' OR p.options = coalesce(t.options, '{}') - 'settings')
+				GROUP BY p.action)
 			WHEN t.check_id IN ('failed', 'interrupted') THEN
-				(SELECT format('run %s of plan %s came to its end', r.run_id, r.plan)
-				FROM pgmaint.runs r
-				WHERE r.run_id > t.last_run AND r.plan = t.object AND r.current_step > 0
-					AND r.current_step = jsonb_array_length(r.steps) AND r.state NOT IN ('cancelled', 'interrupted')
-				ORDER BY r.run_id
-				LIMIT 1)
+				(SELECT format('run %s of plan %s came to its end', e.run_id, e.plan)
+				FROM ended e
+				WHERE e.run_id > t.last_run AND e.plan = t.object)
 			END AS resolution
 		FROM pgmaint.troubles t
 		WHERE t.resolved_at IS NULL
 			-- what came in since note_troubles() comes first
-			AND NOT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info' AND f.check_id = t.check_id
-				AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
+			AND t.check_id NOT IN (SELECT DISTINCT f.check_id FROM pgmaint.findings f
+				WHERE f.escalation_id IS NULL AND f.severity <> 'info'
+					AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
 	) x
 	WHERE x.escalation_id = o.escalation_id AND x.resolution IS NOT NULL;
 END;
@@ -250,14 +252,29 @@ RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
+	WITH limits AS MATERIALIZED (
+		SELECT
+			pgmaint.threshold('repeated_backup_failure', 'critical')::numeric AS backup_failures,
+			pgmaint.threshold('repeated_failure', 'critical')::numeric AS failures,
+			pgmaint.threshold('lasting_warning', 'critical')::interval AS lasting
+	)
 	UPDATE pgmaint.troubles o SET
 		condition = x.condition,
 		severe_since = CASE WHEN o.severity = 'critical' THEN o.severe_since ELSE clock_timestamp() END,
 		severity = 'critical'
 	FROM (
-		SELECT t.escalation_id, pgmaint.escalation_condition(t.check_id, t.action, t.severity, t.occurrences, t.first_seen,
-			EXISTS (SELECT FROM pgmaint.acknowledgements a WHERE a.escalation_id = t.escalation_id)) AS condition
+		SELECT t.escalation_id, CASE
+				WHEN t.check_id = 'degradation' THEN 'degradation after maintenance'
+				WHEN t.action = 'check_corruption' AND t.severity = 'critical' THEN 'corruption'
+				WHEN t.action IN ('verify_backup', 'restore_backup') AND (t.severity = 'critical' OR t.check_id = 'failed') THEN 'a restore failed'
+				WHEN t.action = 'backup' AND t.check_id IN ('backup', 'failed')
+					AND (t.severity = 'critical' OR t.occurrences >= l.backup_failures) THEN 'backups fail repeatedly'
+				WHEN t.check_id = 'failed' AND t.occurrences >= l.failures THEN 'it fails repeatedly'
+				WHEN t.severity = 'warning' AND t.first_seen < clock_timestamp() - l.lasting
+					AND NOT EXISTS (SELECT FROM pgmaint.acknowledgements a WHERE a.escalation_id = t.escalation_id) THEN 'it goes on'
+			END AS condition
 		FROM pgmaint.troubles t
+		CROSS JOIN limits l
 		WHERE t.resolved_at IS NULL AND t.condition IS NULL
 	) x
 	WHERE x.escalation_id = o.escalation_id AND x.condition IS NOT NULL;
@@ -268,7 +285,6 @@ COMMENT ON FUNCTION pgmaint.weigh_troubles() IS 'see which troubles have become 
 REVOKE ALL ON pgmaint.troubles, pgmaint.acknowledgements FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.acknowledge(bigint),
-	pgmaint.escalation_condition(text, text, text, integer, timestamptz, boolean),
 	pgmaint.note_troubles(),
 	pgmaint.resolve_troubles(),
 	pgmaint.weigh_troubles()

@@ -38,6 +38,9 @@ ALTER TABLE pgmaint.bloat_measurements
 COMMENT ON COLUMN pgmaint.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where it is exact';
 COMMENT ON FUNCTION pgmaint.index_bloat IS
 	'what a rebuild of an index would give back, from a sample of its blocks, with its 95 % margin; a table''s indexes if a table is named, all B-trees if nothing is; null for other methods than B-trees';
+ALTER FUNCTION pgmaint.table_bloat ROWS 200 COST 1000000;
+ALTER FUNCTION pgmaint.index_bloat ROWS 500 COST 1000000;
+ALTER FUNCTION pgmaint.actions ROWS 130 COST 1000;
 -- free space in these was taken for bloat
 DELETE FROM pgmaint.bloat_measurements WHERE kind = 'index' AND method <> 'btree';
 

@@ -19,7 +19,7 @@ COMMENT ON COLUMN pgmaint.last_validation.status IS 'ok, warning, critical: the 
 CREATE FUNCTION pgmaint.check_group(name text)
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 AS 'MODULE_PATHNAME', 'pgmaint_check_group'
-LANGUAGE C STABLE STRICT ROWS 10
+LANGUAGE C STABLE STRICT ROWS 10 COST 10000
 SET search_path = pg_catalog, pg_temp
 -- where there are thousands of tables, compiling would take longer than the rest
 SET jit = off;
@@ -29,7 +29,7 @@ COMMENT ON FUNCTION pgmaint.check_group(text) IS
 
 CREATE FUNCTION pgmaint.validate()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 30 COST 100000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT c.check_id, c.status, c.detail, c.expected, c.object

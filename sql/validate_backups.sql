@@ -14,7 +14,7 @@ FROM (VALUES
 -- nothing holds all of it.
 CREATE FUNCTION pgmaint.validate_backups()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 5 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

@@ -40,7 +40,7 @@ COMMENT ON VIEW pgmaint.latest_bloat IS 'the newest measurement of each table an
 
 CREATE FUNCTION pgmaint.validate_data()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 10 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

@@ -11,7 +11,7 @@ FROM (VALUES
 
 CREATE FUNCTION pgmaint.validate_escalation()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 2 COST 1000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

@@ -2,7 +2,7 @@
 
 CREATE FUNCTION pgmaint.validate_identity()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 1 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH suspended AS MATERIALIZED (

@@ -39,7 +39,7 @@ COMMENT ON FUNCTION pgmaint.judge_rest(text, numeric) IS 'what a check''s thresh
 
 CREATE FUNCTION pgmaint.validate_replication()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 5 COST 1000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
@@ -146,7 +146,7 @@ COMMENT ON FUNCTION pgmaint.validate_replication() IS
 
 CREATE FUNCTION pgmaint.validate_server()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 10 COST 1000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

@@ -45,7 +45,7 @@ COMMENT ON FUNCTION pgmaint.end_of_period(timestamptz, timestamptz) IS
 -- Openings that overlap the given time; by default, those of the next seven days.
 CREATE FUNCTION pgmaint.window_hours(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
 RETURNS TABLE (name text, opens timestamptz, closes timestamptz)
-LANGUAGE sql VOLATILE SECURITY DEFINER
+LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 7 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH asked AS MATERIALIZED (

@@ -12,7 +12,8 @@
 
 /*
  * Count the clients of the whole server, and forget what is older than anybody
- * compares with.
+ * compares with.  The time is a subquery: clock_timestamp() in a condition makes
+ * the server read all rows.
  */
 void
 sample_connections(void)
@@ -35,5 +36,5 @@ sample_connections(void)
 	(void) ledger_query(
 		&old,
 		"DELETE FROM pgmaint.connection_samples "
-		"WHERE sampled_at < pg_catalog.clock_timestamp() - '400 days'::pg_catalog.interval");
+		"WHERE sampled_at < (SELECT pg_catalog.clock_timestamp() - '400 days'::pg_catalog.interval)");
 }

@@ -250,7 +250,8 @@ resume_interrupted_runs(void)
 /*
  * Keep the ledger from growing without end: runs, with their tasks and
  * findings, measurements, backups that are no more, and what was told of
- * troubles that are resolved go after pgmaint.keep_history.
+ * troubles that are resolved go after pgmaint.keep_history.  The time is a
+ * subquery: clock_timestamp() in a condition makes the server read all rows.
  */
 void
 forget_old_runs(void)
@@ -263,19 +264,19 @@ forget_old_runs(void)
 	(void) ledger_query(
 		&query,
 		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < "
-		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)), "
+		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
 		"forgotten AS (DELETE FROM pgmaint.backup_records "
 		"WHERE state IN ('failed', 'expired') "
 		"AND coalesce(expired_at, finished_at, started_at) < "
-		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)), "
+		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
 		"resolved AS (DELETE FROM pgmaint.troubles WHERE resolved_at < "
-		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)), "
+		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
 		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
-		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1) "
+		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
 		"pgmaint.notified_troubles t WHERE t.notification_id = n.notification_id)), "
 		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < "
-		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
+		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))) "
 		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
-		"pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)");
+		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))");
 }
