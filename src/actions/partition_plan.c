@@ -120,25 +120,47 @@ look_at(Look *look, const Partition *partition, void (*work)(void *argument))
 }
 
 /*
+ * What stands in the way of deleting rows of partitions.
+ */
+static void
+refuse_partitions(const RetentionPolicy *policy, List *partitions, Oid role)
+{
+	List *tables = NIL;
+	Refusal *refusals;
+	ListCell *cell;
+
+	foreach (cell, partitions)
+	{
+		Partition *partition = lfirst(cell);
+
+		if (partition->relkind == RELKIND_RELATION ||
+			partition->relkind == RELKIND_PARTITIONED_TABLE)
+			tables = lappend(tables, partition);
+		else
+			partition->refusal.message = psprintf(
+				"partition %s is not a plain table, and is left alone",
+				partition->name);
+	}
+	if (tables == NIL)
+		return;
+	refusals = refuse_tables_of_policy(policy, partition_oids(tables), role);
+	foreach (cell, tables)
+		((Partition *) lfirst(cell))->refusal =
+			refusals[foreach_current_index(cell)];
+}
+
+/*
  * False, with a finding, where rows of a partition cannot be deleted.
  */
 static bool
-may_leave(PlanContext *context, const RetentionPolicy *policy,
-		  const Partition *partition)
+may_leave(PlanContext *context, const Partition *partition)
 {
-	Refusal refusal = {0};
+	const Refusal *refusal = &partition->refusal;
 
-	if (partition->relkind == RELKIND_RELATION ||
-		partition->relkind == RELKIND_PARTITIONED_TABLE)
-		refuse_policy(policy, partition->relation, context->role, &refusal);
-	else
-		refusal.message =
-			psprintf("partition %s is not a plain table, and is left alone",
-					 partition->name);
-	if (refusal.message == NULL)
+	if (refusal->message == NULL)
 		return true;
 	note_partition(context, "warning", partition,
-				   text_with_hint(refusal.message, refusal.hint));
+				   text_with_hint(refusal->message, refusal->hint));
 	return false;
 }
 
@@ -157,7 +179,7 @@ plan_rows_of(PlanContext *context, const RetentionPolicy *policy,
 	look.cutoff = cutoff;
 	look.old = old;
 	look.why = why;
-	if (may_leave(context, policy, partition))
+	if (may_leave(context, partition))
 		look_at(&look, partition, plan_rows);
 }
 
@@ -167,23 +189,22 @@ plan_rows_of(PlanContext *context, const RetentionPolicy *policy,
  */
 static void
 plan_old_partition(PlanContext *context, const RetentionPolicy *policy,
-				   const char *cutoff, List *partitions)
+				   const char *cutoff, List *partitions, const char *why,
+				   const char *dependent)
 {
 	const Partition *partition = linitial(partitions);
-	List *relations = partition_oids(partitions);
 	Look look = {0};
 	bool empty;
 	int64 bytes = 0;
-	char *dependent;
 	ListCell *cell;
 
 	foreach (cell, partitions)
 	{
-		if (!may_leave(context, policy, lfirst(cell)))
+		if (!may_leave(context, lfirst(cell)))
 			return;
 	}
 	look.context = context;
-	look.why = find_reason_for_rows(policy, relations);
+	look.why = why;
 	empty = look.why != NULL;
 	foreach (cell, partitions)
 	{
@@ -205,7 +226,6 @@ plan_old_partition(PlanContext *context, const RetentionPolicy *policy,
 		}
 		return;
 	}
-	dependent = find_dependent(relations);
 	if (dependent == NULL)
 		plan_whole_partition(context, policy, partitions, cutoff, bytes,
 							 empty);
@@ -250,9 +270,34 @@ with_those_below(List *partitions, int nth)
 }
 
 /*
+ * Partitions that are old as a whole, each with those below it, oldest first.
+ */
+static void
+plan_old_partitions(PlanContext *context, const RetentionPolicy *policy,
+					const char *cutoff, List *trees)
+{
+	char **reasons;
+	char **dependents;
+	ListCell *cell;
+
+	if (trees == NIL)
+		return;
+	list_sort(trees, compare_ends);
+	reasons = find_reasons_for_rows(policy, trees);
+	dependents = find_dependents(trees);
+	foreach (cell, trees)
+	{
+		int nth = foreach_current_index(cell);
+
+		plan_old_partition(context, policy, cutoff, lfirst(cell), reasons[nth],
+						   dependents[nth]);
+	}
+}
+
+/*
  * From the table down, until bounds say that all rows are old, or that none is.
  * What is old as a whole leaves as a whole, unless the policy is for some rows
- * only.
+ * only.  Partitions that are young are not looked at.
  */
 void
 plan_partitions(PlanContext *context, const RetentionPolicy *policy,
@@ -263,6 +308,7 @@ plan_partitions(PlanContext *context, const RetentionPolicy *policy,
 	List *partitions = list_partitions(policy);
 	List *whole = NIL;
 	List *others = NIL;
+	List *due = NIL;
 	ListCell *cell;
 
 	for (int i = 0; i < list_length(partitions); i++)
@@ -270,18 +316,26 @@ plan_partitions(PlanContext *context, const RetentionPolicy *policy,
 		Partition *partition = list_nth(partitions, i);
 		bool old = partition->timed && partition->upper <= limit;
 		bool young = partition->timed && partition->lower >= limit;
+		List *tree = list_make1(partition);
 
 		CHECK_FOR_INTERRUPTS();
-		if (old && policy->filter == NULL)
-			whole = lappend(whole, with_those_below(partitions, i));
-		else if (!young && partition->relkind != RELKIND_PARTITIONED_TABLE)
-			others = lappend(others, partition);
 		if (young || (old && policy->filter == NULL))
-			i += list_length(with_those_below(partitions, i)) - 1;
+		{
+			tree = with_those_below(partitions, i);
+			i += list_length(tree) - 1;
+		}
+		else if (partition->relkind == RELKIND_PARTITIONED_TABLE)
+			continue;
+		else
+			others = lappend(others, partition);
+		if (young)
+			continue;
+		if (old && policy->filter == NULL)
+			whole = lappend(whole, tree);
+		due = list_concat(due, tree);
 	}
-	list_sort(whole, compare_ends);
-	foreach (cell, whole)
-		plan_old_partition(context, policy, cutoff, lfirst(cell));
+	refuse_partitions(policy, due, context->role);
+	plan_old_partitions(context, policy, cutoff, whole);
 	foreach (cell, others)
 	{
 		const Partition *partition = lfirst(cell);

@@ -11,6 +11,7 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "actions/leftovers.h"
@@ -179,6 +180,9 @@ plan_retention(PlanContext *context)
 	ListCell *cell;
 	uint64 rows;
 
+	/* queries on catalogs take less time than it would take to compile them */
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	plan_leftovers(context, "retention");
 	plan_retention_warnings(context);
 	report_abandoned_partitions(context);

@@ -100,26 +100,25 @@ char *
 find_objection(const Departure *departure, Oid role)
 {
 	List *relations = partition_oids(departure->partitions);
-	Refusal refusal = {0};
+	List *trees = list_make1(departure->partitions);
 	char *reason = find_change(departure);
-	ListCell *cell;
+	Refusal *refusals;
 
 	if (reason != NULL)
 		return reason;
 	if (OidIsValid(departure->parent))
-		refuse_policy(departure->policy, departure->parent, role, &refusal);
-	foreach (cell, relations)
+		relations = lcons_oid(departure->parent, relations);
+	refusals = refuse_tables_of_policy(departure->policy, relations, role);
+	for (int i = 0; i < list_length(relations); i++)
 	{
-		if (refusal.message == NULL)
-			refuse_policy(departure->policy, lfirst_oid(cell), role, &refusal);
+		if (refusals[i].message != NULL)
+			return text_with_hint(refusals[i].message, refusals[i].hint);
 	}
-	if (refusal.message != NULL)
-		return text_with_hint(refusal.message, refusal.hint);
 	if (!departure->empty && OidIsValid(departure->parent))
-		reason = find_reason_for_rows(departure->policy, relations);
+		reason = find_reasons_for_rows(departure->policy, trees)[0];
 	if (reason != NULL)
 		return psprintf("its rows must be deleted one by one: %s", reason);
-	return find_dependent(relations);
+	return find_dependents(trees)[0];
 }
 
 /*

@@ -23,7 +23,7 @@
 #include "base/random.h"
 #include "objects/storage_names.h"
 #include "retention/checks.h"
-#include "retention/policy.h"
+#include "retention/refusal.h"
 #include "retention/timezone.h"
 #include "storage/storage.h"
 
@@ -126,19 +126,15 @@ static void
 refuse_published_partitions(Oid relation)
 {
 	List *tree;
-	ListCell *cell;
+	Refusal *refusals;
 
 	if (get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
 		return;
 	tree = find_all_inheritors(relation, NoLock, NULL);
-	foreach (cell, tree)
-	{
-		Refusal refusal = {0};
-
-		CHECK_FOR_INTERRUPTS();
-		refuse_published(lfirst_oid(cell), &refusal);
-		raise_refusal(&refusal);
-	}
+	refusals = palloc0(sizeof(Refusal) * list_length(tree));
+	refuse_published(tree, refusals);
+	for (int i = 0; i < list_length(tree); i++)
+		raise_refusal(&refusals[i]);
 }
 
 static int64

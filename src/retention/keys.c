@@ -7,10 +7,11 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 
-#include "ledger/identity.h"
 #include "objects/keys.h"
 #include "retention/keys.h"
 #include "storage/storage.h"
@@ -35,26 +36,17 @@ object_key(const RetentionPolicy *policy, Oid relation, const char *range,
 	StringInfoData end;
 	StringInfoData key;
 	char *from;
-	LedgerQuery query = {0};
-	bool several;
 	int longest = storage_longest_key(policy->storage) - ADDED_LENGTH;
 
-	bind_oid(&query, policy->relation);
-	(void) ledger_query(
-		&query,
-		"SELECT pg_catalog.count(*), pg_catalog.current_database()::text "
-		"FROM pgmaint.retention_policies p "
-		"WHERE p.relation::pg_catalog.oid = $1");
-	several = ledger_bigint(0, 1) > 1;
 	initStringInfo(&folder);
-	append_key_part(&folder, ledger_text(0, 2));
+	append_key_part(&folder, get_database_name(MyDatabaseId));
 	appendStringInfoChar(&folder, '/');
 	append_key_part(&folder, get_namespace_name(get_rel_namespace(relation)));
 	appendStringInfoChar(&folder, '.');
 	append_key_part(&folder, get_rel_name(relation));
 	initStringInfo(&end);
-	appendStringInfo(&end, "-%lld-%s", (long long) run_id, identity_tag());
-	if (several)
+	appendStringInfo(&end, "-%lld-%s", (long long) run_id, policy->writer);
+	if (policy->shares_table)
 		appendStringInfo(&end, "-%lld", (long long) policy->policy_id);
 	appendStringInfo(&end, ".csv%s", policy->compression->suffix);
 

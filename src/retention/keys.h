@@ -10,7 +10,7 @@
 
 #include "retention/policy.h"
 
-/* in a ledger scope */
+/* of a policy that archives, as read_policy() returns it */
 extern char *object_key(const RetentionPolicy *policy, Oid relation,
 						const char *range, int64 run_id);
 

@@ -106,6 +106,10 @@ read_bounds(Partition *partition, Oid type, const char *text)
 /*
  * Below a table, or from a partition on down: each partition is followed by its
  * own partitions.
+ *
+ * The server cannot know how many partitions there are below a table.  OFFSET 0
+ * has it look for each of them by OID, where it would read all of pg_class for
+ * one partition.
  */
 static List *
 list_below(const RetentionPolicy *policy, const char *start, Oid relation)
@@ -123,18 +127,21 @@ list_below(const RetentionPolicy *policy, const char *start, Oid relation)
 			"WITH RECURSIVE tree AS (SELECT i.inhrelid AS relation, i.inhparent AS parent, "
 			"ARRAY[i.inhrelid] AS path FROM pg_catalog.pg_inherits i "
 			"WHERE i.%s = $1 AND NOT i.inhdetachpending "
-			"UNION ALL SELECT i.inhrelid, i.inhparent, t.path || i.inhrelid FROM tree t "
-			"JOIN pg_catalog.pg_inherits i ON i.inhparent = t.relation AND NOT i.inhdetachpending) "
-			"SELECT t.relation, t.parent, pg_catalog.format('%%I.%%I', n.nspname, c.relname), "
-			"c.relkind::text, pg_catalog.cardinality(t.path)::pg_catalog.int8, "
-			"CASE WHEN a.attnum IS NOT NULL THEN c.relpartbound::text END FROM tree t "
-			"JOIN pg_catalog.pg_class c ON c.oid = t.relation AND c.relispartition "
-			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-			"JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = t.parent "
-			"LEFT JOIN pg_catalog.pg_opclass o ON o.oid = p.partclass[0] "
-			"LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = t.parent AND a.attname = $2 "
-			"AND p.partstrat = 'r' AND p.partattrs[0] = a.attnum "
-			"AND o.opcfamily = " DATETIME_FAMILY " ORDER BY t.path",
+			"UNION ALL SELECT b.inhrelid, t.relation, t.path || b.inhrelid FROM tree t "
+			"CROSS JOIN LATERAL (SELECT i.inhrelid FROM pg_catalog.pg_inherits i "
+			"WHERE i.inhparent = t.relation AND NOT i.inhdetachpending OFFSET 0) b) "
+			"SELECT t.relation, t.parent, pg_catalog.format('%%I.%%I', c.nspname, c.relname), "
+			"c.relkind, pg_catalog.cardinality(t.path)::pg_catalog.int8, "
+			"CASE WHEN k.parent IS NOT NULL THEN c.relpartbound END FROM tree t "
+			"CROSS JOIN LATERAL (SELECT n.nspname, c.relname, c.relkind::text, c.relpartbound::text "
+			"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+			"WHERE c.oid = t.relation AND c.relispartition OFFSET 0) c "
+			"LEFT JOIN (SELECT p.partrelid AS parent FROM pg_catalog.pg_partitioned_table p "
+			"JOIN pg_catalog.pg_opclass o ON o.oid = p.partclass[0] "
+			"JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid "
+			"AND a.attnum = p.partattrs[0] WHERE p.partstrat = 'r' "
+			"AND o.opcfamily = " DATETIME_FAMILY " AND a.attname = $2) k "
+			"ON k.parent = t.parent ORDER BY t.path",
 			start));
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -230,81 +237,6 @@ list_abandoned_partitions(void)
 		"WHERE p.policy_id = d.policy_id) ORDER BY d.noted_at, c.oid"));
 }
 
-/*
- * What would keep partitions from being dropped together, for a person; NULL if
- * nothing would.  Foreign keys that point at the partitioned table go when the
- * partition is detached, which checks them.
- *
- * A partition whose detachment is pending is in no list of partitions, but is
- * dropped with the table that it is being detached from: its rows would be lost.
- */
-char *
-find_dependent(List *relations)
-{
-	LedgerQuery query = {0};
-
-	bind_oids(&query, relations);
-	if (ledger_query(
-			&query,
-			"(SELECT pg_catalog.concat(pg_catalog.pg_describe_object(d.classid, d.objid, 0), "
-			"CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i "
-			"WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
-			"THEN ', whose detachment is pending,' END), "
-			"(SELECT pg_catalog.format('Execute ALTER TABLE %s DETACH PARTITION %s FINALIZE.', "
-			"i.inhparent::pg_catalog.regclass, i.inhrelid::pg_catalog.regclass) "
-			"FROM pg_catalog.pg_inherits i WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
-			"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid "
-			"WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid <> ALL ($1) "
-			"AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
-			"AND d.refobjid = ANY ($1) AND d.deptype IN ('a', 'i') "
-			"AND c.relkind IN ('r', 'p', 'f', 'm') ORDER BY d.objid) UNION ALL "
-			"(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), NULL "
-			"FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
-			"AND d.refobjid = ANY ($1) AND d.deptype = 'n' "
-			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.classid = d.classid "
-			"AND o.objid = d.objid AND o.refclassid = d.refclassid "
-			"AND o.refobjid = ANY ($1) AND o.deptype IN ('i', 'a')) "
-			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
-			"WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid "
-			"AND (k.conparentid <> 0 OR k.conrelid = ANY ($1))) "
-			"ORDER BY d.objid) LIMIT 1") == 0)
-		return NULL;
-	return text_with_hint(psprintf("%s depends on it", ledger_text(0, 1)),
-						  ledger_text(0, 2));
-}
-
-/*
- * Why the rows of partitions must be deleted one by one, for a person: somebody
- * relies on the deletion of each.  NULL if nobody does.  The check that the
- * detachment of a partition makes for a foreign key would hold up everybody.
- */
-char *
-find_reason_for_rows(const RetentionPolicy *policy, List *relations)
-{
-	LedgerQuery query = {0};
-
-	bind_oids(&query, relations);
-	bind_boolean(&query, policy->pass_triggers);
-	if (ledger_query(
-			&query,
-			"SELECT pg_catalog.format('foreign key \"%s\" of table %s points at it', "
-			"coalesce(p.conname, k.conname), k.conrelid::pg_catalog.regclass) "
-			"FROM pg_catalog.pg_constraint k "
-			"LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid "
-			"WHERE k.contype = 'f' AND k.confrelid = ANY ($1) AND k.conrelid <> ALL ($1) "
-			"UNION ALL (SELECT pg_catalog.format(CASE WHEN t.tgtype & 1 = 1 "
-			"THEN 'trigger \"%s\" is for each row that is deleted' "
-			"ELSE 'trigger \"%s\" is for deletions' END, t.tgname) "
-			"FROM pg_catalog.pg_trigger t WHERE NOT $2 AND t.tgrelid = ANY ($1) "
-			"AND t.tgtype & 8 = 8 AND t.tgenabled IN ('O', 'A') "
-			"AND (NOT t.tgisinternal OR t.tgparentid <> 0) "
-			"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
-			"WHERE k.oid = t.tgconstraint AND k.contype = 'f') ORDER BY t.oid) LIMIT 1") ==
-		0)
-		return NULL;
-	return ledger_text(0, 1);
-}
-
 List *
 partition_oids(List *partitions)
 {
@@ -314,4 +246,119 @@ partition_oids(List *partitions)
 	foreach (cell, partitions)
 		oids = lappend_oid(oids, ((Partition *) lfirst(cell))->relation);
 	return oids;
+}
+
+/*
+ * For queries about several lists of partitions: $1 has the partitions, $2 has
+ * the place of the list that each is in.
+ */
+static void
+bind_trees(LedgerQuery *query, List *trees)
+{
+	List *relations = NIL;
+	List *places = NIL;
+	ListCell *cell;
+
+	foreach (cell, trees)
+	{
+		List *tree = partition_oids(lfirst(cell));
+
+		relations = list_concat(relations, tree);
+		for (int i = 0; i < list_length(tree); i++)
+			places = lappend_oid(places, (Oid) foreach_current_index(cell));
+	}
+	bind_oids(query, relations);
+	bind_oids(query, places);
+}
+
+#define TREES                                                                \
+	"ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) m (relation, " \
+	"place) "
+
+/*
+ * What would keep partitions from being dropped together, for a person; NULL if
+ * nothing would.  Foreign keys that point at the partitioned table go when the
+ * partition is detached, which checks them.
+ *
+ * A partition whose detachment is pending is in no list of partitions, but is
+ * dropped with the table that it is being detached from: its rows would be lost.
+ */
+char **
+find_dependents(List *trees)
+{
+	char **dependents = palloc0(sizeof(char *) * (list_length(trees) + 1));
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_trees(&query, trees);
+	rows = ledger_query(
+		&query,
+		"SELECT t.place::pg_catalog.int8, y.message, y.hint FROM "
+		"(SELECT m.place, pg_catalog.array_agg(m.relation) AS relations FROM " TREES
+		"GROUP BY m.place) t CROSS JOIN LATERAL ("
+		"(SELECT pg_catalog.concat(pg_catalog.pg_describe_object(d.classid, d.objid, 0), "
+		"CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i "
+		"WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
+		"THEN ', whose detachment is pending,' END), "
+		"(SELECT pg_catalog.format('Execute ALTER TABLE %s DETACH PARTITION %s FINALIZE.', "
+		"i.inhparent::pg_catalog.regclass, i.inhrelid::pg_catalog.regclass) "
+		"FROM pg_catalog.pg_inherits i WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
+		"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid "
+		"WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid <> ALL (t.relations) "
+		"AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+		"AND d.refobjid = ANY (t.relations) AND d.deptype IN ('a', 'i') "
+		"AND c.relkind IN ('r', 'p', 'f', 'm') ORDER BY d.objid) UNION ALL "
+		"(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), NULL "
+		"FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+		"AND d.refobjid = ANY (t.relations) AND d.deptype = 'n' "
+		"AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.classid = d.classid "
+		"AND o.objid = d.objid AND o.refclassid = d.refclassid "
+		"AND o.refobjid = ANY (t.relations) AND o.deptype IN ('i', 'a')) "
+		"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
+		"WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid "
+		"AND (k.conparentid <> 0 OR k.conrelid = ANY (t.relations))) "
+		"ORDER BY d.objid) LIMIT 1) y (message, hint)");
+	for (uint64 row = 0; row < rows; row++)
+		dependents[ledger_bigint(row, 1)] =
+			text_with_hint(psprintf("%s depends on it", ledger_text(row, 2)),
+						   ledger_text(row, 3));
+	return dependents;
+}
+
+/*
+ * Why the rows of partitions must be deleted one by one, for a person: somebody
+ * relies on the deletion of each.  NULL if nobody does.  The check that the
+ * detachment of a partition makes for a foreign key would hold up everybody.
+ */
+char **
+find_reasons_for_rows(const RetentionPolicy *policy, List *trees)
+{
+	char **reasons = palloc0(sizeof(char *) * (list_length(trees) + 1));
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_trees(&query, trees);
+	bind_boolean(&query, policy->pass_triggers);
+	rows = ledger_query(
+		&query,
+		"WITH m AS (SELECT m.relation, m.place FROM " TREES
+		") SELECT DISTINCT ON (x.place) x.place::pg_catalog.int8, x.reason FROM ("
+		"SELECT m.place, 1 AS kind, k.oid, "
+		"pg_catalog.format('foreign key \"%s\" of table %s points at it', "
+		"coalesce(p.conname, k.conname), k.conrelid::pg_catalog.regclass) AS reason "
+		"FROM m JOIN pg_catalog.pg_constraint k ON k.confrelid = m.relation AND k.contype = 'f' "
+		"LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid "
+		"WHERE NOT EXISTS (SELECT FROM m o WHERE o.relation = k.conrelid AND o.place = m.place) "
+		"UNION ALL SELECT m.place, 2, t.oid, pg_catalog.format(CASE WHEN t.tgtype & 1 = 1 "
+		"THEN 'trigger \"%s\" is for each row that is deleted' "
+		"ELSE 'trigger \"%s\" is for deletions' END, t.tgname) "
+		"FROM m JOIN pg_catalog.pg_trigger t ON t.tgrelid = m.relation WHERE NOT $3 "
+		"AND t.tgtype & 8 = 8 AND t.tgenabled IN ('O', 'A') "
+		"AND (NOT t.tgisinternal OR t.tgparentid <> 0) "
+		"AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k "
+		"WHERE k.oid = t.tgconstraint AND k.contype = 'f')) x "
+		"ORDER BY x.place, x.kind, x.oid");
+	for (uint64 row = 0; row < rows; row++)
+		reasons[ledger_bigint(row, 1)] = ledger_text(row, 2);
+	return reasons;
 }

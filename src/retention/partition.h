@@ -8,7 +8,7 @@
 #ifndef PGMAINT_PARTITION_H
 #define PGMAINT_PARTITION_H
 
-#include "retention/policy.h"
+#include "retention/refusal.h"
 
 /*
  * Bounds are numbers as the time column's type counts: days or microseconds.
@@ -27,6 +27,7 @@ typedef struct Partition
 	bool detached; /* of a list of detached partitions: no more to be done */
 	char *from;	   /* of a list of detached partitions: the bounds as texts */
 	char *to;
+	Refusal refusal; /* of a list of partitions that are to leave */
 } Partition;
 
 /* all in a ledger scope; no lock on a partition is taken */
@@ -34,9 +35,11 @@ extern List *list_partitions(const RetentionPolicy *policy);
 extern List *list_partition_tree(const RetentionPolicy *policy, Oid relation);
 extern List *list_detached_partitions(const RetentionPolicy *policy);
 extern List *list_abandoned_partitions(void);
-extern char *find_dependent(List *relations);
-extern char *find_reason_for_rows(const RetentionPolicy *policy,
-								  List *relations);
+
+/* of lists of partitions, an array in their order */
+extern char **find_dependents(List *trees);
+extern char **find_reasons_for_rows(const RetentionPolicy *policy,
+									List *trees);
 
 extern int64 time_as_number(Oid type, const char *time);
 extern char *number_as_time(Oid type, int64 number);

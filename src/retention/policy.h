@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * policy.h
- *	  A retention policy, and whether it can be carried out.
+ *	  A retention policy, and the table that it is for.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,23 +24,12 @@ typedef struct RetentionPolicy
 	char *owner;		/* of the table, when the policy was added */
 	char *timezone;		/* NULL: the server's */
 	bool pass_triggers; /* partitions leave although triggers do not fire */
+	bool shares_table;	/* other policies are for the same table */
+	char *writer; /* of archives: this database, as it stands in their keys */
 } RetentionPolicy;
 
-/* why rows cannot be taken out of a table */
-typedef struct Refusal
-{
-	char *sqlstate;
-	char *message; /* NULL: nothing stands in the way */
-	char *hint;	   /* or NULL */
-} Refusal;
-
-/* all in a ledger scope */
+/* in a ledger scope */
 extern bool read_policy(int64 policy_id, RetentionPolicy *policy);
-extern void refuse_table(Oid relation, bool archive, Oid role,
-						 Refusal *refusal);
-extern void refuse_published(Oid relation, Refusal *refusal);
-extern void refuse_policy(const RetentionPolicy *policy, Oid relation,
-						  Oid role, Refusal *refusal);
 
 /* of a table */
 extern char *qualified_name(Oid relation);

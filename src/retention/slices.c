@@ -13,17 +13,21 @@
 #include <math.h>
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/plannodes.h"
 #include "utils/builtins.h"
+#include "utils/date.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "base/rights.h"
 #include "retention/owner.h"
+#include "retention/partition.h"
 #include "retention/slices.h"
 
 /* more than this wait for the next run */
@@ -165,26 +169,32 @@ key_format(Oid type)
 }
 
 /*
- * As in 20260101T000000Z_20260201T000000Z.
+ * In a zone, in UTC.
+ */
+static char *
+format_time(Oid type, const char *time)
+{
+	Datum value = TimestampGetDatum(time_as_number(type, time));
+
+	if (type == DATEOID)
+		value = DirectFunctionCall1(
+			date_timestamp, DateADTGetDatum((DateADT) DatumGetInt64(value)));
+	if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)))
+		return pstrdup("beginning");
+	return TextDatumGetCString(
+		DirectFunctionCall2Coll(timestamp_to_char, C_COLLATION_OID, value,
+								CStringGetTextDatum(key_format(type))));
+}
+
+/*
+ * As in 20260101T000000Z_20260201T000000Z; from may be NULL.
  */
 char *
 range_name(Oid type, const char *from, const char *to)
 {
-	LedgerQuery query = {0};
-
-	bind_text(&query, from);
-	bind_text(&query, to);
-	bind_text(&query, key_format(type));
-	(void) ledger_query(
-		&query,
-		psprintf(
-			"SELECT pg_catalog.string_agg(CASE WHEN pg_catalog.isfinite(x.t) THEN "
-			"pg_catalog.to_char(x.t%s, $3) ELSE 'beginning' END, '_' ORDER BY x.n) "
-			"FROM (VALUES (1, $1::%s), (2, $2::%s)) x (n, t)",
-			type == TIMESTAMPTZOID ? " AT TIME ZONE 'UTC'"
-								   : "::pg_catalog.timestamp",
-			time_type_name(type), time_type_name(type)));
-	return ledger_text(0, 1);
+	return psprintf("%s_%s",
+					from == NULL ? "beginning" : format_time(type, from),
+					format_time(type, to));
 }
 
 /*
@@ -324,17 +334,18 @@ cut_into_slices(const RetentionPolicy *policy, Oid relation,
 	const char *column = quote_identifier(policy->time_column);
 	char *old = slice_condition(policy, relation, NULL, cutoff);
 	char *from = oldest_time(owner, relation, column, old);
-	bool indexed = has_index_on(relation, policy->time_column);
 	List *slices = NIL;
 	ListCell *cell;
 	char *step;
 	int64 rows;
 	int64 bytes;
+	bool indexed;
 	bool open;
 
 	*more = false;
 	if (from == NULL)
 		return NIL;
+	indexed = has_index_on(relation, policy->time_column);
 	rows = estimate(owner, relation, old, &bytes);
 	open = strcmp(from, "-infinity") == 0;
 	if (open)

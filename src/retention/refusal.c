@@ -1,0 +1,230 @@
+/*-------------------------------------------------------------------------
+ *
+ * refusal.c
+ *	  What stands in the way of taking rows out of tables.
+ *
+ * What is checked when a policy is added is checked again by every run: tables
+ * change.  A policy may be for thousands of partitions, so that each catalog is
+ * asked once for all of them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/subtransaction.h"
+#include "retention/refusal.h"
+
+/* of a query, the tables that it is about with their places in a list */
+#define TABLES                                                 \
+	"pg_catalog.unnest($1) WITH ORDINALITY u (relation, nth) " \
+	"JOIN pg_catalog.pg_class c ON c.oid = u.relation "
+
+/*
+ * The rows of a query: the place of a table in the list, an SQLSTATE, a message
+ * and a hint.  The first refusal of a table counts.
+ */
+static void
+note_refusals(uint64 rows, Refusal *refusals)
+{
+	for (uint64 row = 0; row < rows; row++)
+	{
+		Refusal *refusal = &refusals[ledger_bigint(row, 1) - 1];
+
+		if (refusal->message != NULL)
+			continue;
+		refusal->sqlstate = ledger_text(row, 2);
+		refusal->message = ledger_text(row, 3);
+		refusal->hint = ledger_text(row, 4);
+	}
+}
+
+/*
+ * Raise the ERROR that a DELETE would raise.  A table that is locked is left for
+ * whoever locks it next.
+ */
+static void
+check_published(void *argument)
+{
+	Oid relation = *(Oid *) argument;
+	Relation opened;
+
+	if (!ConditionalLockRelationOid(relation, AccessShareLock))
+		return;
+	opened = try_relation_open(relation, NoLock);
+	if (opened == NULL)
+		return;
+	if (opened->rd_rel->relkind == RELKIND_RELATION)
+		CheckCmdReplicaIdentity(opened, CMD_DELETE);
+	relation_close(opened, NoLock);
+}
+
+/*
+ * Does a publication forbid to delete from the tables?  The server is asked, one
+ * table after the other, and the locks on them are given back.  Where nothing is
+ * published, it would forbid nothing.
+ */
+void
+refuse_published(List *relations, Refusal *refusals)
+{
+	LedgerQuery query = {0};
+	ListCell *cell;
+
+	if (ledger_query(&query,
+					 "SELECT FROM pg_catalog.pg_publication LIMIT 1") == 0)
+		return;
+	foreach (cell, relations)
+	{
+		Refusal *refusal = &refusals[foreach_current_index(cell)];
+		Oid relation = lfirst_oid(cell);
+		ErrorData *error;
+
+		CHECK_FOR_INTERRUPTS();
+		if (refusal->message != NULL)
+			continue;
+		error = try_and_undo(check_published, &relation);
+		if (error == NULL)
+			continue;
+		if (asks_to_stop(error))
+			ReThrowError(error);
+		refusal->sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+		refusal->message =
+			error->detail == NULL
+				? error->message
+				: psprintf("%s: %s", error->message, error->detail);
+		refusal->hint = error->hint;
+	}
+}
+
+/*
+ * What stands in the way of deleting rows of tables, or of archiving them
+ * first.  Deleting must do just that: no rule may turn it into something else,
+ * no row may be out of sight, and no other table's rows may go with those that
+ * are archived.
+ */
+static void
+refuse_tables(List *relations, bool archive, Oid role, Refusal *refusals)
+{
+	LedgerQuery query = {0};
+
+	bind_oids(&query, relations);
+	bind_oid(&query, role);
+	bind_boolean(&query, archive);
+	note_refusals(
+		ledger_query(
+			&query,
+			"SELECT t.nth, x.code, x.message, x.hint FROM (SELECT u.nth, c.oid, c.relkind, "
+			"c.relpersistence, c.relowner, c.relrowsecurity AND c.relforcerowsecurity AS forced, "
+			"n.nspname, pg_catalog.format('%I.%I', CASE c.relpersistence WHEN 't' THEN 'pg_temp' "
+			"ELSE n.nspname END, c.relname) AS name FROM " TABLES
+			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) t "
+			"LEFT JOIN (SELECT DISTINCT ON (k.confrelid) k.confrelid, k.conname, "
+			"pg_catalog.format('%I.%I', m.nspname, r.relname) AS name, k.confdeltype "
+			"FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class r ON r.oid = k.conrelid "
+			"JOIN pg_catalog.pg_namespace m ON m.oid = r.relnamespace "
+			"WHERE k.contype = 'f' AND k.confrelid = ANY ($1) AND k.confdeltype IN ('c', 'n', 'd') "
+			"AND $3 ORDER BY k.confrelid, k.oid) f ON f.confrelid = t.oid "
+			"LEFT JOIN LATERAL (SELECT w.rulename FROM pg_catalog.pg_rewrite w "
+			"WHERE w.ev_class = t.oid AND w.ev_type = '4' AND w.ev_enabled <> 'D' "
+			"ORDER BY w.rulename LIMIT 1) w ON true "
+			"CROSS JOIN LATERAL (SELECT v.code, v.message, v.hint FROM (VALUES "
+			"(t.relkind NOT IN ('r', 'p'), '42809', pg_catalog.format('%s is not a table', t.name), "
+			"'Retention is for tables and partitioned tables.'), "
+			"(t.relpersistence = 't', '42809', pg_catalog.format('%s is a temporary table', t.name), NULL), "
+			"(t.oid < 16384 OR t.nspname IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgmaint'), "
+			"'42501', pg_catalog.format('%s belongs to the system', t.name), NULL), "
+			"(NOT pg_catalog.pg_has_role($2, t.relowner, 'USAGE'), '42501', "
+			"pg_catalog.format('must be owner of table %s', t.name), NULL), "
+			"(w.rulename IS NOT NULL, '55000', pg_catalog.format("
+			"'rule \"%s\" of table %s changes what a DELETE does', w.rulename, t.name), "
+			"'Make it a trigger, or disable it with ALTER TABLE ... DISABLE RULE.'), "
+			"(t.forced AND NOT (SELECT o.rolsuper OR o.rolbypassrls FROM pg_catalog.pg_roles o "
+			"WHERE o.oid = t.relowner), '55000', pg_catalog.format("
+			"'row-level security of table %s may hide rows from its owner', t.name), "
+			"'Use ALTER TABLE ... NO FORCE ROW LEVEL SECURITY, or give the owner BYPASSRLS.'), "
+			"(f.conname IS NOT NULL, '55000', pg_catalog.format("
+			"'foreign key \"%s\" of table %s would %s rows there when rows of %s are archived', "
+			"f.conname, f.name, CASE f.confdeltype WHEN 'c' THEN 'delete' ELSE 'change' END, t.name), "
+			"'Archive that table first and make the foreign key ON DELETE NO ACTION, or delete "
+			"without an archive (archive => false).') "
+			") v (holds, code, message, hint) WHERE v.holds LIMIT 1) x"),
+		refusals);
+	refuse_published(relations, refusals);
+}
+
+void
+refuse_table(Oid relation, bool archive, Oid role, Refusal *refusal)
+{
+	memset(refusal, 0, sizeof(*refusal));
+	refuse_tables(list_make1_oid(relation), archive, role, refusal);
+}
+
+/*
+ * The same for tables of a policy that is there already: its own and partitions
+ * of it.
+ *
+ * Rows leave partition by partition, for which a trigger of the partitioned
+ * table itself does not fire.
+ */
+Refusal *
+refuse_tables_of_policy(const RetentionPolicy *policy, List *relations,
+						Oid role)
+{
+	Refusal *refusals = palloc0(sizeof(Refusal) * list_length(relations));
+	LedgerQuery query = {0};
+	ListCell *cell;
+
+	refuse_tables(relations, policy->archive, role, refusals);
+	bind_oids(&query, relations);
+	bind_text(&query, policy->owner);
+	bind_oid(&query, policy->relation);
+	bind_boolean(&query, policy->pass_triggers);
+	note_refusals(
+		ledger_query(
+			&query,
+			"(SELECT u.nth, '42501', pg_catalog.format(CASE WHEN c.oid = $3 "
+			"THEN 'role \"%s\" owned table %s when the policy was added, now role \"%s\" does' "
+			"ELSE 'the policy is of role \"%s\", but partition %s belongs to role \"%s\"' END, "
+			"$2, c.oid::pg_catalog.regclass, o.rolname), CASE WHEN c.oid = $3 "
+			"THEN 'Drop the policy and add it again.' ELSE 'Give it the owner of its table.' END "
+			"FROM " TABLES "JOIN pg_catalog.pg_roles o ON o.oid = c.relowner "
+			"WHERE o.rolname <> $2) UNION ALL "
+			"(SELECT u.nth, '55000', pg_catalog.format("
+			"'trigger \"%s\" of partitioned table %s is for each statement, "
+			"and does not fire when rows of partitions are deleted', t.tgname, c.oid::pg_catalog.regclass), "
+			"'Make it FOR EACH ROW, or add the policy with pass_triggers => true.' "
+			"FROM " TABLES "JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid "
+			"WHERE NOT $4 AND c.relkind = 'p' AND t.tgtype & 9 = 8 "
+			"AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal ORDER BY t.tgname)"),
+		refusals);
+	foreach (cell, relations)
+	{
+		Refusal *refusal = &refusals[foreach_current_index(cell)];
+		Oid relation = lfirst_oid(cell);
+
+		if (refusal->message != NULL ||
+			OidIsValid(time_column_type(relation, policy->time_column)))
+			continue;
+		refusal->sqlstate = "42703";
+		refusal->message = psprintf(
+			"table %s has no column \"%s\" of type date or timestamp any more",
+			get_rel_name(relation), policy->time_column);
+		refusal->hint = "Drop the policy and add it again.";
+	}
+	return refusals;
+}
+
+void
+refuse_policy(const RetentionPolicy *policy, Oid relation, Oid role,
+			  Refusal *refusal)
+{
+	*refusal =
+		refuse_tables_of_policy(policy, list_make1_oid(relation), role)[0];
+}
