@@ -276,6 +276,17 @@ bind_trees(LedgerQuery *query, List *trees)
 	"place) "
 
 /*
+ * What depends on the tables of an array.  OFFSET 0 has the server look for
+ * these tables by their OIDs only: where it has no statistics on its catalogs, it
+ * would also read each time what depends on any table.
+ */
+#define DEPENDENTS                                                     \
+	"(SELECT x.classid, x.objid, x.objsubid, x.refclassid, x.deptype " \
+	"FROM pg_catalog.pg_depend x "                                     \
+	"WHERE x.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass " \
+	"AND x.refobjid = ANY (t.relations) OFFSET 0) d "
+
+/*
  * What would keep partitions from being dropped together, for a person; NULL if
  * nothing would.  Foreign keys that point at the partitioned table go when the
  * partition is detached, which checks them.
@@ -303,14 +314,12 @@ find_dependents(List *trees)
 		"(SELECT pg_catalog.format('Execute ALTER TABLE %s DETACH PARTITION %s FINALIZE.', "
 		"i.inhparent::pg_catalog.regclass, i.inhrelid::pg_catalog.regclass) "
 		"FROM pg_catalog.pg_inherits i WHERE i.inhrelid = d.objid AND i.inhdetachpending) "
-		"FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid "
-		"WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid <> ALL (t.relations) "
-		"AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
-		"AND d.refobjid = ANY (t.relations) AND d.deptype IN ('a', 'i') "
+		"FROM " DEPENDENTS "JOIN pg_catalog.pg_class c ON c.oid = d.objid "
+		"WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass "
+		"AND d.objid <> ALL (t.relations) AND d.deptype IN ('a', 'i') "
 		"AND c.relkind IN ('r', 'p', 'f', 'm') ORDER BY d.objid) UNION ALL "
 		"(SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), NULL "
-		"FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass "
-		"AND d.refobjid = ANY (t.relations) AND d.deptype = 'n' "
+		"FROM " DEPENDENTS "WHERE d.deptype = 'n' "
 		"AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend o WHERE o.classid = d.classid "
 		"AND o.objid = d.objid AND o.refclassid = d.refclassid "
 		"AND o.refobjid = ANY (t.relations) AND o.deptype IN ('i', 'a')) "
