@@ -51,8 +51,8 @@ INSERT INTO grown SELECT generate_series(1, 3000);
 CALL count_now();
 SELECT * FROM stale ORDER BY relation;
 -- those that were never made come first, then those that changed most
-SELECT s.relation FROM pgmaint.stale_statistics() s JOIN pg_class c ON c.oid = s.relation
-WHERE c.relnamespace = 'statistics'::regnamespace;
+SELECT s.relation FROM pgmaint.stale_statistics() WITH ORDINALITY s JOIN pg_class c ON c.oid = s.relation
+WHERE c.relnamespace = 'statistics'::regnamespace ORDER BY s.ordinality;
 -- other thresholds
 SELECT relation, reason FROM pgmaint.stale_statistics(min_modified_rows => 99) WHERE relation::text = 'few';
 SELECT relation, reason FROM pgmaint.stale_statistics(min_modified_ratio => 0.03) WHERE relation::text = 'small_part';
