@@ -197,8 +197,10 @@ LANGUAGE sql STABLE ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
--- where there are thousands of indexes, compiling would take longer than the rest
+-- where there are thousands of indexes, compiling would take longer than the rest,
 SET jit = off
+-- and where the planner expects one, it would compare all of them with all others
+SET enable_nestloop = off
 BEGIN ATOMIC
 	-- Of every index, no more than what is cheap to know: not its definition,
 	-- nor its size, for which a file is looked at.
@@ -215,8 +217,6 @@ BEGIN ATOMIC
 	alike AS MATERIALIZED (
 		SELECT d.*, s.is_bound, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name,
 			pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
-			-- one column for each condition: the planner halves its estimate for each,
-			-- and would compare all indexes with all others where it expects one
 			d.is_valid AND d.is_unique AND d.is_immediate AND d.predicate IS NULL AS may_stand_in,
 			d.is_valid AND NOT (d.is_replica_identity OR d.is_clustered OR d.is_partitioned OR d.is_part) AS may_go
 		FROM (
