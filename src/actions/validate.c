@@ -12,6 +12,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 
 #include "actions/action.h"
@@ -54,16 +55,22 @@ look_at_storage(TaskContext *context)
 
 /*
  * Tasks of one run validate and look at storages at the same time.  Whichever
- * gets the lock later sees all that the others have found.
+ * gets the lock later sees all that the others have found.  The checks of a
+ * large database may take longer than lock_timeout, which is for users' tables.
  */
 static void
 lock_last_validation(void)
 {
 	LedgerQuery query = {0};
+	int level = NewGUCNestLevel();
 
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	(void) ledger_query(
 		&query,
 		"LOCK TABLE pgmaint.last_validation IN SHARE ROW EXCLUSIVE MODE");
+	/* the checks themselves look at users' objects */
+	AtEOXact_GUC(false, level);
 }
 
 /*

@@ -159,6 +159,41 @@ CALL pgmaint.run_and_wait('measure', '{"max_age": 0}');
 SELECT tasks FROM last_run;
 CALL pgmaint.run_and_wait('measure', '{"max_margin": 0.005}');
 SELECT tasks FROM last_run;
+-- the figures are of the table that was measured, whatever its name is, and not of
+-- one that has taken its name
+CREATE INDEX emptied_id ON emptied (id);
+ALTER INDEX emptied_id SET (fillfactor = 10);
+REINDEX INDEX emptied_id;
+ALTER INDEX emptied_id RESET (fillfactor);
+CALL pgmaint.run_and_wait('measure', '{"max_age": 0}');
+CALL pgmaint.run_and_wait('measure', '{"tables": "kept.emptied"}');
+ALTER TABLE emptied RENAME TO "Moved on";
+ALTER INDEX emptied_id RENAME TO "Index too";
+CREATE TABLE emptied (id int PRIMARY KEY);
+CREATE INDEX emptied_id ON emptied (id);
+CALL count_now();
+CALL pgmaint.run_and_wait('measure');
+SELECT check_id, object, detail ? 'measured_at' AS kept FROM pgmaint.findings
+WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND check_id ~ '^F00' AND object !~ 'written' ORDER BY check_id;
+-- an index that is too small to be measured, now that it was rebuilt, has no figures
+CREATE TABLE rebuilt (LIKE written) WITH (autovacuum_enabled = off);
+INSERT INTO rebuilt SELECT g, repeat('x', 50) FROM generate_series(1, 20000) g;
+CREATE INDEX rebuilt_id ON rebuilt (id) WITH (fillfactor = 10);
+ALTER INDEX rebuilt_id RESET (fillfactor);
+CREATE VIEW of_rebuilt AS
+SELECT (SELECT count(*) FROM pgmaint.tasks t WHERE t.run_id = r.run_id AND t.target = 'kept.rebuilt') AS tasks,
+	(SELECT count(*) FROM pgmaint.findings f WHERE f.run_id = r.run_id AND f.object = 'kept.rebuilt_id') AS findings
+FROM pgmaint.runs r WHERE r.run_id = (SELECT max(run_id) FROM pgmaint.runs);
+CALL count_now();
+CALL pgmaint.run_and_wait('measure', '{"min_size": "1 MB"}');
+SELECT * FROM of_rebuilt;
+CALL pgmaint.run_and_wait('measure', '{"min_size": "1 MB"}');
+SELECT * FROM of_rebuilt;
+REINDEX INDEX rebuilt_id;
+CALL pgmaint.run_and_wait('measure', '{"min_size": "1 MB"}');
+SELECT * FROM of_rebuilt;
+CALL pgmaint.run_and_wait('measure', '{"min_size": "1 MB"}');
+SELECT * FROM of_rebuilt;
 SELECT pgmaint.define_plan('measure', '[{"action": "bloat_report", "options": {"tables": ["kept.emptied", "kept.rewritten"]}}]');
 CALL pgmaint.run_and_wait('measure');
 SELECT tasks FROM last_run;

@@ -136,6 +136,18 @@ close $request;
 wait_for($primary, 'undelivered_messages', "status = 'ok'");
 is(check($primary, 'undelivered_messages', 'detail'), 'no message waits to be sent', '... and is in order again');
 
+# Tasks that validate at the same time wait for each other, however long that takes.
+my $holder = $primary->background_psql('postgres', on_error_stop => 0);
+$holder->query_safe('BEGIN; LOCK TABLE pgmaint.last_validation IN SHARE MODE');
+my $run = $primary->safe_psql('postgres', q(SET pgmaint.lock_timeout = '10ms'; SET pgmaint.lock_retries = 0; SELECT pgmaint.run_action('validate')));
+ok( $primary->poll_query_until('postgres', qq(SELECT EXISTS (SELECT FROM pgmaint.tasks WHERE run_id = $run AND state IN ('skipped', 'failed'))
+		OR EXISTS (SELECT FROM pg_locks WHERE relation = 'pgmaint.last_validation'::regclass AND NOT granted AND clock_timestamp() - waitstart > '1 second'))),
+	'a task that validates waits for another');
+$holder->query_safe('COMMIT');
+$holder->quit;
+is(wait_for_end($primary, $run), 'succeeded', '... and does not give way') or diag run_error($primary, $run);
+is($primary->safe_psql('postgres', "SELECT count(*) FROM pgmaint.tasks WHERE run_id = $run AND state <> 'succeeded'"), '0', '... nor is it skipped');
+
 # Less than everything is enough for whoever watches.
 is($primary->safe_psql('postgres', 'SELECT count(DISTINCT check_id) FROM pgmaint.validate()', extra_params => [ '-U', 'watcher' ]),
 	$primary->safe_psql('postgres', 'SELECT count(DISTINCT check_id) FROM pgmaint.validate()'), 'a role that monitors sees all of it');
