@@ -25,7 +25,8 @@
 
 /*
  * What any task takes beside its check is what the fastest of the last ones
- * took, and not more than 10 ms: they may all have been of large tables.
+ * took, and not more than 10 ms: they may all have been of large tables.  Before
+ * the first one it is taken to be 2 ms.
  */
 void
 begin_reach(Reach *reach, PlanContext *context, double budget)
@@ -36,15 +37,17 @@ begin_reach(Reach *reach, PlanContext *context, double budget)
 	memset(reach, 0, sizeof(*reach));
 	bind_bigint(&query, context->run_id);
 	bind_integer(&query, pgmaint_max_workers);
-	(void) ledger_query(
+	/* by the index tasks_action, from its end */
+	(void) ledger_query_by_index(
 		&query,
 		"SELECT coalesce((SELECT (r.settings ->> 'max_workers')::pg_catalog.int4 "
 		"FROM pgmaint.runs r WHERE r.run_id = $1), $2)::pg_catalog.float8, "
-		"coalesce((SELECT least(0.010, pg_catalog.percentile_cont(0.1) WITHIN GROUP (ORDER BY h.seconds)) "
+		"(SELECT least(0.010, coalesce(pg_catalog.percentile_cont(0.1) WITHIN GROUP (ORDER BY h.seconds), 0.002)) "
 		"FROM (SELECT pg_catalog.extract('epoch', t.finished_at - t.started_at)::pg_catalog.float8 AS seconds "
 		"FROM pgmaint.tasks t WHERE t.action = 'check_corruption' AND NOT t.disruptive "
-		"AND t.error IS NULL AND t.finished_at IS NOT NULL AND t.state = 'succeeded' AND t.relation <> 0 "
-		"ORDER BY t.finished_at DESC LIMIT 200) h), 0.002)::pg_catalog.float8");
+		"AND t.error IS NULL AND t.finished_at IS NOT NULL AND t.state = 'succeeded' "
+		"AND t.bytes_before IS NOT NULL AND t.relation <> 0 "
+		"ORDER BY t.finished_at DESC LIMIT 200) h)::pg_catalog.float8");
 	reach->limit = budget * DatumGetFloat8(ledger_datum(0, 1, &isnull));
 	reach->per_task = DatumGetFloat8(ledger_datum(0, 2, &isnull));
 }

@@ -336,9 +336,9 @@ consider(TaskContext *context, char **reason)
 	{
 		ledger_enter(&scope);
 		hold_back = confirm_bloat(
-			context->task->relation,
+			context->task->relation, reason,
 			option_number(options, context->options, "bloat_threshold"),
-			option_number(options, context->options, "max_margin"), reason);
+			option_number(options, context->options, "max_margin"));
 		ledger_leave(&scope);
 	}
 	if (hold_back != HOLD_BACK_NOTHING)

@@ -89,7 +89,7 @@ pgmaint_sample_indexes(PG_FUNCTION_ARGS)
  * has a probability below 1e-4.  Those near the threshold are rebuilt.
  */
 HoldBack
-confirm_bloat(Oid indexid, double threshold, double max_margin, char **reason)
+confirm_bloat(Oid indexid, char **reason, double threshold, double max_margin)
 {
 	BloatCall call = {.indexes = true};
 	const IndexBloat *bloat;
@@ -100,7 +100,8 @@ confirm_bloat(Oid indexid, double threshold, double max_margin, char **reason)
 	measure_all(&call, list_make1_oid(indexid));
 	if (call.nresults == 0)
 	{
-		*reason = "the index is locked, and could not be measured";
+		*reason =
+			"the index could not be measured: it or its table is locked, or a page cannot be read";
 		return HOLD_BACK_RETRY;
 	}
 	bloat = &call.results.indexes[0];

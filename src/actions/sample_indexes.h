@@ -10,7 +10,7 @@
 
 #include "actions/action.h"
 
-extern HoldBack confirm_bloat(Oid indexid, double threshold, double max_margin,
-							  char **reason);
+extern HoldBack confirm_bloat(Oid indexid, char **reason, double threshold,
+							  double max_margin);
 
 #endif /* PGMAINT_SAMPLE_INDEXES_H */

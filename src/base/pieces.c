@@ -14,7 +14,7 @@
 
 #include "base/pieces.h"
 
-#define PIECES_AT_ONCE (64 * 1024)
+#define PIECES_AT_ONCE ((Size) 64 * 1024)
 
 void *
 take_piece(Pieces *pieces, Size size)

@@ -67,7 +67,7 @@ crew_begin(const Run *run, int step, Oid extension)
 	memset(&crew, 0, sizeof(crew));
 	crew.run = run;
 	crew.unfinished = unfinished;
-	follow_step(&crew.unfinished, run->run_id, step, 0);
+	follow_step(&crew.unfinished, run->run_id, step);
 	crew.arguments.database = MyDatabaseId;
 	crew.arguments.extension = extension;
 	crew.arguments.role = run->role;

@@ -268,8 +268,8 @@ pgmaint_task_worker_main(Datum main_arg)
 	if (!attach_to_board(arguments.board, arguments.place))
 		proc_exit(0);
 	read_orders();
-	follow_step(&unfinished, arguments.run_id, arguments.step,
-				arguments.position);
+	follow_step(&unfinished, arguments.run_id, arguments.step);
+	unfinished.position = arguments.position;
 	apply_session_settings();
 	work();
 	proc_exit(0);

@@ -43,12 +43,11 @@
 static const ClaimedTasks no_others = {0};
 
 /*
- * Begin with a step.  The caller knows that all tasks up to the position have
- * ended, or passes 0.
+ * Begin with a step.  A caller who knows up to which position all tasks have
+ * ended sets it.
  */
 void
-follow_step(UnfinishedTasks *unfinished, int64 run_id, int step,
-			int64 position)
+follow_step(UnfinishedTasks *unfinished, int64 run_id, int step)
 {
 	UnfinishedTask *tasks = unfinished->tasks;
 	int room = unfinished->room;
@@ -56,7 +55,6 @@ follow_step(UnfinishedTasks *unfinished, int64 run_id, int step,
 	memset(unfinished, 0, sizeof(*unfinished));
 	unfinished->run_id = run_id;
 	unfinished->step = step;
-	unfinished->position = position;
 	unfinished->tasks = tasks;
 	unfinished->room = room;
 }
@@ -234,30 +232,59 @@ mark_due_tasks(UnfinishedTasks *unfinished, int from, TimestampTz now,
 }
 
 /*
- * The first task whose time has come and whose tables nobody else works on; 0
- * if there is none.  The caller holds LOCK_TASKS, and has its own task ended.
+ * Read some tasks of the list again, beginning at a place, which moves on.
+ * Returns the first that can be claimed, or 0.
+ */
+static int64
+look_again(UnfinishedTasks *unfinished, int *place, TimestampTz now,
+		   const ClaimedTasks *others)
+{
+	int from = *place;
+	int end = mark_due_tasks(unfinished, from, now, others);
+
+	if (end < 0)
+	{
+		*place = unfinished->count;
+		return 0;
+	}
+	*place = read_marked_tasks(unfinished, end, others);
+	return first_claimable(unfinished, from, *place, now);
+}
+
+/*
+ * A task whose time has come and whose tables nobody else works on; 0 if none
+ * was found.  The caller holds LOCK_TASKS, and has its own task ended.
+ *
+ * Thousands of tasks may share a table, and a worker that has nothing else to do
+ * asks many times a second.  So each call reads again the first tasks of the
+ * list, with those that follow while some have ended, and others in turn.
  */
 int64
 find_claimable_task(UnfinishedTasks *unfinished, const ClaimedTasks *others)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int64 task_id = 0;
-	int from = 0;
-	int end;
+	int64 task_id;
+	int place;
+	int before;
 
-	while (task_id == 0 &&
-		   (end = mark_due_tasks(unfinished, from, now, others)) > 0)
+	do
 	{
-		end = read_marked_tasks(unfinished, end, others);
-		task_id = first_claimable(unfinished, from, end, now);
-		from = end;
+		before = unfinished->count;
+		place = 0;
+		task_id = look_again(unfinished, &place, now, others);
+	} while (task_id == 0 && unfinished->count < before);
+	if (task_id == 0)
+	{
+		if (unfinished->turn < place || unfinished->turn >= unfinished->count)
+			unfinished->turn = place;
+		task_id = look_again(unfinished, &unfinished->turn, now, others);
 	}
 	while (task_id == 0 && !unfinished->at_end)
 	{
-		from = unfinished->count;
+		place = unfinished->count;
 		/* as a rule, the others' tasks and the one that follows */
 		read_further(unfinished, others->count + 1, others);
-		task_id = first_claimable(unfinished, from, unfinished->count, now);
+		task_id = first_claimable(unfinished, place, unfinished->count, now);
 	}
 	return task_id;
 }

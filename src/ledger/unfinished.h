@@ -31,6 +31,7 @@ typedef struct UnfinishedTasks
 	UnfinishedTask *tasks; /* in the order of task_id */
 	int count;
 	int room;
+	int turn; /* place in the list where the next look goes on */
 } UnfinishedTasks;
 
 /* tasks that other workers have claimed */
@@ -46,8 +47,7 @@ typedef struct TaskCounts
 	int64 running;
 } TaskCounts;
 
-extern void follow_step(UnfinishedTasks *unfinished, int64 run_id, int step,
-						int64 position);
+extern void follow_step(UnfinishedTasks *unfinished, int64 run_id, int step);
 extern int64 find_claimable_task(UnfinishedTasks *unfinished,
 								 const ClaimedTasks *others);
 extern void forget_task(UnfinishedTasks *unfinished, int64 task_id);

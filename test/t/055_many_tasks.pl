@@ -68,6 +68,12 @@ is(sql(q(SELECT pg_stat_get_last_analyze_time('pgmaint.tasks'::regclass) >= fini
 	't', 'the leader does, once the run is over');
 is(sql(q(SELECT pg_stat_get_last_analyze_time('pgmaint.contacts'::regclass) IS NULL)), 't', 'where enough has changed');
 
+# before the first check for corruption a task is taken to need 2 ms, not the 10 ms
+# that none is taken to need more than
+sql(q(CREATE EXTENSION amcheck; SELECT pgmaint.define_plan('check', '["check_corruption"]')));
+cmp_ok(sql(q(SELECT count(*) FROM pgmaint.dry_run('check', '{"check_corruption": {"time_budget": "1s"}}'))),
+	'>', 300, 'a second is planned to suffice for hundreds of small tables');
+
 # tasks that share a table are not done at the same time, whichever worker has them
 sql(join ';', map { my $t = $_; ("CREATE TABLE shared_$t AS SELECT g AS a, g AS b, g AS c, g AS d FROM generate_series(1, 100) g",
 		map { "CREATE INDEX ON shared_$t ($_)" } qw(a b c d)) } 1 .. 15);
@@ -78,6 +84,17 @@ is(sql("SELECT count(*), count(DISTINCT worker) > 1 FROM pgmaint.tasks WHERE run
 is( sql("SELECT count(*) FROM pgmaint.tasks a JOIN pgmaint.tasks b ON b.run_id = a.run_id AND b.task_id > a.task_id AND a.relations && b.relations
 	WHERE a.run_id = $run AND (a.started_at, a.finished_at) OVERLAPS (b.started_at, b.finished_at)"),
 	'0', 'and none while another task worked on its table');
+
+# tasks that all share a table, as partitions that leave it do: who has to wait
+# looks at few of them at a time, however many there are
+sql(q(CREATE TABLE parts (at timestamptz NOT NULL) PARTITION BY RANGE (at)));
+sql(join ';', map { "CREATE TABLE parts_$_ PARTITION OF parts FOR VALUES FROM ('2020-01-01'::timestamptz + $_ * interval '1 day') TO ('2020-01-02'::timestamptz + $_ * interval '1 day')" } 1 .. 500);
+sql(q(SELECT pgmaint.add_retention('parts', 'at', '1 day', archive => false, timezone => 'UTC'); SELECT pg_stat_statements_reset()));
+$run = run_to_end('retention', '{"tables": "parts"}', 4);
+is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = $run AND state = 'succeeded'"), '500', 'every partition has left');
+is( sql(q(SELECT sum(calls) FILTER (WHERE query LIKE 'SELECT p.task_id%WHERE p.task_id = ANY%') < 3 * sum(calls) FILTER (WHERE query LIKE '%FROM pgmaint.cancellations WHERE run_id%')
+	FROM pg_stat_statements)),
+	't', '... while others looked for one that they might take');
 
 # plans that a session has kept are made anew with the extension
 is( sql(q(SELECT pgmaint.run_action('analyze', '{"tables": "many.t1"}') > 0; SELECT pgmaint.define_plan('kept', '["analyze"]');
