@@ -103,8 +103,8 @@ plan_bloat_report(PlanContext *context)
 		"pg_catalog.pg_has_role($4, 'pg_stat_scan_tables', 'USAGE') "
 		"OR pg_catalog.has_table_privilege($4, c.oid, 'SELECT') "
 		"OR pg_catalog.pg_has_role($4, c.relowner, 'USAGE'), "
-		"s.bytes, pg_catalog.jsonb_build_object('bytes', s.bytes, 'index_bytes', s.index_bytes, "
-		"'files', f.files, 'writes', w.writes, 'dead_rows', w.dead_rows, 'min_size', $3, 'max_margin', $5)::text, "
+		"s.bytes, pg_catalog.jsonb_build_object('bytes', s.bytes, 'index_bytes', s.index_bytes, " EVIDENCE_OF_STATE
+		", 'min_size', $3, 'max_margin', $5)::text, "
 		"ARRAY[c.oid], "
 		"coalesce(" HARDLY_CHANGED(
 			"$6") "AND (p.then ->> 'bytes')::pg_catalog.int8 = s.bytes "
