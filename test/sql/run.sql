@@ -33,6 +33,19 @@ BEGIN
 	RAISE EXCEPTION 'runs did not end';
 END
 $$;
+CREATE PROCEDURE no_leader() LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. 9000 LOOP
+		PERFORM FROM pg_stat_activity WHERE backend_type = 'pgmaint leader' AND datname = current_database();
+		IF NOT FOUND THEN
+			RETURN;
+		END IF;
+		COMMIT;
+		PERFORM pg_sleep(0.02);
+	END LOOP;
+	RAISE EXCEPTION 'the leader did not end';
+END
+$$;
 
 CREATE TABLE dirty (id int PRIMARY KEY, name text);
 INSERT INTO dirty SELECT g, md5(g::text) FROM generate_series(1, 5000) g;
@@ -201,7 +214,9 @@ SELECT state, error, started_at, finished_at IS NOT NULL AS is_over FROM pgmaint
 SELECT count(*) FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs);
 SELECT requested_by = current_user AS by_me FROM pgmaint.cancellations;
 
--- a run that nobody took on, and one that nobody is carrying out any more
+-- a run that nobody took on, and one that nobody is carrying out any more: there is
+-- no leader either, which has set the ledger right when it began
+CALL no_leader();
 INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database) SELECT plan, requested_by, role, steps, settings, database FROM pgmaint.runs WHERE run_id = 5;
 INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database, state, started_at) SELECT plan, requested_by, role, steps, settings, database, 'running', now() FROM pgmaint.runs WHERE run_id = 5;
 INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, worker) SELECT max(run_id), 1, 'analyze', 'run.clean', 'ANALYZE run.clean', 'none', unnest(ARRAY['running', 'pending']), 1 FROM pgmaint.runs;
