@@ -20,30 +20,24 @@ END
 $$;
 
 -- waits for runs that were not waited for
-CREATE PROCEDURE all_ended() LANGUAGE plpgsql AS $$
+CREATE PROCEDURE wait_while_there_are(what text) LANGUAGE plpgsql AS $$
+DECLARE
+	found boolean;
 BEGIN
 	FOR i IN 1 .. 9000 LOOP
-		PERFORM FROM pgmaint.runs WHERE state IN ('queued', 'running');
-		IF NOT FOUND THEN
+		EXECUTE format('SELECT EXISTS (SELECT FROM %s)', what) INTO found;
+		IF NOT found THEN
 			RETURN;
 		END IF;
 		COMMIT;
 		PERFORM pg_sleep(0.02);
 	END LOOP;
-	RAISE EXCEPTION 'runs did not end';
+	RAISE EXCEPTION 'there still are %', what;
 END
 $$;
-CREATE PROCEDURE no_leader() LANGUAGE plpgsql AS $$
+CREATE PROCEDURE all_ended() LANGUAGE plpgsql AS $$
 BEGIN
-	FOR i IN 1 .. 9000 LOOP
-		PERFORM FROM pg_stat_activity WHERE backend_type = 'pgmaint leader' AND datname = current_database();
-		IF NOT FOUND THEN
-			RETURN;
-		END IF;
-		COMMIT;
-		PERFORM pg_sleep(0.02);
-	END LOOP;
-	RAISE EXCEPTION 'the leader did not end';
+	CALL wait_while_there_are($w$pgmaint.runs WHERE state IN ('queued', 'running')$w$);
 END
 $$;
 
@@ -216,7 +210,7 @@ SELECT requested_by = current_user AS by_me FROM pgmaint.cancellations;
 
 -- a run that nobody took on, and one that nobody is carrying out any more: there is
 -- no leader either, which has set the ledger right when it began
-CALL no_leader();
+CALL wait_while_there_are($w$pg_stat_activity WHERE backend_type = 'pgmaint leader' AND datname = current_database()$w$);
 INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database) SELECT plan, requested_by, role, steps, settings, database FROM pgmaint.runs WHERE run_id = 5;
 INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database, state, started_at) SELECT plan, requested_by, role, steps, settings, database, 'running', now() FROM pgmaint.runs WHERE run_id = 5;
 INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, worker) SELECT max(run_id), 1, 'analyze', 'run.clean', 'ANALYZE run.clean', 'none', unnest(ARRAY['running', 'pending']), 1 FROM pgmaint.runs;
