@@ -62,6 +62,7 @@ SQL_PARTS = $(wildcard \
 	sql/degraded_queries.sql \
 	sql/query_plans.sql \
 	sql/backups.sql \
+	sql/proofs.sql \
 	sql/expire.sql \
 	sql/storage_checks.sql \
 	sql/advice.sql \

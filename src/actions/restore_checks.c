@@ -184,7 +184,8 @@ look_ahead_of_restoration(Restoration *restoration)
 	restoration->no_owner = is_wanted(context, "no_owner");
 	restoration->create_roles =
 		is_wanted(context, "create_roles") && !restoration->no_owner;
-	require_rights_to_restore("restore a backup", restoration->create_roles);
+	require_rights_to_restore("restore a backup", true,
+							  restoration->create_roles);
 	storage = storage_open(restoration->storage, STORAGE_READ);
 	if (restoration->key == NULL)
 		restoration->key =

@@ -13,7 +13,9 @@
 #include "backup/entries.h"
 
 /* in a transaction, as the role: raises an ERROR that names what it lacks */
-extern void require_rights_to_restore(const char *purpose, bool create_roles);
+extern void require_rights_to_restore(const char *purpose,
+									  bool create_databases,
+									  bool create_roles);
 
 /* settings of the sessions that restore, for PGOPTIONS */
 extern char *restoring_settings(Jsonb *given);

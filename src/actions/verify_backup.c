@@ -26,10 +26,15 @@ static const ActionOption options[] = {
 				 "only the backup with this key, known here or not"),
 	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
 				 "only backups of these databases"),
+	CHOICE_OPTION(
+		"where", "server, database", "server",
+		"where backups are restored: in a private server made for it, or "
+		"in a database of this server, which slows it down and costs WAL"),
 	PLAIN_OPTION(
 		"amcheck", OPTION_SWITCH, "auto",
 		"whether amcheck checks the restored indexes; auto: where the "
-		"server offers it and the role is a superuser"),
+		"server offers it and, in a database of this server, the role is "
+		"a superuser"),
 	MIN_FREE_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
@@ -141,7 +146,7 @@ plan_verify_backup(PlanContext *context)
 const Action verify_backup_action = {
 	.name = "verify_backup",
 	.description =
-		"restore backups into a scratch database, and compare them with what was backed up",
+		"restore backups into a private server, and compare them with what was backed up",
 	.options = options,
 	.plan = plan_verify_backup,
 	.outside = carry_out_verification,

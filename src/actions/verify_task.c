@@ -3,15 +3,17 @@
  * verify_task.c
  *	  How a task of the action "verify_backup" is carried out.
  *
- * The backup is restored into a database of its own, as a role that has no
- * rights but in there, compared with its manifest, and dropped again.  Only what
- * says something about the backup makes it "not restorable".
+ * The backup is restored into a server of its own, or into a database of this
+ * one, as a role that has no rights but in there, compared with its manifest, and
+ * removed again.  Only what says something about the backup makes it "not
+ * restorable".
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -23,10 +25,13 @@
 #include "actions/verify_task.h"
 #include "backup/compare.h"
 #include "backup/prepare.h"
+#include "backup/proof.h"
 #include "backup/records.h"
 #include "backup/restore.h"
+#include "backup/scratch.h"
 #include "base/error_text.h"
 #include "base/subtransaction.h"
+#include "base/wording.h"
 #include "ledger/identity.h"
 #include "objects/keys.h"
 
@@ -41,12 +46,21 @@ typedef struct Verification
 	char *storage;
 	char *key;
 	BackupDescription *description;
-	Scratch *scratch;
+	bool in_server;	  /* one of its own */
+	Proof *proof;	  /* in_server */
+	Scratch *scratch; /* otherwise */
 	Preparation preparation;
 	RestoreJob restore;
 	Comparison comparison;
 	char *refusal; /* why it is not restorable */
 } Verification;
+
+static int64
+min_free(const TaskContext *context)
+{
+	return option_bytes(context->action->options, context->options,
+						"min_free");
+}
 
 /*
  * Everything that can be said before anything is made.  Returns false when the
@@ -59,7 +73,11 @@ look_ahead(Verification *verification)
 	Storage *storage;
 
 	begin_restoring();
-	require_rights_to_restore("verify a backup", true);
+	verification->in_server = strcmp(option_text(context->action->options,
+												 context->options, "where"),
+									 "server") == 0;
+	require_rights_to_restore("verify a backup", !verification->in_server,
+							  !verification->in_server);
 	storage = storage_open(verification->storage, STORAGE_READ);
 	verification->description = describe_backup(storage, verification->key);
 	match_with_ledger(verification->description, verification->backup_id);
@@ -72,10 +90,12 @@ look_ahead(Verification *verification)
 		verification->refusal =
 			check_object(storage, verification->description);
 	else if (verification->refusal == NULL)
-		context->not_done = lack_of_room_to_restore(
-			verification->description,
-			option_bytes(context->action->options, context->options,
-						 "min_free"));
+		context->not_done =
+			verification->in_server
+				? lack_of_room_for_proof(verification->description,
+										 min_free(context))
+				: lack_of_room_to_restore(verification->description,
+										  min_free(context));
 	end_restoring();
 	return context->not_done == NULL;
 }
@@ -91,6 +111,40 @@ wants_amcheck(const TaskContext *context)
 }
 
 /*
+ * Where the dump is restored, and as whom.
+ */
+static void
+prepare_in_server(Verification *verification)
+{
+	Preparation *preparation = &verification->preparation;
+	Proof *proof = verification->proof;
+
+	pgstat_report_activity(STATE_RUNNING, "making a private server");
+	make_proof(proof, verification->description);
+	preparation->role = proof->role;
+	preparation->login = proof->login;
+	preparation->owner = preparation->admin = proof->owner;
+	preparation->alone = true;
+	preparation->missing_roles = proof->missing_roles;
+}
+
+static void
+prepare_in_database(Verification *verification)
+{
+	Preparation *preparation = &verification->preparation;
+	const Scratch *scratch = verification->scratch;
+
+	preparation->role = scratch->role;
+	preparation->login =
+		password_login(scratch->database, scratch->role, scratch->password);
+	preparation->owner = role_login(scratch->database, GetUserId(), false);
+	preparation->admin =
+		superuser_arg(GetUserId()) ? preparation->owner : NULL;
+	preparation->missing_roles = verification->description->missing_roles;
+	verification->restore.database = scratch->database;
+}
+
+/*
  * In a transaction that needs no snapshot.
  */
 static void
@@ -101,17 +155,18 @@ restore(Verification *verification)
 	RestoreJob *restore = &verification->restore;
 
 	begin_restoring();
-	preparation->scratch = verification->scratch;
 	preparation->description = verification->description;
-	preparation->caller = GetUserId();
 	preparation->amcheck = wants_amcheck(context);
 	preparation->settings = restoring_settings(context->options);
+	if (verification->in_server)
+		prepare_in_server(verification);
+	else
+		prepare_in_database(verification);
 	prepare_scratch(preparation);
 
 	restore->storage = storage_open(verification->storage, STORAGE_READ);
 	restore->description = verification->description;
 	restore->login = preparation->login;
-	restore->database = verification->scratch->database;
 	restore->settings = preparation->settings;
 	restore->choice = &preparation->choice;
 	restore->arguments = list_make4(
@@ -131,8 +186,11 @@ compare(Verification *verification)
 	const Preparation *preparation = &verification->preparation;
 	Comparison *comparison = &verification->comparison;
 
-	reset_scratch_role(verification->scratch);
+	if (!verification->in_server)
+		reset_scratch_role(verification->scratch);
 	begin_restoring();
+	if (verification->in_server)
+		reset_proof_role(verification->proof);
 	comparison->login = preparation->login;
 	comparison->settings = preparation->settings;
 	comparison->description = verification->description;
@@ -286,6 +344,38 @@ tell_what_was_left_out(Verification *verification)
 					 verification->key, left_out));
 }
 
+/*
+ * What a private server would not have cost.
+ */
+static void
+tell_what_it_cost(Verification *verification)
+{
+	add_task_finding(
+		verification->context, "warning", verification->key,
+		psprintf("%s was restored in this server, where it took %s of its "
+				 "disk, wrote as much WAL, which went to all standbys, and "
+				 "took memory from all databases; without the option "
+				 "\"where\", a private server is made for it",
+				 verification->key,
+				 size_text(verification->description->database_bytes)));
+}
+
+static char *
+seconds_text(int64 milliseconds)
+{
+	return psprintf("%.3f", (double) milliseconds / 1000);
+}
+
+/*
+ * Under which settings the restore was as fast as it was.
+ */
+static const char *
+settings_in_words(const Verification *verification)
+{
+	return verification->in_server ? verification->proof->settings
+								   : "this server";
+}
+
 static void
 record_outcome(Verification *verification)
 {
@@ -321,12 +411,23 @@ record_outcome(Verification *verification)
 		return;
 	}
 	tell_what_was_left_out(verification);
+	if (!verification->in_server)
+		tell_what_it_cost(verification);
 	context->result = psprintf(
-		"{\"restore_seconds\": %.3f, \"bytes_per_second\": %lld, "
+		"{\"settings\": \"%s\", \"server_seconds\": %s, "
+		"\"restore_seconds\": %.3f, \"comparison_seconds\": %.3f, "
+		"\"check_seconds\": %s, \"bytes_per_second\": %lld, "
 		"\"tables\": %lld, \"rows\": %lld, \"indexes\": %lld, "
 		"\"constraints\": %lld, \"sequences\": %lld, "
 		"\"checked_indexes\": %s, \"left_out\": %d}",
-		(double) milliseconds / 1000,
+		settings_in_words(verification),
+		verification->in_server
+			? seconds_text(verification->proof->milliseconds)
+			: "null",
+		(double) milliseconds / 1000, (double) comparison->milliseconds / 1000,
+		comparison->checked_indexes < 0
+			? "null"
+			: seconds_text(comparison->check_milliseconds),
 		(long long) (verification->description->dump_bytes * 1000 /
 					 Max(milliseconds, 1)),
 		(long long) comparison->tables, (long long) comparison->rows,
@@ -354,22 +455,27 @@ carry_out_verification(TaskContext *context)
 		strcmp(verification.description->kind, "database") == 0)
 	{
 		ledger_begin(&scope, context->extension);
-		verification.scratch =
-			note_scratch(context->task->task_id, caller, true);
+		if (verification.in_server)
+			verification.proof =
+				note_proof(context->task->task_id, min_free(context));
+		else
+			verification.scratch =
+				note_scratch(context->task->task_id, caller, true);
 		ledger_commit(&scope);
-		create_scratch(verification.scratch, verification.description);
+		if (!verification.in_server)
+			create_scratch(verification.scratch, verification.description);
 		restore(&verification);
 		if (verification.refusal == NULL)
 			compare(&verification);
 	}
-	/* first: what could not be dropped is dropped later */
+	/* first: what could not be removed is removed later */
 	record_outcome(&verification);
-	if (verification.scratch != NULL)
-		(void) drop_scratch(verification.scratch, context->extension);
+	clean_up_verification(context, NULL);
 }
 
 void
 clean_up_verification(TaskContext *context, const char *sqlstate)
 {
+	end_proofs_of_task(context->task->task_id, context->extension);
 	drop_scratches_of_task(context);
 }

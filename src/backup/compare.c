@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include "pgstat.h"
+#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
@@ -244,6 +246,16 @@ read_verdict(Comparison *comparison, const char *verdict)
 	ledger_leave(&scope);
 }
 
+static int64
+milliseconds_since(instr_time begun)
+{
+	instr_time end;
+
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, begun);
+	return (int64) INSTR_TIME_GET_MILLISEC(end);
+}
+
 /*
  * Three sessions: one lists the statements that count, one executes them, and
  * one judges.  psql knows the number of rows of a COPY from its command tag, and
@@ -252,19 +264,27 @@ read_verdict(Comparison *comparison, const char *verdict)
 void
 compare_with_manifest(Comparison *comparison)
 {
+	instr_time begun;
 	char *expected =
 		psprintf(expect, quote_literal_cstr(comparison->description->manifest),
 				 quote_literal_cstr(comparison->left_out));
-	char *statements =
-		ask(comparison, psprintf("%s%s", expected, list_statements));
-	char *counts = ask(comparison, statements);
+	char *counts;
 
+	INSTR_TIME_SET_CURRENT(begun);
+	pgstat_report_activity(STATE_RUNNING, "comparing with the manifest");
+	counts = ask(comparison,
+				 ask(comparison, psprintf("%s%s", expected, list_statements)));
 	comparison->checked_indexes = -1;
 	read_verdict(
 		comparison,
 		ask(comparison,
 			psprintf("%s%s%s", expected,
 					 psprintf(found, quote_literal_cstr(counts)), judge)));
-	if (comparison->amcheck && comparison->differences == NULL)
-		check_all_indexes(comparison);
+	comparison->milliseconds = milliseconds_since(begun);
+	if (!comparison->amcheck || comparison->differences != NULL)
+		return;
+	INSTR_TIME_SET_CURRENT(begun);
+	pgstat_report_activity(STATE_RUNNING, "checking indexes with amcheck");
+	check_all_indexes(comparison);
+	comparison->check_milliseconds = milliseconds_since(begun);
 }

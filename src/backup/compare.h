@@ -28,8 +28,10 @@ typedef struct Comparison
 	int64 indexes;
 	int64 constraints;
 	int64 sequences;
-	int64 checked_indexes; /* -1: none was */
-	char *differences;	   /* NULL: there are none */
+	int64 checked_indexes;	  /* -1: none was */
+	int64 milliseconds;		  /* without the check of indexes */
+	int64 check_milliseconds; /* of that */
+	char *differences;		  /* NULL: there are none */
 } Comparison;
 
 /* in a transaction; runs none of the code in the database, but for amcheck's */

@@ -3,21 +3,28 @@
  * prepare.c
  *	  What must be in a scratch database before a dump is restored into it.
  *
- * The caller lets the scratch role create objects in the schema public, and
- * creates extensions that take a superuser, if the caller is one.  This is all
- * that ever runs in the database with the caller's rights, and it comes before
- * the first statement of the dump.
+ * The owner of the database lets the scratch role create objects in the schema
+ * public, and a superuser creates extensions that take one.  This is all that
+ * ever runs in the database with more rights than the scratch role's, and it
+ * comes before the first statement of the dump.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "backup/prepare.h"
 #include "base/compat.h"
 #include "base/subtransaction.h"
+
+/*
+ * Everybody may call the functions of these, and they write files of the server or
+ * connect to others: what a dump's code has read could leave by them.
+ */
+static const char *const reaching_out[] = {
+	"aws_s3", "dblink", "http", "pg_curl", "pg_net", "pgmemcache", "plproxy",
+};
 
 /* a script, for try_in_subtransaction() */
 typedef struct Script
@@ -81,10 +88,10 @@ is_ours_to_make(const BackupExtension *extension)
  * refuse one that is another's.
  */
 static char *
-create_extension(Preparation *preparation, const Login *admin,
-				 const BackupExtension *extension)
+create_extension(Preparation *preparation, const BackupExtension *extension)
 {
-	const Login *login = extension->for_superuser ? admin : preparation->login;
+	const Login *login =
+		extension->for_superuser ? preparation->admin : preparation->login;
 	StringInfoData script;
 
 	if (login == NULL)
@@ -110,12 +117,29 @@ create_extension(Preparation *preparation, const Login *admin,
 	if (is_ours_to_make(extension) && extension->for_superuser)
 		appendStringInfo(&script, "GRANT ALL ON SCHEMA %s TO %s;\n",
 						 quote_identifier(extension->schema),
-						 quote_identifier(preparation->scratch->role));
+						 quote_identifier(preparation->role));
 	return try_script(login, preparation->settings, script.data);
 }
 
+static char *
+reason_against(const Preparation *preparation,
+			   const BackupExtension *extension)
+{
+	for (int i = 0; i < lengthof(reaching_out); i++)
+	{
+		if (strcmp(extension->name, reaching_out[i]) == 0)
+			return pstrdup("its functions reach what is outside of the "
+						   "database");
+	}
+	if (!extension->elsewhere)
+		return NULL;
+	if (!preparation->alone)
+		return pstrdup("it can be in one database of a server only");
+	return extension->available ? NULL : pstrdup("it is not installed");
+}
+
 static void
-create_extensions(Preparation *preparation, const Login *admin)
+create_extensions(Preparation *preparation)
 {
 	EntryChoice *choice = &preparation->choice;
 	ListCell *cell;
@@ -123,11 +147,10 @@ create_extensions(Preparation *preparation, const Login *admin)
 	foreach (cell, preparation->description->extensions)
 	{
 		const BackupExtension *extension = lfirst(cell);
-		char *refusal =
-			extension->elsewhere
-				? pstrdup("it can be in one database of a server only")
-				: create_extension(preparation, admin, extension);
+		char *refusal = reason_against(preparation, extension);
 
+		if (refusal == NULL)
+			refusal = create_extension(preparation, extension);
 		if (refusal == NULL)
 		{
 			choice->created_extensions =
@@ -147,25 +170,25 @@ create_extensions(Preparation *preparation, const Login *admin)
  * objects in it; before, everybody may.
  */
 static void
-open_public(const Preparation *preparation, const Login *owner)
+open_public(const Preparation *preparation)
 {
 	if (SERVER_MAJOR_VERSION >= 15)
 		(void) run_psql(
-			owner, preparation->settings,
+			preparation->owner, preparation->settings,
 			psprintf("GRANT USAGE, CREATE ON SCHEMA public TO %s;\n",
-					 quote_identifier(preparation->scratch->role)));
+					 quote_identifier(preparation->role)));
 }
 
 /*
  * The rows of an extension's own tables are in the dump, the tables are not.
  */
 static void
-grant_rights(const Preparation *preparation, const Login *admin)
+grant_rights(const Preparation *preparation)
 {
-	const char *role = preparation->scratch->role;
+	const char *role = preparation->role;
 
 	(void) run_psql(
-		admin, preparation->settings,
+		preparation->admin, preparation->settings,
 		psprintf(
 			"SET search_path = pg_catalog;\n"
 			"SELECT pg_catalog.format('GRANT ALL ON %%s %%I.%%I TO %%I', "
@@ -184,10 +207,10 @@ grant_rights(const Preparation *preparation, const Login *admin)
  * The checks are called by the scratch role, whose operators they may call.
  */
 static bool
-offer_amcheck(const Preparation *preparation, const Login *admin)
+offer_amcheck(const Preparation *preparation)
 {
 	char *refusal = try_script(
-		admin, preparation->settings,
+		preparation->admin, preparation->settings,
 		psprintf(
 			"CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog;\n"
 			"SET search_path = pg_catalog;\n"
@@ -198,7 +221,7 @@ offer_amcheck(const Preparation *preparation, const Login *admin)
 			"WHERE d.deptype = 'e' AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass "
 			"AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass "
 			"AND p.proname = 'bt_index_check' \\gexec\n",
-			quote_literal_cstr(preparation->scratch->role)));
+			quote_literal_cstr(preparation->role)));
 
 	return refusal == NULL;
 }
@@ -240,23 +263,16 @@ read_lines(const Preparation *preparation, const char *script)
 void
 prepare_scratch(Preparation *preparation)
 {
-	const Scratch *scratch = preparation->scratch;
-	Login *owner = role_login(scratch->database, preparation->caller, false);
-	Login *admin = superuser_arg(preparation->caller) ? owner : NULL;
-
-	preparation->login =
-		password_login(scratch->database, scratch->role, scratch->password);
-	open_public(preparation, owner);
-	create_extensions(preparation, admin);
-	if (admin != NULL)
+	open_public(preparation);
+	create_extensions(preparation);
+	if (preparation->admin != NULL)
 	{
-		grant_rights(preparation, admin);
+		grant_rights(preparation);
 		preparation->has_amcheck =
-			preparation->amcheck && offer_amcheck(preparation, admin);
+			preparation->amcheck && offer_amcheck(preparation);
 	}
 	preparation->choice.for_scratch = true;
-	preparation->choice.missing_roles =
-		preparation->description->missing_roles;
+	preparation->choice.missing_roles = preparation->missing_roles;
 	preparation->choice.languages = read_lines(preparation, languages);
 	preparation->choice.settings = read_lines(preparation, settings);
 	preparation->choice.extension_tables =

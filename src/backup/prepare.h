@@ -16,13 +16,16 @@
 typedef struct Preparation
 {
 	/* given */
-	const Scratch *scratch;
+	const char *role;	 /* that the dump is restored as */
+	Login *login;		 /* of that role, into the database */
+	Login *owner;		 /* of the database's owner, the same */
+	Login *admin;		 /* of a superuser, the same; NULL: there is none */
+	bool alone;			 /* in a server that has no other database */
+	List *missing_roles; /* names that the server does not know */
 	const BackupDescription *description;
-	Oid caller;
 	bool amcheck; /* is it wanted? */
 	const char *settings;
 	/* found */
-	Login *login; /* of the scratch role */
 	EntryChoice choice;
 	bool has_amcheck;
 	List *refused; /* texts: extensions that could not be created, and why */

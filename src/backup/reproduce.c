@@ -207,7 +207,7 @@ reproduce_failure(const FailedRestore *failed)
 {
 	const DumpEntry *entry;
 
-	if (session_was_ended(failed->database))
+	if (failed->database != NULL && session_was_ended(failed->database))
 		return NULL;
 	entry = find_failed_entry(failed);
 	if (entry == NULL)

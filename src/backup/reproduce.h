@@ -18,7 +18,8 @@ typedef struct FailedRestore
 	const BackupDescription *description;
 	const Login *login;	  /* that pg_restore had */
 	const char *settings; /* the same */
-	const char *database; /* that it was restored into */
+	const char *database; /* that it was restored into; NULL: of another
+							 server, where nobody ends sessions */
 	const DumpFile *dump;
 	const char *words; /* of pg_restore */
 } FailedRestore;

@@ -114,14 +114,20 @@ read_roles_and_settings(BackupDescription *description)
 	bind_text(&query, description->manifest);
 	rows = ledger_query(
 		&query,
-		"SELECT DISTINCT r.name FROM pg_catalog.jsonb_array_elements_text("
+		"SELECT DISTINCT r.name, EXISTS (SELECT FROM pg_catalog.pg_roles p WHERE p.rolname = r.name) "
+		"FROM pg_catalog.jsonb_array_elements_text("
 		"coalesce($1::pg_catalog.jsonb -> 'roles', '[]') || coalesce("
 		"pg_catalog.jsonb_build_array($1::pg_catalog.jsonb -> 'owner'), '[]')) AS r (name) "
-		"WHERE r.name IS NOT NULL AND NOT EXISTS ("
-		"SELECT FROM pg_catalog.pg_roles p WHERE p.rolname = r.name) ORDER BY r.name");
+		"WHERE r.name IS NOT NULL ORDER BY r.name");
 	for (uint64 row = 0; row < rows; row++)
-		description->missing_roles =
-			lappend(description->missing_roles, ledger_text(row, 1));
+	{
+		char *name = ledger_text(row, 1);
+
+		description->roles = lappend(description->roles, name);
+		if (!ledger_boolean(row, 2))
+			description->missing_roles =
+				lappend(description->missing_roles, name);
+	}
 	rows = ledger_query(
 		&query,
 		"SELECT s.role, pg_catalog.split_part(s.setting, '=', 1), "

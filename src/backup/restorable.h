@@ -38,7 +38,8 @@ typedef struct BackupDescription
 	int64 secrets;		 /* entries that have passwords in the clear */
 	char *excluded;		 /* what was left out for these, or NULL */
 	List *extensions;	 /* of BackupExtension */
-	List *missing_roles; /* names that this server does not know */
+	List *roles;		 /* names of all that it mentions */
+	List *missing_roles; /* those that this server does not know */
 	List *settings;		 /* of BackupSetting */
 } BackupDescription;
 

@@ -18,7 +18,7 @@ typedef struct RestoreJob
 	Storage *storage;
 	const BackupDescription *description;
 	const Login *login;
-	const char *database; /* that it is restored into */
+	const char *database; /* of this server; NULL: it is another one's */
 	const char *settings; /* as for PGOPTIONS */
 	List *arguments;	  /* for pg_restore, beside those for every restore */
 	EntryChoice *choice;

@@ -171,41 +171,44 @@ create_role(Scratch *scratch)
 }
 
 static void
-append_option(StringInfo command, const char *name, const char *value)
+append_option(StringInfo clause, const char *name, const char *value)
 {
 	if (value != NULL)
-		appendStringInfo(command, " %s %s", name, quote_literal_cstr(value));
+		appendStringInfo(clause, " %s %s", name, quote_literal_cstr(value));
 }
 
 /*
  * The locale as the manifest has it, in the words of this server.
  */
-static void
-append_locale(StringInfo command, const BackupDescription *description)
+char *
+locale_clause(const BackupDescription *description)
 {
 	const char *provider = description->locale_provider;
+	StringInfoData clause;
 
-	append_option(command, "ENCODING", description->encoding);
-	append_option(command, "LC_COLLATE", description->collate);
-	append_option(command, "LC_CTYPE", description->ctype);
+	initStringInfo(&clause);
+	append_option(&clause, "ENCODING", description->encoding);
+	append_option(&clause, "LC_COLLATE", description->collate);
+	append_option(&clause, "LC_CTYPE", description->ctype);
 	if (provider == NULL || strcmp(provider, "c") == 0)
-		appendStringInfoString(command, LOCALE_PROVIDER_LIBC);
+		appendStringInfoString(&clause, LOCALE_PROVIDER_LIBC);
 	else if (strcmp(provider, "i") == 0)
 	{
-		appendStringInfoString(command, " LOCALE_PROVIDER icu");
-		append_option(command, "ICU_LOCALE", description->locale);
-		append_option(command, "ICU_RULES", description->icu_rules);
+		appendStringInfoString(&clause, " LOCALE_PROVIDER icu");
+		append_option(&clause, "ICU_LOCALE", description->locale);
+		append_option(&clause, "ICU_RULES", description->icu_rules);
 	}
 	else if (strcmp(provider, "b") == 0)
 	{
-		appendStringInfoString(command, " LOCALE_PROVIDER builtin");
-		append_option(command, "BUILTIN_LOCALE", description->locale);
+		appendStringInfoString(&clause, " LOCALE_PROVIDER builtin");
+		append_option(&clause, "BUILTIN_LOCALE", description->locale);
 	}
 	else
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("the backup's database has a locale provider "
 							   "that this server does not know: \"%s\"",
 							   provider)));
+	return clause.data;
 }
 
 /*
@@ -219,17 +222,14 @@ void
 create_scratch(Scratch *scratch, const BackupDescription *description)
 {
 	const char *database = quote_identifier(scratch->database);
-	StringInfoData command;
 
 	if (scratch->role != NULL)
 		create_role(scratch);
-	initStringInfo(&command);
-	appendStringInfo(&command,
-					 "CREATE DATABASE %s TEMPLATE template0 OWNER %s "
-					 "CONNECTION LIMIT 0",
-					 database, quote_identifier(scratch->owner));
-	append_locale(&command, description);
-	execute_at_top_level(command.data);
+	execute_at_top_level(
+		psprintf("CREATE DATABASE %s TEMPLATE template0 OWNER %s "
+				 "CONNECTION LIMIT 0%s",
+				 database, quote_identifier(scratch->owner),
+				 locale_clause(description)));
 	execute_at_top_level(
 		psprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC", database));
 	if (scratch->role != NULL)

@@ -27,6 +27,9 @@ extern List *scratches_of_task(int64 task_id);
 extern List *scratches_left(void);
 extern void forget_scratch(const char *database);
 
+/* encoding and locale, as CREATE DATABASE wants them */
+extern char *locale_clause(const BackupDescription *description);
+
 /* outside of any transaction, as the caller */
 extern void create_scratch(Scratch *scratch,
 						   const BackupDescription *description);

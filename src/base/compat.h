@@ -128,6 +128,9 @@ extern char *find_missing_fix(ReleaseFix fix);
 #define WORKER_BYPASS_LOGIN 0
 #endif
 
+/* 18 makes clusters with checksums unless told otherwise */
+#define SERVER_HAS_CHECKSUMS_BY_DEFAULT (PG_VERSION_NUM >= 180000)
+
 /* 17 reads ahead, and several blocks at once, when it knows which come next */
 #define SERVER_HAS_READ_STREAM (PG_VERSION_NUM >= 170000)
 

@@ -26,6 +26,11 @@ int pgmaint_takeover_delay = 24 * 60 * 60;
 char *pgmaint_program_directory = NULL;
 char *pgmaint_connection = NULL;
 char *pgmaint_pg_dump_options = NULL;
+char *pgmaint_proof_directory = NULL;
+int pgmaint_proof_memory = 512;
+
+/* in MB: a terabyte */
+#define MAX_PROOF_MEMORY (1024 * 1024)
 
 /* who needs a setting pinned */
 #define WORKERS 0x01	 /* pgmaint's own processes */
@@ -108,6 +113,18 @@ check_connection(char **value, void **extra, GucSource source)
 }
 
 /*
+ * Relative to what, nobody could say.
+ */
+static bool
+check_proof_directory(char **value, void **extra, GucSource source)
+{
+	if (*value == NULL || (*value)[0] == '\0' || is_absolute_path(*value))
+		return true;
+	GUC_check_errdetail("The folder must be an absolute path.");
+	return false;
+}
+
+/*
  * Called once per process, by _PG_init.
  */
 void
@@ -184,6 +201,19 @@ define_settings(void)
 		"Sets more options for pg_dump, as on its command line.",
 		"A space or a backslash in one of them needs a backslash before it.",
 		&pgmaint_pg_dump_options, "", PGC_SUSET, 0, NULL, NULL, NULL);
+
+	DefineCustomStringVariable(
+		"pgmaint.proof_directory",
+		"Sets the folder in which servers are made to prove backups in.",
+		"Empty: the folder that the data directory is in.",
+		&pgmaint_proof_directory, "", PGC_SUSET, 0, check_proof_directory,
+		NULL, NULL);
+
+	DefineCustomIntVariable(
+		"pgmaint.proof_memory",
+		"Sets how much memory a server that a backup is proven in may use.",
+		NULL, &pgmaint_proof_memory, 512, 64, MAX_PROOF_MEMORY, PGC_SUSET,
+		GUC_UNIT_MB, NULL, NULL, NULL);
 
 	reserve_setting_prefix("pgmaint");
 }

@@ -21,6 +21,8 @@ extern int pgmaint_takeover_delay;
 extern char *pgmaint_program_directory;
 extern char *pgmaint_connection;
 extern char *pgmaint_pg_dump_options;
+extern char *pgmaint_proof_directory;
+extern int pgmaint_proof_memory;
 
 extern void define_settings(void);
 extern void pin_session_settings(void);

@@ -29,6 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "backup/proof.h"
 #include "backup/scratch.h"
 #include "base/compat.h"
 #include "base/locks.h"
@@ -328,6 +329,7 @@ reconcile(void)
 		resume_interrupted_runs();
 	ledger_commit(&scope);
 	drop_scratches_left(arguments.extension);
+	end_proofs_left(arguments.extension);
 }
 
 /*

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "exec/child.h"
 #include "exec/child_pipes.h"
@@ -35,6 +36,10 @@ struct Child
 /* of this process; they are not in memory that an abort takes away */
 static Child *children = NULL;
 static bool registered = false;
+
+/* what is to be looked at meanwhile, and when it was */
+static void (*watching)(void) = NULL;
+static TimestampTz watched_at = 0;
 
 static void
 forget_child(Child *child)
@@ -130,6 +135,31 @@ child_start(const char *path, List *arguments, List *environment)
 	return child;
 }
 
+void
+watch_children(void (*watch)(void))
+{
+	watching = watch;
+	watched_at = 0;
+}
+
+/*
+ * Interrupts come first: whoever has had enough need not hear of anything else.
+ */
+static void
+look_around(void)
+{
+	TimestampTz now;
+
+	CHECK_FOR_INTERRUPTS();
+	if (watching == NULL)
+		return;
+	now = GetCurrentTimestamp();
+	if (!TimestampDifferenceExceeds(watched_at, now, QUIET))
+		return;
+	watched_at = now;
+	watching();
+}
+
 /*
  * What a child has started may keep its pipes open; what counts is what it has
  * written itself until it ended.
@@ -140,7 +170,7 @@ child_read(Child *child, char *buffer, size_t size)
 	ChildPipes *pipes = &child->pipes;
 	ssize_t length;
 
-	CHECK_FOR_INTERRUPTS();
+	look_around();
 	while ((length = read_pipe(pipes, OUTPUT_PIPE, buffer, size)) < 0)
 	{
 		if (!has_ended(child))
@@ -158,11 +188,12 @@ child_write(Child *child, const char *data, size_t length)
 {
 	ChildPipes *pipes = &child->pipes;
 
-	CHECK_FOR_INTERRUPTS();
 	while (length > 0 && pipe_is_open(pipes, INPUT_PIPE))
 	{
-		ssize_t written = write_pipe(pipes, data, length);
+		ssize_t written;
 
+		look_around();
+		written = write_pipe(pipes, data, length);
 		if (written >= 0)
 		{
 			data += written;
@@ -197,11 +228,15 @@ child_wait(Child *child, ChildEnd *end)
 		pipes->output = unwanted;
 	while (pipe_is_open(pipes, OUTPUT_PIPE) && !has_ended(child))
 	{
+		look_around();
 		wait_for_pipe(pipes, OUTPUT_PIPE, QUIET);
 		resetStringInfo(unwanted);
 	}
 	while (pipe_is_open(pipes, WORDS_PIPE) && !has_ended(child))
+	{
+		look_around();
 		wait_for_pipe(pipes, NO_PIPE, 100);
+	}
 	while (!has_ended(child))
 		wait_for_pipe(pipes, NO_PIPE, 10);
 	hear_pipes(pipes);

@@ -44,6 +44,12 @@ extern bool child_write(Child *child, const char *data, size_t length);
 /* closes its input, waits for its end; output that is not gathered is lost */
 extern void child_wait(Child *child, ChildEnd *end);
 
+/*
+ * Called about once a second while any child is read from, written to or waited
+ * for; may raise an ERROR.  NULL: nothing more is to be watched.
+ */
+extern void watch_children(void (*watch)(void));
+
 /* ends it at once; safe to call in any state of this process */
 extern void child_kill(Child *child);
 

@@ -34,21 +34,27 @@ static const char *const misleading[] = {
 	"PGDATESTYLE", "PGCLIENTENCODING", "PGSSLMODE",	  "PGTARGETSESSIONATTRS",
 	"PGGEQO",	   "PSQL_PAGER",	   "PSQL_HISTORY"};
 
+/*
+ * The folder of the program that this server is.
+ */
+static char *
+server_folder(void)
+{
+	char *folder = pstrdup(my_exec_path);
+
+	get_parent_directory(folder);
+	return folder;
+}
+
 char *
 find_program(const char *name)
 {
-	char folder[MAXPGPATH];
-	char *path;
+	bool elsewhere = pgmaint_program_directory != NULL &&
+					 pgmaint_program_directory[0] != '\0';
+	char *path = psprintf(
+		"%s/%s", elsewhere ? pgmaint_program_directory : server_folder(),
+		name);
 
-	if (pgmaint_program_directory != NULL &&
-		pgmaint_program_directory[0] != '\0')
-		strlcpy(folder, pgmaint_program_directory, sizeof(folder));
-	else
-	{
-		strlcpy(folder, my_exec_path, sizeof(folder));
-		get_parent_directory(folder);
-	}
-	path = psprintf("%s/%s", folder, name);
 	if (access(path, X_OK) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
@@ -56,6 +62,21 @@ find_program(const char *name)
 				 errhint("Install PostgreSQL's client programs of the "
 						 "server's version, or set "
 						 "pgmaint.program_directory to their folder.")));
+	return path;
+}
+
+char *
+find_server_program(const char *name)
+{
+	char *path = psprintf("%s/%s", server_folder(), name);
+
+	if (access(path, X_OK) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not find the program \"%s\": %m", path),
+				 errhint("Install all of PostgreSQL's server programs; or "
+						 "restore into a database of this server, with the "
+						 "option {\"where\": \"database\"}.")));
 	return path;
 }
 
@@ -118,19 +139,50 @@ make_login(const char *host, const char *user, const char *forced_user,
 	return login;
 }
 
+/*
+ * There are no other ways into a server of our own, and nobody to listen on the
+ * way, since its folder is closed to all others.
+ */
+Login *
+socket_login(const char *folder, const char *database, const char *role,
+			 const char *password, bool superuser)
+{
+	StringInfoData conninfo;
+	Login *login = palloc0(sizeof(Login));
+
+	initStringInfo(&conninfo);
+	append_keyword(&conninfo, "host", folder);
+	append_keyword(&conninfo, "port", "5432");
+	append_keyword(&conninfo, "user", role);
+	append_keyword(&conninfo, "sslmode", "disable");
+	append_keyword(&conninfo, "gssencmode", "disable");
+	append_keyword(&conninfo, "dbname", database);
+	login->conninfo = conninfo.data + 1;
+	login->password = pstrdup(password);
+	login->superuser = superuser;
+	return login;
+}
+
+List *
+clean_environment(void)
+{
+	List *environment = NIL;
+
+	for (int i = 0; i < lengthof(misleading); i++)
+		environment = lappend(environment, pstrdup(misleading[i]));
+	return lappend(environment, pstrdup("LC_ALL=C"));
+}
+
 List *
 login_environment(const Login *login, const char *settings)
 {
-	List *environment = NIL;
+	List *environment = clean_environment();
 	StringInfoData options;
 
 	initStringInfo(&options);
 	append_pinned_settings(&options, login->superuser);
 	if (settings != NULL)
 		appendStringInfo(&options, " %s", settings);
-	for (int i = 0; i < lengthof(misleading); i++)
-		environment = lappend(environment, pstrdup(misleading[i]));
-	environment = lappend(environment, pstrdup("LC_ALL=C"));
 	environment = lappend(environment, pstrdup("PGAPPNAME=pgmaint"));
 	environment = lappend(environment, psprintf("PGOPTIONS=%s", options.data));
 	if (login->password != NULL)

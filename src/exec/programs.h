@@ -20,8 +20,15 @@ typedef struct Login
 	bool superuser; /* is the session's own role one? */
 } Login;
 
-/* raises an ERROR with a hint where there is no such program */
+/*
+ * Both raise an ERROR with a hint where there is no such program: one of the
+ * client programs, or one that belongs to this server's own binaries.
+ */
 extern char *find_program(const char *name);
+extern char *find_server_program(const char *name);
+
+/* for an environment: variables that would lead a program elsewhere, taken away */
+extern List *clean_environment(void);
 
 /*
  * In a transaction.  role_login: with the rights of an existing role, by
@@ -32,6 +39,11 @@ extern char *find_program(const char *name);
 extern Login *role_login(const char *database, Oid role, bool own_session);
 extern Login *password_login(const char *database, const char *role,
 							 const char *password);
+
+/* into another server, by its socket; nothing is tried */
+extern Login *socket_login(const char *folder, const char *database,
+						   const char *role, const char *password,
+						   bool superuser);
 
 /*
  * For child_start; settings: as for PGOPTIONS, in addition to those that are

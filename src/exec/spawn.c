@@ -4,13 +4,17 @@
  *	  Starting another program as a process of its own.
  *
  * The child is in our process group, which the postmaster and
- * pg_cancel_backend() signal as a whole.
+ * pg_cancel_backend() signal as a whole.  A server is apart from it: it ends by
+ * a signal that it passes on to its own processes, has a lower priority, and
+ * is the first to go where memory runs out.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -73,6 +77,35 @@ make_arguments(const char *path, List *arguments)
 	return result;
 }
 
+/* of 20, and of 1000 */
+#define APART_NICENESS 10
+#define APART_OOM_SCORE "800"
+
+/*
+ * Nothing here is an error where the system refuses it.  What was started with
+ * a lower priority than this keeps it.
+ */
+static void
+stand_apart(void)
+{
+	(void) setsid();
+	(void) setpriority(PRIO_PROCESS, 0, APART_NICENESS);
+#ifdef __linux__
+	{
+		int file = open("/proc/self/oom_score_adj", O_WRONLY);
+
+		if (file >= 0)
+		{
+			ssize_t ignored =
+				write(file, APART_OOM_SCORE, strlen(APART_OOM_SCORE));
+
+			(void) ignored;
+			(void) close(file);
+		}
+	}
+#endif
+}
+
 /*
  * The other process.  There may have been other threads in the one that it is
  * a copy of, so it uses nothing but system calls.
@@ -89,10 +122,12 @@ become_program(const Program *program, const int files[STANDARD_FILES],
 	(void) sigprocmask(SIG_SETMASK, &none, NULL);
 #ifdef __linux__
 	/* it does not outlive a process that was killed, or has been by now */
-	(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void) prctl(PR_SET_PDEATHSIG, program->apart ? SIGQUIT : SIGKILL);
 	if (getppid() != MyProcPid)
 		_exit(127);
 #endif
+	if (program->apart)
+		stand_apart();
 	for (int which = 0; which < STANDARD_FILES; which++)
 	{
 		if (dup2(files[which], which) < 0)
@@ -113,6 +148,7 @@ prepare_program(Program *program, const char *path, List *arguments,
 				List *environment)
 {
 	program->path = path;
+	program->apart = false;
 	program->arguments = make_arguments(path, arguments);
 	program->environment = make_environment(environment);
 }

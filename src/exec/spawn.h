@@ -16,6 +16,7 @@ typedef struct Program
 	const char *path;
 	char **arguments;
 	char **environment;
+	bool apart; /* a server of its own: see spawn.c */
 } Program;
 
 /* its input, its output and its standard error */

@@ -164,6 +164,7 @@ forget_original(const char *identity)
 		"DELETE FROM pgmaint.contacts WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.uploads WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.scratch_databases WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint.proof_servers WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.backup_records WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.owner_records WHERE identity <> $1",
 		"UPDATE pgmaint.identities SET state = 'forgotten' WHERE identity <> $1",

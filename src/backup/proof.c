@@ -1,0 +1,391 @@
+/*-------------------------------------------------------------------------
+ *
+ * proof.c
+ *	  The private server that a backup is proven in.
+ *
+ * Code of the dump reads all rows of the dump; in a server of its own there is
+ * nobody to tell them to, and nothing that it could be in the way of.
+ *
+ * The server's folder has a random name.  Before it is made, a row in
+ * pgmaint.proof_servers says so, and is committed: whatever ends the work, the
+ * row is there until the folder is gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "backup/proof.h"
+#include "backup/scratch.h"
+#include "base/compat.h"
+#include "base/diskspace.h"
+#include "base/random.h"
+#include "base/settings.h"
+#include "base/wording.h"
+
+/*
+ * A copy of this database finds rows of the original, whose servers may be at
+ * work; so does a copy of this data directory.
+ */
+#define OWN_ROWS                                                       \
+	"s.identity IN (SELECT o.identity FROM pgmaint.own_identities o) " \
+	"AND s.data_directory = pg_catalog.current_setting('data_directory')"
+
+/* the name of a folder; whatever else a row says is not touched */
+#define FOLDER_PREFIX "pgmaint_proof_"
+#define OWN_FOLDERS "s.folder ~ '/" FOLDER_PREFIX "[0-9a-f]+$'"
+
+#define NAME_BYTES 6
+#define PASSWORD_BYTES 32
+
+/* for what initdb makes, and for the log of the restore */
+#define SERVER_BYTES (INT64CONST(600) * 1024 * 1024)
+
+/* of the memory that there is, for what all processes share */
+#define SHARED_PART 4
+
+/* the same, for a process that sorts: more makes no index sooner */
+#define SORTING_PART 8
+
+/* whose disk is watched; of this process */
+static Proof watched;
+
+/*
+ * Beside what the data directory is really in: its name may be a link.
+ */
+static char *
+proof_directory(void)
+{
+	char real[PATH_MAX];
+	char *directory;
+
+	if (pgmaint_proof_directory != NULL && pgmaint_proof_directory[0] != '\0')
+		directory = pstrdup(pgmaint_proof_directory);
+	else
+	{
+		directory = pstrdup(realpath(DataDir, real) != NULL ? real : DataDir);
+		get_parent_directory(directory);
+	}
+	canonicalize_path(directory);
+	return directory;
+}
+
+Proof *
+note_proof(int64 task_id, int64 min_free)
+{
+	Proof *proof = palloc0(sizeof(Proof));
+	LedgerQuery query = {0};
+
+	proof->folder = psprintf("%s/" FOLDER_PREFIX "%s", proof_directory(),
+							 random_name(NAME_BYTES));
+	proof->min_free = min_free;
+	check_private_folder(proof->folder);
+	bind_text(&query, proof->folder);
+	bind_bigint(&query, task_id);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.proof_servers (folder, data_directory, task_id) "
+		"VALUES ($1, pg_catalog.current_setting('data_directory'), $2)");
+	return proof;
+}
+
+char *
+lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
+{
+	char *directory = proof_directory();
+	int64 needed = description->database_bytes + SERVER_BYTES;
+	int64 free_bytes = free_bytes_of_folder(directory);
+
+	if (needed <= free_bytes && min_free <= free_bytes - needed)
+		return NULL;
+	return psprintf(
+		"not enough room on the disk: the proof needs %s in \"%s\" "
+		"and %s to stay free there, but %s free; the setting "
+		"pgmaint.proof_directory names another folder",
+		size_text(needed), directory, size_text(min_free),
+		size_text(free_bytes));
+}
+
+/*
+ * Code of a dump may write without end, on a disk that this server needs.
+ */
+static void
+watch_disk(void)
+{
+	int64 free_bytes = free_bytes_of_folder(watched.folder);
+
+	if (free_bytes < watched.min_free)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DISK_FULL),
+			 errmsg("the proof was ended before the disk of \"%s\" is "
+					"full: %s free",
+					watched.folder, size_text(free_bytes)),
+			 errdetail("%s were to stay free.", size_text(watched.min_free)),
+			 errhint("Set pgmaint.proof_directory to a folder on a disk "
+					 "with more room. This does not count against the "
+					 "backup.")));
+}
+
+static void
+append_own_setting(StringInfo settings, const char *name)
+{
+	const char *value = GetConfigOption(name, true, false);
+
+	if (value != NULL && value[0] != '\0')
+		appendStringInfoString(settings, setting_line(name, value));
+}
+
+/*
+ * Libraries of extensions are found where this server finds them.  A launcher
+ * finds no room for a worker.
+ */
+static char *
+settings_of(const Proof *proof, List *preloads)
+{
+	StringInfoData settings;
+	StringInfoData libraries;
+	ListCell *cell;
+
+	initStringInfo(&settings);
+	initStringInfo(&libraries);
+	append_own_setting(&settings, "dynamic_library_path");
+	append_own_setting(&settings, "extension_control_path");
+	append_own_setting(&settings, "max_locks_per_transaction");
+	appendStringInfo(&settings,
+					 "shared_buffers = %dMB\nmaintenance_work_mem = %dMB\n"
+					 "max_worker_processes = %d\n",
+					 pgmaint_proof_memory / SHARED_PART,
+					 pgmaint_proof_memory / SORTING_PART,
+					 preloads == NIL ? 2 : 0);
+	if (preloads == NIL)
+		return settings.data;
+	foreach (cell, preloads)
+		appendStringInfo(&libraries, "%s%s", libraries.len > 0 ? ", " : "",
+						 quote_identifier(lfirst(cell)));
+	appendStringInfoString(
+		&settings, setting_line("shared_preload_libraries", libraries.data));
+	appendStringInfoString(
+		&settings, setting_line("cron.database_name", proof->database));
+	return settings.data;
+}
+
+/*
+ * A name that the server reserves is missing, as is one that this database's
+ * encoding does not have.
+ */
+static void
+create_roles(Proof *proof, const BackupDescription *description)
+{
+	StringInfoData script;
+	List *there = NIL;
+	ListCell *cell;
+	ChildEnd end;
+	char *rest;
+
+	initStringInfo(&script);
+	appendStringInfoString(&script, "\\set ON_ERROR_STOP off\n");
+	foreach (cell, description->roles)
+		appendStringInfo(&script, "CREATE ROLE %s NOLOGIN;\n",
+						 quote_identifier(lfirst(cell)));
+	appendStringInfoString(&script,
+						   "SELECT rolname FROM pg_catalog.pg_roles;\n");
+	rest = run_psql_script(proof->admin, NULL, script.data, &end);
+	while (*rest != '\0')
+	{
+		size_t length = strcspn(rest, "\n");
+
+		there = lappend(there, makeString(pnstrdup(rest, length)));
+		rest += length + (rest[length] == '\n' ? 1 : 0);
+	}
+	foreach (cell, description->roles)
+	{
+		if (!list_member(there, makeString(lfirst(cell))))
+			proof->missing_roles = lappend(proof->missing_roles, lfirst(cell));
+	}
+}
+
+/*
+ * Row security is not restored, and that of an extension's own tables would hold
+ * up their rows.  Nobody but the two roles may connect to anything.
+ */
+static void
+create_database(Proof *proof, const BackupDescription *description,
+				const char *password)
+{
+	ChildEnd end;
+
+	(void) run_psql_script(
+		proof->admin, NULL,
+		psprintf(
+			"CREATE ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE "
+			"NOREPLICATION BYPASSRLS PASSWORD %s;\n"
+			"CREATE DATABASE %s TEMPLATE template0%s;\n"
+			"REVOKE ALL ON DATABASE %s, postgres, template1 FROM PUBLIC;\n"
+			"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %s TO %s;\n",
+			proof->role, quote_literal_cstr(password), proof->database,
+			locale_clause(description), proof->database, proof->database,
+			proof->role),
+		&end);
+	if (!end.succeeded)
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not create a database with the encoding and "
+						"the locale of the backup: %s",
+						end.words),
+				 errhint("Install the locale that the backup's database has. "
+						 "This does not count against the backup.")));
+}
+
+/*
+ * Does the library of an extension refuse to be loaded by a session?  One that
+ * ends the session does, too; one that is not there has no say.
+ */
+static bool
+wants_preload(const Proof *proof, const BackupExtension *extension)
+{
+	ChildEnd end;
+	char *sqlstate;
+
+	if (!extension->for_superuser || !extension->available)
+		return false;
+	sqlstate = run_psql_script(proof->admin, NULL,
+							   psprintf("\\set ON_ERROR_STOP off\nLOAD %s;\n"
+										"\\echo :LAST_ERROR_SQLSTATE\n",
+										quote_literal_cstr(extension->name)),
+							   &end);
+	return strcmp(sqlstate, "00000\n") != 0 &&
+		   strcmp(sqlstate, "58P01\n") != 0;
+}
+
+static List *
+find_preloads(const Proof *proof, const BackupDescription *description)
+{
+	List *preloads = NIL;
+	ListCell *cell;
+
+	foreach (cell, description->extensions)
+	{
+		BackupExtension *extension = lfirst(cell);
+
+		if (wants_preload(proof, extension))
+			preloads = lappend(preloads, extension->name);
+	}
+	return preloads;
+}
+
+void
+make_proof(Proof *proof, const BackupDescription *description)
+{
+	char *password = random_name(PASSWORD_BYTES);
+	instr_time begun;
+	instr_time end;
+	List *preloads;
+
+	INSTR_TIME_SET_CURRENT(begun);
+	watched.folder = proof->folder;
+	watched.min_free = proof->min_free;
+	proof->role = psprintf("pgmaint_scratch_%s", random_name(NAME_BYTES));
+	proof->database = pstrdup(proof->role);
+	proof->server = make_private_server(proof->folder);
+	proof->admin = private_login(proof->server, "postgres");
+	proof->owner = private_login(proof->server, proof->database);
+	proof->login = socket_login(proof->folder, proof->database, proof->role,
+								password, false);
+	start_private_server(proof->server, settings_of(proof, NIL));
+	watch_children(watch_disk);
+	preloads = find_preloads(proof, description);
+	if (preloads != NIL)
+		start_private_server(proof->server, settings_of(proof, preloads));
+	create_database(proof, description, password);
+	create_roles(proof, description);
+	proof->settings =
+		psprintf("private server, fsync off, wal_level minimal, %d MB",
+				 pgmaint_proof_memory);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, begun);
+	proof->milliseconds = (int64) INSTR_TIME_GET_MILLISEC(end);
+}
+
+void
+reset_proof_role(const Proof *proof)
+{
+	(void) run_psql(proof->admin, NULL,
+					psprintf("ALTER ROLE %s RESET ALL;\n"
+							 "ALTER ROLE %s IN DATABASE %s RESET ALL;\n",
+							 proof->role, proof->role, proof->database));
+}
+
+/*
+ * The folder first, its row then.
+ */
+static void
+end_proofs(List *folders, Oid extension)
+{
+	ListCell *cell;
+
+	foreach (cell, folders)
+	{
+		LedgerQuery query = {0};
+		LedgerScope scope;
+
+		if (!remove_private_folder(lfirst(cell)))
+			continue;
+		ledger_begin(&scope, extension);
+		bind_text(&query, lfirst(cell));
+		(void) ledger_query(
+			&query, "DELETE FROM pgmaint.proof_servers WHERE folder = $1");
+		ledger_commit(&scope);
+	}
+}
+
+static List *
+read_folders(uint64 rows)
+{
+	List *folders = NIL;
+
+	for (uint64 row = 0; row < rows; row++)
+		folders = lappend(folders, ledger_text(row, 1));
+	return folders;
+}
+
+void
+end_proofs_of_task(int64 task_id, Oid extension)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	List *folders;
+
+	watch_children(NULL);
+	ledger_begin(&scope, extension);
+	bind_bigint(&query, task_id);
+	folders = read_folders(ledger_query(
+		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
+				"WHERE s.task_id = $1 AND " OWN_ROWS " AND " OWN_FOLDERS));
+	ledger_commit(&scope);
+	end_proofs(folders, extension);
+}
+
+void
+end_proofs_left(Oid extension)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	List *folders;
+
+	ledger_begin(&scope, extension);
+	folders = read_folders(ledger_query(
+		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
+				"WHERE " OWN_ROWS " AND " OWN_FOLDERS
+				" AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
+				"WHERE t.task_id = s.task_id AND t.state = 'running')"));
+	ledger_commit(&scope);
+	end_proofs(folders, extension);
+}

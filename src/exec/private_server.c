@@ -1,0 +1,352 @@
+/*-------------------------------------------------------------------------
+ *
+ * private_server.c
+ *	  A throw-away PostgreSQL server, of this server's own binaries.
+ *
+ * Its postmaster is a child of this process: the system ends it when this
+ * process is killed, by the signal for an immediate shutdown, which it passes on.
+ * What none of that ends is found by remains.c.
+ *
+ * Nothing in it is to survive, so that nothing is made durable.  Its superuser
+ * and its roles log in with passwords, since others who are this user for the
+ * system would not be asked for any.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libpq/pqcomm.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+
+#include "base/compat.h"
+#include "base/random.h"
+#include "exec/private_server.h"
+#include "exec/remains.h"
+#include "exec/spawn.h"
+#include "exec/words.h"
+
+#define PASSWORD_BYTES 32
+#define ROLE_BYTES 8
+
+/* between two looks at a server that starts, in milliseconds */
+#define START_PAUSE 20
+
+/* how long an immediate shutdown may take, in milliseconds */
+#define STOP_TIMEOUT 10000
+
+/* what this process has; it is not in memory that an abort takes away */
+static pid_t postmaster = 0;
+static int postmaster_status;
+static char *postmaster_folder = NULL;
+static bool registered = false;
+
+/*
+ * No library but those that are given in addition, no process that does anything
+ * by itself, no word of what is in its tables in its log.
+ */
+static const char usual_settings[] = "listen_addresses = ''\n"
+									 "port = 5432\n"
+									 "unix_socket_permissions = 0700\n"
+									 "cluster_name = 'pgmaint proof'\n"
+									 "max_connections = 20\n"
+									 "max_prepared_transactions = 0\n"
+									 "fsync = off\n"
+									 "full_page_writes = off\n"
+									 "synchronous_commit = off\n"
+									 "wal_level = minimal\n"
+									 "max_wal_senders = 0\n"
+									 "max_replication_slots = 0\n"
+									 "max_logical_replication_workers = 0\n"
+									 "max_wal_size = 512MB\n"
+									 "checkpoint_timeout = 1h\n"
+									 "autovacuum = off\n"
+									 "jit = off\n"
+									 "huge_pages = off\n"
+									 "dynamic_shared_memory_type = mmap\n"
+									 "restart_after_crash = off\n"
+									 "password_encryption = 'scram-sha-256'\n"
+									 "log_destination = 'stderr'\n"
+									 "log_min_messages = fatal\n"
+									 "log_min_error_statement = panic\n"
+									 "lc_messages = 'C'\n"
+									 "timezone = 'UTC'\n"
+									 "log_timezone = 'UTC'\n";
+
+static const char access_rules[] = "local all all scram-sha-256\n";
+
+static void
+stop_at_exit(int code, Datum arg)
+{
+	if (postmaster_folder != NULL)
+		(void) remove_private_folder(postmaster_folder);
+}
+
+/*
+ * libpq takes a comma for the end of a folder's name.
+ */
+void
+check_private_folder(const char *folder)
+{
+	int room = UNIXSOCK_PATH_BUFLEN - (int) strlen("/.s.PGSQL.5432") - 1;
+
+	if ((int) strlen(folder) > room)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("the name of folder \"%s\" is too long for a server's "
+						"socket to be in it: %d bytes, at most %d",
+						folder, (int) strlen(folder), room),
+				 errhint("Set pgmaint.proof_directory to a folder with a "
+						 "shorter name.")));
+	if (strchr(folder, ',') != NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+						errmsg("the name of folder \"%s\" has a comma: no "
+							   "program could connect to a socket in it",
+							   folder),
+						errhint("Set pgmaint.proof_directory to a folder "
+								"without a comma in its name.")));
+}
+
+static void
+write_file(const char *folder, const char *name, const char *text)
+{
+	char *path = psprintf("%s/%s", folder, name);
+	FILE *file = AllocateFile(path, PG_BINARY_W);
+
+	if (file == NULL || fputs(text, file) < 0 || fflush(file) != 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not write file \"%s\": %m", path)));
+	(void) FreeFile(file);
+}
+
+char *
+setting_line(const char *name, const char *value)
+{
+	char *escaped = escape_single_quotes_ascii(value);
+	char *line;
+
+	if (escaped == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	line = psprintf("%s = '%s'\n", name, escaped);
+	free(escaped);
+	return line;
+}
+
+/*
+ * The password goes through a pipe, so that it is in no file.  Databases are made
+ * from template0, which takes any encoding and locale; the names of roles are in
+ * the encoding of this database.
+ */
+static void
+run_initdb(const PrivateServer *server)
+{
+	List *arguments = list_make5(
+		psprintf("--pgdata=%s/data", server->folder),
+		psprintf("--username=%s", server->role),
+		pstrdup("--pwfile=/dev/stdin"), pstrdup("--auth=scram-sha-256"),
+		psprintf("--encoding=%s", GetDatabaseEncodingName()));
+	List *environment = clean_environment();
+	char *password = psprintf("%s\n", server->password);
+	Child *child;
+	ChildEnd end;
+
+	arguments = list_concat(
+		arguments, list_make2(pstrdup("--locale=C"), pstrdup("--no-sync")));
+	arguments = lappend(arguments, pstrdup("--no-instructions"));
+	if (SERVER_HAS_CHECKSUMS_BY_DEFAULT)
+		arguments = lappend(arguments, pstrdup("--no-data-checksums"));
+	environment = list_concat(
+		environment, list_make2(pstrdup("PGDATA"), pstrdup("TZ=UTC")));
+	child = child_start(find_server_program("initdb"), arguments, environment);
+	(void) child_write(child, password, strlen(password));
+	child_wait(child, &end);
+	check_end("initdb", &end);
+}
+
+PrivateServer *
+make_private_server(const char *folder)
+{
+	PrivateServer *server = palloc0(sizeof(PrivateServer));
+
+	if (postmaster_folder != NULL)
+		elog(ERROR, "this process has a private server already");
+	check_private_folder(folder);
+	server->folder = pstrdup(folder);
+	server->role = psprintf("pgmaint_%s", random_name(ROLE_BYTES));
+	server->password = random_name(PASSWORD_BYTES);
+	if (mkdir(folder, S_IRWXU) != 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not create folder \"%s\": %m", folder),
+						errhint("Set pgmaint.proof_directory to a folder in "
+								"which the server may create others.")));
+	if (!registered)
+		before_shmem_exit(stop_at_exit, (Datum) 0);
+	registered = true;
+	postmaster_folder = MemoryContextStrdup(TopMemoryContext, folder);
+	run_initdb(server);
+	write_file(folder, "data/pg_hba.conf", access_rules);
+	return server;
+}
+
+static bool
+postmaster_has_ended(void)
+{
+	pid_t pid;
+
+	if (postmaster == 0)
+		return true;
+	do
+		pid = waitpid(postmaster, &postmaster_status, WNOHANG);
+	while (pid < 0 && errno == EINTR);
+	if (pid == 0)
+		return false;
+	postmaster = 0;
+	return true;
+}
+
+/*
+ * Its input is nothing, and what it says goes into a file.
+ */
+static void
+open_files(const char *folder, int files[STANDARD_FILES])
+{
+	char *log = psprintf("%s/log", folder);
+
+	files[0] = open(DEVNULL, O_RDONLY);
+	files[1] = open(log, O_WRONLY | O_CREAT | O_APPEND, S_IRUSR | S_IWUSR);
+	files[2] = files[1] < 0 ? -1 : dup(files[1]);
+	if (files[0] >= 0 && files[2] >= 0)
+		return;
+	for (int which = 0; which < STANDARD_FILES; which++)
+	{
+		if (files[which] >= 0)
+			(void) close(files[which]);
+	}
+	ereport(ERROR, (errcode_for_file_access(),
+					errmsg("could not open file \"%s\": %m", log)));
+}
+
+/*
+ * What it said before it gave up.
+ */
+static char *
+read_log(const char *folder)
+{
+	FILE *file = AllocateFile(psprintf("%s/log", folder), PG_BINARY_R);
+	Words words = {0};
+	char buffer[1024];
+	size_t length;
+
+	if (file == NULL)
+		return pstrdup("");
+	while ((length = fread(buffer, 1, sizeof(buffer), file)) > 0)
+		keep_words(&words, buffer, length);
+	(void) FreeFile(file);
+	return words_text(&words);
+}
+
+static void
+wait_until_ready(const PrivateServer *server)
+{
+	while (!postmaster_is_ready(server->folder))
+	{
+		if (postmaster_has_ended())
+			ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+							errmsg("the private server could not start: %s",
+								   read_log(server->folder))));
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 START_PAUSE, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * The variables that tell a postmaster's processes how much memory may be theirs
+ * are those of this server.
+ */
+void
+start_private_server(const PrivateServer *server, const char *settings)
+{
+	List *environment = list_concat(
+		clean_environment(),
+		list_make4(pstrdup("PGDATA"), pstrdup("PG_OOM_ADJUST_FILE"),
+				   pstrdup("PG_OOM_ADJUST_VALUE"), pstrdup("TZ=UTC")));
+	Program program;
+	int files[STANDARD_FILES];
+
+	stop_private_server();
+	write_file(
+		server->folder, "data/postgresql.conf",
+		psprintf("%s%s%s", usual_settings,
+				 setting_line("unix_socket_directories", server->folder),
+				 settings));
+	prepare_program(&program, find_server_program("postgres"),
+					list_make1(psprintf("-D%s/data", server->folder)),
+					environment);
+	program.apart = true;
+	open_files(server->folder, files);
+	postmaster = spawn(&program, files);
+	wait_until_ready(server);
+}
+
+Login *
+private_login(const PrivateServer *server, const char *database)
+{
+	return socket_login(server->folder, database, server->role,
+						server->password, true);
+}
+
+/*
+ * Nothing in it is worth a moment's wait.
+ */
+void
+stop_private_server(void)
+{
+	if (!postmaster_has_ended())
+	{
+		(void) kill(postmaster, SIGQUIT);
+		for (int waited = 0; waited < STOP_TIMEOUT && !postmaster_has_ended();
+			 waited += START_PAUSE)
+			pg_usleep(START_PAUSE * 1000L);
+	}
+	if (!postmaster_has_ended())
+	{
+		(void) kill(postmaster, SIGKILL);
+		while (waitpid(postmaster, &postmaster_status, 0) < 0 &&
+			   errno == EINTR)
+			;
+		postmaster = 0;
+	}
+}
+
+bool
+remove_private_folder(const char *folder)
+{
+	bool own =
+		postmaster_folder != NULL && strcmp(postmaster_folder, folder) == 0;
+	bool removed;
+
+	if (own)
+		stop_private_server();
+	removed = remove_remains(folder);
+	if (own)
+	{
+		pfree(postmaster_folder);
+		postmaster_folder = NULL;
+	}
+	return removed;
+}

@@ -1,0 +1,210 @@
+/*-------------------------------------------------------------------------
+ *
+ * remains.c
+ *	  What is left of a private server.
+ *
+ * Whoever started it may be gone, and so may the machine have been: a number in
+ * postmaster.pid is of that server only as long as somebody answers on the
+ * socket beside it.  A postmaster that was killed leaves its other processes; an
+ * endless loop in one of them notices nothing.  They are known by the folder that
+ * they work in, which has a random name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "storage/fd.h"
+#include "utils/pidfile.h"
+
+#include "exec/remains.h"
+
+/* between two looks at a server that stops, in milliseconds */
+#define STOP_PAUSE 20
+
+/* how long an immediate shutdown may take, in milliseconds */
+#define STOP_TIMEOUT 10000
+
+/* more is no number of a process, nor what a line says */
+#define LINE_BYTES 256
+
+/*
+ * A line of postmaster.pid, counted from 1, without its end; false where there
+ * is none.
+ */
+static bool
+read_pid_file(const char *folder, int wanted, char line[LINE_BYTES])
+{
+	char path[MAXPGPATH];
+	FILE *file;
+	bool found = true;
+
+	snprintf(path, sizeof(path), "%s/data/postmaster.pid", folder);
+	file = AllocateFile(path, "r");
+	if (file == NULL)
+		return false;
+	for (int number = 1; number <= wanted && found; number++)
+		found = fgets(line, LINE_BYTES, file) != NULL;
+	(void) FreeFile(file);
+	return found;
+}
+
+bool
+postmaster_is_ready(const char *folder)
+{
+	char line[LINE_BYTES];
+
+	return read_pid_file(folder, LOCK_FILE_LINE_PM_STATUS, line) &&
+		   strncmp(line, PM_STATUS_READY, strlen(PM_STATUS_READY)) == 0;
+}
+
+static pid_t
+pid_in_file(const char *folder)
+{
+	char line[LINE_BYTES];
+
+	if (!read_pid_file(folder, LOCK_FILE_LINE_PID, line))
+		return 0;
+	return (pid_t) strtol(line, NULL, 10);
+}
+
+static bool
+somebody_listens(const char *folder)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int length = snprintf(address.sun_path, sizeof(address.sun_path),
+						  "%s/.s.PGSQL.5432", folder);
+	int descriptor;
+	bool answered;
+
+	if (length < 0 || length >= (int) sizeof(address.sun_path))
+		return false;
+	descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (descriptor < 0)
+		return false;
+	answered = connect(descriptor, (struct sockaddr *) &address,
+					   sizeof(address)) == 0;
+	(void) close(descriptor);
+	return answered;
+}
+
+/*
+ * It gets the time to end its own processes, and to give its memory back.
+ */
+static void
+stop_postmaster(const char *folder)
+{
+	pid_t pid = pid_in_file(folder);
+
+	if (pid <= 1 || !somebody_listens(folder))
+		return;
+	(void) kill(pid, SIGQUIT);
+	for (int waited = 0; waited < STOP_TIMEOUT && somebody_listens(folder) &&
+						 kill(pid, 0) == 0;
+		 waited += STOP_PAUSE)
+		pg_usleep(STOP_PAUSE * 1000L);
+	if (somebody_listens(folder))
+		(void) kill(pid, SIGKILL);
+}
+
+/*
+ * All processes that work in the folder; returns how many there were.
+ */
+static int
+kill_processes_in(const char *folder)
+{
+	int killed = 0;
+#ifdef __linux__
+	char real[PATH_MAX];
+	struct dirent *entry;
+	DIR *processes;
+	size_t length;
+
+	if (realpath(folder, real) == NULL)
+		return 0;
+	length = strlen(real);
+	processes = AllocateDir("/proc");
+	while ((entry = ReadDirExtended(processes, "/proc", DEBUG1)) != NULL)
+	{
+		pid_t pid = (pid_t) strtol(entry->d_name, NULL, 10);
+		char path[64];
+		char place[PATH_MAX];
+		ssize_t bytes;
+
+		if (pid <= 1)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/cwd", (int) pid);
+		bytes = readlink(path, place, sizeof(place) - 1);
+		if (bytes <= (ssize_t) length)
+			continue;
+		place[bytes] = '\0';
+		if (strncmp(place, real, length) == 0 && place[length] == '/' &&
+			kill(pid, SIGKILL) == 0)
+			killed++;
+	}
+	(void) FreeDir(processes);
+#endif
+	return killed;
+}
+
+/*
+ * A postmaster that was killed leaves the segment by which it would have known
+ * its own processes.  The system has given its number to another one unless the
+ * same process made it.
+ */
+static void
+remove_shared_memory(const char *folder)
+{
+	char line[LINE_BYTES];
+	struct shmid_ds state;
+	unsigned long key;
+	int segment;
+
+	if (!read_pid_file(folder, LOCK_FILE_LINE_SHMEM_KEY, line) ||
+		sscanf(line, "%lu %d", &key, &segment) != 2 ||
+		shmctl(segment, IPC_STAT, &state) != 0)
+		return;
+	if (state.shm_nattch == 0 && state.shm_perm.cuid == geteuid() &&
+		state.shm_cpid == pid_in_file(folder))
+		(void) shmctl(segment, IPC_RMID, NULL);
+}
+
+/*
+ * A process that was killed may write on for a moment.
+ */
+static void
+end_processes(const char *folder)
+{
+	stop_postmaster(folder);
+	for (int waited = 0;
+		 waited < STOP_TIMEOUT && kill_processes_in(folder) > 0;
+		 waited += STOP_PAUSE)
+		pg_usleep(STOP_PAUSE * 1000L);
+	remove_shared_memory(folder);
+}
+
+bool
+remove_remains(const char *folder)
+{
+	struct stat state;
+
+	if (lstat(folder, &state) != 0 && errno == ENOENT)
+		return true;
+	if (!S_ISDIR(state.st_mode) || state.st_uid != geteuid())
+	{
+		ereport(WARNING, (errmsg("\"%s\" is left alone: it is no folder of "
+								 "this server's user",
+								 folder)));
+		return false;
+	}
+	end_processes(folder);
+	return rmtree(folder, true);
+}
