@@ -129,10 +129,12 @@ sub start_server
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
 	# the server's default of 100 connections, not init's 10: a test that has ten
-	# sessions at once would depend on how fast they come and go
+	# sessions at once would depend on how fast they come and go; the data directory
+	# of a test has a name that is too long for a socket beside it
 	$node->init(allows_streaming => 1);
 	$node->append_conf('postgresql.conf',
-		join("\n", 'autovacuum = off', 'max_worker_processes = 16', 'max_connections = 100', 'restart_after_crash = on', @lines, ''));
+		join("\n", 'autovacuum = off', 'max_worker_processes = 16', 'max_connections = 100', 'restart_after_crash = on',
+			"pgmaint.proof_directory = '" . $node->host . "'", @lines, ''));
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION pgmaint');
 	return $node;
