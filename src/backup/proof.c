@@ -29,6 +29,7 @@
 #include "base/random.h"
 #include "base/settings.h"
 #include "base/wording.h"
+#include "exec/folder_processes.h"
 
 /*
  * A copy of this database finds rows of the original, whose servers may be at
@@ -114,13 +115,15 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 }
 
 /*
- * Code of a dump may write without end, on a disk that this server needs.
+ * Code of a dump may write without end, on a disk that this server needs, and
+ * wants the processors for itself.
  */
 static void
-watch_disk(void)
+watch_proof(void)
 {
 	int64 free_bytes = free_bytes_of_folder(watched.folder);
 
+	(void) yield_processes_in(watched.folder);
 	if (free_bytes < watched.min_free)
 		ereport(
 			ERROR,
@@ -300,7 +303,7 @@ make_proof(Proof *proof, const BackupDescription *description)
 	proof->login = socket_login(proof->folder, proof->database, proof->role,
 								password, false);
 	start_private_server(proof->server, settings_of(proof, NIL));
-	watch_children(watch_disk);
+	watch_children(watch_proof);
 	preloads = find_preloads(proof, description);
 	if (preloads != NIL)
 		start_private_server(proof->server, settings_of(proof, preloads));

@@ -166,6 +166,9 @@ feed_pg_restore(Passage *passage, Source *object, Source *content)
 		else if (listens)
 			listens = child_write(passage->child, piece, length);
 	}
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("restoring: indexes and constraints, %s",
+									passage->description->key));
 	end_pg_restore(passage);
 }
 

@@ -13,7 +13,6 @@
  */
 #include "postgres.h"
 
-#include <limits.h>
 #include <signal.h>
 #include <sys/ipc.h>
 #include <sys/shm.h>
@@ -25,6 +24,7 @@
 #include "storage/fd.h"
 #include "utils/pidfile.h"
 
+#include "exec/folder_processes.h"
 #include "exec/remains.h"
 
 /* between two looks at a server that stops, in milliseconds */
@@ -113,46 +113,6 @@ stop_postmaster(const char *folder)
 		pg_usleep(STOP_PAUSE * 1000L);
 	if (somebody_listens(folder))
 		(void) kill(pid, SIGKILL);
-}
-
-/*
- * All processes that work in the folder; returns how many there were.
- */
-static int
-kill_processes_in(const char *folder)
-{
-	int killed = 0;
-#ifdef __linux__
-	char real[PATH_MAX];
-	struct dirent *entry;
-	DIR *processes;
-	size_t length;
-
-	if (realpath(folder, real) == NULL)
-		return 0;
-	length = strlen(real);
-	processes = AllocateDir("/proc");
-	while ((entry = ReadDirExtended(processes, "/proc", DEBUG1)) != NULL)
-	{
-		pid_t pid = (pid_t) strtol(entry->d_name, NULL, 10);
-		char path[64];
-		char place[PATH_MAX];
-		ssize_t bytes;
-
-		if (pid <= 1)
-			continue;
-		snprintf(path, sizeof(path), "/proc/%d/cwd", (int) pid);
-		bytes = readlink(path, place, sizeof(place) - 1);
-		if (bytes <= (ssize_t) length)
-			continue;
-		place[bytes] = '\0';
-		if (strncmp(place, real, length) == 0 && place[length] == '/' &&
-			kill(pid, SIGKILL) == 0)
-			killed++;
-	}
-	(void) FreeDir(processes);
-#endif
-	return killed;
 }
 
 /*
