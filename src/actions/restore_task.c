@@ -15,6 +15,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
@@ -246,8 +247,8 @@ record_duration(void *argument)
 }
 
 /*
- * The restored database has its name by now: what cannot be noted must not make
- * its task fail.
+ * The restored database has its name by now: what cannot be noted must neither
+ * make its task fail nor keep it from its end.
  */
 static void
 record_duration_if_possible(Restoration *restoration)
@@ -255,6 +256,9 @@ record_duration_if_possible(Restoration *restoration)
 	ErrorData *error;
 
 	begin_restoring();
+	(void) set_config_option(
+		"lock_timeout", psprintf("%d", restoration->context->max_wait),
+		PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	error = try_unless_stopped(record_duration, restoration);
 	end_restoring();
 	if (error != NULL)
