@@ -44,7 +44,7 @@ BEGIN ATOMIC
 		('archiver', 'archiving of WAL', 'The server log has what archive_command said. Until it succeeds, WAL stays on the disk, and fills it.'),
 		('backup_exists', 'databases without a backup', 'SELECT pgmaint.run_action(''backup'') makes one of this database, SELECT pgmaint.schedule(''daily'') one each day.'),
 		('backup_recent', 'backups that are old', 'pgmaint.backups says how the last attempts ended, pgmaint.schedules whether there will be others.'),
-		('backup_verified', 'backups that were not proven', 'SELECT pgmaint.run_action(''verify_backup'') restores the newest of each database to prove it, and compares.'),
+		('backup_verified', 'backups that were not proven', 'SELECT pgmaint.run_action(''verify_backup'') restores the newest of each database into a scratch database, and compares.'),
 		('bloat', 'bloat in all', 'The actions reindex and vacuum_full give it back.'),
 		('bloat_measured', 'bloat that was not measured', 'SELECT pgmaint.run_action(''bloat_report'') measures it.'),
 		('checksum_failures', 'checksum failures', 'Look at the storage: what failed once fails again. SELECT pgmaint.run_action(''check_corruption'') finds what is damaged.'),
