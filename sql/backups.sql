@@ -28,6 +28,9 @@ CREATE TABLE pgmaint.backup_records (
 	expired_at timestamptz,
 	mark text,
 	identity text DEFAULT pgmaint.current_identity(),
+	restore_settings text,
+	safe_restore_duration interval,
+	safe_restored_at timestamptz,
 	UNIQUE (storage, key)
 ) WITH (fillfactor = 70);
 
@@ -45,8 +48,11 @@ COMMENT ON COLUMN pgmaint.backup_records.database_bytes IS 'size of the database
 COMMENT ON COLUMN pgmaint.backup_records.verified_at IS 'when it was last restored to prove it, and compared, with success';
 COMMENT ON COLUMN pgmaint.backup_records.verification IS 'what the last attempt to restore it to prove it came to; null: there was none';
 COMMENT ON COLUMN pgmaint.backup_records.verification_error IS 'why it was found not restorable';
-COMMENT ON COLUMN pgmaint.backup_records.restore_duration IS 'how long the last restore of it took that succeeded';
+COMMENT ON COLUMN pgmaint.backup_records.restore_duration IS 'how long the last restore of it to prove it took that succeeded, under restore_settings';
 COMMENT ON COLUMN pgmaint.backup_records.identity IS 'of the database that made it, see pgmaint.identities: what another made never expires';
+COMMENT ON COLUMN pgmaint.backup_records.restore_settings IS 'where, and under which settings, restore_duration was measured; null: unknown, or there was no restore';
+COMMENT ON COLUMN pgmaint.backup_records.safe_restore_duration IS 'how long the last restore of it took that succeeded in this live server, with fsync on: by restore_backup, or by verify_backup in a database';
+COMMENT ON COLUMN pgmaint.backup_records.safe_restored_at IS 'when that was';
 COMMENT ON COLUMN pgmaint.backup_records.mark IS 'what stands on its objects, noted before they are removed: by then the manifest may be gone';
 
 CREATE VIEW pgmaint.backups AS
@@ -69,22 +75,41 @@ SELECT
 	coalesce(b.verification, CASE WHEN b.state = 'succeeded' THEN 'never verified' END) AS verification,
 	coalesce(b.error, b.verification_error) AS error,
 	pg_catalog.pg_size_pretty(b.database_bytes) AS database_size,
-	CASE WHEN b.restore_duration > interval '0' THEN pg_catalog.concat(
-		pg_catalog.pg_size_pretty((b.dump_bytes / pg_catalog.extract('epoch', b.restore_duration))::bigint), ' per second') END AS restore_rate,
+	pg_catalog.pg_size_pretty(coalesce(
+		CASE WHEN b.safe_restore_duration > interval '0' THEN b.dump_bytes / pg_catalog.extract('epoch', b.safe_restore_duration) END,
+		p.bytes_per_second)::bigint) || ' per second' AS restore_rate,
 	b.kind,
 	b.selection,
 	b.server_version,
 	b.dump_bytes,
 	b.database_bytes,
-	b.identity
+	b.identity,
+	b.restore_settings,
+	b.safe_restore_duration,
+	b.safe_restored_at
 FROM pgmaint.backup_records b
 LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
+-- a join that is left out where nobody asks for restore_rate
+LEFT JOIN (
+	SELECT DISTINCT ON (s.database, part)
+		s.database,
+		coalesce(s.selection, '{}') AS part,
+		s.dump_bytes / pg_catalog.extract('epoch', s.safe_restore_duration) AS bytes_per_second
+	FROM pgmaint.backup_records s
+	WHERE s.safe_restore_duration > interval '0' AND s.dump_bytes IS NOT NULL
+	ORDER BY s.database, part, s.safe_restored_at DESC, s.backup_id DESC
+) p ON p.database = b.database AND p.part = coalesce(b.selection, '{}')
 ORDER BY b.started_at DESC, b.backup_id DESC;
 
 COMMENT ON VIEW pgmaint.backups IS
-	'every backup, newest first: how large it is, how long it took, when it was last proven by restoring it, and how long that took';
+	'every backup, newest first: how large it is, how long it took, when it was last proven by restoring it, how long that took, and how fast a restore in an emergency is';
 COMMENT ON COLUMN pgmaint.backups.state IS 'running, succeeded, failed, interrupted (nothing of it counts), expiring (being removed, or to be by the next run), expired (removed from its storage)';
 COMMENT ON COLUMN pgmaint.backups.verification IS 'restorable, not restorable, never verified: what the last attempt to restore it came to';
+COMMENT ON COLUMN pgmaint.backups.restore_duration IS 'how long the last restore of it to prove it took, under restore_settings, which may be faster than those of an emergency';
+COMMENT ON COLUMN pgmaint.backups.restore_settings IS 'where, and under which settings, restore_duration was measured; null: unknown, or there was no restore';
+COMMENT ON COLUMN pgmaint.backups.restore_rate IS 'how fast a restore in this live server is, with fsync on: bytes of the dump per second in the last one of this backup, or else in the newest one of the same database (of the same part of it, where the backup holds a part); null: there was none';
+COMMENT ON COLUMN pgmaint.backups.safe_restore_duration IS 'how long the last restore of it took in this live server, with fsync on: by restore_backup, or by verify_backup in a database';
+COMMENT ON COLUMN pgmaint.backups.safe_restored_at IS 'when that was';
 
 CREATE TABLE pgmaint.scratch_databases (
 	database name PRIMARY KEY,

@@ -190,7 +190,8 @@ CREATE FUNCTION pgmaint.list_backups(
 	OUT selection jsonb,
 	OUT error text,
 	OUT own boolean,
-	OUT identity text
+	OUT identity text,
+	OUT restore_settings text
 ) RETURNS SETOF record
 LANGUAGE c VOLATILE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_list_backups';

@@ -83,7 +83,11 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH made AS (
-		SELECT b.*, b.database || CASE WHEN b.selection IS NULL THEN '' ELSE ' (parts)' END AS what
+		SELECT
+			b.*,
+			b.database || CASE WHEN b.selection IS NULL THEN '' ELSE ' (parts)' END AS what,
+			concat(pgmaint.duration_text(extract(epoch FROM b.restore_duration)),
+				' (' || replace(split_part(pgmaint.one_line(b.restore_settings), ',', 1), ':', ',') || ')') AS restored_in
 		FROM pgmaint.backups b
 		WHERE b.kind = 'database'
 	),
@@ -98,7 +102,8 @@ BEGIN ATOMIC
 			max(m.started_at) FILTER (WHERE m.state IN ('failed', 'interrupted')) AS failed_at,
 			max(m.backup_id) FILTER (WHERE m.state = 'succeeded') AS newest,
 			max(m.verified_at) AS verified_at,
-			(array_agg(m.restore_duration ORDER BY m.verified_at DESC NULLS LAST) FILTER (WHERE m.restore_duration IS NOT NULL))[1] AS restore_duration,
+			(array_agg(m.restored_in ORDER BY m.verified_at DESC NULLS LAST) FILTER (WHERE m.restore_duration IS NOT NULL))[1] AS restored_in,
+			(array_agg(m.safe_restore_duration ORDER BY m.safe_restored_at DESC) FILTER (WHERE m.safe_restore_duration IS NOT NULL))[1] AS safe_restore_duration,
 			jsonb_agg(jsonb_build_object('at', extract(epoch FROM m.started_at), 'value', m.bytes)) FILTER (WHERE m.finished_at IS NOT NULL) AS sizes,
 			jsonb_agg(jsonb_build_object('at', extract(epoch FROM m.started_at), 'value', extract(epoch FROM m.finished_at - m.started_at)))
 				FILTER (WHERE m.bytes IS NOT NULL) AS durations,
@@ -117,7 +122,7 @@ BEGIN ATOMIC
 				pgmaint.duration_text(extract(epoch FROM n.finished_at - n.started_at)),
 				CASE WHEN n.verification = 'not restorable' THEN pgmaint.html_state('not restorable') || ' '
 					WHEN s.verified_at IS NULL THEN pgmaint.html_state('warning', 'never') ELSE '' END || coalesce(pgmaint.html_time(s.verified_at), '')
-					|| coalesce(', restored in ' || pgmaint.duration_text(extract(epoch FROM s.restore_duration)), ''),
+					|| coalesce(', restored in ' || pgmaint.html_text(s.restored_in), ''),
 				concat_ws(', ', pgmaint.count_text(s.there), pg_size_pretty(s.bytes)),
 				CASE WHEN s.failed > 0 THEN format('<b class="bad">%s</b>', pgmaint.count_text(s.failed)) END
 			] ORDER BY s.nth) FILTER (WHERE s.nth <= 20)),
@@ -127,10 +132,11 @@ BEGIN ATOMIC
 				format('The newest has %s.', pg_size_pretty(n.bytes)), 'bytes', ARRAY['size'], jsonb_build_array(coalesce(s.sizes, '[]'))), E'</figure>\n',
 			'<figure><figcaption>How long they took: ',
 			'<svg class="key" aria-hidden="true" viewBox="0 0 14 14"><path class="line s1" d="M0,7H14"/></svg> to make',
-			CASE WHEN s.restores IS NOT NULL THEN ', <svg class="key" aria-hidden="true" viewBox="0 0 14 14"><path class="line s2" d="M0,7H14"/></svg> to restore' END,
-			'</figcaption>', pgmaint.svg_series('backup-time-' || s.nth, format('How long backups of %s and restoring them took', s.what),
+			CASE WHEN s.restores IS NOT NULL THEN ', <svg class="key" aria-hidden="true" viewBox="0 0 14 14"><path class="line s2" d="M0,7H14"/></svg> to restore when they were proven' END,
+			'</figcaption>', pgmaint.svg_series('backup-time-' || s.nth, format('How long backups of %s and proving them by restoring took', s.what),
 				concat_ws(' ', format('The newest took %s.', pgmaint.duration_text(extract(epoch FROM n.finished_at - n.started_at))),
-					format('Restoring one took %s.', pgmaint.duration_text(extract(epoch FROM s.restore_duration)))),
+					'Restoring one to prove it took ' || s.restored_in || '.',
+					'Restoring one in this server, with fsync on, took ' || pgmaint.duration_text(extract(epoch FROM s.safe_restore_duration)) || '.'),
 				'seconds', ARRAY['backup', 'restore'], jsonb_build_array(coalesce(s.durations, '[]'), coalesce(s.restores, '[]'))), E'</figure>\n</div>\n'),
 			'' ORDER BY s.nth) FILTER (WHERE s.nth <= 4 AND s.sizes IS NOT NULL)))
 	FROM series s

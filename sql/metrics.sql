@@ -24,7 +24,8 @@ BEGIN ATOMIC
 		('pgmaint_backup_bytes', 'gauge', 'Size of the newest backup of a whole database.'),
 		('pgmaint_backup_duration_seconds', 'gauge', 'How long the newest backup of a whole database took.'),
 		('pgmaint_backup_verified_timestamp_seconds', 'gauge', 'When a backup of a whole database was last restored to prove it.'),
-		('pgmaint_backup_restore_duration_seconds', 'gauge', 'How long it took to restore the backup of a whole database that was proven last.'),
+		('pgmaint_backup_restore_duration_seconds', 'gauge', 'How long the last proof of a backup of a whole database took to restore it, which may be faster than in an emergency.'),
+		('pgmaint_backup_safe_restore_duration_seconds', 'gauge', 'How long the last restore of a backup of a whole database in this live server with fsync on took.'),
 		('pgmaint_schedule_late_seconds', 'gauge', 'For how long a scheduled run has been due and not begun; 0 if none is.'),
 		('pgmaint_troubles', 'gauge', 'Troubles that findings are about and that are not resolved.'),
 		('pgmaint_unsent_messages', 'gauge', 'Messages to contacts that wait to be sent, or could not be sent so far.'),
@@ -56,7 +57,8 @@ bloat AS (
 	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 ),
 backups AS MATERIALIZED (
-	SELECT b.database, b.state, b.backup_id, b.started_at, b.finished_at, b.bytes, b.verified_at, b.restore_duration
+	SELECT b.database, b.state, b.backup_id, b.started_at, b.finished_at, b.bytes, b.verified_at, b.restore_duration,
+		b.safe_restored_at, b.safe_restore_duration
 	FROM pgmaint.backups b
 	WHERE b.kind = 'database' AND b.selection IS NULL
 ),
@@ -168,6 +170,14 @@ samples (name, labels, value) AS (
 	CROSS JOIN LATERAL (VALUES
 		('pgmaint_backup_verified_timestamp_seconds', pg_catalog.extract('epoch', b.verified_at)),
 		('pgmaint_backup_restore_duration_seconds', pg_catalog.extract('epoch', b.restore_duration))) AS v (name, value)
+	UNION ALL
+	SELECT 'pgmaint_backup_safe_restore_duration_seconds', pg_catalog.jsonb_build_object('database', b.database), pg_catalog.extract('epoch', b.safe_restore_duration)
+	FROM (
+		SELECT DISTINCT ON (x.database) x.database, x.safe_restore_duration
+		FROM backups x
+		WHERE x.safe_restored_at IS NOT NULL
+		ORDER BY x.database, x.safe_restored_at DESC
+	) b
 	UNION ALL
 	SELECT 'pgmaint_schedule_late_seconds', pg_catalog.jsonb_build_object('plan', s.plan, 'scheduled_by', s.scheduled_by), s.late
 	FROM schedules s

@@ -54,7 +54,11 @@ SELECT
 		CASE WHEN t.action = 'backup' AND t.result ? 'key' THEN pg_catalog.format('%s in %s, of a dump of %s',
 			pg_catalog.pg_size_pretty((t.result ->> 'bytes')::bigint), t.result ->> 'key', pg_catalog.pg_size_pretty((t.result ->> 'dump_bytes')::bigint)) END,
 		CASE WHEN t.action IN ('verify_backup', 'restore_backup') AND t.result ? 'restore_seconds' THEN pg_catalog.format(
-			'restored in %s s: %s rows in %s tables, %s indexes', pg_catalog.round((t.result ->> 'restore_seconds')::numeric, 1),
+			'%s: %s rows in %s tables, %s indexes', pg_catalog.concat_ws(', ',
+				pg_catalog.concat('restored in ', pg_catalog.round((t.result ->> 'restore_seconds')::numeric, 1), ' s',
+					' (' || pg_catalog.replace(pg_catalog.split_part(t.result ->> 'settings', ',', 1), ':', ',') || ')'),
+				'compared in ' || pg_catalog.round((t.result ->> 'comparison_seconds')::numeric, 1) || ' s',
+				'indexes checked in ' || pg_catalog.round((t.result ->> 'check_seconds')::numeric, 1) || ' s'),
 			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'rows')::bigint, '999,999,999,999,990')), t.result ->> 'tables', t.result ->> 'indexes') END,
 		CASE WHEN t.action = 'validate' AND t.result ? 'checks' THEN pg_catalog.format('%s of %s checks are ok, %s %s, %s critical',
 			(t.result ->> 'checks')::bigint - (t.result ->> 'warnings')::bigint - (t.result ->> 'critical')::bigint, t.result ->> 'checks',

@@ -15,6 +15,7 @@
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/timestamp.h"
 
@@ -24,8 +25,11 @@
 #include "actions/restoring.h"
 #include "backup/handover.h"
 #include "backup/prepare.h"
+#include "backup/records.h"
 #include "base/compat.h"
+#include "base/error_text.h"
 #include "base/settings.h"
+#include "base/subtransaction.h"
 #include "exec/toplevel.h"
 
 /* between two attempts to rename a database that is in use */
@@ -230,6 +234,41 @@ describe_result(Restoration *restoration)
 }
 
 static void
+record_duration(void *argument)
+{
+	const Restoration *restoration = argument;
+	LedgerScope scope;
+
+	ledger_enter(&scope);
+	record_safe_restore(restoration->storage, restoration->key,
+						restoration->description->sha256,
+						restoration->restore.milliseconds);
+	ledger_leave(&scope);
+}
+
+/*
+ * The restored database has its name by now: what cannot be noted must neither
+ * make its task fail nor keep it from its end.
+ */
+static void
+record_duration_if_possible(Restoration *restoration)
+{
+	ErrorData *error;
+
+	begin_restoring();
+	(void) set_config_option(
+		"lock_timeout", psprintf("%d", restoration->context->max_wait),
+		PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	error = try_unless_stopped(record_duration, restoration);
+	end_restoring();
+	if (error != NULL)
+		add_task_finding(restoration->context, "info", restoration->key,
+						 psprintf("how long restoring %s took could not be "
+								  "noted in the ledger: %s",
+								  restoration->key, error_text(error)));
+}
+
+static void
 create_missing_roles(const Restoration *restoration)
 {
 	ListCell *cell;
@@ -254,6 +293,7 @@ carry_out_restoration(TaskContext *context)
 	Restoration restoration = {.context = context};
 	Oid caller = GetUserId(); /* a ledger scope has another user */
 	LedgerScope scope;
+	bool durable;
 
 	restoration.backup_id = evidence_number(context->task, "backup_id", 0);
 	restoration.storage = evidence_text(context->task, "storage");
@@ -271,6 +311,7 @@ carry_out_restoration(TaskContext *context)
 	ledger_commit(&scope);
 	create_scratch(restoration.scratch, restoration.description);
 	restore_and_compare(&restoration);
+	(void) describe_live_server(&durable);
 	if (restoration.refusal != NULL)
 	{
 		(void) drop_scratch(restoration.scratch, context->extension);
@@ -281,6 +322,8 @@ carry_out_restoration(TaskContext *context)
 	describe_result(&restoration);
 	if (!take_place(&restoration))
 		settle_beside(&restoration);
+	if (durable)
+		record_duration_if_possible(&restoration);
 }
 
 /*

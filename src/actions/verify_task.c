@@ -386,9 +386,13 @@ record_outcome(Verification *verification)
 
 	if (verification->backup_id > 0)
 	{
+		bool durable;
+		char *settings = describe_live_server(&durable);
+
 		ledger_begin(&scope, context->extension);
 		record_verification(verification->backup_id, context->run_id,
-							verification->refusal, milliseconds);
+							verification->refusal, milliseconds, settings,
+							durable);
 		ledger_commit(&scope);
 	}
 	leave_word_if_possible(verification);

@@ -19,6 +19,8 @@
 
 /* a hundred years: what is longer was not measured */
 #define MAX_RESTORE_SECONDS 3.2e9
+/* it is told in one line */
+#define MAX_RESTORE_SETTINGS 1000
 
 /*
  * A field of a JSON object, or NULL.  JSON's null counts as not there.
@@ -171,6 +173,7 @@ parse_verification(const char *text, StoredBackup *backup)
 	Jsonb *object = parse_object(text, "verification");
 	char *verification;
 	char *error;
+	char *settings;
 	TimestampTz verified_at;
 	JsonbValue *value;
 	double seconds = -1;
@@ -185,6 +188,9 @@ parse_verification(const char *text, StoredBackup *backup)
 		refuse_field("verification");
 	verified_at = time_field(object, "verified_at");
 	error = text_field(object, "error", false);
+	settings = text_field(object, "restore_settings", false);
+	if (settings != NULL && strlen(settings) > MAX_RESTORE_SETTINGS)
+		refuse_field("restore_settings");
 	value = field(object, "restore_seconds");
 	if (value != NULL && value->type == jbvNumeric)
 	{
@@ -197,4 +203,5 @@ parse_verification(const char *text, StoredBackup *backup)
 	backup->verification_error = error;
 	backup->verified_at = verified_at;
 	backup->restore_seconds = seconds;
+	backup->restore_settings = seconds < 0 ? NULL : settings;
 }

@@ -13,6 +13,10 @@
  *						is of roles and tablespaces, which are not restored
  *	verified_at			a time with its zone
  *	restore_seconds		how long restoring took; null if it failed
+ *	restore_settings	where, and under which settings, that was measured, up
+ *						to 1000 bytes; missing where restoring failed, and in
+ *						those of earlier versions, which restored into a
+ *						database of a live server
  *	error				why it was found not restorable
  *	identity			of the database that restored it, see pgmaint.identities
  *
@@ -44,6 +48,7 @@ typedef struct StoredBackup
 	char *verification;
 	TimestampTz verified_at;
 	double restore_seconds;
+	char *restore_settings; /* of restore_seconds */
 	char *verification_error;
 	char *error; /* why it cannot be used, or NULL */
 } StoredBackup;

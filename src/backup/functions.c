@@ -52,6 +52,7 @@ enum
 	COLUMN_ERROR,
 	COLUMN_OWN,
 	COLUMN_IDENTITY,
+	COLUMN_RESTORE_SETTINGS,
 	LIST_COLUMNS
 };
 
@@ -179,6 +180,7 @@ put_backup(ReturnSetInfo *result, const char *storage,
 								   : backup->verification_error);
 	put(&row, COLUMN_OWN, BoolGetDatum(is_own_backup(storage, backup)));
 	put_text(&row, COLUMN_IDENTITY, backup->identity);
+	put_text(&row, COLUMN_RESTORE_SETTINGS, backup->restore_settings);
 	tuplestore_putvalues(result->setResult, result->setDesc, row.values,
 						 row.nulls);
 }
@@ -218,7 +220,8 @@ bind_time(LedgerQuery *query, TimestampTz time)
 }
 
 /*
- * A row for it, unless there is one; its run was not one of this ledger's.
+ * A row for it, unless there is one; its run was not one of this ledger's.  How
+ * long restoring took elsewhere promises nothing of this server.
  */
 static bool
 adopt_backup(const char *storage, const StoredBackup *backup)
@@ -246,14 +249,16 @@ adopt_backup(const char *storage, const StoredBackup *backup)
 		bind_double(&query, backup->restore_seconds);
 	bind_text(&query, backup->verification_error);
 	bind_text(&query, backup->identity);
+	bind_text(&query, backup->restore_settings);
 	return ledger_query(
 			   &query,
 			   "INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, "
 			   "compression, bytes, sha256, dump_bytes, database_bytes, server_version, started_at, "
-			   "finished_at, verified_at, verification, restore_duration, verification_error, identity) "
+			   "finished_at, verified_at, verification, restore_duration, verification_error, identity, "
+			   "restore_settings) "
 			   "VALUES ($1::pg_catalog.name, $2, $3, $4::pg_catalog.name, $5::pg_catalog.jsonb, "
 			   "'succeeded', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, "
-			   "pg_catalog.make_interval(secs => $16), $17, $18) "
+			   "pg_catalog.make_interval(secs => $16), $17, $18, $19) "
 			   "ON CONFLICT (storage, key) DO NOTHING RETURNING 1") > 0;
 }
 

@@ -8,6 +8,8 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "postmaster/interrupt.h"
 
 #include "backup/records.h"
 #include "objects/keys.h"
@@ -80,11 +82,24 @@ backup_key_is_taken(const char *storage, const char *key)
 }
 
 /*
+ * A worker reads a configuration that was reloaded after its task: until then,
+ * fsync may have been off for a while.
+ */
+char *
+describe_live_server(bool *durable)
+{
+	*durable = enableFsync && !ConfigReloadPending;
+	return pstrdup(*durable		 ? "live server: fsync on"
+				   : enableFsync ? "live server: configuration reloaded"
+								 : "live server: fsync off");
+}
+
+/*
  * A failure keeps when it was last proven, and how long that took.
  */
 void
 record_verification(int64 backup_id, int64 run_id, const char *refusal,
-					int64 milliseconds)
+					int64 milliseconds, const char *settings, bool safe)
 {
 	LedgerQuery query = {0};
 
@@ -92,6 +107,8 @@ record_verification(int64 backup_id, int64 run_id, const char *refusal,
 	bind_bigint(&query, run_id);
 	bind_text(&query, refusal);
 	bind_double(&query, (double) milliseconds / 1000);
+	bind_text(&query, settings);
+	bind_boolean(&query, safe);
 	(void) ledger_query(
 		&query,
 		"UPDATE pgmaint.backup_records SET verification_run_id = $2, "
@@ -101,8 +118,32 @@ record_verification(int64 backup_id, int64 run_id, const char *refusal,
 		"verification_error = $3, verified_at = CASE WHEN $3 IS NULL "
 		"THEN pg_catalog.clock_timestamp() ELSE verified_at END, "
 		"restore_duration = CASE WHEN $3 IS NULL AND kind = 'database' "
-		"THEN pg_catalog.make_interval(secs => $4) ELSE restore_duration END "
+		"THEN pg_catalog.make_interval(secs => $4) ELSE restore_duration END, "
+		"restore_settings = CASE WHEN $3 IS NULL AND kind = 'database' "
+		"THEN $5 ELSE restore_settings END, "
+		"safe_restore_duration = CASE WHEN $3 IS NULL AND kind = 'database' AND $6 "
+		"THEN pg_catalog.make_interval(secs => $4) ELSE safe_restore_duration END, "
+		"safe_restored_at = CASE WHEN $3 IS NULL AND kind = 'database' AND $6 "
+		"THEN pg_catalog.clock_timestamp() ELSE safe_restored_at END "
 		"WHERE backup_id = $1");
+}
+
+void
+record_safe_restore(const char *storage, const char *key, const char *sha256,
+					int64 milliseconds)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, storage);
+	bind_text(&query, key);
+	bind_text(&query, sha256);
+	bind_double(&query, (double) milliseconds / 1000);
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.backup_records SET "
+		"safe_restore_duration = pg_catalog.make_interval(secs => $4), "
+		"safe_restored_at = pg_catalog.clock_timestamp() "
+		"WHERE storage = $1::pg_catalog.name AND key = $2 AND sha256 = $3");
 }
 
 /*

@@ -227,6 +227,7 @@ keep_backup(Listing *listing, const StoredBackup *read, const char *error)
 	backup->server_version = copy(read->server_version);
 	backup->verification = copy(read->verification);
 	backup->verification_error = copy(read->verification_error);
+	backup->restore_settings = copy(read->restore_settings);
 	backup->error = copy(error);
 	listing->backups = lappend(listing->backups, backup);
 }

@@ -195,6 +195,41 @@ CALL pgmaint.run_and_wait('monthly', '{"schemas": "nowhere"}');
 \o
 SELECT severity, message FROM pgmaint.findings WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND check_id = 'backup';
 
+-- how fast a restore is can be promised where one was measured in this server with fsync on
+SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'pgmaint.backups'::regclass;
+CREATE FUNCTION rates() RETURNS TABLE (key text, restore_duration interval, restore_settings text, safe interval, restore_rate text) LANGUAGE sql AS
+	'SELECT b.key, b.restore_duration, b.restore_settings, b.safe_restore_duration, b.restore_rate FROM pgmaint.backups b ORDER BY b.key';
+INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, compression, dump_bytes, restore_duration, restore_settings) VALUES
+	('far', 'a', 'database', 'shop', NULL, 'expired', 'gzip', 81920, '1 s', NULL),
+	('far', 'b', 'database', 'shop', NULL, 'succeeded', 'gzip', 102400, '1 s', 'private server: fsync off, wal_level minimal'),
+	('near', 'c', 'database', 'shop', NULL, 'succeeded', 'gzip', NULL, NULL, NULL),
+	('far', 'd', 'database', 'shop', '{"tables": ["t"]}', 'succeeded', 'gzip', 102400, '1 s', NULL),
+	('far', 'e', 'database', 'other', NULL, 'succeeded', 'gzip', 102400, '1 s', NULL),
+	('far', 'f', 'globals', NULL, NULL, 'succeeded', 'gzip', 102400, NULL, NULL);
+SELECT * FROM rates();
+-- its own, then the newest of the same database, or of the same part of it
+UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-03', safe_restore_duration = '8 s' WHERE key = 'a';
+SELECT key, restore_rate FROM rates();
+UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-02', safe_restore_duration = '5 s' WHERE key = 'b';
+UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-04', safe_restore_duration = '50 s' WHERE key = 'c';
+UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-05', safe_restore_duration = '10 s' WHERE key = 'd';
+UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-06', safe_restore_duration = '0' WHERE key = 'e';
+SELECT key, restore_rate FROM rates();
+-- who asks for no rate does not pay for it
+CREATE FUNCTION reads(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	lines bigint := 0;
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+		lines := lines + (line ~ 'on backup_records')::int;
+	END LOOP;
+	RETURN lines;
+END
+$$;
+SELECT reads('SELECT restore_rate FROM pgmaint.backups') AS with_rate, reads('SELECT backup_id, restore_duration, restore_settings FROM pgmaint.backups') AS without;
+CALL forget();
+
 -- is everything in order?
 CREATE VIEW checks AS SELECT check_id, status, replace(detail, current_database(), 'DATABASE') AS detail, expected,
 	replace(object, current_database(), 'DATABASE') AS object FROM pgmaint.validate_backups() ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], status), check_id, object;
@@ -297,6 +332,8 @@ REVOKE EXECUTE ON FUNCTION pgmaint.list_backups(text), pgmaint.adopt_backups(tex
 REVOKE USAGE ON SCHEMA pgmaint FROM pgmaint_regress_keeper;
 DROP ROLE pgmaint_regress_keeper;
 DROP VIEW checks;
+DROP FUNCTION rates();
+DROP FUNCTION reads(text);
 DROP FUNCTION made(timestamptz, name, name, text, text, jsonb, text);
 DROP FUNCTION left_by(jsonb);
 DROP PROCEDURE forget();

@@ -66,14 +66,17 @@ INSERT INTO pgmaint.archives (policy_id, run_id, relation, storage, key, rows, b
 SELECT 1, 1, r, 's', r || g, 10, 100, 'x', '2026-01-01', '2026-02-01', 1, 'x', 'gzip', '{}' FROM generate_series(1, 3) g, unnest(ARRAY['a.b', 'a.c']) r;
 SELECT metrics.of('archived');
 
--- the newest that is there, and the one that was proven last
-INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, compression, bytes, started_at, finished_at, verified_at, restore_duration) VALUES
-	('s', '1', 'database', 'shop', NULL, 'succeeded', 'gzip', 100, 'epoch', '1970-01-01 00:00:05+00', '1970-01-02 00:00:00+00', '9 s'),
-	('s', '2', 'database', 'shop', NULL, 'succeeded', 'gzip', 200, '1970-01-01 01:00:00+00', '1970-01-01 01:00:07+00', NULL, NULL),
-	('s', '3', 'database', 'shop', NULL, 'failed', 'gzip', NULL, '1970-01-01 02:00:00+00', '1970-01-01 02:00:07+00', NULL, NULL),
-	('s', '4', 'database', 'shop', '{"tables": "t"}', 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL),
-	('s', '5', 'globals', NULL, NULL, 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL);
+-- the newest that is there, the one that was proven last, and how long a safe restore took last
+INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, compression, bytes, started_at, finished_at, verified_at, restore_duration, safe_restored_at, safe_restore_duration) VALUES
+	('s', '1', 'database', 'shop', NULL, 'succeeded', 'gzip', 100, 'epoch', '1970-01-01 00:00:05+00', '1970-01-02 00:00:00+00', '9 s', NULL, NULL),
+	('s', '2', 'database', 'shop', NULL, 'succeeded', 'gzip', 200, '1970-01-01 01:00:00+00', '1970-01-01 01:00:07+00', NULL, NULL, NULL, NULL),
+	('s', '3', 'database', 'shop', NULL, 'failed', 'gzip', NULL, '1970-01-01 02:00:00+00', '1970-01-01 02:00:07+00', NULL, NULL, NULL, NULL),
+	('s', '4', 'database', 'shop', '{"tables": "t"}', 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL, '1970-01-09 00:00:00+00', '1 s'),
+	('s', '5', 'globals', NULL, NULL, 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL, NULL, NULL);
 SELECT metrics.of('backup');
+UPDATE pgmaint.backup_records SET safe_restored_at = '1970-01-04', safe_restore_duration = '21 s' WHERE key = '1';
+UPDATE pgmaint.backup_records SET safe_restored_at = '1970-01-03', safe_restore_duration = '22 s' WHERE key = '2';
+SELECT metrics.of('backup_(safe_)?restore');
 
 -- late is what was due and did not begin; what is at work is not
 INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, scheduled_at)

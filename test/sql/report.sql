@@ -125,6 +125,17 @@ SELECT :unlike, 'c' || g, CASE WHEN g > 140 THEN 'critical' ELSE 'warning' END, 
 SELECT count(*) AS lines, count(*) FILTER (WHERE m ~ '^  failed:') AS failed, count(*) FILTER (WHERE m ~ '^  skipped:') AS skipped, count(*) FILTER (WHERE m ~ '^  CRITICAL') AS critical, count(*) FILTER (WHERE m ~ '^  WARNING') AS warning FROM masked(:unlike) m;
 SELECT m FROM masked(:unlike) WITH ORDINALITY AS r (m, nth) WHERE m ~ '^  tasks:|findings?:|like it|warnings: |critical: |shown' ORDER BY nth;
 
+-- a proof tells restoring, comparing and checking apart, as far as they were measured
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, result)
+SELECT :unlike, 1, a, 'backup ' || nth, 'x', 'asked for', 'succeeded', 'epoch'::timestamptz, 'epoch'::timestamptz, '{"restore_seconds": 21.06, "rows": 1234567, "tables": 3, "indexes": 2}' || r::jsonb
+FROM (VALUES
+	(1, 'verify_backup', '{}'),
+	(2, 'verify_backup', '{"settings": "private server: fsync off, wal_level minimal, 2 jobs, 512 MB", "server_seconds": 0.4, "comparison_seconds": 3.04, "check_seconds": 2.15}'),
+	(3, 'verify_backup', '{"settings": "live server: fsync on", "comparison_seconds": 0, "check_seconds": null}'),
+	(4, 'restore_backup', '{"database": "d"}')) x (nth, a, r);
+SELECT action, gain FROM pgmaint.task_results WHERE run_id = :unlike AND target ~ '^backup' ORDER BY target;
+DELETE FROM pgmaint.tasks WHERE run_id = :unlike AND target ~ '^backup';
+
 -- reviews are told with their steps, and what they found with the commands for it
 CREATE FUNCTION review(results jsonb[]) RETURNS bigint LANGUAGE sql AS $$
 	WITH actions AS (

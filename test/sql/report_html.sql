@@ -118,6 +118,17 @@ SELECT cells(p, 'queries') FROM page;
 SELECT p LIKE '%<p>From <time datetime="2026-11-15T02:00:00Z">%', regexp_replace(substring(p from '5 statements took .*? shown'), '<[^>]*>', '', 'g'), p LIKE '%geheim%' AS secret FROM page;
 SELECT cells(p, 'advice') FROM page;
 SELECT regexp_replace(regexp_replace(m[1], '<[^>]*>', '', 'g'), 'number \d+', 'number N') FROM page, regexp_matches(substring(p from '<h4>Life</h4>(.*?)</ul>'), '<br/>(.*?)</li>', 'g') m;
+-- a page promises no restore that was not measured in this server with fsync on
+CREATE FUNCTION told_of_backups() RETURNS TABLE (told text) LANGUAGE sql AS $$
+	SELECT m[1] FROM pgmaint.html_backups() h, regexp_matches(h, '(restored in [^<]*|The newest took [^<]*|to restore[^<]*)', 'g') x (m)
+$$;
+SELECT * FROM told_of_backups();
+UPDATE pgmaint.backup_records SET restore_duration = '8 min', restore_settings = E'private server: <b>\u0001 off, wal_level minimal', verified_at = '2026-11-23' WHERE backup_id = 2;
+SELECT * FROM told_of_backups();
+UPDATE pgmaint.backup_records SET safe_restore_duration = backup_id * interval '10 min', safe_restored_at = '2026-11-23'::timestamptz - backup_id * interval '1 day' WHERE backup_id IN (2, 4);
+SELECT * FROM told_of_backups();
+UPDATE pgmaint.backup_records SET restore_duration = NULL, safe_restore_duration = NULL;
+SELECT * FROM told_of_backups();
 -- a long run is drawn and told in short
 INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
 VALUES ('weekly', 'me', '2026-11-22 01:00+00', '2026-11-22 01:00+00', '2026-11-22 04:00+00', 'succeeded', 10, 5, '[{"action": "vacuum"}]', 1, '{}');

@@ -233,6 +233,19 @@ foreach my $seconds (qw(1e300 -1 "long" 12.5))
 	write_object($fresh, "x/$name.json", manifest($name, '{"bytes": 6}'));
 	write_object($fresh, "x/$name.verified.json", qq({"pgmaint": "verification", "sha256": ") . ('0' x 64) . qq(", "verification": "restorable", "verified_at": "2020-01-01T01:00:00Z", "restore_seconds": $seconds}));
 }
+my %measured = (
+	told => '"restore_seconds": 2, "restore_settings": "private server: fsync off"',
+	untold => '"restore_seconds": 3, "restore_settings": null',
+	failed => '"restore_seconds": null, "restore_settings": "private server: fsync off"',
+	long => '"restore_seconds": 4, "restore_settings": "' . ('x' x 1001) . '"',
+	longest => '"restore_seconds": 5, "restore_settings": "' . ('x' x 1000) . '"',
+	strange => '"restore_seconds": 6, "restore_settings": 7');
+foreach my $name (keys %measured)
+{
+	write_object($fresh, "x/m-$name.dump.gz", 'object');
+	write_object($fresh, "x/m-$name.json", manifest("m-$name", '{"dump": {"bytes": 7}}'));
+	write_object($fresh, "x/m-$name.verified.json", qq({"pgmaint": "verification", "sha256": ") . ('0' x 64) . qq(", "verification": "restorable", "verified_at": "2020-01-01T01:00:00Z", $measured{$name}}));
+}
 open my $huge, '>', "$there/x/huge.json" or die $!;
 truncate $huge, 300 * 1024 * 1024;
 close $huge;
@@ -260,10 +273,16 @@ like(join('|', @{ $listed{'x/backup-lost.json'} }), qr/^damaged\|the manifest ca
 ok(!$listed{'x/notes.json'}, 'the JSON of others is none');
 is($fresh->safe_psql('postgres', q(SELECT string_agg(concat_ws(' ', verification, verified_at IS NOT NULL, restore_duration), ', ' ORDER BY bytes, key) FROM pgmaint.list_backups('pgmaint_local') WHERE key LIKE 'x/proof%')),
 	'never verified f, restorable t 00:00:12.5, never verified f, restorable t', 'proofs that make sense, and others');
+my $measures = q(SELECT string_agg(concat_ws(' ', substr(key, 5), restore_duration, left(restore_settings, 30), length(restore_settings)), ', ' ORDER BY key COLLATE "C"));
+my $listed = q(failed.dump.gz, long.dump.gz, longest.dump.gz 00:00:05 ) . ('x' x 30) . q( 1000, strange.dump.gz, told.dump.gz 00:00:02 private server: fsync off 25, untold.dump.gz 00:00:03);
+is($fresh->safe_psql('postgres', qq($measures FROM pgmaint.list_backups('pgmaint_local') WHERE key LIKE 'x/m-%')), $listed, 'under which settings a proof was measured, where that makes sense');
 is($fresh->safe_psql('postgres', q(SELECT concat_ws('|', database, selection, server_version) FROM pgmaint.list_backups('pgmaint_local') WHERE key = 'x/quoted.dump.gz')),
 	q(it's "quoted" \ Größe|{"tables": ["\"T\""]}|15 'x'), 'names with quotes');
 is($fresh->safe_psql('postgres', q(SELECT pgmaint.adopt_backups('pgmaint_local', 'it''s "quoted" \ Größe'))), '1', 'those of one database are adopted');
-is($fresh->safe_psql('postgres', q(SELECT pgmaint.adopt_backups('pgmaint_local'))), keys(%whole) - 1 + 4, 'then all that can be used');
+is($fresh->safe_psql('postgres', q(SELECT pgmaint.adopt_backups('pgmaint_local'))), keys(%whole) - 1 + 4 + keys %measured, 'then all that can be used');
+is($fresh->safe_psql('postgres', qq($measures FROM pgmaint.backups WHERE key LIKE 'x/m-%')), $listed, '... with how long restoring took elsewhere, and under which settings');
+is($fresh->safe_psql('postgres', q(SELECT count(*) || ' ' || count(safe_restore_duration) || ' ' || count(safe_restored_at) || ' ' || count(restore_rate) FROM pgmaint.backups WHERE key LIKE 'x/m-%')),
+	keys(%measured) . ' 0 0 0', '... which promises nothing here');
 is($fresh->safe_psql('postgres', q(SELECT pgmaint.adopt_backups('pgmaint_local'))), '0', '... and none twice');
 is($fresh->safe_psql('postgres', q(SELECT count(*) FROM pgmaint.list_backups('pgmaint_local') WHERE backup_id IS NULL AND state = 'succeeded')), '0', '... the list has their numbers');
 $node->stop;

@@ -15,6 +15,8 @@ use Test::More;
 
 my $node = start_server('restore', q(pgmaint.max_wait = '2s'));
 my ($state, $error, $run);
+# verify_backup restores into a database of this server
+my $in_database = '';
 
 sub exists_database
 {
@@ -105,6 +107,115 @@ is($node->safe_psql('postgres', q(SELECT shobj_description(oid, 'pg_database') F
 	local $ENV{PGOPTIONS} = $logins ? '-c event_triggers=off' : '';
 	is($node->safe_psql('retold', 'SELECT (SELECT count(*) FROM pg_event_trigger), (SELECT count(*) FROM log), (SELECT one FROM m)'), ($logins ? 3 : 2) . '|0|1', '... its event triggers, none of which has fired, and its rows');
 }
+
+# How long a restore takes is recorded as what can be promised where it was
+# measured in this server with fsync on, and nowhere else.
+my $measured = q(SELECT concat_ws('|', restore_duration IS NOT NULL, coalesce(restore_settings, '-'),
+	safe_restore_duration IS NOT NULL, safe_restored_at IS NOT NULL, restore_rate IS NOT NULL) FROM pgmaint.backups WHERE backup_id = );
+my $forget = 'UPDATE pgmaint.backup_records SET safe_restore_duration = NULL, safe_restored_at = NULL';
+
+sub set_fsync
+{
+	my ($value) = @_;
+
+	$node->safe_psql('postgres', "ALTER SYSTEM SET fsync = $value");
+	$node->reload;
+	$node->poll_query_until('postgres', "SELECT current_setting('fsync') = '$value'") or die 'the configuration was not reloaded';
+	return;
+}
+
+# Restored into a database that is dropped again; what the ledger says then.
+sub measure
+{
+	my ($options, $id) = @_;
+	my ($how, $why, $number) = run_backup_action($node, 'restore_backup', qq({$options, "into": "measured"}));
+
+	is("$how $why", 'succeeded ', "restored: $options");
+	$node->safe_psql('postgres', 'DROP DATABASE measured');
+	return ($node->safe_psql('postgres', $measured . $id), $number);
+}
+
+($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $told$in_database}));
+is($node->safe_psql('postgres', $measured . $told), 't|live server: fsync off|f|f|f', 'a proof and a restore with fsync off promise nothing');
+set_fsync('on');
+my ($says) = measure(qq("backup_id": $told), $told);
+is($says, 't|live server: fsync off|t|t|t', 'a restore with fsync on does');
+$node->safe_psql('postgres', $forget);
+($says, $run) = measure(q("storage": "pgmaint_local", "database": "told"), $told);
+is($says, 't|live server: fsync off|t|t|t', '... of the newest of a database, too');
+is($node->safe_psql('postgres', "SELECT r.safe_restore_duration = make_interval(secs => (t.result ->> 'restore_seconds')::float8) AND r.safe_restored_at BETWEEN t.started_at AND t.finished_at
+	FROM pgmaint.tasks t, pgmaint.backup_records r WHERE t.run_id = $run AND r.backup_id = $told"), 't', '... and it is what pg_restore took');
+$node->safe_psql('postgres', "$forget; UPDATE pgmaint.backup_records SET sha256 = reverse(sha256) WHERE backup_id = $told");
+($says) = measure(q("storage": "pgmaint_local", "database": "told"), $told);
+is($says, 't|live server: fsync off|f|f|f', '... but not of another object of this key');
+$node->safe_psql('postgres', "UPDATE pgmaint.backup_records SET sha256 = reverse(sha256) WHERE backup_id = $told");
+($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $told$in_database}));
+is("$state $error", 'succeeded ', 'a backup is verified with fsync on');
+is($node->safe_psql('postgres', $measured . $told), 't|live server: fsync on|t|t|t', '... which is a restore that promises something');
+is($node->safe_psql('postgres', "SELECT safe_restore_duration = restore_duration AND safe_restored_at >= verified_at FROM pgmaint.backup_records WHERE backup_id = $told"), 't', '... what it took');
+
+# What is found not restorable keeps what was measured before.
+my $told_columns = "SELECT concat_ws('|', restore_duration, restore_settings, safe_restore_duration, safe_restored_at) FROM pgmaint.backup_records WHERE backup_id = $told";
+my $told_key = $node->safe_psql('postgres', "SELECT key FROM pgmaint.backup_records WHERE backup_id = $told");
+my $told_object = slurp_file(folder_of($node) . "/$told_key");
+$node->safe_psql('postgres', "UPDATE pgmaint.backup_records SET restore_duration = '3 s', restore_settings = 'before', safe_restore_duration = '4 s', safe_restored_at = '2020-01-01 00:00+00' WHERE backup_id = $told");
+my $said = $node->safe_psql('postgres', $told_columns);
+write_object($node, $told_key, 'x' x length $told_object);
+($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $told$in_database}));
+like("$state $error", qr/^failed not restorable: /, 'a damaged backup is found');
+is($node->safe_psql('postgres', $told_columns), $said, '... and keeps what was measured before');
+write_object($node, $told_key, $told_object);
+
+# Roles and tablespaces are not restored.
+($backup_state, $backup_error) = end_of_backup($node, begin_backup($node, '{"databases": "told", "retries": 0}'));
+my $globals = $node->safe_psql('postgres', "SELECT max(backup_id) FROM pgmaint.backups WHERE kind = 'globals'");
+($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $globals}));
+is("$state $error " . $node->safe_psql('postgres', $measured . $globals), 'succeeded  f|-|f|f|f', 'nothing is measured of roles and tablespaces');
+
+# What cannot be noted does not make a restore fail.
+$node->safe_psql('postgres', $forget);
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN');
+$holder->query_safe("SELECT FROM pgmaint.backup_records WHERE backup_id = $told FOR UPDATE");
+($says, $run) = measure(qq("backup_id": $told), $told);
+like($says, qr/\|f\|f\|f$/, '... where the ledger is locked');
+is($node->safe_psql('postgres', "SELECT severity || ' ' || message FROM pgmaint.findings WHERE run_id = $run"),
+	"info how long restoring $told_key took could not be noted in the ledger: canceling statement due to lock timeout", '... which is said');
+$holder->query_safe('COMMIT');
+$holder->quit;
+
+# A configuration that was reloaded while it went on may have had fsync off.
+$node->safe_psql('postgres', 'CREATE DATABASE held');
+$node->safe_psql('held', q{
+	CREATE FUNCTION hold(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $f$
+	BEGIN
+		WHILE pg_catalog.current_database() ~ '^pgmaint_' AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND objid = 4711) LOOP
+			PERFORM pg_catalog.pg_sleep(0.05);
+		END LOOP;
+		RETURN $1;
+	END $f$;
+	CREATE TABLE h (i int);
+	INSERT INTO h VALUES (1);
+	CREATE INDEX ON h (hold(i));
+});
+my $held = backup_by_hand($node, 'held', 'daily/held.dump.gz');
+foreach my $reloads (1, 0)
+{
+	$run = $node->safe_psql('postgres', qq(SELECT pgmaint.run_action('restore_backup', '{"backup_id": $held}')));
+	$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE datname ~ '^pgmaint_' AND wait_event = 'PgSleep'))
+	  or die 'nothing is being restored';
+	if ($reloads)
+	{
+		set_fsync('off');
+		set_fsync('on');
+	}
+	my $release = $node->background_psql('postgres');
+	$release->query_safe('SELECT pg_advisory_lock(4711)');
+	is(wait_for_end($node, $run), 'succeeded', 'a restore goes on while the configuration is ' . ($reloads ? 'reloaded' : 'what it was'));
+	$release->quit;
+	is($node->safe_psql('postgres', $measured . $held), $reloads ? 'f|-|f|f|f' : 'f|-|t|t|t', '... and ' . ($reloads ? 'promises nothing' : 'is recorded'));
+}
+set_fsync('off');
 
 # Refused before anything is made.
 for my $case (
