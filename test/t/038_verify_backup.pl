@@ -1,6 +1,8 @@
 # Backups are proven by restoring them: what is sound is found so, what is
 # damaged is said to be, nothing in a dump gets any right, and whatever ends
-# the work leaves nothing behind.
+# the work leaves nothing behind.  They are restored into a server of their own,
+# or into a database of this one, as the option "where" says; what ends the work in
+# the former is in 084_proof_servers.pl.
 
 use strict;
 use warnings;
@@ -21,7 +23,7 @@ sub set_hba
 {
 	my ($method) = @_;
 	unlink $hba;
-	append_to_file($hba, "local all $postgres trust\nlocal all plain trust\nlocal all maker trust\nlocal all all $method\n");
+	append_to_file($hba, "local all $postgres trust\nlocal all plain trust\nlocal all maker trust\nlocal all prover trust\nlocal all all $method\n");
 	$node->reload;
 	return;
 }
@@ -31,6 +33,14 @@ sub told
 	my ($run, $severity) = @_;
 	return $node->safe_psql('postgres',
 		"SELECT string_agg(message, E'\\n') FROM pgmaint.findings WHERE run_id = $run AND severity = '$severity'");
+}
+
+# Options of the action with the place where it restores to.
+sub at
+{
+	my ($where, $options) = @_;
+	return qq({"where": "$where"}) if ($options || '{}') eq '{}';
+	return $options =~ s/^\{/{"where": "$where", /r;
 }
 
 sub verdict
@@ -102,6 +112,7 @@ is(verdict($good), 'restorable|t|t', '... and the ledger says so');
 is( $node->safe_psql('postgres', "SELECT result ->> 'rows', (result ->> 'checked_indexes')::int > 3 FROM pgmaint.tasks WHERE run_id = $run"),
 	'20005|t', '... its rows were counted, its indexes checked');
 like(told($run, 'info'), qr/2 FUNCTION \(public\..*2 VIEW \(public\.of_.*EVENT TRIGGER/s, '... what was left out is told');
+is(told($run, 'warning'), '', '... and it cost this server nothing worth a warning');
 is(databases_left($node), '0|0|0', '... and nothing is left');
 like(slurp_file(folder_of($node) . '/daily/good.verified.json'), qr/"verification": "restorable"/, '... but a word beside it');
 unlike(slurp_file($node->logfile), qr/PGPASSWORD|PASSWORD '(?!SCRAM)/, 'no password is in a statement');
@@ -111,6 +122,25 @@ unlike(slurp_file($node->logfile), qr/ leak: /, '... and nothing is left open');
 ($state, $error) = run_backup_action($node, 'verify_backup',
 	qq({"backup_id": $good, "amcheck": "off", "settings": {"work_mem": "8 MB"}}));
 is("$state $error", 'succeeded ', 'again, with settings and without amcheck');
+
+# In a database of this server.
+($state, $error, $run) = run_backup_action($node, 'verify_backup', at('database'));
+is("$state $error", 'succeeded ', 'a sound backup is verified in this server');
+is(verdict($good), 'restorable|t|t', '... and the ledger says so');
+is( $node->safe_psql('postgres', "SELECT result ->> 'settings', result ->> 'server_seconds', result ->> 'rows', (result ->> 'checked_indexes')::int > 3
+		FROM pgmaint.tasks WHERE run_id = $run"),
+	'this server||20005|t', '... its rows were counted, its indexes checked');
+like(told($run, 'info'), qr/2 FUNCTION \(public\..*2 VIEW \(public\.of_.*EVENT TRIGGER/s, '... what was left out is told');
+like(told($run, 'warning'), qr/^daily\/good\.dump\.gz was restored in this server, where it took \d+ .?B of its disk, wrote as much WAL, .* without the option "where", a private server is made for it$/,
+	'... and what that cost');
+is(databases_left($node), '0|0|0', '... and nothing is left');
+($state, $error) = run_backup_action($node, 'verify_backup',
+	at('database', qq({"backup_id": $good, "amcheck": "off", "settings": {"work_mem": "8 MB"}})));
+is("$state $error", 'succeeded ', 'again, with settings and without amcheck');
+($state, $error) = $node->psql('postgres', q(SELECT pgmaint.run_action('verify_backup', '{"where": "elsewhere"}')));
+isnt($state, 0, 'there is no other place');
+unlike(slurp_file($node->logfile), qr/PGPASSWORD|PASSWORD '(?!SCRAM)/, 'no password is in a statement');
+unlike(slurp_file($node->logfile), qr/ leak: /, '... and nothing is left open');
 
 # Damage.
 my $object = slurp_file(folder_of($node) . '/daily/good.dump.gz');
@@ -137,9 +167,12 @@ write_object($node, 'daily/good.dump.gz', $object);
 my $manifest = slurp_file(folder_of($node) . '/daily/good.json');
 change_manifest($node, 'daily/good', '"rows": 20000', '"rows": 20001');
 change_manifest($node, 'daily/good', '"Ind éx"', '"Ind èx"');
-($state, $error) = run_backup_action($node, 'verify_backup', '{}');
-like($error, qr/^not restorable: 2 differences from its manifest: table public.t has 20000 rows, but 20001 were backed up; index "S p"."Ind èx" is missing$/,
-	'differences are told by name');
+for my $where ('server', 'database')
+{
+	($state, $error) = run_backup_action($node, 'verify_backup', at($where));
+	like($error, qr/^not restorable: 2 differences from its manifest: table public.t has 20000 rows, but 20001 were backed up; index "S p"."Ind èx" is missing$/,
+		"$where: differences are told by name");
+}
 write_object($node, 'daily/good.json', $manifest);
 
 # What says nothing about the backup.
@@ -163,8 +196,8 @@ like("$state $error", qr/^failed the backup needs extensions that are not instal
 no_verdict('a missing extension');
 write_object($node, 'daily/good.json', $manifest);
 change_manifest($node, 'daily/good', '"extensions": \[', '"extensions": [{"name": "pg_cron", "version": "1.4", "schema": "pg_catalog"},');
-($state, $error, $run) = run_backup_action($node, 'verify_backup', '{}');
-like(told($run, 'info'), qr/without extension pg_cron/, 'what can only be elsewhere is left out');
+($state, $error, $run) = run_backup_action($node, 'verify_backup', at('database'));
+like(told($run, 'info'), qr/without extension pg_cron: it can be in one database of a server only$/m, 'what can only be elsewhere is left out');
 unlink folder_of($node) . '/daily/good.json';
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
 like("$state $error", qr/^failed "daily\/good.dump.gz" on storage "pgmaint_local" has no manifest "daily\/good.json"/, 'a missing manifest');
@@ -175,11 +208,17 @@ change_manifest($node, 'daily/good', '"sha256": "\w+"', '"sha256": "ab"');
 like("$state $error", qr/^failed the manifest of "daily\/good.dump.gz" is not the one that was written with backup/, 'a manifest of something else');
 no_verdict('a manifest of something else');
 write_object($node, 'daily/good.json', $manifest);
-($state, $error) = run_backup_action($node, 'verify_backup', '{"min_free": "1000000 TB"}');
+($state, $error) = run_backup_action($node, 'verify_backup', at('database', '{"min_free": "1000000 TB"}'));
 like("$state $error", qr/^skipped not enough room on the disk: .* needed in .* and .* to stay free there, but .* free/, 'too little room');
 no_verdict('too little room');
+($state, $error) = run_backup_action($node, 'verify_backup', '{"min_free": "1000000 TB"}');
+like("$state $error", qr/^skipped not enough room on the disk: the proof needs .* in "\Q@{[$node->host]}\E" and .* to stay free there, but .* free; the setting pgmaint\.proof_directory names another folder$/,
+	'too little room for a server');
+no_verdict('too little room for a server');
 set_hba('reject');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
+is("$state $error", 'succeeded ', 'pg_hba.conf is of no concern to a server of its own');
+($state, $error) = run_backup_action($node, 'verify_backup', at('database'));
 like("$state $error", qr/^failed could not log in to database "pgmaint_scratch_\w+" as role/, 'pg_hba.conf lets nobody in');
 no_verdict('a login that is refused');
 set_hba('scram-sha-256');
@@ -188,12 +227,21 @@ set_hba('scram-sha-256');
 $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA pgmaint TO plain;
 	GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO plain');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}', 'plain');
-like("$state $error", qr/^failed permission denied to verify a backup; Role "plain" lacks: pg_execute_server_program, CREATEDB, CREATEROLE/,
+like("$state $error", qr/^failed permission denied to verify a backup; Role "plain" lacks: pg_execute_server_program\.$/,
 	'a role without rights is told which it lacks');
-$node->safe_psql('postgres', 'CREATE ROLE maker LOGIN CREATEDB CREATEROLE IN ROLE pg_execute_server_program, pg_read_server_files, pg_write_server_files, plain;
-	GRANT USAGE ON FOREIGN SERVER pgmaint_local TO maker');
-($state, $error, $run) = run_backup_action($node, 'verify_backup', '{}', 'maker');
-is("$state $error", 'succeeded ', 'a role that is no superuser can verify');
+($state, $error) = run_backup_action($node, 'verify_backup', at('database'), 'plain');
+like("$state $error", qr/^failed permission denied to verify a backup; Role "plain" lacks: pg_execute_server_program, CREATEDB, CREATEROLE\.$/,
+	'... and which it lacks for a database of this server');
+$node->safe_psql('postgres', 'CREATE ROLE prover LOGIN IN ROLE pg_execute_server_program, pg_read_server_files, pg_write_server_files, plain;
+	CREATE ROLE maker LOGIN CREATEDB CREATEROLE IN ROLE prover; GRANT USAGE ON FOREIGN SERVER pgmaint_local TO prover');
+($state, $error, $run) = run_backup_action($node, 'verify_backup', '{}', 'prover');
+is("$state $error", 'succeeded ', 'a role that may create nothing can verify');
+unlike(told($run, 'info'), qr/without extension/, '... with what takes a superuser');
+is( $node->safe_psql('postgres', "SELECT result ->> 'rows', (result ->> 'checked_indexes')::int > 3 FROM pgmaint.tasks WHERE run_id = $run"),
+	'20005|t', '... and with amcheck');
+is(databases_left($node), '0|0|0', '... and leaves nothing');
+($state, $error, $run) = run_backup_action($node, 'verify_backup', at('database'), 'maker');
+is("$state $error", 'succeeded ', 'in a database of this server, a role that is no superuser can verify');
 like(told($run, 'info'), qr/without extension pgmaint: it takes a superuser/, '... without what takes one');
 is(databases_left($node), '0|0|0', '... and leaves nothing');
 
@@ -227,12 +275,15 @@ $node->safe_psql('hostile', q{
 	CREATE MATERIALIZED VIEW em AS SELECT public.evil(5);
 } =~ s/EVIDENCE/$PostgreSQL::Test::Utils::tmp_check\/evidence/r);
 backup_by_hand($node, 'hostile', 'daily/hostile.dump.gz');
-($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "hostile"}');
-is("$state $error", 'succeeded ', 'a hostile dump is restored');
-ok(!-e "$PostgreSQL::Test::Utils::tmp_check/evidence", '... and started no program');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname = 'evil_role'"), '0', '... made no role');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname = 'evil_database'"), '0', '... made no database');
-is(databases_left($node), '0|0|0', '... and nothing is left');
+for my $where ('server', 'database')
+{
+	($state, $error) = run_backup_action($node, 'verify_backup', at($where, '{"databases": "hostile"}'));
+	is("$state $error", 'succeeded ', "$where: a hostile dump is restored");
+	ok(!-e "$PostgreSQL::Test::Utils::tmp_check/evidence", '... and started no program');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname = 'evil_role'"), '0', '... made no role');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_database WHERE datname = 'evil_database'"), '0', '... made no database');
+	is(databases_left($node), '0|0|0', '... and nothing is left');
+}
 
 # A dump that was written by hand says what pg_dump never would.
 $node->safe_psql('postgres', 'CREATE DATABASE forged');
@@ -250,9 +301,14 @@ for my $forged (
 	"DO \$\$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = evil', current_database()); END \$\$;")
 {
 	backup_by_hand($node, 'forged', 'daily/forged.dump.gz', unknown => 1, instead => [ $comment, $forged ]);
-	($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/forged.dump.gz"}');
-	like("$state $error", $forged =~ /PREPARE/ ? qr/^succeeded / : qr/^failed not restorable: pg_restore: error: /, "forged: $forged");
-	is(databases_left($node), '0|0|0', '... and nothing is left');
+	for my $where ('server', 'database')
+	{
+		my $prepared = $where eq 'database' && $forged =~ /PREPARE/;
+
+		($state, $error) = run_backup_action($node, 'verify_backup', at($where, '{"storage": "pgmaint_local", "key": "daily/forged.dump.gz"}'));
+		like("$state $error", $prepared ? qr/^succeeded / : qr/^failed not restorable: pg_restore: error: /, "$where: forged: $forged");
+		is(databases_left($node), '0|0|0', '... and nothing is left');
+	}
 }
 ok(!-e "$PostgreSQL::Test::Utils::tmp_check/evidence", 'no program was started');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname = 'evil_role'"), '0', '... no role was made');
@@ -271,9 +327,12 @@ $node->safe_psql('liar', q{
 	INSERT INTO l VALUES (1);
 });
 backup_by_hand($node, 'liar', 'daily/liar.dump.gz', unknown => 1);
-($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/liar.dump.gz"}');
-like("$state $error", qr/^failed not restorable: pg_restore: .*No space left on device/s, 'rows that are refused with an invented error are not restorable');
-is(databases_left($node), '0|0|0', '... and nothing is left');
+for my $where ('server', 'database')
+{
+	($state, $error) = run_backup_action($node, 'verify_backup', at($where, '{"storage": "pgmaint_local", "key": "daily/liar.dump.gz"}'));
+	like("$state $error", qr/^failed not restorable: pg_restore: .*No space left on device/s, "$where: rows that are refused with an invented error are not restorable");
+	is(databases_left($node), '0|0|0', '... and nothing is left');
+}
 
 # What is there on sound databases, and may not be held against their backups.
 for my $sound (
@@ -312,15 +371,13 @@ for my $sound (
 	$node->safe_psql($database, $script);
 	($state, $error) = run_backup_action($node, 'backup', qq({"databases": "$database", "globals": false, "retries": 0}));
 	is("$state $error", 'succeeded ', "$what: backed up");
-	($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"databases": "$database"}));
-	is("$state $error", 'succeeded ', '... and restorable');
-	if (defined $severity)
+	for my $where ('server', 'database')
 	{
-		like(told($run, $severity), $left_out, '... but for what is told');
-	}
-	else
-	{
-		is($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint.findings WHERE run_id = $run"), '0', '... all of it');
+		($state, $error, $run) = run_backup_action($node, 'verify_backup', at($where, qq({"databases": "$database"})));
+		is("$state $error", 'succeeded ', "... and restorable, $where");
+		my $findings = $node->safe_psql('postgres', "SELECT coalesce(string_agg(severity || ' ' || message, E'\\n'), '') FROM pgmaint.findings
+			WHERE run_id = $run AND message !~ ' was restored in this server, '");
+		like($findings, $left_out ? qr/^$severity [^\n]*$left_out[^\n]*$/ : qr/^$/, $left_out ? '... but for what is told' : '... all of it');
 	}
 }
 
@@ -334,22 +391,25 @@ my $run_of_writer = sub {
 	return wait_for_end($node, $begun);
 };
 is($run_of_writer->('backup', '{"databases": "ranges", "globals": false, "retries": 0}'), 'succeeded', 'a backup by sessions that may only read');
-is($run_of_writer->('verify_backup', '{"databases": "ranges"}'), 'succeeded', '... is verified');
+is($run_of_writer->('verify_backup', at($_, '{"databases": "ranges"}')), 'succeeded', "... is verified, $_") for ('server', 'database');
 $node->safe_psql('postgres', 'SET default_transaction_read_only = off; ALTER ROLE ALL RESET ALL');
 
 # Other encodings, other collations.
 $node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
 $node->safe_psql('latin', 'CREATE TABLE "é" AS SELECT 1 AS "ü"');
 backup_by_hand($node, 'latin', 'daily/latin.dump.gz');
-($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "latin"}');
-is("$state $error", 'succeeded ', 'a database in LATIN1');
+for my $where ('server', 'database')
+{
+	($state, $error) = run_backup_action($node, 'verify_backup', at($where, '{"databases": "latin"}'));
+	is("$state $error", 'succeeded ', "$where: a database in LATIN1");
+}
 SKIP:
 {
 	skip 'this server has no databases with ICU', 1
 	  if $node->psql('postgres', "CREATE DATABASE icu TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'") != 0;
 	$node->safe_psql('icu', 'CREATE TABLE i (t text PRIMARY KEY)');
 	backup_by_hand($node, 'icu', 'daily/icu.dump.gz');
-	($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "icu"}');
+	($state, $error) = run_backup_action($node, 'verify_backup', at('database', '{"databases": "icu"}'));
 	is("$state $error", 'succeeded ', 'a database with ICU');
 }
 
@@ -372,7 +432,7 @@ is($node->safe_psql('postgres', "SELECT concat_ws(' ', verification, verified_at
 	'intact t', '... are intact, which is less than restorable');
 is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.list_backups('second') WHERE kind = 'globals'"), 'intact', '... as the storage itself says');
 
-# Interrupted: an index whose function takes its time shows that work is on.
+# Interrupted in a database of this server: an index whose function takes its time shows that work is on.
 $node->safe_psql('postgres', 'CREATE DATABASE slow');
 $node->safe_psql('slow', q{
 	CREATE FUNCTION slow(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $f$
@@ -384,7 +444,7 @@ $node->safe_psql('slow', q{
 my $slow = backup_by_hand($node, 'slow', 'daily/slow.dump.gz');
 sub begin_slow
 {
-	my $begun = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('verify_backup', '{"databases": "slow"}')));
+	my $begun = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('verify_backup', '{"where": "database", "databases": "slow"}')));
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname ~ '^pgmaint_' AND wait_event = 'PgSleep'")
 	  or die 'nothing is being restored';
 	return $begun;
@@ -443,8 +503,11 @@ $node->psql('postgres', q(ALTER SYSTEM SET lc_messages = 'C.UTF-8'));
 $node->stop;
 system_or_bail('bash', '-c', 'ulimit -f 24576; LANGUAGE=de exec pg_ctl -w -D "$0" -l "$1" start', $node->data_dir, $node->logfile);
 $node->_update_pid(1);
-($state, $error) = run_backup_action($node, 'verify_backup', '{"databases": "large"}');
-like("$state $error", qr/^failed pg_restore exited with code 1: .*(could not extend file|konnte Datei .* nicht erweitern)/s, 'a full disk fails the task');
-is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.backups WHERE backup_id = $large"), 'never verified', '... but not the backup');
-is(databases_left($node), '0|0|0', '... and nothing is left');
+for my $where ('server', 'database')
+{
+	($state, $error) = run_backup_action($node, 'verify_backup', at($where, '{"databases": "large"}'));
+	like("$state $error", qr/^failed pg_restore exited with code 1: .*(could not extend file|konnte Datei .* nicht erweitern)/s, "$where: a full disk fails the task");
+	is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.backups WHERE backup_id = $large"), 'never verified', '... but not the backup');
+	is(databases_left($node), '0|0|0', '... and nothing is left');
+}
 done_testing();

@@ -25,11 +25,19 @@ sub psql_as
 	return $node->safe_psql($database, $script, extra_params => [ '-U', $role ]);
 }
 
+# In a private server, and in a database of this one.
+sub prove
+{
+	my ($where, $backup, $as) = @_;
+	return run_backup_action($node, 'verify_backup', qq({"where": "$where", "backup_id": $backup}), $as);
+}
+
+# What there is to say beside what a database of this server costs.
 sub told
 {
 	my ($number) = @_;
 	return $node->safe_psql('postgres',
-		"SELECT coalesce(string_agg(severity || ': ' || message, E'\\n'), '') FROM pgmaint.findings WHERE run_id = $number");
+		"SELECT coalesce(string_agg(severity || ': ' || message, E'\\n'), '') FROM pgmaint.findings WHERE run_id = $number AND message !~ ' was restored in this server, '");
 }
 
 sub result
@@ -109,20 +117,26 @@ my $attacked = backup_by_hand($node, 'attacked', 'daily/attacked.dump.gz');
 is("$state $error", 'succeeded ', 'a superuser restores tables whose indexes have constant expressions');
 is(result($run, 'rows'), $rows, '... and their rows were counted');
 nothing_gained('restore');
-($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $attacked}));
-is("$state $error", 'succeeded ', '... and proves their backup');
-is(result($run, 'rows'), $rows, '... by counting the rows');
-nothing_gained('proof');
+for my $where ('server', 'database')
+{
+	($state, $error, $run) = prove($where, $attacked);
+	is("$state $error", 'succeeded ', "... and proves their backup, $where");
+	is(result($run, 'rows'), $rows, '... by counting the rows');
+	nothing_gained('proof');
+}
 
 # Roles that are no superusers do the same.
 ($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $attacked, "into": "made", "no_owner": true}), 'maker');
 is("$state $error", 'succeeded ', 'a role that is no superuser restores');
 is(result($run, 'rows'), $rows, '... and counts the rows');
 nothing_gained('restore by a role that is no superuser');
-($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $attacked}), 'maker');
-is("$state $error", 'succeeded ', '... and proves');
-is(result($run, 'rows'), $rows, '... by counting, too');
-nothing_gained('proof by a role that is no superuser');
+for my $where ('server', 'database')
+{
+	($state, $error, $run) = prove($where, $attacked, 'maker');
+	is("$state $error", 'succeeded ', "... and proves, $where");
+	is(result($run, 'rows'), $rows, '... by counting, too');
+	nothing_gained('proof by a role that is no superuser');
+}
 
 # Not even where pgmaint.connection names a superuser.
 $node->safe_psql('postgres', 'CREATE DATABASE checked');
@@ -152,11 +166,13 @@ my $manifest = slurp_file(folder_of($node) . '/daily/attacked.json');
 change_manifest($node, 'daily/attacked', '"rows": 40\b', '"rows": 41');
 change_manifest($node, 'daily/attacked', '"rows": 2\b', '"rows": 3');
 change_manifest($node, 'daily/attacked', '"value": 17', '"value": 18');
-for my $action (qw(verify_backup restore_backup))
+for my $case ([ 'verify_backup', '"where": "server", ' ], [ 'verify_backup', '"where": "database", ' ], [ 'restore_backup', '' ])
 {
-	($state, $error) = run_backup_action($node, $action, qq({"backup_id": $attacked}));
+	my ($action, $where) = @$case;
+
+	($state, $error) = run_backup_action($node, $action, qq({$where"backup_id": $attacked}));
 	like("$state $error", qr/^failed .*: 3 differences from its manifest: table mallory\."a ""\n\\! touch evidence\n%I" has 2 rows, but 3 were backed up; table mallory\.t has 40 rows, but 41 were backed up; sequence mallory\."S "";" is at 17 /,
-		"$action: rows that are missing are told");
+		"$action $where: rows that are missing are told");
 }
 write_object($node, 'daily/attacked.json', $manifest);
 
@@ -197,16 +213,19 @@ $node->safe_psql('telling', q{
 	INSERT INTO mallory.t VALUES (1), (2);
 });
 my $telling = backup_by_hand($node, 'telling', 'daily/telling.dump.gz');
-for my $as (undef, 'maker')
+for my $way ([ 'server', undef ], [ 'server', 'maker' ], [ 'database', undef ], [ 'database', 'maker' ])
 {
-	($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $telling}), $as);
+	($state, $error, $run) = prove($way->[0], $telling, $way->[1]);
 	is("$state $error", 'succeeded ', 'what would tell others of the dump is refused, and says nothing about it');
 	is(result($run, 'rows'), '2', '... and settings of its own change nothing');
 	nothing_gained('proof of what tells');
 }
 change_manifest($node, 'daily/telling', '"rows": 2\b', '"rows": 3');
-($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $telling}));
-like("$state $error", qr/^failed not restorable: 1 difference from its manifest: table mallory\.t has 2 rows, but 3 were backed up/, '... nor what is not sound');
+for my $where ('server', 'database')
+{
+	($state, $error) = prove($where, $telling);
+	like("$state $error", qr/^failed not restorable: 1 difference from its manifest: table mallory\.t has 2 rows, but 3 were backed up/, "... nor what is not sound, $where");
+}
 
 # Rights on the schema public, which no role without rights can restore.
 $node->safe_psql('postgres', 'CREATE DATABASE public_rights');
@@ -221,9 +240,9 @@ $node->safe_psql('public_rights', q{
 	ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO mallory;
 });
 my $public = backup_by_hand($node, 'public_rights', 'daily/public.dump.gz');
-for my $as (undef, 'maker')
+for my $way ([ 'server', undef ], [ 'server', 'maker' ], [ 'database', undef ], [ 'database', 'maker' ])
 {
-	($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $public}), $as);
+	($state, $error, $run) = prove($way->[0], $public, $way->[1]);
 	is("$state $error", 'succeeded ', 'rights on the schema public do not fail a proof');
 	is(told($run), '', '... and are not missed');
 	is(result($run, 'rows'), '5', '... of what is in it');
@@ -253,16 +272,22 @@ $node->safe_psql('overloaded', q{
 	CREATE INDEX ON t (i);
 });
 my $overloaded = backup_by_hand($node, 'overloaded', 'daily/overloaded.dump.gz');
-($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $overloaded}));
-is("$state $error", 'succeeded ', 'a function of the name of one of amcheck is not called');
-is(result($run, 'checked_indexes'), '1', '... but that of amcheck is');
-is(told($run), '', '... and there is nothing to tell');
+for my $where ('server', 'database')
+{
+	($state, $error, $run) = prove($where, $overloaded);
+	is("$state $error", 'succeeded ', "a function of the name of one of amcheck is not called, $where");
+	is(result($run, 'checked_indexes'), '1', '... but that of amcheck is');
+	is(told($run), '', '... and there is nothing to tell');
+}
 change_manifest($node, 'daily/overloaded', '"name": "amcheck",\s+"schema": "tools",\s+"version": \K"[\d.]+"', '"1.0"');
-($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $overloaded}));
-is("$state $error", 'succeeded ', 'where amcheck has no such function, none is called');
-is(result($run, 'checked_indexes'), '', '... no index counts as checked');
-like(told($run), qr/^warning: daily\/overloaded\.dump\.gz was verified without a check of its indexes: the extension amcheck in it has no function bt_index_check/,
-	'... and that is told');
+for my $where ('server', 'database')
+{
+	($state, $error, $run) = prove($where, $overloaded);
+	is("$state $error", 'succeeded ', "where amcheck has no such function, none is called, $where");
+	is(result($run, 'checked_indexes'), '', '... no index counts as checked');
+	like(told($run), qr/^warning: daily\/overloaded\.dump\.gz was verified without a check of its indexes: the extension amcheck in it has no function bt_index_check/,
+		'... and that is told');
+}
 
 is(databases_left($node), '0|0|0', 'nothing is left');
 done_testing();

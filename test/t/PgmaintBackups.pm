@@ -22,8 +22,11 @@ our @EXPORT = qw(
   dump_of
   end_of_backup
   folder_of
+  folders_left
+  processes_in
   programs_of
   run_backup_action
+  shared_segments
   strangers
   write_object
 );
@@ -210,13 +213,38 @@ sub programs_of
 	return map { split ' ', eval { slurp_file("/proc/$_/task/$_/children") } || '' } @pids;
 }
 
-# What verifying and restoring may leave behind.
+# The folders of private servers, whether or not anybody knows of them.
+sub folders_left
+{
+	my ($node) = @_;
+	return glob($node->host . '/pgmaint_proof_*');
+}
+
+# The processes that work in a folder, or in one below it.
+sub processes_in
+{
+	my ($folder) = @_;
+	return grep { (readlink("/proc/$_/cwd") || '') =~ m{^\Q$folder\E(/|$)} } map { m{(\d+)$} } glob('/proc/[0-9]*');
+}
+
+# The segments of shared memory that this user has made.
+sub shared_segments
+{
+	my @segments = grep { (split ' ')[7] =~ /^$>$/ } grep { /^\s*-?\d/ } split /\n/, slurp_file('/proc/sysvipc/shm');
+
+	return map { (split ' ')[1] } @segments;
+}
+
+# What verifying and restoring may leave behind: databases, roles, and what is
+# noted of them or of private servers, or is in one's folder.
 sub databases_left
 {
 	my ($node) = @_;
+	my $folders = () = folders_left($node);
+
 	return $node->safe_psql('postgres',
 		"SELECT (SELECT count(*) FROM pg_database WHERE datname ~ '^pgmaint_'), (SELECT count(*) FROM pg_roles WHERE rolname ~ '^pgmaint_'),
-		(SELECT count(*) FROM pgmaint.scratch_databases)");
+		$folders + (SELECT count(*) FROM pgmaint.scratch_databases) + (SELECT count(*) FROM pgmaint.proof_servers)");
 }
 
 1;
