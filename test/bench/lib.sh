@@ -237,8 +237,8 @@ compare()
 		}'
 }
 
-# A row about two commands that were measured by turns:
-# compare_row KIND KEY WHAT AGAINST ASKED OURS THEIRS
+# A row about two commands that were measured by turns, and what else is told:
+# compare_row KIND KEY WHAT AGAINST ASKED OURS THEIRS [MORE]
 compare_row()
 {
 	local ratio low high ours theirs cpu words
@@ -252,7 +252,7 @@ compare_row()
 	else
 		words="$ratio $words"
 	fi
-	row "$2" "$3" "$4" "$5" "$words ($low to $high; $ours, $theirs$cpu)" \
+	row "$2" "$3" "$4" "$5" "$words ($low to $high; $ours, $theirs$cpu)${8:-}" \
 		"ratio=$ratio" "range=$low to $high" "ours=$ours" "theirs=$theirs" "cpu=${cpu#; CPU }"
 }
 
