@@ -366,7 +366,7 @@ SKIP:
 	run_action('expire_backups', '{"storage": "far", "keep": 1, "minimum": 1}');
 	($id{$_}, $key{$_}) = back_up($_, 'far') foreach qw(seven eight nine);
 	run_backup_action($node, 'verify_backup', qq({"backup_id": $id{eight}}));
-	my $columns = q(key, database, bytes, sha256, verification, verified_at IS NOT NULL, restore_duration > '0', server_version, kind, selection);
+	my $columns = q(key, database, bytes, sha256, verification, verified_at IS NOT NULL, restore_duration > '0', restore_settings, server_version, kind, selection);
 	my $known = sql("SELECT string_agg(concat_ws('|', $columns), E'\\n' ORDER BY key) FROM (SELECT * FROM pgmaint.backups WHERE storage = 'far' AND state = 'succeeded') b");
 	my $other = start_server('other');
 	$other->safe_psql('postgres', $s3->storage('far', 'bucket'));

@@ -16,7 +16,7 @@ use Test::More;
 my $node = start_server('restore', q(pgmaint.max_wait = '2s'));
 my ($state, $error, $run);
 # verify_backup restores into a database of this server
-my $in_database = '';
+my $in_database = ', "where": "database"';
 
 sub exists_database
 {

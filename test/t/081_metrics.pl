@@ -58,8 +58,8 @@ is($node->safe_psql('postgres', q(SELECT labels ->> 'state', value FROM pgmaint.
 is($node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_troubles' AND labels @> '{"severity": "critical"}')),
 	'1', 'of a trouble');
 is( $node->safe_psql('postgres', 'SELECT count(DISTINCT m.name) FROM pgmaint.metrics m'),
-	$node->safe_psql('postgres', q(SELECT count(*) - 1 FROM pgmaint.metric_families())),
-	'every metric has a value, but for schedules, of which there are none');
+	$node->safe_psql('postgres', q(SELECT count(*) - 2 FROM pgmaint.metric_families())),
+	'every metric has a value, but for schedules and safe restores, of which there are none');
 is( $node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_archived_rows_total')),
 	$node->safe_psql('postgres', 'SELECT sum(rows) FROM pgmaint.archives'), 'archived rows');
 is($node->safe_psql('postgres', q(SELECT value FROM pgmaint.metrics WHERE name = 'pgmaint_last_run_success' AND labels ->> 'plan' ~ 'own')),
