@@ -180,6 +180,8 @@ sql 'CHECKPOINT'
 pgbench -i -q -s 5 pgbench > "$folder/pgbench.log" 2>&1
 pgbench -n -M prepared -c 2 -T 3600 -P 1 --progress-timestamp pgbench > /dev/null 2> "$folder/pgbench" &
 pgbench=$!
+# it would load the server of the benchmarks that follow
+trap 'kill "$pgbench" 2>/dev/null || true; end_s3' EXIT
 
 # tps FROM TO: transactions a second, of the whole seconds between two times
 tps()
@@ -222,8 +224,9 @@ for ((i = 1; i <= runs; i++)); do
 	before=$after
 done
 proof_tps ', "where": "database"'
-kill "$pgbench"
+kill "$pgbench" || { note 'pgbench has ended before its time'; exit 1; }
 wait "$pgbench" || true
+trap 'end_s3' EXIT
 IFS='|' read -r kept low high with without took <<< "$(awk '{ without = ($2 + $3) / 2; print 100 * $1 / without, $1, without, $4 }' "$folder/shares" |
 	sort -g | awk '{ n[NR] = $1; with[NR] = $2; without[NR] = $3; took[NR] = $4 }
 		END { m = int((NR + 1) / 2); printf "%d|%d|%d|%.0f|%.0f|%.1f\n", n[m], n[1], n[NR], with[m], without[m], took[m] }')"
