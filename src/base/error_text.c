@@ -78,7 +78,8 @@ is_raised(const ErrorData *error)
 char *
 text_without_message(const char *sqlstate)
 {
-	return psprintf("error with SQLSTATE %s (the server log has the message)",
+	return psprintf("error with SQLSTATE %s (its message is left out, since "
+					"it may have values of rows)",
 					sqlstate);
 }
 
@@ -97,7 +98,9 @@ message_without_values(const ErrorData *error)
 		is_raised(error))
 		return pstrdup(error->message);
 	if (error->message_id == NULL || strcmp(error->message_id, "%s") == 0)
-		return text_without_message(unpack_sql_state(error->sqlerrcode));
+		return psprintf(
+			"error with SQLSTATE %s (the server log has the message)",
+			unpack_sql_state(error->sqlerrcode));
 	if (strchr(error->message_id, '%') == NULL)
 		return pstrdup(error->message);
 	return psprintf("%s (the server log has the values)", error->message_id);
