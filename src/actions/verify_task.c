@@ -29,6 +29,7 @@
 #include "backup/records.h"
 #include "backup/restore.h"
 #include "backup/scratch.h"
+#include "backup/verifications.h"
 #include "base/error_text.h"
 #include "base/subtransaction.h"
 #include "base/wording.h"
@@ -52,6 +53,7 @@ typedef struct Verification
 	Preparation preparation;
 	RestoreJob restore;
 	Comparison comparison;
+	Questioning questioning;
 	char *refusal; /* why it is not restorable */
 } Verification;
 
@@ -199,6 +201,31 @@ compare(Verification *verification)
 	compare_with_manifest(comparison);
 	verification->refusal = comparison->differences;
 	end_restoring();
+}
+
+/*
+ * What users ask.  Answers are committed before an ERROR says which are lacking.
+ */
+static void
+ask(Verification *verification)
+{
+	const Preparation *preparation = &verification->preparation;
+	Questioning *questioning = &verification->questioning;
+
+	begin_restoring();
+	questioning->login = preparation->login;
+	questioning->settings = preparation->settings;
+	questioning->description = verification->description;
+	questioning->left_out = preparation->choice.left_out != NIL ||
+							preparation->refused != NIL ||
+							verification->description->excluded != NULL;
+	ask_verifications(questioning);
+	verification->refusal = questioning->refusal;
+	end_restoring();
+	questioning->backup_id = verification->backup_id;
+	questioning->run_id = verification->context->run_id;
+	questioning->task_id = verification->context->task->task_id;
+	record_answers(questioning, verification->context->extension);
 }
 
 /*
@@ -419,7 +446,7 @@ record_outcome(Verification *verification)
 		"\"check_seconds\": %s, \"bytes_per_second\": %lld, "
 		"\"tables\": %lld, \"rows\": %lld, \"indexes\": %lld, "
 		"\"constraints\": %lld, \"sequences\": %lld, "
-		"\"checked_indexes\": %s, \"left_out\": %d}",
+		"\"checked_indexes\": %s, \"left_out\": %d, \"verifications\": %d}",
 		settings_in_words(verification),
 		verification->in_server
 			? seconds_text(verification->proof->milliseconds)
@@ -436,7 +463,8 @@ record_outcome(Verification *verification)
 		comparison->checked_indexes < 0
 			? "null"
 			: psprintf("%lld", (long long) comparison->checked_indexes),
-		list_length(verification->preparation.choice.left_out));
+		list_length(verification->preparation.choice.left_out),
+		list_length(verification->questioning.answers));
 }
 
 void
@@ -467,6 +495,8 @@ carry_out_verification(TaskContext *context)
 		restore(&verification);
 		if (verification.refusal == NULL)
 			compare(&verification);
+		if (verification.refusal == NULL)
+			ask(&verification);
 	}
 	/* first: what could not be removed is removed later */
 	record_outcome(&verification);
