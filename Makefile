@@ -63,6 +63,7 @@ SQL_PARTS = $(wildcard \
 	sql/query_plans.sql \
 	sql/backups.sql \
 	sql/proofs.sql \
+	sql/verifications.sql \
 	sql/expire.sql \
 	sql/storage_checks.sql \
 	sql/advice.sql \

@@ -14,6 +14,7 @@
 #include "backup/proof.h"
 #include "backup/restore.h"
 #include "backup/scratch.h"
+#include "backup/verifications.h"
 
 typedef struct Verification
 {
@@ -28,6 +29,7 @@ typedef struct Verification
 	Preparation preparation;
 	RestoreJob restore;
 	Comparison comparison;
+	Questioning questioning;
 	char *refusal;	/* why it is not restorable */
 	char *settings; /* under which it was restored, in words */
 } Verification;

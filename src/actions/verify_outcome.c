@@ -245,7 +245,7 @@ record_outcome(Verification *verification)
 		"\"check_seconds\": %s, \"bytes_per_second\": %lld, "
 		"\"tables\": %lld, \"rows\": %lld, \"indexes\": %lld, "
 		"\"constraints\": %lld, \"sequences\": %lld, "
-		"\"checked_indexes\": %s, \"left_out\": %d}",
+		"\"checked_indexes\": %s, \"left_out\": %d, \"verifications\": %d}",
 		verification->settings,
 		verification->in_server
 			? seconds_text(verification->proof->milliseconds)
@@ -262,5 +262,6 @@ record_outcome(Verification *verification)
 		comparison->checked_indexes < 0
 			? "null"
 			: psprintf("%lld", (long long) comparison->checked_indexes),
-		list_length(verification->preparation.choice.left_out));
+		list_length(verification->preparation.choice.left_out),
+		list_length(verification->questioning.answers));
 }

@@ -166,6 +166,31 @@ compare(Verification *verification)
 	end_restoring();
 }
 
+/*
+ * What users ask.  Answers are committed before an ERROR says which are lacking.
+ */
+static void
+ask(Verification *verification)
+{
+	const Preparation *preparation = &verification->preparation;
+	Questioning *questioning = &verification->questioning;
+
+	begin_restoring();
+	questioning->login = preparation->login;
+	questioning->settings = preparation->settings;
+	questioning->description = verification->description;
+	questioning->left_out = preparation->choice.left_out != NIL ||
+							preparation->refused != NIL ||
+							verification->description->excluded != NULL;
+	ask_verifications(questioning);
+	verification->refusal = questioning->refusal;
+	end_restoring();
+	questioning->backup_id = verification->backup_id;
+	questioning->run_id = verification->context->run_id;
+	questioning->task_id = verification->context->task->task_id;
+	record_answers(questioning, verification->context->extension);
+}
+
 void
 carry_out_verification(TaskContext *context)
 {
@@ -194,6 +219,8 @@ carry_out_verification(TaskContext *context)
 		restore(&verification);
 		if (verification.refusal == NULL)
 			compare(&verification);
+		if (verification.refusal == NULL)
+			ask(&verification);
 	}
 	/* first: what could not be removed is removed later */
 	record_outcome(&verification);

@@ -276,6 +276,8 @@ forget_old_runs(void)
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
 		"pgmaint.notified_troubles t WHERE t.notification_id = n.notification_id)), "
 		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < "
+		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
+		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))) "
 		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))");

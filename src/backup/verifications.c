@@ -1,0 +1,371 @@
+/*-------------------------------------------------------------------------
+ *
+ * verifications.c
+ *	  What users ask a restored backup for.
+ *
+ * The queries, and the code of the dump that they call, run as the role that the
+ * dump was restored as, which has no rights elsewhere.  psql gets a query as data
+ * (\gexec), and never reads a command of its own in it.  In the restored database
+ * it stands in parentheses, where the server allows nothing but a SELECT, and
+ * LIMIT ends it with the second row.
+ *
+ * An answer is a value of a row: messages, which readers of the ledger see, tell
+ * it only where it is true, false, null or a count.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "pgstat.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "backup/reproduce.h"
+#include "backup/verification_query.h"
+#include "backup/verifications.h"
+#include "base/error_text.h"
+#include "ledger/ledger.h"
+
+/* of a query in a message, and of an error; of all that is told, in bytes */
+#define MAX_TOLD 300
+#define MAX_MESSAGE 5000
+
+#define SQLSTATE_LENGTH 5
+
+/* nothing that code of the dump has chosen gets to standard error; %lld: milliseconds */
+static const char session[] = "\\set ON_ERROR_STOP off\n"
+							  "\\set VERBOSITY sqlstate\n"
+							  "SET search_path = \"$user\", public;\n"
+							  "SET standard_conforming_strings = on;\n"
+							  "SET default_transaction_read_only = on;\n"
+							  "SET statement_timeout = %lld;\n";
+
+/*
+ * The first finds out whether there is one column, and executes nothing.  Each
+ * row of the second is a line, empty for null.
+ */
+static const char one_column[] = "SELECT (%s\n) LIMIT 0";
+static const char answer[] =
+	"SELECT pg_catalog.to_json(pg_catalog.left(answer::pg_catalog.text, 1001)) "
+	"FROM (%s\n) AS q (answer) LIMIT 2";
+
+/* one query, and what came of it */
+typedef struct Answer
+{
+	int64 verification_id;
+	char *query;
+	char *expected;
+	char *time_limit;
+	int64 milliseconds; /* the same */
+	bool counts;		/* does it return a count? */
+	TimestampTz asked_at;
+	int64 duration; /* milliseconds */
+	char *json;		/* what it returned; NULL: nothing */
+	char *sqlstate; /* NULL: there was no error */
+	char *error;	/* NULL: there is an answer */
+	bool trouble;	/* does the error say nothing about the backup? */
+	/* as the ledger has read json */
+	char *value; /* NULL: null */
+	bool ok;
+} Answer;
+
+static char *
+shorten(const char *text)
+{
+	int length = (int) strlen(text);
+	int kept = pg_mbcliplen(text, length, MAX_TOLD);
+
+	return kept == length ? pstrdup(text) : psprintf("%.*s...", kept, text);
+}
+
+/*
+ * The verifications of a database.  "selection" is that of the manifest.
+ */
+static List *
+read_verifications(const BackupDescription *description)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	List *list = NIL;
+	uint64 count;
+
+	bind_text(&query, description->database);
+	bind_text(&query, description->manifest);
+	ledger_enter(&scope);
+	count = ledger_query(
+		&query,
+		"SELECT v.verification_id, v.query, v.expected, v.time_limit::pg_catalog.text, "
+		"pg_catalog.ceil(greatest(least(EXTRACT(epoch FROM v.time_limit) * 1000, 2147483647), 1))::pg_catalog.int8 "
+		"FROM pgmaint.verifications v WHERE v.database = $1::pg_catalog.name "
+		"AND coalesce($2::pg_catalog.json ->> 'selection', '') = '' ORDER BY v.verification_id");
+	for (uint64 i = 0; i < count; i++)
+	{
+		Answer *one = palloc0(sizeof(Answer));
+
+		one->verification_id = ledger_bigint(i, 1);
+		one->query = ledger_text(i, 2);
+		one->expected = ledger_text(i, 3);
+		one->time_limit = ledger_text(i, 4);
+		one->milliseconds = ledger_bigint(i, 5);
+		list = lappend(list, one);
+	}
+	ledger_leave(&scope);
+	return list;
+}
+
+/*
+ * Take the next line from the output of psql; the last may lack its end.
+ */
+static char *
+next_line(char **output)
+{
+	char *line = *output;
+	size_t length = strcspn(line, "\n");
+
+	*output = line + length + (line[length] == '\n' ? 1 : 0);
+	line[length] = '\0';
+	return line;
+}
+
+/*
+ * Rows, an SQLSTATE, the message.  What is missing was lost with the session.
+ */
+static void
+read_output(Answer *one, char *output)
+{
+	int rows = 0;
+	char *line = NULL;
+
+	while (*output != '\0')
+	{
+		line = next_line(&output);
+		if (line[0] != '"' && line[0] != '\0')
+			break;
+		rows++;
+		one->json = line;
+	}
+	if (line == NULL || strlen(line) != SQLSTATE_LENGTH)
+		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						errmsg("psql did not tell what verification %lld "
+							   "answered",
+							   (long long) one->verification_id)));
+	if (strcmp(line, "00000") == 0)
+	{
+		if (rows != 1)
+			one->error = rows == 0 ? pstrdup("it returned no row")
+								   : pstrdup("it returned more than one row");
+		return;
+	}
+	one->sqlstate = line;
+	/* as base/error_text.h has it */
+	one->error = strncmp(line, "22", 2) == 0 ? text_without_message(line)
+											 : shorten(next_line(&output));
+}
+
+/*
+ * Does an error say nothing about the backup?  Neither does one about the rights
+ * of the role, nor, where the dump was not restored as a whole, one about
+ * what is missing.
+ */
+static bool
+is_trouble(const char *sqlstate, bool left_out)
+{
+	return is_server_trouble(sqlstate) || strcmp(sqlstate, "42501") == 0 ||
+		   (left_out && (strncmp(sqlstate, "42", 2) == 0 ||
+						 strncmp(sqlstate, "3F", 2) == 0));
+}
+
+static void
+ask(const Questioning *questioning, Answer *one)
+{
+	StringInfoData script;
+	SelectStmt *select;
+	char *query = check_verification_query(one->query, &select);
+	ChildEnd end;
+	char *output;
+	instr_time begun;
+	instr_time ended;
+
+	one->counts = returns_count(select);
+	initStringInfo(&script);
+	appendStringInfo(&script, session, (long long) one->milliseconds);
+	appendStringInfo(&script, "SELECT %s \\gexec\n",
+					 quote_literal_cstr(psprintf(one_column, query)));
+	appendStringInfo(&script,
+					 "SELECT :'LAST_ERROR_SQLSTATE' = '00000' AS sound "
+					 "\\gset\n\\if :sound\nSELECT %s \\gexec\n\\endif\n",
+					 quote_literal_cstr(psprintf(answer, query)));
+	appendStringInfoString(&script, "\\echo :LAST_ERROR_SQLSTATE\n"
+									"\\echo :LAST_ERROR_MESSAGE\n");
+	one->asked_at = GetCurrentTimestamp();
+	INSTR_TIME_SET_CURRENT(begun);
+	output = run_psql_script(questioning->login, questioning->settings,
+							 script.data, &end);
+	INSTR_TIME_SET_CURRENT(ended);
+	INSTR_TIME_SUBTRACT(ended, begun);
+	one->duration = (int64) INSTR_TIME_GET_MILLISEC(ended);
+	if (!end.succeeded)
+	{
+		one->trouble = true;
+		one->error = pstrdup(end.words[0] == '\0' ? end.status : end.words);
+		return;
+	}
+	read_output(one, output);
+	one->trouble = one->sqlstate != NULL &&
+				   is_trouble(one->sqlstate, questioning->left_out);
+}
+
+/*
+ * JSON, so that an answer is one line, is for the ledger to read.
+ */
+static void
+judge(Answer *one)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+
+	if (one->error != NULL)
+		return;
+	bind_text(&query, one->json[0] == '\0' ? NULL : one->json);
+	bind_text(&query, one->expected);
+	ledger_enter(&scope);
+	(void) ledger_query(
+		&query,
+		"SELECT j.value, (SELECT pg_catalog.count(DISTINCT CASE w.word WHEN 't' THEN 'true' WHEN 'f' THEN 'false' ELSE w.word END) = 1 "
+		"FROM (VALUES (coalesce(j.value, 'null')), ($2)) AS w (word)) "
+		"FROM (SELECT $1::pg_catalog.json #>> '{}' AS value) AS j");
+	one->value = ledger_text(0, 1);
+	one->ok = ledger_boolean(0, 2);
+	ledger_leave(&scope);
+}
+
+/*
+ * NULL: readers of the ledger must not see it.
+ */
+static const char *
+answer_to_tell(const Answer *one)
+{
+	static const char *const words[] = {"true", "t", "false", "f"};
+
+	if (one->value == NULL)
+		return "null";
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		if (strcmp(one->value, words[i]) == 0)
+			return one->value;
+	}
+	if (one->counts && strlen(one->value) < 20 &&
+		strspn(one->value, "0123456789") == strlen(one->value))
+		return one->value;
+	return NULL;
+}
+
+static char *
+append_clause(char *before, const char *clause)
+{
+	static const char more[] = "; ...";
+
+	if (before == NULL)
+		return pstrdup(clause);
+	if (strlen(before) < MAX_MESSAGE)
+		return psprintf("%s; %s", before, clause);
+	if (strcmp(before + strlen(before) - strlen(more), more) == 0)
+		return before;
+	return psprintf("%s%s", before, more);
+}
+
+static void
+conclude(Questioning *questioning, const Answer *one)
+{
+	const char *told = answer_to_tell(one);
+	char *query = shorten(one->query);
+	long long number = (long long) one->verification_id;
+
+	if (one->trouble)
+		questioning->trouble = append_clause(
+			questioning->trouble,
+			psprintf("verification %lld was not answered, with a time limit "
+					 "of %s: %s: %s",
+					 number, one->time_limit, one->error, query));
+	else if (one->error != NULL)
+		questioning->refusal = append_clause(
+			questioning->refusal, psprintf("verification %lld failed: %s: %s",
+										   number, one->error, query));
+	else if (!one->ok && told != NULL)
+		questioning->refusal = append_clause(
+			questioning->refusal,
+			psprintf("verification %lld answered %s, but %s was expected: %s",
+					 number, told, shorten(one->expected), query));
+	else if (!one->ok)
+		questioning->refusal = append_clause(
+			questioning->refusal,
+			psprintf("verification %lld did not answer %s, which was "
+					 "expected, but what pgmaint.verification_results has: %s",
+					 number, shorten(one->expected), query));
+}
+
+void
+ask_verifications(Questioning *questioning)
+{
+	ListCell *cell;
+
+	questioning->answers = read_verifications(questioning->description);
+	if (questioning->answers == NIL)
+		return;
+	pgstat_report_activity(STATE_RUNNING, "asking verifications");
+	foreach (cell, questioning->answers)
+	{
+		Answer *one = lfirst(cell);
+
+		ask(questioning, one);
+		judge(one);
+		conclude(questioning, one);
+	}
+}
+
+static void
+record_answer(const Questioning *questioning, const Answer *one)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, one->verification_id);
+	bind_bigint(&query, questioning->backup_id);
+	bind_bigint(&query, questioning->run_id);
+	bind_bigint(&query, questioning->task_id);
+	bind_datum(&query, TIMESTAMPTZOID, TimestampTzGetDatum(one->asked_at));
+	bind_text(&query, one->query);
+	bind_text(&query, one->expected);
+	bind_text(&query, one->value);
+	if (one->trouble)
+		bind_null(&query, BOOLOID);
+	else
+		bind_boolean(&query, one->error == NULL && one->ok);
+	bind_text(&query, one->error);
+	bind_double(&query, (double) one->duration / 1000);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.verification_results (verification_id, backup_id, run_id, task_id, "
+		"asked_at, query, expected, answer, ok, error, duration) "
+		"VALUES ($1, nullif($2, 0), $3, $4, $5, $6, $7, pg_catalog.left($8, 1000), $9, $10, "
+		"pg_catalog.make_interval(secs => $11))");
+}
+
+void
+record_answers(const Questioning *questioning, Oid extension)
+{
+	LedgerScope scope;
+	ListCell *cell;
+
+	if (questioning->answers == NIL)
+		return;
+	ledger_begin(&scope, extension);
+	foreach (cell, questioning->answers)
+		record_answer(questioning, lfirst(cell));
+	ledger_commit(&scope);
+	if (questioning->refusal == NULL && questioning->trouble != NULL)
+		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						errmsg("%s", questioning->trouble)));
+}
