@@ -42,8 +42,9 @@ quarter=$(sql_in shop "SELECT pg_size_pretty(pg_total_relation_size('quarter.aud
 run()
 {
 	sql "SELECT pgmaint.define_plan('one', jsonb_build_array(jsonb_build_object('action', '$1', 'options', '$2'::jsonb)))" >/dev/null
-	sql "CALL pgmaint.run_and_wait('one')"
-	task=$(sql 'SELECT max(task_id) FROM pgmaint.tasks')
+	sql "CALL pgmaint.run_and_wait('one')" >/dev/null
+	task=$(sql "SELECT max(task_id) FROM pgmaint.tasks WHERE state = 'succeeded' AND run_id = (SELECT max(run_id) FROM pgmaint.runs)")
+	[ -n "$task" ] || { note "$1 did not succeed"; exit 1; }
 }
 
 # a number of the last task's result
@@ -98,7 +99,7 @@ row memory "peak memory of the worker of a backup of $size, one part under way" 
 	"$(awk -v a="$small" -v b="$large" -v more="$more" 'BEGIN { printf "%.1f MB more (%.1f MB, %.1f MB)", more, b / 1024, a / 1024 }')" "more=$more"
 
 note 'a dump of the whole by hand'
-pg_dump -Fc shop | gzip | aws_s3 cp - s3://bench/shop.dump.gz --expected-size "$(sql "SELECT 2 * bytes FROM pgmaint.backups WHERE backup_id = $backup")"
+pg_dump -Fc shop | gzip | aws_s3 cp - s3://bench/shop.dump.gz
 
 # wal COMMAND...: sets $wal to the bytes of WAL that production writes meanwhile
 wal()
@@ -207,6 +208,7 @@ proof_tps()
 	until [ "$(sql "SELECT state NOT IN ('queued', 'running') FROM pgmaint.runs WHERE run_id = $run")" = t ]; do sleep 0.5; done
 	IFS='|' read -r from to took <<< "$(sql "SELECT extract(epoch FROM started_at), extract(epoch FROM finished_at),
 		round(extract(epoch FROM finished_at - started_at), 1) FROM pgmaint.runs WHERE run_id = $run AND state = 'succeeded'")"
+	[ -n "$from" ] || { note "run $run did not succeed"; exit 1; }
 	sleep 1
 	inside=$(tps "$from" "$to")
 }
