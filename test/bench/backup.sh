@@ -169,7 +169,7 @@ row wal "WAL that production writes during a proof of $size" "the same with \`{\
 	"$(awk -v mb="$mb" -v low="$low" -v high="$high" -v wal="$wal" 'BEGIN { printf "%.2f MB (%.2f to %.2f; there %.0f MB)", mb, low, high, wal / 1048576 }')" "mb=$mb"
 
 # Production: pgbench goes on all the time, and tells each second how it got on.
-# Its seconds are taken from those lines: the whole ones within a run of
+# Its seconds are taken from those lines: the ones within a run of
 # verify_backup, from its beginning, with initdb, to the end, with the removal of
 # the folder; against those of the quiet stretches before it and after it, so that
 # what changes with time falls on both.  There is no checkpoint meanwhile, after
@@ -182,11 +182,14 @@ pgbench -i -q -s 5 pgbench > "$folder/pgbench.log" 2>&1
 pgbench -n -M prepared -c 2 -T 3600 -P 1 --progress-timestamp pgbench > /dev/null 2> "$folder/pgbench" &
 pgbench=$!
 
-# tps FROM TO: transactions a second, of the whole seconds between two times
+# tps FROM TO: transactions a second between two times; of a second that is partly
+# between them that part counts
 tps()
 {
-	awk -v from="$1" -v to="$2" '$1 == "progress:" && $2 - 1 >= from && $2 <= to { n++; tps += $4 }
-		END { if (!n) exit 1; printf "%.1f\n", tps / n }' "$folder/pgbench"
+	awk -v from="$1" -v to="$2" '$1 == "progress:" {
+			part = ($2 < to ? $2 : to) - ($2 - 1 > from ? $2 - 1 : from)
+			if (part > 0) { all += part; tps += part * $4 }
+		} END { if (!all) exit 1; printf "%.1f\n", tps / all }' "$folder/pgbench"
 }
 
 # the same of the next seconds, which are quiet
