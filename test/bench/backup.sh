@@ -42,8 +42,9 @@ quarter=$(sql_in shop "SELECT pg_size_pretty(pg_total_relation_size('quarter.aud
 run()
 {
 	sql "SELECT pgmaint.define_plan('one', jsonb_build_array(jsonb_build_object('action', '$1', 'options', '$2'::jsonb)))" >/dev/null
-	sql "CALL pgmaint.run_and_wait('one')"
-	task=$(sql 'SELECT max(task_id) FROM pgmaint.tasks')
+	sql "CALL pgmaint.run_and_wait('one')" >/dev/null
+	task=$(sql "SELECT max(task_id) FROM pgmaint.tasks WHERE state = 'succeeded' AND run_id = (SELECT max(run_id) FROM pgmaint.runs)")
+	[ -n "$task" ] || { note "$1 did not succeed"; exit 1; }
 }
 
 # a number of the last task's result
@@ -98,7 +99,7 @@ row memory "peak memory of the worker of a backup of $size, one part under way" 
 	"$(awk -v a="$small" -v b="$large" -v more="$more" 'BEGIN { printf "%.1f MB more (%.1f MB, %.1f MB)", more, b / 1024, a / 1024 }')" "more=$more"
 
 note 'a dump of the whole by hand'
-pg_dump -Fc shop | gzip | aws_s3 cp - s3://bench/shop.dump.gz --expected-size "$(sql "SELECT 2 * bytes FROM pgmaint.backups WHERE backup_id = $backup")"
+pg_dump -Fc shop | gzip | aws_s3 cp - s3://bench/shop.dump.gz
 
 # wal COMMAND...: sets $wal to the bytes of WAL that production writes meanwhile
 wal()
@@ -168,7 +169,7 @@ row wal "WAL that production writes during a proof of $size" "the same with \`{\
 	"$(awk -v mb="$mb" -v low="$low" -v high="$high" -v wal="$wal" 'BEGIN { printf "%.2f MB (%.2f to %.2f; there %.0f MB)", mb, low, high, wal / 1048576 }')" "mb=$mb"
 
 # Production: pgbench goes on all the time, and tells each second how it got on.
-# Its seconds are taken from those lines: the whole ones within a run of
+# Its seconds are taken from those lines: the ones within a run of
 # verify_backup, from its beginning, with initdb, to the end, with the removal of
 # the folder; against those of the quiet stretches before it and after it, so that
 # what changes with time falls on both.  There is no checkpoint meanwhile, after
@@ -183,11 +184,14 @@ pgbench=$!
 # it would load the server of the benchmarks that follow
 trap 'kill "$pgbench" 2>/dev/null || true; end_s3' EXIT
 
-# tps FROM TO: transactions a second, of the whole seconds between two times
+# tps FROM TO: transactions a second between two times; of a second that is partly
+# between them that part counts
 tps()
 {
-	awk -v from="$1" -v to="$2" '$1 == "progress:" && $2 - 1 >= from && $2 <= to { n++; tps += $4 }
-		END { if (!n) exit 1; printf "%.1f\n", tps / n }' "$folder/pgbench"
+	awk -v from="$1" -v to="$2" '$1 == "progress:" {
+			part = ($2 < to ? $2 : to) - ($2 - 1 > from ? $2 - 1 : from)
+			if (part > 0) { all += part; tps += part * $4 }
+		} END { if (!all) exit 1; printf "%.1f\n", tps / all }' "$folder/pgbench"
 }
 
 # the same of the next seconds, which are quiet
@@ -209,6 +213,7 @@ proof_tps()
 	until [ "$(sql "SELECT state NOT IN ('queued', 'running') FROM pgmaint.runs WHERE run_id = $run")" = t ]; do sleep 0.5; done
 	IFS='|' read -r from to took <<< "$(sql "SELECT extract(epoch FROM started_at), extract(epoch FROM finished_at),
 		round(extract(epoch FROM finished_at - started_at), 1) FROM pgmaint.runs WHERE run_id = $run AND state = 'succeeded'")"
+	[ -n "$from" ] || { note "run $run did not succeed"; exit 1; }
 	sleep 1
 	inside=$(tps "$from" "$to")
 }
