@@ -18,6 +18,7 @@
 
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -147,8 +148,8 @@ append_own_setting(StringInfo settings, const char *name)
 }
 
 /*
- * Libraries of extensions are found where this server finds them.  A launcher
- * finds no room for a worker.
+ * Libraries of extensions are found where this server finds them, and as many
+ * locks fit in as here.  A launcher finds no room for a worker.
  */
 static char *
 settings_of(const Proof *proof, List *preloads)
@@ -161,13 +162,16 @@ settings_of(const Proof *proof, List *preloads)
 	initStringInfo(&libraries);
 	append_own_setting(&settings, "dynamic_library_path");
 	append_own_setting(&settings, "extension_control_path");
-	append_own_setting(&settings, "max_locks_per_transaction");
-	appendStringInfo(&settings,
-					 "shared_buffers = %dMB\nmaintenance_work_mem = %dMB\n"
-					 "max_worker_processes = %d\n",
-					 pgmaint_proof_memory / SHARED_PART,
-					 pgmaint_proof_memory / SORTING_PART,
-					 preloads == NIL ? 2 : 0);
+	appendStringInfo(
+		&settings,
+		"max_locks_per_transaction = " INT64_FORMAT "\n"
+		"shared_buffers = %dMB\nmaintenance_work_mem = %dMB\n"
+		"max_worker_processes = %d\n",
+		Min((int64) max_locks_per_xact *
+				Max(MaxBackends, PRIVATE_CONNECTIONS) / PRIVATE_CONNECTIONS,
+			INT_MAX),
+		pgmaint_proof_memory / SHARED_PART,
+		pgmaint_proof_memory / SORTING_PART, preloads == NIL ? 2 : 0);
 	if (preloads == NIL)
 		return settings.data;
 	foreach (cell, preloads)

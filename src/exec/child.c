@@ -91,7 +91,7 @@ child_kill(Child *child)
 	forget_child(child);
 }
 
-static void
+void
 kill_children(void)
 {
 	while (children != NULL)
