@@ -262,7 +262,7 @@ read_log(const char *folder)
 static void
 wait_until_ready(const PrivateServer *server)
 {
-	while (!postmaster_is_ready(server->folder))
+	while (!postmaster_is_ready(server->folder, postmaster))
 	{
 		if (postmaster_has_ended())
 			ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
