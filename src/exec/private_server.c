@@ -265,9 +265,13 @@ wait_until_ready(const PrivateServer *server)
 	while (!postmaster_is_ready(server->folder, postmaster))
 	{
 		if (postmaster_has_ended())
-			ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-							errmsg("the private server could not start: %s",
-								   read_log(server->folder))));
+			ereport(ERROR,
+					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+					 errmsg("the private server could not start: %s",
+							read_log(server->folder)),
+					 errhint("Remove the cause; or restore into a database of "
+							 "this server, with the option "
+							 "{\"where\": \"database\"}.")));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 START_PAUSE, PG_WAIT_EXTENSION);

@@ -1,5 +1,6 @@
 # A private server is none of the service manager's business, and has no less
-# room for locks than the server that the backup is of.
+# room for locks than the server that the backup is of.  A folder that cannot be
+# looked at stays noted.
 
 use strict;
 use warnings;
@@ -42,6 +43,15 @@ SKIP: {
 	skip 'this server tells systemd nothing', 1 unless $of_live_server =~ /READY=1/;
 	is(heard(), '', 'systemd hears nothing of a private server');
 }
+
+# no folder can be below a file, and no file is missing there
+my $astray = $node->data_dir . '/PG_VERSION/pgmaint_proof_0a';
+$node->safe_psql('postgres',
+	"INSERT INTO pgmaint.proof_servers (folder, data_directory, task_id) VALUES ('$astray', current_setting('data_directory'), 0)");
+($state, $error) = run_backup_action($node, 'verify_backup', '{}');
+is("$state $error", 'succeeded ', 'the next run is not held up by a folder that cannot be looked at');
+is($node->safe_psql('postgres', 'SELECT folder FROM pgmaint.proof_servers'), $astray, '... which stays noted');
+like(slurp_file($node->logfile), qr/WARNING:  could not stat file "\Q$astray\E"/, '... and the log says why');
 
 $node->stop;
 done_testing();
