@@ -18,6 +18,7 @@
 
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -55,8 +56,9 @@
 /* the same, for a process that sorts: more makes no index sooner */
 #define SORTING_PART 8
 
-/* whose disk is watched; of this process */
-static Proof watched;
+/* what is watched, and how many bytes are to stay free there; of this process */
+static const char *watched_folder;
+static int64 watched_min_free;
 
 /*
  * Beside what the data directory is really in: its name may be a link.
@@ -121,17 +123,17 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 static void
 watch_proof(void)
 {
-	int64 free_bytes = free_bytes_of_folder(watched.folder);
+	int64 free_bytes = free_bytes_of_folder(watched_folder);
 
-	(void) yield_processes_in(watched.folder);
-	if (free_bytes < watched.min_free)
+	(void) yield_processes_in(watched_folder);
+	if (free_bytes < watched_min_free)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DISK_FULL),
 			 errmsg("the proof was ended before the disk of \"%s\" is "
 					"full: %s free",
-					watched.folder, size_text(free_bytes)),
-			 errdetail("%s were to stay free.", size_text(watched.min_free)),
+					watched_folder, size_text(free_bytes)),
+			 errdetail("%s were to stay free.", size_text(watched_min_free)),
 			 errhint("Set pgmaint.proof_directory to a folder on a disk "
 					 "with more room. This does not count against the "
 					 "backup.")));
@@ -147,8 +149,8 @@ append_own_setting(StringInfo settings, const char *name)
 }
 
 /*
- * Libraries of extensions are found where this server finds them.  A launcher
- * finds no room for a worker.
+ * Libraries of extensions are found where this server finds them, and as many
+ * locks fit in as here.  A launcher finds no room for a worker.
  */
 static char *
 settings_of(const Proof *proof, List *preloads)
@@ -161,13 +163,16 @@ settings_of(const Proof *proof, List *preloads)
 	initStringInfo(&libraries);
 	append_own_setting(&settings, "dynamic_library_path");
 	append_own_setting(&settings, "extension_control_path");
-	append_own_setting(&settings, "max_locks_per_transaction");
-	appendStringInfo(&settings,
-					 "shared_buffers = %dMB\nmaintenance_work_mem = %dMB\n"
-					 "max_worker_processes = %d\n",
-					 pgmaint_proof_memory / SHARED_PART,
-					 pgmaint_proof_memory / SORTING_PART,
-					 preloads == NIL ? 2 : 0);
+	appendStringInfo(
+		&settings,
+		"max_locks_per_transaction = " INT64_FORMAT "\n"
+		"shared_buffers = %dMB\nmaintenance_work_mem = %dMB\n"
+		"max_worker_processes = %d\n",
+		Min((int64) max_locks_per_xact *
+				Max(MaxBackends, PRIVATE_CONNECTIONS) / PRIVATE_CONNECTIONS,
+			INT_MAX),
+		pgmaint_proof_memory / SHARED_PART,
+		pgmaint_proof_memory / SORTING_PART, preloads == NIL ? 2 : 0);
 	if (preloads == NIL)
 		return settings.data;
 	foreach (cell, preloads)
@@ -190,7 +195,6 @@ create_roles(Proof *proof, const BackupDescription *description)
 	StringInfoData script;
 	List *there = NIL;
 	ListCell *cell;
-	ChildEnd end;
 	char *rest;
 
 	initStringInfo(&script);
@@ -200,7 +204,7 @@ create_roles(Proof *proof, const BackupDescription *description)
 						 quote_identifier(lfirst(cell)));
 	appendStringInfoString(&script,
 						   "SELECT rolname FROM pg_catalog.pg_roles;\n");
-	rest = run_psql_script(proof->admin, NULL, script.data, &end);
+	rest = run_psql(proof->admin, NULL, script.data);
 	while (*rest != '\0')
 	{
 		size_t length = strcspn(rest, "\n");
@@ -293,8 +297,8 @@ make_proof(Proof *proof, const BackupDescription *description)
 	List *preloads;
 
 	INSTR_TIME_SET_CURRENT(begun);
-	watched.folder = proof->folder;
-	watched.min_free = proof->min_free;
+	watched_folder = proof->folder;
+	watched_min_free = proof->min_free;
 	proof->role = psprintf("pgmaint_scratch_%s", random_name(NAME_BYTES));
 	proof->database = pstrdup(proof->role);
 	proof->server = make_private_server(proof->folder);

@@ -42,8 +42,8 @@ extern void make_proof(Proof *proof, const BackupDescription *description);
 extern void reset_proof_role(const Proof *proof);
 
 /*
- * Outside of any transaction.  What cannot be removed stays noted; an ERROR in
- * the last is a warning.
+ * Outside of any transaction.  What cannot be removed stays noted, after a
+ * WARNING.
  */
 extern void end_proofs_of_task(int64 task_id, Oid extension);
 extern void end_proofs_left(Oid extension);

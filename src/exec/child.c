@@ -91,7 +91,7 @@ child_kill(Child *child)
 	forget_child(child);
 }
 
-static void
+void
 kill_children(void)
 {
 	while (children != NULL)
@@ -154,7 +154,9 @@ look_around(void)
 	if (watching == NULL)
 		return;
 	now = GetCurrentTimestamp();
-	if (!TimestampDifferenceExceeds(watched_at, now, QUIET))
+	/* a clock that was set back holds up nothing */
+	if (now >= watched_at &&
+		!TimestampDifferenceExceeds(watched_at, now, QUIET))
 		return;
 	watched_at = now;
 	watching();
@@ -170,17 +172,19 @@ child_read(Child *child, char *buffer, size_t size)
 	ChildPipes *pipes = &child->pipes;
 	ssize_t length;
 
-	look_around();
-	while ((length = read_pipe(pipes, OUTPUT_PIPE, buffer, size)) < 0)
+	for (;;)
 	{
+		look_around();
+		length = read_pipe(pipes, OUTPUT_PIPE, buffer, size);
+		if (length >= 0)
+			return (size_t) length;
 		if (!has_ended(child))
 			wait_for_pipe(pipes, OUTPUT_PIPE, QUIET);
 		else if ((length = read_pipe(pipes, OUTPUT_PIPE, buffer, size)) >= 0)
-			break;
+			return (size_t) length;
 		else
 			close_pipe(pipes, OUTPUT_PIPE);
 	}
-	return (size_t) length;
 }
 
 bool
@@ -238,7 +242,10 @@ child_wait(Child *child, ChildEnd *end)
 		wait_for_pipe(pipes, NO_PIPE, 100);
 	}
 	while (!has_ended(child))
+	{
+		look_around();
 		wait_for_pipe(pipes, NO_PIPE, 10);
+	}
 	hear_pipes(pipes);
 	/* what has ended it may have been meant for us, too */
 	CHECK_FOR_INTERRUPTS();

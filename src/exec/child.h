@@ -50,7 +50,8 @@ extern void child_wait(Child *child, ChildEnd *end);
  */
 extern void watch_children(void (*watch)(void));
 
-/* ends it at once; safe to call in any state of this process */
+/* end one, or all, at once; safe to call in any state of this process */
 extern void child_kill(Child *child);
+extern void kill_children(void);
 
 #endif /* PGMAINT_CHILD_H */

@@ -3,9 +3,9 @@
  * private_server.c
  *	  A throw-away PostgreSQL server, of this server's own binaries.
  *
- * Its postmaster is a child of this process: the system ends it when this
- * process is killed, by the signal for an immediate shutdown, which it passes on.
- * What none of that ends is found by remains.c.
+ * Its postmaster is a child of this process: Linux ends it when this process is
+ * killed, by the signal for an immediate shutdown, which it passes on.  What none
+ * of that ends is found by remains.c.
  *
  * Nothing in it is to survive, so that nothing is made durable.  Its superuser
  * and its roles log in with passwords, since others who are this user for the
@@ -48,7 +48,6 @@
 
 /* what this process has; it is not in memory that an abort takes away */
 static pid_t postmaster = 0;
-static int postmaster_status;
 static char *postmaster_folder = NULL;
 static bool registered = false;
 
@@ -60,7 +59,6 @@ static const char usual_settings[] = "listen_addresses = ''\n"
 									 "port = 5432\n"
 									 "unix_socket_permissions = 0700\n"
 									 "cluster_name = 'pgmaint proof'\n"
-									 "max_connections = 20\n"
 									 "max_prepared_transactions = 0\n"
 									 "fsync = off\n"
 									 "full_page_writes = off\n"
@@ -86,9 +84,13 @@ static const char usual_settings[] = "listen_addresses = ''\n"
 
 static const char access_rules[] = "local all all scram-sha-256\n";
 
+/*
+ * Children first: initdb would go on filling the folder that is being removed.
+ */
 static void
 stop_at_exit(int code, Datum arg)
 {
+	kill_children();
 	if (postmaster_folder != NULL)
 		(void) remove_private_folder(postmaster_folder);
 }
@@ -208,7 +210,7 @@ postmaster_has_ended(void)
 	if (postmaster == 0)
 		return true;
 	do
-		pid = waitpid(postmaster, &postmaster_status, WNOHANG);
+		pid = waitpid(postmaster, NULL, WNOHANG);
 	while (pid < 0 && errno == EINTR);
 	if (pid == 0)
 		return false;
@@ -260,12 +262,16 @@ read_log(const char *folder)
 static void
 wait_until_ready(const PrivateServer *server)
 {
-	while (!postmaster_is_ready(server->folder))
+	while (!postmaster_is_ready(server->folder, postmaster))
 	{
 		if (postmaster_has_ended())
-			ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-							errmsg("the private server could not start: %s",
-								   read_log(server->folder))));
+			ereport(ERROR,
+					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+					 errmsg("the private server could not start: %s",
+							read_log(server->folder)),
+					 errhint("Remove the cause; or restore into a database of "
+							 "this server, with the option "
+							 "{\"where\": \"database\"}.")));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 START_PAUSE, PG_WAIT_EXTENSION);
@@ -276,22 +282,25 @@ wait_until_ready(const PrivateServer *server)
 
 /*
  * The variables that tell a postmaster's processes how much memory may be theirs
- * are those of this server.
+ * are those of this server.  So is the socket of systemd, which would be told
+ * that this server is stopping, and might kill it.
  */
 void
 start_private_server(const PrivateServer *server, const char *settings)
 {
 	List *environment = list_concat(
 		clean_environment(),
-		list_make4(pstrdup("PGDATA"), pstrdup("PG_OOM_ADJUST_FILE"),
-				   pstrdup("PG_OOM_ADJUST_VALUE"), pstrdup("TZ=UTC")));
+		list_make5(pstrdup("PGDATA"), pstrdup("PG_OOM_ADJUST_FILE"),
+				   pstrdup("PG_OOM_ADJUST_VALUE"), pstrdup("NOTIFY_SOCKET"),
+				   pstrdup("TZ=UTC")));
 	Program program;
 	int files[STANDARD_FILES];
 
 	stop_private_server();
 	write_file(
 		server->folder, "data/postgresql.conf",
-		psprintf("%s%s%s", usual_settings,
+		psprintf("max_connections = %d\n%s%s%s", PRIVATE_CONNECTIONS,
+				 usual_settings,
 				 setting_line("unix_socket_directories", server->folder),
 				 settings));
 	prepare_program(&program, find_server_program("postgres"),
@@ -326,8 +335,7 @@ stop_private_server(void)
 	if (!postmaster_has_ended())
 	{
 		(void) kill(postmaster, SIGKILL);
-		while (waitpid(postmaster, &postmaster_status, 0) < 0 &&
-			   errno == EINTR)
+		while (waitpid(postmaster, NULL, 0) < 0 && errno == EINTR)
 			;
 		postmaster = 0;
 	}

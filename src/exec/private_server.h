@@ -13,6 +13,9 @@
 
 #include "exec/programs.h"
 
+/* sessions at a time */
+#define PRIVATE_CONNECTIONS 20
+
 typedef struct PrivateServer
 {
 	char *folder;	/* everything of it */

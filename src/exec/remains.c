@@ -57,15 +57,6 @@ read_pid_file(const char *folder, int wanted, char line[LINE_BYTES])
 	return found;
 }
 
-bool
-postmaster_is_ready(const char *folder)
-{
-	char line[LINE_BYTES];
-
-	return read_pid_file(folder, LOCK_FILE_LINE_PM_STATUS, line) &&
-		   strncmp(line, PM_STATUS_READY, strlen(PM_STATUS_READY)) == 0;
-}
-
 static pid_t
 pid_in_file(const char *folder)
 {
@@ -74,6 +65,19 @@ pid_in_file(const char *folder)
 	if (!read_pid_file(folder, LOCK_FILE_LINE_PID, line))
 		return 0;
 	return (pid_t) strtol(line, NULL, 10);
+}
+
+/*
+ * A postmaster that was killed leaves its file, which says that it is ready.
+ */
+bool
+postmaster_is_ready(const char *folder, pid_t pid)
+{
+	char line[LINE_BYTES];
+
+	return pid_in_file(folder) == pid &&
+		   read_pid_file(folder, LOCK_FILE_LINE_PM_STATUS, line) &&
+		   strncmp(line, PM_STATUS_READY, strlen(PM_STATUS_READY)) == 0;
 }
 
 static bool
@@ -156,8 +160,14 @@ remove_remains(const char *folder)
 {
 	struct stat state;
 
-	if (lstat(folder, &state) != 0 && errno == ENOENT)
-		return true;
+	if (lstat(folder, &state) != 0)
+	{
+		if (errno == ENOENT)
+			return true;
+		ereport(WARNING, (errcode_for_file_access(),
+						  errmsg("could not stat file \"%s\": %m", folder)));
+		return false;
+	}
 	if (!S_ISDIR(state.st_mode) || state.st_uid != geteuid())
 	{
 		ereport(WARNING, (errmsg("\"%s\" is left alone: it is no folder of "

@@ -8,8 +8,11 @@
 #ifndef PGMAINT_REMAINS_H
 #define PGMAINT_REMAINS_H
 
-/* is the server in this folder up, and does it take connections? */
-extern bool postmaster_is_ready(const char *folder);
+/*
+ * Is the server in this folder up with this postmaster, and does it take
+ * connections?
+ */
+extern bool postmaster_is_ready(const char *folder, pid_t pid);
 
 /*
  * Ends all processes of the server in this folder, whoever started them, and
