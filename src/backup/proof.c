@@ -118,13 +118,15 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 
 /*
  * Code of a dump may write without end, on a disk that this server needs, and
- * wants the processors for itself.
+ * wants the processors for itself.  A session in an endless loop does not notice
+ * that its postmaster is gone.
  */
 static void
 watch_proof(void)
 {
 	int64 free_bytes = free_bytes_of_folder(watched_folder);
 
+	check_private_server();
 	(void) yield_processes_in(watched_folder);
 	if (free_bytes < watched_min_free)
 		ereport(
@@ -326,8 +328,11 @@ reset_proof_role(const Proof *proof)
 {
 	(void) run_psql(proof->admin, NULL,
 					psprintf("ALTER ROLE %s RESET ALL;\n"
-							 "ALTER ROLE %s IN DATABASE %s RESET ALL;\n",
-							 proof->role, proof->role, proof->database));
+							 "ALTER ROLE %s IN DATABASE %s RESET ALL;\n"
+							 "ALTER ROLE %s PASSWORD %s;\n",
+							 proof->role, proof->role, proof->database,
+							 proof->role,
+							 quote_literal_cstr(proof->login->password)));
 }
 
 /*

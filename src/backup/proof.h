@@ -38,7 +38,10 @@ extern char *lack_of_room_for_proof(const BackupDescription *description,
 /* in a transaction: with an empty database and its roles */
 extern void make_proof(Proof *proof, const BackupDescription *description);
 
-/* in a transaction: without the settings that the role may have given itself */
+/*
+ * In a transaction: without the settings and the password that the role may have
+ * given itself.
+ */
 extern void reset_proof_role(const Proof *proof);
 
 /*

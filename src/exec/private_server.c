@@ -312,6 +312,19 @@ start_private_server(const PrivateServer *server, const char *settings)
 	wait_until_ready(server);
 }
 
+/*
+ * Sessions of a postmaster that is gone go on for as long as they do not wait.
+ */
+void
+check_private_server(void)
+{
+	if (postmaster_folder != NULL && postmaster != 0 && postmaster_has_ended())
+		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+						errmsg("the private server has ended: %s",
+							   read_log(postmaster_folder)),
+						errhint("This does not count against the backup.")));
+}
+
 Login *
 private_login(const PrivateServer *server, const char *database)
 {

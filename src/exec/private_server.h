@@ -34,6 +34,9 @@ extern PrivateServer *make_private_server(const char *folder);
 extern void start_private_server(const PrivateServer *server,
 								 const char *settings);
 
+/* raises an ERROR where the one of this process has ended by itself */
+extern void check_private_server(void);
+
 /* as its superuser; nothing is tried */
 extern Login *private_login(const PrivateServer *server, const char *database);
 
