@@ -147,8 +147,10 @@ append_own_setting(StringInfo settings, const char *name)
 }
 
 /*
- * Libraries of extensions are found where this server finds them.  A launcher
- * finds no room for a worker.
+ * Libraries of extensions are found where this server finds them.  What this
+ * server has written, and has had room for, the other one must be able to read: a
+ * dump has amounts of money as lc_monetary writes them.  A launcher finds no room
+ * for a worker.
  */
 static char *
 settings_of(const Proof *proof, List *preloads)
@@ -162,6 +164,10 @@ settings_of(const Proof *proof, List *preloads)
 	append_own_setting(&settings, "dynamic_library_path");
 	append_own_setting(&settings, "extension_control_path");
 	append_own_setting(&settings, "max_locks_per_transaction");
+	append_own_setting(&settings, "max_stack_depth");
+	append_own_setting(&settings, "lc_monetary");
+	append_own_setting(&settings, "lc_numeric");
+	append_own_setting(&settings, "lc_time");
 	appendStringInfo(&settings,
 					 "shared_buffers = %dMB\nmaintenance_work_mem = %dMB\n"
 					 "max_worker_processes = %d\n",

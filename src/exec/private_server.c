@@ -276,15 +276,17 @@ wait_until_ready(const PrivateServer *server)
 
 /*
  * The variables that tell a postmaster's processes how much memory may be theirs
- * are those of this server.
+ * are those of this server; so is the socket on which systemd would hear from the
+ * other one that this service is about to stop.
  */
 void
 start_private_server(const PrivateServer *server, const char *settings)
 {
 	List *environment = list_concat(
 		clean_environment(),
-		list_make4(pstrdup("PGDATA"), pstrdup("PG_OOM_ADJUST_FILE"),
-				   pstrdup("PG_OOM_ADJUST_VALUE"), pstrdup("TZ=UTC")));
+		list_make5(pstrdup("PGDATA"), pstrdup("PG_OOM_ADJUST_FILE"),
+				   pstrdup("PG_OOM_ADJUST_VALUE"), pstrdup("NOTIFY_SOCKET"),
+				   pstrdup("TZ=UTC")));
 	Program program;
 	int files[STANDARD_FILES];
 

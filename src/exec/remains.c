@@ -156,8 +156,14 @@ remove_remains(const char *folder)
 {
 	struct stat state;
 
-	if (lstat(folder, &state) != 0 && errno == ENOENT)
-		return true;
+	if (lstat(folder, &state) != 0)
+	{
+		if (errno == ENOENT)
+			return true;
+		ereport(WARNING, (errcode_for_file_access(),
+						  errmsg("could not look at \"%s\": %m", folder)));
+		return false;
+	}
 	if (!S_ISDIR(state.st_mode) || state.st_uid != geteuid())
 	{
 		ereport(WARNING, (errmsg("\"%s\" is left alone: it is no folder of "
