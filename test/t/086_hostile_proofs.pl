@@ -94,7 +94,7 @@ is(words_to_systemd(), '', 'systemd hears nothing of another server');
 
 SKIP:
 {
-	skip 'no German locale', 2 if !$german;
+	skip 'no German locale', 5 if !$german;
 	$node->safe_psql('postgres', 'CREATE DATABASE rich');
 	$node->safe_psql('rich', "CREATE TABLE t (m money); INSERT INTO t VALUES (1234.56), (-7)");
 	$backup = backup_by_hand($node, 'rich', 'daily/rich.dump.gz');
@@ -103,6 +103,18 @@ SKIP:
 		prove(qq("where": "$where"));
 		is("$state $error", 'succeeded ', "money is read as it was written, $where");
 	}
+	# a setting of the database, in a server that has another
+	$node->append_conf('postgresql.conf', "lc_monetary = 'C'");
+	$node->reload;
+	$node->safe_psql('rich', "ALTER DATABASE rich SET lc_monetary = 'de_DE.UTF-8'");
+	$backup = backup_by_hand($node, 'rich', 'daily/rich_setting.dump.gz');
+	for my $where ('server', 'database')
+	{
+		prove(qq("where": "$where"));
+		is("$state $error", 'succeeded ', "... by a setting of its database, $where");
+	}
+	($state, $error) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup, "into": "rich_again"}));
+	is("$state $error " . $node->safe_psql('rich_again', 'SELECT sum(m) FROM t'), 'succeeded  1.227,56 €', '... and restored as such');
 }
 
 is(databases_left($node), '0|0|0', 'nothing is left');
