@@ -90,6 +90,19 @@ for my $where ('server', 'database')
 	prove(qq("where": "$where"));
 	is("$state $error", 'succeeded ', "code of a dump has no more than the rows of an extension's tables, $where");
 }
+# Whoever may rename the folder of the server could take its place.
+my $open = PostgreSQL::Test::Utils::tempdir_short();
+chmod 0777, $open or die "$open: $!";
+$node->append_conf('postgresql.conf', "pgmaint.proof_directory = '$open'");
+$node->reload;
+prove('"amcheck": "off"');
+is("$state $error", qq(failed folder "$open" is not safe for a private server: every user of the operating system may rename what is in it; )
+	  . 'HINT: Take that right away with chmod o-w, or set pgmaint.proof_directory to another folder.',
+	'no server is made in a folder of everybody');
+chmod 01777, $open or die "$open: $!";
+prove('"amcheck": "off"');
+is("$state $error", 'succeeded ', '... but in one where everybody has only what is their own');
+
 is(words_to_systemd(), '', 'systemd hears nothing of another server');
 
 SKIP:
