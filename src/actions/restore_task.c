@@ -43,7 +43,8 @@
 static char *
 settings_for_restoring(const Restoration *restoration)
 {
-	char *given = restoring_settings(restoration->context->options);
+	char *given = restoring_settings(restoration->context->options,
+									 restoration->description);
 	StringInfoData settings;
 
 	if (SERVER_MAJOR_VERSION >= 17 || !restoration->restore.login->superuser)

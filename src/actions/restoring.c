@@ -73,8 +73,27 @@ require_rights_to_restore(const char *purpose, bool create_databases,
 						   GetUserNameFromId(role, false), lacks.data)));
 }
 
+/*
+ * Amounts of money are in a dump as the database's lc_monetary writes them, which
+ * a database that is being restored does not have yet.
+ */
+static void
+append_money_setting(StringInfo settings, const BackupDescription *description)
+{
+	ListCell *cell;
+
+	foreach (cell, description->settings)
+	{
+		const BackupSetting *setting = lfirst(cell);
+
+		if (setting->role == NULL &&
+			pg_strcasecmp(setting->name, "lc_monetary") == 0)
+			append_setting(settings, "lc_monetary", setting->value);
+	}
+}
+
 char *
-restoring_settings(Jsonb *given)
+restoring_settings(Jsonb *given, const BackupDescription *description)
 {
 	JsonbValue *own = json_field(given, "settings");
 	StringInfoData settings;
@@ -86,6 +105,7 @@ restoring_settings(Jsonb *given)
 	initStringInfo(&settings);
 	for (int i = 0; i < lengthof(usual_settings); i++)
 		append_setting(&settings, usual_settings[i][0], usual_settings[i][1]);
+	append_money_setting(&settings, description);
 	if (own == NULL || own->type != jbvBinary)
 		return settings.data;
 	iterator = JsonbIteratorInit(own->val.binary.data);

@@ -18,7 +18,8 @@ extern void require_rights_to_restore(const char *purpose,
 									  bool create_roles);
 
 /* settings of the sessions that restore, for PGOPTIONS */
-extern char *restoring_settings(Jsonb *given);
+extern char *restoring_settings(Jsonb *given,
+								const BackupDescription *description);
 
 /* NULL, or what is wanting */
 extern char *lack_of_room_to_restore(const BackupDescription *description,

@@ -122,7 +122,8 @@ restore(Verification *verification)
 	begin_restoring();
 	preparation->description = verification->description;
 	preparation->amcheck = wants_amcheck(context);
-	preparation->settings = restoring_settings(context->options);
+	preparation->settings =
+		restoring_settings(context->options, verification->description);
 	if (verification->in_server)
 		prepare_in_server(verification);
 	else

@@ -180,7 +180,10 @@ open_public(const Preparation *preparation)
 }
 
 /*
- * The rows of an extension's own tables are in the dump, the tables are not.
+ * The rows of an extension's own tables are in the dump, the tables are not: they
+ * are a superuser's, as whom the server looks up foreign keys and carries out
+ * what follows from them.  Whoever could refer to such a table, or give it a
+ * trigger, would have code called as its owner.
  */
 static void
 grant_rights(const Preparation *preparation)
@@ -191,8 +194,9 @@ grant_rights(const Preparation *preparation)
 		preparation->admin, preparation->settings,
 		psprintf(
 			"SET search_path = pg_catalog;\n"
-			"SELECT pg_catalog.format('GRANT ALL ON %%s %%I.%%I TO %%I', "
-			"CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, n.nspname, c.relname, %s) "
+			"SELECT pg_catalog.format('GRANT %%s %%I.%%I TO %%I', "
+			"CASE c.relkind WHEN 'S' THEN 'SELECT, UPDATE ON SEQUENCE' ELSE 'SELECT, INSERT ON TABLE' END, "
+			"n.nspname, c.relname, %s) "
 			"FROM pg_catalog.pg_extension e CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) "
 			"JOIN pg_catalog.pg_class c ON c.oid = x.oid "
 			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'S') "

@@ -152,7 +152,9 @@ append_own_setting(StringInfo settings, const char *name)
 
 /*
  * Libraries of extensions are found where this server finds them, and as many
- * locks fit in as here.  A launcher finds no room for a worker.
+ * locks fit in as here.  What this server has written, and has had room for, the
+ * other one must be able to read: a dump has amounts of money as lc_monetary
+ * writes them.  A launcher finds no room for a worker.
  */
 static char *
 settings_of(const Proof *proof, List *preloads)
@@ -165,6 +167,10 @@ settings_of(const Proof *proof, List *preloads)
 	initStringInfo(&libraries);
 	append_own_setting(&settings, "dynamic_library_path");
 	append_own_setting(&settings, "extension_control_path");
+	append_own_setting(&settings, "max_stack_depth");
+	append_own_setting(&settings, "lc_monetary");
+	append_own_setting(&settings, "lc_numeric");
+	append_own_setting(&settings, "lc_time");
 	appendStringInfo(
 		&settings,
 		"max_locks_per_transaction = " INT64_FORMAT "\n"

@@ -96,6 +96,32 @@ stop_at_exit(int code, Datum arg)
 }
 
 /*
+ * Whoever may rename the folder of a server could put a server of one's own in
+ * its place, which would be told the password, and all rows.
+ */
+static void
+check_parent(const char *folder)
+{
+	char *parent = pstrdup(folder);
+	struct stat state;
+
+	get_parent_directory(parent);
+	if (stat(parent, &state) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not look at folder \"%s\": %m", parent)));
+	if ((state.st_mode & S_IWOTH) != 0 && (state.st_mode & S_ISVTX) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("folder \"%s\" is not safe for a private server: "
+						"every user of the operating system may rename what "
+						"is in it",
+						parent),
+				 errhint("Take that right away with chmod o-w, or set "
+						 "pgmaint.proof_directory to another folder.")));
+}
+
+/*
  * libpq takes a comma for the end of a folder's name.
  */
 void
@@ -118,6 +144,7 @@ check_private_folder(const char *folder)
 							   folder),
 						errhint("Set pgmaint.proof_directory to a folder "
 								"without a comma in its name.")));
+	check_parent(folder);
 }
 
 static void
