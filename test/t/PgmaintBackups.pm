@@ -10,6 +10,7 @@ use Digest::SHA qw(sha256_hex);
 use Exporter qw(import);
 use IO::Compress::Gzip qw(gzip $GzipError);
 use Test::More;
+use Time::HiRes qw(usleep);
 
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -23,10 +24,11 @@ our @EXPORT = qw(
   end_of_backup
   folder_of
   folders_left
+  is_shared
+  private_server
   processes_in
   programs_of
   run_backup_action
-  shared_segments
   strangers
   write_object
 );
@@ -227,12 +229,37 @@ sub processes_in
 	return grep { (readlink("/proc/$_/cwd") || '') =~ m{^\Q$folder\E(/|$)} } map { m{(\d+)$} } glob('/proc/[0-9]*');
 }
 
-# The segments of shared memory that this user has made.
-sub shared_segments
+# The server in which a task proves a backup, once a program has begun to restore
+# into it: its folder, its postmaster, the segment of shared memory that it has, and
+# the process that executes what this is like.
+sub private_server
 {
-	my @segments = grep { (split ' ')[7] =~ /^$>$/ } grep { /^\s*-?\d/ } split /\n/, slurp_file('/proc/sysvipc/shm');
+	my ($node, $title, $other) = @_;
+	my $condition = $other ? "folder <> '$other->{folder}'" : 'true';
+	my %server;
 
-	return map { (split ' ')[1] } @segments;
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pgmaint.proof_servers WHERE $condition")
+	  or die 'no proof has begun';
+	$server{folder} = $node->safe_psql('postgres', "SELECT folder FROM pgmaint.proof_servers WHERE $condition");
+	for (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		($server{backend}) = grep { (eval { slurp_file("/proc/$_/cmdline") } || '') =~ /^postgres: .*\[local\] $title/ } processes_in($server{folder});
+		last if $server{backend};
+		usleep(50_000);
+	}
+	die "no $title in $server{folder}" if !$server{backend};
+	my @lines = split /\n/, slurp_file("$server{folder}/data/postmaster.pid");
+	$server{postmaster} = $lines[0];
+	($server{segment}) = $lines[6] =~ /(\d+)\s*$/;
+	die "no segment of $server{folder}" if !is_shared(\%server);
+	return \%server;
+}
+
+# Is its segment of shared memory there?
+sub is_shared
+{
+	my ($server) = @_;
+	return scalar grep { /^\s*-?\d+\s+$server->{segment}\s+\S+\s+\S+\s+$server->{postmaster}\s/ } split /\n/, slurp_file('/proc/sysvipc/shm');
 }
 
 # What verifying and restoring may leave behind: databases, roles, and what is
