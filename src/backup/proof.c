@@ -6,10 +6,6 @@
  * Code of the dump reads all rows of the dump; in a server of its own there is
  * nobody to tell them to, and nothing that it could be in the way of.
  *
- * The server's folder has a random name.  Before it is made, a row in
- * pgmaint.proof_servers says so, and is committed: whatever ends the work, the
- * row is there until the folder is gone.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -32,18 +28,6 @@
 #include "base/wording.h"
 #include "exec/folder_processes.h"
 
-/*
- * A copy of this database finds rows of the original, whose servers may be at
- * work; so does a copy of this data directory.
- */
-#define OWN_ROWS                                                       \
-	"s.identity IN (SELECT o.identity FROM pgmaint.own_identities o) " \
-	"AND s.data_directory = pg_catalog.current_setting('data_directory')"
-
-/* the name of a folder; whatever else a row says is not touched */
-#define FOLDER_PREFIX "pgmaint_proof_"
-#define OWN_FOLDERS "s.folder ~ '/" FOLDER_PREFIX "[0-9a-f]+$'"
-
 #define NAME_BYTES 6
 #define PASSWORD_BYTES 32
 
@@ -59,45 +43,6 @@
 /* what is watched, and how many bytes are to stay free there; of this process */
 static const char *watched_folder;
 static int64 watched_min_free;
-
-/*
- * Beside what the data directory is really in: its name may be a link.
- */
-static char *
-proof_directory(void)
-{
-	char real[PATH_MAX];
-	char *directory;
-
-	if (pgmaint_proof_directory != NULL && pgmaint_proof_directory[0] != '\0')
-		directory = pstrdup(pgmaint_proof_directory);
-	else
-	{
-		directory = pstrdup(realpath(DataDir, real) != NULL ? real : DataDir);
-		get_parent_directory(directory);
-	}
-	canonicalize_path(directory);
-	return directory;
-}
-
-Proof *
-note_proof(int64 task_id, int64 min_free)
-{
-	Proof *proof = palloc0(sizeof(Proof));
-	LedgerQuery query = {0};
-
-	proof->folder = psprintf("%s/" FOLDER_PREFIX "%s", proof_directory(),
-							 random_name(NAME_BYTES));
-	proof->min_free = min_free;
-	check_private_folder(proof->folder);
-	bind_text(&query, proof->folder);
-	bind_bigint(&query, task_id);
-	(void) ledger_query(
-		&query,
-		"INSERT INTO pgmaint.proof_servers (folder, data_directory, task_id) "
-		"VALUES ($1, pg_catalog.current_setting('data_directory'), $2)");
-	return proof;
-}
 
 char *
 lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
@@ -339,71 +284,4 @@ reset_proof_role(const Proof *proof)
 							 proof->role, proof->role, proof->database,
 							 proof->role,
 							 quote_literal_cstr(proof->login->password)));
-}
-
-/*
- * The folder first, its row then.
- */
-static void
-end_proofs(List *folders, Oid extension)
-{
-	ListCell *cell;
-
-	foreach (cell, folders)
-	{
-		LedgerQuery query = {0};
-		LedgerScope scope;
-
-		if (!remove_private_folder(lfirst(cell)))
-			continue;
-		ledger_begin(&scope, extension);
-		bind_text(&query, lfirst(cell));
-		(void) ledger_query(
-			&query, "DELETE FROM pgmaint.proof_servers WHERE folder = $1");
-		ledger_commit(&scope);
-	}
-}
-
-static List *
-read_folders(uint64 rows)
-{
-	List *folders = NIL;
-
-	for (uint64 row = 0; row < rows; row++)
-		folders = lappend(folders, ledger_text(row, 1));
-	return folders;
-}
-
-void
-end_proofs_of_task(int64 task_id, Oid extension)
-{
-	LedgerQuery query = {0};
-	LedgerScope scope;
-	List *folders;
-
-	watch_children(NULL);
-	ledger_begin(&scope, extension);
-	bind_bigint(&query, task_id);
-	folders = read_folders(ledger_query(
-		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
-				"WHERE s.task_id = $1 AND " OWN_ROWS " AND " OWN_FOLDERS));
-	ledger_commit(&scope);
-	end_proofs(folders, extension);
-}
-
-void
-end_proofs_left(Oid extension)
-{
-	LedgerQuery query = {0};
-	LedgerScope scope;
-	List *folders;
-
-	ledger_begin(&scope, extension);
-	folders = read_folders(ledger_query(
-		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
-				"WHERE " OWN_ROWS " AND " OWN_FOLDERS
-				" AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
-				"WHERE t.task_id = s.task_id AND t.state = 'running')"));
-	ledger_commit(&scope);
-	end_proofs(folders, extension);
 }

@@ -26,6 +26,9 @@ typedef struct Proof
 	int64 milliseconds;	 /* that making it took */
 } Proof;
 
+/* where servers are made; an ERROR where that cannot be */
+extern char *proof_directory(void);
+
 /*
  * In a ledger scope, committed before anything is made.
  */

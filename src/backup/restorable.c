@@ -58,7 +58,9 @@ read_scalars(BackupDescription *description)
 	description->locale_provider = ledger_text(0, 15);
 	description->locale = ledger_text(0, 16);
 	description->icu_rules = ledger_text(0, 17);
-	description->database_bytes = ledger_bigint(0, 18);
+	/* whatever a manifest says, sums of it are numbers, too */
+	description->database_bytes =
+		Min(Max(ledger_bigint(0, 18), 0), PG_INT64_MAX / 4);
 	description->mark = ledger_text(0, 20);
 	description->identity = ledger_text(0, 21);
 	description->comment = ledger_text(0, 22);

@@ -156,6 +156,9 @@ socket_login(const char *folder, const char *database, const char *role,
 	append_keyword(&conninfo, "user", role);
 	append_keyword(&conninfo, "sslmode", "disable");
 	append_keyword(&conninfo, "gssencmode", "disable");
+	/* what the environment asks of servers is asked of this one */
+	append_keyword(&conninfo, "channel_binding", "disable");
+	append_keyword(&conninfo, "requirepeer", "");
 	append_keyword(&conninfo, "dbname", database);
 	login->conninfo = conninfo.data + 1;
 	login->password = pstrdup(password);

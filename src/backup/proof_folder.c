@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * proof_folder.c
+ *	  Where private servers are, and how each of their folders is removed.
+ *
+ * A folder has a random name.  Before it is made, a row in pgmaint.proof_servers
+ * says so, and is committed: whatever ends the work, the row is there until the
+ * folder is gone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+
+#include "backup/proof.h"
+#include "base/random.h"
+#include "base/settings.h"
+#include "ledger/ledger.h"
+
+/*
+ * A copy of this database finds rows of the original, whose servers may be at
+ * work; so does a copy of this data directory.
+ */
+#define OWN_ROWS                                                       \
+	"s.identity IN (SELECT o.identity FROM pgmaint.own_identities o) " \
+	"AND s.data_directory = pg_catalog.current_setting('data_directory')"
+
+/* the name of a folder; whatever else a row says is not touched */
+#define FOLDER_PREFIX "pgmaint_proof_"
+#define OWN_FOLDERS "s.folder ~ '/" FOLDER_PREFIX "[0-9a-f]+$'"
+
+#define NAME_BYTES 6
+
+/*
+ * pg_basebackup and pg_rewind would copy the proof.
+ */
+static void
+refuse_data_directory(const char *directory)
+{
+	char real[PATH_MAX];
+	char data[PATH_MAX];
+
+	if (realpath(directory, real) == NULL || realpath(DataDir, data) == NULL ||
+		(strcmp(real, data) != 0 && !path_is_prefix_of_path(data, real)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("folder \"%s\" is in the data directory", directory),
+			 errhint("Set pgmaint.proof_directory to a folder outside of "
+					 "it.")));
+}
+
+/*
+ * Beside what the data directory is really in: its name may be a link.
+ */
+char *
+proof_directory(void)
+{
+	char real[PATH_MAX];
+	char *directory;
+
+	if (pgmaint_proof_directory != NULL && pgmaint_proof_directory[0] != '\0')
+		directory = pstrdup(pgmaint_proof_directory);
+	else
+	{
+		directory = pstrdup(realpath(DataDir, real) != NULL ? real : DataDir);
+		get_parent_directory(directory);
+	}
+	canonicalize_path(directory);
+	refuse_data_directory(directory);
+	return directory;
+}
+
+Proof *
+note_proof(int64 task_id, int64 min_free)
+{
+	Proof *proof = palloc0(sizeof(Proof));
+	LedgerQuery query = {0};
+
+	proof->folder = psprintf("%s/" FOLDER_PREFIX "%s", proof_directory(),
+							 random_name(NAME_BYTES));
+	proof->min_free = min_free;
+	check_private_folder(proof->folder);
+	bind_text(&query, proof->folder);
+	bind_bigint(&query, task_id);
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.proof_servers (folder, data_directory, task_id) "
+		"VALUES ($1, pg_catalog.current_setting('data_directory'), $2)");
+	return proof;
+}
+
+/*
+ * The folder first, its row then.
+ */
+static void
+end_proofs(List *folders, Oid extension)
+{
+	ListCell *cell;
+
+	foreach (cell, folders)
+	{
+		LedgerQuery query = {0};
+		LedgerScope scope;
+
+		if (!remove_private_folder(lfirst(cell)))
+			continue;
+		ledger_begin(&scope, extension);
+		bind_text(&query, lfirst(cell));
+		(void) ledger_query(
+			&query, "DELETE FROM pgmaint.proof_servers WHERE folder = $1");
+		ledger_commit(&scope);
+	}
+}
+
+static List *
+read_folders(uint64 rows)
+{
+	List *folders = NIL;
+
+	for (uint64 row = 0; row < rows; row++)
+		folders = lappend(folders, ledger_text(row, 1));
+	return folders;
+}
+
+void
+end_proofs_of_task(int64 task_id, Oid extension)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	List *folders;
+
+	watch_children(NULL);
+	ledger_begin(&scope, extension);
+	bind_bigint(&query, task_id);
+	folders = read_folders(ledger_query(
+		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
+				"WHERE s.task_id = $1 AND " OWN_ROWS " AND " OWN_FOLDERS));
+	ledger_commit(&scope);
+	end_proofs(folders, extension);
+}
+
+void
+end_proofs_left(Oid extension)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	List *folders;
+
+	ledger_begin(&scope, extension);
+	folders = read_folders(ledger_query(
+		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
+				"WHERE " OWN_ROWS " AND " OWN_FOLDERS
+				" AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
+				"WHERE t.task_id = s.task_id AND t.state = 'running')"));
+	ledger_commit(&scope);
+	end_proofs(folders, extension);
+}
