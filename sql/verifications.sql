@@ -47,7 +47,7 @@ COMMENT ON COLUMN pgmaint.verification_results.query IS 'as it was then';
 COMMENT ON COLUMN pgmaint.verification_results.expected IS 'as it was then';
 COMMENT ON COLUMN pgmaint.verification_results.answer IS 'its first 1000 characters; null: the answer was null, or there was none, see error';
 COMMENT ON COLUMN pgmaint.verification_results.ok IS 'whether the answer is the one that was expected; null: the query was not answered for a reason that says nothing about the backup';
-COMMENT ON COLUMN pgmaint.verification_results.error IS 'why there is no answer, without values of rows';
+COMMENT ON COLUMN pgmaint.verification_results.error IS 'why there is no answer: the message of the error, its first 300 bytes';
 COMMENT ON COLUMN pgmaint.verification_results.duration IS 'of the session that executed the query';
 
 -- they belong to the database, and are dumped and restored with it; results are history

@@ -21,7 +21,6 @@
 
 #include "backup/compare.h"
 #include "backup/reproduce.h"
-#include "base/error_text.h"
 
 /*
  * Operators are looked up by search_path.  With row_security off, COPY of a table
@@ -175,8 +174,37 @@ ask(const Comparison *comparison, const char *script)
 }
 
 /*
- * amcheck's words are passed on, but for those that may have values of rows: the
- * functions of an index are called.  What an error is about is told by
+ * Where in the server's source an error comes from is the last that libpq tells of
+ * it: whatever code of the dump says comes before.
+ */
+static bool
+is_of_amcheck(const char *words)
+{
+	const char *place = NULL;
+
+	for (const char *next = strstr(words, "\nLOCATION:  "); next != NULL;
+		 next = strstr(next + 1, "\nLOCATION:  "))
+		place = next;
+	return place != NULL && strstr(place, ", verify_nbtree.c:") != NULL;
+}
+
+/*
+ * The last one, for the same reason.
+ */
+static char *
+last_message(const char *words)
+{
+	const char *message = words;
+
+	for (const char *next = strstr(words, "ERROR:  "); next != NULL;
+		 next = strstr(next + 1, "ERROR:  "))
+		message = next;
+	return pnstrdup(message, strcspn(message, "\n"));
+}
+
+/*
+ * amcheck's words are passed on, but none of what the functions of an index say,
+ * which are called, and may say values of rows.  What an error is about is told by
  * its SQLSTATE, which psql writes in its last line.  No other line means that
  * there is no function that could be called: then no index counts as checked.
  */
@@ -188,7 +216,7 @@ check_all_indexes(Comparison *comparison)
 	char *output = run_psql_script(
 		comparison->login, comparison->settings,
 		psprintf(
-			"%s\\set VERBOSITY terse\n\\set ON_ERROR_STOP off\n%s\\echo :LAST_ERROR_SQLSTATE\n",
+			"%s\\set VERBOSITY verbose\n\\set ON_ERROR_STOP off\n%s\\echo :LAST_ERROR_SQLSTATE\n",
 			settings, check_indexes),
 		&end);
 	size_t length = strlen(output);
@@ -209,12 +237,16 @@ check_all_indexes(Comparison *comparison)
 	}
 	if (is_server_trouble(sqlstate))
 		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("could not check indexes: %s", end.words)));
-	comparison->differences = psprintf(
-		"an index is not sound: psql: %s",
-		strncmp(sqlstate, "22", 2) == 0
-			? text_without_message(pnstrdup(sqlstate, SQLSTATE_LENGTH))
-			: end.words);
+						errmsg("could not check indexes: error with SQLSTATE "
+							   "%s",
+							   pnstrdup(sqlstate, SQLSTATE_LENGTH))));
+	comparison->differences =
+		psprintf("an index is not sound: %s",
+				 is_of_amcheck(end.words)
+					 ? last_message(end.words)
+					 : psprintf("error with SQLSTATE %s, raised by code of "
+								"the dump",
+								pnstrdup(sqlstate, SQLSTATE_LENGTH)));
 }
 
 static void

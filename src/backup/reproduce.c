@@ -21,7 +21,6 @@
 
 #include "backup/entries.h"
 #include "backup/reproduce.h"
-#include "base/error_text.h"
 #include "ledger/ledger.h"
 #include "stream/compress.h"
 
@@ -125,20 +124,60 @@ read_sqlstate(const ChildEnd *end)
 	return pstrdup(place + 1);
 }
 
-static const char *
-execute_definition(const FailedRestore *failed, const DumpEntry *entry)
+/*
+ * Does an entry, as pg_dump writes it, evaluate nothing that is defined in the
+ * dump?  Then its error is the server's own.  Planning evaluates, too: keys of
+ * partitioned tables are planned.
+ */
+static bool
+evaluates_nothing(const DumpEntry *entry)
 {
-	ChildEnd end;
+	static const char *const kinds[] = {
+		"COLLATION", "COMMENT", "DOMAIN",	 "EXTENSION", "FUNCTION",
+		"OPERATOR",	 "POLICY",	"PROCEDURE", "RULE",	  "SCHEMA",
+		"SEQUENCE",	 "TRIGGER", "TYPE",		 "VIEW",
+	};
 
-	(void) run_psql_script(
+	if (strcmp(entry->description, "TABLE") == 0)
+		return strstr(entry->definition, "PARTITION BY") == NULL;
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		if (strcmp(entry->description, kinds[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What psql has said of an error, without where in its input that was.
+ */
+static char *
+message_of(const char *words)
+{
+	const char *message = strstr(words, "ERROR:  ");
+
+	return pstrdup(message == NULL ? words : message + strlen("ERROR:  "));
+}
+
+static const char *
+execute_definition(FailedRestore *failed)
+{
+	const DumpEntry *entry = failed->entry;
+	ChildEnd end;
+	char *output = run_psql_script(
 		failed->login, failed->settings,
-		psprintf(RESTORE_SETTINGS
-				 ";\n\\set VERBOSITY sqlstate\n\\o /dev/null\n"
-				 "SELECT %s \\gexec\n",
+		psprintf(RESTORE_SETTINGS ";\n\\set ON_ERROR_STOP off\n\\o /dev/null\n"
+								  "SELECT %s \\gexec\n\\o\n\\echo :SQLSTATE\n",
 				 quote_literal_cstr(
 					 in_our_encoding(failed->dump, entry->definition))),
 		&end);
-	return read_sqlstate(&end);
+
+	if (strlen(output) != SQLSTATE_LENGTH + 1)
+		return NULL;
+	output[SQLSTATE_LENGTH] = '\0';
+	if (evaluates_nothing(entry) && strcmp(output, "00000") != 0)
+		failed->message = message_of(end.words);
+	return output;
 }
 
 static void
@@ -203,66 +242,18 @@ copy_rows(const FailedRestore *failed, const DumpEntry *entry)
 }
 
 const char *
-reproduce_failure(const FailedRestore *failed)
+reproduce_failure(FailedRestore *failed)
 {
-	const DumpEntry *entry;
+	const DumpEntry *entry = find_failed_entry(failed);
 
+	failed->entry = entry;
 	if (failed->database != NULL && session_was_ended(failed->database))
 		return NULL;
-	entry = find_failed_entry(failed);
 	if (entry == NULL)
 		return NULL;
 	if (!entry->has_data)
-		return entry->definition == NULL ? NULL
-										 : execute_definition(failed, entry);
+		return entry->definition == NULL ? NULL : execute_definition(failed);
 	if (entry->copy_statement == NULL || dump_file_compressed(failed->dump))
 		return NULL;
 	return copy_rows(failed, entry);
-}
-
-static bool
-begins_with(const char *text, const char *beginning)
-{
-	return strncmp(text, beginning, strlen(beginning)) == 0;
-}
-
-/*
- * The labels are libpq's, whose language is pinned.  As in base/error_text.c, a
- * DETAIL or a CONTEXT may have values, and the message of class 22 does; so may
- * that of an error whose SQLSTATE is not known, where it came from a row.
- */
-char *
-output_without_values(const char *words, const char *sqlstate)
-{
-	StringInfoData text;
-	bool told = true;
-	bool has_context = false;
-
-	initStringInfo(&text);
-	while (*words != '\0')
-	{
-		size_t length = strcspn(words, "\n");
-
-		if (begins_with(words, "pg_restore: "))
-			told = begins_with(words, "pg_restore: error: ") ||
-				   begins_with(words, "pg_restore: warning: ");
-		else if (begins_with(words, "DETAIL:  ") ||
-				 begins_with(words, "CONTEXT:  ") ||
-				 begins_with(words, "QUERY:  ") ||
-				 begins_with(words, "Command was: INSERT INTO "))
-			told = false;
-		else if (begins_with(words, "HINT:  ") ||
-				 begins_with(words, "Command was: "))
-			told = true;
-		has_context |= begins_with(words, "CONTEXT:  ");
-		if (told)
-			appendStringInfo(&text, "%s%.*s", text.len > 0 ? "\n" : "",
-							 (int) length, words);
-		words += length + (words[length] == '\n' ? 1 : 0);
-	}
-	if (sqlstate == NULL ? has_context : begins_with(sqlstate, "22"))
-		return psprintf(
-			"pg_restore: %s",
-			text_without_message(sqlstate == NULL ? "unknown" : sqlstate));
-	return text.len == 0 ? pstrdup("no error output") : text.data;
 }

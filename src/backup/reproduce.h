@@ -8,6 +8,7 @@
 #ifndef PGMAINT_REPRODUCE_H
 #define PGMAINT_REPRODUCE_H
 
+#include "backup/entries.h"
 #include "backup/restorable.h"
 #include "exec/programs.h"
 #include "stream/dumpfile.h"
@@ -22,6 +23,11 @@ typedef struct FailedRestore
 							 server, where nobody ends sessions */
 	const DumpFile *dump;
 	const char *words; /* of pg_restore */
+	/* found */
+	const DumpEntry *entry; /* that failed; NULL: it is not known */
+	char
+		*message; /* of its error, where no code of the dump can have chosen it
+					*/
 } FailedRestore;
 
 /*
@@ -29,13 +35,7 @@ typedef struct FailedRestore
  * SQLSTATE, 00000 for none; NULL where the session of pg_restore was ended, or where it is not
  * known which entry failed, or how to execute it.
  */
-extern const char *reproduce_failure(const FailedRestore *failed);
-
-/*
- * What pg_restore has said, without its lines about progress and without values
- * of rows.  sqlstate: what the function above has returned.
- */
-extern char *output_without_values(const char *words, const char *sqlstate);
+extern const char *reproduce_failure(FailedRestore *failed);
 
 /* is an error about the server it came from, and not about what was executed? */
 extern bool is_server_trouble(const char *sqlstate);

@@ -19,8 +19,8 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
-#include "backup/reproduce.h"
 #include "backup/restore.h"
+#include "backup/restore_error.h"
 #include "base/subtransaction.h"
 #include "base/wording.h"
 #include "exec/child.h"
@@ -280,8 +280,9 @@ classify_restore_error(const Passage *passage)
 		.words = end->words,
 	};
 	const char *sqlstate = reproduce_failure(&failed);
-	const char *output = output_without_values(end->words, sqlstate);
+	const char *output = describe_restore_error(&failed, sqlstate);
 
+	log_restore_error(&failed);
 	if (sqlstate != NULL && strcmp(sqlstate, "00000") != 0 &&
 		!is_server_trouble(sqlstate))
 		return pstrdup(output);

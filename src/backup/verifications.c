@@ -26,7 +26,6 @@
 #include "backup/reproduce.h"
 #include "backup/verification_query.h"
 #include "backup/verifications.h"
-#include "base/error_text.h"
 #include "ledger/ledger.h"
 
 /* of a query in a message, and of an error; of all that is told, in bytes */
@@ -160,9 +159,7 @@ read_output(Answer *one, char *output)
 		return;
 	}
 	one->sqlstate = line;
-	/* as base/error_text.h has it */
-	one->error = strncmp(line, "22", 2) == 0 ? text_without_message(line)
-											 : shorten(next_line(&output));
+	one->error = shorten(next_line(&output));
 }
 
 /*
@@ -263,6 +260,19 @@ answer_to_tell(const Answer *one)
 	return NULL;
 }
 
+/*
+ * Code of the dump chooses messages: they are for those who may see answers.
+ */
+static const char *
+error_to_tell(const Answer *one)
+{
+	if (one->sqlstate == NULL)
+		return one->error;
+	return psprintf("error with SQLSTATE %s (pgmaint.verification_results has "
+					"the message)",
+					one->sqlstate);
+}
+
 static char *
 append_clause(char *before, const char *clause)
 {
@@ -289,11 +299,11 @@ conclude(Questioning *questioning, const Answer *one)
 			questioning->trouble,
 			psprintf("verification %lld was not answered, with a time limit "
 					 "of %s: %s: %s",
-					 number, one->time_limit, one->error, query));
+					 number, one->time_limit, error_to_tell(one), query));
 	else if (one->error != NULL)
 		questioning->refusal = append_clause(
 			questioning->refusal, psprintf("verification %lld failed: %s: %s",
-										   number, one->error, query));
+										   number, error_to_tell(one), query));
 	else if (!one->ok && told != NULL)
 		questioning->refusal = append_clause(
 			questioning->refusal,

@@ -75,14 +75,6 @@ is_raised(const ErrorData *error)
 		   strcmp(error->funcname, "exec_stmt_raise") == 0;
 }
 
-char *
-text_without_message(const char *sqlstate)
-{
-	return psprintf("error with SQLSTATE %s (its message is left out, since "
-					"it may have values of rows)",
-					sqlstate);
-}
-
 /*
  * The message.  Where its parameters may be values of rows, the format is told
  * instead, as it stands in the source: invalid input syntax for type %s: "%s".

@@ -11,9 +11,6 @@
 /* the message alone */
 extern char *message_without_values(const ErrorData *error);
 
-/* what stands for a message that may have values, and is kept nowhere */
-extern char *text_without_message(const char *sqlstate);
-
 /* message; detail; HINT: hint */
 extern char *error_text(const ErrorData *error);
 

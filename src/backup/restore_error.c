@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * restore_error.c
+ *	  What is told of a restore that has failed.
+ *
+ * Code of a dump reads all rows while they are restored, and chooses the messages
+ * of its errors: what pg_restore repeats may be anybody's rows.  Those who read
+ * the ledger, or are told of alerts, need not be allowed to see these.  So they
+ * are told which entry failed, and with which SQLSTATE; and the message, where the
+ * entry evaluates nothing that is defined in the dump.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "backup/restore_error.h"
+
+/* what commonly keeps rows out, by the names that the documentation has */
+static const struct
+{
+	const char *sqlstate;
+	const char *condition;
+} conditions[] = {
+	{"22P02", "invalid_text_representation"},
+	{"23502", "not_null_violation"},
+	{"23503", "foreign_key_violation"},
+	{"23505", "unique_violation"},
+	{"23514", "check_violation"},
+	{"23P01", "exclusion_violation"},
+	{"42501", "insufficient_privilege"},
+	{"42704", "undefined_object"},
+	{"42883", "undefined_function"},
+	{"42P01", "undefined_table"},
+	{"P0001", "raise_exception"},
+};
+
+static bool
+begins_with(const char *text, const char *beginning)
+{
+	return strncmp(text, beginning, strlen(beginning)) == 0;
+}
+
+/*
+ * Without the lines about progress, whose language is pinned.
+ */
+static char *
+without_progress(const char *words)
+{
+	StringInfoData text;
+	bool told = true;
+
+	initStringInfo(&text);
+	while (*words != '\0')
+	{
+		size_t length = strcspn(words, "\n");
+
+		if (begins_with(words, "pg_restore: "))
+			told = begins_with(words, "pg_restore: error: ") ||
+				   begins_with(words, "pg_restore: warning: ");
+		if (told)
+			appendStringInfo(&text, "%s%.*s", text.len > 0 ? "\n" : "",
+							 (int) length, words);
+		words += length + (words[length] == '\n' ? 1 : 0);
+	}
+	return text.len == 0 ? pstrdup("no error output") : text.data;
+}
+
+/*
+ * Has it not come to any entry?
+ */
+static bool
+has_restored_nothing(const char *words)
+{
+	return strstr(words, "pg_restore: creating ") == NULL &&
+		   strstr(words, "pg_restore: processing ") == NULL &&
+		   strstr(words, "pg_restore: executing ") == NULL &&
+		   strstr(words, "TOC entry") == NULL;
+}
+
+static char *
+name_entry(const FailedRestore *failed)
+{
+	const DumpEntry *entry = failed->entry;
+	const char *schema = in_our_encoding(failed->dump, entry->schema);
+	const char *tag =
+		in_our_encoding(failed->dump, entry->tag ? entry->tag : "");
+
+	if (schema == NULL || schema[0] == '\0')
+		return psprintf("%s %s", entry->description, tag);
+	return psprintf("%s %s.%s", entry->description, schema, tag);
+}
+
+static char *
+name_error(const char *sqlstate)
+{
+	if (sqlstate == NULL || strcmp(sqlstate, "00000") == 0)
+		return pstrdup("an error that did not come again");
+	for (int i = 0; i < lengthof(conditions); i++)
+	{
+		if (strcmp(conditions[i].sqlstate, sqlstate) == 0)
+			return psprintf("error with SQLSTATE %s, %s", sqlstate,
+							conditions[i].condition);
+	}
+	return psprintf("error with SQLSTATE %s", sqlstate);
+}
+
+char *
+describe_restore_error(const FailedRestore *failed, const char *sqlstate)
+{
+	if (failed->entry != NULL && failed->message != NULL)
+		return psprintf("pg_restore: %s: %s", name_entry(failed),
+						failed->message);
+	if (failed->entry != NULL)
+		return psprintf("pg_restore: %s: %s (the server log has the message)",
+						name_entry(failed), name_error(sqlstate));
+	if (has_restored_nothing(failed->words))
+		return without_progress(failed->words);
+	return pstrdup("pg_restore: error at an entry that is not known (the "
+				   "server log has the message)");
+}
+
+void
+log_restore_error(const FailedRestore *failed)
+{
+	ereport(LOG, (errmsg("could not restore \"%s\"", failed->description->key),
+				  errdetail_log("%s", without_progress(failed->words))));
+}
