@@ -23,7 +23,9 @@
  * connect to others: what a dump's code has read could leave by them.
  */
 static const char *const reaching_out[] = {
-	"aws_s3", "dblink", "http", "pg_curl", "pg_net", "pgmemcache", "plproxy",
+	"amqp",	  "aws_lambda", "aws_s3",		 "azure_storage",
+	"dblink", "http",		"external_file", "pg_curl",
+	"pg_net", "pgmemcache", "pldbgapi",		 "plproxy",
 };
 
 /* a script, for try_in_subtransaction() */
@@ -85,7 +87,7 @@ is_ours_to_make(const BackupExtension *extension)
 
 /*
  * The schema is made by whoever makes the extension, since an extension may
- * refuse one that is another's.
+ * refuse one that is another's.  Nothing comes with it that was left out.
  */
 static char *
 create_extension(Preparation *preparation, const BackupExtension *extension)
@@ -112,7 +114,7 @@ create_extension(Preparation *preparation, const BackupExtension *extension)
 	if (extension->version != NULL)
 		appendStringInfo(&script, " VERSION %s",
 						 quote_literal_cstr(extension->version));
-	appendStringInfoString(&script, " CASCADE;\n");
+	appendStringInfoString(&script, ";\n");
 	/* afterwards: an extension may want to be alone in its schema */
 	if (is_ours_to_make(extension) && extension->for_superuser)
 		appendStringInfo(&script, "GRANT ALL ON SCHEMA %s TO %s;\n",
@@ -139,30 +141,74 @@ reason_against(const Preparation *preparation,
 }
 
 static void
-create_extensions(Preparation *preparation)
+refuse_extension(Preparation *preparation, const BackupExtension *extension,
+				 const char *reason)
 {
 	EntryChoice *choice = &preparation->choice;
+
+	choice->without_extensions =
+		lappend(choice->without_extensions, extension->name);
+	preparation->refused = lappend(
+		preparation->refused, psprintf("%s: %s", extension->name, reason));
+}
+
+/*
+ * Those that can be created; the others, and the reasons, are returned.
+ */
+static List *
+try_extensions(Preparation *preparation, List *extensions, List **reasons)
+{
+	EntryChoice *choice = &preparation->choice;
+	List *refused = NIL;
 	ListCell *cell;
+
+	*reasons = NIL;
+	foreach (cell, extensions)
+	{
+		BackupExtension *extension = lfirst(cell);
+		char *refusal = create_extension(preparation, extension);
+
+		if (refusal == NULL)
+			choice->created_extensions =
+				lappend(choice->created_extensions, extension->name);
+		else
+		{
+			refused = lappend(refused, extension);
+			*reasons = lappend(*reasons, refusal);
+		}
+	}
+	return refused;
+}
+
+/*
+ * One may require another that comes later: again, as long as there are fewer.
+ */
+static void
+create_extensions(Preparation *preparation)
+{
+	List *extensions = NIL;
+	List *reasons = NIL;
+	ListCell *cell;
+	ListCell *reason;
+	int before;
 
 	foreach (cell, preparation->description->extensions)
 	{
-		const BackupExtension *extension = lfirst(cell);
+		BackupExtension *extension = lfirst(cell);
 		char *refusal = reason_against(preparation, extension);
 
 		if (refusal == NULL)
-			refusal = create_extension(preparation, extension);
-		if (refusal == NULL)
-		{
-			choice->created_extensions =
-				lappend(choice->created_extensions, extension->name);
-			continue;
-		}
-		choice->without_extensions =
-			lappend(choice->without_extensions, extension->name);
-		preparation->refused =
-			lappend(preparation->refused,
-					psprintf("%s: %s", extension->name, refusal));
+			extensions = lappend(extensions, extension);
+		else
+			refuse_extension(preparation, extension, refusal);
 	}
+	do
+	{
+		before = list_length(extensions);
+		extensions = try_extensions(preparation, extensions, &reasons);
+	} while (extensions != NIL && list_length(extensions) < before);
+	forboth(cell, extensions, reason, reasons)
+		refuse_extension(preparation, lfirst(cell), lfirst(reason));
 }
 
 /*

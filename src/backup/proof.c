@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include <limits.h>
+#include <unistd.h>
 
 #include "miscadmin.h"
 #include "portability/instr_time.h"
@@ -49,8 +50,16 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 {
 	char *directory = proof_directory();
 	int64 needed = description->database_bytes + SERVER_BYTES;
-	int64 free_bytes = free_bytes_of_folder(directory);
+	int64 free_bytes;
 
+	if (access(directory, X_OK) != 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not make a private server in folder "
+							   "\"%s\": %m",
+							   directory),
+						errhint("Set pgmaint.proof_directory to a folder in "
+								"which the server may create others.")));
+	free_bytes = free_bytes_of_folder(directory);
 	if (needed <= free_bytes && min_free <= free_bytes - needed)
 		return NULL;
 	return psprintf(

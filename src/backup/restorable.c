@@ -71,9 +71,6 @@ read_scalars(BackupDescription *description)
 		description->kind = NULL;
 }
 
-/*
- * In the order in which they were created.
- */
 static void
 read_extensions(BackupDescription *description)
 {
