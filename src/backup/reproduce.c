@@ -149,14 +149,15 @@ evaluates_nothing(const DumpEntry *entry)
 }
 
 /*
- * What psql has said of an error, without where in its input that was.
+ * The message in what psql has said of an error.
  */
 static char *
 message_of(const char *words)
 {
 	const char *message = strstr(words, "ERROR:  ");
 
-	return pstrdup(message == NULL ? words : message + strlen("ERROR:  "));
+	message = message == NULL ? words : message + strlen("ERROR:  ");
+	return pnstrdup(message, strcspn(message, "\n"));
 }
 
 static const char *

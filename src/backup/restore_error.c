@@ -17,13 +17,14 @@
 
 #include "backup/restore_error.h"
 
-/* what commonly keeps rows out, by the names that the documentation has */
+/* what is common, by the names that PostgreSQL's documentation has */
 static const struct
 {
 	const char *sqlstate;
 	const char *condition;
 } conditions[] = {
 	{"22P02", "invalid_text_representation"},
+	{"25006", "read_only_sql_transaction"},
 	{"23502", "not_null_violation"},
 	{"23503", "foreign_key_violation"},
 	{"23505", "unique_violation"},
@@ -33,7 +34,15 @@ static const struct
 	{"42704", "undefined_object"},
 	{"42883", "undefined_function"},
 	{"42P01", "undefined_table"},
+	{"42P07", "duplicate_table"},
+	{"42P10", "invalid_column_reference"},
+	{"53100", "disk_full"},
+	{"53200", "out_of_memory"},
+	{"54001", "statement_too_complex"},
+	{"55P03", "lock_not_available"},
+	{"57014", "query_canceled"},
 	{"P0001", "raise_exception"},
+	{"XX000", "internal_error"},
 };
 
 static bool
@@ -92,11 +101,9 @@ name_entry(const FailedRestore *failed)
 	return psprintf("%s %s.%s", entry->description, schema, tag);
 }
 
-static char *
+char *
 name_error(const char *sqlstate)
 {
-	if (sqlstate == NULL || strcmp(sqlstate, "00000") == 0)
-		return pstrdup("an error that did not come again");
 	for (int i = 0; i < lengthof(conditions); i++)
 	{
 		if (strcmp(conditions[i].sqlstate, sqlstate) == 0)
@@ -114,7 +121,10 @@ describe_restore_error(const FailedRestore *failed, const char *sqlstate)
 						failed->message);
 	if (failed->entry != NULL)
 		return psprintf("pg_restore: %s: %s (the server log has the message)",
-						name_entry(failed), name_error(sqlstate));
+						name_entry(failed),
+						sqlstate == NULL || strcmp(sqlstate, "00000") == 0
+							? "an error that did not come again"
+							: name_error(sqlstate));
 	if (has_restored_nothing(failed->words))
 		return without_progress(failed->words);
 	return pstrdup("pg_restore: error at an entry that is not known (the "

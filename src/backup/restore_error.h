@@ -10,6 +10,9 @@
 
 #include "backup/reproduce.h"
 
+/* an error by its SQLSTATE alone */
+extern char *name_error(const char *sqlstate);
+
 /* for readers of the ledger; sqlstate: what reproduce_failure() has returned */
 extern char *describe_restore_error(const FailedRestore *failed,
 									const char *sqlstate);

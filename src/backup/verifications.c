@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "backup/reproduce.h"
+#include "backup/restore_error.h"
 #include "backup/verification_query.h"
 #include "backup/verifications.h"
 #include "ledger/ledger.h"
@@ -268,9 +269,8 @@ error_to_tell(const Answer *one)
 {
 	if (one->sqlstate == NULL)
 		return one->error;
-	return psprintf("error with SQLSTATE %s (pgmaint.verification_results has "
-					"the message)",
-					one->sqlstate);
+	return psprintf("%s (pgmaint.verification_results has the message)",
+					name_error(one->sqlstate));
 }
 
 static char *
