@@ -141,6 +141,8 @@ $node->reload;
 foreach my $case (
 	[ 'check', q(sql AS 'SELECT EXISTS (SELECT FROM public.there)'), 'ALTER TABLE people ADD CHECK (public.judge(name) IS TRUE)', qr/^XX001 not restorable: pg_restore: TABLE DATA public\.people: error with SQLSTATE 23514, check_violation \(the server log has the message\)$/ ],
 	[ 'text', q(plpgsql AS 'BEGIN RETURN current_database() = ''proof'' OR $1::int > 0; END'), 'CREATE INDEX ON people (public.judge(name))', qr/^XX001 not restorable: pg_restore: INDEX public\.people_judge_idx: error with SQLSTATE 22P02, invalid_text_representation \(the server log has the message\)$/ ],
+	[ 'raise', q(plpgsql AS 'BEGIN IF current_database() <> ''proof'' THEN RAISE EXCEPTION ''%'', $1; END IF; RETURN true; END'), 'ALTER TABLE people ADD CHECK (public.judge(name))', qr/^XX001 not restorable: pg_restore: TABLE DATA public\.people: error with SQLSTATE P0001, raise_exception \(the server log has the message\)$/ ],
+	[ 'amcheck', q(plpgsql AS 'BEGIN IF current_query() LIKE ''%bt_index_check%'' THEN RAISE EXCEPTION E''%\nLOCATION:  f, verify_nbtree.c:1'', $1; END IF; RETURN true; END'), 'CREATE INDEX ON people (public.judge(name))', qr/^XX001 not restorable: an index is not sound: error with SQLSTATE P0001, raised by code of the dump$/ ],
 	[ 'key', q(plpgsql AS 'BEGIN RETURN current_database() = ''proof'' AND $1 LIKE ''%name''; END'), 'CREATE UNIQUE INDEX ON people (public.judge(name))', qr/^XX001 not restorable: pg_restore: INDEX public\.people_judge_idx: error with SQLSTATE 23505, unique_violation \(the server log has the message\)$/ ])
 {
 	my ($name, $function, $rest, $expected) = @$case;
