@@ -72,6 +72,24 @@ ok(!defined readlink("/proc/$server->{backend}/exe"), '... its processes are gon
 ok(!is_shared($server), '... and its shared memory');
 is(databases_left($node), '0|0|0', '... and the note of it');
 
+# A folder with an odd name, which is no longer the setting's after a crash.
+my $odd = $node->host . "/a 'b";
+mkdir $odd, 0700 or die "$odd: $!";
+(my $quoted = $odd) =~ s/'/''/g;
+$node->safe_psql('postgres', "ALTER SYSTEM SET pgmaint.proof_directory = '$quoted'");
+$node->reload;
+($run, $server) = begin_endless();
+like($server->{folder}, qr/^\Q$odd\E\/pgmaint_proof_/, 'a folder with a space and a quote in its name');
+my $log_begin = -s $node->logfile;
+kill 'KILL', $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pgmaint task worker'");
+wait_for_restart($node, $log_begin);
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET pgmaint.proof_directory');
+$node->reload;
+run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
+is(databases_left($node), '0|0|0', '... has no note after a crash and the next run');
+is(join(' ', glob(qq("$odd"/*)), map { m{/proc/(\d+)} } grep { -l && (readlink || '') =~ m{/pgmaint_proof_} && (readlink) =~ /^\Q$odd\E/ } glob('/proc/[0-9]*/cwd')), '', '... nothing in it');
+ok(!is_shared($server), '... and no shared memory');
+
 ($run, $server) = begin_endless();
 $node->safe_psql('postgres', 'DROP EXTENSION pgmaint');
 $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type ~ 'pgmaint'") or die 'workers go on';
