@@ -19,6 +19,7 @@
 #include "actions/restoring.h"
 #include "actions/verification.h"
 #include "actions/verify_task.h"
+#include "backup/meaning.h"
 
 static int64
 min_free(const TaskContext *context)
@@ -102,6 +103,8 @@ prepare_in_database(Verification *verification)
 	preparation->role = scratch->role;
 	preparation->login =
 		password_login(scratch->database, scratch->role, scratch->password);
+	preparation->login->settings =
+		session_settings_for_code(verification->description);
 	preparation->owner = role_login(scratch->database, GetUserId(), false);
 	preparation->admin =
 		superuser_arg(GetUserId()) ? preparation->owner : NULL;

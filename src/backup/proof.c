@@ -20,6 +20,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "backup/meaning.h"
 #include "backup/proof.h"
 #include "backup/scratch.h"
 #include "base/compat.h"
@@ -78,9 +79,18 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 static void
 watch_proof(void)
 {
-	int64 free_bytes = free_bytes_of_folder(watched_folder);
+	int64 free_bytes;
 
 	check_private_server();
+	if (access(watched_folder, F_OK) != 0 && errno == ENOENT)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("the folder of the private server is gone: "
+							   "\"%s\"",
+							   watched_folder),
+						errhint("Leave it to pgmaint to remove, and prove the "
+								"backup again. This does not count against "
+								"the backup.")));
+	free_bytes = free_bytes_of_folder(watched_folder);
 	(void) yield_processes_in(watched_folder);
 	if (free_bytes < watched_min_free)
 		ereport(
@@ -125,6 +135,7 @@ settings_of(const Proof *proof, List *preloads)
 	append_own_setting(&settings, "lc_monetary");
 	append_own_setting(&settings, "lc_numeric");
 	append_own_setting(&settings, "lc_time");
+	appendStringInfoString(&settings, own_settings_for_code());
 	appendStringInfo(
 		&settings,
 		"max_locks_per_transaction = " INT64_FORMAT "\n"
@@ -268,6 +279,7 @@ make_proof(Proof *proof, const BackupDescription *description)
 	proof->owner = private_login(proof->server, proof->database);
 	proof->login = socket_login(proof->folder, proof->database, proof->role,
 								password, false);
+	proof->login->settings = session_settings_for_code(description);
 	start_private_server(proof->server, settings_of(proof, NIL));
 	watch_children(watch_proof);
 	preloads = find_preloads(proof, description);

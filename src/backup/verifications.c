@@ -40,6 +40,8 @@ static const char session[] = "\\set ON_ERROR_STOP off\n"
 							  "\\set VERBOSITY sqlstate\n"
 							  "SET search_path = \"$user\", public;\n"
 							  "SET standard_conforming_strings = on;\n"
+							  "SET DateStyle = 'ISO, MDY';\n"
+							  "SET TimeZone = 'UTC';\n"
 							  "SET default_transaction_read_only = on;\n"
 							  "SET statement_timeout = %lld;\n";
 

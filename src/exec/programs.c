@@ -184,6 +184,8 @@ login_environment(const Login *login, const char *settings)
 
 	initStringInfo(&options);
 	append_pinned_settings(&options, login->superuser);
+	if (login->settings != NULL && login->settings[0] != '\0')
+		appendStringInfo(&options, " %s", login->settings);
 	if (settings != NULL)
 		appendStringInfo(&options, " %s", settings);
 	environment = lappend(environment, pstrdup("PGAPPNAME=pgmaint"));

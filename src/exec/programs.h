@@ -17,6 +17,7 @@ typedef struct Login
 	char *conninfo; /* for -d; never a password */
 	char *role;		/* to SET ROLE to, or NULL */
 	char *password; /* for the environment, or NULL */
+	char *settings; /* of its sessions, as for PGOPTIONS, or NULL */
 	bool superuser; /* is the session's own role one? */
 } Login;
 

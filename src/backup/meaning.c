@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * meaning.c
+ *	  The settings that code of a dump depends on.
+ *
+ * A CHECK constraint, an index or a materialized view may read a setting of the
+ * user's (app.tenant), or convert by the date style and the time zone.  Where these
+ * are not what they were when the rows came, a good backup could not be restored.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "backup/meaning.h"
+#include "base/settings.h"
+#include "exec/private_server.h"
+#include "ledger/ledger.h"
+
+/*
+ * What a library of this server has defined is left out, unless everybody may see
+ * and set it: in the private server, which does not load the library, it could
+ * be read by code of the dump.
+ */
+char *
+own_settings_for_code(void)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	StringInfoData lines;
+	uint64 rows;
+
+	initStringInfo(&lines);
+	ledger_enter(&scope);
+	rows = ledger_query(
+		&query,
+		"SELECT f.name, f.value FROM (SELECT DISTINCT s.name, "
+		"coalesce(p.reset_val, pg_catalog.current_setting(s.name, true)) AS value "
+		"FROM pg_catalog.pg_file_settings s "
+		"LEFT JOIN pg_catalog.pg_settings p ON p.name = s.name "
+		"WHERE s.applied AND s.name ~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)+$' "
+		"AND s.name !~* '^(pgmaint|cron)[.]' "
+		"AND (p.name IS NULL OR p.context = 'user' OR s.name ~* '^plpgsql[.]') "
+		"UNION ALL SELECT p.name, p.reset_val FROM pg_catalog.pg_settings p "
+		"WHERE p.name IN ('default_text_search_config', 'track_commit_timestamp')) AS f "
+		"WHERE f.value IS NOT NULL AND pg_catalog.strpos(f.value, E'\\n') = 0 ORDER BY 1");
+	for (uint64 row = 0; row < rows; row++)
+		appendStringInfoString(
+			&lines, setting_line(ledger_text(row, 1), ledger_text(row, 2)));
+	ledger_leave(&scope);
+	return lines.data;
+}
+
+/*
+ * A value that this server does not know would keep the session from beginning;
+ * one that takes a superuser, too, where its library is loaded.
+ */
+char *
+session_settings_for_code(const BackupDescription *description)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	StringInfoData settings;
+	uint64 rows;
+
+	initStringInfo(&settings);
+	bind_text(&query, description->manifest);
+	ledger_enter(&scope);
+	rows = ledger_query(
+		&query,
+		"SELECT f.name, f.value FROM (SELECT 1 AS place, p.name, p.reset_val AS value "
+		"FROM pg_catalog.pg_settings p WHERE p.name IN ('DateStyle', 'TimeZone') "
+		"UNION ALL SELECT 2, pg_catalog.split_part(s.setting, '=', 1), "
+		"pg_catalog.substr(s.setting, pg_catalog.strpos(s.setting, '=') + 1) "
+		"FROM pg_catalog.jsonb_to_recordset(coalesce($1::pg_catalog.jsonb -> 'settings', '[]')) "
+		"AS s (role text, setting text) WHERE s.role IS NULL AND s.setting LIKE '%=%') AS f "
+		"WHERE f.place = 1 OR CASE pg_catalog.lower(f.name) "
+		"WHEN 'datestyle' THEN f.value ~* '^(iso|sql|postgres|german) *, *(mdy|dmy|ymd)$' "
+		"WHEN 'timezone' THEN EXISTS (SELECT FROM pg_catalog.pg_timezone_names z "
+		"WHERE pg_catalog.lower(z.name) = pg_catalog.lower(f.value)) "
+		"ELSE f.name ~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)+$' "
+		"AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings p WHERE pg_catalog.lower("
+		"pg_catalog.split_part(p.name, '.', 1)) = pg_catalog.lower(pg_catalog.split_part(f.name, '.', 1))) END "
+		"ORDER BY f.place");
+	for (uint64 row = 0; row < rows; row++)
+		append_setting(&settings, ledger_text(row, 1), ledger_text(row, 2));
+	ledger_leave(&scope);
+	return settings.data;
+}
