@@ -19,7 +19,7 @@
 #include "actions/restoring.h"
 #include "actions/verification.h"
 #include "actions/verify_task.h"
-#include "backup/meaning.h"
+#include "backup/code_settings.h"
 
 static int64
 min_free(const TaskContext *context)

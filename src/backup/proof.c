@@ -20,7 +20,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
-#include "backup/meaning.h"
+#include "backup/code_settings.h"
 #include "backup/proof.h"
 #include "backup/scratch.h"
 #include "base/compat.h"

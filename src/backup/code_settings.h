@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * meaning.h
+ * code_settings.h
  *	  The settings that code of a dump depends on.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef PGMAINT_MEANING_H
-#define PGMAINT_MEANING_H
+#ifndef PGMAINT_CODE_SETTINGS_H
+#define PGMAINT_CODE_SETTINGS_H
 
 #include "backup/restorable.h"
 
@@ -20,4 +20,4 @@ extern char *own_settings_for_code(void);
  */
 extern char *session_settings_for_code(const BackupDescription *description);
 
-#endif /* PGMAINT_MEANING_H */
+#endif /* PGMAINT_CODE_SETTINGS_H */

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * meaning.c
+ * code_settings.c
  *	  The settings that code of a dump depends on.
  *
  * A CHECK constraint, an index or a materialized view may read a setting of the
@@ -11,7 +11,7 @@
  */
 #include "postgres.h"
 
-#include "backup/meaning.h"
+#include "backup/code_settings.h"
 #include "base/settings.h"
 #include "exec/private_server.h"
 #include "ledger/ledger.h"
