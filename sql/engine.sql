@@ -71,7 +71,10 @@ SELECT
 	t.action,
 	t.target,
 	coalesce(v.phase, a.phase, i.phase, u.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
-		WHEN t.action = 'check_corruption' THEN 'checking' ELSE 'working' END) AS phase,
+		WHEN t.action = 'check_corruption' THEN 'checking'
+		WHEN t.action IN ('verify_backup', 'restore_backup') THEN coalesce(pg_catalog.substring(s.query,
+			'^(making a private server|restoring: indexes and constraints|restoring|comparing with the manifest|checking indexes|asking verifications)'), 'working')
+		ELSE 'working' END) AS phase,
 	coalesce(
 		pg_catalog.round(CASE
 			WHEN v.phase = 'vacuuming heap' THEN 100.0 * v.heap_blks_vacuumed / nullif(v.heap_blks_total, 0)

@@ -247,7 +247,7 @@ record_outcome(Verification *verification)
 		"\"constraints\": %lld, \"sequences\": %lld, "
 		"\"checked_indexes\": %s, \"left_out\": %d, \"verifications\": %d}",
 		verification->settings,
-		verification->in_server
+		verification->proof != NULL
 			? seconds_text(verification->proof->milliseconds)
 			: "null",
 		(double) milliseconds / 1000, (double) comparison->milliseconds / 1000,

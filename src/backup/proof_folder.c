@@ -59,13 +59,14 @@ refuse_data_directory(const char *directory)
 char *
 proof_directory(void)
 {
-	char real[PATH_MAX];
 	char *directory;
 
 	if (pgmaint_proof_directory != NULL && pgmaint_proof_directory[0] != '\0')
 		directory = pstrdup(pgmaint_proof_directory);
 	else
 	{
+		char real[PATH_MAX];
+
 		directory = pstrdup(realpath(DataDir, real) != NULL ? real : DataDir);
 		get_parent_directory(directory);
 	}

@@ -170,10 +170,11 @@ size_t
 child_read(Child *child, char *buffer, size_t size)
 {
 	ChildPipes *pipes = &child->pipes;
-	ssize_t length;
 
 	for (;;)
 	{
+		ssize_t length;
+
 		look_around();
 		length = read_pipe(pipes, OUTPUT_PIPE, buffer, size);
 		if (length >= 0)

@@ -92,8 +92,11 @@ yield_process(pid_t pid)
 	length = read(file, now, sizeof(now) - 1);
 	now[Max(length, 0)] = '\0';
 	place = strstr(now, " nice ");
-	if (place != NULL && atoi(place + strlen(" nice ")) < NICENESS)
-		length = write(file, wanted, strlen(wanted));
+	if (place != NULL &&
+		strtol(place + strlen(" nice "), NULL, 10) < NICENESS &&
+		write(file, wanted, strlen(wanted)) < 0)
+		elog(DEBUG1, "could not change the priority of process %d: %m",
+			 (int) pid);
 	(void) close(file);
 }
 

@@ -129,12 +129,18 @@ remove_shared_memory(const char *folder)
 {
 	char line[LINE_BYTES];
 	struct shmid_ds state;
-	unsigned long key;
+	const char *number;
 	int segment;
 
-	if (!read_pid_file(folder, LOCK_FILE_LINE_SHMEM_KEY, line) ||
-		sscanf(line, "%lu %d", &key, &segment) != 2 ||
-		shmctl(segment, IPC_STAT, &state) != 0)
+	if (!read_pid_file(folder, LOCK_FILE_LINE_SHMEM_KEY, line))
+		return;
+	/* the key, and then the number */
+	number = line + strspn(line, " ");
+	number += strcspn(number, " ");
+	if (*number == '\0')
+		return;
+	segment = (int) strtol(number, NULL, 10);
+	if (shmctl(segment, IPC_STAT, &state) != 0)
 		return;
 	if (state.shm_nattch == 0 && state.shm_perm.cuid == geteuid() &&
 		state.shm_cpid == pid_in_file(folder))

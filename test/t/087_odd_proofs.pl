@@ -63,6 +63,8 @@ sub begin_endless
 }
 
 my ($run, $server) = begin_endless();
+ok($node->poll_query_until('postgres', "SELECT phase = 'restoring: indexes and constraints' FROM pgmaint.progress WHERE run_id = $run"),
+	'progress says how far a proof is');
 system_or_bail('rm', '-rf', $server->{folder});
 is(wait_for_end($node, $run), 'failed', 'the folder is removed by hand: the run fails');
 like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"),
