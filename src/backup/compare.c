@@ -31,7 +31,9 @@ static const char settings[] = "SET search_path = pg_catalog, pg_temp;\n"
 							   "SET row_security = off;\n"
 							   "SET lock_timeout = '5min';\n";
 
+#define ERROR_LABEL "ERROR:  "
 #define SQLSTATE_LENGTH 5
+#define SQLSTATE_DIGITS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* what is expected, without what was left out; %s: the manifest, the list */
 static const char expect[] =
@@ -196,8 +198,8 @@ last_message(const char *words)
 {
 	const char *message = words;
 
-	for (const char *next = strstr(words, "ERROR:  "); next != NULL;
-		 next = strstr(next + 1, "ERROR:  "))
+	for (const char *next = strstr(words, ERROR_LABEL); next != NULL;
+		 next = strstr(next + 1, ERROR_LABEL))
 		message = next;
 	return pnstrdup(message, strcspn(message, "\n"));
 }
@@ -205,48 +207,43 @@ last_message(const char *words)
 /*
  * amcheck's words are passed on, but none of what the functions of an index say,
  * which are called, and may say values of rows.  What an error is about is told by
- * its SQLSTATE, which psql writes in its last line.  No other line means that
- * there is no function that could be called: then no index counts as checked.
+ * its SQLSTATE, which psql writes before the message.  No output means that there
+ * is no function that could be called: then no index counts as checked.
  */
 static void
 check_all_indexes(Comparison *comparison)
 {
-	static const char sound[] = "00000\n";
 	ChildEnd end;
 	char *output = run_psql_script(
 		comparison->login, comparison->settings,
-		psprintf(
-			"%s\\set VERBOSITY verbose\n\\set ON_ERROR_STOP off\n%s\\echo :LAST_ERROR_SQLSTATE\n",
-			settings, check_indexes),
+		psprintf("%s\\set VERBOSITY verbose\n%s", settings, check_indexes),
 		&end);
-	size_t length = strlen(output);
+	const char *message;
 	const char *sqlstate;
 
-	check_end("psql", &end);
-	if (length < strlen(sound))
-		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("psql did not tell what came of the check of "
-							   "indexes: %s",
-							   end.words)));
-	sqlstate = output + length - strlen(sound);
-	if (strcmp(sqlstate, sound) == 0)
+	if (end.succeeded)
 	{
-		if (length > strlen(sound))
+		if (output[0] != '\0')
 			comparison->checked_indexes = strtoll(output, NULL, 10);
 		return;
 	}
-	if (is_server_trouble(sqlstate))
+	message = last_message(end.words);
+	sqlstate = pnstrdup(message + Min(strlen(ERROR_LABEL), strlen(message)),
+						SQLSTATE_LENGTH);
+	if (strncmp(message, ERROR_LABEL, strlen(ERROR_LABEL)) != 0 ||
+		strspn(sqlstate, SQLSTATE_DIGITS) != SQLSTATE_LENGTH ||
+		is_server_trouble(sqlstate))
 		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("could not check indexes: error with SQLSTATE "
-							   "%s",
-							   pnstrdup(sqlstate, SQLSTATE_LENGTH))));
+						errmsg("could not check indexes: psql %s, and the "
+							   "last error was of the server or its session",
+							   end.status)));
 	comparison->differences =
 		psprintf("an index is not sound: %s",
 				 is_of_amcheck(end.words)
-					 ? last_message(end.words)
+					 ? message
 					 : psprintf("error with SQLSTATE %s, raised by code of "
 								"the dump",
-								pnstrdup(sqlstate, SQLSTATE_LENGTH)));
+								sqlstate));
 }
 
 static void

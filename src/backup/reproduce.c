@@ -110,8 +110,8 @@ find_failed_entry(const FailedRestore *failed)
  * psql stops at the first error, which is its last line.  A session that is lost
  * ends in a line without an SQLSTATE.
  */
-static const char *
-read_sqlstate(const ChildEnd *end)
+const char *
+sqlstate_of_psql(const ChildEnd *end)
 {
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	const char *place = strrchr(end->words, ' ');
@@ -148,37 +148,47 @@ evaluates_nothing(const DumpEntry *entry)
 	return false;
 }
 
-/*
- * The message in what psql has said of an error.
- */
-static char *
-message_of(const char *words)
+char *
+message_of_psql(const ChildEnd *end)
 {
-	const char *message = strstr(words, "ERROR:  ");
+	const char *message = strstr(end->words, "ERROR:  ");
 
-	message = message == NULL ? words : message + strlen("ERROR:  ");
+	message = message == NULL ? end->words : message + strlen("ERROR:  ");
 	return pnstrdup(message, strcspn(message, "\n"));
 }
 
+static void
+execute_by_psql(const FailedRestore *failed, const char *verbosity,
+				ChildEnd *end)
+{
+	(void) run_psql_script(
+		failed->login, failed->settings,
+		psprintf(RESTORE_SETTINGS
+				 ";\n\\set VERBOSITY %s\n\\o /dev/null\nSELECT %s \\gexec\n",
+				 verbosity,
+				 quote_literal_cstr(in_our_encoding(
+					 failed->dump, failed->entry->definition))),
+		end);
+}
+
+/*
+ * Once for the SQLSTATE, and once for the message.
+ */
 static const char *
 execute_definition(FailedRestore *failed)
 {
-	const DumpEntry *entry = failed->entry;
 	ChildEnd end;
-	char *output = run_psql_script(
-		failed->login, failed->settings,
-		psprintf(RESTORE_SETTINGS ";\n\\set ON_ERROR_STOP off\n\\o /dev/null\n"
-								  "SELECT %s \\gexec\n\\o\n\\echo :SQLSTATE\n",
-				 quote_literal_cstr(
-					 in_our_encoding(failed->dump, entry->definition))),
-		&end);
+	const char *sqlstate;
 
-	if (strlen(output) != SQLSTATE_LENGTH + 1)
-		return NULL;
-	output[SQLSTATE_LENGTH] = '\0';
-	if (evaluates_nothing(entry) && strcmp(output, "00000") != 0)
-		failed->message = message_of(end.words);
-	return output;
+	execute_by_psql(failed, "sqlstate", &end);
+	sqlstate = sqlstate_of_psql(&end);
+	if (sqlstate == NULL || strcmp(sqlstate, "00000") == 0 ||
+		!evaluates_nothing(failed->entry))
+		return sqlstate;
+	execute_by_psql(failed, "default", &end);
+	if (!end.succeeded)
+		failed->message = message_of_psql(&end);
+	return sqlstate;
 }
 
 static void
@@ -239,7 +249,7 @@ copy_rows(const FailedRestore *failed, const DumpEntry *entry)
 	child = child_start(find_program("psql"), arguments, environment);
 	feed_rows(failed, entry, child);
 	child_wait(child, &end);
-	return read_sqlstate(&end);
+	return sqlstate_of_psql(&end);
 }
 
 const char *

@@ -37,6 +37,14 @@ typedef struct FailedRestore
  */
 extern const char *reproduce_failure(FailedRestore *failed);
 
+/*
+ * Of a script of psql's that has ended at its first error, with VERBOSITY sqlstate:
+ * 00000 where there was none, NULL where the session was lost.  The message is that
+ * of another verbosity.
+ */
+extern const char *sqlstate_of_psql(const ChildEnd *end);
+extern char *message_of_psql(const ChildEnd *end);
+
 /* is an error about the server it came from, and not about what was executed? */
 extern bool is_server_trouble(const char *sqlstate);
 

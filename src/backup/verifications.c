@@ -33,11 +33,11 @@
 #define MAX_TOLD 300
 #define MAX_MESSAGE 5000
 
-#define SQLSTATE_LENGTH 5
-
-/* nothing that code of the dump has chosen gets to standard error; %lld: milliseconds */
-static const char session[] = "\\set ON_ERROR_STOP off\n"
-							  "\\set VERBOSITY sqlstate\n"
+/*
+ * %s: with "sqlstate", nothing that code of the dump has chosen gets to standard
+ * error, but that.  %lld: milliseconds.
+ */
+static const char session[] = "\\set VERBOSITY %s\n"
 							  "SET search_path = \"$user\", public;\n"
 							  "SET standard_conforming_strings = on;\n"
 							  "SET DateStyle = 'ISO, MDY';\n"
@@ -64,11 +64,11 @@ typedef struct Answer
 	int64 milliseconds; /* the same */
 	bool counts;		/* does it return a count? */
 	TimestampTz asked_at;
-	int64 duration; /* milliseconds */
-	char *json;		/* what it returned; NULL: nothing */
-	char *sqlstate; /* NULL: there was no error */
-	char *error;	/* NULL: there is an answer */
-	bool trouble;	/* does the error say nothing about the backup? */
+	int64 duration;		  /* milliseconds */
+	char *json;			  /* what it returned; NULL: nothing */
+	const char *sqlstate; /* NULL: there was no error, or no session */
+	char *error;		  /* NULL: there is an answer */
+	bool trouble;		  /* does the error say nothing about the backup? */
 	/* as the ledger has read json */
 	char *value; /* NULL: null */
 	bool ok;
@@ -119,50 +119,19 @@ read_verifications(const BackupDescription *description)
 }
 
 /*
- * Take the next line from the output of psql; the last may lack its end.
- */
-static char *
-next_line(char **output)
-{
-	char *line = *output;
-	size_t length = strcspn(line, "\n");
-
-	*output = line + length + (line[length] == '\n' ? 1 : 0);
-	line[length] = '\0';
-	return line;
-}
-
-/*
- * Rows, an SQLSTATE, the message.  What is missing was lost with the session.
+ * Each row is a line.
  */
 static void
-read_output(Answer *one, char *output)
+read_rows(Answer *one, char *output)
 {
-	int rows = 0;
-	char *line = NULL;
+	size_t length = strcspn(output, "\n");
 
-	while (*output != '\0')
-	{
-		line = next_line(&output);
-		if (line[0] != '"' && line[0] != '\0')
-			break;
-		rows++;
-		one->json = line;
-	}
-	if (line == NULL || strlen(line) != SQLSTATE_LENGTH)
-		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("psql did not tell what verification %lld "
-							   "answered",
-							   (long long) one->verification_id)));
-	if (strcmp(line, "00000") == 0)
-	{
-		if (rows != 1)
-			one->error = rows == 0 ? pstrdup("it returned no row")
-								   : pstrdup("it returned more than one row");
-		return;
-	}
-	one->sqlstate = line;
-	one->error = shorten(next_line(&output));
+	if (output[0] == '\0')
+		one->error = pstrdup("it returned no row");
+	else if (output[length] == '\n' && output[length + 1] != '\0')
+		one->error = pstrdup("it returned more than one row");
+	else
+		one->json = pnstrdup(output, length);
 }
 
 /*
@@ -178,10 +147,29 @@ is_trouble(const char *sqlstate, bool left_out)
 						 strncmp(sqlstate, "3F", 2) == 0));
 }
 
+static char *
+execute(const Questioning *questioning, const Answer *one, const char *query,
+		const char *verbosity, ChildEnd *end)
+{
+	StringInfoData script;
+
+	initStringInfo(&script);
+	appendStringInfo(&script, session, verbosity,
+					 (long long) one->milliseconds);
+	appendStringInfo(&script, "SELECT %s \\gexec\n",
+					 quote_literal_cstr(psprintf(one_column, query)));
+	appendStringInfo(&script, "SELECT %s \\gexec\n",
+					 quote_literal_cstr(psprintf(answer, query)));
+	return run_psql_script(questioning->login, questioning->settings,
+						   script.data, end);
+}
+
+/*
+ * What ends in an error is executed once more, for its message.
+ */
 static void
 ask(const Questioning *questioning, Answer *one)
 {
-	StringInfoData script;
 	SelectStmt *select;
 	char *query = check_verification_query(one->query, &select);
 	ChildEnd end;
@@ -190,32 +178,29 @@ ask(const Questioning *questioning, Answer *one)
 	instr_time ended;
 
 	one->counts = returns_count(select);
-	initStringInfo(&script);
-	appendStringInfo(&script, session, (long long) one->milliseconds);
-	appendStringInfo(&script, "SELECT %s \\gexec\n",
-					 quote_literal_cstr(psprintf(one_column, query)));
-	appendStringInfo(&script,
-					 "SELECT :'LAST_ERROR_SQLSTATE' = '00000' AS sound "
-					 "\\gset\n\\if :sound\nSELECT %s \\gexec\n\\endif\n",
-					 quote_literal_cstr(psprintf(answer, query)));
-	appendStringInfoString(&script, "\\echo :LAST_ERROR_SQLSTATE\n"
-									"\\echo :LAST_ERROR_MESSAGE\n");
 	one->asked_at = GetCurrentTimestamp();
 	INSTR_TIME_SET_CURRENT(begun);
-	output = run_psql_script(questioning->login, questioning->settings,
-							 script.data, &end);
+	output = execute(questioning, one, query, "sqlstate", &end);
 	INSTR_TIME_SET_CURRENT(ended);
 	INSTR_TIME_SUBTRACT(ended, begun);
 	one->duration = (int64) INSTR_TIME_GET_MILLISEC(ended);
-	if (!end.succeeded)
+	if (end.succeeded)
 	{
-		one->trouble = true;
-		one->error = pstrdup(end.words[0] == '\0' ? end.status : end.words);
+		read_rows(one, output);
 		return;
 	}
-	read_output(one, output);
-	one->trouble = one->sqlstate != NULL &&
+	one->sqlstate = sqlstate_of_psql(&end);
+	one->trouble = one->sqlstate == NULL ||
 				   is_trouble(one->sqlstate, questioning->left_out);
+	if (one->sqlstate == NULL)
+		one->error = pstrdup(end.words[0] == '\0' ? end.status : end.words);
+	else if (strcmp(one->sqlstate, "57014") == 0)
+		one->error = pstrdup("the time limit has ended the query");
+	else
+	{
+		(void) execute(questioning, one, query, "default", &end);
+		one->error = shorten(message_of_psql(&end));
+	}
 }
 
 /*
