@@ -297,17 +297,8 @@ static const char extension_tables[] =
 static List *
 read_lines(const Preparation *preparation, const char *script)
 {
-	char *rest = run_psql(preparation->login, preparation->settings, script);
-	List *lines = NIL;
-
-	while (*rest != '\0')
-	{
-		size_t length = strcspn(rest, "\n");
-
-		lines = lappend(lines, pnstrdup(rest, length));
-		rest += length + (rest[length] == '\n' ? 1 : 0);
-	}
-	return lines;
+	return split_lines(
+		run_psql(preparation->login, preparation->settings, script));
 }
 
 void

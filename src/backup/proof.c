@@ -168,7 +168,6 @@ create_roles(Proof *proof, const BackupDescription *description)
 	StringInfoData script;
 	List *there = NIL;
 	ListCell *cell;
-	char *rest;
 
 	initStringInfo(&script);
 	appendStringInfoString(&script, "\\set ON_ERROR_STOP off\n");
@@ -177,14 +176,8 @@ create_roles(Proof *proof, const BackupDescription *description)
 						 quote_identifier(lfirst(cell)));
 	appendStringInfoString(&script,
 						   "SELECT rolname FROM pg_catalog.pg_roles;\n");
-	rest = run_psql(proof->admin, NULL, script.data);
-	while (*rest != '\0')
-	{
-		size_t length = strcspn(rest, "\n");
-
-		there = lappend(there, makeString(pnstrdup(rest, length)));
-		rest += length + (rest[length] == '\n' ? 1 : 0);
-	}
+	foreach (cell, split_lines(run_psql(proof->admin, NULL, script.data)))
+		there = lappend(there, makeString(lfirst(cell)));
 	foreach (cell, description->roles)
 	{
 		if (!list_member(there, makeString(lfirst(cell))))

@@ -245,6 +245,21 @@ run_psql(const Login *login, const char *settings, const char *script)
 	return output;
 }
 
+List *
+split_lines(const char *output)
+{
+	List *lines = NIL;
+
+	while (*output != '\0')
+	{
+		size_t length = strcspn(output, "\n");
+
+		lines = lappend(lines, pnstrdup(output, length));
+		output += length + (output[length] == '\n' ? 1 : 0);
+	}
+	return lines;
+}
+
 /*
  * Does it work, and as whom?  If not, what is in the way is noted.
  */

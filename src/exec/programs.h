@@ -59,6 +59,9 @@ extern List *login_environment(const Login *login, const char *settings);
 extern char *run_psql(const Login *login, const char *settings,
 					  const char *script);
 
+/* such output, a text for each line */
+extern List *split_lines(const char *output);
+
 /* the same, but however psql ends, end says so: nothing is raised */
 extern char *run_psql_script(const Login *login, const char *settings,
 							 const char *script, ChildEnd *end);
