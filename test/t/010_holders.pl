@@ -37,7 +37,15 @@ sub vacuum
 sub is_skipped_for
 {
 	my ($table, $holder, $name) = @_;
-	my ($state, $error) = vacuum($table);
+	my ($state, $error);
+
+	# where another database's transaction was older than the holder, a look at
+	# the run from here can be the oldest snapshot for a moment, and is named
+	for (1 .. 20)
+	{
+		($state, $error) = vacuum($table);
+		last unless $error =~ /\(010_holders\.pl\), active/;
+	}
 
 	is($state, 'skipped', "$name: skipped");
 	like($error, qr/^VACUUM would be futile: .* because of $holder/, "$name: named");
