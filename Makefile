@@ -95,12 +95,11 @@ SQL_PARTS = $(wildcard \
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql
 
 # From the version that was released last to the one that is being made:
-# sql/update.sql changes tables, and drops what goes; the functions and views of
-# CHANGED_PARTS are replaced; all that was not there then is new.  What is in sql/released/ was
-# released, and never changes.
-RELEASED = 0.1
-CHANGED_PARTS = sql/built_in_plans.sql sql/engine.sql sql/candidates.sql sql/report.sql
-UNCHANGED_PARTS = sql/schema.sql sql/ledger.sql sql/plans.sql sql/bloat.sql
+# sql/update.sql moves and changes what that version has, and drops what goes.
+# After it comes all of the extension script but for the statements that make or
+# fill tables: functions and views are replaced, or are new.  What is in
+# sql/released/ was released, and never changes.
+RELEASED = 0.2
 UPDATE = sql/pgmaint--$(RELEASED)--$(EXTVERSION).sql
 
 DATA = $(sort $(wildcard sql/released/pgmaint--*.sql))
@@ -173,15 +172,8 @@ $(OBJS) $(OBJS:.o=.bc): $(HEADERS) pgmaint.control
 $(SCRIPT): $(SQL_PARTS) pgmaint.control Makefile
 	cat $(SQL_PARTS) > $@
 
-$(UPDATE): sql/update.sql $(SQL_PARTS) pgmaint.control Makefile
-	{ set -e; \
-	  cat sql/update.sql; \
-	  for part in $(filter-out $(UNCHANGED_PARTS),$(SQL_PARTS)); do \
-	    case ' $(CHANGED_PARTS) ' in \
-	      *" $$part "*) sed -E 's/^CREATE (FUNCTION|PROCEDURE|VIEW)/CREATE OR REPLACE \1/' "$$part" ;; \
-	      *) cat "$$part" ;; \
-	    esac; \
-	  done; } > $@
+$(UPDATE): sql/update.sql sql/update.awk $(SQL_PARTS) pgmaint.control Makefile
+	{ cat sql/update.sql && awk -f sql/update.awk $(SQL_PARTS); } > $@
 
 endif
 endif
