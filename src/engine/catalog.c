@@ -12,7 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "actions/action.h"
+#include "action/action.h"
 #include "base/compat.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_actions);

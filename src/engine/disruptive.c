@@ -12,7 +12,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#include "actions/selection.h"
+#include "action/selection.h"
 #include "base/wording.h"
 #include "engine/disruptive.h"
 #include "ledger/windows.h"

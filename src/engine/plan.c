@@ -19,7 +19,7 @@
 #include "utils/regproc.h"
 #include "utils/varlena.h"
 
-#include "actions/option_values.h"
+#include "action/option_values.h"
 #include "engine/plan.h"
 
 static char *

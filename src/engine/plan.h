@@ -8,7 +8,7 @@
 #ifndef PGMAINT_PLAN_H
 #define PGMAINT_PLAN_H
 
-#include "actions/action.h"
+#include "action/action.h"
 
 typedef struct Step
 {

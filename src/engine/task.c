@@ -26,7 +26,7 @@
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 
-#include "actions/evidence.h"
+#include "action/evidence.h"
 #include "base/compat.h"
 #include "base/subtransaction.h"
 #include "engine/disruptive.h"

@@ -8,7 +8,7 @@
 #ifndef PGMAINT_TASK_H
 #define PGMAINT_TASK_H
 
-#include "actions/action.h"
+#include "action/action.h"
 
 /* how a task ended, and what has to be said about it */
 typedef struct Ending

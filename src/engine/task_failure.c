@@ -13,7 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/portal.h"
 
-#include "actions/blockers.h"
+#include "action/blockers.h"
 #include "base/compat.h"
 #include "base/error_text.h"
 #include "engine/task_failure.h"

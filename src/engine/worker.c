@@ -23,7 +23,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
-#include "actions/step_settings.h"
+#include "action/step_settings.h"
 #include "base/compat.h"
 #include "base/locks.h"
 #include "base/settings.h"

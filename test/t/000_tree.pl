@@ -74,7 +74,7 @@ foreach my $bad (
 	[ 'the version', 'engine/a.c', "#if PG_VERSION_NUM > 1\n#endif\n", qr/only base\/compat\.h/ ],
 	[ 'SPI in storage', 'storage/a.c', qq(#include "executor/spi.h"\n), qr/does not use SPI/ ],
 	[ 'the ledger in storage', 'storage/a.c', qq(#include "ledger/runs.h"\n), qr/nothing of plans and runs/ ],
-	[ 'a row written in actions', 'actions/a.c', qq(x("UPDATE"\n\t" pgmaint.tasks SET");\n), qr/only ledger\/ writes pgmaint\.tasks/ ])
+	[ 'a row written in vacuum', 'vacuum/a.c', qq(x("UPDATE"\n\t" pgmaint.tasks SET");\n), qr/only ledger\/ writes pgmaint\.tasks/ ])
 {
 	my ($name, $file, $text, $expected) = @$bad;
 	($status, $complaints) = check_includes(%good, $file => $text);

@@ -1,0 +1,50 @@
+/*-------------------------------------------------------------------------
+ *
+ * evidence.c
+ *	  What the plan wrote down for a task.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+
+#include "action/evidence.h"
+#include "action/option_values.h"
+
+/*
+ * NULL where there is none.
+ */
+char *
+evidence_text(const ClaimedTask *task, const char *name)
+{
+	JsonbValue *value = json_field(task->evidence, name);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+int64
+evidence_number(const ClaimedTask *task, const char *name, int64 otherwise)
+{
+	JsonbValue *value = json_field(task->evidence, name);
+
+	if (value == NULL || value->type != jbvNumeric)
+		return otherwise;
+	return DatumGetInt64(DirectFunctionCall1(
+		numeric_int8, NumericGetDatum(value->val.numeric)));
+}
+
+/*
+ * Is it there, and true?
+ */
+bool
+evidence_flag(const ClaimedTask *task, const char *name)
+{
+	JsonbValue *value = json_field(task->evidence, name);
+
+	return value != NULL && value->type == jbvBool && value->val.boolean;
+}

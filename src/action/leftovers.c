@@ -1,0 +1,190 @@
+/*-------------------------------------------------------------------------
+ *
+ * leftovers.c
+ *	  What interrupted tasks have left on storages, and taking it away.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/timestamp.h"
+
+#include "action/evidence.h"
+#include "action/leftovers.h"
+#include "action/selection.h"
+#include "base/settings.h"
+#include "objects/owners.h"
+#include "objects/uploads.h"
+
+/*
+ * Objects that do not count: a task was interrupted, or could not commit.
+ */
+void
+plan_leftovers(PlanContext *context, const char *action)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_text(&query, action);
+	rows = ledger_query(
+		&query,
+		"SELECT pg_catalog.concat(u.storage, '/', u.key), u.task_id, u.upload_id, "
+		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage), "
+		"pg_catalog.to_char(u.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), u.searched_at IS NOT NULL, pg_catalog.to_json(u.storage::text)::text "
+		"FROM pgmaint.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
+		"WHERE u.action = $1 AND coalesce(t.state, '') NOT IN ('pending', 'running') "
+		"AND u.identity IN (SELECT o.identity FROM pgmaint.removable_identities o) "
+		"AND coalesce(u.searched_at < " SEARCH_AGAIN
+		", true) ORDER BY u.upload_id");
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		char *object = ledger_text(row, 1);
+		PlannedTask *task;
+
+		if (!ledger_boolean(row, 4))
+		{
+			plan_finding(context, action, "warning", object,
+						 psprintf("%s may be left from task %lld, but its "
+								  "storage does not exist any more",
+								  object, (long long) ledger_bigint(row, 2)),
+						 NULL);
+			continue;
+		}
+		task = palloc0(sizeof(PlannedTask));
+		task->action = action;
+		task->target = object;
+		task->bytes = -1;
+		task->command = psprintf("remove what is left of %s", object);
+		task->reason =
+			psprintf("task %lld began to write it at %s and did not commit%s",
+					 (long long) ledger_bigint(row, 2), ledger_text(row, 5),
+					 ledger_boolean(row, 6) ? "; looked for once more" : "");
+		task->evidence = psprintf(
+			"{\"kind\": \"leftover\", \"upload_id\": %lld, \"storage\": %s}",
+			(long long) ledger_bigint(row, 3), ledger_text(row, 7));
+		context->tasks = lappend(context->tasks, task);
+	}
+}
+
+bool
+is_leftover(const ClaimedTask *task)
+{
+	char *kind = evidence_text(task, "kind");
+
+	return kind != NULL && strcmp(kind, "leftover") == 0;
+}
+
+/*
+ * Remove what an earlier attempt of the same task has left.  Whoever has the row
+ * locked is still at it.
+ */
+bool
+remove_leftover(int64 upload_id)
+{
+	LedgerScope scope;
+	Upload upload;
+	bool found;
+
+	ledger_enter(&scope);
+	found = lock_leftover(upload_id, &upload);
+	ledger_leave(&scope);
+	if (!found)
+		return false;
+	found = remove_upload(&upload);
+	ledger_enter(&scope);
+	close_leftover(upload_id, found);
+	ledger_leave(&scope);
+	return found;
+}
+
+/*
+ * A clone of the machine, made in the middle of an upload that the original has
+ * committed since, takes the object for a leftover.  A complete one stays until
+ * the original has had the time to show that it is alive.
+ */
+static bool
+has_waited(const Upload *upload)
+{
+	return pgmaint_takeover_delay == 0 ||
+		   (upload->searched_at != 0 &&
+			TimestampDifferenceExceeds(upload->searched_at,
+									   GetCurrentTimestamp(),
+									   1000 * pgmaint_takeover_delay));
+}
+
+void
+carry_out_leftover(TaskContext *context)
+{
+	int64 upload_id = evidence_number(context->task, "upload_id", 0);
+	LedgerScope scope;
+	Upload upload;
+	bool found;
+
+	ledger_enter(&scope);
+	found = lock_leftover(upload_id, &upload);
+	ledger_leave(&scope);
+	if (found)
+		context->not_done =
+			why_not_ours(storage_open(upload.storage, STORAGE_WRITE),
+						 upload.identity, context->run_id);
+	if (context->not_done != NULL)
+		return;
+	if (found && !has_waited(&upload) && upload_is_complete(&upload))
+	{
+		ledger_enter(&scope);
+		note_leftover_seen(upload_id);
+		ledger_leave(&scope);
+		context->result = "{\"removed\": false, \"complete\": true}";
+		return;
+	}
+	context->result = psprintf("{\"removed\": %s}",
+							   remove_leftover(upload_id) ? "true" : "false");
+}
+
+/*
+ * Note what an attempt of a task is about to write, before its first request.
+ */
+void
+note_upload_of_attempt(TaskContext *context, const char *action,
+					   const char *storage, const char *key)
+{
+	int64 upload_id =
+		note_upload(context->task->task_id, action, storage, key);
+
+	if (context->first_upload == 0)
+	{
+		context->first_upload = upload_id;
+		storage_reset_written();
+	}
+}
+
+/*
+ * The process that has not committed its uploads knows that they do not count.
+ * Where it also knows that nothing was begun on the storage, because the first
+ * request was refused, nothing is there to be looked for: a later run could not
+ * look either, as long as the storage refuses.
+ */
+void
+remove_uploads_of_task(const TaskContext *context)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	LedgerScope scope;
+	List *uploads;
+	ListCell *cell;
+
+	ledger_begin(&scope, context->extension);
+	if (context->first_upload != 0 && !storage_was_written())
+		forget_uploads_since(context->task->task_id, context->first_upload);
+	uploads = uploads_of_task(context->task->task_id);
+	ledger_commit(&scope);
+	if (uploads == NIL)
+		return;
+	StartTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	foreach (cell, uploads)
+		(void) remove_leftover(*(int64 *) lfirst(cell));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+}

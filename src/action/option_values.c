@@ -1,0 +1,166 @@
+/*-------------------------------------------------------------------------
+ *
+ * option_values.c
+ *	  The values of options: as JSON has them, and as what they mean.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "action/option_values.h"
+#include "action/options.h"
+
+/*
+ * A value of a JSON object, or NULL.  JSON's null counts as not there.
+ */
+JsonbValue *
+json_field(Jsonb *given, const char *name)
+{
+	JsonbValue key;
+	JsonbValue *value;
+
+	if (given == NULL)
+		return NULL;
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = (int) strlen(name);
+	value = findJsonbValueFromContainer(&given->root, JB_FOBJECT, &key);
+	if (value != NULL && value->type == jbvNull)
+		return NULL;
+	return value;
+}
+
+/*
+ * A scalar as text; NULL for arrays and objects.
+ */
+char *
+json_text(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvNumeric:
+			return numeric_normalize(value->val.numeric);
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * A name or an array of names as a list of strings; NIL for anything else.
+ */
+List *
+json_names(JsonbValue *value)
+{
+	List *names = NIL;
+	JsonbIterator *iterator;
+	JsonbValue element;
+	JsonbIteratorToken token;
+
+	if (value->type == jbvString)
+		return list_make1(json_text(value));
+	if (value->type != jbvBinary ||
+		!JsonContainerIsArray(value->val.binary.data))
+		return NIL;
+	iterator = JsonbIteratorInit(value->val.binary.data);
+	while ((token = JsonbIteratorNext(&iterator, &element, true)) != WJB_DONE)
+	{
+		if (token != WJB_ELEM)
+			continue;
+		if (element.type != jbvString)
+			return NIL;
+		names = lappend(names, json_text(&element));
+	}
+	return names;
+}
+
+/*
+ * An interval, or a number of seconds, as seconds.
+ */
+double
+seconds_of(const char *text)
+{
+	Interval *interval = DatumGetIntervalP(
+		DirectFunctionCall3(interval_in, CStringGetDatum(text),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+
+	return (double) interval->time / USECS_PER_SEC +
+		   (interval->day + (double) interval->month * DAYS_PER_MONTH) *
+			   SECS_PER_DAY;
+}
+
+bool
+option_given(Jsonb *given, const char *name)
+{
+	return json_field(given, name) != NULL;
+}
+
+/*
+ * A scalar option as text; NULL when it has neither value nor fallback.
+ */
+char *
+option_text(const ActionOption *options, Jsonb *given, const char *name)
+{
+	const ActionOption *option = find_option(options, name);
+	JsonbValue *value = json_field(given, name);
+
+	Assert(option != NULL);
+	if (value != NULL)
+		return json_text(value);
+	return option->fallback == NULL ? NULL : pstrdup(option->fallback);
+}
+
+bool
+option_boolean(const ActionOption *options, Jsonb *given, const char *name)
+{
+	char *text = option_text(options, given, name);
+
+	return text != NULL && strcmp(text, "true") == 0;
+}
+
+double
+option_number(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return DatumGetFloat8(DirectFunctionCall1(
+		float8in, CStringGetDatum(option_text(options, given, name))));
+}
+
+int64
+option_integer(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return (int64) option_number(options, given, name);
+}
+
+int64
+option_bytes(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return DatumGetInt64(DirectFunctionCall1(
+		pg_size_bytes,
+		CStringGetTextDatum(option_text(options, given, name))));
+}
+
+double
+option_seconds(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return seconds_of(option_text(options, given, name));
+}
+
+/*
+ * A list of strings, NIL when the option is not given.
+ */
+List *
+option_names(Jsonb *given, const char *name)
+{
+	JsonbValue *value = json_field(given, name);
+
+	return value == NULL ? NIL : json_names(value);
+}

@@ -1,0 +1,194 @@
+/*-------------------------------------------------------------------------
+ *
+ * backup_options.c
+ *	  The options of the action "backup", and what they mean to pg_dump.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/json.h"
+
+#include "action/headroom.h"
+#include "backup/backup_options.h"
+#include "base/settings.h"
+
+const ActionOption backup_options[] = {
+	PLAIN_OPTION("storage", OPTION_TEXT, "pgmaint_local",
+				 "where the backups go"),
+	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
+				 "which databases; without it, the one that the run is in"),
+	PLAIN_OPTION("all_databases", OPTION_BOOLEAN, "false",
+				 "every database of the server that can be connected to"),
+	PLAIN_OPTION(
+		"schemas", OPTION_NAMES, NULL,
+		"only these schemas, as patterns of pg_dump (as in the next three)"),
+	PLAIN_OPTION("exclude_schemas", OPTION_NAMES, NULL,
+				 "all schemas but these"),
+	PLAIN_OPTION("tables", OPTION_NAMES, NULL, "only these tables"),
+	PLAIN_OPTION("exclude_tables", OPTION_NAMES, NULL, "all tables but these"),
+	PLAIN_OPTION("exclude_table_data", OPTION_NAMES, NULL,
+				 "of these tables the definition alone"),
+	PLAIN_OPTION(
+		"exclude_secrets", OPTION_BOOLEAN, "false",
+		"without user mappings and subscriptions, whose options have passwords in the clear"),
+	PLAIN_OPTION("globals", OPTION_BOOLEAN, "true",
+				 "roles and tablespaces, too, as an object of their own"),
+	PLAIN_OPTION("role_passwords", OPTION_BOOLEAN, "false",
+				 "with the roles' hashed passwords"),
+	PLAIN_OPTION(
+		"key", OPTION_TEXT, NULL,
+		"what the objects are called: {plan}/backup-{time}, or {plan}/{database}/backup-{time} where there are several databases"),
+	CHOICE_OPTION("compression", "gzip, zstd, none", "gzip",
+				  "how the objects are compressed"),
+	RANGE_OPTION("compression_level", OPTION_INTEGER, 1, 9, NULL,
+				 "1: fast, 9: small; gzip is at 1 and zstd at 3 without it"),
+	RANGE_OPTION("retries", OPTION_INTEGER, 0, 20, "3",
+				 "how often a backup that failed is tried again"),
+	PLAIN_OPTION("retry_delay", OPTION_DURATION, "1 minute",
+				 "before the first of these; twice that before the next"),
+	MIN_FREE_OPTION,
+	END_OF_OPTIONS,
+};
+
+/* an option that selects, and pg_dump's own for each of its names */
+static const struct
+{
+	const char *option;
+	const char *argument;
+} selections[] = {
+	{"schemas", "--schema="},
+	{"exclude_schemas", "--exclude-schema="},
+	{"tables", "--table="},
+	{"exclude_tables", "--exclude-table="},
+	{"exclude_table_data", "--exclude-table-data="},
+};
+
+/* these would make of the dump what nobody downstream can read */
+static const char *const unwanted[] = {
+	"-F", "--format", "-f", "--file",	  "-Z", "--compress", "-j", "--jobs",
+	"-d", "--dbname", "-E", "--encoding", "-W", "--password"};
+
+const CompressionMethod *
+backup_compression(Jsonb *given, int *level)
+{
+	char *name = option_text(backup_options, given, "compression");
+	const CompressionMethod *method = find_compression(name);
+
+	if (method == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("compression \"%s\" is not part of this build", name),
+				 errhint("Choose one of these: %s.", compression_names())));
+	*level =
+		option_given(given, "compression_level")
+			? (int) option_integer(backup_options, given, "compression_level")
+			: method->default_level;
+	if (*level > method->maximum_level)
+		*level = method->maximum_level;
+	return method;
+}
+
+/*
+ * pgmaint.pg_dump_options, taken apart.
+ */
+static List *
+more_arguments(void)
+{
+	char **words;
+	int count = 0;
+	List *arguments = NIL;
+
+	if (pgmaint_pg_dump_options == NULL || pgmaint_pg_dump_options[0] == '\0')
+		return NIL;
+	words = palloc(sizeof(char *) * (strlen(pgmaint_pg_dump_options) + 2));
+	pg_split_opts(words, &count, pgmaint_pg_dump_options);
+	for (int i = 0; i < count; i++)
+	{
+		for (int j = 0; j < lengthof(unwanted); j++)
+		{
+			size_t length = strlen(unwanted[j]);
+			bool word = unwanted[j][1] == '-';
+
+			if (strncmp(words[i], unwanted[j], length) == 0 &&
+				(!word || words[i][length] == '\0' || words[i][length] == '='))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("pgmaint.pg_dump_options must not have %s",
+								unwanted[j]),
+						 errhint("pgmaint gives pg_dump its format, output, "
+								 "compression and connection itself.")));
+		}
+		arguments = lappend(arguments, words[i]);
+	}
+	return arguments;
+}
+
+/*
+ * A part of a database is another thing than the database: which part is kept
+ * with the backup.
+ */
+char *
+backup_selection(Jsonb *given)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	for (int i = 0; i < lengthof(selections); i++)
+	{
+		List *names = option_names(given, selections[i].option);
+		ListCell *cell;
+
+		if (names == NIL)
+			continue;
+		appendStringInfo(&json, "%s\"%s\": [", json.len > 0 ? ", " : "{",
+						 selections[i].option);
+		foreach (cell, names)
+		{
+			if (cell != list_head(names))
+				appendStringInfoString(&json, ", ");
+			escape_json(&json, lfirst(cell));
+		}
+		appendStringInfoChar(&json, ']');
+	}
+	if (more_arguments() != NIL)
+	{
+		appendStringInfoString(&json, json.len > 0 ? ", " : "{");
+		appendStringInfoString(&json, "\"pg_dump_options\": ");
+		escape_json(&json, pgmaint_pg_dump_options);
+	}
+	if (json.len == 0)
+		return NULL;
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+List *
+dump_arguments(Jsonb *given)
+{
+	List *arguments = NIL;
+
+	for (int i = 0; i < lengthof(selections); i++)
+	{
+		List *names = option_names(given, selections[i].option);
+		ListCell *cell;
+
+		foreach (cell, names)
+			arguments =
+				lappend(arguments, psprintf("%s%s", selections[i].argument,
+											(char *) lfirst(cell)));
+	}
+	/* a name of nothing is a mistake, not a smaller backup */
+	if (arguments != NIL)
+		arguments = lappend(arguments, pstrdup("--strict-names"));
+	return list_concat(arguments, more_arguments());
+}
+
+List *
+globals_arguments(Jsonb *given)
+{
+	if (option_boolean(backup_options, given, "role_passwords"))
+		return NIL;
+	return list_make1(pstrdup("--no-role-passwords"));
+}

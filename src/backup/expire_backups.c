@@ -1,0 +1,218 @@
+/*-------------------------------------------------------------------------
+ *
+ * expire_backups.c
+ *	  The action "expire_backups": backups that nothing asks to keep leave
+ *	  their storages.
+ *
+ * Which ones is decided by pgmaint.backup_expiry().
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "action/evidence.h"
+#include "action/selection.h"
+#include "backup/expire.h"
+#include "objects/owners.h"
+
+static const ActionOption options[] = {
+	PLAIN_OPTION("storage", OPTION_TEXT, NULL, "only backups on this storage"),
+	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
+				 "only backups of these databases"),
+	RANGE_OPTION(
+		"keep", OPTION_INTEGER, 1, 1000000, "30",
+		"how many of the newest stay; has no default where another rule is given"),
+	RANGE_OPTION(
+		"keep_days", OPTION_INTEGER, 1, 36500, NULL,
+		"what was begun up to so many days before the newest stays, too"),
+	RANGE_OPTION(
+		"keep_monthly", OPTION_INTEGER, 1, 1200, NULL,
+		"the newest of each of the last so many months that have one stays, too"),
+	RANGE_OPTION(
+		"keep_yearly", OPTION_INTEGER, 1, 100, NULL,
+		"the newest of each of the last so many years that have one stays, too"),
+	RANGE_OPTION("minimum", OPTION_INTEGER, 1, 1000000, "2",
+				 "how many of the newest stay whatever the other rules say"),
+	END_OF_OPTIONS,
+};
+
+/*
+ * A rule that is not given is none: what holds then, backup_expiry() knows.
+ */
+static void
+bind_rule(LedgerQuery *query, Jsonb *given, const char *name)
+{
+	if (option_given(given, name))
+		bind_integer(query, (int32) option_integer(options, given, name));
+	else
+		bind_null(query, INT4OID);
+}
+
+static void
+bind_options(LedgerQuery *query, Jsonb *given)
+{
+	bind_text(query, option_text(options, given, "storage"));
+	bind_texts(query, option_names(given, "databases"));
+	bind_rule(query, given, "keep");
+	bind_rule(query, given, "keep_days");
+	bind_rule(query, given, "keep_monthly");
+	bind_rule(query, given, "keep_yearly");
+	bind_rule(query, given, "minimum");
+}
+
+#define DUE                                                                        \
+	"FROM pgmaint.backup_expiry($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY AS e " \
+	"(backup_id, storage, key, database, started_at, expires, reason, "            \
+	"held_back, bytes, series, nth) "                                              \
+	"LEFT JOIN pg_catalog.pg_foreign_server s ON s.srvname = e.storage "           \
+	"WHERE e.expires "
+
+/*
+ * What is due, but stays: a line for each series, for people to see to.
+ */
+static void
+note_held_back(PlanContext *context)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_options(&query, context->options);
+	bind_oid(&query, context->role);
+	rows = ledger_query(
+		&query,
+		"SELECT e.storage::text, e.series, pg_catalog.count(*), coalesce(e.held_back, "
+		"CASE WHEN s.oid IS NULL THEN 'there is no such storage any more' ELSE "
+		"'the role of the run has no USAGE on the storage' END) " DUE
+		"AND (e.held_back IS NOT NULL OR s.oid IS NULL OR NOT "
+		"pg_catalog.has_server_privilege($8, s.oid, 'USAGE')) "
+		"GROUP BY 1, 2, 4 ORDER BY 1, 2");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		int64 count = ledger_bigint(row, 3);
+
+		plan_finding(
+			context, "expire_backups", "warning", ledger_text(row, 1),
+			psprintf(
+				"%lld %s of %s on storage %s %s due to expire, but %s: %s",
+				(long long) count, count == 1 ? "backup" : "backups",
+				ledger_text(row, 2), quote_identifier(ledger_text(row, 1)),
+				count == 1 ? "is" : "are", count == 1 ? "stays" : "stay",
+				ledger_text(row, 4)),
+			NULL);
+	}
+}
+
+static void
+plan_expire_backups(PlanContext *context)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	note_held_back(context);
+	bind_options(&query, context->options);
+	bind_oid(&query, context->role);
+	rows = ledger_query(
+		&query,
+		"SELECT pg_catalog.concat(e.storage, '/', e.key), e.key, e.reason, "
+		"coalesce(e.bytes, -1), pg_catalog.jsonb_build_object("
+		"'backup_id', e.backup_id, 'storage', e.storage)::text " DUE
+		"AND e.held_back IS NULL AND pg_catalog.has_server_privilege($8, s.oid, 'USAGE') "
+		"ORDER BY e.started_at, e.backup_id");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PlannedTask *task = palloc0(sizeof(PlannedTask));
+
+		task->action = "expire_backups";
+		task->target = ledger_text(row, 1);
+		task->command = psprintf("remove %s", ledger_text(row, 2));
+		task->reason = ledger_text(row, 3);
+		task->bytes = ledger_bigint(row, 4);
+		task->evidence = ledger_text(row, 5);
+		context->tasks = lappend(context->tasks, task);
+	}
+}
+
+/*
+ * Is it still there to be removed, and is it what was written?  Then note that
+ * it goes, which is committed before anything is touched.
+ */
+static HoldBack
+consider_expiry(TaskContext *context, char **reason)
+{
+	int64 backup_id = evidence_number(context->task, "backup_id", 0);
+	ExpiringBackup backup;
+	Storage *storage;
+	LedgerScope scope;
+	bool found;
+
+	ledger_enter(&scope);
+	found = read_expiring_backup(backup_id, &backup);
+	ledger_leave(&scope);
+	if (!found)
+	{
+		*reason = "the backup was removed meanwhile";
+		return HOLD_BACK_SKIP;
+	}
+	storage = storage_open(backup.storage, STORAGE_WRITE);
+	*reason = why_not_ours(storage, backup.identity, context->run_id);
+	if (*reason == NULL)
+		*reason = why_not_to_remove(storage, &backup);
+	if (*reason != NULL)
+	{
+		*reason = psprintf("%s is left alone: %s", backup.key, *reason);
+		return HOLD_BACK_SKIP;
+	}
+	ledger_enter(&scope);
+	note_expiring_backup(&backup);
+	ledger_leave(&scope);
+	return HOLD_BACK_NOTHING;
+}
+
+static void
+execute_expiry(TaskContext *context)
+{
+	int64 backup_id = evidence_number(context->task, "backup_id", 0);
+	ExpiringBackup backup;
+	Storage *storage;
+	LedgerScope scope;
+	int64 bytes;
+	bool found;
+
+	ledger_enter(&scope);
+	found = read_expiring_backup(backup_id, &backup);
+	ledger_leave(&scope);
+	if (!found)
+	{
+		context->not_done = "the backup was removed meanwhile";
+		return;
+	}
+	storage = storage_open(backup.storage, STORAGE_WRITE);
+	context->not_done =
+		why_not_ours(storage, backup.identity, context->run_id);
+	if (context->not_done != NULL)
+		return;
+	bytes = remove_backup(storage, &backup);
+	ledger_enter(&scope);
+	note_expired_backup(&backup);
+	ledger_leave(&scope);
+	context->result =
+		bytes == 0
+			? "{\"removed\": false, \"found\": \"the object was gone already\"}"
+			: psprintf("{\"removed\": true, \"bytes\": %lld}",
+					   (long long) bytes);
+}
+
+const Action expire_backups_action = {
+	.name = "expire_backups",
+	.description =
+		"remove backups that no rule keeps; never the newest verified one, and none of what was backed up badly the last time",
+	.options = options,
+	.uses_storage = true,
+	.plan = plan_expire_backups,
+	.consider = consider_expiry,
+	.execute = execute_expiry,
+};

@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * restore_backup.c
+ *	  The action "restore_backup": a database as it was when it was backed up.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "action/headroom.h"
+#include "action/selection.h"
+#include "backup/records.h"
+#include "backup/restore_task.h"
+
+static const ActionOption options[] = {
+	RANGE_OPTION("backup_id", OPTION_INTEGER, 1, 1e15, NULL,
+				 "this backup, of pgmaint.backups"),
+	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
+				 "where the backup is; with key or database"),
+	PLAIN_OPTION("key", OPTION_TEXT, NULL, "the key of the backup"),
+	PLAIN_OPTION(
+		"database", OPTION_TEXT, NULL,
+		"the newest backup of this database on the storage that was made from here"),
+	PLAIN_OPTION(
+		"into", OPTION_TEXT, NULL,
+		"name of the new database; DATABASE_restored_YYYYMMDDHHMM unless "
+		"given, with replace the name that it had"),
+	PLAIN_OPTION(
+		"replace", OPTION_BOOLEAN, "false",
+		"put it in the place of the database of that name, which is kept "
+		"as NAME_YYYYMMDDHHMM"),
+	PLAIN_OPTION(
+		"create_roles", OPTION_BOOLEAN, "false",
+		"create the roles that it needs and the server does not have, "
+		"without LOGIN"),
+	PLAIN_OPTION("no_owner", OPTION_BOOLEAN, "false",
+				 "everything belongs to the role that restores, and nobody "
+				 "else gets rights"),
+	MIN_FREE_OPTION,
+	SETTINGS_OPTION,
+	END_OF_OPTIONS,
+};
+
+static void
+refuse_options(const char *message)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("action \"restore_backup\" %s", message),
+		 errhint("Say {\"backup_id\": 1}, {\"storage\": \"name\", \"key\": "
+				 "\"...\"} or {\"storage\": \"name\", \"database\": \"...\"}; "
+				 "pgmaint.backups and pgmaint.list_backups() show what "
+				 "there is.")));
+}
+
+static void
+append_text(StringInfo json, const char *name, const char *value)
+{
+	appendStringInfo(json, ", \"%s\": ", name);
+	if (value == NULL)
+		appendStringInfoString(json, "null");
+	else
+		escape_json(json, value);
+}
+
+/*
+ * What the ledger knows need not be looked for; a storage may know more.
+ */
+static void
+plan_restore_backup(PlanContext *context)
+{
+	char *storage = option_text(options, context->options, "storage");
+	char *key = option_text(options, context->options, "key");
+	char *database = option_text(options, context->options, "database");
+	char *into = option_text(options, context->options, "into");
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+	StringInfoData evidence;
+	BackupRecord record = {0};
+
+	task->bytes = -1;
+	if (option_given(context->options, "backup_id"))
+	{
+		int64 backup_id =
+			option_integer(options, context->options, "backup_id");
+
+		if (storage != NULL || key != NULL || database != NULL)
+			refuse_options("wants either backup_id or storage");
+		if (!read_backup_record(backup_id, &record))
+			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+							errmsg("backup %lld does not exist",
+								   (long long) backup_id),
+							errhint("See pgmaint.backups.")));
+		if (strcmp(record.state, "succeeded") != 0)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("backup %lld cannot be restored: it is %s",
+								   (long long) backup_id, record.state)));
+		storage = record.storage;
+		key = record.key;
+		task->bytes = record.database_bytes;
+	}
+	else if (storage == NULL)
+		refuse_options("does not know which backup");
+	else if ((key == NULL) == (database == NULL))
+		refuse_options("wants either key or database beside storage");
+	else if (key != NULL)
+		record.backup_id = find_backup_record(storage, key);
+
+	initStringInfo(&evidence);
+	appendStringInfo(&evidence, "{\"backup_id\": %lld",
+					 (long long) record.backup_id);
+	append_text(&evidence, "storage", storage);
+	append_text(&evidence, "key", key);
+	append_text(&evidence, "database", database);
+	appendStringInfoChar(&evidence, '}');
+	task->action = "restore_backup";
+	task->target = key != NULL ? psprintf("%s/%s", storage, key)
+							   : psprintf("%s on %s",
+										  quote_identifier(database), storage);
+	task->command =
+		psprintf("restore %s%s%s%s%s",
+				 key != NULL ? "" : "the newest backup of ", task->target,
+				 option_boolean(options, context->options, "replace")
+					 ? " in the place of "
+					 : " into ",
+				 into != NULL ? "database " : "",
+				 into != NULL ? quote_identifier(into)
+				 : option_boolean(options, context->options, "replace")
+					 ? "the database that it is of"
+					 : "a new database");
+	task->reason = pstrdup("asked for");
+	task->evidence = evidence.data;
+	context->tasks = lappend(context->tasks, task);
+}
+
+const Action restore_backup_action = {
+	.name = "restore_backup",
+	.description =
+		"restore a backup into a new database, or in the place of the old one, which is kept",
+	.options = options,
+	.plan = plan_restore_backup,
+	.outside = carry_out_restoration,
+	.clean_up = clean_up_restoration,
+};

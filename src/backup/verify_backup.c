@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify_backup.c
+ *	  The action "verify_backup": prove that backups can be restored, by
+ *	  restoring them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "action/headroom.h"
+#include "action/selection.h"
+#include "backup/verify_task.h"
+
+static const ActionOption options[] = {
+	RANGE_OPTION("backup_id", OPTION_INTEGER, 1, 1e15, NULL,
+				 "only this backup, of pgmaint.backups"),
+	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
+				 "only backups on this storage; with key: only that one"),
+	PLAIN_OPTION("key", OPTION_TEXT, NULL,
+				 "only the backup with this key, known here or not"),
+	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
+				 "only backups of these databases"),
+	CHOICE_OPTION(
+		"where", "server, database", "server",
+		"where backups are restored: in a private server made for it, or "
+		"in a database of this server, which slows it down and costs WAL"),
+	PLAIN_OPTION(
+		"amcheck", OPTION_SWITCH, "auto",
+		"whether amcheck checks the restored indexes; auto: where the "
+		"server offers it and, in a database of this server, the role is "
+		"a superuser"),
+	MIN_FREE_OPTION,
+	SETTINGS_OPTION,
+	END_OF_OPTIONS,
+};
+
+static void
+plan_verification(PlanContext *context, int64 backup_id, const char *storage,
+				  const char *key, char *reason, int64 bytes)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+	StringInfoData evidence;
+
+	initStringInfo(&evidence);
+	appendStringInfo(&evidence, "{\"backup_id\": %lld, \"storage\": ",
+					 (long long) backup_id);
+	escape_json(&evidence, storage);
+	appendStringInfoString(&evidence, ", \"key\": ");
+	escape_json(&evidence, key);
+	appendStringInfoChar(&evidence, '}');
+	task->action = "verify_backup";
+	task->target = psprintf("%s/%s", storage, key);
+	task->command = psprintf("restore %s/%s and compare it", storage, key);
+	task->reason = reason;
+	task->evidence = evidence.data;
+	task->bytes = bytes;
+	context->tasks = lappend(context->tasks, task);
+}
+
+/*
+ * The newest of each kind that succeeded, unless one is asked for by name.
+ */
+static uint64
+find_backups(PlanContext *context, int64 backup_id)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, backup_id);
+	bind_text(&query, option_text(options, context->options, "storage"));
+	bind_text(&query, option_text(options, context->options, "key"));
+	bind_texts(&query, option_names(context->options, "databases"));
+	return ledger_query(
+		&query,
+		"SELECT DISTINCT ON (b.storage, b.kind, b.database, b.selection) b.backup_id, "
+		"b.storage::pg_catalog.text, b.key, pg_catalog.concat(CASE b.kind WHEN 'globals' THEN 'roles and tablespaces' "
+		"ELSE pg_catalog.format('database %I', b.database) END, CASE WHEN b.selection IS NOT NULL "
+		"THEN ', a part of it' END, "
+		"pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', '\", of\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
+		"coalesce(pg_catalog.to_char(b.verified_at AT TIME ZONE 'UTC', '\", verified last at\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
+		"', never verified'), CASE WHEN NOT EXISTS (SELECT FROM pgmaint.own_identities o WHERE o.identity = b.identity) "
+		"THEN pg_catalog.format(', made by another database, of identity %s', coalesce(b.identity, 'unknown')) END), "
+		"b.database_bytes, b.state FROM pgmaint.backup_records b "
+		"WHERE (b.state = 'succeeded' OR b.backup_id = $1 OR b.key = $3) "
+		"AND ($1 <> 0 OR $3 IS NOT NULL OR b.identity IN "
+		"(SELECT o.identity FROM pgmaint.own_identities o)) "
+		"AND ($1 = 0 OR b.backup_id = $1) "
+		"AND ($2 IS NULL OR b.storage = $2::pg_catalog.name) AND ($3 IS NULL OR b.key = $3) "
+		"AND ($4 IS NULL OR b.database = ANY ($4::pg_catalog.name[])) "
+		"ORDER BY b.storage, b.kind, b.database, b.selection, b.started_at DESC, b.backup_id DESC");
+}
+
+static void
+plan_verify_backup(PlanContext *context)
+{
+	int64 backup_id =
+		option_given(context->options, "backup_id")
+			? option_integer(options, context->options, "backup_id")
+			: 0;
+	char *storage = option_text(options, context->options, "storage");
+	char *key = option_text(options, context->options, "key");
+	uint64 rows;
+
+	if (key != NULL && storage == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"key\" of action \"verify_backup\" "
+							   "needs the option \"storage\"")));
+	rows = find_backups(context, backup_id);
+	for (uint64 row = 0; row < rows; row++)
+	{
+		if (strcmp(ledger_text(row, 6), "succeeded") != 0)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("backup %lld cannot be verified: it is %s",
+								   (long long) ledger_bigint(row, 1),
+								   ledger_text(row, 6))));
+		plan_verification(context, ledger_bigint(row, 1), ledger_text(row, 2),
+						  ledger_text(row, 3), ledger_text(row, 4),
+						  ledger_bigint(row, 5));
+	}
+	if (rows > 0)
+		return;
+	if (backup_id > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("backup %lld does not exist", (long long) backup_id),
+				 errhint("See pgmaint.backups.")));
+	if (key != NULL)
+		plan_verification(context, 0, storage, key,
+						  pstrdup("asked for; not known to this ledger"), -1);
+	else
+		plan_finding(context, "backup", "warning", NULL,
+					 storage == NULL &&
+							 !option_given(context->options, "databases")
+						 ? "there is no backup to verify: the plan \"daily\" "
+						   "makes one"
+						 : "there is no backup to verify: none that was "
+						   "asked for has succeeded",
+					 NULL);
+}
+
+const Action verify_backup_action = {
+	.name = "verify_backup",
+	.description =
+		"restore backups into a private server, and compare them with what was backed up",
+	.options = options,
+	.plan = plan_verify_backup,
+	.outside = carry_out_verification,
+	.clean_up = clean_up_verification,
+};

@@ -1,0 +1,267 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify_outcome.c
+ *	  What a verified backup came to, in the ledger, beside the backup, and for a
+ *	  person.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/json.h"
+#include "utils/timestamp.h"
+
+#include "backup/records.h"
+#include "backup/restoring.h"
+#include "backup/verification.h"
+#include "base/error_text.h"
+#include "base/subtransaction.h"
+#include "base/wording.h"
+#include "ledger/identity.h"
+#include "objects/keys.h"
+
+/* what was noted beside a backup, with the error that it may tell */
+#define MAX_WORD_BYTES ((size_t) 16 * 1024 * 1024)
+
+/*
+ * Did this database leave the word that is there?  What does not say who did is
+ * older, and of the database that made the backup.
+ */
+static bool
+is_own_word(const char *word, const char *maker)
+{
+	LedgerScope scope;
+	LedgerQuery query = {0};
+	char *writer;
+	bool own;
+
+	bind_text(&query, word);
+	bind_text(&query, maker);
+	ledger_enter(&scope);
+	(void) ledger_query(
+		&query, "SELECT coalesce($1::pg_catalog.jsonb ->> 'identity', $2)");
+	writer = ledger_text(0, 1);
+	own = writer != NULL && is_own_identity(writer);
+	ledger_leave(&scope);
+	return own;
+}
+
+static char *
+own_identity(void)
+{
+	LedgerScope scope;
+	char *identity;
+
+	ledger_enter(&scope);
+	identity = known_identity();
+	ledger_leave(&scope);
+	return identity;
+}
+
+/*
+ * Beside the backup, for servers that know nothing of this ledger.  What another database
+ * has left there stays.
+ */
+static void
+leave_word(void *argument)
+{
+	const Verification *verification = argument;
+	const BackupDescription *description = verification->description;
+	Storage *storage = storage_open(verification->storage, STORAGE_WRITE);
+	char *key = verification_key(verification->key);
+	StoredObject there;
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"pgmaint\": \"verification\", \"key\": ");
+	escape_json(&json, verification->key);
+	appendStringInfoString(&json, ", \"sha256\": ");
+	escape_json(&json, description->sha256);
+	appendStringInfoString(&json, ", \"mark\": ");
+	escape_json(&json, description->mark);
+	appendStringInfo(
+		&json,
+		", \"verification\": \"%s\", \"verified_at\": \"%s\", "
+		"\"restore_seconds\": %s, \"error\": ",
+		verification->refusal != NULL ? "not restorable"
+		: strcmp(verification->description->kind, "globals") == 0
+			? "intact"
+			: "restorable",
+		DatumGetCString(DirectFunctionCall1(
+			timestamptz_out, TimestampTzGetDatum(GetCurrentTimestamp()))),
+		verification->refusal != NULL
+			? "null"
+			: psprintf("%.3f",
+					   (double) verification->restore.milliseconds / 1000));
+	if (verification->refusal == NULL)
+		appendStringInfoString(&json, "null");
+	else
+		escape_json(&json, verification->refusal);
+	if (verification->refusal == NULL &&
+		strcmp(description->kind, "database") == 0)
+		appendStringInfo(&json, ", \"restore_settings\": \"%s\"",
+						 verification->settings);
+	appendStringInfoString(&json, ", \"server_version\": ");
+	escape_json(&json, GetConfigOption("server_version", false, false));
+	appendStringInfo(&json, ", \"identity\": \"%s\"}", own_identity());
+	if (storage_stat(storage, key, &there))
+	{
+		if (there.mark == NULL || strcmp(there.mark, description->mark) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("%s is there, and is not of this backup", key)));
+		if (!is_own_word(storage_get_text(storage, key, MAX_WORD_BYTES),
+						 description->identity))
+			return;
+		storage_delete(storage, key);
+	}
+	storage_put_text(storage, key, "application/json", description->mark,
+					 json.data);
+}
+
+static void
+leave_word_if_possible(Verification *verification)
+{
+	ErrorData *error;
+
+	if (verification->description->mark == NULL)
+		return;
+	begin_restoring();
+	error = try_unless_stopped(leave_word, verification);
+	end_restoring();
+	if (error != NULL)
+		add_task_finding(
+			verification->context, "info", verification->key,
+			psprintf(
+				"what verifying %s came to could not be noted beside it, only "
+				"in this ledger: %s",
+				verification->key, error_text(error)));
+}
+
+/*
+ * What a proof does not cover must be known; of whole tables, it should worry.
+ */
+static void
+tell_what_was_left_out(Verification *verification)
+{
+	const EntryChoice *choice = &verification->preparation.choice;
+	char *left_out = describe_left_out(choice);
+	const char *severity = left_out_any(choice, "TABLE") ? "warning" : "info";
+	ListCell *cell;
+
+	foreach (cell, verification->preparation.refused)
+		add_task_finding(verification->context, "info", verification->key,
+						 psprintf("%s was verified without extension %s",
+								  verification->key, (char *) lfirst(cell)));
+	if (verification->comparison.amcheck &&
+		verification->comparison.checked_indexes < 0)
+		add_task_finding(
+			verification->context, "warning", verification->key,
+			psprintf("%s was verified without a check of its indexes: the "
+					 "extension amcheck in it has no function "
+					 "bt_index_check that is written in C and belongs to a "
+					 "superuser",
+					 verification->key));
+	if (left_out != NULL)
+		add_task_finding(
+			verification->context, severity, verification->key,
+			psprintf("verifying %s left out what only a superuser may create, "
+					 "and what depends on it: %s",
+					 verification->key, left_out));
+}
+
+/*
+ * What a private server would not have cost.
+ */
+static void
+tell_what_it_cost(Verification *verification)
+{
+	add_task_finding(
+		verification->context, "warning", verification->key,
+		psprintf("%s was restored in this server, where it took %s of its "
+				 "disk, wrote as much WAL, which went to all standbys, and "
+				 "took memory from all databases; without the option "
+				 "\"where\", a private server is made for it",
+				 verification->key,
+				 size_text(verification->description->database_bytes)));
+}
+
+static char *
+seconds_text(int64 milliseconds)
+{
+	return psprintf("%.3f", (double) milliseconds / 1000);
+}
+
+void
+record_outcome(Verification *verification)
+{
+	TaskContext *context = verification->context;
+	const Comparison *comparison = &verification->comparison;
+	int64 milliseconds = verification->restore.milliseconds;
+	bool durable = false;
+	LedgerScope scope;
+
+	/* a backup of roles, and one that is damaged, have no proof */
+	if (verification->proof != NULL)
+		verification->settings = verification->proof->settings;
+	else
+		verification->settings = describe_live_server(&durable);
+	if (verification->backup_id > 0)
+	{
+		ledger_begin(&scope, context->extension);
+		record_verification(verification->backup_id, context->run_id,
+							verification->refusal, milliseconds,
+							verification->settings, durable);
+		ledger_commit(&scope);
+	}
+	leave_word_if_possible(verification);
+	if (verification->refusal != NULL)
+	{
+		context->failure =
+			psprintf("not restorable: %s", verification->refusal);
+		context->failure_state = ERRCODE_DATA_CORRUPTED;
+		add_task_finding(context, "critical", verification->key,
+						 psprintf("backup %s on storage \"%s\" is not "
+								  "restorable: %s",
+								  verification->key, verification->storage,
+								  verification->refusal));
+		return;
+	}
+	if (strcmp(verification->description->kind, "globals") == 0)
+	{
+		context->result = psprintf(
+			"{\"bytes\": %lld}", (long long) verification->description->bytes);
+		return;
+	}
+	tell_what_was_left_out(verification);
+	if (!verification->in_server)
+		tell_what_it_cost(verification);
+	context->result = psprintf(
+		"{\"settings\": \"%s\", \"server_seconds\": %s, "
+		"\"restore_seconds\": %.3f, \"comparison_seconds\": %.3f, "
+		"\"check_seconds\": %s, \"bytes_per_second\": %lld, "
+		"\"tables\": %lld, \"rows\": %lld, \"indexes\": %lld, "
+		"\"constraints\": %lld, \"sequences\": %lld, "
+		"\"checked_indexes\": %s, \"left_out\": %d, \"verifications\": %d}",
+		verification->settings,
+		verification->proof != NULL
+			? seconds_text(verification->proof->milliseconds)
+			: "null",
+		(double) milliseconds / 1000, (double) comparison->milliseconds / 1000,
+		comparison->checked_indexes < 0
+			? "null"
+			: seconds_text(comparison->check_milliseconds),
+		(long long) (verification->description->dump_bytes * 1000 /
+					 Max(milliseconds, 1)),
+		(long long) comparison->tables, (long long) comparison->rows,
+		(long long) comparison->indexes, (long long) comparison->constraints,
+		(long long) comparison->sequences,
+		comparison->checked_indexes < 0
+			? "null"
+			: psprintf("%lld", (long long) comparison->checked_indexes),
+		list_length(verification->preparation.choice.left_out),
+		list_length(verification->questioning.answers));
+}

@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * verify_task.h
+ *	  How a task of the action "verify_backup" is carried out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_VERIFY_TASK_H
+#define PGMAINT_VERIFY_TASK_H
+
+#include "action/action.h"
+
+extern void carry_out_verification(TaskContext *context);
+extern void clean_up_verification(TaskContext *context, const char *sqlstate);
+
+#endif /* PGMAINT_VERIFY_TASK_H */

@@ -1,0 +1,262 @@
+/*-------------------------------------------------------------------------
+ *
+ * corruption_database.c
+ *	  What "check_corruption" looks at in the database as a whole.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "action/evidence.h"
+#include "corruption/corruption_task.h"
+#include "ledger/ledger.h"
+
+/* from this used share of a sequence on there is no time to lose */
+#define SEQUENCE_IS_CRITICAL 0.95
+
+/*
+ * Checksum failures of all databases, and of the objects that they share,
+ * since the last look.  A counter that was reset begins again at zero.
+ */
+void
+check_checksums(TaskContext *context)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	uint64 rows;
+	int64 fresh = 0;
+
+	if (!DataChecksumsEnabled())
+	{
+		ledger_enter(&scope);
+		(void) ledger_query(&query, "SELECT pgmaint.checksums_hint()");
+		note_finding(&context->findings, "checksums", "info", NULL, NULL)
+			->message = psprintf("data checksums are off: pages that the "
+								 "storage has changed go unnoticed; %s",
+								 ledger_text(0, 1));
+		ledger_leave(&scope);
+		context->result =
+			"{\"enabled\": false, \"found\": \"data checksums are off\"}";
+		return;
+	}
+	ledger_enter(&scope);
+	rows = ledger_query(
+		&query,
+		"WITH present AS (SELECT d.datid, d.datname, d.checksum_failures, "
+		"d.checksum_last_failure, d.stats_reset, "
+		"CASE WHEN r.failures IS NULL OR d.checksum_failures < r.failures "
+		"OR d.stats_reset IS DISTINCT FROM r.stats_reset "
+		"THEN d.checksum_failures ELSE d.checksum_failures - r.failures END AS fresh, r.read_at "
+		"FROM pg_catalog.pg_stat_database d "
+		"LEFT JOIN pgmaint.checksum_readings r ON r.database_id = d.datid "
+		"WHERE d.checksum_failures IS NOT NULL), "
+		"gone AS (DELETE FROM pgmaint.checksum_readings g "
+		"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_stat_database d WHERE d.datid = g.database_id)), "
+		"kept AS (INSERT INTO pgmaint.checksum_readings AS k "
+		"(database_id, database, failures, last_failure, stats_reset) "
+		"SELECT p.datid, p.datname, p.checksum_failures, p.checksum_last_failure, p.stats_reset FROM present p "
+		"ON CONFLICT (database_id) DO UPDATE SET database = excluded.database, "
+		"failures = excluded.failures, last_failure = excluded.last_failure, "
+		"stats_reset = excluded.stats_reset, read_at = excluded.read_at) "
+		"SELECT coalesce('database ' || pg_catalog.quote_ident(p.datname), 'the objects that all databases share'), "
+		"p.fresh, p.checksum_failures, coalesce(p.checksum_last_failure::pg_catalog.timestamptz(0)::pg_catalog.text, 'an unknown time'), "
+		"coalesce('since ' || p.read_at::pg_catalog.timestamptz(0)::pg_catalog.text, 'so far'), "
+		"pg_catalog.jsonb_build_object('new', p.fresh, 'failures', p.checksum_failures, "
+		"'last_failure', p.checksum_last_failure, 'last_reading', p.read_at)::pg_catalog.text, p.datname::pg_catalog.text "
+		"FROM present p WHERE p.fresh > 0 ORDER BY p.datname NULLS FIRST");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PlannedFinding *finding = note_finding(&context->findings, "checksums",
+											   "critical", NULL, NULL);
+
+		fresh += ledger_bigint(row, 2);
+		finding->object = ledger_text(row, 7);
+		finding->message =
+			psprintf("%lld checksum failures in %s %s, the last at %s: the "
+					 "storage gave back other bytes than it was given.  The "
+					 "server log names the blocks",
+					 (long long) ledger_bigint(row, 2), ledger_text(row, 1),
+					 ledger_text(row, 5), ledger_text(row, 4));
+		finding->detail = ledger_text(row, 6);
+	}
+	ledger_leave(&scope);
+	context->result = psprintf(
+		"{\"enabled\": true, \"new_failures\": %lld, \"found\": \"%s\"}",
+		(long long) fresh,
+		fresh == 0
+			? "no new checksum failure"
+			: psprintf("%lld new checksum failures", (long long) fresh));
+	if (fresh > 0)
+	{
+		context->failure =
+			psprintf("%lld new checksum failures", (long long) fresh);
+		context->failure_state = ERRCODE_DATA_CORRUPTED;
+	}
+}
+
+/*
+ * Sequences that will soon have no values left.
+ */
+void
+check_sequences(TaskContext *context, double threshold)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	uint64 rows;
+	int64 near = 0;
+	int64 all;
+
+	ledger_enter(&scope);
+	bind_double(&query, threshold);
+	rows = ledger_query(
+		&query,
+		"SELECT u.sequence::pg_catalog.text, "
+		"pg_catalog.round(100 * u.used_ratio, 1)::pg_catalog.text, u.values_left::pg_catalog.text, "
+		"u.used_ratio >= $1::pg_catalog.numeric AND NOT u.cycles, u.used_ratio::pg_catalog.float8, "
+		"CASE WHEN u.type_name IN ('smallint', 'integer') "
+		"THEN pg_catalog.format(' for column %I of %s, which is %s.  ALTER TABLE %s ALTER COLUMN %I TYPE bigint "
+		"writes the table anew and locks it meanwhile, and ALTER SEQUENCE %s AS bigint goes with it: plan it now', "
+		"u.\"column\", u.\"table\", u.type_name, u.\"table\", u.\"column\", u.sequence) "
+		"ELSE pg_catalog.format(', the last being %s.  ALTER SEQUENCE %s AS bigint NO MAXVALUE NO MINVALUE gives it more', "
+		"u.last_possible, u.sequence) END, "
+		"pg_catalog.jsonb_build_object('last_value', u.last_value, 'last_possible', u.last_possible, "
+		"'used_ratio', u.used_ratio, 'values_left', u.values_left, 'table', u.\"table\"::pg_catalog.text, "
+		"'column', u.\"column\", 'type', u.type_name)::pg_catalog.text "
+		"FROM pgmaint.sequence_usage u");
+	all = (int64) rows;
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PlannedFinding *finding;
+		bool isnull;
+		double used = DatumGetFloat8(ledger_datum(row, 5, &isnull));
+
+		if (!ledger_boolean(row, 4))
+			continue;
+		near++;
+		finding = note_finding(
+			&context->findings, "sequences",
+			used >= SEQUENCE_IS_CRITICAL ? "critical" : "warning", NULL, NULL);
+		finding->object = ledger_text(row, 1);
+		finding->message =
+			psprintf("sequence %s is used up to %s %%: %s values are left%s",
+					 ledger_text(row, 1), ledger_text(row, 2),
+					 ledger_text(row, 3), ledger_text(row, 6));
+		finding->detail = ledger_text(row, 7);
+	}
+	ledger_leave(&scope);
+	context->result = psprintf(
+		"{\"sequences\": %lld, \"near_end\": %lld, \"found\": \"%lld of %lld sequences near their end\"}",
+		(long long) all, (long long) near, (long long) near, (long long) all);
+}
+
+/*
+ * Constraints that only new rows are known to keep.
+ */
+void
+check_constraints(TaskContext *context)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	uint64 rows;
+
+	ledger_enter(&scope);
+	rows = ledger_query(
+		&query,
+		"SELECT u.relation::pg_catalog.text, pg_catalog.quote_ident(u.\"constraint\"), u.kind, u.command "
+		"FROM pgmaint.unvalidated_constraints u");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PlannedFinding *finding = note_finding(
+			&context->findings, "constraints", "warning", NULL, NULL);
+
+		finding->object = ledger_text(row, 1);
+		finding->message =
+			psprintf("%s constraint %s of %s was never validated: rows that "
+					 "were there before may break it.  %s reads the table, "
+					 "and lets others write meanwhile",
+					 ledger_text(row, 3), ledger_text(row, 2),
+					 ledger_text(row, 1), ledger_text(row, 4));
+	}
+	ledger_leave(&scope);
+	context->result =
+		psprintf("{\"unvalidated\": %lld, \"found\": \"%lld constraints were "
+				 "never validated\"}",
+				 (long long) rows, (long long) rows);
+}
+
+/*
+ * When the rest has its turn, if the runs to come get as far as this one.
+ */
+static char *
+describe_pace(int64 left, int64 reached)
+{
+	int64 runs;
+
+	if (reached == 0)
+		return "no check began in this run";
+	runs = (left + reached - 1) / reached;
+	return psprintf("at the pace of this run all have their turn within %lld "
+					"more %s",
+					(long long) runs, runs == 1 ? "run" : "runs");
+}
+
+/*
+ * How far the checks have come, over all runs; and forget what was dropped.
+ */
+void
+sum_up_checks(TaskContext *context)
+{
+	LedgerQuery step_query = {0};
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	int64 beyond_budget =
+		(int64) evidence_number(context->task, "beyond_budget", 0);
+	int64 left;
+	int64 reached;
+	char *summary;
+
+	ledger_enter(&scope);
+	(void) ledger_query(
+		&query,
+		"DELETE FROM pgmaint.corruption_results r "
+		"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.relation)");
+	bind_bigint(&step_query, context->run_id);
+	bind_bigint(&step_query, context->task->task_id);
+	(void) ledger_query(
+		&step_query,
+		"SELECT pg_catalog.count(*) FILTER (WHERE t.state IN ('skipped', 'pending') "
+		"OR (t.result ->> 'next_block')::pg_catalog.int8 < (t.result ->> 'blocks')::pg_catalog.int8), "
+		"pg_catalog.count(*) FILTER (WHERE t.state NOT IN ('skipped', 'pending')) "
+		"FROM pgmaint.tasks t WHERE t.run_id = $1 "
+		"AND t.step = (SELECT x.step FROM pgmaint.tasks x WHERE x.task_id = $2) "
+		"AND t.relation <> 0");
+	left = beyond_budget + ledger_bigint(0, 1);
+	reached = ledger_bigint(0, 2);
+	(void) ledger_query(
+		&query,
+		"SELECT pg_catalog.format('%s of %s tables and indexes were proven sound%s', "
+		"pg_catalog.count(*) FILTER (WHERE k.outcome = 'sound'), pg_catalog.count(*), "
+		"', the least recent of them on ' || pg_catalog.min(k.last_verified) "
+		"FILTER (WHERE k.outcome = 'sound')::pg_catalog.date) "
+		"FROM pgmaint.corruption_checks k WHERE k.method IN ('heap', 'btree')");
+	summary = ledger_text(0, 1);
+	ledger_leave(&scope);
+	if (left > 0)
+		note_finding(&context->findings, "corruption", "info", NULL, NULL)
+			->message =
+			psprintf("%lld tables and indexes were left for the next run, "
+					 "which goes on with them, least recently checked first; "
+					 "%s; so far, %s",
+					 (long long) left, describe_pace(left, reached), summary);
+	context->result =
+		psprintf("{\"left\": %lld, \"beyond_budget\": %lld, \"reached\": "
+				 "%lld, \"found\": \"%s\"}",
+				 (long long) left, (long long) beyond_budget,
+				 (long long) reached, summary);
+}

@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ *
+ * corruption_task.h
+ *	  How a task of the action "check_corruption" is carried out.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_CORRUPTION_TASK_H
+#define PGMAINT_CORRUPTION_TASK_H
+
+#include "action/action.h"
+
+extern HoldBack consider_check(TaskContext *context, char **reason);
+extern void execute_check(TaskContext *context);
+
+/* what is checked of the database as a whole */
+extern void check_checksums(TaskContext *context);
+extern void check_sequences(TaskContext *context, double threshold);
+extern void check_constraints(TaskContext *context);
+extern void sum_up_checks(TaskContext *context);
+
+#endif /* PGMAINT_CORRUPTION_TASK_H */

@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * escalate.c
+ *	  The action "escalate": those who are to know of troubles are told.
+ *
+ * That somebody cannot be reached does not make the task fail: it is a trouble
+ * of its own.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "action/action.h"
+#include "notify/followup.h"
+
+/* a run is not held up for longer than this by those who listen slowly */
+#define SECONDS_FOR_MESSAGES 15
+
+static const ActionOption options[] = {
+	PLAIN_OPTION("retry", OPTION_BOOLEAN, "false",
+				 "try again at once what could not be sent before"),
+	END_OF_OPTIONS};
+
+static void
+plan_escalate(PlanContext *context)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+
+	task->action = "escalate";
+	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
+	task->command = "tell contacts of troubles";
+	task->reason = "what findings are about is followed until it is resolved";
+	task->bytes = -1;
+	context->tasks = list_make1(task);
+}
+
+/*
+ * How many contacts there are, and how many troubles that are not over, as the
+ * rest of a JSON object.
+ */
+static char *
+count_contacts(Oid extension)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	int64 contacts;
+	int64 troubles;
+
+	ledger_begin(&scope, extension);
+	(void) ledger_query(
+		&query,
+		"SELECT (SELECT pg_catalog.count(*) FROM pgmaint.contacts), "
+		"(SELECT pg_catalog.count(*) FROM pgmaint.troubles t WHERE t.resolved_at IS NULL)");
+	contacts = ledger_bigint(0, 1);
+	troubles = ledger_bigint(0, 2);
+	ledger_commit(&scope);
+	return psprintf(", \"contacts\": %lld, \"troubles\": %lld}",
+					(long long) contacts, (long long) troubles);
+}
+
+static void
+tell_contacts(TaskContext *context)
+{
+	FollowUp work = {0};
+
+	work.extension = context->extension;
+	work.run_id = context->run_id;
+	work.retry = option_boolean(options, context->options, "retry");
+	work.seconds = SECONDS_FOR_MESSAGES;
+	follow_up(&work);
+	context->result =
+		psprintf("{\"sent\": %d, \"failed\": %d%s%s%s", work.sent, work.failed,
+				 work.held_up ? ", \"held_up\": true" : "",
+				 work.left_to_others ? ", \"left_to_others\": true" : "",
+				 count_contacts(context->extension));
+}
+
+const Action escalate_action = {
+	.name = "escalate",
+	.description =
+		"follow what findings are about until it is resolved, and tell contacts of it",
+	.options = options,
+	.plan = plan_escalate,
+	.outside = tell_contacts,
+};

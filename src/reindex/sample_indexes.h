@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * sample_indexes.h
+ *	  What is measured, and asked, of indexes before they are rebuilt.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_SAMPLE_INDEXES_H
+#define PGMAINT_SAMPLE_INDEXES_H
+
+#include "action/action.h"
+
+extern HoldBack confirm_bloat(Oid indexid, char **reason, double threshold,
+							  double max_margin);
+
+#endif /* PGMAINT_SAMPLE_INDEXES_H */

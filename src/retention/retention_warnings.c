@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * retention_warnings.c
+ *	  What every run says about retention policies that may surprise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "action/selection.h"
+#include "retention/retention_warnings.h"
+#include "retention/timezone.h"
+
+/*
+ * Archives that are lost with this server's data directory.
+ */
+static void
+warn_of_local_archives(PlanContext *context)
+{
+	LedgerQuery query = {0};
+
+	if (ledger_query(
+			&query,
+			"SELECT p.storage::text, pg_catalog.string_agg(p.policy_id::text, ', ' ORDER BY p.policy_id), "
+			"pg_catalog.count(*) > 1 FROM pgmaint.retention_policies p "
+			"WHERE p.storage = 'pgmaint_local' GROUP BY p.storage") == 0)
+		return;
+	plan_finding(
+		context, "retention", "warning", ledger_text(0, 1),
+		psprintf("retention %s %s to storage pgmaint_local, below the data "
+				 "directory of this server: no standby has these archives, "
+				 "pg_upgrade leaves them behind and pg_rewind removes them; "
+				 "create another storage, drop the %s and add %s again with "
+				 "it",
+				 psprintf(ledger_boolean(0, 3) ? "policies %s" : "policy %s",
+						  ledger_text(0, 2)),
+				 ledger_boolean(0, 3) ? "archive" : "archives",
+				 ledger_boolean(0, 3) ? "policies" : "policy",
+				 ledger_boolean(0, 3) ? "them" : "it"),
+		NULL);
+}
+
+/*
+ * Policies without a time zone, which came out of a dump of an earlier version:
+ * they go by the server's, which the command stores.
+ */
+static void
+warn_without_timezone(PlanContext *context)
+{
+	LedgerQuery query = {0};
+	uint64 rows = ledger_query(
+		&query,
+		"SELECT p.relation::text, pg_catalog.format('retention policy %s stores no time zone and "
+		"goes by the time zone of the server; to store one: SELECT pgmaint.drop_retention(%s); "
+		"SELECT pgmaint.add_retention(%L, %L, %L, %L, %L, %L, %L, %L, %L, timezone => %L, "
+		"pass_triggers => %L)', p.policy_id, p.policy_id, p.relation, p.time_column, p.keep, "
+		"p.filter, p.archive, p.storage, p.compression, p.compression_level, p.slice, " SERVER_TIMEZONE
+		", p.pass_triggers) FROM pgmaint.retention_policies p "
+		"WHERE p.timezone IS NULL ORDER BY p.policy_id");
+
+	for (uint64 row = 0; row < rows; row++)
+		plan_finding(context, "retention", "warning", ledger_text(row, 1),
+					 ledger_text(row, 2), NULL);
+}
+
+void
+plan_retention_warnings(PlanContext *context)
+{
+	warn_of_local_archives(context);
+	warn_without_timezone(context);
+}

@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ *
+ * connection_review.c
+ *	  The action "connection_review": who uses the server's connections, and
+ *	  whether there should be more of them, or fewer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "miscadmin.h"
+
+#include "action/selection.h"
+#include "exec/toplevel.h"
+#include "ledger/connections.h"
+
+static const ActionOption options[] = {
+	PLAIN_OPTION(
+		"apply", OPTION_BOOLEAN, "false",
+		"set max_connections to what is recommended, which takes a restart of the "
+		"server; a larger one is not set where standbys need it first"),
+	PLAIN_OPTION(
+		"max_idle", OPTION_DURATION, "15 minutes",
+		"a finding where a session is idle in a transaction for longer"),
+	END_OF_OPTIONS,
+};
+
+/* of pgmaint.connection_limit() and pgmaint.physical_standbys() */
+typedef struct ConnectionLimit
+{
+	int64 current;
+	int64 recommended;
+	int64 peak;
+	char *reason;
+	char *standbys; /* NULL if there are none */
+} ConnectionLimit;
+
+static void
+read_limit(ConnectionLimit *limit)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(
+		&query,
+		"SELECT l.current, l.recommended, l.peak, l.reason, "
+		"pgmaint.physical_standbys() FROM pgmaint.connection_limit() l");
+	limit->current = ledger_bigint(0, 1);
+	limit->recommended = ledger_bigint(0, 2);
+	limit->peak = ledger_bigint(0, 3);
+	limit->reason = ledger_text(0, 4);
+	limit->standbys = ledger_text(0, 5);
+}
+
+/*
+ * A standby with fewer connections than its primary stops replaying WAL, so a
+ * larger limit is set on the standbys first, which nobody can do from here.
+ */
+static bool
+standbys_come_first(const ConnectionLimit *limit)
+{
+	return limit->standbys != NULL && limit->recommended > limit->current;
+}
+
+/*
+ * In which order servers get the new limit; nothing where there is only one.
+ */
+static char *
+order_of_servers(const ConnectionLimit *limit)
+{
+	if (limit->standbys == NULL)
+		return "";
+	if (standbys_come_first(limit))
+		return psprintf("; execute the command on each standby first and "
+						"restart it, then on this server: %s",
+						limit->standbys);
+	return psprintf("; execute the command on each standby only after this "
+					"server was restarted: %s",
+					limit->standbys);
+}
+
+static void
+plan_connection_review(PlanContext *context)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+	ConnectionLimit limit;
+
+	read_limit(&limit);
+	task->action = "connection_review";
+	task->target = "max_connections";
+	task->command = "SELECT * FROM pgmaint.connection_review()";
+	task->reason =
+		psprintf("%lld now; %s", (long long) limit.current, limit.reason);
+	if (option_boolean(options, context->options, "apply") &&
+		limit.recommended != limit.current && !standbys_come_first(&limit))
+		task->command = psprintf("ALTER SYSTEM SET max_connections = %lld",
+								 (long long) limit.recommended);
+	task->bytes = -1;
+	context->tasks = list_make1(task);
+}
+
+/*
+ * Each role and application whose sessions do not end their transactions.
+ */
+static void
+note_idle_sessions(TaskContext *context)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_double(&query, option_seconds(options, context->options, "max_idle"));
+	rows = ledger_query(
+		&query,
+		"SELECT pg_catalog.format('role %s%s', pg_catalog.quote_ident(a.usename), "
+		"coalesce(', ' || nullif(a.application_name, ''), '')), "
+		"pg_catalog.format('%s %s idle in a transaction for longer than %s, the longest for %s: process %s in database %s', "
+		"pg_catalog.count(*), CASE pg_catalog.count(*) WHEN 1 THEN 'session is' ELSE 'sessions are' END, "
+		"pg_catalog.make_interval(secs => $1), "
+		"pg_catalog.date_trunc('second', pg_catalog.max(pg_catalog.clock_timestamp() - a.state_change)), "
+		"(pg_catalog.array_agg(a.pid ORDER BY a.state_change))[1], "
+		"(pg_catalog.array_agg(pg_catalog.quote_ident(a.datname) ORDER BY a.state_change))[1]) "
+		"FROM pg_catalog.pg_stat_activity a "
+		"WHERE a.backend_type = 'client backend' AND a.state LIKE 'idle in transaction%' "
+		"AND pg_catalog.clock_timestamp() - a.state_change > pg_catalog.make_interval(secs => $1) "
+		"GROUP BY a.usename, a.application_name ORDER BY 1");
+	for (uint64 row = 0; row < rows; row++)
+		(void) note_finding(&context->findings, "connections", "warning",
+							ledger_text(row, 1), ledger_text(row, 2));
+}
+
+static bool
+is_to_be_applied(const TaskContext *context)
+{
+	return strncmp(context->task->command, "ALTER SYSTEM ", 13) == 0;
+}
+
+/*
+ * ALTER SYSTEM cannot run in a transaction.  The server checks whether the role
+ * may, and reads the file again, so that pg_settings shows what waits for a
+ * restart.
+ */
+static void
+apply_limit(TaskContext *context)
+{
+	if (!is_to_be_applied(context))
+		return;
+	execute_at_top_level(context->task->command);
+	(void) kill(PostmasterPid, SIGHUP);
+}
+
+static void
+execute_connection_review(TaskContext *context)
+{
+	bool applied = is_to_be_applied(context);
+	LedgerScope scope;
+	ConnectionLimit limit;
+
+	ledger_enter(&scope);
+	sample_connections();
+	read_limit(&limit);
+	note_idle_sessions(context);
+	ledger_leave(&scope);
+	if (applied)
+		(void) note_finding(
+			&context->findings, "connections", "info",
+			pstrdup("max_connections"),
+			psprintf("max_connections was changed, and waits for a restart of "
+					 "the server%s",
+					 order_of_servers(&limit)));
+	else if (limit.recommended != limit.current)
+		note_finding(
+			&context->findings, "connections",
+			limit.recommended > limit.current ? "warning" : "info",
+			pstrdup("max_connections"),
+			psprintf("max_connections should be %lld instead of %lld: %s%s",
+					 (long long) limit.recommended, (long long) limit.current,
+					 limit.reason, order_of_servers(&limit)))
+			->detail = psprintf(
+			"{\"command\": \"ALTER SYSTEM SET max_connections = %lld\"}",
+			(long long) limit.recommended);
+	context->result =
+		psprintf("{\"peak\": %lld, \"current\": %lld, \"recommended\": %lld, "
+				 "\"applied\": %s}",
+				 (long long) limit.peak, (long long) limit.current,
+				 (long long) limit.recommended, applied ? "true" : "false");
+}
+
+const Action connection_review_action = {
+	.name = "connection_review",
+	.description =
+		"review who uses the server's connections and how many there should be; changes nothing unless told to",
+	.options = options,
+	.repeatable = true,
+	.plan = plan_connection_review,
+	.outside = apply_limit,
+	.execute = execute_connection_review,
+};

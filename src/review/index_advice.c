@@ -1,0 +1,230 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_advice.c
+ *	  The action "index_advice": indexes that statements would gain from
+ *	  become findings and are remembered, so that the next run can say
+ *	  whether they helped.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/lsyscache.h"
+
+#include "action/action.h"
+#include "advice/advise.h"
+#include "advice/report.h"
+
+static const ActionOption options[] = {
+	RANGE_OPTION("min_calls", OPTION_INTEGER, 1, 1e15, "5",
+				 "statements that were executed at least so often"),
+	RANGE_OPTION("min_mean_ms", OPTION_NUMBER, 0, 1e9, "1",
+				 "and take at least so many milliseconds on average"),
+	RANGE_OPTION(
+		"min_gain", OPTION_NUMBER, 0.01, 1, "0.3",
+		"an index must save at least this share of a statement's cost"),
+	PLAIN_OPTION("min_size", OPTION_BYTES, "1 MB",
+				 "tables that are smaller are left alone"),
+	RANGE_OPTION("max_statements", OPTION_INTEGER, 1, 10000, "200",
+				 "so many statements, by the time that they took"),
+	RANGE_OPTION("max_findings", OPTION_INTEGER, 1, 1000, "10",
+				 "so many indexes become findings, the best first"),
+	END_OF_OPTIONS,
+};
+
+static void
+plan_index_advice(PlanContext *context)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+
+	task->action = "index_advice";
+	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
+	task->command = "SELECT * FROM pgmaint.index_advice()";
+	task->reason = "indexes that the slowest statements would gain from";
+	task->bytes = -1;
+	context->tasks = list_make1(task);
+}
+
+static PlannedFinding *
+add_advice_finding(TaskContext *context, char *object, char *message)
+{
+	return note_finding(&context->findings, "index_advice", "info", object,
+						message);
+}
+
+/*
+ * What an index would save and cost, apart from the command that a person may
+ * want to copy, as JSON.
+ */
+static char *
+advice_detail(const Advice *advice, const char *summary)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"summary\": ");
+	escape_json(&json, summary);
+	appendStringInfoString(&json, ", \"command\": ");
+	escape_json(&json, advice->command);
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+/*
+ * Why there are no statistics of statements, or NULL.
+ */
+static char *
+look_for_statistics(void)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	char *missing;
+
+	ledger_enter(&scope);
+	(void) ledger_query(&query, "SELECT pgmaint.statements_missing()");
+	missing = ledger_text(0, 1);
+	ledger_leave(&scope);
+	return missing;
+}
+
+/*
+ * What became of what was advised before.
+ */
+static int
+review(TaskContext *context)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	uint64 rows;
+
+	ledger_enter(&scope);
+	rows = ledger_query(
+		&query,
+		"SELECT r.object, r.message FROM pgmaint.review_index_advice() r");
+	for (uint64 row = 0; row < rows; row++)
+		(void) add_advice_finding(context, ledger_text(row, 1),
+								  ledger_text(row, 2));
+	ledger_leave(&scope);
+	return (int) rows;
+}
+
+/*
+ * Remember a piece of advice, with what its statements take now.
+ */
+static void
+remember(const Advice *advice, char *object)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	double calls = 0;
+	double total = 0;
+	ListCell *cell;
+
+	foreach (cell, advice->gains)
+	{
+		const StatementGain *gain = lfirst(cell);
+
+		calls += gain->statement->calls;
+		total += gain->statement->total_ms;
+	}
+	ledger_enter(&scope);
+	bind_oid(&query, advice->index->relation);
+	bind_text(&query, object);
+	bind_text(&query, advice->command);
+	bind_double(&query, advice->gain_ms);
+	bind_bigint(&query, (int64) advice->bytes);
+	bind_datum(&query, INT8ARRAYOID, list_query_ids(advice));
+	bind_double(&query, total / Max(1, calls));
+	(void) ledger_query(
+		&query,
+		"INSERT INTO pgmaint.index_advices AS a (relation, object, statement, gain_ms_per_day, "
+		"index_bytes, query_ids, mean_ms_before) VALUES ($1, $2, $3, $4, $5, $6, $7) "
+		"ON CONFLICT (relation, statement) DO UPDATE SET last_given_at = pg_catalog.clock_timestamp(), "
+		"object = excluded.object, gain_ms_per_day = excluded.gain_ms_per_day, "
+		"index_bytes = excluded.index_bytes, query_ids = excluded.query_ids, "
+		"mean_ms_before = excluded.mean_ms_before");
+	ledger_leave(&scope);
+}
+
+/*
+ * The advice, the best first, and what was not looked at.
+ */
+static void
+execute_index_advice(TaskContext *context)
+{
+	AdviceLimits limits;
+	AdviceResult result;
+	char *missing = look_for_statistics();
+	int64 most = option_integer(options, context->options, "max_findings");
+	int reviewed;
+	int given = 0;
+	ListCell *cell;
+
+	if (missing != NULL)
+	{
+		(void) add_advice_finding(
+			context, NULL,
+			psprintf("there is no advice on indexes: %s", missing));
+		context->result = "{\"advised\": 0, \"looked_at\": 0}";
+		return;
+	}
+	reviewed = review(context);
+	limits.min_calls = option_integer(options, context->options, "min_calls");
+	limits.min_mean_ms =
+		option_number(options, context->options, "min_mean_ms");
+	limits.min_gain = option_number(options, context->options, "min_gain");
+	limits.min_bytes =
+		(double) option_bytes(options, context->options, "min_size");
+	limits.max_statements =
+		(int) option_integer(options, context->options, "max_statements");
+	find_advice(&limits, &result);
+	foreach (cell, result.advice)
+	{
+		const Advice *advice = lfirst(cell);
+		char *object = quote_qualified_identifier(
+			get_namespace_name(get_rel_namespace(advice->index->relation)),
+			get_rel_name(advice->index->relation));
+
+		remember(advice, object);
+		if (given++ < most)
+		{
+			char *price = describe_price(advice);
+			char *gain = describe_gain(advice);
+
+			add_advice_finding(
+				context, object,
+				psprintf("%s would save %s; %s", advice->command, gain, price))
+				->detail = advice_detail(
+				advice, psprintf("an index would save %s; %s", gain, price));
+		}
+	}
+	if (given > most)
+		(void) add_advice_finding(
+			context, NULL,
+			psprintf(
+				"%lld more indexes would help: SELECT * FROM pgmaint.index_advice()",
+				(long long) (given - most)));
+	if (result.left_out != NIL)
+		(void) add_advice_finding(
+			context, NULL,
+			psprintf("of some statements there is no advice: %s",
+					 describe_what_was_left(&result)));
+	context->result =
+		psprintf("{\"looked_at\": %d, \"advised\": %d, \"reviewed\": %d}",
+				 result.looked_at, given, reviewed);
+}
+
+const Action index_advice_action = {
+	.name = "index_advice",
+	.description =
+		"look which indexes the slowest statements would gain from, and whether those that were made as advised helped; makes none",
+	.options = options,
+	.repeatable = true,
+	.plan = plan_index_advice,
+	.execute = execute_index_advice,
+};

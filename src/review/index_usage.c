@@ -1,0 +1,99 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_usage.c
+ *	  The action "index_usage": what pgmaint.index_usage() finds becomes
+ *	  findings, and how often indexes were used is noted for the next time.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "action/action.h"
+
+static const ActionOption options[] = {
+	PLAIN_OPTION("unused_for", OPTION_DURATION, "30 days",
+				 "an index is unused when it was not used for that long"),
+	PLAIN_OPTION(
+		"min_size", OPTION_BYTES, "1 MB",
+		"smaller unused indexes, and foreign keys of smaller tables, are left alone"),
+	END_OF_OPTIONS,
+};
+
+static void
+plan_index_usage(PlanContext *context)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+
+	task->action = "index_usage";
+	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
+	task->command = "SELECT * FROM pgmaint.index_usage()";
+	task->reason = "indexes that nobody needs, and foreign keys that need one";
+	task->bytes = -1;
+	context->tasks = list_make1(task);
+}
+
+/*
+ * One finding for each kind, with the list, so that there is no flood of them.
+ */
+static void
+execute_index_usage(TaskContext *context)
+{
+	LedgerQuery query = {0};
+	LedgerQuery none = {0};
+	LedgerScope scope;
+	int64 found = 0;
+	uint64 rows;
+
+	ledger_enter(&scope);
+	bind_double(&query,
+				option_seconds(options, context->options, "unused_for"));
+	bind_bigint(&query, option_bytes(options, context->options, "min_size"));
+	rows = ledger_query(
+		&query,
+		"SELECT u.check_id, CASE WHEN u.check_id IN ('H001', 'H003') THEN 'warning' ELSE 'info' END, "
+		"pg_catalog.concat(s.summary, ': ', u.list), "
+		"pg_catalog.jsonb_build_object('summary', s.summary, 'objects', u.objects)::text, u.number "
+		"FROM (SELECT x.check_id, pg_catalog.count(*) AS number, pg_catalog.sum(x.bytes) AS bytes, "
+		"pg_catalog.string_agg(CASE WHEN x.nth <= 10 THEN coalesce(x.index, x.relation::text) || ' (' || x.detail || ')' END, '; ' ORDER BY x.nth) "
+		"|| CASE WHEN pg_catalog.count(*) > 10 THEN pg_catalog.format('; and %s more', pg_catalog.count(*) - 10) ELSE '' END AS list, "
+		"pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+		"'kind', x.kind, 'relation', x.relation::text, 'index', x.index, 'bytes', x.bytes, 'detail', x.detail, "
+		"'command', x.command) ORDER BY x.nth) AS objects "
+		"FROM (SELECT y.*, pg_catalog.row_number() OVER (PARTITION BY y.check_id ORDER BY y.bytes DESC NULLS LAST, y.index) AS nth "
+		"FROM pgmaint.index_usage(pg_catalog.make_interval(secs => $1), $2) y) x GROUP BY x.check_id) u "
+		"CROSS JOIN LATERAL (SELECT pg_catalog.format(CASE u.check_id "
+		"WHEN 'H001' THEN '%s invalid %s, which nobody is building' "
+		"WHEN 'H002' THEN '%s %s, %s in all, not used for long' "
+		"WHEN 'H003' THEN '%s foreign %s without an index' "
+		"ELSE '%s %s, %s in all, of which others can do the work' END, u.number, "
+		"CASE WHEN u.check_id = 'H003' THEN 'key' ELSE 'index' END "
+		"|| CASE WHEN u.number = 1 THEN '' WHEN u.check_id = 'H003' THEN 's' ELSE 'es' END, "
+		"pg_catalog.pg_size_pretty(u.bytes)) AS summary) s ORDER BY u.check_id");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		note_finding(&context->findings, ledger_text(row, 1),
+					 ledger_text(row, 2), NULL, ledger_text(row, 3))
+			->detail = ledger_text(row, 4);
+		found += ledger_bigint(row, 5);
+	}
+	(void) ledger_query(&none, "SELECT pgmaint.take_index_scans()");
+	context->result =
+		psprintf("{\"indexes\": %lld, \"found\": %lld}",
+				 (long long) ledger_bigint(0, 1), (long long) found);
+	ledger_leave(&scope);
+}
+
+const Action index_usage_action = {
+	.name = "index_usage",
+	.description =
+		"look for indexes that are invalid, unused or redundant, and for foreign keys without one, by pgmaint.index_usage()",
+	.options = options,
+	.repeatable = true,
+	.plan = plan_index_usage,
+	.execute = execute_index_usage,
+};

@@ -1,0 +1,300 @@
+/*-------------------------------------------------------------------------
+ *
+ * review_queries.c
+ *	  The action "review_queries": which queries became slower after
+ *	  maintenance, and how the worst would be executed.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "action/action.h"
+#include "exec/as_role.h"
+#include "exec/generic_plan.h"
+#include "ledger/statements.h"
+
+static const ActionOption options[] = {
+	RANGE_OPTION(
+		"plans", OPTION_INTEGER, 0, 500, "20",
+		"keep the plans of so many queries, those that took most time in the last week"),
+	RANGE_OPTION(
+		"degradation_factor", OPTION_NUMBER, 1.1, 1000, "2",
+		"a finding where the mean time of a query is more than so many times that of before the last maintenance"),
+	RANGE_OPTION("critical_factor", OPTION_NUMBER, 1.1, 100000, "10",
+				 "from which factor on that is critical"),
+	RANGE_OPTION("min_calls", OPTION_INTEGER, 1, 1000000000, "20",
+				 "how often it must have been called, before and since"),
+	PLAIN_OPTION("min_mean", OPTION_DURATION, "5 ms",
+				 "which mean time it must have reached"),
+	END_OF_OPTIONS,
+};
+
+/* a query that is to be planned */
+typedef struct ReviewedQuery
+{
+	Oid role; /* that executed it */
+	int64 query_id;
+	char *text;		   /* NULL: not known */
+	char *search_path; /* that sessions of the role begin with */
+	char *plan;		   /* JSON; NULL: none */
+} ReviewedQuery;
+
+static char *
+reason_of_absence(void)
+{
+	LedgerQuery query = {0};
+
+	(void) ledger_query(&query, "SELECT pgmaint.statements_missing()");
+	return ledger_text(0, 1);
+}
+
+static void
+plan_review_queries(PlanContext *context)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+	char *missing = reason_of_absence();
+
+	task->action = "review_queries";
+	task->target = "queries";
+	task->command = "SELECT * FROM pgmaint.slow_queries()";
+	task->reason =
+		missing != NULL
+			? missing
+			: "which of them became slower, and how they would be executed";
+	task->bytes = -1;
+	context->tasks = list_make1(task);
+}
+
+/*
+ * Findings name queries by their ids: not everybody who reads findings may
+ * read others' queries.  Returns how many there are.
+ */
+static uint64
+note_degradation(TaskContext *context)
+{
+	LedgerQuery query = {0};
+	uint64 rows;
+
+	bind_double(&query, option_number(options, context->options,
+									  "degradation_factor"));
+	bind_bigint(&query,
+				option_integer(options, context->options, "min_calls"));
+	bind_double(&query,
+				1000 * option_seconds(options, context->options, "min_mean"));
+	bind_double(&query,
+				option_number(options, context->options, "critical_factor"));
+	rows = ledger_query(
+		&query,
+		"SELECT CASE WHEN d.times >= $4 THEN 'critical' ELSE 'warning' END, "
+		"pg_catalog.format('query %s', d.queryid), "
+		"pg_catalog.format('a query of role %s takes %s ms on average since run %s (%s) has maintained tables, "
+		"%s times the %s ms of before: %s calls since then, %s before; ', "
+		"pg_catalog.quote_ident(d.role), d.mean_ms, d.run_id, r.plan, d.times, d.mean_before_ms, d.calls, d.calls_before) "
+		"|| CASE pg_catalog.cardinality(d.tasks) WHEN 0 THEN 'nothing was done on tables that it names' "
+		"ELSE 'done on its tables: ' || pg_catalog.array_to_string(d.tasks[:5], ', ') "
+		"|| CASE WHEN pg_catalog.cardinality(d.tasks) > 5 THEN pg_catalog.format(' and %s more', "
+		"pg_catalog.cardinality(d.tasks) - 5) ELSE '' END END, "
+		"pg_catalog.jsonb_build_object('queryid', d.queryid, 'role', d.role, 'mean_before_ms', d.mean_before_ms, "
+		"'mean_ms', d.mean_ms, 'times', d.times, 'calls_before', d.calls_before, 'calls', d.calls, "
+		"'maintained_by', d.run_id, 'maintained_at', d.maintained_at, 'tasks', d.tasks, 'look_at', "
+		"pg_catalog.format('SELECT * FROM pgmaint.statement_texts WHERE queryid = %s', d.queryid))::pg_catalog.text "
+		"FROM pgmaint.degraded_queries($1, $2, $3) d JOIN pgmaint.runs r ON r.run_id = d.run_id");
+	for (uint64 row = 0; row < rows; row++)
+		note_finding(&context->findings, "degradation", ledger_text(row, 1),
+					 ledger_text(row, 2), ledger_text(row, 3))
+			->detail = ledger_text(row, 4);
+	return rows;
+}
+
+/*
+ * The queries that took most time.  Some of them will have no plan, so there
+ * are more than asked for.
+ */
+static List *
+worst_queries(int64 wanted)
+{
+	LedgerQuery query = {0};
+	List *queries = NIL;
+	uint64 rows;
+
+	bind_bigint(&query, 5 * wanted);
+	rows = ledger_query(
+		&query,
+		"SELECT c.userid, c.queryid, pg_catalog.max(c.query), pgmaint.search_path_of(c.userid) "
+		"FROM pgmaint.statement_changes((SELECT s.snapshot_id FROM pgmaint.statement_snapshots s "
+		"WHERE s.taken_at <= pg_catalog.clock_timestamp() - '7 days'::pg_catalog.interval "
+		"ORDER BY s.taken_at DESC LIMIT 1), NULL) c "
+		"JOIN pg_catalog.pg_authid a ON a.oid = c.userid "
+		"WHERE NOT pgmaint.is_own_statement(c.query) "
+		"GROUP BY c.userid, c.queryid "
+		"ORDER BY pg_catalog.sum(c.total_ms) DESC, c.queryid LIMIT $1");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		ReviewedQuery *reviewed = palloc0(sizeof(ReviewedQuery));
+
+		reviewed->role = ledger_oid(row, 1);
+		reviewed->query_id = ledger_bigint(row, 2);
+		reviewed->text = ledger_text(row, 3);
+		reviewed->search_path = ledger_text(row, 4);
+		queries = lappend(queries, reviewed);
+	}
+	return queries;
+}
+
+static void
+make_plan(void *argument)
+{
+	ReviewedQuery *query = argument;
+
+	query->plan = generic_plan_of(query->text);
+}
+
+/*
+ * Returns why a query has no plan, or NULL.
+ */
+static char *
+try_to_plan(ReviewedQuery *query)
+{
+	if (query->text == NULL)
+		return "pg_stat_statements does not have its text";
+	if (!has_privs_of_role(GetUserId(), query->role))
+		return psprintf(
+			"role %s has not the rights of the role that executed "
+			"it",
+			quote_identifier(GetUserNameFromId(GetUserId(), false)));
+	return try_as_role(query->role, query->search_path, make_plan, query);
+}
+
+/*
+ * Keep a plan, and say where it is another than before.
+ */
+static bool
+keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
+{
+	LedgerQuery query = {0};
+
+	bind_bigint(&query, reviewed->query_id);
+	bind_oid(&query, reviewed->role);
+	bind_text(&query, reviewed->text);
+	bind_text(&query, reviewed->plan);
+	bind_bigint(&query, context->run_id);
+	if (ledger_query(
+			&query,
+			"SELECT pg_catalog.format('query %s', $1), "
+			"pg_catalog.format('the plan of a query of role %s has changed since %s: its cost was reckoned as %s, and is now %s', "
+			"pg_catalog.quote_ident(pg_catalog.pg_get_userbyid($2)), "
+			"pg_catalog.date_trunc('second', k.changed_since), k.cost_before, k.cost), "
+			"pg_catalog.jsonb_build_object('queryid', $1, 'before', k.outline_before, 'now', k.outline)::pg_catalog.text "
+			"FROM pgmaint.keep_query_plan($1, $2, $3, $4::pg_catalog.jsonb, $5) k "
+			"WHERE k.changed_since IS NOT NULL") == 0)
+		return false;
+	note_finding(&context->findings, "plan_changed", "info", ledger_text(0, 1),
+				 ledger_text(0, 2))
+		->detail = ledger_text(0, 3);
+	return true;
+}
+
+/*
+ * Count the reasons why queries were not planned, as a JSON object.
+ */
+static char *
+count_reasons(List *reasons)
+{
+	StringInfoData json;
+	List *seen = NIL;
+	ListCell *cell;
+
+	initStringInfo(&json);
+	foreach (cell, reasons)
+	{
+		char *reason = lfirst(cell);
+		ListCell *other;
+		int count = 0;
+
+		foreach (other, seen)
+		{
+			if (strcmp(lfirst(other), reason) == 0)
+				break;
+		}
+		if (other != NULL)
+			continue;
+		seen = lappend(seen, reason);
+		foreach (other, reasons)
+			count += strcmp(lfirst(other), reason) == 0;
+		appendStringInfoString(&json, json.len == 0 ? "{" : ", ");
+		escape_json(&json, reason);
+		appendStringInfo(&json, ": %d", count);
+	}
+	appendStringInfoString(&json, json.len == 0 ? "{}" : "}");
+	return json.data;
+}
+
+static void
+execute_review_queries(TaskContext *context)
+{
+	int64 wanted = option_integer(options, context->options, "plans");
+	LedgerScope scope;
+	List *queries;
+	List *planned = NIL;
+	List *reasons = NIL;
+	ListCell *cell;
+	char *missing;
+	uint64 degraded;
+	int changed = 0;
+
+	ledger_enter(&scope);
+	missing = reason_of_absence();
+	if (missing != NULL)
+	{
+		ledger_leave(&scope);
+		(void) note_finding(
+			&context->findings, "slow_queries", "info",
+			pstrdup("pg_stat_statements"),
+			psprintf("queries cannot be reviewed: %s", missing));
+		context->result = pstrdup("{\"queries\": 0}");
+		return;
+	}
+	(void) snapshot_statements(context->run_id, "0");
+	degraded = note_degradation(context);
+	queries = worst_queries(wanted);
+	ledger_leave(&scope);
+
+	foreach (cell, queries)
+	{
+		char *reason;
+
+		CHECK_FOR_INTERRUPTS();
+		if (list_length(planned) >= wanted)
+			break;
+		reason = try_to_plan(lfirst(cell));
+		if (reason == NULL)
+			planned = lappend(planned, lfirst(cell));
+		else
+			reasons = lappend(reasons, reason);
+	}
+
+	ledger_enter(&scope);
+	foreach (cell, planned)
+		changed += keep_plan(context, lfirst(cell));
+	ledger_leave(&scope);
+	context->result = psprintf(
+		"{\"queries\": %d, \"plans\": %d, \"plans_changed\": %d, "
+		"\"degraded\": %lld, \"not_planned\": %s}",
+		list_length(planned) + list_length(reasons), list_length(planned),
+		changed, (long long) degraded, count_reasons(reasons));
+}
+
+const Action review_queries_action = {
+	.name = "review_queries",
+	.description =
+		"look which queries became slower after maintenance, and keep the plans of those that take most time; none is executed",
+	.options = options,
+	.repeatable = true,
+	.plan = plan_review_queries,
+	.execute = execute_review_queries,
+};

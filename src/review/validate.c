@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * validate.c
+ *	  The action "validate": what pgmaint.validate() finds not to be in order
+ *	  becomes findings, the state of each check is kept for pgmaint.metrics, and
+ *	  storages are compared with the ledger.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+#include "action/action.h"
+#include "review/storage_review.h"
+
+static const ActionOption options[] = {
+	RANGE_OPTION(
+		"archive_check_days", OPTION_INTEGER, 0, 36500, "90",
+		"every archive is read within so many days, some in each run; 0: none is read"),
+	END_OF_OPTIONS,
+};
+
+static void
+plan_validate(PlanContext *context)
+{
+	PlannedTask *task = palloc0(sizeof(PlannedTask));
+
+	task->action = "validate";
+	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
+	task->command = "SELECT * FROM pgmaint.validate()";
+	task->reason = "what is not in order becomes a finding";
+	task->bytes = -1;
+	context->tasks = list_make1(task);
+	plan_storage_reviews(context);
+}
+
+static void
+look_at_storage(TaskContext *context)
+{
+	char *storage = storage_to_review(context->task);
+
+	if (storage != NULL)
+		review_storage(context, storage);
+}
+
+/* of a check, over all objects */
+#define WORST_STATUS                                                     \
+	"(pg_catalog.array_agg(v.status ORDER BY pg_catalog.array_position(" \
+	"'{critical,warning,ok}', v.status)))[1]"
+
+/*
+ * Tasks of one run validate and look at storages at the same time.  Whichever
+ * gets the lock later sees all that the others have found.  The checks of a
+ * large database may take longer than lock_timeout, which is for users' tables.
+ */
+static void
+lock_last_validation(void)
+{
+	LedgerQuery query = {0};
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) ledger_query(
+		&query,
+		"LOCK TABLE pgmaint.last_validation IN SHARE ROW EXCLUSIVE MODE");
+	/* the checks themselves look at users' objects */
+	AtEOXact_GUC(false, level);
+}
+
+/*
+ * A storage was compared after the checks had been made, or at the same time.
+ */
+static void
+renew_storage_check(void)
+{
+	LedgerQuery query = {0};
+	LedgerScope scope;
+
+	ledger_enter(&scope);
+	lock_last_validation();
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint.last_validation l SET status = c.status FROM ("
+		"SELECT v.check_id, " WORST_STATUS " AS status "
+		"FROM pgmaint.check_group('validate_storages') v GROUP BY v.check_id) c "
+		"WHERE l.check_id = c.check_id AND l.identity = pgmaint.current_identity()");
+	ledger_leave(&scope);
+}
+
+/*
+ * The task succeeds whatever the checks say: looking was its work.  What there
+ * is to say of a storage that a task of this run looks at, that task says.
+ */
+static void
+execute_validate(TaskContext *context)
+{
+	LedgerQuery none = {0};
+	LedgerQuery query = {0};
+	LedgerScope scope;
+	int critical = 0;
+	int warnings = 0;
+	uint64 rows;
+
+	if (storage_to_review(context->task) != NULL)
+	{
+		renew_storage_check();
+		return;
+	}
+	bind_bigint(&query, context->run_id);
+	ledger_enter(&scope);
+	lock_last_validation();
+	(void) ledger_query(&none, "DELETE FROM pgmaint.last_validation");
+	rows = ledger_query(
+		&query,
+		"WITH checks AS MATERIALIZED (SELECT v.* FROM pgmaint.validate() v), "
+		"kept AS (INSERT INTO pgmaint.last_validation (check_id, status) "
+		"SELECT v.check_id, " WORST_STATUS
+		" FROM checks v GROUP BY v.check_id) "
+		"SELECT v.check_id, v.status, v.object, v.detail, "
+		"pg_catalog.jsonb_build_object('expected', v.expected)::text "
+		"FROM checks v WHERE (v.check_id <> 'storage' OR NOT EXISTS ("
+		"SELECT FROM pgmaint.tasks t WHERE t.run_id = $1 AND t.action = 'validate' "
+		"AND pg_catalog.quote_ident(t.evidence ->> 'storage') = v.object)) "
+		/* every run tells it at its beginning */
+		"AND (v.check_id <> 'identity' OR NOT EXISTS (SELECT FROM pgmaint.findings f "
+		"WHERE f.run_id = $1 AND f.check_id = 'identity' AND f.task_id IS NULL))");
+	for (uint64 row = 0; row < rows; row++)
+	{
+		char *status = ledger_text(row, 2);
+
+		if (strcmp(status, "ok") == 0)
+			continue;
+		if (strcmp(status, "critical") == 0)
+			critical++;
+		else
+			warnings++;
+		note_finding(&context->findings, ledger_text(row, 1), status,
+					 ledger_text(row, 3), ledger_text(row, 4))
+			->detail = ledger_text(row, 5);
+	}
+	ledger_leave(&scope);
+	context->result =
+		psprintf("{\"checks\": %lld, \"warnings\": %d, \"critical\": %d}",
+				 (long long) rows, warnings, critical);
+}
+
+const Action validate_action = {
+	.name = "validate",
+	.description =
+		"make findings of what pgmaint.validate() finds not to be in order, compare storages with the ledger, and read archives in turn",
+	.options = options,
+	.plan = plan_validate,
+	.outside = look_at_storage,
+	.execute = execute_validate,
+};

@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * orphanfiles.c
+ *	  Files that a crash in the middle of VACUUM FULL has left on disk.
+ *
+ * The server forgets the unfinished copy of a table when it crashes, but not
+ * its files.  They are reported, not removed: what the files of a data directory
+ * are is for a person to decide.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "action/selection.h"
+#include "vacuum/orphanfiles.h"
+
+/*
+ * Only after an interrupted task are there files to look at.  What was last
+ * written to before the end of the server's recovery, and belongs to no
+ * relation now, belongs to none that a transaction is about to make, either:
+ * the WAL writer starts when recovery has ended.
+ */
+void
+report_orphaned_files(PlanContext *context)
+{
+	LedgerQuery query = {0};
+	SPITupleTable *tables;
+	uint64 rows;
+
+	rows = ledger_query(
+		&query,
+		"WITH start AS MATERIALIZED (SELECT pg_catalog.min(a.backend_start) AS at "
+		"FROM pg_catalog.pg_stat_activity a WHERE a.backend_type = 'walwriter'), "
+		"cut AS MATERIALIZED (SELECT t.relation, t.target, pg_catalog.max(t.started_at) AS began "
+		"FROM pgmaint.tasks t CROSS JOIN start s WHERE t.action = 'vacuum_full' "
+		"AND t.state = 'interrupted' AND t.started_at < s.at "
+		"AND (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) "
+		"AND NOT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts) GROUP BY t.relation, t.target), "
+		"folders AS MATERIALIZED (SELECT DISTINCT u.target, u.began, c.reltablespace, "
+		"pg_catalog.regexp_replace(pg_catalog.pg_relation_filepath(c.oid), '/[^/]*$', '') AS folder "
+		"FROM cut u JOIN pg_catalog.pg_class t ON t.oid = u.relation "
+		"JOIN pg_catalog.pg_class c ON c.oid IN (t.oid, t.reltoastrelid) "
+		"OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid)) "
+		"SELECT pg_catalog.min(f.target), "
+		"pg_catalog.string_agg(DISTINCT f.folder || '/' || l.node, ', '), "
+		"pg_catalog.pg_size_pretty(pg_catalog.sum(s.size)), "
+		"pg_catalog.jsonb_build_object('files', pg_catalog.jsonb_agg(f.folder || '/' || l.name), "
+		"'bytes', pg_catalog.sum(s.size))::text "
+		"FROM folders f CROSS JOIN start r "
+		"CROSS JOIN LATERAL (SELECT n.name, pg_catalog.split_part(n.name, '.', 1) AS node "
+		"FROM pg_catalog.pg_ls_dir(f.folder) n (name) WHERE n.name ~ '^[0-9]+([.][0-9]+)?$') l "
+		"CROSS JOIN LATERAL pg_catalog.pg_stat_file(f.folder || '/' || l.name, true) s "
+		"WHERE s.size > 0 AND s.modification BETWEEN pg_catalog.date_trunc('second', f.began) AND r.at "
+		"AND pg_catalog.pg_filenode_relation(f.reltablespace, l.node::pg_catalog.oid) IS NULL "
+		"GROUP BY f.target, f.began ORDER BY f.began");
+	tables = SPI_tuptable;
+	for (uint64 row = 0; row < rows; row++)
+	{
+		SPI_tuptable = tables;
+		plan_finding(
+			context, "orphaned_files", "warning", ledger_text(row, 1),
+			psprintf(
+				"%s of files belong to no relation: %s.  The server leaves "
+				"them when it crashes, as it did during VACUUM FULL of %s; "
+				"remove them once you have made sure, with "
+				"pg_filenode_relation(), that nothing uses them",
+				ledger_text(row, 3), ledger_text(row, 2), ledger_text(row, 1)),
+			ledger_text(row, 4));
+	}
+}

@@ -1,0 +1,15 @@
+/*-------------------------------------------------------------------------
+ *
+ * othertools.h
+ *	  Other extensions that write tables anew, and how they are called.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_OTHERTOOLS_H
+#define PGMAINT_OTHERTOOLS_H
+
+#include "action/action.h"
+
+extern void recommend_tools(PlanContext *context, List *targets);
+
+#endif /* PGMAINT_OTHERTOOLS_H */

@@ -1,0 +1,333 @@
+/*-------------------------------------------------------------------------
+ *
+ * vacuum.c
+ *	  The action "vacuum": VACUUM of the tables that are due.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+
+#include "action/blockers.h"
+#include "action/evidence.h"
+#include "action/option_values.h"
+#include "action/selection.h"
+#include "base/compat.h"
+#include "bloat/removable.h"
+
+static const ActionOption options[] = {
+	SELECTION_OPTIONS,
+	SCOPE_OPTION,
+	RANGE_OPTION(
+		"min_dead_rows", OPTION_INTEGER, 0, 1e15, "1000",
+		"due from this many dead rows on, if min_dead_ratio is reached too"),
+	RANGE_OPTION("min_dead_ratio", OPTION_NUMBER, 0, 1, "0.05",
+				 "due from this share of dead rows on"),
+	RANGE_OPTION("min_inserted_ratio", OPTION_NUMBER, 0, 1e6, "0.2",
+				 "due when this share of the rows came since the last VACUUM"),
+	RANGE_OPTION(
+		"min_wraparound_ratio", OPTION_NUMBER, 0, 1, "0.7",
+		"due from this share of autovacuum_freeze_max_age on; such tables are "
+		"frozen"),
+	PLAIN_OPTION(
+		"analyze", OPTION_SWITCH, "auto",
+		"ANALYZE in the same command; auto: where statistics are stale"),
+	PLAIN_OPTION("freeze", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
+	PLAIN_OPTION("disable_page_skipping", OPTION_BOOLEAN, NULL,
+				 "as VACUUM's own"),
+	PLAIN_OPTION("index_cleanup", OPTION_SWITCH, NULL, "as VACUUM's own"),
+	PLAIN_OPTION("process_toast", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
+	PLAIN_OPTION("truncate", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
+	RANGE_OPTION("parallel", OPTION_INTEGER, 0, 1024, NULL, "as VACUUM's own"),
+#if SERVER_HAS_VACUUM_16
+	PLAIN_OPTION("process_main", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
+	PLAIN_OPTION("skip_database_stats", OPTION_BOOLEAN, NULL,
+				 "as VACUUM's own"),
+	PLAIN_OPTION("buffer_usage_limit", OPTION_BYTES, NULL, "as VACUUM's own"),
+#endif
+	SETTINGS_OPTION,
+	END_OF_OPTIONS,
+};
+
+/* those that are VACUUM's own, and go into the command as they are */
+static const char *const passed_through[] = {
+	"disable_page_skipping",
+	"index_cleanup",
+	"process_main",
+	"process_toast",
+	"truncate",
+	"skip_database_stats",
+	"parallel",
+};
+
+static void
+add_command_option(StringInfo command, const char *name, const char *value)
+{
+	appendStringInfoString(command,
+						   command->data[command->len - 1] == '(' ? "" : ", ");
+	for (const char *letter = name; *letter != '\0'; letter++)
+		appendStringInfoChar(command,
+							 (char) pg_toupper((unsigned char) *letter));
+	if (value != NULL)
+		appendStringInfo(command, " %s", value);
+}
+
+/*
+ * The command for one table.
+ */
+static char *
+vacuum_command(Jsonb *given, const char *target, bool only, bool freeze,
+			   bool analyze)
+{
+	StringInfoData command;
+
+	initStringInfo(&command);
+	appendStringInfoString(&command, "VACUUM (");
+	if (freeze)
+		add_command_option(&command, "freeze", NULL);
+	if (analyze)
+		add_command_option(&command, "analyze", NULL);
+	for (int i = 0; i < (int) lengthof(passed_through); i++)
+	{
+		if (option_given(given, passed_through[i]))
+			add_command_option(&command, passed_through[i],
+							   option_text(options, given, passed_through[i]));
+	}
+	if (option_given(given, "buffer_usage_limit"))
+		add_command_option(
+			&command, "buffer_usage_limit",
+			psprintf("'%lld kB'", (long long) option_bytes(
+									  options, given, "buffer_usage_limit") /
+									  1024));
+	if (command.data[command.len - 1] == '(')
+	{
+		resetStringInfo(&command);
+		appendStringInfoString(&command, "VACUUM ");
+	}
+	else
+		appendStringInfoString(&command, ") ");
+	appendStringInfo(&command, "%s%s", only ? "ONLY " : "", target);
+	return command.data;
+}
+
+/*
+ * Every table that is due, most urgent first.
+ */
+static void
+plan_vacuum(PlanContext *context)
+{
+	LedgerQuery query = {0};
+	bool frozen = option_boolean(options, context->options, "freeze");
+	List *left_alone = NIL;
+	uint64 rows;
+
+	if (refuse_unsafe_release(context, FIX_MAINTENANCE_AS_OWNER, "VACUUM"))
+		return;
+	bind_text(&query, option_text(options, context->options, "analyze"));
+	bind_datum(&query, INT8OID,
+			   Int64GetDatum(option_integer(options, context->options,
+											"min_dead_rows")));
+	bind_double(&query,
+				option_number(options, context->options, "min_dead_ratio"));
+	bind_double(&query, option_number(options, context->options,
+									  "min_inserted_ratio"));
+	bind_double(&query, option_number(options, context->options,
+									  "min_wraparound_ratio"));
+	bind_boolean(&query, scope_is_all(context, options));
+	bind_oid(&query, context->role);
+	bind_selection(context, &query);
+	bind_bigint(&query, context->run_id);
+	rows = ledger_query(
+		&query,
+		"WITH thinned AS MATERIALIZED (SELECT t.relation, "
+		"pg_catalog.sum((t.result ->> 'rows')::pg_catalog.int8) AS rows FROM pgmaint.tasks t "
+		"WHERE t.run_id = $10 AND t.action = 'retention' AND t.state = 'succeeded' "
+		"GROUP BY t.relation HAVING pg_catalog.sum((t.result ->> 'rows')::pg_catalog.int8) > 0) "
+		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
+		"CASE WHEN h.rows IS NULL THEN v.reason ELSE pg_catalog.format('retention took %s rows out of it%s', "
+		"h.rows, CASE WHEN pg_catalog.cardinality(v.causes) > 0 THEN '; ' || v.reason END) END, "
+		"v.may_maintain, v.total_bytes, "
+		"(pg_catalog.jsonb_build_object('causes', v.causes, 'dead_rows', v.dead_rows, "
+		"'dead_ratio', pg_catalog.round(v.dead_ratio::pg_catalog.numeric, 4), "
+		"'inserted_rows', v.inserted_rows, 'xid_age', v.xid_age, "
+		"'multixact_age', v.multixact_age, 'last_vacuum', v.last_vacuum, "
+		"'analyze', a.due) || CASE WHEN v.autovacuum_score IS NULL THEN '{}' ELSE "
+		"pg_catalog.jsonb_build_object('autovacuum_score', pg_catalog.round(v.autovacuum_score::pg_catalog.numeric, 2)) END)::text, "
+		"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], 0::pg_catalog.oid), "
+		"'wraparound' = ANY (v.causes), a.due, s.reason, c.relhassubclass "
+		"FROM pgmaint.vacuum_candidates($2, $3, $4, $5, "
+		"$6 OR EXISTS (SELECT FROM thinned), $7) WITH ORDINALITY "
+		"AS v (relation, reason, size, dead_rows, dead_ratio, inserted_rows, xid_age, "
+		"multixact_age, wraparound_ratio, last_vacuum, total_bytes, causes, may_maintain, "
+		"autovacuum_score, nth) "
+		"JOIN pg_catalog.pg_class c ON c.oid = v.relation "
+		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+		"LEFT JOIN thinned h ON h.relation = c.oid "
+		"LEFT JOIN pgmaint.stale_statistics(everything => $6, for_role => $7) s "
+		"ON s.relation = v.relation "
+		/* the ledger's statistics are renewed once the run is over: see upkeep.c */
+		"CROSS JOIN LATERAL (SELECT CASE WHEN $8 IS NULL AND $9 IS NULL AND n.nspname = 'pgmaint' THEN false "
+		"WHEN $1 = 'auto' THEN s.relation IS NOT NULL "
+		"ELSE $1 IN ('on', 'true') END AS due) a "
+		"WHERE ($6 OR h.rows > 0 OR pg_catalog.cardinality(v.causes) > 0) "
+		"AND " SELECTION_CONDITION("c.oid", "n.nspname", "$8",
+								   "$9") "ORDER BY v.nth");
+
+	for (uint64 row = 0; row < rows; row++)
+	{
+		PlannedTask *task;
+		bool analyze = ledger_boolean(row, 9);
+
+		if (!ledger_boolean(row, 4))
+		{
+			left_alone = lappend(left_alone, ledger_text(row, 2));
+			continue;
+		}
+		task = task_from_row(context, "vacuum", row);
+		task->command =
+			vacuum_command(context->options, task->target,
+						   SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 11),
+						   frozen || ledger_boolean(row, 8), analyze);
+		if (analyze)
+		{
+			char *why = ledger_text(row, 10);
+
+			if (why != NULL && strcmp(why, task->reason) != 0)
+				task->reason = psprintf("%s; %s", task->reason, why);
+			context->analyzed = lappend_oid(context->analyzed, task->relation);
+		}
+	}
+	note_left_alone(context, "VACUUM", left_alone);
+}
+
+/*
+ * Is a cause among those of the task?
+ */
+static bool
+has_cause(const ClaimedTask *task, const char *cause)
+{
+	JsonbValue *causes = json_field(task->evidence, "causes");
+	JsonbValue element;
+
+	if (causes == NULL || causes->type != jbvBinary)
+		return false;
+	element.type = jbvString;
+	element.val.string.val = unconstify(char *, cause);
+	element.val.string.len = (int) strlen(cause);
+	return findJsonbValueFromContainer(causes->val.binary.data, JB_FARRAY,
+									   &element) != NULL;
+}
+
+/*
+ * Would an old snapshot make the work futile?
+ *
+ * Judged by what lies in the pages, not by the age of the snapshot alone: as
+ * long as one cause of the task still gains something, it is worth doing.
+ */
+static bool
+work_is_futile(const ClaimedTask *task, TransactionId *horizon, char **what)
+{
+	bool wraparound = has_cause(task, "wraparound");
+	bool inserts = has_cause(task, "inserts");
+	int64 age = transaction_age(task->relation);
+	RemovableSample sample;
+
+	if (has_cause(task, "dead rows in TOAST"))
+		return false;
+	sample_removable(task->relation, &sample);
+	*horizon = sample.horizon;
+	if (wraparound && sample.horizon_age * 10 < age * 9)
+		return false;
+	if (inserts && sample.settled * 10 >= sample.settled + sample.recent)
+		return false;
+	if (has_cause(task, "dead rows") || (!wraparound && !inserts))
+	{
+		if (sample.recently_dead == 0 ||
+			sample.dead * 9 >= sample.recently_dead)
+			return false;
+		*what = psprintf(
+			"of %lld dead rows in %lld sampled pages, %lld can be removed so far",
+			(long long) sample.dead + (long long) sample.recently_dead,
+			(long long) sample.blocks, (long long) sample.dead);
+	}
+	else if (inserts)
+		*what = psprintf(
+			"of %lld rows in %lld sampled pages, %lld can be frozen so far",
+			(long long) sample.settled + (long long) sample.recent,
+			(long long) sample.blocks, (long long) sample.settled);
+	else
+		*what = psprintf(
+			"its transaction ID age of %lld could be lowered to no less than %lld",
+			(long long) age, (long long) sample.horizon_age);
+	return true;
+}
+
+static HoldBack
+consider_vacuum(TaskContext *context, char **reason)
+{
+	LedgerScope scope;
+	TransactionId horizon;
+	int64 seconds_held;
+	char *holder;
+	char *what = NULL;
+
+	read_table_state(context->task->relation, &context->before);
+	if (!work_is_futile(context->task, &horizon, &what))
+		return HOLD_BACK_NOTHING;
+	ledger_enter(&scope);
+	holder = name_xmin_holder(context->task->relation, horizon, &seconds_held);
+	ledger_leave(&scope);
+	if (holder == NULL)
+		return HOLD_BACK_NOTHING;
+	*reason =
+		psprintf("VACUUM would be futile: %s, because of %s", what, holder);
+	return holder_is_old(seconds_held) ? HOLD_BACK_SKIP : HOLD_BACK_RETRY;
+}
+
+/*
+ * What did it gain?  Whether it was done at all is read off the server's own
+ * notes, as far as they tell: VACUUM of the TOAST table alone has none.
+ */
+static void
+record_vacuum(TaskContext *context)
+{
+	TableState after;
+	StringInfoData result;
+	bool analyzed = evidence_flag(context->task, "analyze");
+
+	read_table_state(context->task->relation, &after);
+	if (nothing_was_done(context->task->relation, context->before.last_vacuum,
+						 after.last_vacuum) &&
+		!option_given(context->options, "process_main"))
+	{
+		context->not_done = "VACUUM passed the table over";
+		return;
+	}
+	if (nothing_was_done(context->task->relation, context->before.last_analyze,
+						 after.last_analyze))
+		analyzed = false;
+	initStringInfo(&result);
+	appendStringInfo(
+		&result,
+		"{\"dead_rows_before\": %lld, \"dead_rows_after\": %lld, "
+		"\"xid_age_before\": %lld, \"xid_age_after\": %lld, "
+		"\"all_visible_pages\": %lld, \"pages\": %lld, \"analyzed\": %s}",
+		(long long) context->before.dead_rows, (long long) after.dead_rows,
+		(long long) context->before.xid_age, (long long) after.xid_age,
+		(long long) after.all_visible_pages, (long long) after.pages,
+		analyzed ? "true" : "false");
+	context->result = result.data;
+}
+
+const Action vacuum_action = {
+	.name = "vacuum",
+	.description =
+		"VACUUM of the tables that are due, with ANALYZE where statistics are stale",
+	.options = options,
+	.repeatable = true,
+	.plan = plan_vacuum,
+	.consider = consider_vacuum,
+	.record = record_vacuum,
+	.usual_duration = usual_vacuum_duration,
+};
