@@ -108,13 +108,13 @@ DATA_built = $(SCRIPT) $(UPDATE)
 # what is built or left behind, of any version
 EXTRA_CLEAN = src/exports.list $(filter-out $(DATA_built),$(wildcard sql/pgmaint--*.sql)) tmp_check output_iso test/results test/output_iso test/regression.diffs test/regression.out
 
-REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*.sql)))
+REGRESS := $(sort $(patsubst test/sql/%.sql,%,$(wildcard test/sql/*/*.sql)))
 # pg_regress looks into the folder of its output first: ./sql is another
 REGRESS_OPTS = --inputdir=test --outputdir=test --load-extension=pgmaint
-ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION := $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*/*.spec)))
 ISOLATION_OPTS = --inputdir=test --outputdir=test --load-extension=pgmaint
-TAP_TESTS := $(if $(wildcard test/t/*.pl),1)
-PROVE_TESTS = test/t/*.pl
+TAP_TESTS := $(if $(wildcard test/t/*/*.pl),1)
+PROVE_TESTS = test/t/*/*.pl
 
 # These need no PGXS: they find or install a server first, and call make again.
 CHECKS = check-dates check-servers check-sanitizers check-package check-includes check-format check-lint
@@ -168,6 +168,11 @@ include $(PGXS)
 # so does another version
 HEADERS = $(wildcard src/*.h src/*/*.h)
 $(OBJS) $(OBJS:.o=.bc): $(HEADERS) pgmaint.control
+
+# pg_regress makes no folders in that of its results
+installcheck: | $(sort $(dir $(addprefix test/results/,$(REGRESS) $(ISOLATION))))
+test/results/%/:
+	mkdir -p $@
 
 $(SCRIPT): $(SQL_PARTS) pgmaint.control Makefile
 	cat $(SQL_PARTS) > $@

@@ -9,15 +9,16 @@ package PgmaintS3;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use Digest::SHA qw(hmac_sha256 hmac_sha256_hex sha256_hex);
-use FindBin;
+use File::Basename qw(dirname);
 use HTTP::Tiny;
 use IPC::Run;
 use POSIX qw(strftime);
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(sleep time);
 
-my $tool = "$FindBin::RealBin/../tools/radosgw";
+my $tool = abs_path(dirname(__FILE__) . '/../tools/radosgw');
 my @running;
 
 # Why there can be no server here, or nothing.

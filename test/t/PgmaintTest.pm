@@ -9,7 +9,7 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter qw(import);
 use Fcntl qw(:flock);
-use FindBin;
+use File::Basename qw(dirname);
 use IPC::Run;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -109,7 +109,7 @@ our @EXPORT = qw(
 sub build_module
 {
 	my ($name) = @_;
-	my $source = abs_path("$FindBin::RealBin/../modules/$name");
+	my $source = abs_path(dirname(__FILE__) . "/../modules/$name");
 	my $folder = "$PostgreSQL::Test::Utils::tmp_check/modules/$name";
 
 	system_or_bail('mkdir', '-p', $folder);

@@ -313,16 +313,18 @@ stop_server()
 	as_server pg_ctl -D "$work/data" -w -m fast stop >/dev/null
 }
 
-# the names of the tests of a kind, or of those of them that were asked for
+# The tests of a kind, or those of them that were asked for by name or by room, as
+# ROOM/NAME.
 select_tests()
 {
 	local folder=$1 suffix=$2 file name
 
-	for file in "$root/test/$folder"/*"$suffix"; do
+	for file in "$root/test/$folder"/*/*"$suffix"; do
 		if [ ! -e "$file" ]; then continue; fi
 		name=$(basename "$file" "$suffix")
+		file=${file#"$root/test/$folder/"}
 		case " ${TESTS:-$name} " in
-			*" $name "* | *" $name$suffix "*) printf '%s\n' "$name" ;;
+			*" $name "* | *" $name$suffix "* | *" ${file%/*} "*) printf '%s\n' "${file%"$suffix"}" ;;
 		esac
 	done
 }
@@ -345,11 +347,13 @@ label=
 # failed; the folder of a run that was not clean is added to broken.
 run_regress()
 {
-	local program=$1 database=$2 output=$3
+	local program=$1 database=$2 output=$3 rooms
 	shift 3
+	mapfile -t rooms < <(printf '%s\n' "${@%/*}" | sort -u)
 
-	mkdir "$output"
-	if [ -n "$server_user" ]; then chown "$server_user" "$output"; fi
+	mkdir "$output" "$output/results"
+	mkdir "${rooms[@]/#/$output/results/}"
+	if [ -n "$server_user" ]; then chown -R "$server_user" "$output"; fi
 	logged "$work/log" as_server "$program" --inputdir="$source/test" --outputdir="$output" \
 		--bindir="$bindir" --host="$sockets" --port=5432 --user=postgres \
 		--dbname="$database" --load-extension=pgmaint "$@" || {

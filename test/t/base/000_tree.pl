@@ -1,0 +1,217 @@
+# What holds for the files themselves: code depends on code below it, nobody's
+# function can take the place of one that is called, every part of the extension
+# script is installed, and the version stands in one place only.  Each rule about
+# src/ is tried on a bad example too.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(basename dirname);
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
+use JSON::PP;
+use Test::More;
+
+my $root = abs_path(dirname(__FILE__) . '/../../..');
+
+sub slurp
+{
+	my ($path) = @_;
+	open my $in, '<', $path or die "could not read $path: $!";
+	local $/;
+	return <$in>;
+}
+
+# Runs a check on a tree of these files, or on ours.
+sub check_tree
+{
+	my ($check, %files) = @_;
+	my $tree = $root;
+
+	if (%files)
+	{
+		$tree = tempdir(CLEANUP => 1);
+		foreach my $name (keys %files)
+		{
+			make_path(dirname("$tree/$name"));
+			open my $out, '>', "$tree/$name" or die "could not write $name: $!";
+			print $out $files{$name};
+			close $out;
+		}
+	}
+	my $complaints = `'$^X' '$root/test/tools/$check' '$tree' 2>&1`;
+	return ($? >> 8, $complaints);
+}
+
+sub check_includes
+{
+	my (%files) = @_;
+	return check_tree('check-includes', map { ("src/$_" => $files{$_}) } keys %files);
+}
+
+my ($status, $complaints) = check_includes();
+is($complaints, '', 'src: every file depends only on what is below it');
+is($status, 0, 'src: the check ends well');
+
+my %good = (
+	'pgmaint.c' => qq(#include "postgres.h"\n#include "engine/run.h"\n),
+	'engine/run.h' => '',
+	'engine/run.c' => qq(#include "storage/ipc.h"\n#include "engine/run.h"\n#include "ledger/runs.h"\n),
+	'ledger/runs.h' => '',
+	'ledger/runs.c' => qq(#include "executor/spi.h"\nx("INSERT INTO pgmaint.runs");\n),
+	'storage/s3.c' => qq(#include "http/http.h"\n#include "base/compat.h"\n),
+	'http/http.h' => '',
+	'base/compat.h' => "#if PG_VERSION_NUM >= 150000\n#endif\n");
+is_deeply([ check_includes(%good) ], [ 0, '' ], 'a tree in order passes');
+
+foreach my $bad (
+	[ 'upwards', 'base/a.c', qq(#include "engine/run.h"\n), qr/base includes "engine\/run\.h"/ ],
+	[ 'to the side', 'stream/a.c', qq(#include "http/http.h"\n), qr/stream includes "http\/http\.h"/ ],
+	[ 'a folder without a place', 'misc/a.c', '', qr/"misc" has no place/ ],
+	[ 'a file without a folder', 'other.c', '', qr/"other\.c" has no place/ ],
+	[ 'a path with dots', 'engine/a.c', qq(#include "../base/compat.h"\n), qr/without dots/ ],
+	[ 'the version', 'engine/a.c', "#if PG_VERSION_NUM > 1\n#endif\n", qr/only base\/compat\.h/ ],
+	[ 'SPI in storage', 'storage/a.c', qq(#include "executor/spi.h"\n), qr/does not use SPI/ ],
+	[ 'the ledger in storage', 'storage/a.c', qq(#include "ledger/runs.h"\n), qr/nothing of plans and runs/ ],
+	[ 'a row written in vacuum', 'vacuum/a.c', qq(x("UPDATE"\n\t" pgmaint.tasks SET");\n), qr/only ledger\/ writes pgmaint\.tasks/ ])
+{
+	my ($name, $file, $text, $expected) = @$bad;
+	($status, $complaints) = check_includes(%good, $file => $text);
+	is($status, 1, "$name: found");
+	like($complaints, $expected, "$name: named");
+}
+
+# Functions of other extensions, and schemas that are filled in.
+is_deeply([ check_tree('check-calls') ], [ 0, '' ], 'no call in SQL can be taken over');
+
+my %calls = (
+	'sql/good.sql' => <<'END',
+-- cron.schedule(name) is called nowhere
+SELECT cron.unschedule(1::pg_catalog.int8), CAST(1 AS bigint);
+EXECUTE format('SELECT /* member checked */ %I.f(a => $1::pg_catalog.text, b => CAST($2 AS pg_catalog.int8)), %I.g()');
+END
+	'src/good.c' => <<'END');
+/* bt_index_check(oid) is no call */
+x("SELECT pgmaint.%s(%s), cron.name FROM %s.verified", "verify_heapam");
+x("SELECT %s.gin_index_check("
+  /* member checked */
+  "$1::pg_catalog.regclass)");
+END
+is_deeply([ check_tree('check-calls', %calls) ], [ 0, '' ], 'calls in order pass');
+
+my $loose = qr/an argument that is not cast/;
+my $unchecked = qr/without \/\* member checked \*\//;
+foreach my $bad (
+	[ 'an argument of another extension\'s function', 'src/bad.c', qq(x("SELECT amcheck."\n\t"bt_index_check(\$1, true::pg_catalog.bool)");\n), $loose ],
+	[ 'a second argument', 'src/bad.c', qq(x("SELECT cron.schedule(\$1::pg_catalog.text, \$2)");\n), $loose ],
+	[ 'a type by its bare name', 'src/bad.c', qq(x("SELECT hypopg_create_index(\$1::text)");\n), $loose ],
+	[ 'an argument across lines', 'src/bad.c', qq(x("SELECT pg_stat_statements("\n\t"show)");\n), $loose ],
+	[ 'a schema that is filled in', 'src/bad.c', qq(x("SELECT %I.f(\$1::pg_catalog.oid)");\n), $unchecked ],
+	[ 'such a schema with a marker', 'src/bad.c', qq(x("SELECT /* member checked */ %s.f(\$1)");\n), $loose ],
+	[ 'such a schema by its position', 'src/bad.c', qq(x("SELECT %1\$I.f()");\n), $unchecked ],
+	[ 'a schema that was written before', 'src/bad.c', qq(append(schema);\nappend(".f()");\n), $unchecked ],
+	[ 'SQL: an argument', 'sql/bad.sql', "SELECT\n\tcron.unschedule(j.jobid) FROM cron.job j;\n", $loose ],
+	[ 'SQL: a schema that is filled in', 'sql/bad.sql', "/* member checked */\n\nEXECUTE format('SELECT %I.f()', s);\n", $unchecked ],
+	[ 'SQL: a schema that is joined on', 'sql/bad.sql', "EXECUTE 'SELECT ' || s || '.f()';\n", $unchecked ])
+{
+	my ($name, $file, $text, $expected) = @$bad;
+	($status, $complaints) = check_tree('check-calls', %calls, $file => $text);
+	is($status, 1, "$name: found");
+	like($complaints, qr/^\Q$file\E:[1-3]: .*$expected/, "$name: named, with its line");
+}
+
+# The Makefile names the script's parts, because their order matters.
+my ($list) = slurp("$root/Makefile") =~ /^SQL_PARTS = \$\(wildcard (.*?)\)$/ms;
+my %listed = map { $_ => 1 } split ' ', $list;
+my @left_out = grep { !/^released/ && !$listed{"sql/$_"} }
+  map { s{^\Q$root\E/sql/}{}r } glob "$root/sql/*/*.sql";
+is_deeply(\@left_out, [], 'every part in sql/ is in the extension script');
+
+# Every check that makes findings is known to the report.
+my %checks;
+foreach my $file (glob "$root/src/*/*.c")
+{
+	my $source = slurp($file);
+	$checks{$1} = 1 while $source =~ /\b(?:note|plan|add)_finding\([^";]*"(?!(?:info|warning|critical)")(\w+)"/g;
+}
+my ($guide) = join('', map { slurp("$root/$_") } grep { -e "$root/$_" } sort keys %listed) =~ /^CREATE FUNCTION pgmaint\.check_guide\(\)(.*?)^END;/ms;
+cmp_ok(scalar keys %checks, '>', 20, 'the checks that make findings are found');
+is_deeply([ grep { $guide !~ /\('$_'/ } sort keys %checks ], [], 'and check_guide() has all of them');
+
+my ($version) = slurp("$root/pgmaint.control") =~ /^default_version = '(.*)'$/m;
+my $three = join '.', (split(/\./, $version), 0, 0)[ 0 .. 2 ];
+my $meta = decode_json(slurp("$root/META.json"));
+is($meta->{version}, $three, 'META.json has the version of pgmaint.control');
+is($meta->{provides}{pgmaint}{version}, $three, 'and so has what it provides');
+like(slurp("$root/CHANGELOG.md"), qr/^## \Q$version\E/m, 'CHANGELOG.md knows this version');
+
+is_deeply([ check_tree('check-strings') ], [ 0, '' ], 'no text depends on the encoding or the strings of a database');
+my %strings = ('src/base/locks.c' => "int one; /* plain */\n", 'sql/ledger.sql' => "-- it's\nSELECT E'\\d'\n\t'\\\\', \"a\\b\", 'c';\n");
+is_deeply([ check_tree('check-strings', %strings) ], [ 0, '' ], 'texts in order pass');
+foreach my $bad ([ 'src/base/bad.c', "\n/* \xe2\x80\xa6 */\n", 'not ASCII' ], [ 'sql/bad.sql', "\nSELECT '\xc2\xb1';", 'not ASCII' ],
+	[ 'sql/bad.sql', "-- \\\nSELECT E'x\\n', 'a\\d';", q(a string with a backslash does not begin with E: 'a\d') ],
+	[ 'src/base/bad.c', "/* '\\d' */\nchar *one = \"SELECT E'\\\\\\\\d', '\\\\d'\";\n", q(a string with a backslash does not begin with E: "SELECT E'\\\\d', '\d'") ])
+{
+	my ($file, $text, $expected) = @$bad;
+	my ($status, $complaints) = check_tree('check-strings', %strings, $file => $text);
+	is($status, 1, "$file, $expected: found");
+	is($complaints, "$file:2: $expected\n", "$file, $expected: named, with its line");
+}
+
+# What is said of measurements is what was measured.
+is_deeply([ check_tree('check-figures') ], [ 0, '' ], 'the figures in README.md and docs/ are those of RESULTS.md');
+my $table = "| what | against | asked | measured |\n| --- | --- | --- | --- |\n";
+my $row = '| `weekly` | `vacuumdb` | at least 7× faster: met | 7.1× faster (5.1 to 7.3; 0.74 s, 5.24 s)';
+my %figures = (
+	'test/bench/RESULTS.md' => "# Benchmarks\n\n## weekly\n\n- Date: 2026-11-29\n\n$table$row <!-- due; ratio=7.1; range=5.1 to 7.3; ours=0.74 s --> |\n",
+	'README.md' => "It is <!-- figure: weekly/due/ratio -->7.1<!-- --> times as fast, four times as long\n\n"
+	  . "<!-- figures: weekly -->\n\n$table$row |\n\n<!-- -->\n",
+	'docs/one.md' => "in <!-- figure: weekly/due/ours -->0.74 s<!-- -->, 3 times a day\n");
+is_deeply([ check_tree('check-figures', %figures) ], [ 0, '' ], 'figures in order pass');
+foreach my $bad (
+	[ 'README.md', 1, 'a changed figure', [ '>7.1<' => '>7.2<' ], 'the figure weekly/due/ratio is not that of test/bench/RESULTS.md: make figures' ],
+	[ 'README.md', 3, 'a changed row', [ '0.74 s' => '0.70 s' ], 'the figures weekly is not that of test/bench/RESULTS.md: make figures' ],
+	[ 'docs/one.md', 1, 'a figure that is not there', [ 'ours' => 'mine' ], 'there is no figure weekly/due/mine in test/bench/RESULTS.md' ],
+	[ 'docs/one.md', 1, 'a missing end', [ '<!-- -->' => '' ], '<!-- --> is missing after the figure weekly/due/ours' ],
+	[ 'docs/one.md', 1, 'a missing marker', [ '3 times a day' => 'and 7.1× faster' ], '"7.1× faster" is not marked as a figure' ],
+	[ 'docs/one.md', 1, 'a share without a marker', [ '3 times a day' => '99 times in 100' ], '"99 times in 100" is not marked as a figure' ])
+{
+	my ($file, $line, $name, $change, $expected) = @$bad;
+	my ($from, $to) = @$change;
+
+	my ($status, $complaints) = check_tree('check-figures', %figures, $file => $figures{$file} =~ s/\Q$from/$to/r);
+	is($status, 1, "$name: found");
+	is($complaints, "$file:$line: $expected\n", "$name: named, with its line");
+}
+
+# make figures takes them from there.
+my $tree = tempdir(CLEANUP => 1);
+foreach my $name (keys %figures)
+{
+	make_path(dirname("$tree/$name"));
+	open my $out, '>', "$tree/$name" or die "could not write $name: $!";
+	print $out $figures{$name} =~ s/(ratio=|; |\b)7\.1(?=;|×)/${1}8.2/gr;
+	close $out;
+}
+is(`'$^X' '$root/test/tools/check-figures' --write '$tree'`, "README.md was changed\n", 'new figures are written');
+is(slurp("$tree/README.md") =~ s/8\.2/7.1/gr, $figures{'README.md'}, 'and nothing else is');
+like(slurp("$tree/README.md"), qr/-->8\.2<!-- --> times.*\| 8\.2× faster/s, 'they are the new ones');
+
+# A row of the benchmarks says itself whether it is what was asked.
+sub rows
+{
+	my ($script) = @_;
+	return `bash -c '. "$root/test/bench/lib.sh"; $script' 2>/dev/null`;
+}
+is(rows('row one what against "{n >= 2} s and {m < 3} points" told n=2 m=2.9'),
+	"| what | against | at least 2 s and below 3 points: met | told <!-- one; n=2; m=2.9 --> |\n", 'a row that is what was asked');
+like(rows('row one what against "{n >= 2} s and {m < 3} points" told n=2 m=3'), qr/below 3 points: \*\*missed\*\* \| told/, 'a row that is not');
+is(rows('row one what against "{n >= 2} s" told n=many; echo further'), '', 'a row without the figure is none');
+my $pairs = 'seconds_of[a]="1 2 1 "; seconds_of[b]="6.99 8 8 "; cpu_of[a]="1 1 1 "; cpu_of[b]="2 3 4 "';
+like(rows(qq($pairs; compare_row faster one what against "{ratio >= 7}×" a b)),
+	qr/\| at least 7×: \*\*missed\*\* \| 6\.9× faster \(4\.0 to 8\.0; 1\.00 s, 8\.00 s; CPU 1\.00 s, 3\.00 s\) </, 'a ratio is rounded to the worse side');
+like(rows(qq($pairs; compare_row time one what against "{ratio <= 7} times" b a)),
+	qr/\| at most 7 times: met \| 7\.0 times the time \(4\.0 to 8\.0; 8\.00 s, 1\.00 s; CPU 3\.00 s, 1\.00 s\) </, 'in both directions');
+
+done_testing();

@@ -1,0 +1,95 @@
+# What metrics_text() prints, after real work and with awkward names, is what
+# Prometheus reads and what its own tool finds nothing wrong with.
+#
+# long: one server is enough
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/..";
+
+use PgmaintBackups;
+use PgmaintTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+plan skip_all => 'there is no promtool: test/tools/setup prometheus installs it'
+  unless grep { -x "$_/promtool" } split /:/, $ENV{PATH};
+
+my $node = start_server('metrics', 'fsync = off');
+
+# What the tool says of the metrics: nothing, if all is well.
+sub judgement
+{
+	my ($text, $error);
+	my $metrics = $node->safe_psql('postgres', 'SELECT pgmaint.metrics_text()') . "\n";
+	my $good = IPC::Run::run([ 'promtool', 'check', 'metrics' ], '<', \$metrics, '>', \$text, '2>', \$error);
+
+	return ($good ? 'good' : 'bad') . ": $text$error";
+}
+
+is(judgement(), 'good: ', 'where nothing was ever run');
+
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE "a ""quoted"" \name
+of two lines" (id int PRIMARY KEY);
+INSERT INTO "a ""quoted"" \name
+of two lines" SELECT generate_series(1, 10000);
+DELETE FROM "a ""quoted"" \name
+of two lines" WHERE id > 1000;
+CREATE TABLE aged (at timestamptz PRIMARY KEY);
+INSERT INTO aged SELECT now() - g * interval '1 day' FROM generate_series(1, 500) g;
+SELECT pgmaint.add_retention('aged', 'at', '90 days', storage => 'pgmaint_local');
+SELECT pgmaint.define_plan(E'my "own" \\plan', '["bloat_report", "retention", "vacuum"]');
+EOS
+is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run(E'my "own" \\\\plan', '{"scope": "all", "bloat_report": {"min_size": 0}}')))),
+	'succeeded', 'a run');
+is((run_backup_action($node, 'backup', '{"globals": false}'))[0], 'succeeded', 'a backup');
+is((run_backup_action($node, 'verify_backup', '{}'))[0], 'succeeded', 'which is proven');
+is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run_action('validate')))), 'succeeded', 'a validation');
+$node->safe_psql('postgres', q(SELECT pgmaint.add_contact('nobody', 'http://127.0.0.1:1/secret');
+	INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('test', 'critical', 'o', 'secret')));
+is(wait_for_end($node, $node->safe_psql('postgres', q(SELECT pgmaint.run_action('escalate')))), 'succeeded', 'a message that does not arrive');
+is(judgement(), 'good: ', 'after all that');
+unlike($node->safe_psql('postgres', 'SELECT pgmaint.metrics_text()'), qr/secret|127\.0\.0\.1/, 'which says neither to whom nor what');
+is($node->safe_psql('postgres', q(SELECT labels ->> 'state', value FROM pgmaint.metrics WHERE name = 'pgmaint_unsent_messages' ORDER BY 1)),
+	"failed|1\npending|0", 'one has failed');
+is($node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_troubles' AND labels @> '{"severity": "critical"}')),
+	'1', 'of a trouble');
+is( $node->safe_psql('postgres', 'SELECT count(DISTINCT m.name) FROM pgmaint.metrics m'),
+	$node->safe_psql('postgres', q(SELECT count(*) - 2 FROM pgmaint.metric_families())),
+	'every metric has a value, but for schedules and safe restores, of which there are none');
+is( $node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_archived_rows_total')),
+	$node->safe_psql('postgres', 'SELECT sum(rows) FROM pgmaint.archives'), 'archived rows');
+is($node->safe_psql('postgres', q(SELECT value FROM pgmaint.metrics WHERE name = 'pgmaint_last_run_success' AND labels ->> 'plan' ~ 'own')),
+	'1', 'the run has succeeded');
+
+# The alerts that README names are of metrics that there are, and that of an old
+# validation comes: time begins at 0 there.
+my ($alerts) = slurp_file("$FindBin::RealBin/../../../README.md") =~ /What is worth an alert\n\n```\n(.*?)^```/ms;
+my @alerts = split /\n/, $alerts // '';
+my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT name FROM pgmaint.metric_families()');
+my $folder = PostgreSQL::Test::Utils::tempdir();
+cmp_ok(scalar @alerts, '>', 5, 'there are alerts');
+is(join(', ', grep { !$known{$_} } $alerts =~ /(pgmaint_\w+)/g), '', 'alerts are of metrics');
+append_to_file("$folder/rules.yml", "groups:\n- name: pgmaint\n  rules:\n" . join '', map { "  - alert: alert_$_\n    expr: '$alerts[$_]'\n" } 0 .. $#alerts);
+my ($old) = grep { $alerts[$_] =~ /last_validation/ } 0 .. $#alerts;
+append_to_file("$folder/test.yml", <<"EOS");
+rule_files: [rules.yml]
+evaluation_interval: 1h
+tests:
+- interval: 1h
+  input_series: [{series: pgmaint_last_validation_timestamp_seconds, values: 0x100}]
+  alert_rule_test:
+  - {eval_time: 26h, alertname: alert_$old, exp_alerts: []}
+  - {eval_time: 27h, alertname: alert_$old, exp_alerts: [{exp_labels: {}}]}
+- interval: 1h
+  input_series: []
+  alert_rule_test:
+  - {eval_time: 1h, alertname: alert_$old, exp_alerts: [{exp_labels: {}}]}
+EOS
+command_ok([ 'promtool', 'check', 'rules', "$folder/rules.yml" ], 'alerts are rules');
+command_ok([ 'promtool', 'test', 'rules', "$folder/test.yml" ], 'an old validation is an alert, and so is none');
+
+done_testing();
