@@ -1,6 +1,6 @@
 -- Backups: what was made, whether it was proven, what is there.
 
-CREATE TABLE pgmaint.backup_records (
+CREATE TABLE pgmaint_internal.backup_records (
 	backup_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	run_id bigint,
 	task_id bigint,
@@ -27,33 +27,33 @@ CREATE TABLE pgmaint.backup_records (
 	verification_run_id bigint,
 	expired_at timestamptz,
 	mark text,
-	identity text DEFAULT pgmaint.current_identity(),
+	identity text DEFAULT pgmaint_internal.current_identity(),
 	restore_settings text,
 	safe_restore_duration interval,
 	safe_restored_at timestamptz,
 	UNIQUE (storage, key)
 ) WITH (fillfactor = 70);
 
-CREATE INDEX backup_records_task ON pgmaint.backup_records (task_id);
-CREATE INDEX backup_records_series ON pgmaint.backup_records (database, storage, started_at);
+CREATE INDEX backup_records_task ON pgmaint_internal.backup_records (task_id);
+CREATE INDEX backup_records_series ON pgmaint_internal.backup_records (database, storage, started_at);
 
-COMMENT ON TABLE pgmaint.backup_records IS 'one row for each backup that was begun: pgmaint.backups shows them';
-COMMENT ON COLUMN pgmaint.backup_records.run_id IS 'null: it was adopted from its manifest';
-COMMENT ON COLUMN pgmaint.backup_records.kind IS 'database: of pg_dump; globals: roles and tablespaces, of pg_dumpall';
-COMMENT ON COLUMN pgmaint.backup_records.selection IS 'which part of the database it holds; null: all of it';
-COMMENT ON COLUMN pgmaint.backup_records.bytes IS 'size of the object';
-COMMENT ON COLUMN pgmaint.backup_records.sha256 IS 'SHA-256 of the object';
-COMMENT ON COLUMN pgmaint.backup_records.dump_bytes IS 'size of the dump in it, before it was compressed';
-COMMENT ON COLUMN pgmaint.backup_records.database_bytes IS 'size of the database on disk when the backup began';
-COMMENT ON COLUMN pgmaint.backup_records.verified_at IS 'when it was last restored to prove it, and compared, with success';
-COMMENT ON COLUMN pgmaint.backup_records.verification IS 'what the last attempt to restore it to prove it came to; null: there was none';
-COMMENT ON COLUMN pgmaint.backup_records.verification_error IS 'why it was found not restorable';
-COMMENT ON COLUMN pgmaint.backup_records.restore_duration IS 'how long the last restore of it to prove it took that succeeded, under restore_settings';
-COMMENT ON COLUMN pgmaint.backup_records.identity IS 'of the database that made it, see pgmaint.identities: what another made never expires';
-COMMENT ON COLUMN pgmaint.backup_records.restore_settings IS 'where, and under which settings, restore_duration was measured; null: unknown, or there was no restore';
-COMMENT ON COLUMN pgmaint.backup_records.safe_restore_duration IS 'how long the last restore of it took that succeeded in this live server, with fsync on: by restore_backup, or by verify_backup in a database';
-COMMENT ON COLUMN pgmaint.backup_records.safe_restored_at IS 'when that was';
-COMMENT ON COLUMN pgmaint.backup_records.mark IS 'what stands on its objects, noted before they are removed: by then the manifest may be gone';
+COMMENT ON TABLE pgmaint_internal.backup_records IS 'one row for each backup that was begun: pgmaint.backups shows them';
+COMMENT ON COLUMN pgmaint_internal.backup_records.run_id IS 'null: it was adopted from its manifest';
+COMMENT ON COLUMN pgmaint_internal.backup_records.kind IS 'database: of pg_dump; globals: roles and tablespaces, of pg_dumpall';
+COMMENT ON COLUMN pgmaint_internal.backup_records.selection IS 'which part of the database it holds; null: all of it';
+COMMENT ON COLUMN pgmaint_internal.backup_records.bytes IS 'size of the object';
+COMMENT ON COLUMN pgmaint_internal.backup_records.sha256 IS 'SHA-256 of the object';
+COMMENT ON COLUMN pgmaint_internal.backup_records.dump_bytes IS 'size of the dump in it, before it was compressed';
+COMMENT ON COLUMN pgmaint_internal.backup_records.database_bytes IS 'size of the database on disk when the backup began';
+COMMENT ON COLUMN pgmaint_internal.backup_records.verified_at IS 'when it was last restored to prove it, and compared, with success';
+COMMENT ON COLUMN pgmaint_internal.backup_records.verification IS 'what the last attempt to restore it to prove it came to; null: there was none';
+COMMENT ON COLUMN pgmaint_internal.backup_records.verification_error IS 'why it was found not restorable';
+COMMENT ON COLUMN pgmaint_internal.backup_records.restore_duration IS 'how long the last restore of it to prove it took that succeeded, under restore_settings';
+COMMENT ON COLUMN pgmaint_internal.backup_records.identity IS 'of the database that made it, see pgmaint.identities: what another made never expires';
+COMMENT ON COLUMN pgmaint_internal.backup_records.restore_settings IS 'where, and under which settings, restore_duration was measured; null: unknown, or there was no restore';
+COMMENT ON COLUMN pgmaint_internal.backup_records.safe_restore_duration IS 'how long the last restore of it took that succeeded in this live server, with fsync on: by restore_backup, or by verify_backup in a database';
+COMMENT ON COLUMN pgmaint_internal.backup_records.safe_restored_at IS 'when that was';
+COMMENT ON COLUMN pgmaint_internal.backup_records.mark IS 'what stands on its objects, noted before they are removed: by then the manifest may be gone';
 
 CREATE VIEW pgmaint.backups AS
 SELECT
@@ -87,7 +87,7 @@ SELECT
 	b.restore_settings,
 	b.safe_restore_duration,
 	b.safe_restored_at
-FROM pgmaint.backup_records b
+FROM pgmaint_internal.backup_records b
 LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
 -- a join that is left out where nobody asks for restore_rate
 LEFT JOIN (
@@ -95,7 +95,7 @@ LEFT JOIN (
 		s.database,
 		coalesce(s.selection, '{}') AS part,
 		s.dump_bytes / pg_catalog.extract('epoch', s.safe_restore_duration) AS bytes_per_second
-	FROM pgmaint.backup_records s
+	FROM pgmaint_internal.backup_records s
 	WHERE s.safe_restore_duration > interval '0' AND s.dump_bytes IS NOT NULL
 	ORDER BY s.database, part, s.safe_restored_at DESC, s.backup_id DESC
 ) p ON p.database = b.database AND p.part = coalesce(b.selection, '{}')
@@ -111,21 +111,21 @@ COMMENT ON COLUMN pgmaint.backups.restore_rate IS 'how fast a restore in this li
 COMMENT ON COLUMN pgmaint.backups.safe_restore_duration IS 'how long the last restore of it took in this live server, with fsync on: by restore_backup, or by verify_backup in a database';
 COMMENT ON COLUMN pgmaint.backups.safe_restored_at IS 'when that was';
 
-CREATE TABLE pgmaint.scratch_databases (
+CREATE TABLE pgmaint_internal.scratch_databases (
 	database name PRIMARY KEY,
 	role name,
 	owner name NOT NULL,
 	task_id bigint NOT NULL,
-	identity text DEFAULT pgmaint.current_identity(),
+	identity text DEFAULT pgmaint_internal.current_identity(),
 	begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-CREATE INDEX scratch_databases_task ON pgmaint.scratch_databases (task_id);
+CREATE INDEX scratch_databases_task ON pgmaint_internal.scratch_databases (task_id);
 
-COMMENT ON TABLE pgmaint.scratch_databases IS 'databases into which a backup is being restored: whatever is listed here and no task is at work on is dropped when the next run begins';
-COMMENT ON COLUMN pgmaint.scratch_databases.role IS 'the role that was made for the database alone; null: none was';
-COMMENT ON COLUMN pgmaint.scratch_databases.owner IS 'whose the database must be to be dropped';
-COMMENT ON COLUMN pgmaint.scratch_databases.identity IS 'of the database that this was noted in, which tells a copy of it';
+COMMENT ON TABLE pgmaint_internal.scratch_databases IS 'databases into which a backup is being restored: whatever is listed here and no task is at work on is dropped when the next run begins';
+COMMENT ON COLUMN pgmaint_internal.scratch_databases.role IS 'the role that was made for the database alone; null: none was';
+COMMENT ON COLUMN pgmaint_internal.scratch_databases.owner IS 'whose the database must be to be dropped';
+COMMENT ON COLUMN pgmaint_internal.scratch_databases.identity IS 'of the database that this was noted in, which tells a copy of it';
 
-REVOKE ALL ON pgmaint.backup_records, pgmaint.backups, pgmaint.scratch_databases FROM PUBLIC;
-GRANT SELECT ON pgmaint.backup_records, pgmaint.backups, pgmaint.scratch_databases TO pg_monitor;
+REVOKE ALL ON pgmaint_internal.backup_records, pgmaint.backups, pgmaint_internal.scratch_databases FROM PUBLIC;
+GRANT SELECT ON pgmaint_internal.backup_records, pgmaint.backups, pgmaint_internal.scratch_databases TO pg_monitor;

@@ -49,15 +49,15 @@ BEGIN ATOMIC
 			b.state = 'running' AND t.state IS NOT DISTINCT FROM 'running' AS under_way,
 			b.verification IS NOT DISTINCT FROM 'not restorable' AS bad,
 			max(b.started_at) OVER (PARTITION BY b.storage, b.kind, b.database, b.selection) AS newest_of_series
-		FROM pgmaint.backup_records b
+		FROM pgmaint_internal.backup_records b
 		LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
-		WHERE b.identity IN (SELECT o.identity FROM pgmaint.own_identities o)
+		WHERE b.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o)
 	),
 	-- in doubt, what is due stays
 	doubt AS MATERIALIZED (
-		SELECT pgmaint.doubt_message(c.doubt) AS reason
-		FROM pgmaint.own_identities c
-		WHERE c.state = 'current' AND c.identity NOT IN (SELECT r.identity FROM pgmaint.removable_identities r)
+		SELECT pgmaint_internal.doubt_message(c.doubt) AS reason
+		FROM pgmaint_internal.own_identities c
+		WHERE c.state = 'current' AND c.identity NOT IN (SELECT r.identity FROM pgmaint_internal.removable_identities r)
 	),
 	latest AS (
 		SELECT DISTINCT ON (a.series)
@@ -156,9 +156,9 @@ BEGIN ATOMIC
 		b.bytes,
 		CASE WHEN b.kind = 'globals' THEN 'the globals' ELSE concat('database ', quote_ident(b.database::text)) END ||
 			coalesce(', the part ' || b.selection::text, '')
-	FROM pgmaint.backup_records b
+	FROM pgmaint_internal.backup_records b
 	WHERE b.state IN ('succeeded', 'expiring')
-		AND NOT EXISTS (SELECT FROM pgmaint.own_identities o WHERE o.identity = b.identity)
+		AND NOT EXISTS (SELECT FROM pgmaint_internal.own_identities o WHERE o.identity = b.identity)
 		AND (backup_expiry.storage IS NULL OR b.storage = backup_expiry.storage)
 		AND (backup_expiry.databases IS NULL OR b.database::text = ANY (backup_expiry.databases))
 	ORDER BY 2, 10, 5 DESC, 1 DESC;

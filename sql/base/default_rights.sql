@@ -15,6 +15,10 @@ BEGIN
 				'ROUTINE', p.oid::pg_catalog.regprocedure::pg_catalog.text
 			FROM pg_catalog.pg_proc p
 			UNION ALL
+			SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, n.nspowner, n.nspacl,
+				'SCHEMA', pg_catalog.quote_ident(n.nspname)
+			FROM pg_catalog.pg_namespace n
+			UNION ALL
 			SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, t.typowner, t.typacl,
 				'TYPE', t.oid::pg_catalog.regtype::pg_catalog.text
 			FROM pg_catalog.pg_type t) x

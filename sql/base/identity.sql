@@ -35,7 +35,7 @@ COMMENT ON COLUMN pgmaint.identities.former_seen_at IS 'when another database wa
 COMMENT ON COLUMN pgmaint.identities.taken_over_at IS 'when take_over() said that this database is its successor';
 
 -- What this database wrote to a storage to tell others that it is alive.
-CREATE TABLE pgmaint.owner_records (
+CREATE TABLE pgmaint_internal.owner_records (
 	storage name NOT NULL,
 	identity text NOT NULL,
 	nonce text NOT NULL,
@@ -47,58 +47,58 @@ CREATE TABLE pgmaint.owner_records (
 	UNIQUE (run_id, storage, identity)
 );
 
-COMMENT ON TABLE pgmaint.owner_records IS
+COMMENT ON TABLE pgmaint_internal.owner_records IS
 	'the owner records on storages that this database knows: those that its runs wrote, and those that it found when it took an identity over';
-COMMENT ON COLUMN pgmaint.owner_records.run_id IS 'the run that wrote it; null: another database did';
-COMMENT ON COLUMN pgmaint.owner_records.verdict IS
+COMMENT ON COLUMN pgmaint_internal.owner_records.run_id IS 'the run that wrote it; null: another database did';
+COMMENT ON COLUMN pgmaint_internal.owner_records.verdict IS
 	'what the run found beside it: clear (nothing unknown), gap (the record of the run before it is gone, so that nothing is removed), contested (records of another database), unread (the role may not write or list records there, so that nothing is removed)';
 
-CREATE VIEW pgmaint.own_identities AS
+CREATE VIEW pgmaint_internal.own_identities AS
 SELECT i.*
 FROM pgmaint.identities i
 WHERE i.state IN ('current', 'taken over')
 	AND i.system_identifier = (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() c)
 	AND i.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
 
-COMMENT ON VIEW pgmaint.own_identities IS 'the identities that this database has: its own, and those that it has taken over';
+COMMENT ON VIEW pgmaint_internal.own_identities IS 'the identities that this database has: its own, and those that it has taken over';
 
-CREATE FUNCTION pgmaint.current_identity()
+CREATE FUNCTION pgmaint_internal.current_identity()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT i.identity FROM pgmaint.own_identities i WHERE i.state = 'current';
+	SELECT i.identity FROM pgmaint_internal.own_identities i WHERE i.state = 'current';
 END;
 
-COMMENT ON FUNCTION pgmaint.current_identity() IS 'the identity of this database; null before pgmaint is used for the first time';
+COMMENT ON FUNCTION pgmaint_internal.current_identity() IS 'the identity of this database; null before pgmaint is used for the first time';
 
-CREATE FUNCTION pgmaint.takeover_delay()
+CREATE FUNCTION pgmaint_internal.takeover_delay()
 RETURNS interval
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_get_takeover_delay';
 
-COMMENT ON FUNCTION pgmaint.takeover_delay() IS 'the setting pgmaint.takeover_delay';
+COMMENT ON FUNCTION pgmaint_internal.takeover_delay() IS 'the setting pgmaint_internal.takeover_delay';
 
 -- What a database in doubt wrote itself it may remove when its former self has
 -- not been seen for long enough; the rest waits for a person.
-CREATE VIEW pgmaint.removable_identities AS
+CREATE VIEW pgmaint_internal.removable_identities AS
 SELECT o.identity
-FROM pgmaint.own_identities o
-JOIN pgmaint.own_identities c ON c.state = 'current'
+FROM pgmaint_internal.own_identities o
+JOIN pgmaint_internal.own_identities c ON c.state = 'current'
 WHERE c.doubt IS NULL
 	OR (o.state = 'current' AND NOT c.until_told
-		AND greatest(c.doubt_since, c.former_seen_at) + pgmaint.takeover_delay() < pg_catalog.clock_timestamp());
+		AND greatest(c.doubt_since, c.former_seen_at) + pgmaint_internal.takeover_delay() < pg_catalog.clock_timestamp());
 
-COMMENT ON VIEW pgmaint.removable_identities IS 'the identities whose objects this database may remove from storages';
+COMMENT ON VIEW pgmaint_internal.removable_identities IS 'the identities whose objects this database may remove from storages';
 
-CREATE FUNCTION pgmaint.doubt_message(doubt text)
+CREATE FUNCTION pgmaint_internal.doubt_message(doubt text)
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 SET search_path = pg_catalog, pg_temp
 RETURN format('this database may be a copy: %s; until that is settled it removes nothing from storages that it may share, resumes no interrupted run, '
 	'and tells contacts nothing; if it is the successor: SELECT pgmaint.take_over(); if it is a copy, and stays one: SELECT pgmaint.stay_copy()', doubt);
 
-COMMENT ON FUNCTION pgmaint.doubt_message(text) IS 'what is told of a database that may be a copy';
+COMMENT ON FUNCTION pgmaint_internal.doubt_message(text) IS 'what is told of a database that may be a copy';
 
 CREATE FUNCTION pgmaint.take_over(identity text DEFAULT NULL)
 RETURNS integer
@@ -116,19 +116,19 @@ AS 'MODULE_PATHNAME', 'pgmaint_stay_copy';
 COMMENT ON FUNCTION pgmaint.stay_copy() IS
 	'this database is a copy, and stays one: it gets an identity of its own, forgets the backups of its original, and drops its contacts; returns the identity';
 
-ALTER TABLE pgmaint.runs ALTER COLUMN identity SET DEFAULT pgmaint.current_identity();
-ALTER TABLE pgmaint.findings ALTER COLUMN identity SET DEFAULT pgmaint.current_identity();
+ALTER TABLE pgmaint.runs ALTER COLUMN identity SET DEFAULT pgmaint_internal.current_identity();
+ALTER TABLE pgmaint.findings ALTER COLUMN identity SET DEFAULT pgmaint_internal.current_identity();
 
 COMMENT ON COLUMN pgmaint.runs.identity IS 'of the database in which the run was queued, which tells a copy of it';
 COMMENT ON COLUMN pgmaint.findings.identity IS 'of the database that noticed it';
 
-REVOKE ALL ON pgmaint.identities, pgmaint.owner_records, pgmaint.own_identities, pgmaint.removable_identities FROM PUBLIC;
+REVOKE ALL ON pgmaint.identities, pgmaint_internal.owner_records, pgmaint_internal.own_identities, pgmaint_internal.removable_identities FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.current_identity(),
-	pgmaint.takeover_delay(),
-	pgmaint.doubt_message(text),
+	pgmaint_internal.current_identity(),
+	pgmaint_internal.takeover_delay(),
+	pgmaint_internal.doubt_message(text),
 	pgmaint.take_over(text),
 	pgmaint.stay_copy()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.identities, pgmaint.owner_records, pgmaint.own_identities, pgmaint.removable_identities TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pgmaint.current_identity(), pgmaint.takeover_delay(), pgmaint.doubt_message(text) TO pg_monitor;
+GRANT SELECT ON pgmaint.identities, pgmaint_internal.owner_records, pgmaint_internal.own_identities, pgmaint_internal.removable_identities TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.current_identity(), pgmaint_internal.takeover_delay(), pgmaint_internal.doubt_message(text) TO pg_monitor;

@@ -34,5 +34,12 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON SCHEMA pgmaint FROM PUBLIC;
+-- An error where it exists already: what is in it would be called with the rights
+-- of whoever runs maintenance.
+CREATE SCHEMA pgmaint_internal;
+COMMENT ON SCHEMA pgmaint_internal IS 'the machinery of pgmaint, which no user calls';
+
+REVOKE ALL ON SCHEMA pgmaint, pgmaint_internal FROM PUBLIC;
+GRANT USAGE ON SCHEMA pgmaint TO pg_monitor, pg_stat_scan_tables;
+GRANT USAGE ON SCHEMA pgmaint_internal TO pg_monitor;
 COMMENT ON SCHEMA pgmaint IS 'database maintenance: plans, runs, tasks, findings';

@@ -3,8 +3,6 @@
 -- Bloat, measured on the pages themselves
 --
 
-GRANT USAGE ON SCHEMA pgmaint TO pg_stat_scan_tables, pg_monitor;
-
 CREATE FUNCTION pgmaint.table_bloat(
 	INOUT relation regclass DEFAULT NULL,
 	max_margin double precision DEFAULT 0.01,

@@ -1,6 +1,6 @@
 -- Corruption: what was proven sound, and when; what will break next.
 
-CREATE TABLE pgmaint.corruption_results (
+CREATE TABLE pgmaint_internal.corruption_results (
 	relation oid PRIMARY KEY,
 	begun_at timestamptz NOT NULL,
 	check_name text CHECK (check_name IN ('heap', 'index', 'index with parent')),
@@ -17,12 +17,12 @@ CREATE TABLE pgmaint.corruption_results (
 	pass_begun_at timestamptz
 ) WITH (fillfactor = 70);
 
-COMMENT ON TABLE pgmaint.corruption_results IS 'one row for each table and index that check_corruption has ever begun to check: pgmaint.corruption_checks shows them';
-COMMENT ON COLUMN pgmaint.corruption_results.begun_at IS 'when a check last began, whether it came to its end or not: least recently checked is what began longest ago';
-COMMENT ON COLUMN pgmaint.corruption_results.next_block IS 'where the next run goes on, because the time was used up in the middle of the table';
-COMMENT ON COLUMN pgmaint.corruption_results.pass_begun_at IS 'when the part of the table before next_block began to be checked';
+COMMENT ON TABLE pgmaint_internal.corruption_results IS 'one row for each table and index that check_corruption has ever begun to check: pgmaint.corruption_checks shows them';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.begun_at IS 'when a check last began, whether it came to its end or not: least recently checked is what began longest ago';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.next_block IS 'where the next run goes on, because the time was used up in the middle of the table';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.pass_begun_at IS 'when the part of the table before next_block began to be checked';
 
-CREATE TABLE pgmaint.checksum_readings (
+CREATE TABLE pgmaint_internal.checksum_readings (
 	database_id oid PRIMARY KEY,
 	database name,
 	failures bigint NOT NULL,
@@ -31,12 +31,12 @@ CREATE TABLE pgmaint.checksum_readings (
 	read_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint.checksum_readings IS 'checksum failures of every database of the server, as check_corruption last read them';
-COMMENT ON COLUMN pgmaint.checksum_readings.database IS 'null: the objects that all databases share';
+COMMENT ON TABLE pgmaint_internal.checksum_readings IS 'checksum failures of every database of the server, as check_corruption last read them';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.database IS 'null: the objects that all databases share';
 
 -- What there is to check: tables, materialized views and their TOAST tables,
 -- and the indexes of these.
-CREATE VIEW pgmaint.checkable_relations AS
+CREATE VIEW pgmaint_internal.checkable_relations AS
 SELECT
 	c.oid AS relation,
 	m.table_oid,
@@ -45,7 +45,7 @@ SELECT
 	n.nspname AS schema,
 	c.relname AS name,
 	m.table_namespace,
-	-- for pgmaint.file_size()
+	-- for pgmaint_internal.file_size()
 	c.relfilenode AS filenode,
 	c.reltablespace AS tablespace,
 	c.relpages AS pages
@@ -66,7 +66,7 @@ JOIN pg_catalog.pg_class c ON c.oid = m.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_am a ON a.oid = c.relam;
 
-COMMENT ON VIEW pgmaint.checkable_relations IS 'every table, TOAST table and valid index that is not temporary, with the table that it belongs to';
+COMMENT ON VIEW pgmaint_internal.checkable_relations IS 'every table, TOAST table and valid index that is not temporary, with the table that it belongs to';
 
 CREATE VIEW pgmaint.corruption_checks AS
 SELECT
@@ -84,8 +84,8 @@ SELECT
 	r.message,
 	r.begun_at,
 	r.run_id
-FROM pgmaint.checkable_relations c
-LEFT JOIN pgmaint.corruption_results r ON r.relation = c.relation
+FROM pgmaint_internal.checkable_relations c
+LEFT JOIN pgmaint_internal.corruption_results r ON r.relation = c.relation
 ORDER BY r.last_verified NULLS FIRST, c.relation;
 
 COMMENT ON VIEW pgmaint.corruption_checks IS
@@ -182,7 +182,7 @@ COMMENT ON VIEW pgmaint.unvalidated_constraints IS
 
 -- The catalog is asked, because the version does not tell: 19 was to have this
 -- function, and its release candidate has not.
-CREATE FUNCTION pgmaint.checksums_hint()
+CREATE FUNCTION pgmaint_internal.checksums_hint()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -194,12 +194,12 @@ BEGIN ATOMIC
 		ELSE 'pg_checksums --enable adds them while the server is down' END;
 END;
 
-COMMENT ON FUNCTION pgmaint.checksums_hint() IS
+COMMENT ON FUNCTION pgmaint_internal.checksums_hint() IS
 	'how to turn data checksums on: with the server running where it can do that, else with the server stopped';
 
-REVOKE ALL ON pgmaint.corruption_results, pgmaint.checksum_readings, pgmaint.checkable_relations,
+REVOKE ALL ON pgmaint_internal.corruption_results, pgmaint_internal.checksum_readings, pgmaint_internal.checkable_relations,
 	pgmaint.corruption_checks, pgmaint.sequence_usage, pgmaint.unvalidated_constraints FROM PUBLIC;
-GRANT SELECT ON pgmaint.corruption_results, pgmaint.checksum_readings, pgmaint.checkable_relations,
+GRANT SELECT ON pgmaint_internal.corruption_results, pgmaint_internal.checksum_readings, pgmaint_internal.checkable_relations,
 	pgmaint.corruption_checks, pgmaint.sequence_usage, pgmaint.unvalidated_constraints TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint.checksums_hint() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.checksums_hint() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.checksums_hint() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.checksums_hint() TO pg_monitor;

@@ -1,6 +1,6 @@
 -- The plans that come with pgmaint.
 
-CREATE FUNCTION pgmaint.built_in_plans()
+CREATE FUNCTION pgmaint_internal.built_in_plans()
 RETURNS TABLE (plan text, steps jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
 BEGIN ATOMIC
@@ -11,7 +11,7 @@ BEGIN ATOMIC
 		('quarterly', '["review_queries", "index_advice", "index_usage", "connection_review", "validate", "escalate"]');
 END;
 
-COMMENT ON FUNCTION pgmaint.built_in_plans() IS 'the plans that come with pgmaint';
+COMMENT ON FUNCTION pgmaint_internal.built_in_plans() IS 'the plans that come with pgmaint';
 
-REVOKE ALL ON FUNCTION pgmaint.built_in_plans() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.built_in_plans() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.built_in_plans() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.built_in_plans() TO pg_monitor;

@@ -24,7 +24,7 @@ FROM (
 	FROM pgmaint.plan_definitions d
 	UNION ALL
 	SELECT b.plan, b.steps, 'built-in'
-	FROM pgmaint.built_in_plans() b
+	FROM pgmaint_internal.built_in_plans() b
 	WHERE NOT EXISTS (SELECT FROM pgmaint.plan_definitions d WHERE d.plan = b.plan)
 ) p
 CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(p.steps) WITH ORDINALITY AS s (definition, step)

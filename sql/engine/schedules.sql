@@ -1,6 +1,6 @@
 -- Schedules: plans at their times, as jobs of pg_cron.
 
-CREATE TABLE pgmaint.plan_schedules (
+CREATE TABLE pgmaint_internal.plan_schedules (
 	plan text NOT NULL,
 	scheduled_by name NOT NULL,
 	schedule text NOT NULL,
@@ -14,15 +14,15 @@ CREATE TABLE pgmaint.plan_schedules (
 	PRIMARY KEY (plan, scheduled_by)
 );
 
-COMMENT ON TABLE pgmaint.plan_schedules IS 'what pg_cron was told to begin, and when; a dump has neither these rows nor pg_cron''s jobs';
-COMMENT ON COLUMN pgmaint.plan_schedules.scheduled_by IS 'the role that the job connects as';
-COMMENT ON COLUMN pgmaint.plan_schedules.job_id IS 'number of the job in pg_cron';
-COMMENT ON COLUMN pgmaint.plan_schedules.database IS 'OID of the database in which it was scheduled, which tells a copy of it';
-COMMENT ON COLUMN pgmaint.plan_schedules.checked_until IS 'what was missed up to here is in pgmaint.findings';
-COMMENT ON COLUMN pgmaint.plan_schedules.noted_at IS 'when something missed was last noted';
+COMMENT ON TABLE pgmaint_internal.plan_schedules IS 'what pg_cron was told to begin, and when; a dump has neither these rows nor pg_cron''s jobs';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.scheduled_by IS 'the role that the job connects as';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.job_id IS 'number of the job in pg_cron';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.database IS 'OID of the database in which it was scheduled, which tells a copy of it';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.checked_until IS 'what was missed up to here is in pgmaint.findings';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.noted_at IS 'when something missed was last noted';
 
 -- pg_cron's times are GMT unless cron.timezone says otherwise
-CREATE FUNCTION pgmaint.default_schedules()
+CREATE FUNCTION pgmaint_internal.default_schedules()
 RETURNS TABLE (plan text, schedule text)
 LANGUAGE sql STABLE ROWS 5
 BEGIN ATOMIC
@@ -36,7 +36,7 @@ BEGIN ATOMIC
 	ORDER BY d.nth;
 END;
 
-COMMENT ON FUNCTION pgmaint.default_schedules() IS 'when the built-in plans run unless told otherwise';
+COMMENT ON FUNCTION pgmaint_internal.default_schedules() IS 'when the built-in plans run unless told otherwise';
 
 CREATE FUNCTION pgmaint.schedule(plan text, schedule text DEFAULT NULL, options jsonb DEFAULT NULL)
 RETURNS bigint
@@ -70,25 +70,25 @@ AS 'MODULE_PATHNAME', 'pgmaint_next_run';
 COMMENT ON FUNCTION pgmaint.next_run(text, timestamptz, text) IS
 	'when a schedule comes round next, in pg_cron''s time zone or this one';
 
-CREATE FUNCTION pgmaint.cron_command(plan text, options jsonb)
+CREATE FUNCTION pgmaint_internal.cron_command(plan text, options jsonb)
 RETURNS text
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_cron_command';
 
-COMMENT ON FUNCTION pgmaint.cron_command(text, jsonb) IS
+COMMENT ON FUNCTION pgmaint_internal.cron_command(text, jsonb) IS
 	'what pg_cron''s job for a plan executes, in the mode that pg_cron is in';
 
-CREATE FUNCTION pgmaint.cron_jobs()
+CREATE FUNCTION pgmaint_internal.cron_jobs()
 RETURNS jsonb
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_cron_jobs';
 
-COMMENT ON FUNCTION pgmaint.cron_jobs() IS
+COMMENT ON FUNCTION pgmaint_internal.cron_jobs() IS
 	'pg_cron''s jobs for plans of this database, as far as the caller may see them; null, with a warning, if pg_cron cannot be asked';
 
 CREATE VIEW pgmaint.schedules AS
 WITH asked AS MATERIALIZED (
-	SELECT pgmaint.cron_jobs() AS jobs
+	SELECT pgmaint_internal.cron_jobs() AS jobs
 ),
 jobs AS (
 	SELECT j.*
@@ -98,7 +98,7 @@ jobs AS (
 ),
 ours AS (
 	SELECT s.*
-	FROM pgmaint.plan_schedules s
+	FROM pgmaint_internal.plan_schedules s
 	WHERE s.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
 ),
 both_sides AS (
@@ -121,7 +121,7 @@ both_sides AS (
 			WHEN s.plan IS NULL THEN 'only pg_cron knows it: schedule the plan again, or unschedule it'
 			WHEN NOT j.active THEN 'paused in pg_cron'
 			WHEN j.schedule <> s.schedule THEN 'its time was changed in pg_cron: schedule the plan again'
-			WHEN j.command <> pgmaint.cron_command(s.plan, s.options) THEN 'made for the other mode of pg_cron: schedule the plan again'
+			WHEN j.command <> pgmaint_internal.cron_command(s.plan, s.options) THEN 'made for the other mode of pg_cron: schedule the plan again'
 		END AS problem
 	FROM asked a
 	CROSS JOIN (ours s FULL JOIN jobs j ON j.job_id = s.job_id)
@@ -155,20 +155,20 @@ ORDER BY b.plan, b.scheduled_by;
 
 COMMENT ON VIEW pgmaint.schedules IS 'the schedules of this database: when each comes round, what came of it the last time, and what is wrong with it';
 
-REVOKE ALL ON pgmaint.plan_schedules, pgmaint.schedules FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.plan_schedules, pgmaint.schedules FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.default_schedules(),
+	pgmaint_internal.default_schedules(),
 	pgmaint.schedule(text, text, jsonb),
 	pgmaint.unschedule(text, name),
 	pgmaint.schedule_all(),
 	pgmaint.next_run(text, timestamptz, text),
-	pgmaint.cron_command(text, jsonb),
-	pgmaint.cron_jobs()
+	pgmaint_internal.cron_command(text, jsonb),
+	pgmaint_internal.cron_jobs()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.plan_schedules, pgmaint.schedules TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.plan_schedules, pgmaint.schedules TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.default_schedules(),
+	pgmaint_internal.default_schedules(),
 	pgmaint.next_run(text, timestamptz, text),
-	pgmaint.cron_command(text, jsonb),
-	pgmaint.cron_jobs()
+	pgmaint_internal.cron_command(text, jsonb),
+	pgmaint_internal.cron_jobs()
 TO pg_monitor;

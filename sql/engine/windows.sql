@@ -18,28 +18,28 @@ COMMENT ON COLUMN pgmaint.maintenance_windows.duration IS 'for how long it is op
 -- windows belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.maintenance_windows', '');
 
-CREATE FUNCTION pgmaint.window_clock()
+CREATE FUNCTION pgmaint_internal.window_clock()
 RETURNS timestamptz
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_window_clock';
 
-COMMENT ON FUNCTION pgmaint.window_clock() IS
+COMMENT ON FUNCTION pgmaint_internal.window_clock() IS
 	'the time that windows go by: the server''s, unless pgmaint.clock_offset shifts it';
 
-CREATE FUNCTION pgmaint.wall_clock_time(day date, at time, timezone text)
+CREATE FUNCTION pgmaint_internal.wall_clock_time(day date, at time, timezone text)
 RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_wall_clock_time';
 
-COMMENT ON FUNCTION pgmaint.wall_clock_time(date, time, text) IS
+COMMENT ON FUNCTION pgmaint_internal.wall_clock_time(date, time, text) IS
 	'when the clocks of a time zone show a time on a day: later by the change where clocks go forward over it, for the second time where they show it twice';
 
-CREATE FUNCTION pgmaint.end_of_period(since timestamptz, until timestamptz)
+CREATE FUNCTION pgmaint_internal.end_of_period(since timestamptz, until timestamptz)
 RETURNS timestamptz
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_end_of_period';
 
-COMMENT ON FUNCTION pgmaint.end_of_period(timestamptz, timestamptz) IS
+COMMENT ON FUNCTION pgmaint_internal.end_of_period(timestamptz, timestamptz) IS
 	'the second time; an error if the period between the two is not finite, or is longer than ten years';
 
 -- Openings that overlap the given time; by default, those of the next seven days.
@@ -49,8 +49,8 @@ LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 7 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH asked AS MATERIALIZED (
-		SELECT a.since, pgmaint.end_of_period(a.since, coalesce(window_hours.until, a.since + interval '168 hours')) AS until
-		FROM (SELECT coalesce(window_hours.since, pgmaint.window_clock()) AS since) a
+		SELECT a.since, pgmaint_internal.end_of_period(a.since, coalesce(window_hours.until, a.since + interval '168 hours')) AS until
+		FROM (SELECT coalesce(window_hours.since, pgmaint_internal.window_clock()) AS since) a
 	)
 	SELECT w.name, o.opens, o.opens + w.duration
 	FROM asked a
@@ -60,7 +60,7 @@ BEGIN ATOMIC
 		date_trunc('day', a.until AT TIME ZONE 'UTC') + interval '1 day',
 		interval '1 day') AS d (day)
 	JOIN pgmaint.maintenance_windows w ON extract(dow FROM d.day) = ANY (w.days)
-	CROSS JOIN LATERAL (SELECT pgmaint.wall_clock_time(d.day::date, w.starts, w.timezone) AS opens) o
+	CROSS JOIN LATERAL (SELECT pgmaint_internal.wall_clock_time(d.day::date, w.starts, w.timezone) AS opens) o
 	WHERE o.opens < a.until AND o.opens + w.duration > a.since
 	ORDER BY o.opens, w.name;
 END;
@@ -70,7 +70,7 @@ COMMENT ON FUNCTION pgmaint.window_hours(timestamptz, timestamptz) IS
 
 -- Windows that overlap or adjoin are one, as far as work in them is concerned.
 -- What goes on for two weeks never ends.
-CREATE FUNCTION pgmaint.open_until(at timestamptz)
+CREATE FUNCTION pgmaint_internal.open_until(at timestamptz)
 RETURNS timestamptz
 LANGUAGE sql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -84,7 +84,7 @@ BEGIN ATOMIC
 	WHERE r.hours @> open_until.at;
 END;
 
-COMMENT ON FUNCTION pgmaint.open_until(timestamptz) IS
+COMMENT ON FUNCTION pgmaint_internal.open_until(timestamptz) IS
 	'when the hours for disruptive work end in which a time falls; null where it falls into none';
 
 CREATE VIEW pgmaint.windows AS
@@ -96,8 +96,8 @@ SELECT
 	w.timezone,
 	coalesce(pg_catalog.bool_or(h.opens <= c.now), false) AS open,
 	pg_catalog.min(h.opens) FILTER (WHERE h.opens > c.now) AS opens_next,
-	CASE WHEN pg_catalog.bool_or(h.opens <= c.now) THEN pgmaint.open_until(c.now) END AS closes
-FROM (SELECT pgmaint.window_clock() AS now OFFSET 0) c
+	CASE WHEN pg_catalog.bool_or(h.opens <= c.now) THEN pgmaint_internal.open_until(c.now) END AS closes
+FROM (SELECT pgmaint_internal.window_clock() AS now OFFSET 0) c
 CROSS JOIN pgmaint.maintenance_windows w
 LEFT JOIN pgmaint.window_hours(c.now, c.now + '336 hours'::pg_catalog.interval) h ON h.name = w.name
 GROUP BY w.name, c.now
@@ -136,21 +136,21 @@ COMMENT ON FUNCTION pgmaint.window_open(text, timestamptz) IS
 
 REVOKE ALL ON pgmaint.maintenance_windows, pgmaint.windows FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.window_clock(),
-	pgmaint.wall_clock_time(date, time, text),
-	pgmaint.end_of_period(timestamptz, timestamptz),
+	pgmaint_internal.window_clock(),
+	pgmaint_internal.wall_clock_time(date, time, text),
+	pgmaint_internal.end_of_period(timestamptz, timestamptz),
 	pgmaint.window_hours(timestamptz, timestamptz),
-	pgmaint.open_until(timestamptz),
+	pgmaint_internal.open_until(timestamptz),
 	pgmaint.add_window(text, integer[], time, interval, text),
 	pgmaint.drop_window(text),
 	pgmaint.window_open(text, timestamptz)
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.maintenance_windows, pgmaint.windows TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.window_clock(),
-	pgmaint.wall_clock_time(date, time, text),
-	pgmaint.end_of_period(timestamptz, timestamptz),
+	pgmaint_internal.window_clock(),
+	pgmaint_internal.wall_clock_time(date, time, text),
+	pgmaint_internal.end_of_period(timestamptz, timestamptz),
 	pgmaint.window_hours(timestamptz, timestamptz),
-	pgmaint.open_until(timestamptz),
+	pgmaint_internal.open_until(timestamptz),
 	pgmaint.window_open(text, timestamptz)
 TO pg_monitor;

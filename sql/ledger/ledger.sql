@@ -120,18 +120,18 @@ COMMENT ON COLUMN pgmaint.findings.escalation_id IS 'the trouble in pgmaint.esca
 
 -- A request is a row of its own, so that a session that asks and then idles in
 -- its transaction holds no lock on the run.
-CREATE TABLE pgmaint.cancellations (
+CREATE TABLE pgmaint_internal.cancellations (
 	run_id bigint NOT NULL REFERENCES pgmaint.runs ON DELETE CASCADE,
 	requested_by name NOT NULL,
 	requested_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	cancellation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
-CREATE INDEX cancellations_run ON pgmaint.cancellations (run_id);
+CREATE INDEX cancellations_run ON pgmaint_internal.cancellations (run_id);
 
-COMMENT ON TABLE pgmaint.cancellations IS 'who asked for which run to be cancelled';
+COMMENT ON TABLE pgmaint_internal.cancellations IS 'who asked for which run to be cancelled';
 
-CREATE TABLE pgmaint.bloat_measurements (
+CREATE TABLE pgmaint_internal.bloat_measurements (
 	run_id bigint REFERENCES pgmaint.runs ON DELETE SET NULL,
 	measured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	relation oid NOT NULL,
@@ -151,13 +151,13 @@ CREATE TABLE pgmaint.bloat_measurements (
 	measurement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
-CREATE INDEX bloat_measurements_run ON pgmaint.bloat_measurements (run_id);
-CREATE INDEX bloat_measurements_time ON pgmaint.bloat_measurements (measured_at);
-CREATE INDEX bloat_measurements_relation ON pgmaint.bloat_measurements (relation, measured_at);
+CREATE INDEX bloat_measurements_run ON pgmaint_internal.bloat_measurements (run_id);
+CREATE INDEX bloat_measurements_time ON pgmaint_internal.bloat_measurements (measured_at);
+CREATE INDEX bloat_measurements_relation ON pgmaint_internal.bloat_measurements (relation, measured_at);
 
-COMMENT ON TABLE pgmaint.bloat_measurements IS 'what bloat_report measured, kept so that growth can be seen';
-COMMENT ON COLUMN pgmaint.bloat_measurements.method IS 'access method of the table or the index';
-COMMENT ON COLUMN pgmaint.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where it is exact';
+COMMENT ON TABLE pgmaint_internal.bloat_measurements IS 'what bloat_report measured, kept so that growth can be seen';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.method IS 'access method of the table or the index';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where it is exact';
 
 CREATE VIEW pgmaint.bloat_history AS
 SELECT
@@ -172,14 +172,13 @@ SELECT
 	m.total_bytes,
 	m.bloat_bytes,
 	m.run_id
-FROM pgmaint.bloat_measurements m
+FROM pgmaint_internal.bloat_measurements m
 WINDOW history AS (PARTITION BY m.relation ORDER BY m.measured_at)
 ORDER BY m.object, m.measured_at;
 
 COMMENT ON VIEW pgmaint.bloat_history IS 'every measurement of every object, with its growth since the one before';
 
-REVOKE ALL ON pgmaint.runs, pgmaint.tasks, pgmaint.findings, pgmaint.cancellations,
-	pgmaint.bloat_measurements, pgmaint.bloat_history FROM PUBLIC;
-GRANT USAGE ON SCHEMA pgmaint TO pg_monitor;
-GRANT SELECT ON pgmaint.runs, pgmaint.tasks, pgmaint.findings, pgmaint.cancellations,
-	pgmaint.bloat_measurements, pgmaint.bloat_history TO pg_monitor;
+REVOKE ALL ON pgmaint.runs, pgmaint.tasks, pgmaint.findings, pgmaint_internal.cancellations,
+	pgmaint_internal.bloat_measurements, pgmaint.bloat_history FROM PUBLIC;
+GRANT SELECT ON pgmaint.runs, pgmaint.tasks, pgmaint.findings, pgmaint_internal.cancellations,
+	pgmaint_internal.bloat_measurements, pgmaint.bloat_history TO pg_monitor;

@@ -4,13 +4,13 @@
 -- Relays: what messages go through
 --
 
-CREATE FUNCTION pgmaint.relay_validator(options text[], catalog oid) RETURNS void
+CREATE FUNCTION pgmaint_internal.relay_validator(options text[], catalog oid) RETURNS void
 	LANGUAGE c STRICT
 	AS 'MODULE_PATHNAME', 'pgmaint_relay_validator';
-COMMENT ON FUNCTION pgmaint.relay_validator IS
+COMMENT ON FUNCTION pgmaint_internal.relay_validator IS
 	'refuses what a relay, or a user mapping for one, cannot be';
 
-CREATE FOREIGN DATA WRAPPER pgmaint_relay VALIDATOR pgmaint.relay_validator;
+CREATE FOREIGN DATA WRAPPER pgmaint_relay VALIDATOR pgmaint_internal.relay_validator;
 COMMENT ON FOREIGN DATA WRAPPER pgmaint_relay IS
 	'its servers are what messages to contacts go through: an SMTP server, or the keys for a webhook';
 
@@ -30,7 +30,7 @@ CREATE TABLE pgmaint.contacts (
 	notice interval NOT NULL,
 	added_by name NOT NULL,
 	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-	identity text DEFAULT pgmaint.current_identity()
+	identity text DEFAULT pgmaint_internal.current_identity()
 );
 
 COMMENT ON TABLE pgmaint.contacts IS 'who is told of troubles, and when: made by pgmaint.add_contact()';
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION pgmaint.drop_contact(text) IS 'tell a contact nothing more';
 
 REVOKE ALL ON pgmaint.contacts FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.relay_validator(text[], oid),
+	pgmaint_internal.relay_validator(text[], oid),
 	pgmaint.add_contact(text, text, integer, text, interval, integer, boolean, name, interval),
 	pgmaint.drop_contact(text)
 FROM PUBLIC;

@@ -1,7 +1,7 @@
 -- Which trouble was told to whom, who is told next, and the messages that are due.
 
-CREATE TABLE pgmaint.notified_troubles (
-	escalation_id bigint NOT NULL REFERENCES pgmaint.troubles ON DELETE CASCADE,
+CREATE TABLE pgmaint_internal.notified_troubles (
+	escalation_id bigint NOT NULL REFERENCES pgmaint_internal.troubles ON DELETE CASCADE,
 	contact text NOT NULL,
 	kind text NOT NULL,
 	severity text NOT NULL,
@@ -9,33 +9,33 @@ CREATE TABLE pgmaint.notified_troubles (
 	PRIMARY KEY (escalation_id, contact, kind, severity)
 );
 
-CREATE INDEX notified_troubles_notification ON pgmaint.notified_troubles (notification_id);
+CREATE INDEX notified_troubles_notification ON pgmaint_internal.notified_troubles (notification_id);
 
-COMMENT ON TABLE pgmaint.notified_troubles IS 'which trouble was told to whom: once for each severity, and once when it was resolved';
+COMMENT ON TABLE pgmaint_internal.notified_troubles IS 'which trouble was told to whom: once for each severity, and once when it was resolved';
 
 -- The planner cannot tell how many troubles have come up since it counted, and would
 -- compare all with all: so these are subqueries, which are looked up by key, and no
 -- joins, and a trouble is not looked up in the index of those that are unresolved.
-CREATE VIEW pgmaint.escalation_steps AS
+CREATE VIEW pgmaint_internal.escalation_steps AS
 SELECT
 	t.escalation_id,
 	c.name AS contact,
 	c.level,
 	CASE WHEN t.occurrences >= c.repeats THEN t.severe_since ELSE t.severe_since + c.after END AS due
-FROM pgmaint.troubles t
+FROM pgmaint_internal.troubles t
 JOIN pgmaint.contacts c ON (c.severity = 'warning' OR t.severity = 'critical')
 	-- somebody who cannot be reached is not told so
 	AND NOT (t.check_id = 'delivery' AND t.object = c.name)
 	-- nor is one of another database told what happens in this
-	AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+	AND c.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 WHERE coalesce(t.resolved_at, 'infinity') = 'infinity'
-	AND (SELECT a.escalation_id FROM pgmaint.acknowledgements a
+	AND (SELECT a.escalation_id FROM pgmaint_internal.acknowledgements a
 		WHERE a.escalation_id = t.escalation_id AND (a.severity = 'critical' OR t.severity = 'warning')
 		LIMIT 1) IS NULL
-	AND (SELECT n.escalation_id FROM pgmaint.notified_troubles n
+	AND (SELECT n.escalation_id FROM pgmaint_internal.notified_troubles n
 		WHERE n.escalation_id = t.escalation_id AND n.contact = c.name AND n.kind = 'trouble' AND n.severity = t.severity) IS NULL;
 
-COMMENT ON VIEW pgmaint.escalation_steps IS 'who will be told of which trouble, and when, unless it is resolved or acknowledged';
+COMMENT ON VIEW pgmaint_internal.escalation_steps IS 'who will be told of which trouble, and when, unless it is resolved or acknowledged';
 
 CREATE VIEW pgmaint.escalations AS
 SELECT
@@ -65,10 +65,10 @@ SELECT
 	t.resolution,
 	t.action,
 	t.first_finding
-FROM pgmaint.troubles t
+FROM pgmaint_internal.troubles t
 LEFT JOIN LATERAL (
 	SELECT n.due, n.contact
-	FROM pgmaint.escalation_steps n
+	FROM pgmaint_internal.escalation_steps n
 	WHERE n.escalation_id = t.escalation_id
 	ORDER BY n.due, n.level, n.contact
 	LIMIT 1
@@ -77,11 +77,11 @@ LEFT JOIN LATERAL (
 	SELECT k.acknowledged_by, k.acknowledged_at
 	FROM (
 		SELECT n.acknowledged_by, n.acknowledged_at, n.severity
-		FROM pgmaint.acknowledgements n
+		FROM pgmaint_internal.acknowledgements n
 		WHERE n.escalation_id = t.escalation_id
 		UNION ALL
 		SELECT n.acknowledged_by, n.acknowledged_at, n.severity
-		FROM pgmaint.acknowledgements n
+		FROM pgmaint_internal.acknowledgements n
 		JOIN pgmaint.findings f ON f.finding_id = n.finding_id
 		WHERE n.escalation_id IS NULL AND f.escalation_id = t.escalation_id
 	) k
@@ -97,28 +97,28 @@ COMMENT ON COLUMN pgmaint.escalations.state IS 'open (nobody was told), notified
 
 -- One message to each contact, however many troubles there are; the first 50
 -- are described.
-CREATE FUNCTION pgmaint.queue_troubles()
+CREATE FUNCTION pgmaint_internal.queue_troubles()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH due AS MATERIALIZED (
 		SELECT 'trouble' AS kind, s.contact, s.level AS contact_level, t.*
-		FROM pgmaint.escalation_steps s
-		JOIN pgmaint.troubles t ON t.escalation_id = s.escalation_id
+		FROM pgmaint_internal.escalation_steps s
+		JOIN pgmaint_internal.troubles t ON t.escalation_id = s.escalation_id
 		WHERE t.resolved_at IS NULL AND s.due <= clock_timestamp()
 		UNION ALL
 		SELECT 'resolved', n.contact, c.level, t.*
-		FROM pgmaint.troubles t
+		FROM pgmaint_internal.troubles t
 		CROSS JOIN LATERAL (
 			SELECT o.contact
-			FROM pgmaint.notified_troubles o
+			FROM pgmaint_internal.notified_troubles o
 			WHERE o.escalation_id = t.escalation_id
 			GROUP BY o.contact
 			HAVING NOT bool_or(o.kind = 'resolved')
 		) n
 		JOIN pgmaint.contacts c ON c.name = n.contact
-			AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+			AND c.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 		WHERE t.resolved_at IS NOT NULL AND NOT t.told
 	),
 	ranked AS (
@@ -144,7 +144,7 @@ BEGIN ATOMIC
 				E'\n    ', r.text,
 				E'\n    ' || CASE WHEN r.kind = 'resolved' THEN pgmaint.one_line(r.resolution) END,
 				format(E'\n    noticed %s, first at %s, last at %s; finding %s', CASE r.occurrences WHEN 1 THEN 'once' ELSE r.occurrences || ' times' END,
-					pgmaint.message_time(r.first_seen), pgmaint.message_time(r.last_seen), r.last_finding)),
+					pgmaint_internal.message_time(r.first_seen), pgmaint_internal.message_time(r.last_seen), r.last_finding)),
 				E'\n\n' ORDER BY r.nth) FILTER (WHERE r.nth <= 50) AS text,
 			jsonb_agg(jsonb_build_object(
 				'escalation_id', r.escalation_id,
@@ -157,11 +157,11 @@ BEGIN ATOMIC
 				'condition', r.condition,
 				'message', left(r.message, 1000),
 				'count', r.occurrences,
-				'first_seen', pgmaint.message_time(r.first_seen),
-				'last_seen', pgmaint.message_time(r.last_seen),
+				'first_seen', pgmaint_internal.message_time(r.first_seen),
+				'last_seen', pgmaint_internal.message_time(r.last_seen),
 				'resolution', r.resolution) ORDER BY r.nth) FILTER (WHERE r.nth <= 50) AS list
 		FROM ranked r
-		CROSS JOIN (SELECT pgmaint.message_origin() AS origin) o
+		CROSS JOIN (SELECT pgmaint_internal.message_origin() AS origin) o
 		GROUP BY r.contact, r.kind, o.origin
 	),
 	worded AS MATERIALIZED (
@@ -186,50 +186,50 @@ BEGIN ATOMIC
 					w.finding) END,
 				E'\n'),
 			w.origin || jsonb_build_object('id', w.message_id, 'kind', w.kind, 'severity', w.severity, 'subject', w.subject,
-				'created_at', pgmaint.message_time(clock_timestamp()), 'troubles_count', w.troubles, 'troubles', w.list)
+				'created_at', pgmaint_internal.message_time(clock_timestamp()), 'troubles_count', w.troubles, 'troubles', w.list)
 		FROM worded w
 		RETURNING notification_id, contact, kind
 	),
 	told AS (
-		INSERT INTO pgmaint.notified_troubles (escalation_id, contact, kind, severity, notification_id)
+		INSERT INTO pgmaint_internal.notified_troubles (escalation_id, contact, kind, severity, notification_id)
 		SELECT d.escalation_id, d.contact, d.kind, d.severity, m.notification_id
 		FROM due d
 		JOIN messages m ON m.contact = d.contact AND m.kind = d.kind
 	)
-	UPDATE pgmaint.troubles o SET level = x.level
+	UPDATE pgmaint_internal.troubles o SET level = x.level
 	FROM (SELECT d.escalation_id, max(d.contact_level) AS level FROM due d WHERE d.kind = 'trouble' GROUP BY d.escalation_id) x
 	WHERE o.escalation_id = x.escalation_id AND o.level < x.level;
-	UPDATE pgmaint.troubles t SET told = true
+	UPDATE pgmaint_internal.troubles t SET told = true
 	WHERE t.resolved_at IS NOT NULL AND NOT t.told
 		AND (SELECT o.contact
-			FROM pgmaint.notified_troubles o
+			FROM pgmaint_internal.notified_troubles o
 			WHERE o.escalation_id = t.escalation_id AND o.contact IN (SELECT c.name FROM pgmaint.contacts c)
 			GROUP BY o.contact
 			HAVING NOT bool_or(o.kind = 'resolved')
 			LIMIT 1) IS NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint.queue_troubles() IS 'write the messages about troubles that are due';
+COMMENT ON FUNCTION pgmaint_internal.queue_troubles() IS 'write the messages about troubles that are due';
 
-CREATE FUNCTION pgmaint.escalation_due()
+CREATE FUNCTION pgmaint_internal.escalation_due()
 RETURNS boolean
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT EXISTS (SELECT FROM pgmaint.findings f WHERE f.escalation_id IS NULL AND f.severity <> 'info'
-			AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
-		OR EXISTS (SELECT FROM pgmaint.troubles t WHERE t.resolved_at IS NULL)
+			AND f.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i))
+		OR EXISTS (SELECT FROM pgmaint_internal.troubles t WHERE t.resolved_at IS NULL)
 		OR EXISTS (SELECT FROM pgmaint.notifications n WHERE n.state IN ('pending', 'failed') AND n.next_attempt <= clock_timestamp()
-			AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
-		OR EXISTS (SELECT FROM pgmaint.suspended_contacts s WHERE NOT s.told)
+			AND n.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i))
+		OR EXISTS (SELECT FROM pgmaint_internal.suspended_contacts s WHERE NOT s.told)
 		OR EXISTS (SELECT FROM pgmaint.contacts c WHERE c.windows) AND EXISTS (SELECT FROM pgmaint.maintenance_windows);
 END;
 
-COMMENT ON FUNCTION pgmaint.escalation_due() IS 'may there be somebody to be told something';
+COMMENT ON FUNCTION pgmaint_internal.escalation_due() IS 'may there be somebody to be told something';
 
-REVOKE ALL ON pgmaint.notified_troubles, pgmaint.escalation_steps, pgmaint.escalations FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.notified_troubles, pgmaint_internal.escalation_steps, pgmaint.escalations FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.queue_troubles(),
-	pgmaint.escalation_due()
+	pgmaint_internal.queue_troubles(),
+	pgmaint_internal.escalation_due()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.notified_troubles, pgmaint.escalation_steps, pgmaint.escalations TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.notified_troubles, pgmaint_internal.escalation_steps, pgmaint.escalations TO pg_monitor;

@@ -20,7 +20,7 @@ CREATE TABLE pgmaint.notifications (
 	payload jsonb NOT NULL,
 	window_name text,
 	window_opens timestamptz,
-	identity text DEFAULT pgmaint.current_identity(),
+	identity text DEFAULT pgmaint_internal.current_identity(),
 	UNIQUE (contact, window_name, window_opens)
 ) WITH (fillfactor = 70);
 
@@ -34,45 +34,45 @@ COMMENT ON COLUMN pgmaint.notifications.error IS 'why the last attempt failed';
 COMMENT ON COLUMN pgmaint.notifications.body IS 'for a person';
 COMMENT ON COLUMN pgmaint.notifications.payload IS 'for a machine';
 
-CREATE FUNCTION pgmaint.host_name()
+CREATE FUNCTION pgmaint_internal.host_name()
 RETURNS text
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_host_name';
 
-COMMENT ON FUNCTION pgmaint.host_name() IS 'the name of the machine that the server runs on';
+COMMENT ON FUNCTION pgmaint_internal.host_name() IS 'the name of the machine that the server runs on';
 
-CREATE FUNCTION pgmaint.message_origin()
+CREATE FUNCTION pgmaint_internal.message_origin()
 RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT jsonb_build_object(
-		'host', pgmaint.host_name(),
+		'host', pgmaint_internal.host_name(),
 		'cluster', nullif(current_setting('cluster_name'), ''),
 		'system_identifier', (SELECT c.system_identifier::text FROM pg_control_system() c),
 		'database', current_database());
 END;
 
-COMMENT ON FUNCTION pgmaint.message_origin() IS 'what messages say about where they come from';
+COMMENT ON FUNCTION pgmaint_internal.message_origin() IS 'what messages say about where they come from';
 
-CREATE FUNCTION pgmaint.message_time(at timestamptz)
+CREATE FUNCTION pgmaint_internal.message_time(at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 
-COMMENT ON FUNCTION pgmaint.message_time(timestamptz) IS 'a time as messages have it: UTC, in ISO 8601';
+COMMENT ON FUNCTION pgmaint_internal.message_time(timestamptz) IS 'a time as messages have it: UTC, in ISO 8601';
 
 -- Before a window opens: which plans are to begin in it.
-CREATE FUNCTION pgmaint.queue_windows()
+CREATE FUNCTION pgmaint_internal.queue_windows()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH opening AS MATERIALIZED (
 		SELECT c.name AS contact, h.name, h.opens, h.closes
-		FROM (SELECT pgmaint.window_clock() AS now) n
-		JOIN pgmaint.contacts c ON c.windows AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+		FROM (SELECT pgmaint_internal.window_clock() AS now) n
+		JOIN pgmaint.contacts c ON c.windows AND c.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 		CROSS JOIN LATERAL pgmaint.window_hours(n.now, n.now + c.notice) h
 		WHERE h.opens > n.now
 			AND NOT EXISTS (SELECT FROM pgmaint.notifications x
@@ -82,7 +82,7 @@ BEGIN ATOMIC
 		SELECT o.contact, o.name, o.opens, o.closes, s.plan, b.begins,
 			(SELECT array_agg(p.action ORDER BY p.step) FROM pgmaint.plans p WHERE p.plan = s.plan) AS actions
 		FROM opening o
-		JOIN pgmaint.plan_schedules s ON s.plan <> 'tick'
+		JOIN pgmaint_internal.plan_schedules s ON s.plan <> 'tick'
 			AND s.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
 		CROSS JOIN LATERAL (SELECT pgmaint.next_run(s.schedule, o.opens - interval '1 second') AS begins) b
 		WHERE b.begins < o.closes
@@ -91,51 +91,51 @@ BEGIN ATOMIC
 		SELECT
 			p.contact, p.name, p.opens, p.closes, o.origin,
 			gen_random_uuid() AS message_id,
-			string_agg(format('    %s at %s: %s', pgmaint.one_line(p.plan), pgmaint.message_time(p.begins), array_to_string(p.actions, ', ')),
+			string_agg(format('    %s at %s: %s', pgmaint.one_line(p.plan), pgmaint_internal.message_time(p.begins), array_to_string(p.actions, ', ')),
 				E'\n' ORDER BY p.begins, p.plan) AS text,
-			jsonb_agg(jsonb_build_object('plan', p.plan, 'begins', pgmaint.message_time(p.begins), 'actions', p.actions)
+			jsonb_agg(jsonb_build_object('plan', p.plan, 'begins', pgmaint_internal.message_time(p.begins), 'actions', p.actions)
 				ORDER BY p.begins, p.plan) AS list
 		FROM planned p
-		CROSS JOIN (SELECT pgmaint.message_origin() AS origin) o
+		CROSS JOIN (SELECT pgmaint_internal.message_origin() AS origin) o
 		GROUP BY p.contact, p.name, p.opens, p.closes, o.origin
 	),
 	worded AS (
 		SELECT b.*, format('[pgmaint %s] maintenance begins at %s', pgmaint.one_line(concat_ws(' ', b.origin ->> 'host', b.origin ->> 'database')),
-			pgmaint.message_time(b.opens)) AS subject
+			pgmaint_internal.message_time(b.opens)) AS subject
 		FROM batches b
 	)
 	INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, body, payload, window_name, window_opens)
 	SELECT w.message_id, w.contact, 'window', w.subject,
 		format(E'Maintenance window %s of database %s of cluster %s on %s is open from %s to %s.\n\nWhat will run in it:\n\n%s\n\nTables may be locked and queries slower in these hours.\n',
 			pgmaint.one_line(w.name), pgmaint.one_line(w.origin ->> 'database'), pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host',
-			pgmaint.message_time(w.opens), pgmaint.message_time(w.closes), w.text),
+			pgmaint_internal.message_time(w.opens), pgmaint_internal.message_time(w.closes), w.text),
 		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'window', 'subject', w.subject,
-			'created_at', pgmaint.message_time(clock_timestamp()),
-			'window', jsonb_build_object('name', w.name, 'opens', pgmaint.message_time(w.opens), 'closes', pgmaint.message_time(w.closes)),
+			'created_at', pgmaint_internal.message_time(clock_timestamp()),
+			'window', jsonb_build_object('name', w.name, 'opens', pgmaint_internal.message_time(w.opens), 'closes', pgmaint_internal.message_time(w.closes)),
 			'plans', w.list),
 		w.name, w.opens
 	FROM worded w
 	ON CONFLICT (contact, window_name, window_opens) DO NOTHING;
 END;
 
-COMMENT ON FUNCTION pgmaint.queue_windows() IS 'write the messages about maintenance windows that open soon';
+COMMENT ON FUNCTION pgmaint_internal.queue_windows() IS 'write the messages about maintenance windows that open soon';
 
 -- Contacts that a dump or a copy brought are told so, and nothing else.
-CREATE VIEW pgmaint.suspended_contacts AS
+CREATE VIEW pgmaint_internal.suspended_contacts AS
 SELECT
 	c.name,
 	c.identity,
 	EXISTS (SELECT FROM pgmaint.notifications n
-		JOIN pgmaint.own_identities i ON i.identity = n.identity
+		JOIN pgmaint_internal.own_identities i ON i.identity = n.identity
 		WHERE n.contact = c.name AND n.kind = 'suspended') AS told
 FROM pgmaint.contacts c
-WHERE NOT EXISTS (SELECT FROM pgmaint.own_identities i WHERE i.identity = c.identity)
-	AND EXISTS (SELECT FROM pgmaint.own_identities i WHERE i.state = 'current');
+WHERE NOT EXISTS (SELECT FROM pgmaint_internal.own_identities i WHERE i.identity = c.identity)
+	AND EXISTS (SELECT FROM pgmaint_internal.own_identities i WHERE i.state = 'current');
 
-COMMENT ON VIEW pgmaint.suspended_contacts IS 'the contacts that were added to another database, of which this is a copy or a restored dump: they are told nothing until take_over()';
-COMMENT ON COLUMN pgmaint.suspended_contacts.told IS 'whether the contact was told that it is suspended here';
+COMMENT ON VIEW pgmaint_internal.suspended_contacts IS 'the contacts that were added to another database, of which this is a copy or a restored dump: they are told nothing until take_over()';
+COMMENT ON COLUMN pgmaint_internal.suspended_contacts.told IS 'whether the contact was told that it is suspended here';
 
-CREATE FUNCTION pgmaint.queue_suspensions()
+CREATE FUNCTION pgmaint_internal.queue_suspensions()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -147,37 +147,37 @@ BEGIN ATOMIC
 			'    SELECT pgmaint.take_over();\n\nIf it is a copy, and stays one:\n\n    SELECT pgmaint.stay_copy();\n',
 			pgmaint.one_line(w.origin ->> 'database'), pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host'),
 		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'suspended', 'severity', 'warning', 'subject', w.subject,
-			'created_at', pgmaint.message_time(clock_timestamp()))
+			'created_at', pgmaint_internal.message_time(clock_timestamp()))
 	FROM (
 		SELECT s.name, o.origin, gen_random_uuid() AS message_id,
 			format('[pgmaint %s] contact %s is suspended on %s, until take_over()', pgmaint.one_line(concat_ws(' ', o.origin ->> 'host', o.origin ->> 'database')),
 				pgmaint.one_line(s.name), o.origin ->> 'host') AS subject
-		FROM pgmaint.suspended_contacts s
-		CROSS JOIN (SELECT pgmaint.message_origin() AS origin) o
+		FROM pgmaint_internal.suspended_contacts s
+		CROSS JOIN (SELECT pgmaint_internal.message_origin() AS origin) o
 		WHERE NOT s.told
 	) w;
 END;
 
-COMMENT ON FUNCTION pgmaint.queue_suspensions() IS 'tell the contacts of another database, once, that this one tells them nothing';
+COMMENT ON FUNCTION pgmaint_internal.queue_suspensions() IS 'tell the contacts of another database, once, that this one tells them nothing';
 
-CREATE FUNCTION pgmaint.give_up_dropped_contacts()
+CREATE FUNCTION pgmaint_internal.give_up_dropped_contacts()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	UPDATE pgmaint.notifications n SET state = 'given up', error = 'the contact was dropped', next_attempt = NULL
-	WHERE n.state IN ('pending', 'failed') AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i) AND NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = n.contact);
+	WHERE n.state IN ('pending', 'failed') AND n.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i) AND NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = n.contact);
 END;
 
-COMMENT ON FUNCTION pgmaint.give_up_dropped_contacts() IS 'messages to contacts that are no more are not sent';
+COMMENT ON FUNCTION pgmaint_internal.give_up_dropped_contacts() IS 'messages to contacts that are no more are not sent';
 
-REVOKE ALL ON pgmaint.notifications, pgmaint.suspended_contacts FROM PUBLIC;
+REVOKE ALL ON pgmaint.notifications, pgmaint_internal.suspended_contacts FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.host_name(),
-	pgmaint.message_origin(),
-	pgmaint.message_time(timestamptz),
-	pgmaint.queue_windows(),
-	pgmaint.queue_suspensions(),
-	pgmaint.give_up_dropped_contacts()
+	pgmaint_internal.host_name(),
+	pgmaint_internal.message_origin(),
+	pgmaint_internal.message_time(timestamptz),
+	pgmaint_internal.queue_windows(),
+	pgmaint_internal.queue_suspensions(),
+	pgmaint_internal.give_up_dropped_contacts()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.notifications, pgmaint.suspended_contacts TO pg_monitor;
+GRANT SELECT ON pgmaint.notifications, pgmaint_internal.suspended_contacts TO pg_monitor;

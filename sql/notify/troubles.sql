@@ -1,7 +1,7 @@
 -- Troubles: what findings are about, from when it was first noticed until it is
 -- over, how bad it is, and who sees to it.
 
-CREATE TABLE pgmaint.troubles (
+CREATE TABLE pgmaint_internal.troubles (
 	escalation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	check_id text NOT NULL,
 	object text,
@@ -27,28 +27,28 @@ CREATE TABLE pgmaint.troubles (
 	told boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
 
-CREATE UNIQUE INDEX troubles_unresolved ON pgmaint.troubles (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL;
-CREATE INDEX troubles_untold ON pgmaint.troubles (escalation_id) WHERE resolved_at IS NOT NULL AND NOT told;
+CREATE UNIQUE INDEX troubles_unresolved ON pgmaint_internal.troubles (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL;
+CREATE INDEX troubles_untold ON pgmaint_internal.troubles (escalation_id) WHERE resolved_at IS NOT NULL AND NOT told;
 
-COMMENT ON TABLE pgmaint.troubles IS 'one row for each trouble that findings are about, from when it was first noticed until it is resolved: pgmaint.escalations shows them';
-COMMENT ON COLUMN pgmaint.troubles.condition IS 'what makes it critical though the findings are none, or which of the conditions of escalation it is';
-COMMENT ON COLUMN pgmaint.troubles.occurrences IS 'how many runs noticed it';
-COMMENT ON COLUMN pgmaint.troubles.severe_since IS 'since when it has its severity';
-COMMENT ON COLUMN pgmaint.troubles.level IS 'the highest level of the contacts that were told';
-COMMENT ON COLUMN pgmaint.troubles.target IS 'of the task that noticed it last; null: it was noticed when tasks were planned, or by no action';
-COMMENT ON COLUMN pgmaint.troubles.options IS 'of the step that noticed it last';
-COMMENT ON COLUMN pgmaint.troubles.told IS 'whether all contacts that were told of it were told that it is resolved';
+COMMENT ON TABLE pgmaint_internal.troubles IS 'one row for each trouble that findings are about, from when it was first noticed until it is resolved: pgmaint.escalations shows them';
+COMMENT ON COLUMN pgmaint_internal.troubles.condition IS 'what makes it critical though the findings are none, or which of the conditions of escalation it is';
+COMMENT ON COLUMN pgmaint_internal.troubles.occurrences IS 'how many runs noticed it';
+COMMENT ON COLUMN pgmaint_internal.troubles.severe_since IS 'since when it has its severity';
+COMMENT ON COLUMN pgmaint_internal.troubles.level IS 'the highest level of the contacts that were told';
+COMMENT ON COLUMN pgmaint_internal.troubles.target IS 'of the task that noticed it last; null: it was noticed when tasks were planned, or by no action';
+COMMENT ON COLUMN pgmaint_internal.troubles.options IS 'of the step that noticed it last';
+COMMENT ON COLUMN pgmaint_internal.troubles.told IS 'whether all contacts that were told of it were told that it is resolved';
 
-CREATE TABLE pgmaint.acknowledgements (
+CREATE TABLE pgmaint_internal.acknowledgements (
 	finding_id bigint NOT NULL,
-	escalation_id bigint REFERENCES pgmaint.troubles ON DELETE CASCADE,
+	escalation_id bigint REFERENCES pgmaint_internal.troubles ON DELETE CASCADE,
 	severity text NOT NULL,
 	acknowledged_by name NOT NULL,
 	acknowledged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	acknowledgement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
-CREATE INDEX acknowledgements_escalation ON pgmaint.acknowledgements (escalation_id);
+CREATE INDEX acknowledgements_escalation ON pgmaint_internal.acknowledgements (escalation_id);
 
 -- Whether the same task succeeded since is asked for each open trouble.  No index
 -- row may become too long for a page, however long a target is.
@@ -56,9 +56,9 @@ CREATE INDEX tasks_succeeded ON pgmaint.tasks (action, (pg_catalog.left(target, 
 
 -- A row of its own, so that a session that acknowledges and then idles in its
 -- transaction holds no lock on the trouble.
-COMMENT ON TABLE pgmaint.acknowledgements IS 'who sees to which trouble';
-COMMENT ON COLUMN pgmaint.acknowledgements.escalation_id IS 'null: the finding is not among the escalations yet';
-COMMENT ON COLUMN pgmaint.acknowledgements.severity IS 'what is worse than that is told again';
+COMMENT ON TABLE pgmaint_internal.acknowledgements IS 'who sees to which trouble';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.escalation_id IS 'null: the finding is not among the escalations yet';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.severity IS 'what is worse than that is told again';
 
 CREATE FUNCTION pgmaint.acknowledge(finding_id bigint)
 RETURNS boolean
@@ -78,7 +78,7 @@ FROM (VALUES
 
 -- What is noticed again and again is one trouble.  Findings that a session has
 -- locked are left for the next time.
-CREATE FUNCTION pgmaint.note_troubles()
+CREATE FUNCTION pgmaint_internal.note_troubles()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -91,12 +91,12 @@ BEGIN ATOMIC
 		FROM pgmaint.findings f
 		LEFT JOIN pgmaint.runs r ON r.run_id = f.run_id
 		WHERE f.escalation_id IS NULL AND f.severity <> 'info'
-			AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+			AND f.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 		FOR NO KEY UPDATE OF f SKIP LOCKED
 	),
 	numbered AS MATERIALIZED (
 		SELECT f.*, dense_rank() OVER (ORDER BY f.check_id, f.object_key, f.action_key) AS nth,
-			(SELECT o.last_run FROM pgmaint.troubles o WHERE o.resolved_at IS NULL AND o.check_id = f.check_id
+			(SELECT o.last_run FROM pgmaint_internal.troubles o WHERE o.resolved_at IS NULL AND o.check_id = f.check_id
 				AND coalesce(o.object, '') = f.object_key AND coalesce(o.action, '') = f.action_key) AS last_run
 		FROM fresh f
 	),
@@ -113,7 +113,7 @@ BEGIN ATOMIC
 		GROUP BY f.check_id, f.object_key, f.action_key
 	),
 	noted AS (
-		INSERT INTO pgmaint.troubles AS o (check_id, object, action, severity, message, occurrences, first_seen, last_seen,
+		INSERT INTO pgmaint_internal.troubles AS o (check_id, object, action, severity, message, occurrences, first_seen, last_seen,
 			severe_since, first_finding, last_finding, last_run, target, command, relation, options, role)
 		SELECT
 			f.check_id, f.object, s.definition ->> 'action', CASE WHEN c.critical THEN 'critical' ELSE 'warning' END, f.message, c.times,
@@ -146,18 +146,18 @@ BEGIN ATOMIC
 		escalation_id = (SELECT array_agg(n.escalation_id ORDER BY n.check_id, n.object_key, n.action_key) FROM noted n)[x.nth]
 	FROM numbered x
 	WHERE f.finding_id = x.finding_id;
-	UPDATE pgmaint.acknowledgements a SET escalation_id = f.escalation_id
+	UPDATE pgmaint_internal.acknowledgements a SET escalation_id = f.escalation_id
 	FROM pgmaint.findings f
 	WHERE a.escalation_id IS NULL AND f.finding_id = a.finding_id AND f.escalation_id IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint.note_troubles() IS 'put findings that are new to the troubles that they are about';
+COMMENT ON FUNCTION pgmaint_internal.note_troubles() IS 'put findings that are new to the troubles that they are about';
 
 -- Resolved is only what was looked at again, in the same way, and not found.  There
 -- may be many troubles: what is looked up for each has an index, or was gathered
 -- once into a few rows.  EXISTS could be turned into a scan of the whole table, so
 -- that it is not used for large ones.
-CREATE FUNCTION pgmaint.resolve_troubles()
+CREATE FUNCTION pgmaint_internal.resolve_troubles()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -168,7 +168,7 @@ BEGIN ATOMIC
 	ended AS MATERIALIZED (
 		SELECT r.plan, max(r.run_id) AS run_id
 		FROM pgmaint.runs r
-		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint.troubles t WHERE t.resolved_at IS NULL AND t.check_id IN ('failed', 'interrupted') AND t.action IS NULL)
+		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint_internal.troubles t WHERE t.resolved_at IS NULL AND t.check_id IN ('failed', 'interrupted') AND t.action IS NULL)
 			AND r.current_step > 0 AND r.current_step = jsonb_array_length(r.steps) AND r.state NOT IN ('cancelled', 'interrupted')
 		GROUP BY r.plan
 	),
@@ -176,22 +176,22 @@ BEGIN ATOMIC
 		SELECT r.role, s.definition ->> 'action' AS action, coalesce(s.definition -> 'options', '{}') - 'settings' AS options, max(r.run_id) AS run_id
 		FROM pgmaint.runs r
 		CROSS JOIN LATERAL jsonb_array_elements(r.steps) WITH ORDINALITY AS s (definition, step)
-		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint.troubles t
+		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint_internal.troubles t
 				WHERE t.resolved_at IS NULL AND t.target IS NULL AND t.action IS NOT NULL)
 			AND (r.current_step > s.step OR r.state = 'succeeded'
 				OR r.finished_at IS NOT NULL AND (SELECT k.step FROM pgmaint.tasks k WHERE k.run_id = r.run_id AND k.step = s.step LIMIT 1) IS NOT NULL)
 		GROUP BY 1, 2, 3
 	)
-	UPDATE pgmaint.troubles o SET resolved_at = clock_timestamp(), resolution = x.resolution
+	UPDATE pgmaint_internal.troubles o SET resolved_at = clock_timestamp(), resolution = x.resolution
 	FROM (
 		SELECT t.escalation_id, CASE
 			-- settled by a person, or over with the next run that writes to the storage
 			WHEN t.check_id = 'identity' AND t.object IS NULL THEN
-				(SELECT 'this database is not in doubt' FROM pgmaint.own_identities i
-				WHERE i.state = 'current' AND i.doubt IS NULL AND NOT EXISTS (SELECT FROM pgmaint.suspended_contacts))
+				(SELECT 'this database is not in doubt' FROM pgmaint_internal.own_identities i
+				WHERE i.state = 'current' AND i.doubt IS NULL AND NOT EXISTS (SELECT FROM pgmaint_internal.suspended_contacts))
 			WHEN t.check_id = 'identity' THEN coalesce(
 				(SELECT format('run %s found the owner records on storage %I in order', r.run_id, t.object)
-				FROM pgmaint.owner_records r
+				FROM pgmaint_internal.owner_records r
 				WHERE r.storage = t.object AND r.verdict = 'clear' AND r.written_at > t.last_seen
 				ORDER BY r.written_at LIMIT 1),
 				CASE WHEN NOT EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = t.object)
@@ -211,12 +211,12 @@ BEGIN ATOMIC
 				CASE WHEN t.relation <> 0 AND (SELECT c.oid FROM pg_class c WHERE c.oid = t.relation) IS NULL
 					THEN format('%s is there no more', t.target) END,
 				CASE WHEN t.action IN ('verify_backup', 'restore_backup')
-						AND t.target IN (SELECT concat(b.storage, '/', b.key) FROM pgmaint.backup_records b WHERE b.state = 'expired')
+						AND t.target IN (SELECT concat(b.storage, '/', b.key) FROM pgmaint_internal.backup_records b WHERE b.state = 'expired')
 					THEN format('%s was removed', t.target) END)
 			WHEN t.check_id = 'missed_schedule' THEN coalesce(
 				(SELECT format('plan %s was run', t.object)
 				FROM begun b WHERE b.plan = t.object AND b.requested_at > t.last_seen),
-				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.plan_schedules s WHERE s.plan = t.object)
+				CASE WHEN NOT EXISTS (SELECT FROM pgmaint_internal.plan_schedules s WHERE s.plan = t.object)
 					THEN format('plan %s is not scheduled any more', t.object) END)
 			WHEN t.check_id = 'delivery' THEN coalesce(
 				(SELECT format('a message to %s was sent', t.object)
@@ -235,30 +235,30 @@ BEGIN ATOMIC
 				FROM ended e
 				WHERE e.run_id > t.last_run AND e.plan = t.object)
 			END AS resolution
-		FROM pgmaint.troubles t
+		FROM pgmaint_internal.troubles t
 		WHERE t.resolved_at IS NULL
 			-- what came in since note_troubles() comes first
 			AND t.check_id NOT IN (SELECT DISTINCT f.check_id FROM pgmaint.findings f
 				WHERE f.escalation_id IS NULL AND f.severity <> 'info'
-					AND f.identity IN (SELECT i.identity FROM pgmaint.own_identities i))
+					AND f.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i))
 	) x
 	WHERE x.escalation_id = o.escalation_id AND x.resolution IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint.resolve_troubles() IS 'see which troubles are over';
+COMMENT ON FUNCTION pgmaint_internal.resolve_troubles() IS 'see which troubles are over';
 
-CREATE FUNCTION pgmaint.weigh_troubles()
+CREATE FUNCTION pgmaint_internal.weigh_troubles()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH limits AS MATERIALIZED (
 		SELECT
-			pgmaint.threshold('repeated_backup_failure', 'critical')::numeric AS backup_failures,
-			pgmaint.threshold('repeated_failure', 'critical')::numeric AS failures,
-			pgmaint.threshold('lasting_warning', 'critical')::interval AS lasting
+			pgmaint_internal.threshold('repeated_backup_failure', 'critical')::numeric AS backup_failures,
+			pgmaint_internal.threshold('repeated_failure', 'critical')::numeric AS failures,
+			pgmaint_internal.threshold('lasting_warning', 'critical')::interval AS lasting
 	)
-	UPDATE pgmaint.troubles o SET
+	UPDATE pgmaint_internal.troubles o SET
 		condition = x.condition,
 		severe_since = CASE WHEN o.severity = 'critical' THEN o.severe_since ELSE clock_timestamp() END,
 		severity = 'critical'
@@ -271,22 +271,22 @@ BEGIN ATOMIC
 					AND (t.severity = 'critical' OR t.occurrences >= l.backup_failures) THEN 'backups fail repeatedly'
 				WHEN t.check_id = 'failed' AND t.occurrences >= l.failures THEN 'it fails repeatedly'
 				WHEN t.severity = 'warning' AND t.first_seen < clock_timestamp() - l.lasting
-					AND NOT EXISTS (SELECT FROM pgmaint.acknowledgements a WHERE a.escalation_id = t.escalation_id) THEN 'it goes on'
+					AND NOT EXISTS (SELECT FROM pgmaint_internal.acknowledgements a WHERE a.escalation_id = t.escalation_id) THEN 'it goes on'
 			END AS condition
-		FROM pgmaint.troubles t
+		FROM pgmaint_internal.troubles t
 		CROSS JOIN limits l
 		WHERE t.resolved_at IS NULL AND t.condition IS NULL
 	) x
 	WHERE x.escalation_id = o.escalation_id AND x.condition IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint.weigh_troubles() IS 'see which troubles have become critical';
+COMMENT ON FUNCTION pgmaint_internal.weigh_troubles() IS 'see which troubles have become critical';
 
-REVOKE ALL ON pgmaint.troubles, pgmaint.acknowledgements FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.troubles, pgmaint_internal.acknowledgements FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.acknowledge(bigint),
-	pgmaint.note_troubles(),
-	pgmaint.resolve_troubles(),
-	pgmaint.weigh_troubles()
+	pgmaint_internal.note_troubles(),
+	pgmaint_internal.resolve_troubles(),
+	pgmaint_internal.weigh_troubles()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.troubles, pgmaint.acknowledgements TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.troubles, pgmaint_internal.acknowledgements TO pg_monitor;

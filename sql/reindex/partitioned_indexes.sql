@@ -2,7 +2,7 @@
 
 -- What the server keeps of an expression, but for where it stood in a command.
 -- To have it as SQL would be to wait for the table's lock.
-CREATE FUNCTION pgmaint.comparable(expression pg_catalog.pg_node_tree)
+CREATE FUNCTION pgmaint_internal.comparable(expression pg_catalog.pg_node_tree)
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
 SET search_path = pg_catalog, pg_temp
@@ -10,14 +10,14 @@ BEGIN ATOMIC
 	SELECT regexp_replace(comparable.expression::text, E':location -?\\d+', '', 'g');
 END;
 
-COMMENT ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree) IS
+COMMENT ON FUNCTION pgmaint_internal.comparable(pg_catalog.pg_node_tree) IS
 	'the same text for the same expression of the same table; takes no lock';
 
 -- Such an index is valid once every partition has a valid index attached to it:
 -- CREATE INDEX ON ONLY begins without any.  The server looks at that when an
 -- index is attached, and only then: where the last one was invalid and has been
 -- rebuilt since, attaching it once more makes it look again.
-CREATE FUNCTION pgmaint.invalid_partitioned_indexes()
+CREATE FUNCTION pgmaint_internal.invalid_partitioned_indexes()
 RETURNS TABLE ("index" oid, relation oid, name text, being_built boolean, detail text, command text)
 LANGUAGE sql STABLE ROWS 1 COST 1000
 SET search_path = pg_catalog, pg_temp
@@ -83,8 +83,8 @@ BEGIN ATOMIC
 				AND i.indisunique = v.indisunique AND i.indislive
 				AND i.indnkeyatts = v.indnkeyatts AND i.indnatts = v.indnatts
 				AND i.indclass = v.indclass AND i.indcollation = v.indcollation AND i.indoption = v.indoption
-				AND pgmaint.comparable(i.indexprs) IS NOT DISTINCT FROM pgmaint.comparable(v.indexprs)
-				AND pgmaint.comparable(i.indpred) IS NOT DISTINCT FROM pgmaint.comparable(v.indpred)
+				AND pgmaint_internal.comparable(i.indexprs) IS NOT DISTINCT FROM pgmaint_internal.comparable(v.indexprs)
+				AND pgmaint_internal.comparable(i.indpred) IS NOT DISTINCT FROM pgmaint_internal.comparable(v.indpred)
 				-- columns have the same names, not the same numbers
 				AND NOT EXISTS (
 					SELECT FROM unnest(i.indkey::int2[], v.indkey::int2[]) AS u (mine, theirs)
@@ -157,8 +157,8 @@ BEGIN ATOMIC
 	ORDER BY v.name;
 END;
 
-COMMENT ON FUNCTION pgmaint.invalid_partitioned_indexes() IS
+COMMENT ON FUNCTION pgmaint_internal.invalid_partitioned_indexes() IS
 	'indexes of partitioned tables that are invalid: which partitions have no valid index attached, and the commands that mend it; null where there are none, or the table is locked';
 
-REVOKE ALL ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.invalid_partitioned_indexes() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.comparable(pg_catalog.pg_node_tree), pgmaint.invalid_partitioned_indexes() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.comparable(pg_catalog.pg_node_tree), pgmaint_internal.invalid_partitioned_indexes() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.comparable(pg_catalog.pg_node_tree), pgmaint_internal.invalid_partitioned_indexes() TO pg_monitor;

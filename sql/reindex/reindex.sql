@@ -3,7 +3,7 @@
 -- What REINDEX CONCURRENTLY has begun, noted in the transaction that makes the
 -- new index, so that what an interrupted rebuild leaves behind is told from what
 -- others leave; and what the last rebuild of each index came to.
-CREATE TABLE pgmaint.index_rebuilds (
+CREATE TABLE pgmaint_internal.index_rebuilds (
 	built oid PRIMARY KEY,
 	replaced oid NOT NULL,
 	relation oid NOT NULL,
@@ -18,35 +18,35 @@ CREATE TABLE pgmaint.index_rebuilds (
 	collations jsonb
 );
 
-CREATE INDEX index_rebuilds_replaced ON pgmaint.index_rebuilds (replaced);
+CREATE INDEX index_rebuilds_replaced ON pgmaint_internal.index_rebuilds (replaced);
 
-COMMENT ON TABLE pgmaint.index_rebuilds IS 'the last rebuild of each index, and those that were not finished';
-COMMENT ON COLUMN pgmaint.index_rebuilds.built IS 'OID of the index that was built; the same as replaced where it was built in place';
-COMMENT ON COLUMN pgmaint.index_rebuilds.replaced IS 'OID of the index before';
-COMMENT ON COLUMN pgmaint.index_rebuilds.relation IS 'OID of the table';
-COMMENT ON COLUMN pgmaint.index_rebuilds.object IS 'the index, as it was named then';
-COMMENT ON COLUMN pgmaint.index_rebuilds.finished_at IS 'null while it is being built, and when that was interrupted';
-COMMENT ON COLUMN pgmaint.index_rebuilds.filenode IS 'relfilenode of the new index, by which a later rebuild by others is noticed';
-COMMENT ON COLUMN pgmaint.index_rebuilds.writes IS 'rows inserted, updated and deleted in the table by then, as the server counts them';
-COMMENT ON COLUMN pgmaint.index_rebuilds.collations IS 'versions of the collations that it was built with, by OID, where others are recorded in the catalogs';
+COMMENT ON TABLE pgmaint_internal.index_rebuilds IS 'the last rebuild of each index, and those that were not finished';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.built IS 'OID of the index that was built; the same as replaced where it was built in place';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.replaced IS 'OID of the index before';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.relation IS 'OID of the table';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.object IS 'the index, as it was named then';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.finished_at IS 'null while it is being built, and when that was interrupted';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.filenode IS 'relfilenode of the new index, by which a later rebuild by others is noticed';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.writes IS 'rows inserted, updated and deleted in the table by then, as the server counts them';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.collations IS 'versions of the collations that it was built with, by OID, where others are recorded in the catalogs';
 
-CREATE FUNCTION pgmaint.may_reindex(index oid, role oid)
+CREATE FUNCTION pgmaint_internal.may_reindex(index oid, role oid)
 RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_may_reindex';
 
-COMMENT ON FUNCTION pgmaint.may_reindex(oid, oid) IS
+COMMENT ON FUNCTION pgmaint_internal.may_reindex(oid, oid) IS
 	'may the role REINDEX the index (owner of the table, superuser; from PostgreSQL 17 also MAINTAIN; all but superusers with USAGE on the schema)';
 
-CREATE FUNCTION pgmaint.database_collation_version()
+CREATE FUNCTION pgmaint_internal.database_collation_version()
 RETURNS text
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_database_collation_version';
 
-COMMENT ON FUNCTION pgmaint.database_collation_version() IS
+COMMENT ON FUNCTION pgmaint_internal.database_collation_version() IS
 	'version of the default collation as the operating system has it now; null before PostgreSQL 15';
 
-CREATE FUNCTION pgmaint.sample_indexes(
+CREATE FUNCTION pgmaint_internal.sample_indexes(
 	indexes oid[],
 	max_margin double precision,
 	OUT index oid,
@@ -61,12 +61,12 @@ CREATE FUNCTION pgmaint.sample_indexes(
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_sample_indexes';
 
-COMMENT ON FUNCTION pgmaint.sample_indexes(oid[], double precision) IS
+COMMENT ON FUNCTION pgmaint_internal.sample_indexes(oid[], double precision) IS
 	'as index_bloat, of these indexes; those that are locked or damaged are passed over with a message';
 
 -- Collations that are used by indexes and are not what they were: the order of
 -- the entries may be wrong.
-CREATE FUNCTION pgmaint.changed_collations()
+CREATE FUNCTION pgmaint_internal.changed_collations()
 RETURNS TABLE (collation oid, name text, recorded text, actual text, refresh text)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 COST 1000
 SET search_path = pg_catalog, pg_temp
@@ -83,7 +83,7 @@ BEGIN ATOMIC
 		UNION ALL
 		-- recorded from 15 on
 		SELECT 'pg_catalog."default"'::regcollation::oid, 'the database''s default collation',
-			to_jsonb(d) ->> 'datcollversion', pgmaint.database_collation_version(),
+			to_jsonb(d) ->> 'datcollversion', pgmaint_internal.database_collation_version(),
 			format('ALTER DATABASE %I REFRESH COLLATION VERSION', d.datname)
 		FROM pg_database d
 		WHERE d.datname = current_database()
@@ -91,11 +91,11 @@ BEGIN ATOMIC
 	WHERE v.recorded <> v.actual;
 END;
 
-COMMENT ON FUNCTION pgmaint.changed_collations() IS
+COMMENT ON FUNCTION pgmaint_internal.changed_collations() IS
 	'collations of indexes whose version is another than the recorded one, and the command that records it once every index has been rebuilt';
 
 -- Every index that outlives a session, with what is known without reading it.
-CREATE FUNCTION pgmaint.index_states(for_role oid)
+CREATE FUNCTION pgmaint_internal.index_states(for_role oid)
 RETURNS TABLE (
 	index oid,
 	relation oid,
@@ -119,7 +119,7 @@ LANGUAGE sql STABLE SECURITY DEFINER ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH changed AS MATERIALIZED (
-		SELECT v.* FROM pgmaint.changed_collations() v
+		SELECT v.* FROM pgmaint_internal.changed_collations() v
 	),
 	-- An index that is being built is invalid too.  Whoever builds one holds a
 	-- lock on its table all the while, whatever else can be seen of it.
@@ -145,7 +145,7 @@ BEGIN ATOMIC
 		i.indisexclusion,
 		f.leftover,
 		f.leftover AND EXISTS (
-			SELECT FROM pgmaint.index_rebuilds b
+			SELECT FROM pgmaint_internal.index_rebuilds b
 			WHERE b.relation = i.indrelid AND b.built <> b.replaced
 				AND (b.replaced = c.oid OR b.built = c.oid AND b.finished_at IS NULL)),
 		NOT i.indisvalid AND (i.indrelid IN (SELECT u.relation FROM busy u)
@@ -160,8 +160,8 @@ BEGIN ATOMIC
 			AND r.filenode = c.relfilenode
 			AND s.bytes <= 1.05 * r.bytes_after
 			AND w.writes BETWEEN r.writes AND r.writes + 0.05 * greatest(c.reltuples, 0), false),
-		pgmaint.may_reindex(c.oid, for_role),
-		pg_has_role(for_role, c.relowner, 'USAGE') AND pgmaint.may_reindex(c.oid, for_role)
+		pgmaint_internal.may_reindex(c.oid, for_role),
+		pg_has_role(for_role, c.relowner, 'USAGE') AND pgmaint_internal.may_reindex(c.oid, for_role)
 	FROM pg_index i
 	JOIN pg_class c ON c.oid = i.indexrelid
 	JOIN pg_namespace m ON m.oid = c.relnamespace
@@ -169,8 +169,8 @@ BEGIN ATOMIC
 	JOIN pg_class t ON t.oid = i.indrelid
 	LEFT JOIN pg_class o ON o.reltoastrelid = t.oid
 	JOIN pg_namespace n ON n.oid = coalesce(o.relnamespace, t.relnamespace)
-	LEFT JOIN pgmaint.index_rebuilds r ON r.built = c.oid AND r.finished_at IS NOT NULL
-	CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes) s
+	LEFT JOIN pgmaint_internal.index_rebuilds r ON r.built = c.oid AND r.finished_at IS NOT NULL
+	CROSS JOIN LATERAL (SELECT pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes) s
 	CROSS JOIN LATERAL (SELECT NOT i.indisvalid AND c.relname ~ '_cc(new|old)[0-9]*$' AS leftover) f
 	CROSS JOIN LATERAL (
 		SELECT pg_stat_get_tuples_inserted(t.oid) + pg_stat_get_tuples_updated(t.oid) + pg_stat_get_tuples_deleted(t.oid) AS writes
@@ -178,7 +178,7 @@ BEGIN ATOMIC
 	WHERE c.relkind = 'i' AND c.relpersistence <> 't' AND NOT c.relisshared;
 END;
 
-COMMENT ON FUNCTION pgmaint.index_states(oid) IS
+COMMENT ON FUNCTION pgmaint_internal.index_states(oid) IS
 	'every index with its size, whether it is valid or being built, changed collations, and whether its last rebuild gained nothing';
 
 CREATE FUNCTION pgmaint.reindex_candidates(
@@ -212,12 +212,12 @@ BEGIN ATOMIC
 			s.*,
 			s.valid AND s.live AND NOT everything AND s.method = 'btree' AND s.bytes >= min_size
 				AND NOT s.gained_nothing AS to_measure
-		FROM pgmaint.index_states(for_role) s
+		FROM pgmaint_internal.index_states(for_role) s
 		WHERE NOT s.being_built AND (tables IS NULL OR s.owner = ANY (tables))
 	),
 	known AS MATERIALIZED (
 		SELECT DISTINCT ON (m.relation) m.relation, m.bloat_bytes, m.bloat_ratio, m.margin
-		FROM pgmaint.bloat_measurements m
+		FROM pgmaint_internal.bloat_measurements m
 		JOIN states s ON s.index = m.relation AND s.to_measure
 		WHERE m.measured_at >= measured_since
 		ORDER BY m.relation, m.measured_at DESC
@@ -226,7 +226,7 @@ BEGIN ATOMIC
 		SELECT k.relation, k.bloat_bytes, k.bloat_ratio, k.margin FROM known k
 		UNION ALL
 		SELECT b.index, b.bloat_bytes, b.bloat_ratio, b.margin
-		FROM pgmaint.sample_indexes(ARRAY(
+		FROM pgmaint_internal.sample_indexes(ARRAY(
 			SELECT s.index FROM states s
 			WHERE s.to_measure AND NOT EXISTS (SELECT FROM known k WHERE k.relation = s.index)), max_margin) b
 	)
@@ -274,19 +274,19 @@ END;
 COMMENT ON FUNCTION pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid) IS
 	'indexes to be built anew, most urgent first: changed collations, invalid ones, B-trees with bloat in sampled pages; and what interrupted rebuilds left';
 
-REVOKE ALL ON pgmaint.index_rebuilds FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.index_rebuilds FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.may_reindex(oid, oid),
-	pgmaint.database_collation_version(),
-	pgmaint.sample_indexes(oid[], double precision),
-	pgmaint.changed_collations(),
-	pgmaint.index_states(oid),
+	pgmaint_internal.may_reindex(oid, oid),
+	pgmaint_internal.database_collation_version(),
+	pgmaint_internal.sample_indexes(oid[], double precision),
+	pgmaint_internal.changed_collations(),
+	pgmaint_internal.index_states(oid),
 	pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid)
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.index_rebuilds TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.index_rebuilds TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.may_reindex(oid, oid),
-	pgmaint.changed_collations(),
-	pgmaint.index_states(oid),
+	pgmaint_internal.may_reindex(oid, oid),
+	pgmaint_internal.changed_collations(),
+	pgmaint_internal.index_states(oid),
 	pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid)
 TO pg_monitor;

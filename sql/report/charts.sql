@@ -3,7 +3,7 @@
 -- and its text stays as large as it was.
 
 -- The end of a scale: a round number that is no less, and how it is written.
-CREATE FUNCTION pgmaint.scale_end(value double precision, unit text, OUT top double precision, OUT label text)
+CREATE FUNCTION pgmaint_internal.scale_end(value double precision, unit text, OUT top double precision, OUT label text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -24,18 +24,18 @@ BEGIN ATOMIC
 	LIMIT 1;
 END;
 
-COMMENT ON FUNCTION pgmaint.scale_end(double precision, text) IS 'where a scale of bytes or of seconds ends that has room for a value';
+COMMENT ON FUNCTION pgmaint_internal.scale_end(double precision, text) IS 'where a scale of bytes or of seconds ends that has room for a value';
 
-CREATE FUNCTION pgmaint.value_text(value double precision, unit text)
+CREATE FUNCTION pgmaint_internal.value_text(value double precision, unit text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT CASE unit WHEN 'bytes' THEN pg_size_pretty(value::bigint) ELSE pgmaint.duration_text(value::numeric) END;
+	SELECT CASE unit WHEN 'bytes' THEN pg_size_pretty(value::bigint) ELSE pgmaint_internal.duration_text(value::numeric) END;
 END;
 
-COMMENT ON FUNCTION pgmaint.value_text(double precision, text) IS 'a number of bytes or of seconds for people';
+COMMENT ON FUNCTION pgmaint_internal.value_text(double precision, text) IS 'a number of bytes or of seconds for people';
 
-CREATE FUNCTION pgmaint.svg_series(id text, title text, description text, unit text, names text[], lines jsonb)
+CREATE FUNCTION pgmaint_internal.svg_series(id text, title text, description text, unit text, names text[], lines jsonb)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -63,7 +63,7 @@ BEGIN ATOMIC
 			g.value
 		FROM given g
 		CROSS JOIN frame f
-		CROSS JOIN LATERAL pgmaint.scale_end(f.highest, unit) e
+		CROSS JOIN LATERAL pgmaint_internal.scale_end(f.highest, unit) e
 	),
 	-- of points that would hide each other, the highest is drawn
 	drawn AS (
@@ -86,32 +86,32 @@ BEGIN ATOMIC
 		'<line class="grid" x2="100%%" y1="20" y2="20"/><line class="grid" x2="100%%" y1="60" y2="60"/><line class="grid" x2="100%%" y1="100" y2="100"/><text x="0" y="15">%4$s</text>\n'
 		'<svg x="2%%" y="20" width="96%%" height="80" viewBox="0 0 1000 1000" preserveAspectRatio="none">%5$s</svg>\n'
 		'%6$s\n%7$s</svg>\n',
-		id, pgmaint.html_text(title), pgmaint.html_text(description), e.label,
+		id, pgmaint_internal.html_text(title), pgmaint_internal.html_text(description), e.label,
 		(SELECT string_agg(concat(
 			CASE WHEN p.line = 1 THEN format('<path class="area" d="M%sL%sV1000H%sZ"/>', p.points, p.until || ',1000', p.since) END,
 			format('<path class="line s%s" d="M%s"/>', p.line, p.points)), '' ORDER BY p.line)
 		FROM paths p),
 		(SELECT string_agg(format('<circle class="d%s" cx="%s%%" cy="%s" r="3"><title>%s, %s: %s</title></circle>',
 			d.line, round((2 + d.x * 96)::numeric, 2), round((100 - d.y * 80)::numeric, 1),
-			names[d.line], to_char(d.at, 'YYYY-MM-DD HH24:MI TZH:TZM'), pgmaint.value_text(d.value, unit)), '' ORDER BY d.line, d.x)
+			names[d.line], to_char(d.at, 'YYYY-MM-DD HH24:MI TZH:TZM'), pgmaint_internal.value_text(d.value, unit)), '' ORDER BY d.line, d.x)
 		FROM drawn d),
 		CASE WHEN f.span > 0
 			THEN format('<text x="0" y="118">%s</text><text x="100%%" y="118" text-anchor="end">%s</text>',
 				to_char(to_timestamp(f.since), k.pattern), to_char(to_timestamp(f.until), k.pattern))
 			ELSE format('<text x="50%%" y="118" text-anchor="middle">%s</text>', to_char(to_timestamp(f.since), k.pattern)) END)
 	FROM frame f
-	CROSS JOIN LATERAL pgmaint.scale_end(f.highest, unit) e
+	CROSS JOIN LATERAL pgmaint_internal.scale_end(f.highest, unit) e
 	CROSS JOIN LATERAL (SELECT CASE WHEN f.span < 172800 THEN 'MM-DD HH24:MI TZH:TZM' ELSE 'YYYY-MM-DD' END AS pattern) k
 	WHERE f.since IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint.svg_series(text, text, text, text, text[], jsonb) IS
+COMMENT ON FUNCTION pgmaint_internal.svg_series(text, text, text, text, text[], jsonb) IS
 	'a plot of one or two lines over time: arrays of {"at": seconds since 1970, "value": bytes or seconds}; null without points';
 
 -- What was at work when, one lane for each worker of a step: every step has its
 -- own.  Tasks that are too short to be seen are drawn together with their
 -- neighbours.
-CREATE FUNCTION pgmaint.svg_timeline(run_id bigint)
+CREATE FUNCTION pgmaint_internal.svg_timeline(run_id bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -171,9 +171,9 @@ BEGIN ATOMIC
 			round((least(d.until, 100) - d.x)::numeric, 2) AS width,
 			CASE WHEN d.tasks = 1 THEN t.target ELSE d.tasks || ' tasks' END AS label,
 			CASE WHEN d.tasks = 1 THEN format('%s: %s, %s from %s', t.what, t.state,
-				pgmaint.duration_text(extract(epoch FROM d.finished_at - d.started_at)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM'))
+				pgmaint_internal.duration_text(extract(epoch FROM d.finished_at - d.started_at)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM'))
 				ELSE format('%s tasks of %s: %s in all, from %s', d.tasks, t.action,
-				pgmaint.duration_text(extract(epoch FROM d.at_work)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM')) END AS title,
+				pgmaint_internal.duration_text(extract(epoch FROM d.at_work)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM')) END AS title,
 			d.tasks
 		FROM drawn d
 		-- the names of those that are drawn by themselves only
@@ -181,7 +181,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 16, 'c' || (p.step - 1) % 8 + 1, round(min(p.x)::numeric, 2), round((least(max(p.x + p.width), 100) - min(p.x))::numeric, 2),
 			p.step || '. ' || min(p.action COLLATE "C"), format('step %s, %s: %s', p.step, min(p.action COLLATE "C"),
-			pgmaint.duration_text(extract(epoch FROM max(p.finished_at) - min(p.started_at)))), 1
+			pgmaint_internal.duration_text(extract(epoch FROM max(p.finished_at) - min(p.started_at)))), 1
 		FROM placed p
 		GROUP BY p.step
 	),
@@ -190,10 +190,10 @@ BEGIN ATOMIC
 		SELECT
 			b.y,
 			b.x,
-			format('<rect class="%s" x="%s%%" y="%s" width="%s%%" height="18"><title>%s</title></rect>', b.class, b.x, b.y, b.width, pgmaint.html_text(b.title)) ||
+			format('<rect class="%s" x="%s%%" y="%s" width="%s%%" height="18"><title>%s</title></rect>', b.class, b.x, b.y, b.width, pgmaint_internal.html_text(b.title)) ||
 			CASE WHEN b.class = 'fault' THEN format('<rect fill="url(#hatch)" x="%s%%" y="%s" width="%s%%" height="18"/>', b.x, b.y, b.width)
 				WHEN b.class <> 'hollow' AND b.width * 7.5 >= k.needs THEN format('<svg class="bar" x="%s%%" y="%s" width="%s%%" height="18"><text%s x="4" y="13">%s</text></svg>',
-				b.x, b.y, b.width, CASE WHEN b.width * 3 < k.needs THEN ' class="wide"' ELSE '' END, pgmaint.html_text(b.label))
+				b.x, b.y, b.width, CASE WHEN b.width * 3 < k.needs THEN ' class="wide"' ELSE '' END, pgmaint_internal.html_text(b.label))
 				ELSE '' END AS shape
 		FROM bars b
 		CROSS JOIN LATERAL (SELECT 8 + 7.2 * greatest(length(b.label), octet_length(b.label) / 2) AS needs) k
@@ -218,7 +218,7 @@ BEGIN ATOMIC
 	)
 	SELECT concat(
 		'<figure><figcaption>', t.description, CASE WHEN EXISTS (SELECT FROM bars b WHERE b.tasks > 1)
-			THEN format('  Tasks that took less than %s are drawn together.', pgmaint.duration_text(greatest(f.span * f.narrowest / 100, 0.1))) END,
+			THEN format('  Tasks that took less than %s are drawn together.', pgmaint_internal.duration_text(greatest(f.span * f.narrowest / 100, 0.1))) END,
 		CASE WHEN f.lanes > 24 THEN '  What more than 24 workers did is left out.' END, E'</figcaption>\n',
 		format(E'<svg role="img" aria-labelledby="timeline-t timeline-d" height="%s"><title id="timeline-t">Tasks by worker over time</title><desc id="timeline-d">%s</desc>\n',
 			l.bottom + 22, t.description),
@@ -231,7 +231,7 @@ BEGIN ATOMIC
 			CASE WHEN k.x < 8 THEN 'start' WHEN k.x > 92 THEN 'end' ELSE 'middle' END, k.label), '' ORDER BY k.x) FROM ticks k),
 		E'</svg></figure>\n<ul class="legend">',
 		(SELECT string_agg(format('<li><svg aria-hidden="true"><rect class="c%s" width="100%%" height="100%%"/></svg>%s. %s</li>',
-			(s.step - 1) % 8 + 1, s.step, pgmaint.html_text(s.action)), '' ORDER BY s.step) FROM (SELECT DISTINCT w.step, w.action FROM work w) s),
+			(s.step - 1) % 8 + 1, s.step, pgmaint_internal.html_text(s.action)), '' ORDER BY s.step) FROM (SELECT DISTINCT w.step, w.action FROM work w) s),
 		CASE WHEN EXISTS (SELECT FROM work w WHERE w.state IN ('failed', 'cancelled', 'interrupted')) THEN
 			'<li><svg aria-hidden="true"><rect class="fault" width="100%" height="100%"/><rect fill="url(#hatch)" width="100%" height="100%"/></svg>failed or stopped</li>' END,
 		CASE WHEN EXISTS (SELECT FROM work w WHERE w.state = 'skipped') THEN
@@ -246,17 +246,17 @@ BEGIN ATOMIC
 	WHERE f.tasks > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.svg_timeline(bigint) IS 'the tasks of a run by worker over time; null if none began';
+COMMENT ON FUNCTION pgmaint_internal.svg_timeline(bigint) IS 'the tasks of a run by worker over time; null if none began';
 
 REVOKE ALL ON FUNCTION
-	pgmaint.scale_end(double precision, text),
-	pgmaint.value_text(double precision, text),
-	pgmaint.svg_series(text, text, text, text, text[], jsonb),
-	pgmaint.svg_timeline(bigint)
+	pgmaint_internal.scale_end(double precision, text),
+	pgmaint_internal.value_text(double precision, text),
+	pgmaint_internal.svg_series(text, text, text, text, text[], jsonb),
+	pgmaint_internal.svg_timeline(bigint)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.scale_end(double precision, text),
-	pgmaint.value_text(double precision, text),
-	pgmaint.svg_series(text, text, text, text, text[], jsonb),
-	pgmaint.svg_timeline(bigint)
+	pgmaint_internal.scale_end(double precision, text),
+	pgmaint_internal.value_text(double precision, text),
+	pgmaint_internal.svg_series(text, text, text, text, text[], jsonb),
+	pgmaint_internal.svg_timeline(bigint)
 TO pg_monitor;

@@ -1,7 +1,7 @@
 -- The parts of the page of report_html() that are about how things went over
 -- time.  Each is null where there is nothing to tell.
 
-CREATE FUNCTION pgmaint.html_bloat()
+CREATE FUNCTION pgmaint_internal.html_bloat()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -17,7 +17,7 @@ BEGIN ATOMIC
 			FROM pg_class c
 			CROSS JOIN LATERAL (
 				SELECT m.*
-				FROM pgmaint.bloat_measurements m
+				FROM pgmaint_internal.bloat_measurements m
 				WHERE m.relation = c.oid
 				ORDER BY m.measured_at DESC
 				LIMIT 1
@@ -26,11 +26,11 @@ BEGIN ATOMIC
 	),
 	plots AS (
 		SELECT l.kind, l.nth, concat(
-			format('<figure><figcaption><b>%s</b>: %s of %s are bloat (%s %%)', pgmaint.html_text(pgmaint.one_line(l.object)),
+			format('<figure><figcaption><b>%s</b>: %s of %s are bloat (%s %%)', pgmaint_internal.html_text(pgmaint.one_line(l.object)),
 				pg_size_pretty(l.bloat_bytes), pg_size_pretty(l.total_bytes), round((100 * l.bloat_ratio)::numeric, 1)),
 			CASE WHEN h.times = 1 THEN ', measured once' END,
 			E'</figcaption>\n',
-			pgmaint.svg_series('bloat-' || l.nth, format('Bloat of %s over time', l.object),
+			pgmaint_internal.svg_series('bloat-' || l.nth, format('Bloat of %s over time', l.object),
 				format('Measured %s, between %s and %s. Bloat was %s at first, and is %s of %s.', CASE WHEN h.times = 1 THEN 'once' ELSE h.times || ' times' END,
 					to_char(h.since, 'YYYY-MM-DD'), to_char(l.measured_at, 'YYYY-MM-DD'),
 					pg_size_pretty(h.first_bloat), pg_size_pretty(l.bloat_bytes), pg_size_pretty(l.total_bytes)),
@@ -44,21 +44,21 @@ BEGIN ATOMIC
 				(array_agg(m.bloat_bytes ORDER BY m.measured_at))[1] AS first_bloat,
 				jsonb_agg(jsonb_build_object('at', extract(epoch FROM m.measured_at), 'value', m.bloat_bytes)) AS bloat,
 				jsonb_agg(jsonb_build_object('at', extract(epoch FROM m.measured_at), 'value', m.total_bytes)) AS size
-			FROM pgmaint.bloat_measurements m
+			FROM pgmaint_internal.bloat_measurements m
 			WHERE m.relation = l.relation
 		) h
 		WHERE l.nth_of_kind <= 3 AND l.bloat_bytes > 0
 	)
-	SELECT pgmaint.html_section('bloat', 'Bloat', concat(
-		pgmaint.html_table(CASE WHEN min(l.total) > 15 THEN format('The 15 of %s measured tables and indexes with most bloat, when they were last measured', pgmaint.count_text(min(l.total)))
+	SELECT pgmaint_internal.html_section('bloat', 'Bloat', concat(
+		pgmaint_internal.html_table(CASE WHEN min(l.total) > 15 THEN format('The 15 of %s measured tables and indexes with most bloat, when they were last measured', pgmaint.count_text(min(l.total)))
 				ELSE 'Tables and indexes when they were last measured' END, ARRAY['Object', 'Kind', '#Bloat', '#Of', '#Share', 'Measured'],
 			array_agg(ARRAY[
-				pgmaint.html_name(l.object),
-				pgmaint.html_name(l.kind, 'span'),
+				pgmaint_internal.html_name(l.object),
+				pgmaint_internal.html_name(l.kind, 'span'),
 				pg_size_pretty(l.bloat_bytes),
 				pg_size_pretty(l.total_bytes),
 				format('%s &#177; %s %%', round((100 * l.bloat_ratio)::numeric, 1), round((100 * l.margin)::numeric, 1)),
-				pgmaint.html_time(l.measured_at)
+				pgmaint_internal.html_time(l.measured_at)
 			] ORDER BY l.nth) FILTER (WHERE l.nth <= 15)),
 		(SELECT concat(
 			'<ul class="legend"><li><svg aria-hidden="true" viewBox="0 0 14 14"><rect class="area" width="14" height="14"/><path class="line s1" d="M0,2H14"/></svg>bloat</li>',
@@ -75,9 +75,9 @@ BEGIN ATOMIC
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_bloat() IS 'the bloat that was measured, now and over time';
+COMMENT ON FUNCTION pgmaint_internal.html_bloat() IS 'the bloat that was measured, now and over time';
 
-CREATE FUNCTION pgmaint.html_backups()
+CREATE FUNCTION pgmaint_internal.html_backups()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -86,7 +86,7 @@ BEGIN ATOMIC
 		SELECT
 			b.*,
 			b.database || CASE WHEN b.selection IS NULL THEN '' ELSE ' (parts)' END AS what,
-			concat(pgmaint.duration_text(extract(epoch FROM b.restore_duration)),
+			concat(pgmaint_internal.duration_text(extract(epoch FROM b.restore_duration)),
 				' (' || replace(split_part(pgmaint.one_line(b.restore_settings), ',', 1), ':', ',') || ')') AS restored_in
 		FROM pgmaint.backups b
 		WHERE b.kind = 'database'
@@ -112,31 +112,31 @@ BEGIN ATOMIC
 		FROM made m
 		GROUP BY m.what
 	)
-	SELECT pgmaint.html_section('backups', 'Backups', concat(
-		pgmaint.html_table(CASE WHEN min(s.total) > 20 THEN format('20 of %s databases: the newest backup of each', min(s.total)) ELSE 'The newest backup of each database' END,
+	SELECT pgmaint_internal.html_section('backups', 'Backups', concat(
+		pgmaint_internal.html_table(CASE WHEN min(s.total) > 20 THEN format('20 of %s databases: the newest backup of each', min(s.total)) ELSE 'The newest backup of each database' END,
 			ARRAY['Database', 'Newest', '#Size', '#Took', 'Proven', '#Kept', '#Failed'],
 			array_agg(ARRAY[
-				pgmaint.html_name(s.what, 'span'),
-				coalesce(pgmaint.html_time(n.started_at), 'none'),
+				pgmaint_internal.html_name(s.what, 'span'),
+				coalesce(pgmaint_internal.html_time(n.started_at), 'none'),
 				pg_size_pretty(n.bytes),
-				pgmaint.duration_text(extract(epoch FROM n.finished_at - n.started_at)),
-				CASE WHEN n.verification = 'not restorable' THEN pgmaint.html_state('not restorable') || ' '
-					WHEN s.verified_at IS NULL THEN pgmaint.html_state('warning', 'never') ELSE '' END || coalesce(pgmaint.html_time(s.verified_at), '')
-					|| coalesce(', restored in ' || pgmaint.html_text(s.restored_in), ''),
+				pgmaint_internal.duration_text(extract(epoch FROM n.finished_at - n.started_at)),
+				CASE WHEN n.verification = 'not restorable' THEN pgmaint_internal.html_state('not restorable') || ' '
+					WHEN s.verified_at IS NULL THEN pgmaint_internal.html_state('warning', 'never') ELSE '' END || coalesce(pgmaint_internal.html_time(s.verified_at), '')
+					|| coalesce(', restored in ' || pgmaint_internal.html_text(s.restored_in), ''),
 				concat_ws(', ', pgmaint.count_text(s.there), pg_size_pretty(s.bytes)),
 				CASE WHEN s.failed > 0 THEN format('<b class="bad">%s</b>', pgmaint.count_text(s.failed)) END
 			] ORDER BY s.nth) FILTER (WHERE s.nth <= 20)),
 		string_agg(concat(
-			format(E'<h3>%s over time</h3>\n<div class="charts">\n', pgmaint.html_text(s.what)),
-			'<figure><figcaption>Size of the backups</figcaption>', pgmaint.svg_series('backup-size-' || s.nth, format('Size of the backups of %s', s.what),
+			format(E'<h3>%s over time</h3>\n<div class="charts">\n', pgmaint_internal.html_text(s.what)),
+			'<figure><figcaption>Size of the backups</figcaption>', pgmaint_internal.svg_series('backup-size-' || s.nth, format('Size of the backups of %s', s.what),
 				format('The newest has %s.', pg_size_pretty(n.bytes)), 'bytes', ARRAY['size'], jsonb_build_array(coalesce(s.sizes, '[]'))), E'</figure>\n',
 			'<figure><figcaption>How long they took: ',
 			'<svg class="key" aria-hidden="true" viewBox="0 0 14 14"><path class="line s1" d="M0,7H14"/></svg> to make',
 			CASE WHEN s.restores IS NOT NULL THEN ', <svg class="key" aria-hidden="true" viewBox="0 0 14 14"><path class="line s2" d="M0,7H14"/></svg> to restore when they were proven' END,
-			'</figcaption>', pgmaint.svg_series('backup-time-' || s.nth, format('How long backups of %s and proving them by restoring took', s.what),
-				concat_ws(' ', format('The newest took %s.', pgmaint.duration_text(extract(epoch FROM n.finished_at - n.started_at))),
+			'</figcaption>', pgmaint_internal.svg_series('backup-time-' || s.nth, format('How long backups of %s and proving them by restoring took', s.what),
+				concat_ws(' ', format('The newest took %s.', pgmaint_internal.duration_text(extract(epoch FROM n.finished_at - n.started_at))),
 					'Restoring one to prove it took ' || s.restored_in || '.',
-					'Restoring one in this server, with fsync on, took ' || pgmaint.duration_text(extract(epoch FROM s.safe_restore_duration)) || '.'),
+					'Restoring one in this server, with fsync on, took ' || pgmaint_internal.duration_text(extract(epoch FROM s.safe_restore_duration)) || '.'),
 				'seconds', ARRAY['backup', 'restore'], jsonb_build_array(coalesce(s.durations, '[]'), coalesce(s.restores, '[]'))), E'</figure>\n</div>\n'),
 			'' ORDER BY s.nth) FILTER (WHERE s.nth <= 4 AND s.sizes IS NOT NULL)))
 	FROM series s
@@ -144,9 +144,9 @@ BEGIN ATOMIC
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_backups() IS 'the backups of each database: size, time to make, time to restore, now and over time';
+COMMENT ON FUNCTION pgmaint_internal.html_backups() IS 'the backups of each database: size, time to make, time to restore, now and over time';
 
-CREATE FUNCTION pgmaint.html_retention()
+CREATE FUNCTION pgmaint_internal.html_retention()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -177,17 +177,17 @@ BEGIN ATOMIC
 		FROM pgmaint.retention_policies p
 		FULL JOIN archived a ON a.policy_id = p.policy_id
 	)
-	SELECT pgmaint.html_section('retention', 'Retention', concat(
-		pgmaint.html_table('What is aged out, and what has been archived', ARRAY['Table', 'Kept for', 'Archived in', '#Rows', '#Size', '#Objects', 'From', 'Until'],
+	SELECT pgmaint_internal.html_section('retention', 'Retention', concat(
+		pgmaint_internal.html_table('What is aged out, and what has been archived', ARRAY['Table', 'Kept for', 'Archived in', '#Rows', '#Size', '#Objects', 'From', 'Until'],
 			(array_agg(ARRAY[
-				pgmaint.html_name(t.relation),
-				pgmaint.html_name(t.keep, 'span'),
-				pgmaint.html_name(t.storages, 'span'),
+				pgmaint_internal.html_name(t.relation),
+				pgmaint_internal.html_name(t.keep, 'span'),
+				pgmaint_internal.html_name(t.storages, 'span'),
 				pgmaint.count_text(t.rows),
 				pg_size_pretty(t.bytes),
 				pgmaint.count_text(t.objects),
-				pgmaint.html_time(t.range_from),
-				pgmaint.html_time(t.range_to)
+				pgmaint_internal.html_time(t.range_from),
+				pgmaint_internal.html_time(t.range_to)
 			] ORDER BY t.bytes DESC NULLS LAST, t.relation))[1 : 50]),
 		CASE WHEN count(*) > 50 THEN format(E'<p>%s more: <code>SELECT * FROM pgmaint.retention_policies</code></p>\n', count(*) - 50) END,
 		CASE WHEN sum(t.rows) > 0 THEN format(E'<p>In all, %s rows in %s on storages.</p>\n', pgmaint.count_text(sum(t.rows)::bigint), pg_size_pretty(sum(t.bytes))) END))
@@ -195,7 +195,7 @@ BEGIN ATOMIC
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_retention() IS 'what is aged out, and what has been archived';
+COMMENT ON FUNCTION pgmaint_internal.html_retention() IS 'what is aged out, and what has been archived';
 
-REVOKE ALL ON FUNCTION pgmaint.html_bloat(), pgmaint.html_backups(), pgmaint.html_retention() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.html_bloat(), pgmaint.html_backups(), pgmaint.html_retention() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.html_bloat(), pgmaint_internal.html_backups(), pgmaint_internal.html_retention() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.html_bloat(), pgmaint_internal.html_backups(), pgmaint_internal.html_retention() TO pg_monitor;

@@ -2,7 +2,7 @@
 -- validate() finds.  Each is null where there is nothing to tell.
 
 -- What a check is about, and what to do where its findings do not say so.
-CREATE FUNCTION pgmaint.check_guide()
+CREATE FUNCTION pgmaint_internal.check_guide()
 RETURNS TABLE (check_id text, title text, remedy text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 60
 BEGIN ATOMIC
@@ -72,16 +72,16 @@ BEGIN ATOMIC
 		('nothing_scheduled', 'nothing is scheduled', NULL);
 END;
 
-COMMENT ON FUNCTION pgmaint.check_guide() IS 'what the checks that make findings are about, and what to do where a finding does not say it itself';
+COMMENT ON FUNCTION pgmaint_internal.check_guide() IS 'what the checks that make findings are about, and what to do where a finding does not say it itself';
 
-CREATE FUNCTION pgmaint.html_run(run_id bigint)
+CREATE FUNCTION pgmaint_internal.html_run(run_id bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT concat(
-		E'<header>\n<p class="kind">pgmaint: run ', r.run_id, E'</p>\n<h1>', pgmaint.html_text(pgmaint.one_line(r.plan)), ' ', pgmaint.html_state(r.state), E'</h1>\n',
-		'<p class="error">' || pgmaint.html_text(pgmaint.one_line(r.error)) || E'</p>\n',
+		E'<header>\n<p class="kind">pgmaint: run ', r.run_id, E'</p>\n<h1>', pgmaint_internal.html_text(pgmaint.one_line(r.plan)), ' ', pgmaint_internal.html_state(r.state), E'</h1>\n',
+		'<p class="error">' || pgmaint_internal.html_text(pgmaint.one_line(r.error)) || E'</p>\n',
 		'<ul class="tiles">',
 		format('<li><b>%s</b>of %s %s done</li>', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned), CASE WHEN s.planned = 1 THEN 'task' ELSE 'tasks' END),
 		format('<li><b%s>%s</b>failed or stopped</li>', CASE WHEN s.failed > 0 THEN ' class="bad"' ELSE '' END, pgmaint.count_text(s.failed)),
@@ -90,17 +90,17 @@ BEGIN ATOMIC
 		format('<li><b>%s</b>returned</li>', pg_size_pretty(s.returned_bytes)),
 		format('<li><b%s>%s</b>critical %s</li>', CASE WHEN f.critical > 0 THEN ' class="bad"' ELSE '' END, pgmaint.count_text(f.critical), CASE WHEN f.critical = 1 THEN 'finding' ELSE 'findings' END),
 		format('<li><b%s>%s</b>%s</li>', CASE WHEN f.warning > 0 THEN ' class="poor"' ELSE '' END, pgmaint.count_text(f.warning), CASE WHEN f.warning = 1 THEN 'warning' ELSE 'warnings' END),
-		'<li><b>' || pgmaint.duration_text(extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)) || '</b>'
+		'<li><b>' || pgmaint_internal.duration_text(extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)) || '</b>'
 			|| CASE WHEN r.finished_at IS NULL THEN 'so far' ELSE 'from begin to end' END || '</li>',
 		E'</ul>\n<dl>',
-		format('<div><dt>Database</dt><dd>%s</dd></div>', pgmaint.html_text(current_database())),
-		format('<div><dt>Server</dt><dd>PostgreSQL %s%s, port %s</dd></div>', pgmaint.html_text(current_setting('server_version')),
-			pgmaint.html_text(coalesce(', ' || nullif(current_setting('cluster_name'), ''), '')), current_setting('port')),
-		format('<div><dt>Requested by</dt><dd>%s</dd></div>', pgmaint.html_text(pgmaint.one_line(r.requested_by::text))),
-		format('<div><dt>Requested</dt><dd>%s</dd></div>', pgmaint.html_time(r.requested_at)),
-		format('<div><dt>Began</dt><dd>%s</dd></div>', coalesce(pgmaint.html_time(r.started_at), 'not yet')),
-		format('<div><dt>Ended</dt><dd>%s</dd></div>', coalesce(pgmaint.html_time(r.finished_at), 'not yet')),
-		format('<div><dt>Options</dt><dd><code>%s</code></dd></div>', pgmaint.html_text(nullif(r.options, '{}')::text)),
+		format('<div><dt>Database</dt><dd>%s</dd></div>', pgmaint_internal.html_text(current_database())),
+		format('<div><dt>Server</dt><dd>PostgreSQL %s%s, port %s</dd></div>', pgmaint_internal.html_text(current_setting('server_version')),
+			pgmaint_internal.html_text(coalesce(', ' || nullif(current_setting('cluster_name'), ''), '')), current_setting('port')),
+		format('<div><dt>Requested by</dt><dd>%s</dd></div>', pgmaint_internal.html_text(pgmaint.one_line(r.requested_by::text))),
+		format('<div><dt>Requested</dt><dd>%s</dd></div>', pgmaint_internal.html_time(r.requested_at)),
+		format('<div><dt>Began</dt><dd>%s</dd></div>', coalesce(pgmaint_internal.html_time(r.started_at), 'not yet')),
+		format('<div><dt>Ended</dt><dd>%s</dd></div>', coalesce(pgmaint_internal.html_time(r.finished_at), 'not yet')),
+		format('<div><dt>Options</dt><dd><code>%s</code></dd></div>', pgmaint_internal.html_text(nullif(r.options, '{}')::text)),
 		CASE WHEN r.resumes IS NOT NULL THEN format('<div><dt>Does the rest of</dt><dd>run %s, which was interrupted</dd></div>', r.resumes) END,
 		E'</dl>\n</header>\n')
 	FROM pgmaint.runs r
@@ -125,32 +125,32 @@ BEGIN ATOMIC
 	WHERE r.run_id = html_run.run_id;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_run(bigint) IS 'the head of the page: which run, and what it came to';
+COMMENT ON FUNCTION pgmaint_internal.html_run(bigint) IS 'the head of the page: which run, and what it came to';
 
-CREATE FUNCTION pgmaint.html_trouble(finding pgmaint.finding_results)
+CREATE FUNCTION pgmaint_internal.html_trouble(finding pgmaint.finding_results)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT concat_ws(', ',
-		pgmaint.html_state(f.state) || CASE f.state
-			WHEN 'acknowledged' THEN format(' by %s at %s', pgmaint.html_text(f.acknowledged_by), pgmaint.html_time(f.acknowledged_at))
-			WHEN 'resolved' THEN format(' at %s: %s', pgmaint.html_time(f.resolved_at), pgmaint.html_text(f.resolution))
+		pgmaint_internal.html_state(f.state) || CASE f.state
+			WHEN 'acknowledged' THEN format(' by %s at %s', pgmaint_internal.html_text(f.acknowledged_by), pgmaint_internal.html_time(f.acknowledged_at))
+			WHEN 'resolved' THEN format(' at %s: %s', pgmaint_internal.html_time(f.resolved_at), pgmaint_internal.html_text(f.resolution))
 			WHEN 'escalated' THEN format(' to level %s', f.level)
 			ELSE '' END,
 		CASE WHEN f.trouble_severity <> f.severity AND f.state <> 'resolved'
-			THEN concat(f.trouble_severity, ' by now', ': ' || pgmaint.html_text(f.condition)) END,
-		CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', pgmaint.count_text(f.occurrences), pgmaint.html_time(f.first_seen)) END,
+			THEN concat(f.trouble_severity, ' by now', ': ' || pgmaint_internal.html_text(f.condition)) END,
+		CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', pgmaint.count_text(f.occurrences), pgmaint_internal.html_time(f.first_seen)) END,
 		CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL
-			THEN format('%s is told at %s', pgmaint.html_text(f.next_contact), pgmaint.html_time(f.next_step)) END,
+			THEN format('%s is told at %s', pgmaint_internal.html_text(f.next_contact), pgmaint_internal.html_time(f.next_step)) END,
 		CASE WHEN f.state <> 'resolved' THEN format('<span class="soft">number %s</span>', f.finding_id) END)
 	FROM (SELECT (finding).*) f
 	WHERE f.state IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_trouble(pgmaint.finding_results) IS 'what has become of the trouble that a finding is about; null: it was not noted yet';
+COMMENT ON FUNCTION pgmaint_internal.html_trouble(pgmaint.finding_results) IS 'what has become of the trouble that a finding is about; null: it was not noted yet';
 
-CREATE FUNCTION pgmaint.html_findings(run_id bigint)
+CREATE FUNCTION pgmaint_internal.html_findings(run_id bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -171,28 +171,28 @@ BEGIN ATOMIC
 	),
 	checks AS (
 		SELECT f.severity, f.check_id, concat(
-			format(E'<h4>%s%s%s</h4>\n', pgmaint.html_text(upper(left(coalesce(g.title, f.check_id), 1)) || substr(coalesce(g.title, f.check_id), 2)),
-				CASE WHEN g.title IS NOT NULL THEN format(' <code class="soft">%s</code>', pgmaint.html_text(f.check_id)) END,
+			format(E'<h4>%s%s%s</h4>\n', pgmaint_internal.html_text(upper(left(coalesce(g.title, f.check_id), 1)) || substr(coalesce(g.title, f.check_id), 2)),
+				CASE WHEN g.title IS NOT NULL THEN format(' <code class="soft">%s</code>', pgmaint_internal.html_text(f.check_id)) END,
 				CASE WHEN c.findings > count(*) THEN ': ' || pgmaint.count_text(c.findings) END),
 			'<ul class="found">', string_agg(format('<li>%s%s%s%s%s</li>%s',
 				-- most messages name their object
-				CASE WHEN strpos(f.message, f.object) = 0 THEN format('<code>%s</code>: ', pgmaint.html_text(f.object)) END,
-				replace(pgmaint.html_text(f.message), E'\n', '<br/>'),
-				(SELECT string_agg(format('<br/><code>%s;</code>%s', replace(pgmaint.html_text(m.command), E'\n', '<br/>'),
-					' <span class="soft">' || pgmaint.html_text(nullif(m.remark, '')) || '</span>'), '' ORDER BY m.nth)
+				CASE WHEN strpos(f.message, f.object) = 0 THEN format('<code>%s</code>: ', pgmaint_internal.html_text(f.object)) END,
+				replace(pgmaint_internal.html_text(f.message), E'\n', '<br/>'),
+				(SELECT string_agg(format('<br/><code>%s;</code>%s', replace(pgmaint_internal.html_text(m.command), E'\n', '<br/>'),
+					' <span class="soft">' || pgmaint_internal.html_text(nullif(m.remark, '')) || '</span>'), '' ORDER BY m.nth)
 				FROM unnest(f.commands, f.remarks) WITH ORDINALITY AS m (command, remark, nth)),
 				CASE WHEN f.more_commands > 0 THEN format('<br/>&#8230; and %s more, in <code>pgmaint.findings</code>', pgmaint.count_text(f.more_commands)) END,
-				'<br/>' || pgmaint.html_trouble(f.whole),
+				'<br/>' || pgmaint_internal.html_trouble(f.whole),
 				CASE WHEN f.more > 0 THEN format(E'\n<li>&#8230; and %s more like %s%s</li>', pgmaint.count_text(f.more),
 					CASE WHEN f.nth_alike = 1 THEN 'this' ELSE 'these' END,
-					(SELECT ': ' || string_agg(format('<code>%s</code>', pgmaint.html_text(o.name)), ', ' ORDER BY o.nth)
+					(SELECT ': ' || string_agg(format('<code>%s</code>', pgmaint_internal.html_text(o.name)), ', ' ORDER BY o.nth)
 						|| CASE WHEN f.more > cardinality(f.more_objects) THEN ', &#8230;' ELSE '' END
 					FROM unnest(f.more_objects) WITH ORDINALITY AS o (name, nth) WHERE o.name IS NOT NULL)) END), E'\n' ORDER BY f.nth),
 			E'</ul>\n',
-			'<p><b>What to do:</b> ' || pgmaint.html_text(g.remedy) || E'</p>\n') AS content
+			'<p><b>What to do:</b> ' || pgmaint_internal.html_text(g.remedy) || E'</p>\n') AS content
 		FROM found f
 		JOIN counted c ON c.severity = f.severity AND c.check_id = f.check_id
-		LEFT JOIN pgmaint.check_guide() g ON g.check_id = f.check_id
+		LEFT JOIN pgmaint_internal.check_guide() g ON g.check_id = f.check_id
 		GROUP BY f.severity, f.check_id, c.findings, g.title, g.remedy
 	),
 	severities AS (
@@ -203,7 +203,7 @@ BEGIN ATOMIC
 		FROM counted c
 		GROUP BY c.severity
 	)
-	SELECT pgmaint.html_section('findings', 'Findings', concat(
+	SELECT pgmaint_internal.html_section('findings', 'Findings', concat(
 		CASE WHEN EXISTS (SELECT FROM found f WHERE f.state NOT IN ('acknowledged', 'resolved')) THEN
 			E'<p>Who sees to one says so by its number, <code>SELECT pgmaint.acknowledge(number)</code>, and nobody else is told.</p>\n' END,
 		CASE WHEN sum(x.findings) > (SELECT count(*) FROM told) THEN
@@ -214,7 +214,7 @@ BEGIN ATOMIC
 		SELECT
 			v.badness,
 			v.findings,
-			concat(format(E'<h3>%s: %s</h3>\n', pgmaint.html_state(v.severity), pgmaint.count_text(v.findings)),
+			concat(format(E'<h3>%s: %s</h3>\n', pgmaint_internal.html_state(v.severity), pgmaint.count_text(v.findings)),
 				string_agg(k.content, '' ORDER BY k.check_id),
 				CASE WHEN count(k.check_id) < v.checks THEN format(E'<p>Other checks that found something: %s.</p>\n', pgmaint.count_text(v.checks - count(k.check_id))) END) AS content
 		FROM (SELECT s.*, (SELECT count(*) FROM counted c WHERE c.severity = s.severity) AS checks FROM severities s) v
@@ -224,37 +224,37 @@ BEGIN ATOMIC
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_findings(bigint) IS 'the findings of a run, the worst first, and what to do about them';
+COMMENT ON FUNCTION pgmaint_internal.html_findings(bigint) IS 'the findings of a run, the worst first, and what to do about them';
 
-CREATE FUNCTION pgmaint.html_steps(run_id bigint)
+CREATE FUNCTION pgmaint_internal.html_steps(run_id bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT pgmaint.html_section('steps', 'Steps', concat(
-		pgmaint.html_table('The steps of the plan, in their order', ARRAY['Step', '#Done', 'Not done', '#Time', 'What came of it'],
+	SELECT pgmaint_internal.html_section('steps', 'Steps', concat(
+		pgmaint_internal.html_table('The steps of the plan, in their order', ARRAY['Step', '#Done', 'Not done', '#Time', 'What came of it'],
 			array_agg(ARRAY[
-				format('%s. %s', s.step, pgmaint.html_text(s.action)),
+				format('%s. %s', s.step, pgmaint_internal.html_text(s.action)),
 				CASE WHEN s.planned > 0 THEN format('%s of %s', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned)) END,
 				concat_ws(', ',
-					CASE WHEN s.failed > 0 THEN pgmaint.html_state('failed', pgmaint.count_text(s.failed) || ' failed') END,
-					CASE WHEN s.stopped > 0 THEN pgmaint.html_state('cancelled', pgmaint.count_text(s.stopped) || ' stopped') END,
-					CASE WHEN s.skipped > 0 THEN pgmaint.html_state('skipped', pgmaint.count_text(s.skipped) || ' skipped') END,
-					CASE WHEN s.open > 0 THEN pgmaint.html_state('running', pgmaint.count_text(s.open) || ' to go') END),
-				CASE WHEN s.planned > 0 THEN pgmaint.duration_text(s.seconds) END,
-				CASE WHEN NOT s.reached OR s.planned = 0 THEN format('<span class="soft">%s</span>', s.outcome) ELSE concat(pgmaint.html_text(s.gain),
-					(SELECT string_agg(format('<br/><span class="soft">%s</span>', pgmaint.html_text(m.remark)), '' ORDER BY m.nth)
+					CASE WHEN s.failed > 0 THEN pgmaint_internal.html_state('failed', pgmaint.count_text(s.failed) || ' failed') END,
+					CASE WHEN s.stopped > 0 THEN pgmaint_internal.html_state('cancelled', pgmaint.count_text(s.stopped) || ' stopped') END,
+					CASE WHEN s.skipped > 0 THEN pgmaint_internal.html_state('skipped', pgmaint.count_text(s.skipped) || ' skipped') END,
+					CASE WHEN s.open > 0 THEN pgmaint_internal.html_state('running', pgmaint.count_text(s.open) || ' to go') END),
+				CASE WHEN s.planned > 0 THEN pgmaint_internal.duration_text(s.seconds) END,
+				CASE WHEN NOT s.reached OR s.planned = 0 THEN format('<span class="soft">%s</span>', s.outcome) ELSE concat(pgmaint_internal.html_text(s.gain),
+					(SELECT string_agg(format('<br/><span class="soft">%s</span>', pgmaint_internal.html_text(m.remark)), '' ORDER BY m.nth)
 					FROM unnest(s.remarks) WITH ORDINALITY AS m (remark, nth))) END
 			] ORDER BY s.step)),
-		pgmaint.svg_timeline(html_steps.run_id)))
+		pgmaint_internal.svg_timeline(html_steps.run_id)))
 	FROM pgmaint.step_results s
 	WHERE s.run_id = html_steps.run_id
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_steps(bigint) IS 'what the steps of a run came to, and when they were at work';
+COMMENT ON FUNCTION pgmaint_internal.html_steps(bigint) IS 'what the steps of a run came to, and when they were at work';
 
-CREATE FUNCTION pgmaint.html_tasks(run_id bigint, OUT not_done text, OUT done text)
+CREATE FUNCTION pgmaint_internal.html_tasks(run_id bigint, OUT not_done text, OUT done text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -281,7 +281,7 @@ BEGIN ATOMIC
 			t.state,
 			t.alike,
 			(array_agg(t.error ORDER BY t.nth))[1] AS error,
-			string_agg(format('<code>%s</code>', pgmaint.html_text(t.what)), '<br/>' ORDER BY t.nth) AS named,
+			string_agg(format('<code>%s</code>', pgmaint_internal.html_text(t.what)), '<br/>' ORDER BY t.nth) AS named,
 			count(*) AS names
 		FROM told t
 		WHERE NOT t.done
@@ -289,18 +289,18 @@ BEGIN ATOMIC
 	),
 	tables AS (
 		SELECT
-			(SELECT pgmaint.html_table('Tasks that did not succeed, and why', ARRAY['State', '#Tasks', 'Which', 'Why'], array_agg(ARRAY[
-				pgmaint.html_state(r.state),
+			(SELECT pgmaint_internal.html_table('Tasks that did not succeed, and why', ARRAY['State', '#Tasks', 'Which', 'Why'], array_agg(ARRAY[
+				pgmaint_internal.html_state(r.state),
 				pgmaint.count_text(r.alike),
 				r.named || CASE WHEN r.alike > r.names THEN format('<br/>&#8230; and %s more', pgmaint.count_text(r.alike - r.names)) ELSE '' END,
-				pgmaint.html_text(r.error)
+				pgmaint_internal.html_text(r.error)
 			] ORDER BY r.nth))
 			FROM reasons r) AS not_done,
-			(SELECT pgmaint.html_table('What gave back or removed most first, then what took longest', ARRAY['What', 'Why', 'Result', '#Time'], array_agg(ARRAY[
-				format('<code>%s</code>', pgmaint.html_text(t.what)),
-				pgmaint.html_text(t.reason),
-				pgmaint.html_text(t.gain),
-				pgmaint.duration_text(t.seconds)
+			(SELECT pgmaint_internal.html_table('What gave back or removed most first, then what took longest', ARRAY['What', 'Why', 'Result', '#Time'], array_agg(ARRAY[
+				format('<code>%s</code>', pgmaint_internal.html_text(t.what)),
+				pgmaint_internal.html_text(t.reason),
+				pgmaint_internal.html_text(t.gain),
+				pgmaint_internal.duration_text(t.seconds)
 			] ORDER BY t.nth))
 			FROM told t
 			WHERE t.done) AS done,
@@ -314,14 +314,14 @@ BEGIN ATOMIC
 		FROM counts c
 	)
 	SELECT
-		pgmaint.html_section('not-done', 'Not done', t.not_done || CASE WHEN t.done IS NULL THEN coalesce(t.left_out, '') ELSE '' END),
-		pgmaint.html_section('done', 'Done, task by task', nullif(concat(t.sound, t.done || coalesce(t.left_out, '')), ''))
+		pgmaint_internal.html_section('not-done', 'Not done', t.not_done || CASE WHEN t.done IS NULL THEN coalesce(t.left_out, '') ELSE '' END),
+		pgmaint_internal.html_section('done', 'Done, task by task', nullif(concat(t.sound, t.done || coalesce(t.left_out, '')), ''))
 	FROM tables t;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_tasks(bigint) IS 'what a run did not do, and why; what it did, why, and what it gained';
+COMMENT ON FUNCTION pgmaint_internal.html_tasks(bigint) IS 'what a run did not do, and why; what it did, why, and what it gained';
 
-CREATE FUNCTION pgmaint.html_checks()
+CREATE FUNCTION pgmaint_internal.html_checks()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -330,41 +330,41 @@ BEGIN ATOMIC
 		SELECT v.*, row_number() OVER (PARTITION BY v.status = 'ok' ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], v.status), v.check_id, v.object) AS nth
 		FROM pgmaint.validate() v
 	)
-	SELECT pgmaint.html_section('checks', 'Is everything in order now?', concat(
+	SELECT pgmaint_internal.html_section('checks', 'Is everything in order now?', concat(
 		format(E'<p>%s</p>\n', concat_ws(', ',
-			CASE WHEN count(*) FILTER (WHERE c.status = 'critical') > 0 THEN pgmaint.html_state('critical', count(*) FILTER (WHERE c.status = 'critical') || ' critical') END,
-			CASE WHEN count(*) FILTER (WHERE c.status = 'warning') > 0 THEN pgmaint.html_state('warning', count(*) FILTER (WHERE c.status = 'warning') || CASE count(*) FILTER (WHERE c.status = 'warning') WHEN 1 THEN ' warning' ELSE ' warnings' END) END,
-			pgmaint.html_state('ok', count(*) FILTER (WHERE c.status = 'ok') || ' ok'))),
-		pgmaint.html_table('What pgmaint.validate() finds', ARRAY['Status', 'Check', 'Detail', 'Expected'], array_agg(ARRAY[
-			pgmaint.html_state(c.status),
-			pgmaint.html_name(c.check_id),
-			pgmaint.html_text(c.detail) || CASE WHEN c.status <> 'ok' AND g.remedy IS NOT NULL
-				THEN format('<br/><span class="soft">%s</span>', pgmaint.html_text(g.remedy)) ELSE '' END,
-			pgmaint.html_text(c.expected)
+			CASE WHEN count(*) FILTER (WHERE c.status = 'critical') > 0 THEN pgmaint_internal.html_state('critical', count(*) FILTER (WHERE c.status = 'critical') || ' critical') END,
+			CASE WHEN count(*) FILTER (WHERE c.status = 'warning') > 0 THEN pgmaint_internal.html_state('warning', count(*) FILTER (WHERE c.status = 'warning') || CASE count(*) FILTER (WHERE c.status = 'warning') WHEN 1 THEN ' warning' ELSE ' warnings' END) END,
+			pgmaint_internal.html_state('ok', count(*) FILTER (WHERE c.status = 'ok') || ' ok'))),
+		pgmaint_internal.html_table('What pgmaint.validate() finds', ARRAY['Status', 'Check', 'Detail', 'Expected'], array_agg(ARRAY[
+			pgmaint_internal.html_state(c.status),
+			pgmaint_internal.html_name(c.check_id),
+			pgmaint_internal.html_text(c.detail) || CASE WHEN c.status <> 'ok' AND g.remedy IS NOT NULL
+				THEN format('<br/><span class="soft">%s</span>', pgmaint_internal.html_text(g.remedy)) ELSE '' END,
+			pgmaint_internal.html_text(c.expected)
 		] ORDER BY c.status = 'ok', c.nth) FILTER (WHERE c.nth <= 40)),
 		CASE WHEN count(*) FILTER (WHERE c.nth > 40) > 0 THEN format('<p>%s more: <code>SELECT * FROM pgmaint.validate()</code></p>', count(*) FILTER (WHERE c.nth > 40)) END))
 	FROM checked c
-	LEFT JOIN pgmaint.check_guide() g USING (check_id)
+	LEFT JOIN pgmaint_internal.check_guide() g USING (check_id)
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_checks() IS 'what validate() finds now';
+COMMENT ON FUNCTION pgmaint_internal.html_checks() IS 'what validate() finds now';
 
 REVOKE ALL ON FUNCTION
-	pgmaint.check_guide(),
-	pgmaint.html_run(bigint),
-	pgmaint.html_trouble(pgmaint.finding_results),
-	pgmaint.html_findings(bigint),
-	pgmaint.html_steps(bigint),
-	pgmaint.html_tasks(bigint),
-	pgmaint.html_checks()
+	pgmaint_internal.check_guide(),
+	pgmaint_internal.html_run(bigint),
+	pgmaint_internal.html_trouble(pgmaint.finding_results),
+	pgmaint_internal.html_findings(bigint),
+	pgmaint_internal.html_steps(bigint),
+	pgmaint_internal.html_tasks(bigint),
+	pgmaint_internal.html_checks()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.check_guide(),
-	pgmaint.html_run(bigint),
-	pgmaint.html_trouble(pgmaint.finding_results),
-	pgmaint.html_findings(bigint),
-	pgmaint.html_steps(bigint),
-	pgmaint.html_tasks(bigint),
-	pgmaint.html_checks()
+	pgmaint_internal.check_guide(),
+	pgmaint_internal.html_run(bigint),
+	pgmaint_internal.html_trouble(pgmaint.finding_results),
+	pgmaint_internal.html_findings(bigint),
+	pgmaint_internal.html_steps(bigint),
+	pgmaint_internal.html_tasks(bigint),
+	pgmaint_internal.html_checks()
 TO pg_monitor;

@@ -1,7 +1,7 @@
 -- What a monitoring system reads, in the naming of Prometheus: base units, times
 -- as seconds since 1970, few values for each label.
 
-CREATE FUNCTION pgmaint.metric_families()
+CREATE FUNCTION pgmaint_internal.metric_families()
 RETURNS TABLE (name text, type text, help text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 30
 BEGIN ATOMIC
@@ -36,7 +36,7 @@ BEGIN ATOMIC
 		('pgmaint_multixact_id_age', 'gauge', 'Multixacts since the oldest multixact ID of a database.');
 END;
 
-COMMENT ON FUNCTION pgmaint.metric_families() IS 'the names that pgmaint.metrics has, with their types and what they mean';
+COMMENT ON FUNCTION pgmaint_internal.metric_families() IS 'the names that pgmaint.metrics has, with their types and what they mean';
 
 CREATE VIEW pgmaint.metrics AS
 WITH last_runs AS MATERIALIZED (
@@ -49,7 +49,7 @@ bloat AS (
 	SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS object, m.kind, m.bloat_bytes, m.bloat_ratio
 	FROM (
 		SELECT b.relation, b.kind, b.bloat_bytes, b.bloat_ratio
-		FROM pgmaint.latest_bloat b
+		FROM pgmaint_internal.latest_bloat b
 		ORDER BY b.bloat_bytes DESC, b.relation
 		LIMIT 50
 	) m
@@ -75,7 +75,7 @@ schedules AS (
 		CASE WHEN r.busy THEN 0
 			ELSE greatest(pg_catalog.extract('epoch', pg_catalog.clock_timestamp()
 				- pgmaint.next_run(s.schedule, greatest(r.requested_at, s.scheduled_at))), 0) END AS late
-	FROM pgmaint.plan_schedules s
+	FROM pgmaint_internal.plan_schedules s
 	CROSS JOIN LATERAL (
 		SELECT pg_catalog.max(x.requested_at) AS requested_at, coalesce(pg_catalog.bool_or(x.state IN ('queued', 'running')), false) AS busy
 		FROM pgmaint.runs x
@@ -91,8 +91,8 @@ unsent AS MATERIALIZED (
 ),
 validation AS MATERIALIZED (
 	SELECT v.check_id, v.status, v.validated_at
-	FROM pgmaint.last_validation v
-	WHERE v.identity = (SELECT pgmaint.current_identity())
+	FROM pgmaint_internal.last_validation v
+	WHERE v.identity = (SELECT pgmaint_internal.current_identity())
 ),
 samples (name, labels, value) AS (
 	SELECT 'pgmaint_info', pg_catalog.jsonb_build_object('version', e.extversion), 1::double precision
@@ -212,7 +212,7 @@ samples (name, labels, value) AS (
 )
 SELECT s.name, s.labels, s.value, f.type, f.help
 FROM samples s
-JOIN pgmaint.metric_families() f USING (name)
+JOIN pgmaint_internal.metric_families() f USING (name)
 WHERE s.value IS NOT NULL;
 
 COMMENT ON VIEW pgmaint.metrics IS 'what a monitoring system reads, a sample in each row, in the naming of Prometheus';
@@ -239,6 +239,6 @@ END;
 COMMENT ON FUNCTION pgmaint.metrics_text() IS 'pgmaint.metrics in the text format of Prometheus';
 
 REVOKE ALL ON pgmaint.metrics FROM PUBLIC;
-REVOKE ALL ON FUNCTION pgmaint.metric_families(), pgmaint.metrics_text() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmaint_internal.metric_families(), pgmaint.metrics_text() FROM PUBLIC;
 GRANT SELECT ON pgmaint.metrics TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pgmaint.metric_families(), pgmaint.metrics_text() TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.metric_families(), pgmaint.metrics_text() TO pg_monitor;

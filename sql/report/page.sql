@@ -1,7 +1,7 @@
 -- What the page of report_html() is made of: text that is safe in it, tables,
 -- its style.  All of it is well-formed XML, whatever the names of objects hold.
 
-CREATE FUNCTION pgmaint.html_text(text)
+CREATE FUNCTION pgmaint_internal.html_text(text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -11,10 +11,10 @@ BEGIN ATOMIC
 		E'[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]', '&#65533;', 'g');
 END;
 
-COMMENT ON FUNCTION pgmaint.html_text(text) IS 'a text as it must stand in an element or an attribute of HTML';
+COMMENT ON FUNCTION pgmaint_internal.html_text(text) IS 'a text as it must stand in an element or an attribute of HTML';
 
 -- psql writes a page in the encoding of its session
-CREATE FUNCTION pgmaint.html_charset()
+CREATE FUNCTION pgmaint_internal.html_charset()
 RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -26,9 +26,9 @@ BEGIN ATOMIC
 	FROM (SELECT pg_client_encoding()::text AS name) e;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_charset() IS 'what HTML calls the encoding of the session';
+COMMENT ON FUNCTION pgmaint_internal.html_charset() IS 'what HTML calls the encoding of the session';
 
-CREATE FUNCTION pgmaint.html_time(at timestamptz)
+CREATE FUNCTION pgmaint_internal.html_time(at timestamptz)
 RETURNS text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -37,9 +37,9 @@ BEGIN ATOMIC
 		to_char(at, 'YYYY-MM-DD'), to_char(at, 'HH24:MI:SS TZH:TZM')) END;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_time(timestamptz) IS 'a time with its zone, for people and for machines';
+COMMENT ON FUNCTION pgmaint_internal.html_time(timestamptz) IS 'a time with its zone, for people and for machines';
 
-CREATE FUNCTION pgmaint.duration_text(seconds numeric)
+CREATE FUNCTION pgmaint_internal.duration_text(seconds numeric)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -55,20 +55,20 @@ BEGIN ATOMIC
 	END;
 END;
 
-COMMENT ON FUNCTION pgmaint.duration_text(numeric) IS 'so many seconds in the units that people use';
+COMMENT ON FUNCTION pgmaint_internal.duration_text(numeric) IS 'so many seconds in the units that people use';
 
 -- A table gives way to long names by breaking them, but to no short ones.
-CREATE FUNCTION pgmaint.html_name(name text, element text DEFAULT 'code')
+CREATE FUNCTION pgmaint_internal.html_name(name text, element text DEFAULT 'code')
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
-	SELECT format('<%s%s>%s</%s>', element, CASE WHEN length(name) <= 24 THEN ' class="nowrap"' ELSE '' END, pgmaint.html_text(pgmaint.one_line(name)), element);
+	SELECT format('<%s%s>%s</%s>', element, CASE WHEN length(name) <= 24 THEN ' class="nowrap"' ELSE '' END, pgmaint_internal.html_text(pgmaint.one_line(name)), element);
 END;
 
-COMMENT ON FUNCTION pgmaint.html_name(text, text) IS 'a name or a few words as the content of a cell';
+COMMENT ON FUNCTION pgmaint_internal.html_name(text, text) IS 'a name or a few words as the content of a cell';
 
 -- The mark says the same as the colour.
-CREATE FUNCTION pgmaint.html_state(state text, words text DEFAULT NULL)
+CREATE FUNCTION pgmaint_internal.html_state(state text, words text DEFAULT NULL)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -84,12 +84,12 @@ BEGIN ATOMIC
 			WHEN state IN ('warning', 'cancelled', 'interrupted', 'skipped', 'notified', 'escalated') THEN '&#9650;'
 			WHEN state = 'running' THEN '&#9654;'
 			ELSE '&#8226;' END,
-		pgmaint.html_text(coalesce(words, state)));
+		pgmaint_internal.html_text(coalesce(words, state)));
 END;
 
-COMMENT ON FUNCTION pgmaint.html_state(text, text) IS 'a state or a severity, told by mark, word and colour';
+COMMENT ON FUNCTION pgmaint_internal.html_state(text, text) IS 'a state or a severity, told by mark, word and colour';
 
-CREATE FUNCTION pgmaint.html_table(caption text, columns text[], cells text[])
+CREATE FUNCTION pgmaint_internal.html_table(caption text, columns text[], cells text[])
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -97,7 +97,7 @@ BEGIN ATOMIC
 	WITH heads AS (
 		SELECT
 			c.nth,
-			pgmaint.html_text(ltrim(c.name, '#')) AS name,
+			pgmaint_internal.html_text(ltrim(c.name, '#')) AS name,
 			CASE WHEN c.name LIKE '#%' THEN ' class="number"' ELSE '' END AS class
 		FROM unnest(columns) WITH ORDINALITY AS c (name, nth)
 	),
@@ -120,17 +120,17 @@ BEGIN ATOMIC
 		GROUP BY n.line
 	)
 	SELECT format(E'<table><caption>%s</caption>\n<thead><tr>%s</tr></thead>\n<tbody>\n%s\n</tbody></table>\n',
-		pgmaint.html_text(caption),
+		pgmaint_internal.html_text(caption),
 		(SELECT string_agg(format('<th scope="col"%s>%s</th>', h.class, h.name), '' ORDER BY h.nth) FROM heads h),
 		string_agg('<tr>' || l.cells || '</tr>', E'\n' ORDER BY l.line))
 	FROM lines l
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_table(text, text[], text[]) IS
+COMMENT ON FUNCTION pgmaint_internal.html_table(text, text[], text[]) IS
 	'a table of cells that are HTML already, as many in a row as there are columns; a column is of numbers if its name begins with #; null without cells';
 
-CREATE FUNCTION pgmaint.html_section(id text, title text, content text)
+CREATE FUNCTION pgmaint_internal.html_section(id text, title text, content text)
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -138,10 +138,10 @@ BEGIN ATOMIC
 	SELECT format(E'<section aria-labelledby="%s">\n<h2 id="%s">%s</h2>\n%s</section>\n', id, id, title, content);
 END;
 
-COMMENT ON FUNCTION pgmaint.html_section(text, text, text) IS 'a part of the page; null if its content is';
+COMMENT ON FUNCTION pgmaint_internal.html_section(text, text, text) IS 'a part of the page; null if its content is';
 
 -- Colours are named once for each theme; print is light.
-CREATE FUNCTION pgmaint.html_style()
+CREATE FUNCTION pgmaint_internal.html_style()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -243,27 +243,27 @@ svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 '::text;
 END;
 
-COMMENT ON FUNCTION pgmaint.html_style() IS 'how the page looks: light or dark as the reader has it, on paper, on a telephone';
+COMMENT ON FUNCTION pgmaint_internal.html_style() IS 'how the page looks: light or dark as the reader has it, on paper, on a telephone';
 
 REVOKE ALL ON FUNCTION
-	pgmaint.html_text(text),
-	pgmaint.html_charset(),
-	pgmaint.html_time(timestamptz),
-	pgmaint.duration_text(numeric),
-	pgmaint.html_name(text, text),
-	pgmaint.html_state(text, text),
-	pgmaint.html_table(text, text[], text[]),
-	pgmaint.html_section(text, text, text),
-	pgmaint.html_style()
+	pgmaint_internal.html_text(text),
+	pgmaint_internal.html_charset(),
+	pgmaint_internal.html_time(timestamptz),
+	pgmaint_internal.duration_text(numeric),
+	pgmaint_internal.html_name(text, text),
+	pgmaint_internal.html_state(text, text),
+	pgmaint_internal.html_table(text, text[], text[]),
+	pgmaint_internal.html_section(text, text, text),
+	pgmaint_internal.html_style()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.html_text(text),
-	pgmaint.html_charset(),
-	pgmaint.html_time(timestamptz),
-	pgmaint.duration_text(numeric),
-	pgmaint.html_name(text, text),
-	pgmaint.html_state(text, text),
-	pgmaint.html_table(text, text[], text[]),
-	pgmaint.html_section(text, text, text),
-	pgmaint.html_style()
+	pgmaint_internal.html_text(text),
+	pgmaint_internal.html_charset(),
+	pgmaint_internal.html_time(timestamptz),
+	pgmaint_internal.duration_text(numeric),
+	pgmaint_internal.html_name(text, text),
+	pgmaint_internal.html_state(text, text),
+	pgmaint_internal.html_table(text, text[], text[]),
+	pgmaint_internal.html_section(text, text, text),
+	pgmaint_internal.html_style()
 TO pg_monitor;

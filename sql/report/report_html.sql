@@ -11,7 +11,7 @@ SET jit = off
 AS $$
 DECLARE
 	chosen bigint := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));
-	style text := pgmaint.html_style();
+	style text := pgmaint_internal.html_style();
 	title text;
 	head text;
 	main text;
@@ -23,20 +23,20 @@ BEGIN
 			USING ERRCODE = 'undefined_object',
 				HINT = 'SELECT run_id, plan, state, requested_at FROM pgmaint.runs lists the runs.';
 	END IF;
-	head := coalesce(pgmaint.html_run(chosen), format(
+	head := coalesce(pgmaint_internal.html_run(chosen), format(
 		E'<header>\n<p class="kind">pgmaint</p>\n<h1>No run yet</h1>\n<p class="lead">There has been no run in database %s yet. '
-		'<code>SELECT pgmaint.run(''weekly'')</code> begins one.</p>\n</header>\n', pgmaint.html_text(current_database())));
-	SELECT t.* INTO tasks FROM pgmaint.html_tasks(chosen) t;
+		'<code>SELECT pgmaint.run(''weekly'')</code> begins one.</p>\n</header>\n', pgmaint_internal.html_text(current_database())));
+	SELECT t.* INTO tasks FROM pgmaint_internal.html_tasks(chosen) t;
 	main := concat(
-		pgmaint.html_findings(chosen),
+		pgmaint_internal.html_findings(chosen),
 		tasks.not_done,
-		pgmaint.html_steps(chosen),
-		pgmaint.html_checks(),
-		pgmaint.html_queries(chosen),
-		pgmaint.html_advice(),
-		pgmaint.html_bloat(),
-		pgmaint.html_backups(),
-		pgmaint.html_retention(),
+		pgmaint_internal.html_steps(chosen),
+		pgmaint_internal.html_checks(),
+		pgmaint_internal.html_queries(chosen),
+		pgmaint_internal.html_advice(),
+		pgmaint_internal.html_bloat(),
+		pgmaint_internal.html_backups(),
+		pgmaint_internal.html_retention(),
 		tasks.done);
 	SELECT format(E'<nav aria-label="Contents"><ul>%s</ul></nav>\n', string_agg(format('<li><a href="#%s">%s</a></li>', h.parts[1], h.parts[2]), '' ORDER BY h.nth))
 	INTO contents
@@ -46,16 +46,16 @@ BEGIN
 	RETURN concat(
 		E'<!DOCTYPE html>\n<html lang="en">\n<head>\n',
 		-- that in which psql will write it
-		format(E'<meta charset="%s"/>\n', pgmaint.html_charset()),
+		format(E'<meta charset="%s"/>\n', pgmaint_internal.html_charset()),
 		format(E'<meta http-equiv="Content-Security-Policy" content="default-src ''none''; img-src data:; style-src ''sha256-%s''"/>\n',
 			encode(sha256(convert_to(style, 'UTF8')), 'base64')),
 		E'<meta name="viewport" content="width=device-width, initial-scale=1"/>\n<meta name="color-scheme" content="light dark"/>\n',
 		E'<link rel="icon" href="data:,"/>\n',
-		format(E'<title>%s</title>\n', pgmaint.html_text(pgmaint.one_line(title))),
+		format(E'<title>%s</title>\n', pgmaint_internal.html_text(pgmaint.one_line(title))),
 		'<style>', style, E'</style>\n</head>\n<body>\n<a class="skip" href="#content">To the content</a>\n',
 		head, contents, E'<main id="content">\n', main, E'</main>\n',
 		format(E'<footer>Made by pgmaint %s at %s in database %s.</footer>\n</body>\n</html>\n',
-			(SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pgmaint'), pgmaint.html_time(clock_timestamp()), pgmaint.html_text(current_database())));
+			(SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pgmaint'), pgmaint_internal.html_time(clock_timestamp()), pgmaint_internal.html_text(current_database())));
 END
 $$;
 

@@ -19,7 +19,7 @@ CREATE TABLE pgmaint.archives (
 	compression text NOT NULL,
 	columns text[] NOT NULL,
 	verified_at timestamptz,
-	identity text DEFAULT pgmaint.current_identity(),
+	identity text DEFAULT pgmaint_internal.current_identity(),
 	adopted_at timestamptz,
 	checked_at timestamptz,
 	check_result text CHECK (check_result IN ('whole', 'damaged', 'not readable')),

@@ -32,28 +32,28 @@ COMMENT ON COLUMN pgmaint.retention_policies.pass_triggers IS 'whether partition
 -- What is about to be written to a storage: committed before the first byte
 -- leaves, and deleted in the transaction that makes the object count.  What is
 -- left here without a task that works on it is known to be unfinished.
-CREATE TABLE pgmaint.uploads (
+CREATE TABLE pgmaint_internal.uploads (
 	upload_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	task_id bigint NOT NULL,
 	action text NOT NULL,
 	storage name NOT NULL,
 	key text NOT NULL,
 	mark text NOT NULL,
-	identity text DEFAULT pgmaint.current_identity(),
+	identity text DEFAULT pgmaint_internal.current_identity(),
 	begun_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	searched_at timestamptz
 );
 
-CREATE INDEX uploads_task ON pgmaint.uploads (task_id);
+CREATE INDEX uploads_task ON pgmaint_internal.uploads (task_id);
 
-COMMENT ON TABLE pgmaint.uploads IS 'objects that are being written, or were left when a task was interrupted';
-COMMENT ON COLUMN pgmaint.uploads.mark IS 'stands on the object, and tells it from one that somebody else wrote';
-COMMENT ON COLUMN pgmaint.uploads.searched_at IS 'when it was first looked for after its task was interrupted; it is looked for once more an hour later, since a storage may still have been at work on it';
-COMMENT ON COLUMN pgmaint.uploads.identity IS 'of the database that writes it: a copy removes nothing of another''s';
+COMMENT ON TABLE pgmaint_internal.uploads IS 'objects that are being written, or were left when a task was interrupted';
+COMMENT ON COLUMN pgmaint_internal.uploads.mark IS 'stands on the object, and tells it from one that somebody else wrote';
+COMMENT ON COLUMN pgmaint_internal.uploads.searched_at IS 'when it was first looked for after its task was interrupted; it is looked for once more an hour later, since a storage may still have been at work on it';
+COMMENT ON COLUMN pgmaint_internal.uploads.identity IS 'of the database that writes it: a copy removes nothing of another''s';
 
 -- Partitions that earlier versions have detached before they archived them; no
 -- more are added.
-CREATE TABLE pgmaint.detached_partitions (
+CREATE TABLE pgmaint_internal.detached_partitions (
 	relation oid PRIMARY KEY,
 	policy_id bigint NOT NULL,
 	parent oid NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE pgmaint.detached_partitions (
 	noted_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint.detached_partitions IS 'partitions that an earlier version has begun to detach for a policy, until they are archived and dropped';
+COMMENT ON TABLE pgmaint_internal.detached_partitions IS 'partitions that an earlier version has begun to detach for a policy, until they are archived and dropped';
 
 -- policies belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.retention_policies', '');
@@ -95,9 +95,9 @@ AS 'MODULE_PATHNAME', 'pgmaint_drop_retention';
 COMMENT ON FUNCTION pgmaint.drop_retention(bigint) IS
 	'drop a retention policy; what it has archived stays, and so does its place in pgmaint.archives';
 
-REVOKE ALL ON pgmaint.retention_policies, pgmaint.uploads, pgmaint.detached_partitions FROM PUBLIC;
+REVOKE ALL ON pgmaint.retention_policies, pgmaint_internal.uploads, pgmaint_internal.detached_partitions FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval, text, boolean),
 	pgmaint.drop_retention(bigint)
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.retention_policies, pgmaint.uploads, pgmaint.detached_partitions TO pg_monitor;
+GRANT SELECT ON pgmaint.retention_policies, pgmaint_internal.uploads, pgmaint_internal.detached_partitions TO pg_monitor;

@@ -28,7 +28,7 @@ COMMENT ON FUNCTION pgmaint.index_advice(bigint, double precision, double precis
 
 -- How many rows were written to each table.  The counters alone tell no rate: a
 -- table is loaded once.
-CREATE TABLE pgmaint.table_writes (
+CREATE TABLE pgmaint_internal.table_writes (
 	relation oid PRIMARY KEY,
 	writes bigint NOT NULL,
 	noted_at timestamptz NOT NULL,
@@ -36,31 +36,31 @@ CREATE TABLE pgmaint.table_writes (
 	noted_before timestamptz
 );
 
-COMMENT ON TABLE pgmaint.table_writes IS 'rows that had been written to each table, as an index would notice it, noted with snapshots of statements once a week';
-COMMENT ON COLUMN pgmaint.table_writes.writes_before IS 'what the note before said; null where the counters have begun anew since';
+COMMENT ON TABLE pgmaint_internal.table_writes IS 'rows that had been written to each table, as an index would notice it, noted with snapshots of statements once a week';
+COMMENT ON COLUMN pgmaint_internal.table_writes.writes_before IS 'what the note before said; null where the counters have begun anew since';
 
-CREATE VIEW pgmaint.table_write_counters AS
+CREATE VIEW pgmaint_internal.table_write_counters AS
 SELECT
 	s.relid AS relation,
 	-- updates that touch no index leave a further one alone, too, as far as can be told
 	s.n_tup_ins + s.n_tup_upd - s.n_tup_hot_upd + s.n_tup_del AS writes,
 	least(s.n_tup_ins, s.n_live_tup) AS loaded
 FROM pg_catalog.pg_stat_user_tables s
-WHERE s.schemaname <> 'pgmaint' AND s.schemaname !~ '^pg_temp';
+WHERE s.schemaname NOT IN ('pgmaint', 'pgmaint_internal') AND s.schemaname !~ '^pg_temp';
 
-COMMENT ON VIEW pgmaint.table_write_counters IS 'rows written to each table since the counters began, and how many of these may be what it was loaded with';
+COMMENT ON VIEW pgmaint_internal.table_write_counters IS 'rows written to each table since the counters began, and how many of these may be what it was loaded with';
 
-CREATE FUNCTION pgmaint.note_table_writes()
+CREATE FUNCTION pgmaint_internal.note_table_writes()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	DELETE FROM pgmaint.table_writes w
+	DELETE FROM pgmaint_internal.table_writes w
 	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = w.relation);
-	INSERT INTO pgmaint.table_writes AS w (relation, writes, noted_at)
+	INSERT INTO pgmaint_internal.table_writes AS w (relation, writes, noted_at)
 	SELECT c.relation, c.writes, clock_timestamp()
-	FROM pgmaint.table_write_counters c
-	LEFT JOIN pgmaint.table_writes o ON o.relation = c.relation
+	FROM pgmaint_internal.table_write_counters c
+	LEFT JOIN pgmaint_internal.table_writes o ON o.relation = c.relation
 	WHERE o.relation IS NULL OR o.writes > c.writes OR o.noted_at < clock_timestamp() - interval '7 days'
 	ON CONFLICT (relation) DO UPDATE SET
 		writes_before = CASE WHEN w.writes <= excluded.writes THEN w.writes END,
@@ -68,11 +68,11 @@ BEGIN ATOMIC
 		writes = excluded.writes, noted_at = excluded.noted_at;
 END;
 
-COMMENT ON FUNCTION pgmaint.note_table_writes() IS 'notes how many rows were written to each table so far, where the last note is a week old';
+COMMENT ON FUNCTION pgmaint_internal.note_table_writes() IS 'notes how many rows were written to each table so far, where the last note is a week old';
 
 -- Since the older of two notes; where there is none yet, since the counters began,
 -- but for the rows that may have come with the load.
-CREATE FUNCTION pgmaint.writes_per_day(relation oid)
+CREATE FUNCTION pgmaint_internal.writes_per_day(relation oid)
 RETURNS double precision
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -80,7 +80,7 @@ BEGIN ATOMIC
 	SELECT coalesce(sum(86400 * CASE
 			WHEN n.noted_at IS NULL THEN (c.writes - c.loaded) / greatest(3600, extract(epoch FROM clock_timestamp() - r.counted_since)::float8)
 			ELSE (c.writes - n.writes) / extract(epoch FROM clock_timestamp() - n.noted_at)::float8 END), 0)
-	FROM pgmaint.table_write_counters c
+	FROM pgmaint_internal.table_write_counters c
 	CROSS JOIN (
 		SELECT coalesce(d.stats_reset, b.stats_reset, pg_postmaster_start_time()) AS counted_since
 		FROM pg_stat_bgwriter b
@@ -88,7 +88,7 @@ BEGIN ATOMIC
 	) r
 	LEFT JOIN LATERAL (
 		SELECT x.writes, x.noted_at
-		FROM pgmaint.table_writes w
+		FROM pgmaint_internal.table_writes w
 		CROSS JOIN LATERAL (VALUES (w.writes_before, w.noted_before), (w.writes, w.noted_at)) AS x (writes, noted_at)
 		WHERE w.relation = c.relation AND w.writes <= c.writes AND x.noted_at < clock_timestamp() - interval '1 hour'
 		ORDER BY x.noted_at
@@ -99,11 +99,11 @@ BEGIN ATOMIC
 		WHERE p.oid = c.relation AND p.relispartition AND a.relid = writes_per_day.relation);
 END;
 
-COMMENT ON FUNCTION pgmaint.writes_per_day(oid) IS
+COMMENT ON FUNCTION pgmaint_internal.writes_per_day(oid) IS
 	'rows that are written to a table and its partitions a day, as an index would notice it, apart from what it was loaded with';
 
 -- What the action index_advice has advised, and what became of it.
-CREATE TABLE pgmaint.index_advices (
+CREATE TABLE pgmaint_internal.index_advices (
 	advice_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	relation oid NOT NULL,
 	object text NOT NULL,
@@ -123,26 +123,26 @@ CREATE TABLE pgmaint.index_advices (
 	UNIQUE (relation, statement)
 );
 
-COMMENT ON TABLE pgmaint.index_advices IS 'which indexes the action index_advice has advised, and whether they helped once somebody had made them';
-COMMENT ON COLUMN pgmaint.index_advices.query_ids IS 'statements that were to gain from it';
-COMMENT ON COLUMN pgmaint.index_advices.mean_ms_before IS 'the mean time of these when the advice was given last';
-COMMENT ON COLUMN pgmaint.index_advices."index" IS 'the index, once there is one that begins as advised';
-COMMENT ON COLUMN pgmaint.index_advices.noticed_at IS 'when that was first seen; calls_then and total_ms_then are what the statements had come to';
-COMMENT ON COLUMN pgmaint.index_advices.mean_ms_after IS 'the mean time of their calls since then';
-COMMENT ON COLUMN pgmaint.index_advices.outcome IS 'helped, no help (the statements take as long as before), not used (the index was never read); null: not known yet';
+COMMENT ON TABLE pgmaint_internal.index_advices IS 'which indexes the action index_advice has advised, and whether they helped once somebody had made them';
+COMMENT ON COLUMN pgmaint_internal.index_advices.query_ids IS 'statements that were to gain from it';
+COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_before IS 'the mean time of these when the advice was given last';
+COMMENT ON COLUMN pgmaint_internal.index_advices."index" IS 'the index, once there is one that begins as advised';
+COMMENT ON COLUMN pgmaint_internal.index_advices.noticed_at IS 'when that was first seen; calls_then and total_ms_then are what the statements had come to';
+COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_after IS 'the mean time of their calls since then';
+COMMENT ON COLUMN pgmaint_internal.index_advices.outcome IS 'helped, no help (the statements take as long as before), not used (the index was never read); null: not known yet';
 
 -- What became of earlier advice: a row for each of which something is new.
-CREATE FUNCTION pgmaint.review_index_advice()
+CREATE FUNCTION pgmaint_internal.review_index_advice()
 RETURNS TABLE (object text, message text, helped boolean)
 LANGUAGE sql VOLATILE ROWS 20 COST 1000000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	DELETE FROM pgmaint.index_advices v
+	DELETE FROM pgmaint_internal.index_advices v
 	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = v.relation);
 	-- an index that begins as advised; parentheses and blanks are a matter of taste
-	UPDATE pgmaint.index_advices v
+	UPDATE pgmaint_internal.index_advices v
 	SET "index" = m.indexrelid, noticed_at = pg_catalog.clock_timestamp(), calls_then = s.calls, total_ms_then = s.total_ms
-	FROM pgmaint.index_advices w
+	FROM pgmaint_internal.index_advices w
 	CROSS JOIN LATERAL (
 		SELECT i.indexrelid
 		FROM pg_catalog.pg_index i
@@ -153,26 +153,26 @@ BEGIN ATOMIC
 	) m
 	CROSS JOIN LATERAL (
 		SELECT coalesce(pg_catalog.sum(x.calls), 0)::bigint AS calls, coalesce(pg_catalog.sum(x.total_ms), 0) AS total_ms
-		FROM pgmaint.statement_statistics() x WHERE x.queryid = ANY (w.query_ids)
+		FROM pgmaint_internal.statement_statistics() x WHERE x.queryid = ANY (w.query_ids)
 	) s
 	WHERE v.advice_id = w.advice_id AND v."index" IS NULL;
-	UPDATE pgmaint.index_advices v SET "index" = NULL, noticed_at = NULL, outcome = NULL, mean_ms_after = NULL
+	UPDATE pgmaint_internal.index_advices v SET "index" = NULL, noticed_at = NULL, outcome = NULL, mean_ms_after = NULL
 	WHERE v."index" IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = v."index");
 	WITH now AS (
 		SELECT w.advice_id, w.outcome AS before, coalesce(u.idx_scan, 0) AS scans, c.relname,
 			-- counters that are lower than they were began anew
 			CASE WHEN s.calls < w.calls_then THEN s.calls ELSE s.calls - w.calls_then END AS calls,
 			CASE WHEN s.calls < w.calls_then THEN s.total_ms ELSE s.total_ms - w.total_ms_then END AS total_ms
-		FROM pgmaint.index_advices w
+		FROM pgmaint_internal.index_advices w
 		JOIN pg_catalog.pg_class c ON c.oid = w."index"
 		LEFT JOIN pg_catalog.pg_stat_all_indexes u ON u.indexrelid = w."index"
 		CROSS JOIN LATERAL (
 			SELECT coalesce(pg_catalog.sum(x.calls), 0)::bigint AS calls, coalesce(pg_catalog.sum(x.total_ms), 0) AS total_ms
-			FROM pgmaint.statement_statistics() x WHERE x.queryid = ANY (w.query_ids)
+			FROM pgmaint_internal.statement_statistics() x WHERE x.queryid = ANY (w.query_ids)
 		) s
 	),
 	judged AS (
-		UPDATE pgmaint.index_advices v
+		UPDATE pgmaint_internal.index_advices v
 		SET mean_ms_after = n.total_ms / n.calls,
 			outcome = CASE WHEN n.scans = 0 THEN 'not used'
 				WHEN n.total_ms / n.calls <= 0.8 * v.mean_ms_before THEN 'helped' ELSE 'no help' END
@@ -192,11 +192,11 @@ BEGIN ATOMIC
 	ORDER BY j.advice_id;
 END;
 
-COMMENT ON FUNCTION pgmaint.review_index_advice() IS
+COMMENT ON FUNCTION pgmaint_internal.review_index_advice() IS
 	'looks which indexes were made as index_advice had advised, and whether their statements became faster';
 
-REVOKE ALL ON pgmaint.index_advices, pgmaint.table_writes, pgmaint.table_write_counters FROM PUBLIC;
-GRANT SELECT ON pgmaint.index_advices, pgmaint.table_writes, pgmaint.table_write_counters TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint.review_index_advice(), pgmaint.note_table_writes(), pgmaint.writes_per_day(oid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.writes_per_day(oid) TO pg_monitor;
+REVOKE ALL ON pgmaint_internal.index_advices, pgmaint_internal.table_writes, pgmaint_internal.table_write_counters FROM PUBLIC;
+GRANT SELECT ON pgmaint_internal.index_advices, pgmaint_internal.table_writes, pgmaint_internal.table_write_counters TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.review_index_advice(), pgmaint_internal.note_table_writes(), pgmaint_internal.writes_per_day(oid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.writes_per_day(oid) TO pg_monitor;
 REVOKE ALL ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) FROM PUBLIC;

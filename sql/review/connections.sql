@@ -1,6 +1,6 @@
 -- Connections: who has them, how many there ever were, how many there should be.
 
-CREATE TABLE pgmaint.connection_samples (
+CREATE TABLE pgmaint_internal.connection_samples (
 	sampled_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp() PRIMARY KEY,
 	connections integer NOT NULL,
 	active integer NOT NULL,
@@ -9,10 +9,10 @@ CREATE TABLE pgmaint.connection_samples (
 	max_connections integer NOT NULL
 );
 
-COMMENT ON TABLE pgmaint.connection_samples IS 'how many clients were connected to the server, each time that tick() or the action connection_review looked';
-COMMENT ON COLUMN pgmaint.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so';
+COMMENT ON TABLE pgmaint_internal.connection_samples IS 'how many clients were connected to the server, each time that tick() or the action connection_review looked';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so';
 
-CREATE VIEW pgmaint.connection_use AS
+CREATE VIEW pgmaint_internal.connection_use AS
 SELECT
 	a.datname AS database,
 	a.usename AS role,
@@ -26,21 +26,21 @@ WHERE a.backend_type = 'client backend'
 GROUP BY a.datname, a.usename, a.application_name, a.state
 ORDER BY connections DESC, a.datname, a.usename, a.application_name, a.state;
 
-COMMENT ON VIEW pgmaint.connection_use IS
+COMMENT ON VIEW pgmaint_internal.connection_use IS
 	'the clients that are connected, by database, role, application and state, with their share of all; longest_in_state is how long one of them has been in this state';
 
-CREATE FUNCTION pgmaint.memory_of_machine()
+CREATE FUNCTION pgmaint_internal.memory_of_machine()
 RETURNS bigint
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_memory_of_machine';
 
-COMMENT ON FUNCTION pgmaint.memory_of_machine() IS 'bytes of memory that the machine has, or that the server''s control group may use';
+COMMENT ON FUNCTION pgmaint_internal.memory_of_machine() IS 'bytes of memory that the machine has, or that the server''s control group may use';
 
 -- The arithmetic: room for half as many again as there ever were at a time.
 -- What is not needed is only given back once four weeks have been looked at.
 -- Each connection is reckoned with work_mem and 8 MB; with shared_buffers they
 -- are to take no more than four fifths of the memory.
-CREATE FUNCTION pgmaint.connection_limit(
+CREATE FUNCTION pgmaint_internal.connection_limit(
 	OUT current integer,
 	OUT reserved integer,
 	OUT in_use integer,
@@ -64,7 +64,7 @@ BEGIN ATOMIC
 	),
 	seen AS (
 		SELECT s.sampled_at, s.connections
-		FROM pgmaint.connection_samples s
+		FROM pgmaint_internal.connection_samples s
 		WHERE s.sampled_at > clock_timestamp() - interval '90 days'
 		UNION ALL
 		SELECT n.sampled_at, n.connections FROM now n
@@ -85,7 +85,7 @@ BEGIN ATOMIC
 			-- as sessions begin with it, in kB
 			(SELECT w.reset_val::bigint * 1024 FROM pg_settings w WHERE w.name = 'work_mem') + 8 * 1024 * 1024 AS connection_bytes,
 			pg_size_bytes(current_setting('shared_buffers')) AS shared_bytes,
-			pgmaint.memory_of_machine() AS memory_bytes
+			pgmaint_internal.memory_of_machine() AS memory_bytes
 	),
 	reckoned AS (
 		SELECT
@@ -137,12 +137,12 @@ BEGIN ATOMIC
 	FROM decided d;
 END;
 
-COMMENT ON FUNCTION pgmaint.connection_limit() IS
+COMMENT ON FUNCTION pgmaint_internal.connection_limit() IS
 	'what max_connections should be, by the peak of the last 90 days and the memory of the machine, and the figures that this rests on';
 
 -- A standby refuses to go on when its primary has more connections than itself:
 -- it replays no WAL until it was restarted with as many.
-CREATE FUNCTION pgmaint.physical_standbys()
+CREATE FUNCTION pgmaint_internal.physical_standbys()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -160,7 +160,7 @@ BEGIN ATOMIC
 	) s;
 END;
 
-COMMENT ON FUNCTION pgmaint.physical_standbys() IS
+COMMENT ON FUNCTION pgmaint_internal.physical_standbys() IS
 	'the standbys that this server knows, connected or with a slot; null: none';
 
 CREATE FUNCTION pgmaint.connection_review()
@@ -171,10 +171,10 @@ SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	WITH l AS MATERIALIZED (
-		SELECT * FROM pgmaint.connection_limit()
+		SELECT * FROM pgmaint_internal.connection_limit()
 	),
 	use AS MATERIALIZED (
-		SELECT u.*, row_number() OVER () AS nth FROM pgmaint.connection_use u
+		SELECT u.*, row_number() OVER () AS nth FROM pgmaint_internal.connection_use u
 	),
 	idle AS (
 		SELECT
@@ -199,7 +199,7 @@ BEGIN ATOMIC
 		FROM use u
 		WHERE u.nth <= 20
 		UNION ALL
-		SELECT 4, 0, 'in use', format('%s more groups: SELECT * FROM pgmaint.connection_use', count(*)), sum(u.connections)::bigint, ''
+		SELECT 4, 0, 'in use', format('%s more groups: SELECT * FROM pgmaint_internal.connection_use', count(*)), sum(u.connections)::bigint, ''
 		FROM use u
 		WHERE u.nth > 20
 		HAVING count(*) > 0
@@ -225,7 +225,7 @@ BEGIN ATOMIC
 				WHEN l.recommended > l.current THEN 'on each standby first, with a restart of it, then on this server, with a restart: ' || s.names
 				ELSE 'on this server first, with a restart, then on each standby: ' || s.names END
 		FROM l
-		CROSS JOIN (SELECT pgmaint.physical_standbys() AS names) s
+		CROSS JOIN (SELECT pgmaint_internal.physical_standbys() AS names) s
 		WHERE l.recommended <> l.current
 		UNION ALL
 		SELECT 10, 0, 'restart', 'max_connections', l.current, 'was changed, and waits for a restart of the server'
@@ -240,17 +240,17 @@ END;
 COMMENT ON FUNCTION pgmaint.connection_review() IS
 	'who uses the server''s connections, the peak so far, and what max_connections should be, with the command that would make it so; changes nothing';
 
-REVOKE ALL ON pgmaint.connection_samples, pgmaint.connection_use FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.memory_of_machine(),
-	pgmaint.connection_limit(),
-	pgmaint.physical_standbys(),
+	pgmaint_internal.memory_of_machine(),
+	pgmaint_internal.connection_limit(),
+	pgmaint_internal.physical_standbys(),
 	pgmaint.connection_review()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.connection_samples, pgmaint.connection_use TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.memory_of_machine(),
-	pgmaint.connection_limit(),
-	pgmaint.physical_standbys(),
+	pgmaint_internal.memory_of_machine(),
+	pgmaint_internal.connection_limit(),
+	pgmaint_internal.physical_standbys(),
 	pgmaint.connection_review()
 TO pg_monitor;

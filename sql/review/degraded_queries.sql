@@ -1,6 +1,6 @@
 -- Which queries became slower with the last maintenance.
 
-CREATE FUNCTION pgmaint.may_change_plans(action text)
+CREATE FUNCTION pgmaint_internal.may_change_plans(action text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -8,11 +8,11 @@ BEGIN ATOMIC
 	SELECT may_change_plans.action IN ('vacuum', 'vacuum_full', 'analyze', 'reindex');
 END;
 
-COMMENT ON FUNCTION pgmaint.may_change_plans(text) IS 'is an action maintenance of tables, after which queries may be executed in another way';
+COMMENT ON FUNCTION pgmaint_internal.may_change_plans(text) IS 'is an action maintenance of tables, after which queries may be executed in another way';
 
 -- The last maintenance that figures are there for: from before its first task,
 -- from after its last, and from later.
-CREATE FUNCTION pgmaint.last_maintenance(
+CREATE FUNCTION pgmaint_internal.last_maintenance(
 	OUT run_id bigint,
 	OUT plan text,
 	OUT finished_at timestamptz,
@@ -29,26 +29,26 @@ BEGIN ATOMIC
 	CROSS JOIN LATERAL (
 		SELECT min(t.started_at) AS started_at, max(t.finished_at) AS finished_at
 		FROM pgmaint.tasks t
-		WHERE t.run_id = r.run_id AND t.state = 'succeeded' AND pgmaint.may_change_plans(t.action)
+		WHERE t.run_id = r.run_id AND t.state = 'succeeded' AND pgmaint_internal.may_change_plans(t.action)
 	) m
 	CROSS JOIN LATERAL (
-		SELECT s.snapshot_id, s.taken_at FROM pgmaint.statement_snapshots s WHERE s.taken_at <= m.started_at ORDER BY s.taken_at DESC LIMIT 1
+		SELECT s.snapshot_id, s.taken_at FROM pgmaint_internal.statement_snapshots s WHERE s.taken_at <= m.started_at ORDER BY s.taken_at DESC LIMIT 1
 	) u
 	CROSS JOIN LATERAL (
-		SELECT s.snapshot_id, s.taken_at FROM pgmaint.statement_snapshots s WHERE s.taken_at >= m.finished_at ORDER BY s.taken_at LIMIT 1
+		SELECT s.snapshot_id, s.taken_at FROM pgmaint_internal.statement_snapshots s WHERE s.taken_at >= m.finished_at ORDER BY s.taken_at LIMIT 1
 	) f
 	CROSS JOIN LATERAL (
-		SELECT s.snapshot_id FROM pgmaint.statement_snapshots s WHERE s.taken_at > f.taken_at ORDER BY s.taken_at DESC LIMIT 1
+		SELECT s.snapshot_id FROM pgmaint_internal.statement_snapshots s WHERE s.taken_at > f.taken_at ORDER BY s.taken_at DESC LIMIT 1
 	) n
 	LEFT JOIN LATERAL (
-		SELECT s.snapshot_id FROM pgmaint.statement_snapshots s WHERE s.taken_at <= u.taken_at - interval '7 days' ORDER BY s.taken_at DESC LIMIT 1
+		SELECT s.snapshot_id FROM pgmaint_internal.statement_snapshots s WHERE s.taken_at <= u.taken_at - interval '7 days' ORDER BY s.taken_at DESC LIMIT 1
 	) b ON true
 	WHERE r.finished_at IS NOT NULL
 	ORDER BY r.finished_at DESC, r.run_id DESC
 	LIMIT 1;
 END;
 
-COMMENT ON FUNCTION pgmaint.last_maintenance() IS
+COMMENT ON FUNCTION pgmaint_internal.last_maintenance() IS
 	'the last run that maintained tables and of which there are snapshots to compare: from a week before it, from before it, from after it, and the last one';
 
 CREATE FUNCTION pgmaint.degraded_queries(factor double precision DEFAULT 2, min_calls bigint DEFAULT 20, min_mean_ms double precision DEFAULT 5)
@@ -70,7 +70,7 @@ LANGUAGE sql VOLATILE ROWS 10 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT
-		pgmaint.short_query(a.query, 60),
+		pgmaint_internal.short_query(a.query, 60),
 		round((a.mean / b.mean)::numeric, 1),
 		round(b.mean::numeric, 3),
 		round(a.mean::numeric, 3),
@@ -82,12 +82,12 @@ BEGIN ATOMIC
 		pg_get_userbyid(a.userid),
 		a.queryid,
 		a.query
-	FROM pgmaint.last_maintenance() m
+	FROM pgmaint_internal.last_maintenance() m
 	CROSS JOIN LATERAL (
-		SELECT c.*, c.total_ms / c.calls AS mean FROM pgmaint.statement_changes(m.from_then, m.until_now) c
+		SELECT c.*, c.total_ms / c.calls AS mean FROM pgmaint_internal.statement_changes(m.from_then, m.until_now) c
 	) a
 	JOIN LATERAL (
-		SELECT c.*, c.total_ms / c.calls AS mean FROM pgmaint.statement_changes(m.before_that, m.until_then) c
+		SELECT c.*, c.total_ms / c.calls AS mean FROM pgmaint_internal.statement_changes(m.before_that, m.until_then) c
 	) b ON b.queryid = a.queryid AND b.userid = a.userid AND b.toplevel = a.toplevel
 	LEFT JOIN LATERAL (
 		-- on tables that are named in it
@@ -95,13 +95,13 @@ BEGIN ATOMIC
 		FROM pgmaint.tasks t
 		CROSS JOIN LATERAL unnest(t.relations) AS r (oid)
 		JOIN pg_class c ON c.oid = r.oid
-		WHERE t.run_id = m.run_id AND t.state = 'succeeded' AND pgmaint.may_change_plans(t.action)
+		WHERE t.run_id = m.run_id AND t.state = 'succeeded' AND pgmaint_internal.may_change_plans(t.action)
 			AND a.query ~* (E'\\m' || regexp_replace(c.relname, E'([][*+?^$|(){}\\\\.])', E'\\\\\\1', 'g') || E'\\M')
 	) done ON true
 	WHERE m.run_id IS NOT NULL AND a.mean > degraded_queries.factor * b.mean AND a.mean >= degraded_queries.min_mean_ms
 		AND a.calls >= degraded_queries.min_calls AND b.calls >= degraded_queries.min_calls
 		-- neither maintenance nor what pgmaint itself asks
-		AND a.query !~* E'^\\s*(VACUUM|ANALYZE|REINDEX|CLUSTER|CREATE|ALTER|DROP|CHECKPOINT|REPACK)\\M' AND NOT pgmaint.is_own_statement(a.query)
+		AND a.query !~* E'^\\s*(VACUUM|ANALYZE|REINDEX|CLUSTER|CREATE|ALTER|DROP|CHECKPOINT|REPACK)\\M' AND NOT pgmaint_internal.is_own_statement(a.query)
 	ORDER BY (a.mean - b.mean) * a.calls DESC, a.queryid;
 END;
 
@@ -109,12 +109,12 @@ COMMENT ON FUNCTION pgmaint.degraded_queries(double precision, bigint, double pr
 	'the queries whose mean time, from after the last maintenance until the last snapshot, is more than so many times that of the week before it';
 
 REVOKE ALL ON FUNCTION
-	pgmaint.may_change_plans(text),
-	pgmaint.last_maintenance(),
+	pgmaint_internal.may_change_plans(text),
+	pgmaint_internal.last_maintenance(),
 	pgmaint.degraded_queries(double precision, bigint, double precision)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.may_change_plans(text),
-	pgmaint.last_maintenance(),
+	pgmaint_internal.may_change_plans(text),
+	pgmaint_internal.last_maintenance(),
 	pgmaint.degraded_queries(double precision, bigint, double precision)
 TO pg_monitor;

@@ -1,7 +1,7 @@
 -- Indexes that nobody needs, or that somebody would need: unused, duplicate,
 -- redundant, invalid, and foreign keys without any.
 
-CREATE TABLE pgmaint.index_scans (
+CREATE TABLE pgmaint_internal.index_scans (
 	"index" oid PRIMARY KEY,
 	scans bigint NOT NULL,
 	since timestamptz NOT NULL,
@@ -11,17 +11,17 @@ CREATE TABLE pgmaint.index_scans (
 	counted_since timestamptz
 );
 
-COMMENT ON TABLE pgmaint.index_scans IS 'how often each index had been used when the action index_usage last looked, and since when it has said so';
-COMMENT ON COLUMN pgmaint.index_scans.since IS 'when the counter came to be what it is, as far as the server knows; else the first look at which it was';
-COMMENT ON COLUMN pgmaint.index_scans.system_identifier IS 'with timeline: of the cluster that counts, which a restored copy or a promoted standby is not';
-COMMENT ON COLUMN pgmaint.index_scans.counted_since IS 'when counters of this index (19 and later), of this database (before) or of the server were last reset, as they are by a crash';
+COMMENT ON TABLE pgmaint_internal.index_scans IS 'how often each index had been used when the action index_usage last looked, and since when it has said so';
+COMMENT ON COLUMN pgmaint_internal.index_scans.since IS 'when the counter came to be what it is, as far as the server knows; else the first look at which it was';
+COMMENT ON COLUMN pgmaint_internal.index_scans.system_identifier IS 'with timeline: of the cluster that counts, which a restored copy or a promoted standby is not';
+COMMENT ON COLUMN pgmaint_internal.index_scans.counted_since IS 'when counters of this index (19 and later), of this database (before) or of the server were last reset, as they are by a crash';
 
 -- The counters as they are, and what tells them from others of the same index.
 --
 -- From 19 on each index knows when its own counters were reset, with those of
 -- the whole database too; there, the database's time is that of any relation.  A
 -- crash leaves no time but the server's.
-CREATE VIEW pgmaint.index_counters AS
+CREATE VIEW pgmaint_internal.index_counters AS
 SELECT
 	s.indexrelid AS "index",
 	s.idx_scan AS scans,
@@ -46,15 +46,15 @@ CROSS JOIN pg_catalog.pg_control_system() y
 CROSS JOIN pg_catalog.pg_control_checkpoint() p
 CROSS JOIN pg_catalog.pg_stat_bgwriter b
 JOIN pg_catalog.pg_stat_database d ON d.datname = pg_catalog.current_database()
-WHERE s.schemaname <> 'pgmaint';
+WHERE s.schemaname NOT IN ('pgmaint', 'pgmaint_internal');
 
-COMMENT ON VIEW pgmaint.index_counters IS 'how often each index has been used, and who has counted since when';
-COMMENT ON COLUMN pgmaint.index_counters.idle_since IS 'the last scan (16 and later) or the last reset of the index''s own counters (19), whichever is later; null where the server knows of neither';
+COMMENT ON VIEW pgmaint_internal.index_counters IS 'how often each index has been used, and who has counted since when';
+COMMENT ON COLUMN pgmaint_internal.index_counters.idle_since IS 'the last scan (16 and later) or the last reset of the index''s own counters (19), whichever is later; null where the server knows of neither';
 
 -- One row for each index of users' tables, with what tells indexes apart.
 -- Columns are compared with their operator class, collation and direction.  What
 -- is volatile, as sizes are, would be computed even where nobody reads it.
-CREATE VIEW pgmaint.index_definitions AS
+CREATE VIEW pgmaint_internal.index_definitions AS
 SELECT
 	i.indexrelid AS "index",
 	i.indrelid AS relation,
@@ -70,14 +70,14 @@ SELECT
 	i.indisclustered AS is_clustered,
 	-- in a join, its cost would hide that of the joins
 	ARRAY(SELECT pg_catalog.format('%s|%s|%s|%s',
-			CASE i.indkey[s.nth - 1] WHEN 0 THEN pgmaint.comparable(i.indexprs) ELSE i.indkey[s.nth - 1]::pg_catalog.text END,
+			CASE i.indkey[s.nth - 1] WHEN 0 THEN pgmaint_internal.comparable(i.indexprs) ELSE i.indkey[s.nth - 1]::pg_catalog.text END,
 			i.indclass[s.nth - 1], i.indcollation[s.nth - 1], i.indoption[s.nth - 1])
 		FROM pg_catalog.generate_series(1, i.indnkeyatts) AS s (nth) ORDER BY s.nth) AS keys,
 	i.indnkeyatts AS key_count,
 	i.indnatts > i.indnkeyatts AS has_included,
 	ARRAY(SELECT x FROM pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS u (x, nth)
 		WHERE u.nth > i.indnkeyatts ORDER BY x) AS included,
-	pgmaint.comparable(i.indpred) AS predicate,
+	pgmaint_internal.comparable(i.indpred) AS predicate,
 	EXISTS (SELECT FROM pg_catalog.pg_constraint o WHERE o.conindid = i.indexrelid) AS has_constraint,
 	EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhrelid = i.indexrelid) AS is_part,
 	c.relkind = 'I' AS is_partitioned,
@@ -92,20 +92,20 @@ JOIN pg_catalog.pg_class t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 WHERE t.relkind IN ('r', 'm', 'p')
 	AND t.relpersistence <> 't'
-	AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmaint')
+	AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmaint', 'pgmaint_internal')
 	AND n.nspname NOT LIKE E'pg\\_toast%';
 
-COMMENT ON VIEW pgmaint.index_definitions IS 'every index of a table that is not temporary nor part of the system, with what tells it from others';
-COMMENT ON COLUMN pgmaint.index_definitions.first_column IS 'number of its first column; 0: an expression';
+COMMENT ON VIEW pgmaint_internal.index_definitions IS 'every index of a table that is not temporary nor part of the system, with what tells it from others';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.first_column IS 'number of its first column; 0: an expression';
 
 -- Foreign keys whose referencing columns no index begins with, in any order.
-CREATE VIEW pgmaint.unindexed_foreign_keys AS
+CREATE VIEW pgmaint_internal.unindexed_foreign_keys AS
 SELECT
 	k.conrelid AS relation,
 	k.conname AS "constraint",
 	k.confrelid AS referenced,
 	pg_catalog.format('CREATE INDEX CONCURRENTLY ON %I.%I (%s)', n.nspname, c.relname, l.columns) AS command,
-	pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS table_bytes
+	pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) AS table_bytes
 FROM pg_catalog.pg_constraint k
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -116,7 +116,7 @@ CROSS JOIN LATERAL (
 ) l
 WHERE k.contype = 'f'
 	AND c.relkind = 'r'
-	AND n.nspname <> 'pgmaint'
+	AND n.nspname NOT IN ('pgmaint', 'pgmaint_internal')
 	AND NOT EXISTS (
 		SELECT FROM pg_catalog.pg_index i
 		JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
@@ -124,17 +124,17 @@ WHERE k.contype = 'f'
 		WHERE i.indrelid = k.conrelid AND i.indisvalid
 			AND (i.indpred IS NULL
 				-- rows without a value refer to nothing
-				OR (pg_catalog.cardinality(k.conkey) = 1 AND pgmaint.comparable(i.indpred)
+				OR (pg_catalog.cardinality(k.conkey) = 1 AND pgmaint_internal.comparable(i.indpred)
 					~ pg_catalog.format('^{NULLTEST :arg {VAR :varno 1 :varattno %s [^{}]*} :nulltesttype 1 [^{}]*}$', k.conkey[1])))
 			AND i.indnkeyatts >= pg_catalog.cardinality(k.conkey)
 			AND (i.indkey::pg_catalog.int2[])[0:pg_catalog.cardinality(k.conkey) - 1] @> k.conkey
 	);
 
-COMMENT ON VIEW pgmaint.unindexed_foreign_keys IS
+COMMENT ON VIEW pgmaint_internal.unindexed_foreign_keys IS
 	'foreign keys whose table has no index that begins with their columns: deleting or changing a row that they refer to reads all of it';
 
 -- Since when each index has not been used, as far as that is known.
-CREATE VIEW pgmaint.index_idleness AS
+CREATE VIEW pgmaint_internal.index_idleness AS
 SELECT n.*,
 	CASE
 		-- On its first timeline a cluster has counted every scan.  On another it
@@ -144,34 +144,34 @@ SELECT n.*,
 		WHEN n.scans = x.scans AND n.counted_since IS NOT DISTINCT FROM x.counted_since THEN x.since
 		WHEN n.idle_since > x.looked_at THEN n.idle_since
 	END AS since
-FROM pgmaint.index_counters n
-LEFT JOIN pgmaint.index_scans x ON x."index" = n."index";
+FROM pgmaint_internal.index_counters n
+LEFT JOIN pgmaint_internal.index_scans x ON x."index" = n."index";
 
-COMMENT ON VIEW pgmaint.index_idleness IS 'the counters of each index, and since when it is known not to have been used';
+COMMENT ON VIEW pgmaint_internal.index_idleness IS 'the counters of each index, and since when it is known not to have been used';
 
-CREATE FUNCTION pgmaint.unused_since("index" oid)
+CREATE FUNCTION pgmaint_internal.unused_since("index" oid)
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT n.since FROM pgmaint.index_idleness n WHERE n."index" = unused_since."index";
+	SELECT n.since FROM pgmaint_internal.index_idleness n WHERE n."index" = unused_since."index";
 END;
 
-COMMENT ON FUNCTION pgmaint.unused_since(oid) IS
+COMMENT ON FUNCTION pgmaint_internal.unused_since(oid) IS
 	'since when an index is known not to have been used; null where that is not known: it was used since the last look, was never looked at, or its counter began anew, and the server does not know when';
 
-CREATE FUNCTION pgmaint.take_index_scans()
+CREATE FUNCTION pgmaint_internal.take_index_scans()
 RETURNS bigint
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	DELETE FROM pgmaint.index_scans x
+	DELETE FROM pgmaint_internal.index_scans x
 	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = x."index");
 	WITH taken AS (
-		INSERT INTO pgmaint.index_scans AS x ("index", scans, since, looked_at, system_identifier, timeline, counted_since)
+		INSERT INTO pgmaint_internal.index_scans AS x ("index", scans, since, looked_at, system_identifier, timeline, counted_since)
 		SELECT n."index", n.scans, coalesce(n.since, pg_catalog.clock_timestamp()), pg_catalog.clock_timestamp(),
 			n.system_identifier, n.timeline, n.counted_since
-		FROM pgmaint.index_idleness n
+		FROM pgmaint_internal.index_idleness n
 		ON CONFLICT ("index") DO UPDATE SET
 			since = excluded.since, looked_at = excluded.looked_at, scans = excluded.scans, timeline = excluded.timeline,
 			system_identifier = excluded.system_identifier, counted_since = excluded.counted_since
@@ -180,7 +180,7 @@ BEGIN ATOMIC
 	SELECT pg_catalog.count(*) FROM taken;
 END;
 
-COMMENT ON FUNCTION pgmaint.take_index_scans() IS 'notes how often each index has been used so far, and forgets those that are gone';
+COMMENT ON FUNCTION pgmaint_internal.take_index_scans() IS 'notes how often each index has been used so far, and forgets those that are gone';
 
 CREATE FUNCTION pgmaint.index_usage(unused_for interval DEFAULT '30 days', min_size bigint DEFAULT 1048576)
 RETURNS TABLE (
@@ -211,24 +211,24 @@ BEGIN ATOMIC
 				OR d.has_constraint OR d.is_partitioned OR d.is_part
 				OR d."index" IN (SELECT p.refobjid FROM pg_catalog.pg_depend p
 					WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refobjsubid = 0) AS is_bound
-		FROM pgmaint.index_definitions d
+		FROM pgmaint_internal.index_definitions d
 	),
 	-- what others may repeat: they begin with the same column
 	alike AS MATERIALIZED (
 		SELECT d.*, s.is_bound, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name,
-			pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
+			pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
 			d.is_valid AND d.is_unique AND d.is_immediate AND d.predicate IS NULL AS may_stand_in,
 			d.is_valid AND NOT (d.is_replica_identity OR d.is_clustered OR d.is_partitioned OR d.is_part) AS may_go
 		FROM (
 			SELECT x."index", x.is_bound, pg_catalog.count(*) OVER (PARTITION BY x.relation, x.first_column) AS number
 			FROM indexes x
 		) s
-		JOIN pgmaint.index_definitions d ON d."index" = s."index"
+		JOIN pgmaint_internal.index_definitions d ON d."index" = s."index"
 		JOIN pg_catalog.pg_class c ON c.oid = s."index"
 		WHERE s.number > 1
 	),
 	asked AS MATERIALIZED (
-		SELECT pgmaint.check_duration('unused_for', index_usage.unused_for) AS unused_for
+		SELECT pgmaint_internal.check_duration('unused_for', index_usage.unused_for) AS unused_for
 	),
 	standbys AS MATERIALIZED (
 		SELECT pg_catalog.count(*) AS number FROM pg_catalog.pg_stat_replication r
@@ -289,7 +289,7 @@ BEGIN ATOMIC
 		SELECT x."index", x.relation, n.since
 		FROM asked a
 		CROSS JOIN indexes x
-		JOIN pgmaint.index_idleness n ON n."index" = x."index"
+		JOIN pgmaint_internal.index_idleness n ON n."index" = x."index"
 		-- what is unique stands for more than reading faster
 		WHERE x.is_valid AND NOT x.is_bound AND NOT x.is_unique
 			AND n.since <= pg_catalog.now() - a.unused_for
@@ -305,7 +305,7 @@ BEGIN ATOMIC
 		WHERE NOT x.is_valid AND NOT x.is_partitioned AND x."index" NOT IN (SELECT b."index" FROM building b)
 		UNION ALL
 		SELECT 'H001', 'invalid', p.relation, p."index", p.detail, NULL, p.command
-		FROM pgmaint.invalid_partitioned_indexes() p
+		FROM pgmaint_internal.invalid_partitioned_indexes() p
 		JOIN indexes x ON x."index" = p."index"
 		WHERE NOT p.being_built
 		UNION ALL
@@ -321,7 +321,7 @@ BEGIN ATOMIC
 			pg_catalog.format('%I: deleting or changing rows of %s reads all of %s', f."constraint",
 				f.referenced::pg_catalog.regclass, pg_catalog.pg_size_pretty(f.table_bytes)),
 			NULL, f.command
-		FROM pgmaint.unindexed_foreign_keys f
+		FROM pgmaint_internal.unindexed_foreign_keys f
 		WHERE f.table_bytes >= index_usage.min_size
 		UNION ALL
 		SELECT 'H004', CASE WHEN p.is_same THEN 'duplicate' ELSE 'redundant' END, p.relation, p."index",
@@ -340,7 +340,7 @@ BEGIN ATOMIC
 	FROM found f
 	LEFT JOIN LATERAL (
 		SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
-			CASE WHEN c.relkind <> 'I' THEN pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) END AS bytes
+			CASE WHEN c.relkind <> 'I' THEN pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) END AS bytes
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.oid = f."index"
@@ -352,7 +352,7 @@ END;
 COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
 	'indexes that are invalid (H001), were not used for that long (H002), or are duplicate or redundant (H004), and foreign keys without an index (H003), each with the command that ends it';
 
-REVOKE ALL ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_idleness, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys FROM PUBLIC;
-GRANT SELECT ON pgmaint.index_scans, pgmaint.index_counters, pgmaint.index_idleness, pgmaint.index_definitions, pgmaint.unindexed_foreign_keys TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint.unused_since(oid), pgmaint.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;
+REVOKE ALL ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys FROM PUBLIC;
+GRANT SELECT ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.unused_since(oid), pgmaint_internal.take_index_scans(), pgmaint.index_usage(interval, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.unused_since(oid), pgmaint.index_usage(interval, bigint) TO pg_monitor;

@@ -13,7 +13,7 @@ COMMENT ON FUNCTION pgmaint.generic_plan(text) IS
 
 REVOKE ALL ON FUNCTION pgmaint.generic_plan(text) FROM PUBLIC;
 
-CREATE FUNCTION pgmaint.check_duration(name text, duration interval)
+CREATE FUNCTION pgmaint_internal.check_duration(name text, duration interval)
 RETURNS interval
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -28,7 +28,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint.check_duration(text, interval) IS 'the duration; an error that names the argument if there is none, or it is negative or absurdly long';
+COMMENT ON FUNCTION pgmaint_internal.check_duration(text, interval) IS 'the duration; an error that names the argument if there is none, or it is negative or absurdly long';
 
-REVOKE ALL ON FUNCTION pgmaint.check_duration(text, interval) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.check_duration(text, interval) TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.check_duration(text, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.check_duration(text, interval) TO pg_monitor;

@@ -26,7 +26,7 @@ COMMENT ON COLUMN pgmaint.query_plans.outline IS 'the plan without figures: what
 COMMENT ON COLUMN pgmaint.query_plans.plan IS 'as EXPLAIN (GENERIC_PLAN, FORMAT JSON) has it';
 
 -- What sessions of a role begin with.
-CREATE FUNCTION pgmaint.search_path_of(role oid)
+CREATE FUNCTION pgmaint_internal.search_path_of(role oid)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -43,9 +43,9 @@ BEGIN ATOMIC
 		'"$user", public');
 END;
 
-COMMENT ON FUNCTION pgmaint.search_path_of(oid) IS 'the search path that sessions of a role begin with in this database';
+COMMENT ON FUNCTION pgmaint_internal.search_path_of(oid) IS 'the search path that sessions of a role begin with in this database';
 
-CREATE FUNCTION pgmaint.plan_outline(plan jsonb, depth integer DEFAULT 0)
+CREATE FUNCTION pgmaint_internal.plan_outline(plan jsonb, depth integer DEFAULT 0)
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -56,19 +56,19 @@ BEGIN
 	END IF;
 	IF jsonb_typeof(plan) = 'array' THEN
 		RETURN (
-			SELECT string_agg(pgmaint.plan_outline(coalesce(e.node -> 'Plan', e.node), depth), E'\n' ORDER BY e.nth)
+			SELECT string_agg(pgmaint_internal.plan_outline(coalesce(e.node -> 'Plan', e.node), depth), E'\n' ORDER BY e.nth)
 			FROM jsonb_array_elements(plan) WITH ORDINALITY AS e (node, nth));
 	END IF;
 	RETURN repeat('  ', depth)
 		|| concat_ws(' ', split_part(plan ->> 'Subplan Name', ' (', 1) || ':', plan ->> 'Strategy', plan ->> 'Node Type', plan ->> 'Operation',
 			nullif(plan ->> 'Join Type', 'Inner'), 'using ' || (plan ->> 'Index Name'), 'on ' || (plan ->> 'Relation Name'))
-		|| coalesce(E'\n' || pgmaint.plan_outline(plan -> 'Plans', depth + 1), '');
+		|| coalesce(E'\n' || pgmaint_internal.plan_outline(plan -> 'Plans', depth + 1), '');
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint.plan_outline(jsonb, integer) IS 'a plan that EXPLAIN (FORMAT JSON) shows, without figures and conditions';
+COMMENT ON FUNCTION pgmaint_internal.plan_outline(jsonb, integer) IS 'a plan that EXPLAIN (FORMAT JSON) shows, without figures and conditions';
 
-CREATE FUNCTION pgmaint.keep_query_plan(
+CREATE FUNCTION pgmaint_internal.keep_query_plan(
 	queryid bigint,
 	userid oid,
 	query text,
@@ -87,7 +87,7 @@ DECLARE
 	latest pgmaint.query_plans;
 	present CONSTANT timestamptz := clock_timestamp();
 BEGIN
-	outline := pgmaint.plan_outline(keep_query_plan.plan);
+	outline := pgmaint_internal.plan_outline(keep_query_plan.plan);
 	cost := keep_query_plan.plan -> 0 -> 'Plan' -> 'Total Cost';
 	SELECT p.* INTO latest
 	FROM pgmaint.query_plans p
@@ -109,14 +109,14 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint.keep_query_plan(bigint, oid, text, jsonb, bigint) IS
+COMMENT ON FUNCTION pgmaint_internal.keep_query_plan(bigint, oid, text, jsonb, bigint) IS
 	'keep a plan, unless it is the one that the query had before; changed_since is when that was last seen, null where the plan is the same or the first';
 
 REVOKE ALL ON pgmaint.query_plans FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.search_path_of(oid),
-	pgmaint.plan_outline(jsonb, integer),
-	pgmaint.keep_query_plan(bigint, oid, text, jsonb, bigint)
+	pgmaint_internal.search_path_of(oid),
+	pgmaint_internal.plan_outline(jsonb, integer),
+	pgmaint_internal.keep_query_plan(bigint, oid, text, jsonb, bigint)
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.query_plans TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pgmaint.plan_outline(jsonb, integer) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.plan_outline(jsonb, integer) TO pg_monitor;

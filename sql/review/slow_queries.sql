@@ -1,7 +1,7 @@
 -- Which queries take the time.
 
 -- A query in one line.
-CREATE FUNCTION pgmaint.short_query(query text, length integer)
+CREATE FUNCTION pgmaint_internal.short_query(query text, length integer)
 RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -11,7 +11,7 @@ BEGIN ATOMIC
 	FROM (SELECT btrim(regexp_replace(short_query.query, E'\\s+', ' ', 'g')) AS line) l;
 END;
 
-COMMENT ON FUNCTION pgmaint.short_query(text, integer) IS 'the beginning of a query, in one line';
+COMMENT ON FUNCTION pgmaint_internal.short_query(text, integer) IS 'the beginning of a query, in one line';
 
 CREATE FUNCTION pgmaint.slow_queries("limit" integer DEFAULT 20, since interval DEFAULT NULL, order_by text DEFAULT 'total')
 RETURNS TABLE (
@@ -35,9 +35,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	missing text := pgmaint.statements_missing();
+	missing text := pgmaint_internal.statements_missing();
 	choices CONSTANT text[] := ARRAY['total', 'mean', 'max', 'calls', 'rows', 'reads', 'temp', 'wal', 'change'];
-	first pgmaint.statement_snapshots;
+	first pgmaint_internal.statement_snapshots;
 	previous bigint;
 	counted timestamptz;
 BEGIN
@@ -50,17 +50,17 @@ BEGIN
 	IF slow_queries."limit" < 0 THEN
 		RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'limit must not be negative';
 	END IF;
-	PERFORM pgmaint.check_duration('since', coalesce(slow_queries.since, interval '1 hour'));
+	PERFORM pgmaint_internal.check_duration('since', coalesce(slow_queries.since, interval '1 hour'));
 	IF missing IS NOT NULL THEN
 		RAISE NOTICE 'no queries to show: %', missing;
 		RETURN;
 	END IF;
 	SELECT s.* INTO first
-	FROM pgmaint.statement_snapshots s
+	FROM pgmaint_internal.statement_snapshots s
 	WHERE s.taken_at <= clock_timestamp() - coalesce(slow_queries.since, interval '1 hour')
 	ORDER BY s.taken_at DESC
 	LIMIT 1;
-	counted := (SELECT i.counted_since FROM pgmaint.statements_since() i);
+	counted := (SELECT i.counted_since FROM pgmaint_internal.statements_since() i);
 	IF first.snapshot_id IS NULL AND slow_queries.since IS NOT NULL THEN
 		RAISE NOTICE 'no snapshot is as old as that: this is all that pg_stat_statements has counted';
 	ELSIF first.snapshot_id IS NOT NULL AND counted > first.taken_at THEN
@@ -69,24 +69,24 @@ BEGIN
 	-- as long a time before that, or what there is of it
 	previous := (
 		SELECT s.snapshot_id
-		FROM pgmaint.statement_snapshots s
+		FROM pgmaint_internal.statement_snapshots s
 		WHERE s.taken_at <= first.taken_at - (clock_timestamp() - first.taken_at)
 		ORDER BY s.taken_at DESC
 		LIMIT 1);
 	RETURN QUERY
 	WITH now AS MATERIALIZED (
 		SELECT c.*, c.total_ms / c.calls AS mean
-		FROM pgmaint.statement_changes(first.snapshot_id, NULL) c
+		FROM pgmaint_internal.statement_changes(first.snapshot_id, NULL) c
 		-- which waits for what is counted by itself
 		WHERE coalesce(c.query, '') !~* E'^\\s*CALL\\s+pgmaint\\.run_and_wait\\M'
 	),
 	before AS MATERIALIZED (
 		SELECT c.userid, c.toplevel, c.queryid, c.total_ms / c.calls AS mean
-		FROM pgmaint.statement_changes(previous, first.snapshot_id) c
+		FROM pgmaint_internal.statement_changes(previous, first.snapshot_id) c
 		WHERE first.snapshot_id IS NOT NULL
 	)
 	SELECT
-		pgmaint.short_query(n.query, 60),
+		pgmaint_internal.short_query(n.query, 60),
 		n.calls,
 		-- what is nested in others is part of their time
 		round((100 * n.total_ms / nullif((SELECT sum(o.total_ms) FROM now o WHERE o.toplevel), 0))::numeric, 1),
@@ -121,10 +121,10 @@ COMMENT ON FUNCTION pgmaint.slow_queries(integer, interval, text) IS
 	'the queries that took most of the time since the last snapshot that is at least so old (an hour), with their mean time in the period before; ordered by total, mean, max, calls, rows, reads, temp, wal or change';
 
 REVOKE ALL ON FUNCTION
-	pgmaint.short_query(text, integer),
+	pgmaint_internal.short_query(text, integer),
 	pgmaint.slow_queries(integer, interval, text)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.short_query(text, integer),
+	pgmaint_internal.short_query(text, integer),
 	pgmaint.slow_queries(integer, interval, text)
 TO pg_monitor;

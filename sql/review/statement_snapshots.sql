@@ -1,7 +1,7 @@
 -- pg_stat_statements counts for ever; from snapshots of its figures comes what
 -- happened in a period.
 
-CREATE TABLE pgmaint.statement_snapshots (
+CREATE TABLE pgmaint_internal.statement_snapshots (
 	snapshot_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	taken_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	run_id bigint REFERENCES pgmaint.runs ON DELETE SET NULL,
@@ -11,17 +11,17 @@ CREATE TABLE pgmaint.statement_snapshots (
 	total_ms double precision NOT NULL
 );
 
-CREATE INDEX statement_snapshots_time ON pgmaint.statement_snapshots (taken_at);
-CREATE INDEX statement_snapshots_run ON pgmaint.statement_snapshots (run_id);
+CREATE INDEX statement_snapshots_time ON pgmaint_internal.statement_snapshots (taken_at);
+CREATE INDEX statement_snapshots_run ON pgmaint_internal.statement_snapshots (run_id);
 
-COMMENT ON TABLE pgmaint.statement_snapshots IS 'each time that the figures of pg_stat_statements were kept: by tick() every six hours, and by runs';
-COMMENT ON COLUMN pgmaint.statement_snapshots.counted_since IS 'when pg_stat_statements was reset before that, as pgmaint.statements_since() says it';
-COMMENT ON COLUMN pgmaint.statement_snapshots.evicted IS 'how often pg_stat_statements had forgotten statements for want of room; null: it does not count that';
-COMMENT ON COLUMN pgmaint.statement_snapshots.statements IS 'how many statements there were; those that had taken most time were kept';
-COMMENT ON COLUMN pgmaint.statement_snapshots.total_ms IS 'what all of them had taken';
+COMMENT ON TABLE pgmaint_internal.statement_snapshots IS 'each time that the figures of pg_stat_statements were kept: by tick() every six hours, and by runs';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.counted_since IS 'when pg_stat_statements was reset before that, as pgmaint_internal.statements_since() says it';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.evicted IS 'how often pg_stat_statements had forgotten statements for want of room; null: it does not count that';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.statements IS 'how many statements there were; those that had taken most time were kept';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.total_ms IS 'what all of them had taken';
 
-CREATE TABLE pgmaint.statement_figures (
-	snapshot_id bigint NOT NULL REFERENCES pgmaint.statement_snapshots ON DELETE CASCADE,
+CREATE TABLE pgmaint_internal.statement_figures (
+	snapshot_id bigint NOT NULL REFERENCES pgmaint_internal.statement_snapshots ON DELETE CASCADE,
 	userid oid NOT NULL,
 	queryid bigint NOT NULL,
 	toplevel boolean NOT NULL DEFAULT true,
@@ -37,17 +37,17 @@ CREATE TABLE pgmaint.statement_figures (
 	PRIMARY KEY (snapshot_id, queryid, userid, toplevel)
 );
 
-COMMENT ON TABLE pgmaint.statement_figures IS 'what pg_stat_statements had counted of each statement when a snapshot was taken';
-COMMENT ON COLUMN pgmaint.statement_figures.stats_since IS 'since when the statement was counted; null: pg_stat_statements did not say';
+COMMENT ON TABLE pgmaint_internal.statement_figures IS 'what pg_stat_statements had counted of each statement when a snapshot was taken';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.stats_since IS 'since when the statement was counted; null: pg_stat_statements did not say';
 
-CREATE TABLE pgmaint.statement_texts (
+CREATE TABLE pgmaint_internal.statement_texts (
 	queryid bigint PRIMARY KEY,
 	query text NOT NULL
 );
 
-COMMENT ON TABLE pgmaint.statement_texts IS 'the texts of the statements in pgmaint.statement_figures, as pg_stat_statements shows them; up to 10000 characters';
+COMMENT ON TABLE pgmaint_internal.statement_texts IS 'the texts of the statements in pgmaint_internal.statement_figures, as pg_stat_statements shows them; up to 10000 characters';
 
-CREATE FUNCTION pgmaint.take_statement_snapshot(run_id bigint DEFAULT NULL)
+CREATE FUNCTION pgmaint_internal.take_statement_snapshot(run_id bigint DEFAULT NULL)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -55,60 +55,60 @@ AS $$
 DECLARE
 	taken bigint;
 BEGIN
-	IF pgmaint.statements_missing() IS NOT NULL THEN
+	IF pgmaint_internal.statements_missing() IS NOT NULL THEN
 		RETURN NULL;
 	END IF;
-	PERFORM pgmaint.note_table_writes();
-	INSERT INTO pgmaint.statement_snapshots (run_id, counted_since, evicted, statements, total_ms)
+	PERFORM pgmaint_internal.note_table_writes();
+	INSERT INTO pgmaint_internal.statement_snapshots (run_id, counted_since, evicted, statements, total_ms)
 	SELECT take_statement_snapshot.run_id, i.counted_since, i.evicted, 0, 0
-	FROM pgmaint.statements_since() i
+	FROM pgmaint_internal.statements_since() i
 	RETURNING snapshot_id INTO taken;
 	WITH counted AS MATERIALIZED (
 		SELECT s.*
-		FROM pgmaint.statement_statistics() s
+		FROM pgmaint_internal.statement_statistics() s
 		WHERE s.queryid IS NOT NULL AND s.userid IS NOT NULL
 	),
 	kept AS MATERIALIZED (
 		SELECT c.* FROM counted c ORDER BY c.total_ms DESC, c.queryid LIMIT 500
 	),
 	figures AS (
-		INSERT INTO pgmaint.statement_figures (snapshot_id, userid, queryid, toplevel, calls, rows, total_ms, max_ms,
+		INSERT INTO pgmaint_internal.statement_figures (snapshot_id, userid, queryid, toplevel, calls, rows, total_ms, max_ms,
 			shared_hit, shared_read, temp_blocks, wal_bytes, stats_since)
 		SELECT taken, k.userid, k.queryid, coalesce(k.toplevel, true), k.calls, k.rows, k.total_ms, k.max_ms,
 			k.shared_hit, k.shared_read, k.temp_read + k.temp_written, k.wal_bytes, k.stats_since
 		FROM kept k
 	),
 	texts AS (
-		INSERT INTO pgmaint.statement_texts (queryid, query)
+		INSERT INTO pgmaint_internal.statement_texts (queryid, query)
 		SELECT DISTINCT ON (k.queryid) k.queryid, left(k.query, 10000)
 		FROM kept k
 		WHERE k.query IS NOT NULL
 		ON CONFLICT DO NOTHING
 	)
-	UPDATE pgmaint.statement_snapshots s
+	UPDATE pgmaint_internal.statement_snapshots s
 	SET statements = c.statements, total_ms = c.total_ms
 	FROM (SELECT count(*) AS statements, coalesce(sum(o.total_ms), 0) AS total_ms FROM counted o) c
 	WHERE s.snapshot_id = taken;
 	-- those between runs are needed for less long
-	DELETE FROM pgmaint.statement_snapshots s
+	DELETE FROM pgmaint_internal.statement_snapshots s
 	WHERE s.taken_at < clock_timestamp() - CASE WHEN s.run_id IS NULL THEN interval '35 days' ELSE interval '400 days' END
-		OR s.snapshot_id IN (SELECT o.snapshot_id FROM pgmaint.statement_snapshots o ORDER BY o.taken_at DESC OFFSET 500);
+		OR s.snapshot_id IN (SELECT o.snapshot_id FROM pgmaint_internal.statement_snapshots o ORDER BY o.taken_at DESC OFFSET 500);
 	IF found THEN
-		DELETE FROM pgmaint.statement_texts t
-		WHERE NOT EXISTS (SELECT FROM pgmaint.statement_figures f WHERE f.queryid = t.queryid);
+		DELETE FROM pgmaint_internal.statement_texts t
+		WHERE NOT EXISTS (SELECT FROM pgmaint_internal.statement_figures f WHERE f.queryid = t.queryid);
 	END IF;
 	DELETE FROM pgmaint.query_plans p WHERE p.last_seen_at < clock_timestamp() - interval '400 days';
 	RETURN taken;
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint.take_statement_snapshot(bigint) IS
+COMMENT ON FUNCTION pgmaint_internal.take_statement_snapshot(bigint) IS
 	'keep what pg_stat_statements has counted so far of the 500 statements that took most time, and forget old snapshots; null where it does not count';
 
 -- A statement's figures go on from one snapshot to the next unless it was
 -- forgotten in between, for want of room or by a reset; then they began anew.
 -- So did those of a statement that was not kept before.
-CREATE FUNCTION pgmaint.statement_changes(start_snapshot bigint, end_snapshot bigint)
+CREATE FUNCTION pgmaint_internal.statement_changes(start_snapshot bigint, end_snapshot bigint)
 RETURNS TABLE (
 	userid oid,
 	toplevel boolean,
@@ -129,21 +129,21 @@ BEGIN ATOMIC
 	WITH latest AS (
 		SELECT f.userid, f.toplevel, f.queryid, t.query, f.calls, f.rows, f.total_ms, f.max_ms, f.shared_hit, f.shared_read,
 			f.temp_blocks, f.wal_bytes, f.stats_since, h.counted_since, h.evicted
-		FROM pgmaint.statement_snapshots h
-		JOIN pgmaint.statement_figures f ON f.snapshot_id = h.snapshot_id
-		LEFT JOIN pgmaint.statement_texts t ON t.queryid = f.queryid
+		FROM pgmaint_internal.statement_snapshots h
+		JOIN pgmaint_internal.statement_figures f ON f.snapshot_id = h.snapshot_id
+		LEFT JOIN pgmaint_internal.statement_texts t ON t.queryid = f.queryid
 		WHERE h.snapshot_id = statement_changes.end_snapshot
 		UNION ALL
 		SELECT s.userid, coalesce(s.toplevel, true), s.queryid, s.query, s.calls, s.rows, s.total_ms, s.max_ms, s.shared_hit, s.shared_read,
 			s.temp_read + s.temp_written, s.wal_bytes, s.stats_since, i.counted_since, i.evicted
-		FROM pgmaint.statement_statistics() s
-		CROSS JOIN pgmaint.statements_since() i
+		FROM pgmaint_internal.statement_statistics() s
+		CROSS JOIN pgmaint_internal.statements_since() i
 		WHERE statement_changes.end_snapshot IS NULL AND s.queryid IS NOT NULL
 	),
 	earlier AS (
 		SELECT f.*, h.counted_since
-		FROM pgmaint.statement_snapshots h
-		JOIN pgmaint.statement_figures f ON f.snapshot_id = h.snapshot_id
+		FROM pgmaint_internal.statement_snapshots h
+		JOIN pgmaint_internal.statement_figures f ON f.snapshot_id = h.snapshot_id
 		WHERE h.snapshot_id = statement_changes.start_snapshot
 	)
 	SELECT
@@ -168,13 +168,13 @@ BEGIN ATOMIC
 	WHERE l.calls > coalesce(e.calls, 0);
 END;
 
-COMMENT ON FUNCTION pgmaint.statement_changes(bigint, bigint) IS
+COMMENT ON FUNCTION pgmaint_internal.statement_changes(bigint, bigint) IS
 	'what statements did between two snapshots: from the beginning where the first is null, until now where the second is; max_ms is since they are counted';
 
-REVOKE ALL ON pgmaint.statement_snapshots, pgmaint.statement_figures, pgmaint.statement_texts FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.statement_snapshots, pgmaint_internal.statement_figures, pgmaint_internal.statement_texts FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.take_statement_snapshot(bigint),
-	pgmaint.statement_changes(bigint, bigint)
+	pgmaint_internal.take_statement_snapshot(bigint),
+	pgmaint_internal.statement_changes(bigint, bigint)
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.statement_snapshots, pgmaint.statement_figures, pgmaint.statement_texts TO pg_monitor;
-GRANT EXECUTE ON FUNCTION pgmaint.statement_changes(bigint, bigint) TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.statement_snapshots, pgmaint_internal.statement_figures, pgmaint_internal.statement_texts TO pg_monitor;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.statement_changes(bigint, bigint) TO pg_monitor;

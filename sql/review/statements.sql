@@ -3,15 +3,15 @@
 
 -- It is not asked by SQL, since its views and functions are in a schema where
 -- others may have put their own, but in C by the OID of its function.
-CREATE FUNCTION pgmaint.statements_refused()
+CREATE FUNCTION pgmaint_internal.statements_refused()
 RETURNS text
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_statements_refused';
 
-COMMENT ON FUNCTION pgmaint.statements_refused() IS
+COMMENT ON FUNCTION pgmaint_internal.statements_refused() IS
 	'why the function pg_stat_statements of this database is not called; null where it is';
 
-CREATE FUNCTION pgmaint.statements_missing()
+CREATE FUNCTION pgmaint_internal.statements_missing()
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -25,17 +25,17 @@ BEGIN ATOMIC
 		WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extname = 'pg_stat_statements')
 			THEN 'pg_stat_statements is loaded, but this database does not have it: '
 				'execute CREATE EXTENSION pg_stat_statements'
-		WHEN pgmaint.statements_refused() IS NOT NULL
-			THEN 'pg_stat_statements is not asked: ' || pgmaint.statements_refused()
+		WHEN pgmaint_internal.statements_refused() IS NOT NULL
+			THEN 'pg_stat_statements is not asked: ' || pgmaint_internal.statements_refused()
 		WHEN pg_catalog.current_setting('pg_stat_statements.track', true) = 'none'
 			THEN 'pg_stat_statements counts nothing: set pg_stat_statements.track to top or all'
 	END;
 END;
 
-COMMENT ON FUNCTION pgmaint.statements_missing() IS
+COMMENT ON FUNCTION pgmaint_internal.statements_missing() IS
 	'why there are no statement statistics, and what to do about it; null where there are';
 
-CREATE FUNCTION pgmaint.statement_statistics()
+CREATE FUNCTION pgmaint_internal.statement_statistics()
 RETURNS TABLE (
 	userid oid,
 	dbid oid,
@@ -75,27 +75,27 @@ RETURNS TABLE (
 LANGUAGE c VOLATILE ROWS 500 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_statement_statistics';
 
-COMMENT ON FUNCTION pgmaint.statement_statistics() IS
+COMMENT ON FUNCTION pgmaint_internal.statement_statistics() IS
 	'what pg_stat_statements counted in this database, in the same columns for all of its versions; null is what this version does not count, and there are no rows where statements_missing() says why';
 
 -- Since when it counts.  Before 1.9 it does not say; it has done so since the
 -- server started, unless it was told to forget or keeps its file.
-CREATE FUNCTION pgmaint.statements_since(OUT counted_since timestamptz, OUT evicted bigint)
+CREATE FUNCTION pgmaint_internal.statements_since(OUT counted_since timestamptz, OUT evicted bigint)
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_statements_since';
 
-COMMENT ON FUNCTION pgmaint.statements_since() IS
+COMMENT ON FUNCTION pgmaint_internal.statements_since() IS
 	'since when pg_stat_statements counts, and how often it had to forget statements for want of room since then; nulls where it does not count';
 
-CREATE FUNCTION pgmaint.is_own_statement(query text)
+CREATE FUNCTION pgmaint_internal.is_own_statement(query text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 RETURN coalesce(query ~ E'\\mpgmaint\\.', false);
 
-COMMENT ON FUNCTION pgmaint.is_own_statement(text) IS 'whether a statement asks something of pgmaint; false where its text is not known';
+COMMENT ON FUNCTION pgmaint_internal.is_own_statement(text) IS 'whether a statement asks something of pgmaint; false where its text is not known';
 
-REVOKE ALL ON FUNCTION pgmaint.statements_refused(), pgmaint.statements_missing(), pgmaint.statement_statistics(),
-	pgmaint.statements_since(), pgmaint.is_own_statement(text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.statements_refused(), pgmaint.statements_missing(), pgmaint.statement_statistics(),
-	pgmaint.statements_since(), pgmaint.is_own_statement(text) TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.statements_refused(), pgmaint_internal.statements_missing(), pgmaint_internal.statement_statistics(),
+	pgmaint_internal.statements_since(), pgmaint_internal.is_own_statement(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.statements_refused(), pgmaint_internal.statements_missing(), pgmaint_internal.statement_statistics(),
+	pgmaint_internal.statements_since(), pgmaint_internal.is_own_statement(text) TO pg_monitor;

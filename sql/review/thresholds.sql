@@ -21,7 +21,7 @@ COMMENT ON COLUMN pgmaint.thresholds.kind IS 'what value must be: an interval, a
 
 -- What was changed is dumped; when it comes back, the row with the default is
 -- there already.
-CREATE FUNCTION pgmaint.restore_threshold()
+CREATE FUNCTION pgmaint_internal.restore_threshold()
 RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -33,14 +33,14 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint.restore_threshold() IS 'a threshold that comes out of a dump takes the place of the default';
+COMMENT ON FUNCTION pgmaint_internal.restore_threshold() IS 'a threshold that comes out of a dump takes the place of the default';
 
 CREATE TRIGGER restore_threshold BEFORE INSERT ON pgmaint.thresholds
-	FOR EACH ROW EXECUTE FUNCTION pgmaint.restore_threshold();
+	FOR EACH ROW EXECUTE FUNCTION pgmaint_internal.restore_threshold();
 
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.thresholds', 'WHERE value IS DISTINCT FROM default_value');
 
-CREATE FUNCTION pgmaint.threshold(check_id text, threshold text)
+CREATE FUNCTION pgmaint_internal.threshold(check_id text, threshold text)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -49,36 +49,36 @@ BEGIN ATOMIC
 	WHERE t.check_id = threshold.check_id AND t.threshold = threshold.threshold;
 END;
 
-COMMENT ON FUNCTION pgmaint.threshold(text, text) IS 'a threshold of a check; null where there is none';
+COMMENT ON FUNCTION pgmaint_internal.threshold(text, text) IS 'a threshold of a check; null where there is none';
 
 -- The more the worse.
-CREATE FUNCTION pgmaint.judge(check_id text, measured numeric)
+CREATE FUNCTION pgmaint_internal.judge(check_id text, measured numeric)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE
-		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'critical')::numeric THEN 'critical'
-		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'warning')::numeric THEN 'warning'
+		WHEN judge.measured >= pgmaint_internal.threshold(judge.check_id, 'critical')::numeric THEN 'critical'
+		WHEN judge.measured >= pgmaint_internal.threshold(judge.check_id, 'warning')::numeric THEN 'warning'
 		ELSE 'ok' END;
 END;
 
-COMMENT ON FUNCTION pgmaint.judge(text, numeric) IS 'what a check''s thresholds say of a number: critical, warning or ok';
+COMMENT ON FUNCTION pgmaint_internal.judge(text, numeric) IS 'what a check''s thresholds say of a number: critical, warning or ok';
 
-CREATE FUNCTION pgmaint.judge(check_id text, measured interval)
+CREATE FUNCTION pgmaint_internal.judge(check_id text, measured interval)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE
-		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'critical')::interval THEN 'critical'
-		WHEN judge.measured >= pgmaint.threshold(judge.check_id, 'warning')::interval THEN 'warning'
+		WHEN judge.measured >= pgmaint_internal.threshold(judge.check_id, 'critical')::interval THEN 'critical'
+		WHEN judge.measured >= pgmaint_internal.threshold(judge.check_id, 'warning')::interval THEN 'warning'
 		ELSE 'ok' END;
 END;
 
-COMMENT ON FUNCTION pgmaint.judge(text, interval) IS 'what a check''s thresholds say of a time: critical, warning or ok';
+COMMENT ON FUNCTION pgmaint_internal.judge(text, interval) IS 'what a check''s thresholds say of a time: critical, warning or ok';
 
-CREATE FUNCTION pgmaint.expectation(check_id text, words text)
+CREATE FUNCTION pgmaint_internal.expectation(check_id text, words text)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -92,20 +92,20 @@ BEGIN ATOMIC
 		'nothing: it has no threshold');
 END;
 
-COMMENT ON FUNCTION pgmaint.expectation(text, text) IS 'what a check expects, in words that its first threshold is put into';
+COMMENT ON FUNCTION pgmaint_internal.expectation(text, text) IS 'what a check expects, in words that its first threshold is put into';
 
 REVOKE ALL ON pgmaint.thresholds FROM PUBLIC;
 REVOKE ALL ON FUNCTION
-	pgmaint.restore_threshold(),
-	pgmaint.threshold(text, text),
-	pgmaint.judge(text, numeric),
-	pgmaint.judge(text, interval),
-	pgmaint.expectation(text, text)
+	pgmaint_internal.restore_threshold(),
+	pgmaint_internal.threshold(text, text),
+	pgmaint_internal.judge(text, numeric),
+	pgmaint_internal.judge(text, interval),
+	pgmaint_internal.expectation(text, text)
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.thresholds TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.threshold(text, text),
-	pgmaint.judge(text, numeric),
-	pgmaint.judge(text, interval),
-	pgmaint.expectation(text, text)
+	pgmaint_internal.threshold(text, text),
+	pgmaint_internal.judge(text, numeric),
+	pgmaint_internal.judge(text, interval),
+	pgmaint_internal.expectation(text, text)
 TO pg_monitor;

@@ -12,7 +12,7 @@ FROM (VALUES
 -- Backups of this database, and of all others that were ever backed up from
 -- here and are still there.  What holds a part of a database counts only where
 -- nothing holds all of it.
-CREATE FUNCTION pgmaint.validate_backups()
+CREATE FUNCTION pgmaint_internal.validate_backups()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 5 COST 10000
 SET search_path = pg_catalog, pg_temp
@@ -21,16 +21,16 @@ SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	WITH limits AS MATERIALIZED (
 		SELECT
-			pgmaint.threshold('backup_exists', 'critical') AS least,
-			pgmaint.threshold('backup_recent', 'warning') AS recent_warning,
-			pgmaint.threshold('backup_recent', 'critical') AS recent_critical,
-			pgmaint.threshold('backup_verified', 'warning') AS verified_warning
+			pgmaint_internal.threshold('backup_exists', 'critical') AS least,
+			pgmaint_internal.threshold('backup_recent', 'warning') AS recent_warning,
+			pgmaint_internal.threshold('backup_recent', 'critical') AS recent_critical,
+			pgmaint_internal.threshold('backup_verified', 'warning') AS verified_warning
 	),
 	made AS (
 		SELECT b.*, b.selection IS NULL AS whole, b.state = 'succeeded' AS there
-		FROM pgmaint.backup_records b
+		FROM pgmaint_internal.backup_records b
 		WHERE b.kind = 'database' AND b.state IN ('succeeded', 'expiring', 'expired')
-			AND b.identity IN (SELECT o.identity FROM pgmaint.own_identities o)
+			AND b.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o)
 	),
 	counting AS (
 		SELECT m.*
@@ -54,8 +54,8 @@ BEGIN ATOMIC
 		FROM pg_database d
 		LEFT JOIN counting c ON c.database = d.datname
 		WHERE d.datname = current_database()
-			OR EXISTS (SELECT FROM pgmaint.backup_records b WHERE b.database = d.datname
-				AND b.identity IN (SELECT o.identity FROM pgmaint.own_identities o))
+			OR EXISTS (SELECT FROM pgmaint_internal.backup_records b WHERE b.database = d.datname
+				AND b.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o))
 		GROUP BY d.datname
 	)
 	SELECT
@@ -108,7 +108,7 @@ BEGIN ATOMIC
 	WHERE l.newest IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_backups() IS 'the checks of backups: that there are some, that they are recent, that they were proven';
+COMMENT ON FUNCTION pgmaint_internal.validate_backups() IS 'the checks of backups: that there are some, that they are recent, that they were proven';
 
-REVOKE ALL ON FUNCTION pgmaint.validate_backups() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.validate_backups() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.validate_backups() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_backups() TO pg_monitor;

@@ -18,15 +18,15 @@ FROM (VALUES
 
 -- What was measured is a small part of all that there is, and was measured many
 -- times: from one relation to the next, the newest is found in the index.
-CREATE VIEW pgmaint.latest_bloat AS
+CREATE VIEW pgmaint_internal.latest_bloat AS
 WITH RECURSIVE latest AS (
-	(SELECT m.* FROM pgmaint.bloat_measurements m ORDER BY m.relation DESC, m.measured_at DESC LIMIT 1)
+	(SELECT m.* FROM pgmaint_internal.bloat_measurements m ORDER BY m.relation DESC, m.measured_at DESC LIMIT 1)
 	UNION ALL
 	SELECT n.*
 	FROM latest l
 	CROSS JOIN LATERAL (
 		SELECT m.*
-		FROM pgmaint.bloat_measurements m
+		FROM pgmaint_internal.bloat_measurements m
 		WHERE m.relation < l.relation
 		ORDER BY m.relation DESC, m.measured_at DESC
 		LIMIT 1
@@ -36,9 +36,9 @@ SELECT l.*
 FROM latest l
 WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = l.relation);
 
-COMMENT ON VIEW pgmaint.latest_bloat IS 'the newest measurement of each table and index that is still there';
+COMMENT ON VIEW pgmaint_internal.latest_bloat IS 'the newest measurement of each table and index that is still there';
 
-CREATE FUNCTION pgmaint.validate_data()
+CREATE FUNCTION pgmaint_internal.validate_data()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 10 COST 10000
 SET search_path = pg_catalog, pg_temp
@@ -47,7 +47,7 @@ SET intervalstyle = 'postgres'
 BEGIN ATOMIC
 	-- of what was dropped meanwhile, nothing counts
 	WITH measured AS MATERIALIZED (
-		SELECT m.* FROM pgmaint.latest_bloat m
+		SELECT m.* FROM pgmaint_internal.latest_bloat m
 	),
 	bloat AS (
 		SELECT
@@ -65,10 +65,10 @@ BEGIN ATOMIC
 			count(*) AS tables,
 			string_agg(s.relation::text, ', ' ORDER BY s.nth) FILTER (WHERE s.nth <= 3) AS largest
 		FROM (
-			SELECT x.relation, row_number() OVER (ORDER BY pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) DESC, x.relation::text) AS nth
+			SELECT x.relation, row_number() OVER (ORDER BY pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) DESC, x.relation::text) AS nth
 			FROM pgmaint.stale_statistics(1000, 0.5) x
 			JOIN pg_class c ON c.oid = x.relation
-			WHERE c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pgmaint')
+			WHERE c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'pgmaint', 'pgmaint_internal')
 		) s
 	),
 	ages AS (
@@ -104,7 +104,7 @@ BEGIN ATOMIC
 					WHERE p.datname = current_database() AND p.relid = i.indrelid)
 			UNION ALL
 			SELECT p.name, p.detail
-			FROM pgmaint.invalid_partitioned_indexes() p
+			FROM pgmaint_internal.invalid_partitioned_indexes() p
 			WHERE NOT p.being_built
 		) x
 	),
@@ -116,64 +116,64 @@ BEGIN ATOMIC
 				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE u.used_ratio >= l.lowest) AS worst
 		FROM pgmaint.sequence_usage u
 		CROSS JOIN (
-			SELECT least(pgmaint.threshold('sequences', 'warning')::numeric, pgmaint.threshold('sequences', 'critical')::numeric) AS lowest
+			SELECT least(pgmaint_internal.threshold('sequences', 'warning')::numeric, pgmaint_internal.threshold('sequences', 'critical')::numeric) AS lowest
 			OFFSET 0
 		) l
 		WHERE NOT u.cycles
 	)
 	SELECT
 		'bloat',
-		pgmaint.judge('bloat', b.ratio),
+		pgmaint_internal.judge('bloat', b.ratio),
 		CASE WHEN b.relations = 0 THEN 'nothing was measured'
 			ELSE format('%s %% of what was measured, %s, is bloat%s', round(100 * b.ratio, 1), pg_size_pretty(b.bytes), ': ' || b.worst) END,
-		pgmaint.expectation('bloat', 'less than %s of all that was measured'),
+		pgmaint_internal.expectation('bloat', 'less than %s of all that was measured'),
 		NULL
 	FROM bloat b
 	UNION ALL
 	SELECT
 		'bloat_measured',
-		pgmaint.judge('bloat_measured', clock_timestamp() - coalesce(b.measured_at, r.first)),
+		pgmaint_internal.judge('bloat_measured', clock_timestamp() - coalesce(b.measured_at, r.first)),
 		CASE
 			WHEN b.relations > 0 THEN format('bloat was measured %s ago', date_trunc('minute', clock_timestamp() - b.measured_at))
 			ELSE 'bloat was not measured yet: SELECT pgmaint.run_action(''bloat_report'')' END,
-		pgmaint.expectation('bloat_measured', 'measured not longer ago than %s'),
+		pgmaint_internal.expectation('bloat_measured', 'measured not longer ago than %s'),
 		NULL
 	FROM bloat b
 	CROSS JOIN (SELECT min(x.requested_at) AS first FROM pgmaint.runs x) r
 	UNION ALL
 	SELECT
 		'statistics',
-		pgmaint.judge('statistics', s.tables),
+		pgmaint_internal.judge('statistics', s.tables),
 		CASE
 			WHEN s.tables = 0 THEN 'the statistics of all tables fit'
 			ELSE format('%s %s stale statistics, or none: %s%s', s.tables, CASE WHEN s.tables = 1 THEN 'table has' ELSE 'tables have' END,
 				s.largest, CASE WHEN s.tables > 3 THEN ', ...' END) END,
-		pgmaint.expectation('statistics', 'fewer than %s such tables'),
+		pgmaint_internal.expectation('statistics', 'fewer than %s such tables'),
 		NULL
 	FROM stale s
 	UNION ALL
 	SELECT
 		'wraparound',
-		pgmaint.judge('wraparound', a.age),
+		pgmaint_internal.judge('wraparound', a.age),
 		format('the oldest %s of database %I is %s transactions old; at 2 billion the server would stop', a.kind, a.datname,
 			trim(to_char(a.age, '9,999,999,990'))),
-		pgmaint.expectation('wraparound', 'younger than %s'),
+		pgmaint_internal.expectation('wraparound', 'younger than %s'),
 		quote_ident(a.datname)
 	FROM ages a
 	UNION ALL
 	SELECT
 		'checksums_enabled',
-		CASE WHEN c.has < pgmaint.threshold('checksums_enabled', 'critical')::numeric THEN 'critical'
-			WHEN c.has < pgmaint.threshold('checksums_enabled', 'warning')::numeric THEN 'warning' ELSE 'ok' END,
+		CASE WHEN c.has < pgmaint_internal.threshold('checksums_enabled', 'critical')::numeric THEN 'critical'
+			WHEN c.has < pgmaint_internal.threshold('checksums_enabled', 'warning')::numeric THEN 'warning' ELSE 'ok' END,
 		CASE WHEN c.has = 1 THEN 'pages have checksums'
-			ELSE 'pages have no checksums, so that damage to them may go unnoticed; ' || pgmaint.checksums_hint() END,
+			ELSE 'pages have no checksums, so that damage to them may go unnoticed; ' || pgmaint_internal.checksums_hint() END,
 		'pages with checksums',
 		NULL
 	FROM (SELECT CASE WHEN current_setting('data_checksums') = 'on' THEN 1 ELSE 0 END AS has) c
 	UNION ALL
 	SELECT
 		'checksum_failures',
-		pgmaint.judge('checksum_failures', f.pages),
+		pgmaint_internal.judge('checksum_failures', f.pages),
 		CASE WHEN f.pages = 0 THEN 'no page with a wrong checksum was read'
 			ELSE format('%s %s with a wrong checksum %s read in %s, the last %s', f.pages, CASE WHEN f.pages = 1 THEN 'page' ELSE 'pages' END,
 				CASE WHEN f.pages = 1 THEN 'was' ELSE 'were' END, f.databases, date_trunc('second', f.last_failure)) END,
@@ -183,26 +183,26 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT
 		'invalid_indexes',
-		pgmaint.judge('invalid_indexes', i.indexes),
+		pgmaint_internal.judge('invalid_indexes', i.indexes),
 		CASE WHEN i.indexes = 0 THEN 'no index is invalid'
 			ELSE i.faults END,
-		pgmaint.expectation('invalid_indexes', 'fewer than %s'),
+		pgmaint_internal.expectation('invalid_indexes', 'fewer than %s'),
 		NULL
 	FROM invalid i
 	UNION ALL
 	SELECT
 		'sequences',
-		pgmaint.judge('sequences', s.ratio),
+		pgmaint_internal.judge('sequences', s.ratio),
 		CASE WHEN s.many = 0 OR s.many IS NULL THEN format('no sequence is used up to more than %s %%', coalesce(round(100 * s.ratio, 1), 0)) ELSE s.worst END,
-		pgmaint.expectation('sequences', 'less than %s of the values used'),
+		pgmaint_internal.expectation('sequences', 'less than %s of the values used'),
 		NULL
 	FROM sequences s;
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_data() IS
+COMMENT ON FUNCTION pgmaint_internal.validate_data() IS
 	'the checks of what is in the database: bloat, statistics, transaction ID age, checksums, invalid indexes, sequences';
 
-REVOKE ALL ON pgmaint.latest_bloat FROM PUBLIC;
-GRANT SELECT ON pgmaint.latest_bloat TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint.validate_data() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.validate_data() TO pg_monitor;
+REVOKE ALL ON pgmaint_internal.latest_bloat FROM PUBLIC;
+GRANT SELECT ON pgmaint_internal.latest_bloat TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.validate_data() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_data() TO pg_monitor;

@@ -9,7 +9,7 @@ FROM (VALUES
 	('nobody_is_told', 'warning', '1', 'number', 'so many troubles are critical, and there is no contact')
 ) AS d (check_id, threshold, value, kind, description);
 
-CREATE FUNCTION pgmaint.validate_escalation()
+CREATE FUNCTION pgmaint_internal.validate_escalation()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 2 COST 1000
 SET search_path = pg_catalog, pg_temp
@@ -28,7 +28,7 @@ BEGIN ATOMIC
 		FROM pgmaint.contacts c
 		JOIN pgmaint.notifications n ON n.contact = c.name
 		WHERE (n.state IN ('pending', 'failed') OR n.state = 'given up' AND n.created_at >= c.added_at)
-			AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+			AND n.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 			AND n.notification_id > coalesce(
 				(SELECT max(s.notification_id) FROM pgmaint.notifications s WHERE s.contact = c.name AND s.state = 'sent'), 0)
 		GROUP BY c.name
@@ -36,16 +36,16 @@ BEGIN ATOMIC
 	-- that nobody is told is no trouble that somebody should have been told of
 	told AS (
 		SELECT
-			(SELECT count(*) FROM pgmaint.contacts c WHERE c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)) AS contacts,
+			(SELECT count(*) FROM pgmaint.contacts c WHERE c.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)) AS contacts,
 			count(*) AS troubles
-		FROM pgmaint.troubles t
+		FROM pgmaint_internal.troubles t
 		WHERE t.resolved_at IS NULL AND t.severity = 'critical' AND t.check_id <> 'nobody_is_told'
-			AND NOT EXISTS (SELECT FROM pgmaint.acknowledgements a
+			AND NOT EXISTS (SELECT FROM pgmaint_internal.acknowledgements a
 				WHERE a.escalation_id = t.escalation_id AND a.severity = 'critical')
 	)
 	SELECT
 		'undelivered_messages',
-		pgmaint.judge('undelivered_messages', u.age),
+		pgmaint_internal.judge('undelivered_messages', u.age),
 		format('%s to contact %s %s %s old: %s', CASE WHEN u.messages = 1 THEN '1 message' ELSE u.messages || ' messages' END,
 			quote_ident(u.name),
 			CASE
@@ -53,28 +53,28 @@ BEGIN ATOMIC
 				ELSE CASE WHEN u.given_up THEN 'were given up, the oldest is' ELSE 'wait to be sent, the oldest is' END END,
 			date_trunc('second', justify_hours(u.age)),
 			coalesce(u.error || '; see pgmaint.notifications', 'it was not tried yet; pgmaint.tick(), which should be scheduled, sends it')),
-		pgmaint.expectation('undelivered_messages', 'delivered within %s'),
+		pgmaint_internal.expectation('undelivered_messages', 'delivered within %s'),
 		quote_ident(u.name)
 	FROM undelivered u
 	UNION ALL
-	SELECT 'undelivered_messages', 'ok', 'no message waits to be sent', pgmaint.expectation('undelivered_messages', 'delivered within %s'), NULL
+	SELECT 'undelivered_messages', 'ok', 'no message waits to be sent', pgmaint_internal.expectation('undelivered_messages', 'delivered within %s'), NULL
 	WHERE NOT EXISTS (SELECT FROM undelivered u)
 	UNION ALL
 	SELECT
 		'nobody_is_told',
-		CASE WHEN t.contacts > 0 THEN 'ok' ELSE pgmaint.judge('nobody_is_told', t.troubles) END,
+		CASE WHEN t.contacts > 0 THEN 'ok' ELSE pgmaint_internal.judge('nobody_is_told', t.troubles) END,
 		CASE
 			WHEN t.contacts > 0 THEN format('%s told of troubles', CASE WHEN t.contacts = 1 THEN '1 contact is' ELSE t.contacts || ' contacts are' END)
 			WHEN t.troubles > 0 THEN format('%s critical, and nobody is told: see pgmaint.escalations, and add whom to tell with pgmaint.add_contact()',
 				CASE WHEN t.troubles = 1 THEN '1 trouble is' ELSE t.troubles || ' troubles are' END)
 			ELSE 'no trouble is critical; there is nobody to be told of any' END,
-		pgmaint.expectation('nobody_is_told', 'a contact, or fewer than %s that is critical'),
+		pgmaint_internal.expectation('nobody_is_told', 'a contact, or fewer than %s that is critical'),
 		NULL
 	FROM told t;
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_escalation() IS
+COMMENT ON FUNCTION pgmaint_internal.validate_escalation() IS
 	'the checks of escalation: messages that do not arrive, troubles that nobody is told of';
 
-REVOKE ALL ON FUNCTION pgmaint.validate_escalation() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.validate_escalation() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.validate_escalation() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_escalation() TO pg_monitor;

@@ -1,22 +1,22 @@
 -- The checks of who this database is.
 
-CREATE FUNCTION pgmaint.validate_identity()
+CREATE FUNCTION pgmaint_internal.validate_identity()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 1 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH suspended AS MATERIALIZED (
 		SELECT count(*) AS contacts, string_agg(quote_ident(s.name), ', ' ORDER BY s.name) AS names
-		FROM pgmaint.suspended_contacts s
+		FROM pgmaint_internal.suspended_contacts s
 	),
 	current AS (
-		SELECT i.doubt FROM pgmaint.own_identities i WHERE i.state = 'current'
+		SELECT i.doubt FROM pgmaint_internal.own_identities i WHERE i.state = 'current'
 	)
 	SELECT
 		'identity',
 		CASE WHEN c.doubt IS NULL AND s.contacts = 0 THEN 'ok' ELSE 'warning' END,
 		CASE
-			WHEN c.doubt IS NOT NULL THEN pgmaint.doubt_message(c.doubt)
+			WHEN c.doubt IS NOT NULL THEN pgmaint_internal.doubt_message(c.doubt)
 			WHEN s.contacts > 0 THEN format('%s of another database %s suspended: %s; if this database is the successor: SELECT pgmaint.take_over(); '
 				'if it is a copy, and stays one: SELECT pgmaint.stay_copy()',
 				CASE WHEN s.contacts = 1 THEN '1 contact' ELSE s.contacts || ' contacts' END,
@@ -28,7 +28,7 @@ BEGIN ATOMIC
 	LEFT JOIN current c ON true;
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_identity() IS 'the check of who this database is: a copy, or a restored dump, must be told what it is';
+COMMENT ON FUNCTION pgmaint_internal.validate_identity() IS 'the check of who this database is: a copy, or a restored dump, must be told what it is';
 
-REVOKE ALL ON FUNCTION pgmaint.validate_identity() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.validate_identity() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.validate_identity() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_identity() TO pg_monitor;

@@ -24,20 +24,20 @@ FROM (VALUES
 ) AS d (check_id, threshold, value, kind, description);
 
 -- Those for which less is worse.
-CREATE FUNCTION pgmaint.judge_rest(check_id text, measured numeric)
+CREATE FUNCTION pgmaint_internal.judge_rest(check_id text, measured numeric)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE
-		WHEN judge_rest.measured < pgmaint.threshold(judge_rest.check_id, 'critical')::numeric THEN 'critical'
-		WHEN judge_rest.measured < pgmaint.threshold(judge_rest.check_id, 'warning')::numeric THEN 'warning'
+		WHEN judge_rest.measured < pgmaint_internal.threshold(judge_rest.check_id, 'critical')::numeric THEN 'critical'
+		WHEN judge_rest.measured < pgmaint_internal.threshold(judge_rest.check_id, 'warning')::numeric THEN 'warning'
 		ELSE 'ok' END;
 END;
 
-COMMENT ON FUNCTION pgmaint.judge_rest(text, numeric) IS 'what a check''s thresholds say of what is left of something: critical, warning or ok';
+COMMENT ON FUNCTION pgmaint_internal.judge_rest(text, numeric) IS 'what a check''s thresholds say of what is left of something: critical, warning or ok';
 
-CREATE FUNCTION pgmaint.validate_replication()
+CREATE FUNCTION pgmaint_internal.validate_replication()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 5 COST 1000
 SET search_path = pg_catalog, pg_temp
@@ -69,7 +69,7 @@ BEGIN ATOMIC
 		CROSS JOIN here h
 	),
 	judged_slots AS (
-		SELECT s.*, CASE WHEN s.wal_status IN ('lost', 'unreserved') THEN 'critical' ELSE pgmaint.judge('replication_slots', s.bytes) END AS status
+		SELECT s.*, CASE WHEN s.wal_status IN ('lost', 'unreserved') THEN 'critical' ELSE pgmaint_internal.judge('replication_slots', s.bytes) END AS status
 		FROM slots s
 	),
 	archiver AS (
@@ -93,14 +93,14 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT
 		'replication_lag',
-		pgmaint.judge('replication_lag', s.lag),
+		pgmaint_internal.judge('replication_lag', s.lag),
 		format('standby %s is %s behind: %s of WAL, %s', quote_ident(s.name), date_trunc('milliseconds', s.lag),
 			coalesce(pg_size_pretty(s.bytes), 'an unknown amount'), s.state),
-		pgmaint.expectation('replication_lag', 'less than %s behind'),
+		pgmaint_internal.expectation('replication_lag', 'less than %s behind'),
 		quote_ident(s.name)
 	FROM standbys s
 	UNION ALL
-	SELECT 'replication_lag', 'ok', 'no standby is connected', pgmaint.expectation('replication_lag', 'less than %s behind'), NULL
+	SELECT 'replication_lag', 'ok', 'no standby is connected', pgmaint_internal.expectation('replication_lag', 'less than %s behind'), NULL
 	WHERE NOT EXISTS (SELECT FROM standbys s)
 	UNION ALL
 	SELECT
@@ -111,7 +111,7 @@ BEGIN ATOMIC
 				WHEN s.wal_status = 'lost' THEN 'has lost WAL that it needs: what reads from it has to be set up again'
 				ELSE format('keeps %s of WAL', pg_size_pretty(s.bytes)) END,
 			CASE WHEN NOT s.active THEN ', and nobody reads from it' ELSE '' END),
-		pgmaint.expectation('replication_slots', 'less than %s of WAL'),
+		pgmaint_internal.expectation('replication_slots', 'less than %s of WAL'),
 		quote_ident(s.name)
 	FROM judged_slots s
 	WHERE s.status <> 'ok'
@@ -122,14 +122,14 @@ BEGIN ATOMIC
 		CASE count(*) WHEN 0 THEN 'there is no replication slot'
 			ELSE format('%s replication %s at most %s of WAL', count(*), CASE count(*) WHEN 1 THEN 'slot keeps' ELSE 'slots keep' END,
 				coalesce(pg_size_pretty(max(s.bytes)), '0 bytes')) END,
-		pgmaint.expectation('replication_slots', 'less than %s of WAL'),
+		pgmaint_internal.expectation('replication_slots', 'less than %s of WAL'),
 		NULL
 	FROM judged_slots s
 	HAVING count(*) FILTER (WHERE s.status <> 'ok') = 0
 	UNION ALL
 	SELECT
 		'archiver',
-		pgmaint.judge('archiver', a.failing_for),
+		pgmaint_internal.judge('archiver', a.failing_for),
 		CASE
 			WHEN a.mode = 'off' THEN 'archiving of WAL is off'
 			WHEN a.failing_for IS NOT NULL THEN format('archiving has failed for %s, last on %s: see the server''s log',
@@ -141,10 +141,10 @@ BEGIN ATOMIC
 	FROM archiver a;
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_replication() IS
+COMMENT ON FUNCTION pgmaint_internal.validate_replication() IS
 	'the checks of where WAL goes: recovery, standbys, replication slots, archiver';
 
-CREATE FUNCTION pgmaint.validate_server()
+CREATE FUNCTION pgmaint_internal.validate_server()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 10 COST 1000
 SET search_path = pg_catalog, pg_temp
@@ -157,8 +157,8 @@ BEGIN ATOMIC
 		SELECT
 			t.oid,
 			t.spcname::text AS name,
-			pgmaint.free_bytes_of_tablespace(t.oid) AS free,
-			pgmaint.used_bytes_of_tablespace(t.oid) AS used
+			pgmaint_internal.free_bytes_of_tablespace(t.oid) AS free,
+			pgmaint_internal.used_bytes_of_tablespace(t.oid) AS used
 		FROM pg_tablespace t
 		WHERE t.spcname <> 'pg_global'
 	),
@@ -167,7 +167,7 @@ BEGIN ATOMIC
 			t.name,
 			t.free,
 			t.used,
-			CASE WHEN pgmaint.judge_rest('disk_headroom', t.free / nullif(t.used, 0)::numeric) <> 'ok' THEN pg_tablespace_size(t.oid) END AS bytes
+			CASE WHEN pgmaint_internal.judge_rest('disk_headroom', t.free / nullif(t.used, 0)::numeric) <> 'ok' THEN pg_tablespace_size(t.oid) END AS bytes
 		FROM tablespaces t
 	),
 	transactions AS (
@@ -208,54 +208,54 @@ BEGIN ATOMIC
 	)
 	SELECT
 		'disk_headroom',
-		CASE WHEN d.bytes IS NULL THEN 'ok' ELSE pgmaint.judge_rest('disk_headroom', d.free / nullif(d.bytes, 0)::numeric) END,
+		CASE WHEN d.bytes IS NULL THEN 'ok' ELSE pgmaint_internal.judge_rest('disk_headroom', d.free / nullif(d.bytes, 0)::numeric) END,
 		CASE
 			WHEN d.bytes IS NULL THEN format('where tablespace %s lies, %s are used, and %s are free', quote_ident(d.name), pg_size_pretty(d.used), pg_size_pretty(d.free))
 			ELSE format('tablespace %s has %s, and %s are free', quote_ident(d.name), pg_size_pretty(d.bytes), pg_size_pretty(d.free)) END,
-		pgmaint.expectation('disk_headroom', 'at least %s of what is in it free'),
+		pgmaint_internal.expectation('disk_headroom', 'at least %s of what is in it free'),
 		quote_ident(d.name)
 	FROM disk d
 	UNION ALL
 	SELECT
 		'disk_free',
-		pgmaint.judge_rest('disk_free', d.free),
+		pgmaint_internal.judge_rest('disk_free', d.free),
 		format('%s are free where tablespace %s lies', pg_size_pretty(d.free), quote_ident(d.name)),
-		pgmaint.expectation('disk_free', 'at least %s'),
+		pgmaint_internal.expectation('disk_free', 'at least %s'),
 		quote_ident(d.name)
 	FROM disk d
 	UNION ALL
 	SELECT
 		'long_transactions',
-		pgmaint.judge('long_transactions', t.age),
+		pgmaint_internal.judge('long_transactions', t.age),
 		CASE WHEN t.pid IS NULL THEN 'no session has a transaction open'
 			ELSE format('the oldest transaction is open for %s: %s', date_trunc('second', t.age), t.holder) END,
-		pgmaint.expectation('long_transactions', 'none open for %s'),
+		pgmaint_internal.expectation('long_transactions', 'none open for %s'),
 		NULL
 	FROM (VALUES (1)) AS one (row)
 	LEFT JOIN transactions t ON true
 	UNION ALL
 	SELECT
 		'prepared_transactions',
-		pgmaint.judge('prepared_transactions', p.age),
+		pgmaint_internal.judge('prepared_transactions', p.age),
 		CASE WHEN p.gid IS NULL THEN 'there is no prepared transaction'
 			ELSE format('the oldest prepared transaction, %L of role %s in database %s, waits for %s: COMMIT PREPARED or ROLLBACK PREPARED ends it',
 				p.gid, quote_ident(p.owner), quote_ident(p.database), date_trunc('second', p.age)) END,
-		pgmaint.expectation('prepared_transactions', 'none that waits for %s'),
+		pgmaint_internal.expectation('prepared_transactions', 'none that waits for %s'),
 		NULL
 	FROM (VALUES (1)) AS one (row)
 	LEFT JOIN prepared p ON true
 	UNION ALL
 	SELECT
 		'connections',
-		pgmaint.judge('connections', c.used / nullif(c.available, 0)::numeric),
+		pgmaint_internal.judge('connections', c.used / nullif(c.available, 0)::numeric),
 		format('%s of %s connections are in use', c.used, c.available),
-		pgmaint.expectation('connections', 'less than %s of them'),
+		pgmaint_internal.expectation('connections', 'less than %s of them'),
 		NULL
 	FROM connections c
 	UNION ALL
 	SELECT
 		'pending_restart',
-		pgmaint.judge('pending_restart', r.settings),
+		pgmaint_internal.judge('pending_restart', r.settings),
 		CASE WHEN r.settings = 0 THEN 'no setting waits for a restart'
 			ELSE format('%s for a restart: %s', CASE WHEN r.settings = 1 THEN '1 setting waits' ELSE r.settings || ' settings wait' END, r.names) END,
 		'none',
@@ -264,25 +264,25 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT
 		'extensions',
-		pgmaint.judge('extensions', o.extensions),
+		pgmaint_internal.judge('extensions', o.extensions),
 		coalesce(o.which, 'all extensions are as new as their files'),
 		'none that is older than its files',
 		NULL
 	FROM outdated o;
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_server() IS
+COMMENT ON FUNCTION pgmaint_internal.validate_server() IS
 	'the checks of the server: room on disk, long and prepared transactions, connections, settings that wait for a restart, extensions';
 
 REVOKE ALL ON FUNCTION
-	pgmaint.judge_rest(text, numeric),
-	pgmaint.validate_replication(),
-	pgmaint.validate_server()
+	pgmaint_internal.judge_rest(text, numeric),
+	pgmaint_internal.validate_replication(),
+	pgmaint_internal.validate_server()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.judge_rest(text, numeric),
-	pgmaint.validate_replication(),
-	pgmaint.validate_server(),
-	pgmaint.free_bytes_of_tablespace(oid),
-	pgmaint.used_bytes_of_tablespace(oid)
+	pgmaint_internal.judge_rest(text, numeric),
+	pgmaint_internal.validate_replication(),
+	pgmaint_internal.validate_server(),
+	pgmaint_internal.free_bytes_of_tablespace(oid),
+	pgmaint_internal.used_bytes_of_tablespace(oid)
 TO pg_monitor;

@@ -7,7 +7,7 @@ FROM (VALUES
 	('storage', 'warning', '8 days', 'interval', 'a storage was not compared with the ledger for longer than this')
 ) AS d (check_id, threshold, value, kind, description);
 
-CREATE FUNCTION pgmaint.validate_storages()
+CREATE FUNCTION pgmaint_internal.validate_storages()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 2 COST 1000
 SET search_path = pg_catalog, pg_temp
@@ -18,7 +18,7 @@ BEGIN ATOMIC
 			count(*) AS archives,
 			(array_agg(concat(a.archive_id, ' (', a.key, ')') ORDER BY a.archive_id))[:3] AS first
 		FROM pgmaint.archives a
-		WHERE a.check_result = 'damaged' AND a.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+		WHERE a.check_result = 'damaged' AND a.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 		GROUP BY a.storage
 	),
 	-- what another database found on it, before this one was copied from there,
@@ -37,9 +37,9 @@ BEGIN ATOMIC
 			c.detail,
 			coalesce(d.archives, 0) AS damaged,
 			d.first
-		FROM pgmaint.storages_in_use u
+		FROM pgmaint_internal.storages_in_use u
 		LEFT JOIN pgmaint.storage_checks c ON c.storage = u.storage
-			AND c.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+			AND c.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 		LEFT JOIN damaged d ON d.storage = u.storage
 	)
 	SELECT
@@ -47,7 +47,7 @@ BEGIN ATOMIC
 		CASE
 			WHEN l.wrong > 0 OR l.damaged > 0 THEN 'critical'
 			WHEN NOT l.is_there OR l.error IS NOT NULL THEN 'warning'
-			ELSE pgmaint.judge('storage', l.age) END,
+			ELSE pgmaint_internal.judge('storage', l.age) END,
 		concat_ws('; ',
 			CASE WHEN NOT l.is_there THEN concat(format('storage %I does not exist any more, and ', l.storage), CASE
 				WHEN l.known > 0 THEN format('the ledger has %s archives and backups on it', l.known)
@@ -65,16 +65,16 @@ BEGIN ATOMIC
 			CASE WHEN l.damaged > 0 THEN format('%s damaged: %s', CASE WHEN l.damaged = 1 THEN '1 archive is' ELSE l.damaged || ' archives are' END,
 				array_to_string(l.first, ', ')) END,
 			CASE WHEN l.is_there THEN 'the last attempt to compare it failed: ' || l.error END),
-		pgmaint.expectation('storage', 'every object of the ledger, compared not longer ago than %s'),
+		pgmaint_internal.expectation('storage', 'every object of the ledger, compared not longer ago than %s'),
 		quote_ident(l.storage)
 	FROM looked_at l
 	UNION ALL
-	SELECT 'storage', 'ok', 'no archive or backup is on a storage', pgmaint.expectation('storage', 'every object of the ledger, compared not longer ago than %s'), NULL
+	SELECT 'storage', 'ok', 'no archive or backup is on a storage', pgmaint_internal.expectation('storage', 'every object of the ledger, compared not longer ago than %s'), NULL
 	WHERE NOT EXISTS (SELECT FROM looked_at l);
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_storages() IS
+COMMENT ON FUNCTION pgmaint_internal.validate_storages() IS
 	'the checks of storages, as the action validate found them: that no archive or backup of the ledger is missing or damaged, and how long ago that was';
 
-REVOKE ALL ON FUNCTION pgmaint.validate_storages() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.validate_storages() TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint_internal.validate_storages() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_storages() TO pg_monitor;

@@ -3,13 +3,13 @@
 -- Storages: where archives and backups go
 --
 
-CREATE FUNCTION pgmaint.storage_validator(options text[], catalog oid) RETURNS void
+CREATE FUNCTION pgmaint_internal.storage_validator(options text[], catalog oid) RETURNS void
 	LANGUAGE c STRICT
 	AS 'MODULE_PATHNAME', 'pgmaint_storage_validator';
-COMMENT ON FUNCTION pgmaint.storage_validator IS
+COMMENT ON FUNCTION pgmaint_internal.storage_validator IS
 	'refuses what a storage, or a user mapping for one, cannot be';
 
-CREATE FOREIGN DATA WRAPPER pgmaint_storage VALIDATOR pgmaint.storage_validator;
+CREATE FOREIGN DATA WRAPPER pgmaint_storage VALIDATOR pgmaint_internal.storage_validator;
 COMMENT ON FOREIGN DATA WRAPPER pgmaint_storage IS
 	'its servers are storages of pgmaint: S3, and what speaks like it, or a folder';
 
@@ -18,7 +18,7 @@ COMMENT ON SERVER pgmaint_local IS
 	'a folder below the data directory, so that everything works before there is another storage';
 
 -- Never dumped: a name counts until its OID is known again.
-CREATE TABLE pgmaint.storage_names (
+CREATE TABLE pgmaint_internal.storage_names (
 	system_identifier text NOT NULL,
 	database oid NOT NULL,
 	storage name NOT NULL,
@@ -27,13 +27,13 @@ CREATE TABLE pgmaint.storage_names (
 	PRIMARY KEY (system_identifier, database, storage)
 );
 
-COMMENT ON TABLE pgmaint.storage_names IS
+COMMENT ON TABLE pgmaint_internal.storage_names IS
 	'which foreign server each storage of the ledger is: when it is renamed, the ledger follows';
-COMMENT ON COLUMN pgmaint.storage_names.server IS 'OID of the server; 0: it was dropped';
-COMMENT ON COLUMN pgmaint.storage_names.owner IS 'OID of the role that owned it last';
+COMMENT ON COLUMN pgmaint_internal.storage_names.server IS 'OID of the server; 0: it was dropped';
+COMMENT ON COLUMN pgmaint_internal.storage_names.owner IS 'OID of the role that owned it last';
 
-REVOKE ALL ON pgmaint.storage_names FROM PUBLIC;
-GRANT SELECT ON pgmaint.storage_names TO pg_monitor;
+REVOKE ALL ON pgmaint_internal.storage_names FROM PUBLIC;
+GRANT SELECT ON pgmaint_internal.storage_names TO pg_monitor;
 
 CREATE FUNCTION pgmaint.list_objects(
 	storage text,
@@ -61,4 +61,4 @@ CREATE FUNCTION pgmaint.check_storage(
 COMMENT ON FUNCTION pgmaint.check_storage IS
 	'does a storage work: puts, looks at, gets, lists and deletes a small object, and tells how long each took or why it failed';
 
-REVOKE ALL ON FUNCTION pgmaint.storage_validator, pgmaint.list_objects, pgmaint.check_storage FROM PUBLIC;
+REVOKE ALL ON FUNCTION pgmaint_internal.storage_validator, pgmaint.list_objects, pgmaint.check_storage FROM PUBLIC;

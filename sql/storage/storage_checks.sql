@@ -2,7 +2,7 @@
 
 CREATE TABLE pgmaint.storage_checks (
 	storage name PRIMARY KEY,
-	identity text NOT NULL DEFAULT pgmaint.current_identity(),
+	identity text NOT NULL DEFAULT pgmaint_internal.current_identity(),
 	checked_at timestamptz,
 	objects bigint,
 	known bigint,
@@ -30,7 +30,7 @@ COMMENT ON COLUMN pgmaint.storage_checks.error IS 'why the last attempt to compa
 COMMENT ON COLUMN pgmaint.storage_checks.archives_read_at IS 'up to when the budget of bytes for reading archives in turn is used up';
 COMMENT ON COLUMN pgmaint.storage_checks.detail IS 'the first 100 of what is missing, differs or is unknown, by key';
 
-CREATE VIEW pgmaint.storages_in_use AS
+CREATE VIEW pgmaint_internal.storages_in_use AS
 SELECT
 	u.storage,
 	pg_catalog.sum(u.archives)::bigint AS archives,
@@ -39,12 +39,12 @@ SELECT
 FROM (
 	SELECT a.storage, pg_catalog.count(*) AS archives, 0 AS backups, pg_catalog.min(a.created_at) AS since
 	FROM pgmaint.archives a
-	WHERE a.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+	WHERE a.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 	GROUP BY a.storage
 	UNION ALL
 	SELECT b.storage, 0, pg_catalog.count(*), pg_catalog.min(b.started_at)
-	FROM pgmaint.backup_records b
-	WHERE b.state = 'succeeded' AND b.identity IN (SELECT i.identity FROM pgmaint.own_identities i)
+	FROM pgmaint_internal.backup_records b
+	WHERE b.state = 'succeeded' AND b.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 	GROUP BY b.storage
 	UNION ALL
 	SELECT p.storage, 0, 0, p.added_at
@@ -53,9 +53,9 @@ FROM (
 ) u
 GROUP BY u.storage;
 
-COMMENT ON VIEW pgmaint.storages_in_use IS
+COMMENT ON VIEW pgmaint_internal.storages_in_use IS
 	'storages on which this database has archives and backups, or which a retention policy names: the action validate compares them with the ledger';
-COMMENT ON COLUMN pgmaint.storages_in_use.since IS 'when the first of these was written, or added';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.since IS 'when the first of these was written, or added';
 
 CREATE FUNCTION pgmaint.adopt_archive(storage text, key text)
 RETURNS bigint
@@ -73,9 +73,9 @@ AS 'MODULE_PATHNAME', 'pgmaint_remove_object';
 COMMENT ON FUNCTION pgmaint.remove_object(text, text) IS
 	'remove an archive or a backup that this database wrote, and that stands in no row of the ledger, with its manifest from a storage; false if there was no such object';
 
-REVOKE ALL ON pgmaint.storage_checks, pgmaint.storages_in_use FROM PUBLIC;
+REVOKE ALL ON pgmaint.storage_checks, pgmaint_internal.storages_in_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.adopt_archive(text, text),
 	pgmaint.remove_object(text, text)
 FROM PUBLIC;
-GRANT SELECT ON pgmaint.storage_checks, pgmaint.storages_in_use TO pg_monitor;
+GRANT SELECT ON pgmaint.storage_checks, pgmaint_internal.storages_in_use TO pg_monitor;

@@ -3,41 +3,41 @@
 -- These functions read catalogs and statistics of every table, and pgmaint's
 -- own measurements; they change nothing, and call nothing that users define.
 
-CREATE FUNCTION pgmaint.may_maintain(relation oid, role oid)
+CREATE FUNCTION pgmaint_internal.may_maintain(relation oid, role oid)
 RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_may_maintain';
 
-COMMENT ON FUNCTION pgmaint.may_maintain(oid, oid) IS
+COMMENT ON FUNCTION pgmaint_internal.may_maintain(oid, oid) IS
 	'may the role VACUUM and ANALYZE the relation (owner, database owner, superuser; from PostgreSQL 17 also MAINTAIN; all but superusers with USAGE on its schema)';
 
-CREATE FUNCTION pgmaint.file_size(filenode oid, tablespace oid, pages integer)
+CREATE FUNCTION pgmaint_internal.file_size(filenode oid, tablespace oid, pages integer)
 RETURNS bigint
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_file_size';
 
-COMMENT ON FUNCTION pgmaint.file_size(oid, oid, integer) IS
+COMMENT ON FUNCTION pgmaint_internal.file_size(oid, oid, integer) IS
 	'bytes in the main fork of a relation, by relfilenode, reltablespace and relpages of pg_class; takes no lock';
 
-CREATE FUNCTION pgmaint.free_bytes_of_tablespace(tablespace oid)
+CREATE FUNCTION pgmaint_internal.free_bytes_of_tablespace(tablespace oid)
 RETURNS bigint
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_free_bytes_of_tablespace';
 
-COMMENT ON FUNCTION pgmaint.free_bytes_of_tablespace(oid) IS
+COMMENT ON FUNCTION pgmaint_internal.free_bytes_of_tablespace(oid) IS
 	'bytes that the server may still write to the file system of a tablespace, by reltablespace of pg_class';
 
-CREATE FUNCTION pgmaint.used_bytes_of_tablespace(tablespace oid)
+CREATE FUNCTION pgmaint_internal.used_bytes_of_tablespace(tablespace oid)
 RETURNS bigint
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_used_bytes_of_tablespace';
 
-COMMENT ON FUNCTION pgmaint.used_bytes_of_tablespace(oid) IS
+COMMENT ON FUNCTION pgmaint_internal.used_bytes_of_tablespace(oid) IS
 	'bytes that are used in the file system of a tablespace, by whomever, by reltablespace of pg_class';
 
 -- Every table and materialized view that outlives a session, with what the
 -- server knows of it.  A TOAST table is part of its owner.
-CREATE FUNCTION pgmaint.table_states(for_role oid)
+CREATE FUNCTION pgmaint_internal.table_states(for_role oid)
 RETURNS TABLE (
 	relation oid,
 	kind "char",
@@ -67,7 +67,7 @@ BEGIN ATOMIC
 		format('%I.%I', n.nspname, c.relname),
 		n.nspname,
 		c.reltoastrelid,
-		pgmaint.may_maintain(c.oid, for_role),
+		pgmaint_internal.may_maintain(c.oid, for_role),
 		c.reltuples::double precision,
 		pg_stat_get_live_tuples(c.oid),
 		pg_stat_get_dead_tuples(c.oid),
@@ -99,13 +99,13 @@ BEGIN ATOMIC
 	WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't';
 END;
 
-COMMENT ON FUNCTION pgmaint.table_states(oid) IS
+COMMENT ON FUNCTION pgmaint_internal.table_states(oid) IS
 	'every table and materialized view with its row counts, ages and last maintenance';
 
 -- The counters are gone after a crash, pg_stat_reset(), a restore or an upgrade:
 -- zero dead or changed rows mean nothing then.  What initdb made is as it made
 -- it while it is small.
-CREATE FUNCTION pgmaint.counters_are_lost(
+CREATE FUNCTION pgmaint_internal.counters_are_lost(
 	schema name,
 	estimated_rows double precision,
 	live_rows bigint,
@@ -119,10 +119,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT last_vacuum IS NULL AND last_analyze IS NULL
 		AND (live_rows + dead_rows < estimated_rows / 2 OR live_rows + dead_rows + inserted_rows = 0)
-		AND (schema NOT IN ('pg_catalog', 'information_schema', 'pgmaint') OR estimated_rows >= 10000);
+		AND (schema NOT IN ('pg_catalog', 'information_schema', 'pgmaint', 'pgmaint_internal') OR estimated_rows >= 10000);
 END;
 
-COMMENT ON FUNCTION pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz) IS
+COMMENT ON FUNCTION pgmaint_internal.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz) IS
 	'whether the server''s counters know less of a table than the catalog does, and no VACUUM or ANALYZE either';
 
 CREATE FUNCTION pgmaint.stale_statistics(
@@ -144,7 +144,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH RECURSIVE states AS MATERIALIZED (
 		SELECT s.*, greatest(s.estimated_rows, s.live_rows, 0) AS known_rows
-		FROM pgmaint.table_states(for_role) s
+		FROM pgmaint_internal.table_states(for_role) s
 	),
 	-- after a crash, a reset of statistics or an upgrade the counters and times
 	-- are gone, but the file is there
@@ -152,7 +152,7 @@ BEGIN ATOMIC
 		SELECT s.*, s.known_rows > 0 OR s.estimated_rows < 0 AND EXISTS (
 			SELECT FROM pg_class c
 			WHERE c.oid = s.relation
-				AND pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) > 0) AS has_rows
+				AND pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) > 0) AS has_rows
 		FROM states s
 		WHERE s.kind IN ('r', 'm')
 	),
@@ -167,11 +167,11 @@ BEGIN ATOMIC
 			s.may_maintain,
 			s.last_analyze IS NULL
 				-- pgmaint's own ledger changes with every run
-				AND (s.schema <> 'pgmaint' OR s.known_rows >= 10000)
+				AND (s.schema NOT IN ('pgmaint', 'pgmaint_internal') OR s.known_rows >= 10000)
 				AND NOT EXISTS (SELECT FROM pg_statistic p WHERE p.starelid = s.relation AND NOT p.stainherit)
 				AND s.has_rows AS never,
-			s.known_rows >= min_modified_rows AND pgmaint.counters_are_lost(s.schema, s.estimated_rows, s.live_rows, s.dead_rows, s.inserted_rows, s.last_vacuum, s.last_analyze) AS unknown,
-			s.modified_rows >= CASE WHEN s.schema = 'pgmaint' THEN greatest(10000, min_modified_rows)
+			s.known_rows >= min_modified_rows AND pgmaint_internal.counters_are_lost(s.schema, s.estimated_rows, s.live_rows, s.dead_rows, s.inserted_rows, s.last_vacuum, s.last_analyze) AS unknown,
+			s.modified_rows >= CASE WHEN s.schema IN ('pgmaint', 'pgmaint_internal') THEN greatest(10000, min_modified_rows)
 					ELSE min_modified_rows END
 				AND s.modified_rows >= min_modified_ratio * s.known_rows AS stale
 		FROM filled s
@@ -247,7 +247,7 @@ COMMENT ON FUNCTION pgmaint.stale_statistics(bigint, double precision, boolean, 
 	'tables whose planner statistics were never made, or are stale: at least min_modified_rows and min_modified_ratio of the rows changed, or the counters of changed rows were lost';
 
 -- The server's own account, from 19 on: a TOAST table has a row of its own.
-CREATE FUNCTION pgmaint.autovacuum_scores()
+CREATE FUNCTION pgmaint_internal.autovacuum_scores()
 RETURNS TABLE (
 	relation oid,
 	score double precision,
@@ -263,7 +263,7 @@ RETURNS TABLE (
 LANGUAGE c STABLE ROWS 200 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_autovacuum_scores';
 
-COMMENT ON FUNCTION pgmaint.autovacuum_scores() IS
+COMMENT ON FUNCTION pgmaint_internal.autovacuum_scores() IS
 	'how urgent each table is to autovacuum, from 1 on due, and whether it is due (pg_stat_autovacuum_scores); no rows before PostgreSQL 19';
 
 CREATE FUNCTION pgmaint.vacuum_candidates(
@@ -295,7 +295,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH scores AS MATERIALIZED (
 		SELECT a.relation, greatest(a.xid_score, a.multixact_score, a.vacuum_score, a.insert_score) AS score, a.forced
-		FROM pgmaint.autovacuum_scores() a
+		FROM pgmaint_internal.autovacuum_scores() a
 	),
 	judged AS (
 		SELECT
@@ -306,7 +306,7 @@ BEGIN ATOMIC
 			s.toast_dead_rows >= min_dead_rows
 				AND s.toast_dead_rows >= min_dead_ratio * (s.toast_dead_rows + s.toast_live_rows) AS toast_due,
 			-- 18 and later know how much is frozen already, which no VACUUM need read
-			s.inserted_rows >= CASE WHEN s.schema = 'pgmaint' THEN 10000 ELSE 1000 END
+			s.inserted_rows >= CASE WHEN s.schema IN ('pgmaint', 'pgmaint_internal') THEN 10000 ELSE 1000 END
 				AND s.inserted_rows >= min_inserted_ratio * greatest(s.estimated_rows, 0) * CASE
 					WHEN s.inserted_rows < 1000 THEN 1
 					ELSE (
@@ -317,7 +317,7 @@ BEGIN ATOMIC
 			-- the server's counters are lost in a crash, what lies in the pages is not
 			(
 				SELECT m.dead_bytes
-				FROM pgmaint.bloat_measurements m
+				FROM pgmaint_internal.bloat_measurements m
 				WHERE m.relation = s.relation
 					AND m.measured_at > greatest(s.last_vacuum, clock_timestamp() - interval '1 day')
 					AND m.dead_bytes >= greatest(1048576, min_dead_ratio * m.total_bytes)
@@ -326,8 +326,8 @@ BEGIN ATOMIC
 			) AS sampled_dead_bytes,
 			-- what is larger is sampled by bloat_report, and counted by ANALYZE; a
 			-- page has no more than 291 rows
-			pgmaint.counters_are_lost(s.schema, s.estimated_rows, s.live_rows, s.dead_rows, s.inserted_rows, s.last_vacuum, s.last_analyze) AND (
-				SELECT pgmaint.file_size(f.relfilenode, f.reltablespace, f.relpages) BETWEEN min_dead_rows * 28 AND 67108864
+			pgmaint_internal.counters_are_lost(s.schema, s.estimated_rows, s.live_rows, s.dead_rows, s.inserted_rows, s.last_vacuum, s.last_analyze) AND (
+				SELECT pgmaint_internal.file_size(f.relfilenode, f.reltablespace, f.relpages) BETWEEN min_dead_rows * 28 AND 67108864
 				FROM pg_class f
 				WHERE f.oid = s.relation) AS unknown_due
 		FROM (
@@ -338,7 +338,7 @@ BEGIN ATOMIC
 				-- the server also knows the TOAST table's own settings, and when
 				-- members of multixacts run short
 				coalesce(a.forced, false) OR coalesce(x.forced, false) AS forced
-			FROM pgmaint.table_states(for_role) t
+			FROM pgmaint_internal.table_states(for_role) t
 			LEFT JOIN scores a ON a.relation = t.relation
 			LEFT JOIN scores x ON x.relation = t.toast
 			WHERE t.kind IN ('r', 'm')
@@ -384,8 +384,8 @@ BEGIN ATOMIC
 	JOIN pg_class c ON c.oid = j.relation
 	LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
 	CROSS JOIN LATERAL (
-		SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages)
-			+ coalesce(pgmaint.file_size(t.relfilenode, t.reltablespace, t.relpages), 0) AS total_bytes
+		SELECT pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages)
+			+ coalesce(pgmaint_internal.file_size(t.relfilenode, t.reltablespace, t.relpages), 0) AS total_bytes
 	) b
 	WHERE everything OR j.wraparound_due OR j.dead_due OR j.toast_due OR j.inserts_due
 		OR j.sampled_dead_bytes IS NOT NULL OR j.unknown_due
@@ -453,24 +453,24 @@ COMMENT ON FUNCTION pgmaint.xmin_holders() IS
 	'sessions, prepared transactions, replication slots and standbys that keep dead rows of this database, or of its catalogs only, from being removed, oldest first';
 
 REVOKE ALL ON FUNCTION
-	pgmaint.may_maintain(oid, oid),
-	pgmaint.file_size(oid, oid, integer),
-	pgmaint.free_bytes_of_tablespace(oid),
-	pgmaint.used_bytes_of_tablespace(oid),
-	pgmaint.table_states(oid),
-	pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
+	pgmaint_internal.may_maintain(oid, oid),
+	pgmaint_internal.file_size(oid, oid, integer),
+	pgmaint_internal.free_bytes_of_tablespace(oid),
+	pgmaint_internal.used_bytes_of_tablespace(oid),
+	pgmaint_internal.table_states(oid),
+	pgmaint_internal.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
-	pgmaint.autovacuum_scores(),
+	pgmaint_internal.autovacuum_scores(),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
 	pgmaint.xmin_holders()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint.file_size(oid, oid, integer),
-	pgmaint.may_maintain(oid, oid),
-	pgmaint.table_states(oid),
-	pgmaint.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
+	pgmaint_internal.file_size(oid, oid, integer),
+	pgmaint_internal.may_maintain(oid, oid),
+	pgmaint_internal.table_states(oid),
+	pgmaint_internal.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz),
 	pgmaint.stale_statistics(bigint, double precision, boolean, oid),
-	pgmaint.autovacuum_scores(),
+	pgmaint_internal.autovacuum_scores(),
 	pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid),
 	pgmaint.xmin_holders()
 TO pg_monitor;

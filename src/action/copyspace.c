@@ -28,7 +28,7 @@ describe_want_of_space(const TableBloat *bloat, int64 min_free)
 	rows = ledger_query(
 		&query,
 		"WITH indexes AS (SELECT x.reltablespace, "
-		"pgmaint.file_size(x.relfilenode, x.reltablespace, x.relpages) AS bytes "
+		"pgmaint_internal.file_size(x.relfilenode, x.reltablespace, x.relpages) AS bytes "
 		"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index i ON i.indrelid IN (c.oid, c.reltoastrelid) "
 		"JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid WHERE c.oid = $1) "
 		"SELECT p.reltablespace, pg_catalog.sum(p.bytes)::pg_catalog.int8 "

@@ -22,7 +22,7 @@
 PG_FUNCTION_INFO_V1(pgmaint_file_size);
 
 /*
- * pgmaint.file_size(filenode oid, tablespace oid, pages integer) returns bigint
+ * pgmaint_internal.file_size(filenode oid, tablespace oid, pages integer) returns bigint
  *
  * The bytes in the main fork of a relation that is not temporary, from what
  * pg_class says of it.  Where pg_class does not name the file, because it is

@@ -32,9 +32,9 @@ plan_leftovers(PlanContext *context, const char *action)
 		"SELECT pg_catalog.concat(u.storage, '/', u.key), u.task_id, u.upload_id, "
 		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage), "
 		"pg_catalog.to_char(u.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), u.searched_at IS NOT NULL, pg_catalog.to_json(u.storage::text)::text "
-		"FROM pgmaint.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
+		"FROM pgmaint_internal.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
 		"WHERE u.action = $1 AND coalesce(t.state, '') NOT IN ('pending', 'running') "
-		"AND u.identity IN (SELECT o.identity FROM pgmaint.removable_identities o) "
+		"AND u.identity IN (SELECT o.identity FROM pgmaint_internal.removable_identities o) "
 		"AND coalesce(u.searched_at < " SEARCH_AGAIN
 		", true) ORDER BY u.upload_id");
 

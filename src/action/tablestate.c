@@ -156,7 +156,7 @@ nothing_was_done(Oid relation, TimestampTz before, TimestampTz after)
 }
 
 /*
- * pgmaint.autovacuum_scores(): how urgent the server thinks each table is.  The
+ * pgmaint_internal.autovacuum_scores(): how urgent the server thinks each table is.  The
  * SQL of the extension cannot name a function that only some servers have.  The
  * rows are the server's own: ours has the same columns.
  */

@@ -186,7 +186,7 @@ read_writes(const Advice *advice, double *writes, double *tuples)
 	bind_oid(&query, advice->index->relation);
 	(void) ledger_query(
 		&query,
-		"SELECT pgmaint.writes_per_day($1), "
+		"SELECT pgmaint_internal.writes_per_day($1), "
 		"coalesce(pg_catalog.sum(greatest(0, c.reltuples)), 0)::pg_catalog.float8 "
 		"FROM pg_catalog.pg_class c "
 		"WHERE c.relkind IN ('r', 'm') AND (c.oid = $1 OR EXISTS (SELECT FROM "

@@ -240,7 +240,8 @@ is_of_interest(const RangeTblEntry *entry)
 	Oid schema = get_rel_namespace(entry->relid);
 
 	if (entry->relid < FirstNormalObjectId || schema == PG_CATALOG_NAMESPACE ||
-		schema == get_namespace_oid("pgmaint", true))
+		schema == get_namespace_oid("pgmaint", true) ||
+		schema == get_namespace_oid("pgmaint_internal", true))
 		return false;
 	return entry->relkind == RELKIND_RELATION ||
 		   entry->relkind == RELKIND_MATVIEW ||

@@ -16,7 +16,7 @@
 #include "ledger/ledger.h"
 
 /*
- * The columns as pgmaint.index_definitions has them; NULL where there is an
+ * The columns as pgmaint_internal.index_definitions has them; NULL where there is an
  * expression among them, or a predicate.
  */
 static ArrayType *
@@ -62,7 +62,7 @@ compare_with_existing(Advice *advice)
 	rows = ledger_query(
 		&query,
 		"SELECT pg_catalog.format('%I.%I', d.schema, d.index_name), d.is_valid, d.keys = $2 "
-		"FROM pgmaint.index_definitions d WHERE d.relation = $1 AND d.method = 'btree' "
+		"FROM pgmaint_internal.index_definitions d WHERE d.relation = $1 AND d.method = 'btree' "
 		"AND d.predicate IS NULL AND d.keys = $2[1:d.key_count] "
 		"AND (NOT d.is_valid AND d.keys = $2 OR d.is_valid AND NOT d.is_unique AND NOT d.has_constraint "
 		"AND NOT d.is_replica_identity AND NOT d.is_clustered AND NOT d.is_part AND NOT d.has_included) "

@@ -39,15 +39,15 @@ read_statements(const AdviceLimits *limits)
 	bind_bigint(&query, limits->max_statements);
 	rows = ledger_query(
 		&query,
-		"SELECT s.userid, s.queryid, s.query, pgmaint.search_path_of(s.userid), "
+		"SELECT s.userid, s.queryid, s.query, pgmaint_internal.search_path_of(s.userid), "
 		"s.calls::pg_catalog.float8, s.total_ms, s.rows::pg_catalog.float8, "
 		"(s.shared_hit + s.shared_read)::pg_catalog.float8, "
 		"greatest(3600, extract(epoch FROM pg_catalog.clock_timestamp() "
 		"- i.counted_since)::pg_catalog.float8) / 86400 "
-		"FROM pgmaint.statement_statistics() s CROSS JOIN pgmaint.statements_since() i "
+		"FROM pgmaint_internal.statement_statistics() s CROSS JOIN pgmaint_internal.statements_since() i "
 		"JOIN pg_catalog.pg_roles u ON u.oid = s.userid "
 		"WHERE s.calls >= $1 AND s.mean_ms >= $2 AND s.query IS NOT NULL "
-		"AND NOT pgmaint.is_own_statement(s.query) "
+		"AND NOT pgmaint_internal.is_own_statement(s.query) "
 		/* what has no plan, by its first word */
 		"AND s.query !~* '^[[:space:]]*(BEGIN|COMMIT|END|ROLLBACK|SET|RESET|SHOW|CREATE|ALTER|DROP|ANALYZE|VACUUM|REINDEX|CLUSTER"
 		"|COPY|TRUNCATE|GRANT|REVOKE|COMMENT|CALL|DO|CHECKPOINT|LOCK|FETCH|CLOSE|DISCARD|REFRESH|EXPLAIN|DEALLOCATE"

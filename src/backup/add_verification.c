@@ -93,7 +93,7 @@ notice_unknown_database(const char *database)
 	if (ledger_query(
 			&query,
 			"SELECT FROM pg_catalog.pg_database d WHERE d.datname = $1::pg_catalog.name "
-			"UNION ALL (SELECT FROM pgmaint.backup_records b "
+			"UNION ALL (SELECT FROM pgmaint_internal.backup_records b "
 			"WHERE b.database = $1::pg_catalog.name LIMIT 1)") == 0)
 		ereport(NOTICE,
 				(errmsg("database \"%s\" does not exist, and the ledger has "

@@ -167,7 +167,7 @@ describe_last_backup(const char *kind, const char *storage,
 			&query,
 			"SELECT pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', "
 			"'YYYY-MM-DD HH24:MI \"UTC\"'), b.dump_bytes, b.bytes "
-			"FROM pgmaint.backup_records b WHERE b.kind = $1 AND b.state = 'succeeded' "
+			"FROM pgmaint_internal.backup_records b WHERE b.kind = $1 AND b.state = 'succeeded' "
 			"AND b.storage = $2::pg_catalog.name "
 			"AND b.database IS NOT DISTINCT FROM $3::pg_catalog.name "
 			"AND b.selection IS NOT DISTINCT FROM $4::pg_catalog.jsonb "

@@ -247,7 +247,7 @@ failed_before(const ClaimedTask *task)
 	bind_text(&query, evidence_text(task, "selection"));
 	return ledger_query(
 			   &query,
-			   "SELECT FROM (SELECT b.state FROM pgmaint.backup_records b "
+			   "SELECT FROM (SELECT b.state FROM pgmaint_internal.backup_records b "
 			   "WHERE b.task_id IS DISTINCT FROM $1 AND b.kind = $2 "
 			   "AND b.storage = $3::pg_catalog.name "
 			   "AND b.database IS NOT DISTINCT FROM $4::pg_catalog.name "

@@ -38,7 +38,7 @@ read_expiring_backup(int64 backup_id, ExpiringBackup *backup)
 	if (ledger_query(
 			&query,
 			"SELECT b.storage::text, b.key, b.sha256, b.state, b.mark, b.identity "
-			"FROM pgmaint.backup_records b WHERE b.backup_id = $1 "
+			"FROM pgmaint_internal.backup_records b WHERE b.backup_id = $1 "
 			"AND b.state IN ('succeeded', 'expiring') FOR UPDATE") == 0)
 		return false;
 	backup->backup_id = backup_id;
@@ -58,7 +58,7 @@ note_expiring_backup(const ExpiringBackup *backup)
 
 	bind_bigint(&query, backup->backup_id);
 	bind_text(&query, backup->mark);
-	(void) ledger_query(&query, "UPDATE pgmaint.backup_records SET "
+	(void) ledger_query(&query, "UPDATE pgmaint_internal.backup_records SET "
 								"state = 'expiring', mark = $2 "
 								"WHERE backup_id = $1");
 }
@@ -69,7 +69,7 @@ note_expired_backup(const ExpiringBackup *backup)
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, backup->backup_id);
-	(void) ledger_query(&query, "UPDATE pgmaint.backup_records SET "
+	(void) ledger_query(&query, "UPDATE pgmaint_internal.backup_records SET "
 								"state = 'expired', "
 								"expired_at = pg_catalog.clock_timestamp() "
 								"WHERE backup_id = $1");

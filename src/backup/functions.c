@@ -252,7 +252,7 @@ adopt_backup(const char *storage, const StoredBackup *backup)
 	bind_text(&query, backup->restore_settings);
 	return ledger_query(
 			   &query,
-			   "INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, "
+			   "INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, selection, state, "
 			   "compression, bytes, sha256, dump_bytes, database_bytes, server_version, started_at, "
 			   "finished_at, verified_at, verification, restore_duration, verification_error, identity, "
 			   "restore_settings) "

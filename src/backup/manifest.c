@@ -96,7 +96,7 @@ make_manifest(const BackupRecord *record, const Finished *finished)
 		"'server_version_num', pg_catalog.current_setting('server_version_num')::int, "
 		"'cluster', (SELECT s.system_identifier::text FROM pg_catalog.pg_control_system() s), "
 		"'extension_version', '" PGMAINT_VERSION
-		"', 'identity', pgmaint.current_identity(), 'run_id', $10, 'mark', $11) "
+		"', 'identity', pgmaint_internal.current_identity(), 'run_id', $10, 'mark', $11) "
 		"|| CASE WHEN $14 IS NULL THEN '{}'::pg_catalog.jsonb ELSE "
 		"pg_catalog.jsonb_build_object('complete', true, 'selection', $12::pg_catalog.jsonb, 'end_lsn', $13) "
 		"|| ($14::pg_catalog.jsonb - 'tables') || ($15::pg_catalog.jsonb - 'tables') "

@@ -3,7 +3,7 @@
  * proof_folder.c
  *	  Where private servers are, and how each of their folders is removed.
  *
- * A folder has a random name.  Before it is made, a row in pgmaint.proof_servers
+ * A folder has a random name.  Before it is made, a row in pgmaint_internal.proof_servers
  * says so, and is committed: whatever ends the work, the row is there until the
  * folder is gone.
  *
@@ -24,8 +24,8 @@
  * A copy of this database finds rows of the original, whose servers may be at
  * work; so does a copy of this data directory.
  */
-#define OWN_ROWS                                                       \
-	"s.identity IN (SELECT o.identity FROM pgmaint.own_identities o) " \
+#define OWN_ROWS                                                                \
+	"s.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o) " \
 	"AND s.data_directory = pg_catalog.current_setting('data_directory')"
 
 /* the name of a folder; whatever else a row says is not touched */
@@ -89,7 +89,7 @@ note_proof(int64 task_id, int64 min_free)
 	bind_bigint(&query, task_id);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.proof_servers (folder, data_directory, task_id) "
+		"INSERT INTO pgmaint_internal.proof_servers (folder, data_directory, task_id) "
 		"VALUES ($1, pg_catalog.current_setting('data_directory'), $2)");
 	return proof;
 }
@@ -112,7 +112,8 @@ end_proofs(List *folders, Oid extension)
 		ledger_begin(&scope, extension);
 		bind_text(&query, lfirst(cell));
 		(void) ledger_query(
-			&query, "DELETE FROM pgmaint.proof_servers WHERE folder = $1");
+			&query,
+			"DELETE FROM pgmaint_internal.proof_servers WHERE folder = $1");
 		ledger_commit(&scope);
 	}
 }
@@ -138,7 +139,7 @@ end_proofs_of_task(int64 task_id, Oid extension)
 	ledger_begin(&scope, extension);
 	bind_bigint(&query, task_id);
 	folders = read_folders(ledger_query(
-		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
+		&query, "SELECT s.folder FROM pgmaint_internal.proof_servers s "
 				"WHERE s.task_id = $1 AND " OWN_ROWS " AND " OWN_FOLDERS));
 	ledger_commit(&scope);
 	end_proofs(folders, extension);
@@ -153,7 +154,7 @@ end_proofs_left(Oid extension)
 
 	ledger_begin(&scope, extension);
 	folders = read_folders(ledger_query(
-		&query, "SELECT s.folder FROM pgmaint.proof_servers s "
+		&query, "SELECT s.folder FROM pgmaint_internal.proof_servers s "
 				"WHERE " OWN_ROWS " AND " OWN_FOLDERS
 				" AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
 				"WHERE t.task_id = s.task_id AND t.state = 'running')"));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * records.c
- *	  The rows of pgmaint.backup_records.
+ *	  The rows of pgmaint_internal.backup_records.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 #define RECORD_COLUMNS                                                \
 	"b.backup_id, b.storage::text, b.key, b.kind, b.database::text, " \
 	"b.selection::text, b.state, b.compression, b.bytes, b.sha256, "  \
-	"b.dump_bytes, b.database_bytes, b.run_id FROM pgmaint.backup_records b"
+	"b.dump_bytes, b.database_bytes, b.run_id FROM pgmaint_internal.backup_records b"
 
 static void
 read_record(BackupRecord *record)
@@ -60,10 +60,10 @@ find_backup_record(const char *storage, const char *key)
 
 	bind_text(&query, storage);
 	bind_text(&query, key);
-	if (ledger_query(&query,
-					 "SELECT b.backup_id FROM pgmaint.backup_records b "
-					 "WHERE b.storage = $1::pg_catalog.name AND b.key = $2") ==
-		0)
+	if (ledger_query(
+			&query,
+			"SELECT b.backup_id FROM pgmaint_internal.backup_records b "
+			"WHERE b.storage = $1::pg_catalog.name AND b.key = $2") == 0)
 		return 0;
 	return ledger_bigint(0, 1);
 }
@@ -76,7 +76,7 @@ backup_key_is_taken(const char *storage, const char *key)
 	bind_text(&query, storage);
 	bind_text(&query, key_stem(key));
 	return ledger_query(&query,
-						"SELECT FROM pgmaint.backup_records b "
+						"SELECT FROM pgmaint_internal.backup_records b "
 						"WHERE b.storage = $1::pg_catalog.name "
 						"AND pg_catalog.starts_with(b.key, $2) LIMIT 1") > 0;
 }
@@ -111,7 +111,7 @@ record_verification(int64 backup_id, int64 run_id, const char *refusal,
 	bind_boolean(&query, safe);
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.backup_records SET verification_run_id = $2, "
+		"UPDATE pgmaint_internal.backup_records SET verification_run_id = $2, "
 		"verification = CASE WHEN $3 IS NOT NULL THEN 'not restorable' "
 		/* roles and tablespaces are not restored to prove them */
 		"WHEN kind = 'globals' THEN 'intact' ELSE 'restorable' END, "
@@ -140,7 +140,7 @@ record_safe_restore(const char *storage, const char *key, const char *sha256,
 	bind_double(&query, (double) milliseconds / 1000);
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.backup_records SET "
+		"UPDATE pgmaint_internal.backup_records SET "
 		"safe_restore_duration = pg_catalog.make_interval(secs => $4), "
 		"safe_restored_at = pg_catalog.clock_timestamp() "
 		"WHERE storage = $1::pg_catalog.name AND key = $2 AND sha256 = $3");
@@ -181,7 +181,7 @@ add_backup_record(const BackupRecord *record, int64 task_id)
 	bind_text(&query, record->compression);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.backup_records (run_id, task_id, storage, key, kind, database, "
+		"INSERT INTO pgmaint_internal.backup_records (run_id, task_id, storage, key, kind, database, "
 		"selection, compression) VALUES ($1, $2, $3::pg_catalog.name, $4, $5, "
 		"$6::pg_catalog.name, $7::pg_catalog.jsonb, $8)");
 }
@@ -206,7 +206,7 @@ finish_backup_record(const BackupRecord *record, const char *server_version)
 	bind_text(&query, server_version);
 	if (ledger_query(
 			&query,
-			"UPDATE pgmaint.backup_records SET state = 'succeeded', bytes = $2, sha256 = $3, "
+			"UPDATE pgmaint_internal.backup_records SET state = 'succeeded', bytes = $2, sha256 = $3, "
 			"dump_bytes = $4, database_bytes = $5, server_version = $6, "
 			"finished_at = pg_catalog.clock_timestamp() WHERE backup_id = $1") ==
 		0)
@@ -230,7 +230,7 @@ fail_backup_records(int64 task_id, const char *error)
 	bind_text(&query, error);
 	return ledger_query(
 			   &query,
-			   "UPDATE pgmaint.backup_records SET state = 'failed', error = $2, "
+			   "UPDATE pgmaint_internal.backup_records SET state = 'failed', error = $2, "
 			   "finished_at = pg_catalog.clock_timestamp() WHERE task_id = $1 AND state = 'running' RETURNING 1") >
 		   0;
 }

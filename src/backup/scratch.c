@@ -4,7 +4,7 @@
  *	  The database that a backup is restored into, until it is good.
  *
  * Its name is random, so nobody else has made it; before it is made, a row in
- * pgmaint.scratch_databases says so, and is committed.  Whatever ends the work
+ * pgmaint_internal.scratch_databases says so, and is committed.  Whatever ends the work
  * on it, the row is there until the database is gone, or has become what it was
  * to be.
  *
@@ -33,7 +33,7 @@
  * work.
  */
 #define OWN_ROWS \
-	"s.identity IN (SELECT o.identity FROM pgmaint.own_identities o)"
+	"s.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o)"
 
 #define COLUMNS \
 	"s.database::pg_catalog.text, s.role::pg_catalog.text, s.owner::pg_catalog.text"
@@ -67,7 +67,7 @@ note_scratch(int64 task_id, Oid caller, bool alone)
 	bind_bigint(&query, task_id);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.scratch_databases (database, role, owner, task_id) "
+		"INSERT INTO pgmaint_internal.scratch_databases (database, role, owner, task_id) "
 		"VALUES ($1::pg_catalog.name, $2::pg_catalog.name, $3::pg_catalog.name, $4)");
 	return scratch;
 }
@@ -96,7 +96,7 @@ scratches_of_task(int64 task_id)
 
 	bind_bigint(&query, task_id);
 	return read_scratches(ledger_query(
-		&query, "SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
+		&query, "SELECT " COLUMNS " FROM pgmaint_internal.scratch_databases s "
 				"WHERE s.task_id = $1 AND " OWN_ROWS));
 }
 
@@ -110,7 +110,7 @@ scratches_left(void)
 
 	return read_scratches(ledger_query(
 		&query,
-		"SELECT " COLUMNS " FROM pgmaint.scratch_databases s "
+		"SELECT " COLUMNS " FROM pgmaint_internal.scratch_databases s "
 		"WHERE " OWN_ROWS " AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
 		"WHERE t.task_id = s.task_id AND t.state = 'running')"));
 }
@@ -121,9 +121,10 @@ forget_scratch(const char *database)
 	LedgerQuery query = {0};
 
 	bind_text(&query, database);
-	(void) ledger_query(&query,
-						"DELETE FROM pgmaint.scratch_databases WHERE database "
-						"= $1::pg_catalog.name");
+	(void) ledger_query(
+		&query,
+		"DELETE FROM pgmaint_internal.scratch_databases WHERE database "
+		"= $1::pg_catalog.name");
 }
 
 /*

@@ -349,8 +349,8 @@ is_own_backup(const char *storage, const StoredBackup *backup)
 	own =
 		ledger_query(
 			&query,
-			"SELECT FROM pgmaint.own_identities o WHERE o.identity = coalesce($1, "
-			"(SELECT b.identity FROM pgmaint.backup_records b "
+			"SELECT FROM pgmaint_internal.own_identities o WHERE o.identity = coalesce($1, "
+			"(SELECT b.identity FROM pgmaint_internal.backup_records b "
 			"WHERE b.storage = $2::pg_catalog.name AND b.key = $3))") > 0;
 	ledger_leave(&scope);
 	return own;

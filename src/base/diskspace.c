@@ -104,7 +104,7 @@ tablespaces_share_disk(Oid one, Oid other)
 }
 
 /*
- * pgmaint.free_bytes_of_tablespace(tablespace oid) returns bigint
+ * pgmaint_internal.free_bytes_of_tablespace(tablespace oid) returns bigint
  */
 Datum
 pgmaint_free_bytes_of_tablespace(PG_FUNCTION_ARGS)
@@ -113,7 +113,7 @@ pgmaint_free_bytes_of_tablespace(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint.used_bytes_of_tablespace(tablespace oid) returns bigint
+ * pgmaint_internal.used_bytes_of_tablespace(tablespace oid) returns bigint
  *
  * What is used of its file system, by whomever: at least what is in it, which
  * takes as many calls to find out as there are files.

@@ -49,7 +49,7 @@ memory_of_group(void)
 }
 
 /*
- * pgmaint.memory_of_machine() returns bigint
+ * pgmaint_internal.memory_of_machine() returns bigint
  */
 Datum
 pgmaint_memory_of_machine(PG_FUNCTION_ARGS)

@@ -14,10 +14,14 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/index.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "fmgr.h"
@@ -65,6 +69,7 @@ check_version(const char *version)
 /* the row of the extension */
 typedef struct ExtensionRow
 {
+	Oid oid;
 	Oid owner;
 	Oid schema;
 	char *version;
@@ -94,6 +99,7 @@ read_extension(ExtensionRow *row)
 		Datum value = heap_getattr(tuple, Anum_pg_extension_extversion,
 								   RelationGetDescr(catalog), &isnull);
 
+		row->oid = form->oid;
 		row->owner = form->extowner;
 		row->schema = form->extnamespace;
 		row->version = TextDatumGetCString(value);
@@ -104,50 +110,93 @@ read_extension(ExtensionRow *row)
 }
 
 /*
- * The schema's name where it is another one; NULL otherwise.  ALTER SCHEMA
- * RENAME does not ask the extension.
+ * The schema that is a member of the extension; InvalidOid without one.
  */
-static char *
-another_name(Oid schema)
+static Oid
+member_schema(Oid extension)
 {
-	char *name = get_namespace_name(schema);
+	Relation catalog = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid schema = InvalidOid;
 
-	return name == NULL || strcmp(name, "pgmaint") == 0 ? NULL : name;
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(ExtensionRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(extension));
+	scan = systable_beginscan(catalog, DependReferenceIndexId, true, NULL, 2,
+							  keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->classid == NamespaceRelationId &&
+			form->deptype == DEPENDENCY_EXTENSION)
+			schema = form->objid;
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return schema;
 }
 
-char *
-renamed_schema(void)
+/*
+ * The name that one of the two schemas should have and has not, and the one that
+ * it has; false where both are called as they should be.  ALTER SCHEMA RENAME
+ * does not ask the extension, and a schema that has taken the name since may be
+ * anybody's.
+ */
+static bool
+find_renamed_schema(const ExtensionRow *row, RenamedSchema *renamed)
+{
+	char *name = get_namespace_name(row->schema);
+	Oid internal;
+
+	renamed->name = "pgmaint";
+	renamed->now = name;
+	if (name == NULL || strcmp(name, renamed->name) != 0)
+		return name != NULL;
+
+	renamed->name = "pgmaint_internal";
+	internal = get_namespace_oid(renamed->name, true);
+	if (OidIsValid(internal) &&
+		getExtensionOfObject(NamespaceRelationId, internal) == row->oid)
+		return false;
+	renamed->now = get_namespace_name(member_schema(row->oid));
+	return renamed->now != NULL;
+}
+
+bool
+schema_is_renamed(RenamedSchema *renamed)
 {
 	ExtensionRow row;
 
-	return read_extension(&row) ? another_name(row.schema) : NULL;
+	return read_extension(&row) && find_renamed_schema(&row, renamed);
 }
 
 /*
  * Who owns the extension, and so its tables.
  *
- * Statements have the name of the schema in them, so that nothing works while
- * it has another, and a schema that has taken its name may be anybody's.
+ * Statements have the names of the schemas in them, so that nothing works while
+ * one of them has another.
  */
 static Oid
 extension_owner(void)
 {
 	ExtensionRow row;
-	char *name;
+	RenamedSchema renamed;
 
 	if (!read_extension(&row))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("extension \"pgmaint\" does not exist")));
 	check_version(row.version);
-	name = another_name(row.schema);
-	if (name != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("schema \"pgmaint\" of extension \"pgmaint\" was "
-						"renamed to \"%s\"",
-						name),
-				 errhint("Execute ALTER SCHEMA %s RENAME TO pgmaint.",
-						 quote_identifier(name))));
+	if (find_renamed_schema(&row, &renamed))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("schema \"%s\" of extension \"pgmaint\" was "
+							   "renamed to \"%s\"",
+							   renamed.name, renamed.now),
+						errhint("Execute ALTER SCHEMA %s RENAME TO %s.",
+								quote_identifier(renamed.now), renamed.name)));
 	pfree(row.version);
 	return row.owner;
 }
@@ -252,7 +301,7 @@ may_maintain_relation(Oid relation, Oid role)
 }
 
 /*
- * pgmaint.may_maintain(relation oid, role oid) returns boolean
+ * pgmaint_internal.may_maintain(relation oid, role oid) returns boolean
  */
 Datum
 pgmaint_may_maintain(PG_FUNCTION_ARGS)
@@ -261,7 +310,7 @@ pgmaint_may_maintain(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint.may_reindex(index oid, role oid) returns boolean
+ * pgmaint_internal.may_reindex(index oid, role oid) returns boolean
  *
  * As the server asks for one index by name: owning the database is not enough.
  */

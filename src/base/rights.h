@@ -18,8 +18,15 @@ typedef struct SavedRights
 	int settings_level;
 } SavedRights;
 
+/* a schema of the extension, and what it is called instead */
+typedef struct RenamedSchema
+{
+	const char *name;
+	const char *now;
+} RenamedSchema;
+
 extern Oid extension_oid(bool missing_ok);
-extern char *renamed_schema(void);
+extern bool schema_is_renamed(RenamedSchema *renamed);
 extern void require_extension(void);
 extern void assume_owner(SavedRights *caller);
 extern void assume_table_owner(Oid owner, SavedRights *caller);

@@ -35,7 +35,8 @@ check_checksums(TaskContext *context)
 	if (!DataChecksumsEnabled())
 	{
 		ledger_enter(&scope);
-		(void) ledger_query(&query, "SELECT pgmaint.checksums_hint()");
+		(void) ledger_query(&query,
+							"SELECT pgmaint_internal.checksums_hint()");
 		note_finding(&context->findings, "checksums", "info", NULL, NULL)
 			->message = psprintf("data checksums are off: pages that the "
 								 "storage has changed go unnoticed; %s",
@@ -54,11 +55,11 @@ check_checksums(TaskContext *context)
 		"OR d.stats_reset IS DISTINCT FROM r.stats_reset "
 		"THEN d.checksum_failures ELSE d.checksum_failures - r.failures END AS fresh, r.read_at "
 		"FROM pg_catalog.pg_stat_database d "
-		"LEFT JOIN pgmaint.checksum_readings r ON r.database_id = d.datid "
+		"LEFT JOIN pgmaint_internal.checksum_readings r ON r.database_id = d.datid "
 		"WHERE d.checksum_failures IS NOT NULL), "
-		"gone AS (DELETE FROM pgmaint.checksum_readings g "
+		"gone AS (DELETE FROM pgmaint_internal.checksum_readings g "
 		"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_stat_database d WHERE d.datid = g.database_id)), "
-		"kept AS (INSERT INTO pgmaint.checksum_readings AS k "
+		"kept AS (INSERT INTO pgmaint_internal.checksum_readings AS k "
 		"(database_id, database, failures, last_failure, stats_reset) "
 		"SELECT p.datid, p.datname, p.checksum_failures, p.checksum_last_failure, p.stats_reset FROM present p "
 		"ON CONFLICT (database_id) DO UPDATE SET database = excluded.database, "
@@ -224,7 +225,7 @@ sum_up_checks(TaskContext *context)
 	ledger_enter(&scope);
 	(void) ledger_query(
 		&query,
-		"DELETE FROM pgmaint.corruption_results r "
+		"DELETE FROM pgmaint_internal.corruption_results r "
 		"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.relation)");
 	bind_bigint(&step_query, context->run_id);
 	bind_bigint(&step_query, context->task->task_id);

@@ -67,8 +67,8 @@ chosen_kind(const CheckPlan *plan, const char *method)
 }
 
 /* the relations that a step is about; parameters $1 and $2 select them */
-#define RELATIONS                         \
-	"FROM pgmaint.checkable_relations v " \
+#define RELATIONS                                  \
+	"FROM pgmaint_internal.checkable_relations v " \
 	"JOIN pg_catalog.pg_namespace n ON n.oid = v.table_namespace "
 #define SELECTED \
 	"WHERE " SELECTION_CONDITION("v.table_oid", "n.nspname", "$1", "$2")
@@ -159,9 +159,9 @@ open_relations(PlanContext *context, const CheckPlan *plan)
 		"r.begun_at, r.next_block, r.last_checked, r.last_verified, r.outcome, r.problems_at, "
 		"r.check_name, r.duration, r.bytes AS checked_bytes, "
 		"(SELECT pg_catalog.extract('epoch', pg_catalog.sum(k.duration)) / nullif(pg_catalog.sum(k.bytes), 0) "
-		"FROM pgmaint.corruption_results k WHERE k.bytes > 0) AS usual_rate " RELATIONS
-		"LEFT JOIN pgmaint.corruption_results r ON r.relation = v.relation "
-		"CROSS JOIN LATERAL (SELECT pgmaint.file_size(v.filenode, v.tablespace, v.pages) AS bytes) z " SELECTED
+		"FROM pgmaint_internal.corruption_results k WHERE k.bytes > 0) AS usual_rate " RELATIONS
+		"LEFT JOIN pgmaint_internal.corruption_results r ON r.relation = v.relation "
+		"CROSS JOIN LATERAL (SELECT pgmaint_internal.file_size(v.filenode, v.tablespace, v.pages) AS bytes) z " SELECTED
 		"AND v.method = ANY ($3) "
 		"ORDER BY r.begun_at NULLS FIRST, z.bytes DESC, v.relation OFFSET 0) s "
 		"ORDER BY s.begun_at NULLS FIRST, s.bytes DESC, s.relation",

@@ -85,7 +85,7 @@ consider_check(TaskContext *context, char **reason)
 	bind_oid(&query, task->relation);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.corruption_results AS r (relation, begun_at) "
+		"INSERT INTO pgmaint_internal.corruption_results AS r (relation, begun_at) "
 		"VALUES ($1, pg_catalog.clock_timestamp()) ON CONFLICT (relation) "
 		"DO UPDATE SET begun_at = excluded.begun_at");
 	ledger_leave(&scope);
@@ -258,7 +258,7 @@ keep_result(TaskContext *context, const Checked *checked)
 		bind_bigint(&query, checked->next);
 		(void) ledger_query(
 			&query,
-			"UPDATE pgmaint.corruption_results SET next_block = $2, "
+			"UPDATE pgmaint_internal.corruption_results SET next_block = $2, "
 			"pass_begun_at = coalesce(pass_begun_at, begun_at) WHERE relation = $1");
 		ledger_leave(&scope);
 		return;
@@ -273,7 +273,7 @@ keep_result(TaskContext *context, const Checked *checked)
 	bind_text(&query, damaged ? context->failure : NULL);
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.corruption_results SET check_name = $2, run_id = $3, "
+		"UPDATE pgmaint_internal.corruption_results SET check_name = $2, run_id = $3, "
 		"last_checked = pg_catalog.clock_timestamp(), "
 		"last_verified = CASE WHEN $4 THEN last_verified ELSE coalesce(pass_begun_at, begun_at) END, "
 		"outcome = CASE WHEN $4 THEN 'damaged' ELSE 'sound' END, problems = $5, "

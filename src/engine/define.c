@@ -56,7 +56,8 @@ check_plan_is_not_built_in(const char *plan, Oid role)
 	if (!superuser_arg(role) &&
 		ledger_query(
 			&query,
-			"SELECT FROM pgmaint.built_in_plans() b WHERE b.plan = $1") > 0)
+			"SELECT FROM pgmaint_internal.built_in_plans() b WHERE b.plan = $1") >
+			0)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -131,7 +132,7 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 		bool built_in =
 			ledger_query(
 				&query,
-				"SELECT FROM pgmaint.built_in_plans() b WHERE b.plan = $1") >
+				"SELECT FROM pgmaint_internal.built_in_plans() b WHERE b.plan = $1") >
 			0;
 		(void) ledger_query(
 			&query,

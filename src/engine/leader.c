@@ -150,25 +150,26 @@ leave_if_dropped(const Run *run)
 }
 
 /*
- * Was the schema renamed during the run?  Then the ledger cannot be written
+ * Was a schema of the extension renamed during the run?  Then the ledger cannot be written
  * until it is renamed back; the next leader writes down that the run was
  * interrupted.
  */
 static void
 leave_if_renamed(const Run *run)
 {
-	char *name;
+	RenamedSchema schema;
+	bool renamed;
 
 	StartTransactionCommand();
-	name = renamed_schema();
-	if (name != NULL)
+	renamed = schema_is_renamed(&schema);
+	if (renamed)
 		ereport(LOG, (errmsg("pgmaint run %lld is interrupted because schema "
-							 "\"pgmaint\" was renamed to \"%s\"",
-							 (long long) run->run_id, name),
-					  errhint("Execute ALTER SCHEMA %s RENAME TO pgmaint.",
-							  quote_identifier(name))));
+							 "\"%s\" was renamed to \"%s\"",
+							 (long long) run->run_id, schema.name, schema.now),
+					  errhint("Execute ALTER SCHEMA %s RENAME TO %s.",
+							  quote_identifier(schema.now), schema.name)));
 	CommitTransactionCommand();
-	if (name == NULL)
+	if (!renamed)
 		return;
 	crew_dismiss();
 	leave(0, false);

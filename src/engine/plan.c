@@ -302,7 +302,7 @@ load_plan(const char *plan)
 	if (ledger_query(
 			&query,
 			"SELECT s.steps FROM (SELECT d.steps, 1 AS nth FROM pgmaint.plan_definitions d "
-			"WHERE d.plan = $1 UNION ALL SELECT b.steps, 2 FROM pgmaint.built_in_plans() b "
+			"WHERE d.plan = $1 UNION ALL SELECT b.steps, 2 FROM pgmaint_internal.built_in_plans() b "
 			"WHERE b.plan = $1) s ORDER BY s.nth LIMIT 1") == 0)
 	{
 		char *names;
@@ -311,7 +311,7 @@ load_plan(const char *plan)
 			&query,
 			"SELECT pg_catalog.string_agg(p.plan, ', ' ORDER BY p.plan) FROM (SELECT d.plan "
 			"FROM pgmaint.plan_definitions d UNION SELECT b.plan "
-			"FROM pgmaint.built_in_plans() b WHERE $1 IS NOT NULL) p");
+			"FROM pgmaint_internal.built_in_plans() b WHERE $1 IS NOT NULL) p");
 		names = ledger_text(0, 1);
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("plan \"%s\" does not exist", plan),

@@ -330,7 +330,7 @@ pgmaint_next_run(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint.cron_command(plan text, options jsonb) returns text
+ * pgmaint_internal.cron_command(plan text, options jsonb) returns text
  */
 Datum
 pgmaint_cron_command(PG_FUNCTION_ARGS)
@@ -363,7 +363,7 @@ inquire(void *argument)
 }
 
 /*
- * pgmaint.cron_jobs() returns jsonb
+ * pgmaint_internal.cron_jobs() returns jsonb
  *
  * Null, with a warning, where pg_cron cannot be asked: whoever looks at the
  * schedules sees the rest of them.

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * connections.c
- *	  The rows of pgmaint.connection_samples.
+ *	  The rows of pgmaint_internal.connection_samples.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@ sample_connections(void)
 
 	(void) ledger_query(
 		&sample,
-		"INSERT INTO pgmaint.connection_samples (connections, active, idle_in_transaction, "
+		"INSERT INTO pgmaint_internal.connection_samples (connections, active, idle_in_transaction, "
 		"longest_idle_in_transaction, max_connections) "
 		"SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE a.state = 'active'), "
 		"pg_catalog.count(*) FILTER (WHERE i.idle), "
@@ -35,6 +35,6 @@ sample_connections(void)
 		"ON CONFLICT (sampled_at) DO NOTHING");
 	(void) ledger_query(
 		&old,
-		"DELETE FROM pgmaint.connection_samples "
+		"DELETE FROM pgmaint_internal.connection_samples "
 		"WHERE sampled_at < (SELECT pg_catalog.clock_timestamp() - '400 days'::pg_catalog.interval)");
 }

@@ -285,7 +285,7 @@ doubt_what_was_taken_over(const char *identity, const char *doubt)
 		"WHERE identity = $1 AND state = 'taken over') "
 		"UPDATE pgmaint.identities SET doubt = $2, until_told = true, "
 		"doubt_since = pg_catalog.clock_timestamp() "
-		"WHERE identity = pgmaint.current_identity() AND doubt IS NULL");
+		"WHERE identity = pgmaint_internal.current_identity() AND doubt IS NULL");
 }
 
 /*
@@ -300,7 +300,7 @@ note_former_seen(void)
 	(void) ledger_query(
 		&query,
 		"UPDATE pgmaint.identities SET former_seen_at = pg_catalog.clock_timestamp() "
-		"WHERE identity = pgmaint.current_identity()");
+		"WHERE identity = pgmaint_internal.current_identity()");
 }
 
 /*
@@ -311,7 +311,7 @@ known_identity(void)
 {
 	LedgerQuery query = {0};
 
-	(void) ledger_query(&query, "SELECT pgmaint.current_identity()");
+	(void) ledger_query(&query, "SELECT pgmaint_internal.current_identity()");
 	return ledger_text(0, 1);
 }
 
@@ -335,8 +335,8 @@ current_doubt(void)
 {
 	LedgerQuery query = {0};
 
-	if (ledger_query(&query, "SELECT pgmaint.doubt_message(i.doubt) "
-							 "FROM pgmaint.own_identities i "
+	if (ledger_query(&query, "SELECT pgmaint_internal.doubt_message(i.doubt) "
+							 "FROM pgmaint_internal.own_identities i "
 							 "WHERE i.state = 'current'") == 0)
 		return NULL;
 	return ledger_text(0, 1);
@@ -348,8 +348,9 @@ is_own_identity(const char *identity)
 	LedgerQuery query = {0};
 
 	bind_text(&query, identity);
-	return ledger_query(&query, "SELECT FROM pgmaint.own_identities i "
-								"WHERE i.identity = $1") > 0;
+	return ledger_query(&query,
+						"SELECT FROM pgmaint_internal.own_identities i "
+						"WHERE i.identity = $1") > 0;
 }
 
 /*

@@ -40,12 +40,12 @@ join_queued_run(LedgerQuery *query)
 		ledger_query(
 			query,
 			"SELECT r.run_id FROM pgmaint.runs r WHERE r.state = 'queued' "
-			"AND r.identity = (SELECT pgmaint.current_identity()) AND r.database = $10 "
+			"AND r.identity = (SELECT pgmaint_internal.current_identity()) AND r.database = $10 "
 			"AND r.role = $4 AND r.requested_by = $3 AND r.plan = $1 "
 			"AND r.options IS NOT DISTINCT FROM $2 AND r.steps = $5 "
 			"AND r.settings = " WANTED_SETTINGS
 			" AND r.current_step = 0 AND r.resumes IS NULL AND NOT EXISTS "
-			"(SELECT FROM pgmaint.cancellations c WHERE c.run_id = r.run_id) "
+			"(SELECT FROM pgmaint_internal.cancellations c WHERE c.run_id = r.run_id) "
 			"ORDER BY r.run_id LIMIT 1 FOR KEY SHARE OF r SKIP LOCKED") == 0)
 		return 0;
 	return ledger_bigint(0, 1);
@@ -108,7 +108,7 @@ take_queued_run(Run *run)
 			"WHERE b.role = w.role) AS last_begun FROM (SELECT DISTINCT q.role "
 			"FROM pgmaint.runs q WHERE q.state = 'queued') w) "
 			"SELECT run_id FROM pgmaint.runs JOIN turns ON of_role = role "
-			"WHERE state = 'queued' AND identity = (SELECT pgmaint.current_identity()) "
+			"WHERE state = 'queued' AND identity = (SELECT pgmaint_internal.current_identity()) "
 			"ORDER BY last_begun NULLS FIRST, run_id LIMIT 1 "
 			"FOR UPDATE OF runs SKIP LOCKED") == 0)
 		return false;
@@ -130,10 +130,11 @@ queued_run_can_begin(void)
 {
 	LedgerQuery query = {0};
 
-	return ledger_query(&query,
-						"SELECT FROM pgmaint.runs WHERE state = 'queued' "
-						"AND identity = (SELECT pgmaint.current_identity()) "
-						"LIMIT 1 FOR UPDATE SKIP LOCKED") > 0;
+	return ledger_query(
+			   &query,
+			   "SELECT FROM pgmaint.runs WHERE state = 'queued' "
+			   "AND identity = (SELECT pgmaint_internal.current_identity()) "
+			   "LIMIT 1 FOR UPDATE SKIP LOCKED") > 0;
 }
 
 /*
@@ -181,7 +182,7 @@ end_cancelled_queued_runs(void)
 	uint64 count = ledger_query_by_index(
 		&query, "SELECT r.run_id, r.current_step > 0 FROM pgmaint.runs r "
 				"WHERE r.state = 'queued' AND EXISTS (SELECT FROM "
-				"pgmaint.cancellations c WHERE c.run_id = r.run_id) "
+				"pgmaint_internal.cancellations c WHERE c.run_id = r.run_id) "
 				"FOR UPDATE OF r SKIP LOCKED");
 	SPITupleTable *runs = SPI_tuptable;
 

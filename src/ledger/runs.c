@@ -125,7 +125,7 @@ add_cancellation(int64 run_id, const char *role_name)
 	bind_text(&query, role_name);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.cancellations (run_id, requested_by) VALUES ($1, $2)");
+		"INSERT INTO pgmaint_internal.cancellations (run_id, requested_by) VALUES ($1, $2)");
 }
 
 bool
@@ -136,7 +136,7 @@ cancellation_requested(int64 run_id)
 	bind_bigint(&query, run_id);
 	return ledger_query_by_index(
 			   &query,
-			   "SELECT 1 FROM pgmaint.cancellations WHERE run_id = $1 LIMIT 1") >
+			   "SELECT 1 FROM pgmaint_internal.cancellations WHERE run_id = $1 LIMIT 1") >
 		   0;
 }
 
@@ -168,7 +168,7 @@ interrupt_running_runs(const char *error)
 		"INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) "
 		"SELECT s.run_id, 'interrupted', 'warning', s.plan, "
 		"pg_catalog.format('run %s of plan %s was interrupted: %s', s.run_id, s.plan, $1) "
-		"FROM stopped s WHERE s.identity = pgmaint.current_identity()");
+		"FROM stopped s WHERE s.identity = pgmaint_internal.current_identity()");
 }
 
 /*
@@ -182,7 +182,7 @@ keep_queued_runs(const char *identity)
 	bind_text(&query, identity);
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.runs SET identity = pgmaint.current_identity() "
+		"UPDATE pgmaint.runs SET identity = pgmaint_internal.current_identity() "
 		"WHERE state = 'queued' AND identity = $1");
 }
 
@@ -203,7 +203,7 @@ interrupt_copied_runs(void)
 		"THEN 'the run was queued by an earlier version of pgmaint: run the plan again' "
 		"ELSE 'the run was queued in another database, of which this may be a copy' END, "
 		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'queued' "
-		"AND identity IS DISTINCT FROM pgmaint.current_identity() RETURNING run_id) "
+		"AND identity IS DISTINCT FROM pgmaint_internal.current_identity() RETURNING run_id) "
 		"UPDATE pgmaint.tasks t SET state = 'cancelled', not_before = NULL, "
 		"error = 'the run was begun in another database', "
 		"finished_at = pg_catalog.clock_timestamp() FROM stopped s "
@@ -233,13 +233,13 @@ resume_interrupted_runs(void)
 		"SELECT r.plan, r.options, a.rolname, r.role, r.steps, r.settings, r.database, r.run_id "
 		"FROM pgmaint.runs r JOIN pg_catalog.pg_roles a ON a.oid = r.role "
 		"WHERE r.state = 'interrupted' AND r.resumes IS NULL AND r.database = $1 "
-		"AND r.identity IN (SELECT o.identity FROM pgmaint.removable_identities o) "
+		"AND r.identity IN (SELECT o.identity FROM pgmaint_internal.removable_identities o) "
 		"AND r.started_at > pg_catalog.clock_timestamp() - '1 day'::pg_catalog.interval "
 		"AND r.plan IN (SELECT d.plan FROM pgmaint.plan_definitions d "
-		"UNION ALL SELECT b.plan FROM pgmaint.built_in_plans() b) "
+		"UNION ALL SELECT b.plan FROM pgmaint_internal.built_in_plans() b) "
 		"AND NOT EXISTS (SELECT FROM pgmaint.runs l "
 		"WHERE l.plan = r.plan AND l.role = r.role AND l.run_id > r.run_id) "
-		"AND NOT EXISTS (SELECT FROM pgmaint.cancellations c WHERE c.run_id = r.run_id) "
+		"AND NOT EXISTS (SELECT FROM pgmaint_internal.cancellations c WHERE c.run_id = r.run_id) "
 		"AND (pg_catalog.has_function_privilege(r.role, "
 		"'pgmaint.run(text, jsonb)', 'EXECUTE') OR "
 		"pg_catalog.has_function_privilege(r.role, "
@@ -265,20 +265,20 @@ forget_old_runs(void)
 		&query,
 		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"forgotten AS (DELETE FROM pgmaint.backup_records "
+		"forgotten AS (DELETE FROM pgmaint_internal.backup_records "
 		"WHERE state IN ('failed', 'expired') "
 		"AND coalesce(expired_at, finished_at, started_at) < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"resolved AS (DELETE FROM pgmaint.troubles WHERE resolved_at < "
+		"resolved AS (DELETE FROM pgmaint_internal.troubles WHERE resolved_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
 		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
-		"pgmaint.notified_troubles t WHERE t.notification_id = n.notification_id)), "
+		"pgmaint_internal.notified_troubles t WHERE t.notification_id = n.notification_id)), "
 		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
 		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))) "
-		"DELETE FROM pgmaint.bloat_measurements WHERE measured_at < "
+		"DELETE FROM pgmaint_internal.bloat_measurements WHERE measured_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))");
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * schedules.c
- *	  The rows of pgmaint.plan_schedules.
+ *	  The rows of pgmaint_internal.plan_schedules.
  *
  * The caller is inside a ledger scope.
  *
@@ -37,7 +37,7 @@ note_schedule(const char *plan, const char *schedule, Jsonb *options, Oid role,
 	bind_bigint(&query, job_id);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.plan_schedules AS s "
+		"INSERT INTO pgmaint_internal.plan_schedules AS s "
 		"(plan, schedule, options, role, scheduled_by, database, job_id) "
 		"VALUES ($1, $2, $3, $4, $5, $6, $7) "
 		"ON CONFLICT (plan, scheduled_by) DO UPDATE SET schedule = excluded.schedule, "
@@ -61,7 +61,7 @@ forget_schedule(const char *plan, const char *role_name)
 
 	bind_text(&query, plan);
 	bind_text(&query, role_name);
-	return ledger_query(&query, "DELETE FROM pgmaint.plan_schedules "
+	return ledger_query(&query, "DELETE FROM pgmaint_internal.plan_schedules "
 								"WHERE plan = $1 AND scheduled_by = $2 "
 								"RETURNING 1") > 0;
 }
@@ -77,7 +77,7 @@ default_schedule(const char *plan)
 	bind_text(&query, plan);
 	if (ledger_query(
 			&query,
-			"SELECT d.schedule FROM pgmaint.default_schedules() d WHERE d.plan = $1") ==
+			"SELECT d.schedule FROM pgmaint_internal.default_schedules() d WHERE d.plan = $1") ==
 		0)
 		return NULL;
 	return ledger_text(0, 1);
@@ -98,8 +98,8 @@ find_default_schedules(const char *role_name)
 	rows = ledger_query(
 		&query,
 		"SELECT d.plan, coalesce(s.schedule, d.schedule), s.options "
-		"FROM pgmaint.default_schedules() WITH ORDINALITY d (plan, schedule, nth) "
-		"LEFT JOIN pgmaint.plan_schedules s "
+		"FROM pgmaint_internal.default_schedules() WITH ORDINALITY d (plan, schedule, nth) "
+		"LEFT JOIN pgmaint_internal.plan_schedules s "
 		"ON s.plan = d.plan AND s.scheduled_by = $1 AND s.database = $2 ORDER BY d.nth");
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -129,7 +129,7 @@ find_schedules_to_check(void)
 	rows = ledger_query(
 		&query,
 		"SELECT s.plan, s.schedule, s.role, s.scheduled_by, s.checked_until, s.noted_at "
-		"FROM pgmaint.plan_schedules s WHERE s.database = $1 AND s.plan <> 'tick' "
+		"FROM pgmaint_internal.plan_schedules s WHERE s.database = $1 AND s.plan <> 'tick' "
 		"ORDER BY s.plan, s.scheduled_by FOR UPDATE SKIP LOCKED");
 	for (uint64 row = 0; row < rows; row++)
 	{
@@ -187,7 +187,7 @@ mark_schedule_checked(const PlanSchedule *schedule, TimestampTz until,
 	bind_boolean(&query, noted);
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.plan_schedules SET checked_until = $3, "
+		"UPDATE pgmaint_internal.plan_schedules SET checked_until = $3, "
 		"noted_at = CASE WHEN $4 THEN pg_catalog.clock_timestamp() ELSE noted_at END "
 		"WHERE plan = $1 AND scheduled_by = $2");
 }

@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(pgmaint_statements_since);
 #define MAX_PARTS 4
 
 /*
- * The columns of pgmaint.statement_statistics(), each with the columns of newer
+ * The columns of pgmaint_internal.statement_statistics(), each with the columns of newer
  * and of older versions that it comes from.
  */
 static const char *const sources[][2] = {
@@ -98,7 +98,7 @@ find_counting_function(MemberFunction *function)
 }
 
 /*
- * pgmaint.statements_refused() returns text
+ * pgmaint_internal.statements_refused() returns text
  */
 Datum
 pgmaint_statements_refused(PG_FUNCTION_ARGS)
@@ -123,8 +123,9 @@ statements_are_counted(void)
 	bool counted;
 
 	SPI_connect();
-	if (SPI_execute("SELECT WHERE pgmaint.statements_missing() IS NULL", true,
-					0) != SPI_OK_SELECT)
+	if (SPI_execute(
+			"SELECT WHERE pgmaint_internal.statements_missing() IS NULL", true,
+			0) != SPI_OK_SELECT)
 		elog(ERROR, "could not look for pg_stat_statements");
 	counted = SPI_processed > 0;
 	SPI_finish();
@@ -198,7 +199,7 @@ read_parts(TupleTableSlot *row, const Parts *parts, bool *isnull)
 }
 
 /*
- * pgmaint.statement_statistics()
+ * pgmaint_internal.statement_statistics()
  */
 Datum
 pgmaint_statement_statistics(PG_FUNCTION_ARGS)
@@ -244,7 +245,7 @@ pgmaint_statement_statistics(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint.statements_since(OUT counted_since timestamptz, OUT evicted bigint)
+ * pgmaint_internal.statements_since(OUT counted_since timestamptz, OUT evicted bigint)
  *
  * Before 1.9 pg_stat_statements does not say; it has counted since the server
  * started, unless it was told to forget or keeps its file.

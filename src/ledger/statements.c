@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * statements.c
- *	  The rows of pgmaint.statement_snapshots.
+ *	  The rows of pgmaint_internal.statement_snapshots.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,9 +29,9 @@ snapshot_statements(int64 run_id, const char *interval)
 	bind_text(&query, interval);
 	(void) ledger_query(
 		&query,
-		"SELECT CASE WHEN NOT EXISTS (SELECT FROM pgmaint.statement_snapshots s "
+		"SELECT CASE WHEN NOT EXISTS (SELECT FROM pgmaint_internal.statement_snapshots s "
 		"WHERE s.taken_at > pg_catalog.clock_timestamp() - $2::pg_catalog.interval) "
-		"THEN pgmaint.take_statement_snapshot($1) END");
+		"THEN pgmaint_internal.take_statement_snapshot($1) END");
 	return ledger_bigint(0, 1) > 0;
 }
 
@@ -44,8 +44,9 @@ maintained_tables(int64 run_id)
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, run_id);
-	return ledger_query(&query,
-						"SELECT FROM pgmaint.tasks t WHERE t.run_id = $1 "
-						"AND t.state = 'succeeded' "
-						"AND pgmaint.may_change_plans(t.action) LIMIT 1") > 0;
+	return ledger_query(
+			   &query,
+			   "SELECT FROM pgmaint.tasks t WHERE t.run_id = $1 "
+			   "AND t.state = 'succeeded' "
+			   "AND pgmaint_internal.may_change_plans(t.action) LIMIT 1") > 0;
 }

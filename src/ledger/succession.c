@@ -22,7 +22,7 @@ PG_FUNCTION_INFO_V1(pgmaint_stay_copy);
 PG_FUNCTION_INFO_V1(pgmaint_get_takeover_delay);
 
 /*
- * pgmaint.takeover_delay() returns interval
+ * pgmaint_internal.takeover_delay() returns interval
  */
 Datum
 pgmaint_get_takeover_delay(PG_FUNCTION_ARGS)
@@ -69,9 +69,9 @@ take_over_identities(LedgerQuery *query, const char *identities)
 			"timeline, directory_inode, machine_id, host, taken_over_at) "
 			"SELECT n.identity, 'taken over', c.system_identifier, c.database, c.timeline, "
 			"c.directory_inode, c.machine_id, c.host, pg_catalog.clock_timestamp() "
-			"FROM (%s) n (identity) CROSS JOIN pgmaint.own_identities c "
+			"FROM (%s) n (identity) CROSS JOIN pgmaint_internal.own_identities c "
 			"WHERE c.state = 'current' "
-			"AND n.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
+			"AND n.identity NOT IN (SELECT o.identity FROM pgmaint_internal.own_identities o) "
 			"ON CONFLICT (identity) DO UPDATE SET state = excluded.state, "
 			"system_identifier = excluded.system_identifier, database = excluded.database, "
 			"timeline = excluded.timeline, directory_inode = excluded.directory_inode, "
@@ -93,7 +93,7 @@ end_doubt(void)
 		&query,
 		"UPDATE pgmaint.identities SET doubt = NULL, doubt_since = NULL, "
 		"until_told = false, former_seen_at = NULL WHERE state = 'current' "
-		"AND identity = pgmaint.current_identity()");
+		"AND identity = pgmaint_internal.current_identity()");
 }
 
 /*
@@ -146,7 +146,7 @@ has_rows_of_another(void)
 			   &query,
 			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
 			   "SELECT a.identity FROM pgmaint.archives a WHERE a.adopted_at IS NULL) r "
-			   "WHERE r.identity NOT IN (SELECT o.identity FROM pgmaint.own_identities o) "
+			   "WHERE r.identity NOT IN (SELECT o.identity FROM pgmaint_internal.own_identities o) "
 			   "AND r.identity NOT IN (SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten') LIMIT 1") >
 		   0;
 }
@@ -162,11 +162,11 @@ forget_original(const char *identity)
 	static const char *const commands[] = {
 		"DELETE FROM pgmaint.notifications WHERE identity IS DISTINCT FROM $1",
 		"DELETE FROM pgmaint.contacts WHERE identity IS DISTINCT FROM $1",
-		"DELETE FROM pgmaint.uploads WHERE identity IS DISTINCT FROM $1",
-		"DELETE FROM pgmaint.scratch_databases WHERE identity IS DISTINCT FROM $1",
-		"DELETE FROM pgmaint.proof_servers WHERE identity IS DISTINCT FROM $1",
-		"DELETE FROM pgmaint.backup_records WHERE identity IS DISTINCT FROM $1",
-		"DELETE FROM pgmaint.owner_records WHERE identity <> $1",
+		"DELETE FROM pgmaint_internal.uploads WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint_internal.scratch_databases WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint_internal.proof_servers WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint_internal.backup_records WHERE identity IS DISTINCT FROM $1",
+		"DELETE FROM pgmaint_internal.owner_records WHERE identity <> $1",
 		"UPDATE pgmaint.identities SET state = 'forgotten' WHERE identity <> $1",
 	};
 
@@ -175,7 +175,7 @@ forget_original(const char *identity)
 	bind_text(&counting, identity);
 	(void) ledger_query(
 		&counting,
-		"SELECT (SELECT pg_catalog.count(*) FROM pgmaint.backup_records b "
+		"SELECT (SELECT pg_catalog.count(*) FROM pgmaint_internal.backup_records b "
 		"WHERE b.identity IS DISTINCT FROM $1 AND b.state = 'succeeded'), "
 		"(SELECT pg_catalog.count(*) FROM pgmaint.contacts c "
 		"WHERE c.identity IS DISTINCT FROM $1)");

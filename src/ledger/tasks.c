@@ -167,7 +167,7 @@ claim_task(int64 task_id, int worker, ClaimedTask *task)
 			"started_at = pg_catalog.clock_timestamp(), pid = pg_catalog.pg_backend_pid(), "
 			"worker = $2, not_before = NULL, sqlstate = NULL, error = NULL "
 			"WHERE t.task_id = $1 AND t.state = 'pending' AND NOT EXISTS "
-			"(SELECT 1 FROM pgmaint.cancellations c WHERE c.run_id = t.run_id) "
+			"(SELECT 1 FROM pgmaint_internal.cancellations c WHERE c.run_id = t.run_id) "
 			"RETURNING t.task_id, t.action, t.target, t.command, t.relation, "
 			"t.attempt::int8, t.evidence, t.disruptive, "
 			"coalesce(1000 * pg_catalog.extract('epoch', t.predicted), -1)::int8, "
@@ -351,5 +351,5 @@ follow_relation(Oid old, Oid successor)
 		&query, "UPDATE pgmaint.tasks SET relation = $2 WHERE relation = $1");
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.bloat_measurements SET relation = $2 WHERE relation = $1");
+		"UPDATE pgmaint_internal.bloat_measurements SET relation = $2 WHERE relation = $1");
 }

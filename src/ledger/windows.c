@@ -36,7 +36,7 @@ window_clock(void)
 }
 
 /*
- * pgmaint.window_clock() returns timestamptz
+ * pgmaint_internal.window_clock() returns timestamptz
  */
 Datum
 pgmaint_window_clock(PG_FUNCTION_ARGS)
@@ -45,7 +45,7 @@ pgmaint_window_clock(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint.wall_clock_time(day date, at time, timezone text) returns timestamptz
+ * pgmaint_internal.wall_clock_time(day date, at time, timezone text) returns timestamptz
  *
  * AT TIME ZONE would do, if it did not take names such as CET or EST for
  * abbreviations, which know no daylight-saving time, before it takes them for
@@ -79,7 +79,7 @@ pgmaint_wall_clock_time(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint.end_of_period(since timestamptz, until timestamptz) returns timestamptz
+ * pgmaint_internal.end_of_period(since timestamptz, until timestamptz) returns timestamptz
  *
  * The second argument, once it is known that a list of the days between the two
  * has an end.
@@ -110,7 +110,7 @@ read_window_state(WindowState *state)
 	bind_datum(&query, TIMESTAMPTZOID, TimestampTzGetDatum(window_clock()));
 	(void) ledger_query(
 		&query,
-		"SELECT EXISTS (SELECT FROM pgmaint.maintenance_windows), pgmaint.open_until($1), "
+		"SELECT EXISTS (SELECT FROM pgmaint.maintenance_windows), pgmaint_internal.open_until($1), "
 		"(SELECT h.name FROM pgmaint.window_hours($1, $1 + '1 second'::pg_catalog.interval) h "
 		"WHERE h.opens <= $1 ORDER BY h.closes DESC, h.name LIMIT 1)");
 	state->defined = ledger_boolean(0, 1);

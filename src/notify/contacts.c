@@ -328,9 +328,9 @@ pgmaint_acknowledge(PG_FUNCTION_ARGS)
 	if (ledger_query(
 			&query,
 			"WITH about AS (SELECT f.severity AS noticed, f.escalation_id, t.severity, t.resolved_at "
-			"FROM pgmaint.findings f LEFT JOIN pgmaint.troubles t ON t.escalation_id = f.escalation_id "
+			"FROM pgmaint.findings f LEFT JOIN pgmaint_internal.troubles t ON t.escalation_id = f.escalation_id "
 			"WHERE f.finding_id = $1), "
-			"noted AS (INSERT INTO pgmaint.acknowledgements "
+			"noted AS (INSERT INTO pgmaint_internal.acknowledgements "
 			"(finding_id, escalation_id, severity, acknowledged_by) "
 			"SELECT $1, a.escalation_id, coalesce(a.severity, a.noticed), $2 FROM about a "
 			"WHERE a.resolved_at IS NULL AND a.noticed <> 'info' "
@@ -353,7 +353,7 @@ pgmaint_acknowledge(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint.host_name() returns text
+ * pgmaint_internal.host_name() returns text
  */
 Datum
 pgmaint_host_name(PG_FUNCTION_ARGS)

@@ -55,7 +55,7 @@ count_contacts(Oid extension)
 	(void) ledger_query(
 		&query,
 		"SELECT (SELECT pg_catalog.count(*) FROM pgmaint.contacts), "
-		"(SELECT pg_catalog.count(*) FROM pgmaint.troubles t WHERE t.resolved_at IS NULL)");
+		"(SELECT pg_catalog.count(*) FROM pgmaint_internal.troubles t WHERE t.resolved_at IS NULL)");
 	contacts = ledger_bigint(0, 1);
 	troubles = ledger_bigint(0, 2);
 	ledger_commit(&scope);

@@ -27,17 +27,17 @@
  * The oldest message to each contact, where it is due.  Those that a session
  * has locked are left for the next time.
  */
-#define DUE_NOTIFICATIONS                                                  \
-	"SELECT o.notification_id FROM pgmaint.notifications o "               \
-	"JOIN (SELECT DISTINCT ON (n.contact) n.notification_id "              \
-	"FROM pgmaint.notifications n JOIN pgmaint.contacts c "                \
-	"ON c.name = n.contact WHERE n.state IN ('pending', 'failed') "        \
-	"AND n.identity IN (SELECT i.identity FROM pgmaint.own_identities i) " \
-	"AND (n.kind = 'suspended' OR c.identity IN (SELECT i.identity "       \
-	"FROM pgmaint.own_identities i)) "                                     \
-	"ORDER BY n.contact, n.notification_id) f "                            \
-	"ON f.notification_id = o.notification_id "                            \
-	"WHERE o.next_attempt <= pg_catalog.clock_timestamp() "                \
+#define DUE_NOTIFICATIONS                                                           \
+	"SELECT o.notification_id FROM pgmaint.notifications o "                        \
+	"JOIN (SELECT DISTINCT ON (n.contact) n.notification_id "                       \
+	"FROM pgmaint.notifications n JOIN pgmaint.contacts c "                         \
+	"ON c.name = n.contact WHERE n.state IN ('pending', 'failed') "                 \
+	"AND n.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i) " \
+	"AND (n.kind = 'suspended' OR c.identity IN (SELECT i.identity "                \
+	"FROM pgmaint_internal.own_identities i)) "                                     \
+	"ORDER BY n.contact, n.notification_id) f "                                     \
+	"ON f.notification_id = o.notification_id "                                     \
+	"WHERE o.next_attempt <= pg_catalog.clock_timestamp() "                         \
 	"ORDER BY o.next_attempt LIMIT $1 FOR NO KEY UPDATE OF o SKIP LOCKED"
 
 /*
@@ -48,13 +48,13 @@ void
 queue_notifications(void)
 {
 	static const char *const commands[] = {
-		"SELECT pgmaint.note_troubles()",
-		"SELECT pgmaint.resolve_troubles()",
-		"SELECT pgmaint.weigh_troubles()",
-		"SELECT pgmaint.queue_troubles()",
-		"SELECT pgmaint.queue_windows()",
-		"SELECT pgmaint.queue_suspensions()",
-		"SELECT pgmaint.give_up_dropped_contacts()",
+		"SELECT pgmaint_internal.note_troubles()",
+		"SELECT pgmaint_internal.resolve_troubles()",
+		"SELECT pgmaint_internal.weigh_troubles()",
+		"SELECT pgmaint_internal.queue_troubles()",
+		"SELECT pgmaint_internal.queue_windows()",
+		"SELECT pgmaint_internal.queue_suspensions()",
+		"SELECT pgmaint_internal.give_up_dropped_contacts()",
 	};
 
 	lock_in_transaction(LOCK_TROUBLES, true);
@@ -78,7 +78,7 @@ hurry_notifications(void)
 		&query,
 		"UPDATE pgmaint.notifications SET next_attempt = pg_catalog.clock_timestamp() "
 		"WHERE state IN ('failed', 'pending') AND identity IN ("
-		"SELECT i.identity FROM pgmaint.own_identities i)");
+		"SELECT i.identity FROM pgmaint_internal.own_identities i)");
 }
 
 /*
@@ -145,7 +145,7 @@ escalation_is_due(void)
 {
 	LedgerQuery query = {0};
 
-	(void) ledger_query(&query, "SELECT pgmaint.escalation_due()");
+	(void) ledger_query(&query, "SELECT pgmaint_internal.escalation_due()");
 	return ledger_boolean(0, 1);
 }
 

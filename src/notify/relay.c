@@ -210,7 +210,7 @@ check_option(const List *given, DefElem *option, Oid catalog)
 }
 
 /*
- * pgmaint.relay_validator(options text[], catalog oid) returns void
+ * pgmaint_internal.relay_validator(options text[], catalog oid) returns void
  */
 Datum
 pgmaint_relay_validator(PG_FUNCTION_ARGS)

@@ -18,17 +18,17 @@
 #include "objects/comparison.h"
 
 /* $1 is the storage, $2 the time at which its listing began */
-#define OWN_OBJECTS                                                        \
-	"SELECT a.key, a.bytes, pg_catalog.concat('archive ', a.archive_id) "  \
-	"AS what FROM pgmaint.archives a "                                     \
-	"WHERE a.storage = $1::pg_catalog.name AND a.created_at < $2 "         \
-	"AND a.identity IN (SELECT i.identity FROM pgmaint.own_identities i) " \
-	"UNION ALL "                                                           \
-	"SELECT b.key, b.bytes, pg_catalog.concat('backup ', b.backup_id) "    \
-	"FROM pgmaint.backup_records b "                                       \
-	"WHERE b.storage = $1::pg_catalog.name AND b.state = 'succeeded' "     \
-	"AND coalesce(b.finished_at, b.started_at) < $2 "                      \
-	"AND b.identity IN (SELECT i.identity FROM pgmaint.own_identities i)"
+#define OWN_OBJECTS                                                                 \
+	"SELECT a.key, a.bytes, pg_catalog.concat('archive ', a.archive_id) "           \
+	"AS what FROM pgmaint.archives a "                                              \
+	"WHERE a.storage = $1::pg_catalog.name AND a.created_at < $2 "                  \
+	"AND a.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i) " \
+	"UNION ALL "                                                                    \
+	"SELECT b.key, b.bytes, pg_catalog.concat('backup ', b.backup_id) "             \
+	"FROM pgmaint_internal.backup_records b "                                       \
+	"WHERE b.storage = $1::pg_catalog.name AND b.state = 'succeeded' "              \
+	"AND coalesce(b.finished_at, b.started_at) < $2 "                               \
+	"AND b.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)"
 
 static void
 read_differences(Storage *storage, StorageListing *listing,

@@ -44,7 +44,7 @@ count_unknown(const char *identity, const List *nonces)
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.count(*) FROM pg_catalog.unnest($2) n WHERE NOT EXISTS ("
-		"SELECT FROM pgmaint.owner_records r WHERE r.identity = $1 AND r.nonce = n)");
+		"SELECT FROM pgmaint_internal.owner_records r WHERE r.identity = $1 AND r.nonce = n)");
 	return ledger_bigint(0, 1);
 }
 
@@ -58,7 +58,7 @@ remember_unknown(const char *storage, const char *identity, const List *nonces)
 	bind_texts(&query, nonces);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.owner_records (storage, identity, nonce) "
+		"INSERT INTO pgmaint_internal.owner_records (storage, identity, nonce) "
 		"SELECT $1::pg_catalog.name, $2, n FROM pg_catalog.unnest($3) n "
 		"ON CONFLICT (storage, identity, nonce) DO NOTHING");
 }
@@ -79,7 +79,7 @@ is_first_use(const char *storage, const OwnerRecord *record, int64 run_id)
 	bind_bigint(&query, run_id);
 	return ledger_query(
 			   &query,
-			   "SELECT FROM pgmaint.owner_records r JOIN pgmaint.identities i "
+			   "SELECT FROM pgmaint_internal.owner_records r JOIN pgmaint.identities i "
 			   "ON i.identity = r.identity WHERE r.storage = $1::pg_catalog.name "
 			   "AND r.identity = $2 AND r.run_id <> $3 AND r.verdict IS NOT NULL "
 			   "AND r.noted_at > i.taken_over_at LIMIT 1") == 0;
@@ -101,7 +101,7 @@ has_gap(const char *storage, const OwnerRecord *record, int64 run_id,
 	bind_bigint(&query, run_id);
 	if (ledger_query(
 			&query,
-			"SELECT r.nonce FROM pgmaint.owner_records r "
+			"SELECT r.nonce FROM pgmaint_internal.owner_records r "
 			"WHERE r.storage = $1::pg_catalog.name AND r.identity = $2 "
 			"AND r.run_id <> $3 AND r.written_at IS NOT NULL "
 			"ORDER BY r.noted_at DESC LIMIT 1") == 0)
@@ -122,7 +122,7 @@ note_verdict(const char *storage, const OwnerRecord *record, int64 run_id,
 	bind_boolean(&query, record->written);
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.owner_records SET verdict = $4, written_at = "
+		"UPDATE pgmaint_internal.owner_records SET verdict = $4, written_at = "
 		"CASE WHEN $5 THEN coalesce(written_at, pg_catalog.clock_timestamp()) END "
 		"WHERE storage = $1::pg_catalog.name AND identity = $2 AND run_id = $3");
 }
@@ -232,8 +232,9 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 	char *verdict;
 
 	bind_text(&query, identity);
-	if (ledger_query(&query, "SELECT FROM pgmaint.removable_identities r "
-							 "WHERE r.identity = $1") == 0)
+	if (ledger_query(&query,
+					 "SELECT FROM pgmaint_internal.removable_identities r "
+					 "WHERE r.identity = $1") == 0)
 	{
 		char *doubt = was_own_identity(identity) ? current_doubt() : NULL;
 
@@ -246,7 +247,7 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 	bind_bigint(&query, run_id);
 	if (ledger_query(
 			&query,
-			"SELECT r.verdict FROM pgmaint.owner_records r "
+			"SELECT r.verdict FROM pgmaint_internal.owner_records r "
 			"WHERE r.identity = $1 AND r.storage = $2::pg_catalog.name AND r.run_id = $3") ==
 		0)
 		return "the run has no owner record on the storage";

@@ -21,7 +21,7 @@
  * of a machine) lists the records, the original commits an object and leaves no
  * record after it, the copy removes the object.  The records are listed again
  * right before each removal, and a complete object that only the ledger calls
- * unfinished stays for pgmaint.takeover_delay (action/leftovers.c), so the
+ * unfinished stays for pgmaint_internal.takeover_delay (action/leftovers.c), so the
  * original must have begun no run for that long.
  *
  *-------------------------------------------------------------------------
@@ -80,10 +80,10 @@ note_records(const char *storage, int64 run_id, Oid extension)
 	refuse_renamed_storage(storage);
 	bind_text(&query, storage);
 	bind_bigint(&query, run_id);
-	rows = ledger_query(&query,
-						"SELECT i.identity, i.state FROM pgmaint.identities i "
-						"WHERE i.state = 'former' OR i.identity IN "
-						"(SELECT o.identity FROM pgmaint.own_identities o)");
+	rows = ledger_query(
+		&query, "SELECT i.identity, i.state FROM pgmaint.identities i "
+				"WHERE i.state = 'former' OR i.identity IN "
+				"(SELECT o.identity FROM pgmaint_internal.own_identities o)");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		OwnerRecord *record = palloc0(sizeof(OwnerRecord));
@@ -105,12 +105,12 @@ note_records(const char *storage, int64 run_id, Oid extension)
 		bind_text(&note, random_name(NONCE_BYTES));
 		(void) ledger_query(
 			&note,
-			"INSERT INTO pgmaint.owner_records (storage, run_id, identity, nonce) "
+			"INSERT INTO pgmaint_internal.owner_records (storage, run_id, identity, nonce) "
 			"VALUES ($1::pg_catalog.name, $2, $3, $4) "
 			"ON CONFLICT (run_id, storage, identity) DO NOTHING");
 		(void) ledger_query(
 			&note,
-			"SELECT r.nonce, r.verdict IS NOT NULL FROM pgmaint.owner_records r "
+			"SELECT r.nonce, r.verdict IS NOT NULL FROM pgmaint_internal.owner_records r "
 			"WHERE r.storage = $1::pg_catalog.name AND r.run_id = $2 AND r.identity = $3");
 		record->nonce = ledger_text(0, 1);
 		record->judged = ledger_boolean(0, 2);
@@ -140,7 +140,7 @@ describe_record(const OwnerRecord *record, int64 run_id)
 		"'writer', i.identity, 'database', pg_catalog.current_database(), "
 		"'system_identifier', i.system_identifier, 'timeline', i.timeline, 'host', i.host, "
 		"'written_at', pg_catalog.clock_timestamp())) "
-		"FROM pgmaint.own_identities i WHERE i.state = 'current'");
+		"FROM pgmaint_internal.own_identities i WHERE i.state = 'current'");
 	text = ledger_text(0, 1);
 	ledger_leave(&scope);
 	return text;
@@ -227,7 +227,7 @@ read_verdicts(const List *records, const char *storage, int64 run_id)
 		record->judged =
 			ledger_query(
 				&query,
-				"SELECT FROM pgmaint.owner_records r "
+				"SELECT FROM pgmaint_internal.owner_records r "
 				"WHERE r.storage = $1::pg_catalog.name AND r.run_id = $2 "
 				"AND r.identity = $3 AND r.verdict IS NOT NULL") > 0;
 	}

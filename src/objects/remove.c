@@ -67,13 +67,13 @@ refuse_known(const Removal *removal, const char *sha256)
 			"SELECT pg_catalog.format('It is archive %s on storage %I.', a.archive_id, a.storage) AS what, "
 			"a.storage, a.key, a.sha256 FROM pgmaint.archives a "
 			"UNION ALL SELECT pg_catalog.format('It is backup %s on storage %I.', b.backup_id, b.storage), "
-			"b.storage, b.key, b.sha256 FROM pgmaint.backup_records b "
+			"b.storage, b.key, b.sha256 FROM pgmaint_internal.backup_records b "
 			"WHERE b.state IN ('running', 'succeeded', 'expiring')) o "
 			"WHERE o.storage = $1::pg_catalog.name AND o.key = $2 "
 			"OR o.storage <> $1::pg_catalog.name AND o.sha256 = $3 "
 			"AND pg_catalog.regexp_replace(o.key, '^.*/', '') = pg_catalog.regexp_replace($2, '^.*/', '') "
 			"UNION ALL SELECT pg_catalog.format('Task %s is writing it, or has left it.', u.task_id) "
-			"FROM pgmaint.uploads u WHERE u.storage = $1::pg_catalog.name AND u.key = $2") >
+			"FROM pgmaint_internal.uploads u WHERE u.storage = $1::pg_catalog.name AND u.key = $2") >
 		0)
 		refuse(removal, ledger_text(0, 1), NULL);
 }
@@ -101,8 +101,8 @@ refuse_others(const Removal *removal, const char *manifest)
 	if (ledger_query(
 			&query,
 			"SELECT m ->> 'identity', coalesce(m ->> 'sha256', ''), "
-			"EXISTS (SELECT FROM pgmaint.own_identities i WHERE i.identity = m ->> 'identity'), "
-			"(SELECT r.run_id FROM pgmaint.owner_records r WHERE r.storage = $3::pg_catalog.name "
+			"EXISTS (SELECT FROM pgmaint_internal.own_identities i WHERE i.identity = m ->> 'identity'), "
+			"(SELECT r.run_id FROM pgmaint_internal.owner_records r WHERE r.storage = $3::pg_catalog.name "
 			"AND r.identity = m ->> 'identity' AND r.run_id IS NOT NULL ORDER BY r.noted_at DESC LIMIT 1) "
 			"FROM (SELECT $1::pg_catalog.jsonb AS m) x "
 			"WHERE m ->> 'pgmaint' IN ('archive', 'backup') AND m ->> 'key' = $2") ==

@@ -5,7 +5,7 @@
  *
  * The ledger names storages by the names of their foreign servers, since a dump
  * keeps those and not the OIDs.  So that ALTER SERVER ... RENAME loses nothing,
- * pgmaint.storage_names, which is never dumped, keeps the OID of each server as
+ * pgmaint_internal.storage_names, which is never dumped, keeps the OID of each server as
  * long as the cluster and the database are the same: rows of the ledger follow a
  * server that has another name now.
  *
@@ -37,9 +37,12 @@
  * Uploads come first: an archive is written by a transaction that has its upload
  * locked, and is seen by what comes after the wait for that.
  */
-static const char *const tables[] = {"uploads",		   "archives",
-									 "backup_records", "retention_policies",
-									 "owner_records",  "storage_checks"};
+static const char *const tables[] = {"pgmaint.archives",
+									 "pgmaint.retention_policies",
+									 "pgmaint.storage_checks",
+									 "pgmaint_internal.uploads",
+									 "pgmaint_internal.backup_records",
+									 "pgmaint_internal.owner_records"};
 
 /* storages, as s; names that are known of this database, as n */
 #define SERVERS                                                      \
@@ -47,8 +50,8 @@ static const char *const tables[] = {"uploads",		   "archives",
 	"FROM pg_catalog.pg_foreign_server s "                           \
 	"JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw " \
 	"WHERE w.fdwname = 'pgmaint_storage') s"
-#define NAMES                                                            \
-	"(SELECT n.storage, n.server, n.owner FROM pgmaint.storage_names n " \
+#define NAMES                                                                     \
+	"(SELECT n.storage, n.server, n.owner FROM pgmaint_internal.storage_names n " \
 	"WHERE n.system_identifier = $1 AND n.database = $2) n"
 #define BETWEEN_BYTES 16
 #define OF_THIS_DATABASE "n.system_identifier = $1 AND n.database = $2"
@@ -104,7 +107,7 @@ rename_in_ledger(const char *from, const char *to)
 		found |=
 			ledger_query_once(
 				&query,
-				psprintf("UPDATE pgmaint.%s SET storage = $2::pg_catalog.name "
+				psprintf("UPDATE %s SET storage = $2::pg_catalog.name "
 						 "WHERE storage = $1::pg_catalog.name RETURNING 1",
 						 tables[i])) > 0;
 	found |=
@@ -141,19 +144,19 @@ set_aside(const char *name)
 	{
 		(void) ledger_query(
 			&query,
-			"DELETE FROM pgmaint.storage_names n WHERE " OF_THIS_DATABASE
+			"DELETE FROM pgmaint_internal.storage_names n WHERE " OF_THIS_DATABASE
 			" AND n.storage = $3::pg_catalog.name");
 		return;
 	}
 	bind_text(&query, aside);
 	bind_oid(&query, BOOTSTRAP_SUPERUSERID);
 	if (ledger_query(
-			&query, "UPDATE pgmaint.storage_names n "
+			&query, "UPDATE pgmaint_internal.storage_names n "
 					"SET storage = $4::pg_catalog.name WHERE " OF_THIS_DATABASE
 					" AND n.storage = $3::pg_catalog.name RETURNING 1") == 0)
 		(void) ledger_query(
 			&query,
-			"INSERT INTO pgmaint.storage_names VALUES ($1, $2, $4, 0, $5)");
+			"INSERT INTO pgmaint_internal.storage_names VALUES ($1, $2, $4, 0, $5)");
 	add_finding(
 		0, 0, 0, "storage_renamed", "info", aside,
 		psprintf(
@@ -175,7 +178,7 @@ note_server(Oid server, const char *name, Oid owner)
 	bind_oid(&query, owner);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.storage_names VALUES ($1, $2, $3, $4, $5) "
+		"INSERT INTO pgmaint_internal.storage_names VALUES ($1, $2, $3, $4, $5) "
 		"ON CONFLICT (system_identifier, database, storage) "
 		"DO UPDATE SET server = $4, owner = $5");
 }
@@ -224,10 +227,10 @@ follow_renamings(List *renamings)
 	if (renamings == NIL)
 		return;
 	bind_database(&forget);
-	(void) ledger_query(&forget,
-						"DELETE FROM pgmaint.storage_names n USING " SERVERS
-						" WHERE " OF_THIS_DATABASE
-						" AND n.server = s.oid AND n.storage <> s.srvname");
+	(void) ledger_query(
+		&forget, "DELETE FROM pgmaint_internal.storage_names n USING " SERVERS
+				 " WHERE " OF_THIS_DATABASE
+				 " AND n.server = s.oid AND n.storage <> s.srvname");
 	foreach (cell, renamings)
 	{
 		Renaming *renaming = lfirst(cell);
@@ -269,7 +272,7 @@ note_new_servers(void)
 		"SELECT s.oid, s.srvowner, s.srvname::text, "
 		"f.owner IS NOT NULL AND f.owner <> s.srvowner AND NOT r.rolsuper FROM " SERVERS
 		" JOIN pg_catalog.pg_roles r ON r.oid = s.srvowner LEFT JOIN " NAMES
-		" ON n.server = s.oid LEFT JOIN pgmaint.storage_names f "
+		" ON n.server = s.oid LEFT JOIN pgmaint_internal.storage_names f "
 		"ON f.system_identifier = $1 AND f.database = $2 AND f.storage = s.srvname "
 		"WHERE n.storage IS NULL");
 	for (uint64 row = 0; row < rows; row++)
@@ -316,17 +319,18 @@ follow_storage_names(bool wait)
 	if (is_settled())
 		return;
 	bind_database(&query);
-	(void) ledger_query(&query,
-						"UPDATE pgmaint.storage_names n SET server = 0 "
-						"WHERE " OF_THIS_DATABASE " AND n.server <> 0 "
-						"AND NOT EXISTS (SELECT FROM " SERVERS
-						" WHERE s.oid = n.server)");
+	(void) ledger_query(
+		&query,
+		"UPDATE pgmaint_internal.storage_names n SET server = 0 "
+		"WHERE " OF_THIS_DATABASE " AND n.server <> 0 "
+		"AND NOT EXISTS (SELECT FROM " SERVERS " WHERE s.oid = n.server)");
 	follow_renamings(find_renamings());
 	note_new_servers();
 	(void) ledger_query(
-		&query, "UPDATE pgmaint.storage_names n SET owner = s.srvowner "
-				"FROM " SERVERS " WHERE " OF_THIS_DATABASE
-				" AND s.oid = n.server AND s.srvowner <> n.owner");
+		&query,
+		"UPDATE pgmaint_internal.storage_names n SET owner = s.srvowner "
+		"FROM " SERVERS " WHERE " OF_THIS_DATABASE
+		" AND s.oid = n.server AND s.srvowner <> n.owner");
 }
 
 /*

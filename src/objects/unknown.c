@@ -3,7 +3,7 @@
  * unknown.c
  *	  Objects on a storage that stand in no row of the ledger.
  *
- * What is written before its row is committed stands in pgmaint.uploads until
+ * What is written before its row is committed stands in pgmaint_internal.uploads until
  * then, so that it is known at every moment: the storage is listed first, and the
  * ledger is read after that.  Whose an object is, its manifest says.
  *
@@ -63,10 +63,10 @@ read_candidates(Storage *storage, StorageListing *listing,
 		"FROM pgmaint_listing l WHERE l.manifest IS NOT NULL "
 		"AND NOT EXISTS (SELECT FROM pgmaint.archives a "
 		"WHERE a.storage = $1::pg_catalog.name AND a.key = l.key) "
-		"AND NOT EXISTS (SELECT FROM pgmaint.backup_records b "
+		"AND NOT EXISTS (SELECT FROM pgmaint_internal.backup_records b "
 		"WHERE b.storage = $1::pg_catalog.name AND b.key = l.key "
 		"AND b.state IN ('running', 'succeeded', 'expiring')) "
-		"AND NOT EXISTS (SELECT FROM pgmaint.uploads u "
+		"AND NOT EXISTS (SELECT FROM pgmaint_internal.uploads u "
 		"WHERE u.storage = $1::pg_catalog.name AND u.key = l.key)) "
 		"SELECT t.incomplete, t.incomplete_key, t.complete, c.key, c.manifest, c.bytes "
 		"FROM (SELECT pg_catalog.count(*) FILTER (WHERE NOT u.complete) AS incomplete, "
@@ -109,7 +109,7 @@ read_manifest(void *argument)
 	(void) ledger_query(
 		&query,
 		"SELECT m.kind IS NOT DISTINCT FROM 'archive', m.kind IS NOT DISTINCT FROM 'backup', "
-		"m.identity, EXISTS (SELECT FROM pgmaint.own_identities i "
+		"m.identity, EXISTS (SELECT FROM pgmaint_internal.own_identities i "
 		"WHERE i.identity = m.identity) FROM (SELECT CASE WHEN j ->> 'key' = $2 "
 		"THEN j ->> 'pgmaint' END AS kind, j ->> 'identity' AS identity "
 		"FROM (SELECT $1::pg_catalog.jsonb AS j) x) m");

@@ -3,7 +3,7 @@
  * uploads.c
  *	  What is being written to storages, and what was left there.
  *
- * Before the first byte of an object leaves, a row in pgmaint.uploads says so,
+ * Before the first byte of an object leaves, a row in pgmaint_internal.uploads says so,
  * and is committed.  The transaction that deletes what the object holds locks
  * that row, and deletes it.  So a row that nobody has locked is of an object
  * that does not count; it carries a mark, by which the object is known to be the
@@ -28,7 +28,7 @@
 #define UPLOADS                                            \
 	"SELECT u.upload_id, u.storage::text, u.key, u.mark, " \
 	"u.identity, u.searched_at "                           \
-	"FROM pgmaint.uploads u WHERE "
+	"FROM pgmaint_internal.uploads u WHERE "
 
 int64
 note_upload(int64 task_id, const char *action, const char *storage,
@@ -43,7 +43,7 @@ note_upload(int64 task_id, const char *action, const char *storage,
 	bind_text(&query, random_name(MARK_BYTES));
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark) "
+		"INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark) "
 		"VALUES ($1, $2, $3::pg_catalog.name, $4, $5) RETURNING upload_id");
 	return ledger_bigint(0, 1);
 }
@@ -109,8 +109,9 @@ lock_leftover(int64 upload_id, Upload *upload)
 	bind_bigint(&query, upload_id);
 	return find_upload(
 		&query,
-		UPLOADS "u.upload_id = $1 AND u.identity IN (SELECT o.identity "
-				"FROM pgmaint.own_identities o) FOR UPDATE OF u SKIP LOCKED",
+		UPLOADS
+		"u.upload_id = $1 AND u.identity IN (SELECT o.identity "
+		"FROM pgmaint_internal.own_identities o) FOR UPDATE OF u SKIP LOCKED",
 		upload);
 }
 
@@ -125,8 +126,9 @@ uploads_of_task(int64 task_id)
 	uint64 rows;
 
 	bind_bigint(&query, task_id);
-	rows = ledger_query(&query, "SELECT u.upload_id FROM pgmaint.uploads u "
-								"WHERE u.task_id = $1 ORDER BY u.upload_id");
+	rows = ledger_query(&query,
+						"SELECT u.upload_id FROM pgmaint_internal.uploads u "
+						"WHERE u.task_id = $1 ORDER BY u.upload_id");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		int64 *upload_id = palloc(sizeof(int64));
@@ -143,8 +145,8 @@ forget_upload(int64 upload_id)
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, upload_id);
-	(void) ledger_query(&query,
-						"DELETE FROM pgmaint.uploads WHERE upload_id = $1");
+	(void) ledger_query(
+		&query, "DELETE FROM pgmaint_internal.uploads WHERE upload_id = $1");
 }
 
 /*
@@ -157,7 +159,7 @@ forget_uploads_since(int64 task_id, int64 upload_id)
 
 	bind_bigint(&query, task_id);
 	bind_bigint(&query, upload_id);
-	(void) ledger_query(&query, "DELETE FROM pgmaint.uploads "
+	(void) ledger_query(&query, "DELETE FROM pgmaint_internal.uploads "
 								"WHERE task_id = $1 AND upload_id >= $2");
 }
 
@@ -175,11 +177,11 @@ close_leftover(int64 upload_id, bool found)
 	bind_boolean(&query, found);
 	if (ledger_query(
 			&query,
-			"DELETE FROM pgmaint.uploads u WHERE u.upload_id = $1 AND NOT $2 "
+			"DELETE FROM pgmaint_internal.uploads u WHERE u.upload_id = $1 AND NOT $2 "
 			"AND u.searched_at < " SEARCH_AGAIN " RETURNING 1") == 0)
 		(void) ledger_query(
 			&query,
-			"UPDATE pgmaint.uploads SET searched_at = CASE WHEN $2 THEN "
+			"UPDATE pgmaint_internal.uploads SET searched_at = CASE WHEN $2 THEN "
 			"pg_catalog.clock_timestamp() ELSE coalesce(searched_at, "
 			"pg_catalog.clock_timestamp()) END WHERE upload_id = $1");
 }
@@ -193,10 +195,10 @@ note_leftover_seen(int64 upload_id)
 	LedgerQuery query = {0};
 
 	bind_bigint(&query, upload_id);
-	(void) ledger_query(&query,
-						"UPDATE pgmaint.uploads SET searched_at = coalesce("
-						"searched_at, pg_catalog.clock_timestamp()) "
-						"WHERE upload_id = $1");
+	(void) ledger_query(
+		&query, "UPDATE pgmaint_internal.uploads SET searched_at = coalesce("
+				"searched_at, pg_catalog.clock_timestamp()) "
+				"WHERE upload_id = $1");
 }
 
 /*

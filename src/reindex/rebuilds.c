@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rebuilds.c
- *	  The rows of pgmaint.index_rebuilds.
+ *	  The rows of pgmaint_internal.index_rebuilds.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +33,7 @@ note_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
 	bind_rebuild(&query, task_id, replaced, built, relation, name, bytes);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.index_rebuilds (task_id, replaced, built, relation, object, bytes_before) "
+		"INSERT INTO pgmaint_internal.index_rebuilds (task_id, replaced, built, relation, object, bytes_before) "
 		"VALUES ($1, $2, $3, $4, $5, $6)");
 }
 
@@ -50,14 +50,14 @@ finish_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
 				 bytes_before);
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.index_rebuilds (task_id, replaced, built, relation, object, "
+		"INSERT INTO pgmaint_internal.index_rebuilds (task_id, replaced, built, relation, object, "
 		"bytes_before, finished_at, bytes_after, filenode, writes, collations) "
 		"SELECT $1, $2, $3, $4, $5, $6, pg_catalog.clock_timestamp(), "
-		"pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages), c.relfilenode, "
+		"pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages), c.relfilenode, "
 		"pg_catalog.pg_stat_get_tuples_inserted($4) + pg_catalog.pg_stat_get_tuples_updated($4) "
 		"+ pg_catalog.pg_stat_get_tuples_deleted($4), "
 		"(SELECT pg_catalog.jsonb_object_agg(v.collation::text, v.actual) "
-		"FROM pgmaint.changed_collations() v WHERE v.collation = ANY (i.indcollation)) "
+		"FROM pgmaint_internal.changed_collations() v WHERE v.collation = ANY (i.indcollation)) "
 		"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid "
 		"WHERE c.oid = $3 ON CONFLICT (built) DO UPDATE SET task_id = excluded.task_id, "
 		"replaced = excluded.replaced, object = excluded.object, "
@@ -82,7 +82,7 @@ find_leftover(Oid replaced, Leftover *leftover)
 			&query,
 			"SELECT CASE WHEN c.oid IS NOT NULL THEN pg_catalog.format('%I.%I', n.nspname, c.relname) END, "
 			"CASE WHEN i.indisvalid THEN b.built ELSE 0::pg_catalog.oid END, b.relation "
-			"FROM pgmaint.index_rebuilds b "
+			"FROM pgmaint_internal.index_rebuilds b "
 			"JOIN pg_catalog.pg_index i ON i.indexrelid = b.built "
 			"LEFT JOIN pg_catalog.pg_index o ON o.indexrelid = b.replaced "
 			"LEFT JOIN pg_catalog.pg_class c ON c.oid = CASE WHEN NOT i.indisvalid THEN b.built "
@@ -110,7 +110,7 @@ forget_rebuilds(Oid relation)
 	bind_oid(&query, relation);
 	(void) ledger_query(
 		&query,
-		"DELETE FROM pgmaint.index_rebuilds b WHERE ($1 = 0 OR b.relation = $1) AND (NOT EXISTS "
+		"DELETE FROM pgmaint_internal.index_rebuilds b WHERE ($1 = 0 OR b.relation = $1) AND (NOT EXISTS "
 		"(SELECT FROM pg_catalog.pg_class c WHERE c.oid = b.built) "
 		"OR b.finished_at IS NULL AND NOT EXISTS "
 		"(SELECT FROM pg_catalog.pg_class c WHERE c.oid = b.replaced) AND EXISTS "

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rebuilds.h
- *	  The rows of pgmaint.index_rebuilds.
+ *	  The rows of pgmaint_internal.index_rebuilds.
  *
  * The caller is inside a ledger scope.
  *

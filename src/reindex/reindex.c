@@ -110,7 +110,7 @@ list_unmeasured(PlanContext *context)
 	bind_tables(context, &query);
 	rows = ledger_query(
 		&query,
-		"SELECT s.index FROM pgmaint.index_states($1) s "
+		"SELECT s.index FROM pgmaint_internal.index_states($1) s "
 		"WHERE s.valid AND s.live AND s.may_reindex AND s.method = 'btree' "
 		"AND s.bytes >= $2 AND NOT s.gained_nothing AND NOT s.being_built "
 		"AND ($3 IS NULL OR s.owner = ANY ($3)) ORDER BY s.bytes DESC");
@@ -134,12 +134,12 @@ measure(PlanContext *context, Oid index)
 				option_number(options, context->options, "max_margin"));
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.bloat_measurements (run_id, relation, object, kind, method, "
+		"INSERT INTO pgmaint_internal.bloat_measurements (run_id, relation, object, kind, method, "
 		"total_bytes, bloat_bytes, bloat_ratio, margin, leaf_density, sampled_blocks, total_blocks) "
 		"SELECT $1, b.index, pg_catalog.format('%I.%I', n.nspname, c.relname), 'index', a.amname, "
 		"b.total_bytes, b.bloat_bytes, b.bloat_ratio, b.margin, b.leaf_density, "
 		"b.sampled_blocks, b.total_blocks "
-		"FROM pgmaint.sample_indexes(ARRAY[$2], $3) b "
+		"FROM pgmaint_internal.sample_indexes(ARRAY[$2], $3) b "
 		"JOIN pg_catalog.pg_class c ON c.oid = b.index "
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 		"JOIN pg_catalog.pg_am a ON a.oid = c.relam");
@@ -214,10 +214,10 @@ report_collations(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT v.name, v.recorded, v.actual, v.refresh, "
-		"(SELECT pg_catalog.count(*) FROM pgmaint.index_states($1) s "
+		"(SELECT pg_catalog.count(*) FROM pgmaint_internal.index_states($1) s "
 		"JOIN pg_catalog.pg_index i ON i.indexrelid = s.index "
 		"WHERE s.collations IS NOT NULL AND v.collation = ANY (i.indcollation)) "
-		"FROM pgmaint.changed_collations() v ORDER BY v.name");
+		"FROM pgmaint_internal.changed_collations() v ORDER BY v.name");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		int64 left = ledger_bigint(row, 5);
@@ -286,7 +286,7 @@ plan_reindex(PlanContext *context)
 		"FROM pgmaint.reindex_candidates($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY "
 		"AS v (index, relation, reason, size, bloat, bloat_ratio, margin, command, total_bytes, "
 		"bloat_bytes, causes, may_reindex, nth) "
-		"JOIN pgmaint.index_states($7) s ON s.index = v.index "
+		"JOIN pgmaint_internal.index_states($7) s ON s.index = v.index "
 		"WHERE NOT $4 OR pg_catalog.cardinality(v.causes) > 0 OR $5 IS NOT NULL OR s.schema <> 'pg_catalog' "
 		"ORDER BY v.nth");
 

@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(pgmaint_database_collation_version);
 #define SAMPLE_COLUMNS 8
 
 /*
- * pgmaint.sample_indexes(indexes oid[], max_margin double precision)
+ * pgmaint_internal.sample_indexes(indexes oid[], max_margin double precision)
  */
 Datum
 pgmaint_sample_indexes(PG_FUNCTION_ARGS)
@@ -115,7 +115,7 @@ confirm_bloat(Oid indexid, char **reason, double threshold, double max_margin)
 }
 
 /*
- * pgmaint.database_collation_version() returns text
+ * pgmaint_internal.database_collation_version() returns text
  */
 Datum
 pgmaint_database_collation_version(PG_FUNCTION_ARGS)

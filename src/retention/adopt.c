@@ -36,7 +36,7 @@ refuse_known(const char *storage, const char *key)
 			&query,
 			"SELECT pg_catalog.concat('archive ', a.archive_id) FROM pgmaint.archives a "
 			"WHERE a.storage = $1::pg_catalog.name AND a.key = $2 UNION ALL "
-			"SELECT pg_catalog.concat('an upload of task ', u.task_id) FROM pgmaint.uploads u "
+			"SELECT pg_catalog.concat('an upload of task ', u.task_id) FROM pgmaint_internal.uploads u "
 			"WHERE u.storage = $1::pg_catalog.name AND u.key = $2") > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -90,7 +90,7 @@ add_described_archive(const char *storage, const char *key, int64 bytes,
 		"(m -> 'content' ->> 'bytes')::pg_catalog.int8, m -> 'content' ->> 'sha256', "
 		"m ->> 'compression', (SELECT pg_catalog.array_agg(c.value ->> 'name' ORDER BY c.ordinality) "
 		"FROM pg_catalog.jsonb_array_elements(m -> 'columns') WITH ORDINALITY c), m ->> 'identity', "
-		"CASE WHEN NOT EXISTS (SELECT FROM pgmaint.own_identities o WHERE o.identity = m ->> 'identity') "
+		"CASE WHEN NOT EXISTS (SELECT FROM pgmaint_internal.own_identities o WHERE o.identity = m ->> 'identity') "
 		"THEN pg_catalog.clock_timestamp() END "
 		"FROM (SELECT $3::pg_catalog.jsonb AS m) x RETURNING archive_id");
 	return ledger_bigint(0, 1);

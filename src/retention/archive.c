@@ -101,7 +101,7 @@ make_manifest(const ArchiveJob *job, const ArchiveResult *result,
 		"'generated_columns', $13::pg_catalog.jsonb, "
 		"'server_version', pg_catalog.current_setting('server_version'), "
 		"'extension_version', '" PGMAINT_VERSION "', "
-		"'identity', pgmaint.current_identity(), "
+		"'identity', pgmaint_internal.current_identity(), "
 		"'cluster', (SELECT s.system_identifier::text FROM pg_catalog.pg_control_system() s), 'created_at', pg_catalog.clock_timestamp(), 'run_id', $15, "
 		"'policy', (SELECT pg_catalog.jsonb_build_object('policy_id', p.policy_id, "
 		"'time_column', p.time_column, 'keep', p.keep::text, 'filter', p.filter) "

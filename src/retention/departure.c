@@ -311,7 +311,8 @@ drop_departing_partitions(Departure *departure)
 	bind_oid(&query, departure->relation);
 	ledger_enter(&scope);
 	(void) ledger_query(
-		&query, "DELETE FROM pgmaint.detached_partitions WHERE relation = $1");
+		&query,
+		"DELETE FROM pgmaint_internal.detached_partitions WHERE relation = $1");
 	ledger_leave(&scope);
 	return true;
 }

@@ -202,7 +202,7 @@ partitions_from_rows(uint64 rows)
 #define DETACHED_PARTITIONS                                                          \
 	"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "               \
 	"coalesce(i.inhparent, d.parent), i.inhrelid IS NULL, d.range_from, d.range_to " \
-	"FROM pgmaint.detached_partitions d "                                            \
+	"FROM pgmaint_internal.detached_partitions d "                                   \
 	"JOIN pg_catalog.pg_class c ON c.oid = d.relation "                              \
 	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "                      \
 	"LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid "                      \

@@ -65,7 +65,7 @@ choose_archives(ArchiveReview *review, StorageListing *listing,
 		"pg_catalog.sum(a.bytes) OVER in_turn - a.bytes AS before, pg_catalog.sum(a.bytes) OVER () AS total "
 		"FROM pgmaint.archives a JOIN pgmaint_listing l ON l.key = a.key "
 		"WHERE a.storage = $1::pg_catalog.name "
-		"AND a.identity IN (SELECT i.identity FROM pgmaint.own_identities i) "
+		"AND a.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i) "
 		"WINDOW in_turn AS (ORDER BY coalesce(a.checked_at, a.created_at), a.archive_id)) q "
 		"CROSS JOIN share s WHERE q.before < q.total * s.of_all ORDER BY q.nth");
 	for (uint64 row = 0; row < rows; row++)
@@ -215,7 +215,7 @@ tell_damaged(TaskContext *context, const char *storage)
 		"a.archive_id, a.relation, a.key, a.storage, a.check_error, a.archive_id) "
 		"FROM pgmaint.archives a "
 		"WHERE a.storage = $1::pg_catalog.name AND a.check_result = '" ARCHIVE_DAMAGED
-		"' AND a.identity IN (SELECT i.identity FROM pgmaint.own_identities i) "
+		"' AND a.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i) "
 		"ORDER BY a.archive_id LIMIT $2");
 	for (uint64 row = 0; row < rows; row++)
 		(void) note_finding(&context->findings, "archive", "critical",

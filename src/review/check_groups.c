@@ -65,7 +65,7 @@ make_checks(void *argument)
 	SPI_connect();
 	if (SPI_execute(
 			psprintf("SELECT check_id, status, detail, expected, object "
-					 "FROM pgmaint.%s()",
+					 "FROM pgmaint_internal.%s()",
 					 call->group),
 			true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "SPI_execute failed: %s",
@@ -84,7 +84,7 @@ make_checks(void *argument)
 }
 
 /*
- * pgmaint.check_group(name text)
+ * pgmaint_internal.check_group(name text)
  */
 Datum
 pgmaint_check_group(PG_FUNCTION_ARGS)

@@ -27,7 +27,7 @@ static const ActionOption options[] = {
 	END_OF_OPTIONS,
 };
 
-/* of pgmaint.connection_limit() and pgmaint.physical_standbys() */
+/* of pgmaint_internal.connection_limit() and pgmaint_internal.physical_standbys() */
 typedef struct ConnectionLimit
 {
 	int64 current;
@@ -45,7 +45,7 @@ read_limit(ConnectionLimit *limit)
 	(void) ledger_query(
 		&query,
 		"SELECT l.current, l.recommended, l.peak, l.reason, "
-		"pgmaint.physical_standbys() FROM pgmaint.connection_limit() l");
+		"pgmaint_internal.physical_standbys() FROM pgmaint_internal.connection_limit() l");
 	limit->current = ledger_bigint(0, 1);
 	limit->recommended = ledger_bigint(0, 2);
 	limit->peak = ledger_bigint(0, 3);

@@ -86,7 +86,8 @@ look_for_statistics(void)
 	char *missing;
 
 	ledger_enter(&scope);
-	(void) ledger_query(&query, "SELECT pgmaint.statements_missing()");
+	(void) ledger_query(&query,
+						"SELECT pgmaint_internal.statements_missing()");
 	missing = ledger_text(0, 1);
 	ledger_leave(&scope);
 	return missing;
@@ -105,7 +106,7 @@ review(TaskContext *context)
 	ledger_enter(&scope);
 	rows = ledger_query(
 		&query,
-		"SELECT r.object, r.message FROM pgmaint.review_index_advice() r");
+		"SELECT r.object, r.message FROM pgmaint_internal.review_index_advice() r");
 	for (uint64 row = 0; row < rows; row++)
 		(void) add_advice_finding(context, ledger_text(row, 1),
 								  ledger_text(row, 2));
@@ -142,7 +143,7 @@ remember(const Advice *advice, char *object)
 	bind_double(&query, total / Max(1, calls));
 	(void) ledger_query(
 		&query,
-		"INSERT INTO pgmaint.index_advices AS a (relation, object, statement, gain_ms_per_day, "
+		"INSERT INTO pgmaint_internal.index_advices AS a (relation, object, statement, gain_ms_per_day, "
 		"index_bytes, query_ids, mean_ms_before) VALUES ($1, $2, $3, $4, $5, $6, $7) "
 		"ON CONFLICT (relation, statement) DO UPDATE SET last_given_at = pg_catalog.clock_timestamp(), "
 		"object = excluded.object, gain_ms_per_day = excluded.gain_ms_per_day, "

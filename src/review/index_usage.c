@@ -81,7 +81,7 @@ execute_index_usage(TaskContext *context)
 			->detail = ledger_text(row, 4);
 		found += ledger_bigint(row, 5);
 	}
-	(void) ledger_query(&none, "SELECT pgmaint.take_index_scans()");
+	(void) ledger_query(&none, "SELECT pgmaint_internal.take_index_scans()");
 	context->result =
 		psprintf("{\"indexes\": %lld, \"found\": %lld}",
 				 (long long) ledger_bigint(0, 1), (long long) found);

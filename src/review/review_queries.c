@@ -49,7 +49,8 @@ reason_of_absence(void)
 {
 	LedgerQuery query = {0};
 
-	(void) ledger_query(&query, "SELECT pgmaint.statements_missing()");
+	(void) ledger_query(&query,
+						"SELECT pgmaint_internal.statements_missing()");
 	return ledger_text(0, 1);
 }
 
@@ -102,7 +103,7 @@ note_degradation(TaskContext *context)
 		"pg_catalog.jsonb_build_object('queryid', d.queryid, 'role', d.role, 'mean_before_ms', d.mean_before_ms, "
 		"'mean_ms', d.mean_ms, 'times', d.times, 'calls_before', d.calls_before, 'calls', d.calls, "
 		"'maintained_by', d.run_id, 'maintained_at', d.maintained_at, 'tasks', d.tasks, 'look_at', "
-		"pg_catalog.format('SELECT * FROM pgmaint.statement_texts WHERE queryid = %s', d.queryid))::pg_catalog.text "
+		"pg_catalog.format('SELECT * FROM pgmaint_internal.statement_texts WHERE queryid = %s', d.queryid))::pg_catalog.text "
 		"FROM pgmaint.degraded_queries($1, $2, $3) d JOIN pgmaint.runs r ON r.run_id = d.run_id");
 	for (uint64 row = 0; row < rows; row++)
 		note_finding(&context->findings, "degradation", ledger_text(row, 1),
@@ -125,12 +126,12 @@ worst_queries(int64 wanted)
 	bind_bigint(&query, 5 * wanted);
 	rows = ledger_query(
 		&query,
-		"SELECT c.userid, c.queryid, pg_catalog.max(c.query), pgmaint.search_path_of(c.userid) "
-		"FROM pgmaint.statement_changes((SELECT s.snapshot_id FROM pgmaint.statement_snapshots s "
+		"SELECT c.userid, c.queryid, pg_catalog.max(c.query), pgmaint_internal.search_path_of(c.userid) "
+		"FROM pgmaint_internal.statement_changes((SELECT s.snapshot_id FROM pgmaint_internal.statement_snapshots s "
 		"WHERE s.taken_at <= pg_catalog.clock_timestamp() - '7 days'::pg_catalog.interval "
 		"ORDER BY s.taken_at DESC LIMIT 1), NULL) c "
 		"JOIN pg_catalog.pg_authid a ON a.oid = c.userid "
-		"WHERE NOT pgmaint.is_own_statement(c.query) "
+		"WHERE NOT pgmaint_internal.is_own_statement(c.query) "
 		"GROUP BY c.userid, c.queryid "
 		"ORDER BY pg_catalog.sum(c.total_ms) DESC, c.queryid LIMIT $1");
 	for (uint64 row = 0; row < rows; row++)
@@ -190,7 +191,7 @@ keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
 			"pg_catalog.quote_ident(pg_catalog.pg_get_userbyid($2)), "
 			"pg_catalog.date_trunc('second', k.changed_since), k.cost_before, k.cost), "
 			"pg_catalog.jsonb_build_object('queryid', $1, 'before', k.outline_before, 'now', k.outline)::pg_catalog.text "
-			"FROM pgmaint.keep_query_plan($1, $2, $3, $4::pg_catalog.jsonb, $5) k "
+			"FROM pgmaint_internal.keep_query_plan($1, $2, $3, $4::pg_catalog.jsonb, $5) k "
 			"WHERE k.changed_since IS NOT NULL") == 0)
 		return false;
 	note_finding(&context->findings, "plan_changed", "info", ledger_text(0, 1),

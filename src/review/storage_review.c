@@ -38,7 +38,7 @@ plan_storage_reviews(PlanContext *context)
 		&query,
 		"SELECT u.storage::text, pg_catalog.has_server_privilege($1, s.oid, 'USAGE'), "
 		"pg_catalog.format('%s archives and %s backups of the ledger are on it', u.archives, u.backups) "
-		"FROM pgmaint.storages_in_use u "
+		"FROM pgmaint_internal.storages_in_use u "
 		"JOIN pg_catalog.pg_foreign_server s ON s.srvname = u.storage "
 		"ORDER BY u.storage");
 	for (uint64 row = 0; row < rows; row++)

@@ -68,7 +68,7 @@ lock_last_validation(void)
 							 GUC_ACTION_SAVE, true, 0, false);
 	(void) ledger_query(
 		&query,
-		"LOCK TABLE pgmaint.last_validation IN SHARE ROW EXCLUSIVE MODE");
+		"LOCK TABLE pgmaint_internal.last_validation IN SHARE ROW EXCLUSIVE MODE");
 	/* the checks themselves look at users' objects */
 	AtEOXact_GUC(false, level);
 }
@@ -86,10 +86,10 @@ renew_storage_check(void)
 	lock_last_validation();
 	(void) ledger_query(
 		&query,
-		"UPDATE pgmaint.last_validation l SET status = c.status FROM ("
+		"UPDATE pgmaint_internal.last_validation l SET status = c.status FROM ("
 		"SELECT v.check_id, " WORST_STATUS " AS status "
-		"FROM pgmaint.check_group('validate_storages') v GROUP BY v.check_id) c "
-		"WHERE l.check_id = c.check_id AND l.identity = pgmaint.current_identity()");
+		"FROM pgmaint_internal.check_group('validate_storages') v GROUP BY v.check_id) c "
+		"WHERE l.check_id = c.check_id AND l.identity = pgmaint_internal.current_identity()");
 	ledger_leave(&scope);
 }
 
@@ -115,11 +115,11 @@ execute_validate(TaskContext *context)
 	bind_bigint(&query, context->run_id);
 	ledger_enter(&scope);
 	lock_last_validation();
-	(void) ledger_query(&none, "DELETE FROM pgmaint.last_validation");
+	(void) ledger_query(&none, "DELETE FROM pgmaint_internal.last_validation");
 	rows = ledger_query(
 		&query,
 		"WITH checks AS MATERIALIZED (SELECT v.* FROM pgmaint.validate() v), "
-		"kept AS (INSERT INTO pgmaint.last_validation (check_id, status) "
+		"kept AS (INSERT INTO pgmaint_internal.last_validation (check_id, status) "
 		"SELECT v.check_id, " WORST_STATUS
 		" FROM checks v GROUP BY v.check_id) "
 		"SELECT v.check_id, v.status, v.object, v.detail, "

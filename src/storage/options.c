@@ -144,7 +144,7 @@ read_options(const List *given, Oid catalog, StorageOptions *options)
 }
 
 /*
- * pgmaint.storage_validator(options text[], catalog oid) returns void
+ * pgmaint_internal.storage_validator(options text[], catalog oid) returns void
  */
 Datum
 pgmaint_storage_validator(PG_FUNCTION_ARGS)

@@ -54,12 +54,12 @@ plan_analyze(PlanContext *context)
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 		"WHERE " SELECTION_CONDITION("c.oid", "n.nspname", "$5", "$6")
 		/* the ledger's are the leader's, once the run is over: see upkeep.c */
-		"AND ($5 IS NOT NULL OR $6 IS NOT NULL OR n.nspname <> 'pgmaint') "
+		"AND ($5 IS NOT NULL OR $6 IS NOT NULL OR n.nspname NOT IN ('pgmaint', 'pgmaint_internal')) "
 		/* what VACUUM (ANALYZE) did in this run */
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $7 "
 		"AND t.relation = c.oid AND t.state = 'succeeded' AND t.result @> '{\"analyzed\": true}')) "
 		"SELECT d.oid, pg_catalog.format('%I.%I', d.nspname, d.relname), d.reason, d.may_maintain, "
-		"(SELECT pg_catalog.sum(pgmaint.file_size(f.relfilenode, f.reltablespace, f.relpages))::pg_catalog.int8 "
+		"(SELECT pg_catalog.sum(pgmaint_internal.file_size(f.relfilenode, f.reltablespace, f.relpages))::pg_catalog.int8 "
 		"FROM pg_catalog.pg_class f WHERE f.oid = ANY (m.relations) AND f.relkind <> 'p'), "
 		"pg_catalog.jsonb_build_object('estimated_rows', d.estimated_rows, "
 		"'modified_rows', d.modified_rows, 'last_analyze', d.last_analyze)::text, "

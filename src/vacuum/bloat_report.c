@@ -90,7 +90,7 @@ plan_bloat_report(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"WITH sizes AS MATERIALIZED (SELECT x.oid, "
-		"pgmaint.file_size(x.relfilenode, x.reltablespace, x.relpages) AS bytes, x.relam "
+		"pgmaint_internal.file_size(x.relfilenode, x.reltablespace, x.relpages) AS bytes, x.relam "
 		"FROM pg_catalog.pg_class x "
 		"WHERE x.relkind IN ('r', 'm', 't', 'i') AND x.relpersistence <> 't'), "
 		"indexes AS (SELECT i.indrelid, pg_catalog.max(z.bytes) AS bytes "
@@ -120,7 +120,7 @@ plan_bloat_report(PlanContext *context)
 				  "CROSS JOIN LATERAL (SELECT z.bytes + coalesce(t.bytes, 0) AS bytes, "
 				  "coalesce(i.bytes, 0) AS index_bytes) s "
 				  "LEFT JOIN LATERAL (SELECT pg_catalog.max(b.measured_at) AS measured_at "
-				  "FROM pgmaint.bloat_measurements b WHERE b.relation = c.oid) m ON true " STATE_OF_TABLE(
+				  "FROM pgmaint_internal.bloat_measurements b WHERE b.relation = c.oid) m ON true " STATE_OF_TABLE(
 					  "c.oid", "c.reltoastrelid",
 					  "$5") "WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' "
 							"AND greatest(s.bytes, s.index_bytes) >= $3 "
@@ -198,7 +198,7 @@ keep_measurements(TaskContext *context, List *measurements)
 		bind_bigint(&query, measured->bloat.total_blocks);
 		(void) ledger_query(
 			&query,
-			"INSERT INTO pgmaint.bloat_measurements (run_id, relation, object, kind, method, "
+			"INSERT INTO pgmaint_internal.bloat_measurements (run_id, relation, object, kind, method, "
 			"total_bytes, live_bytes, dead_bytes, free_bytes, bloat_bytes, bloat_ratio, margin, "
 			"leaf_density, sampled_blocks, total_blocks) "
 			"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)");

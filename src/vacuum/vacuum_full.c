@@ -210,7 +210,7 @@ plan_vacuum_full(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), '', "
-		"pgmaint.may_maintain(c.oid, $5), s.bytes, NULL, "
+		"pgmaint_internal.may_maintain(c.oid, $5), s.bytes, NULL, "
 		"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], 0::pg_catalog.oid), "
 		"c.relhassubclass, "
 		"c.relkind = 'r' AND c.relpersistence = 'p' AND EXISTS (SELECT FROM pg_catalog.pg_index i "
@@ -220,11 +220,11 @@ plan_vacuum_full(PlanContext *context)
 		"WHERE t.relation = c.oid AND t.action = 'vacuum_full' AND t.state = 'succeeded' "
 		"ORDER BY t.finished_at DESC LIMIT 1), false) "
 		"FROM pg_catalog.pg_class c "
-		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname <> 'pgmaint' "
+		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pgmaint', 'pgmaint_internal') "
 		"JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
 		"LEFT JOIN pg_catalog.pg_class x ON x.oid = c.reltoastrelid "
-		"CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) "
-		"+ coalesce(pgmaint.file_size(x.relfilenode, x.reltablespace, x.relpages), 0) AS bytes) s "
+		"CROSS JOIN LATERAL (SELECT pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) "
+		"+ coalesce(pgmaint_internal.file_size(x.relfilenode, x.reltablespace, x.relpages), 0) AS bytes) s "
 		"CROSS JOIN LATERAL (SELECT pg_catalog.pg_stat_get_live_tuples(c.oid) AS live, "
 		"pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead) d "
 		/* what the counters promise, but old snapshots may keep */
@@ -233,7 +233,7 @@ plan_vacuum_full(PlanContext *context)
 		"WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.oid >= 16384 "
 		"AND ($7 OR s.bytes >= $3) "
 		/* what this run has measured, and found not to be bloated */
-		"AND ($7 OR k.many_dead OR NOT EXISTS (SELECT FROM pgmaint.bloat_measurements m WHERE m.run_id = $6 "
+		"AND ($7 OR k.many_dead OR NOT EXISTS (SELECT FROM pgmaint_internal.bloat_measurements m WHERE m.run_id = $6 "
 		"AND m.relation = c.oid AND m.bloat_ratio + m.margin < $4 "
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $6 "
 		"AND t.relation = c.oid AND t.action = 'retention'))) "

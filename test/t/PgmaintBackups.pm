@@ -129,7 +129,7 @@ sub backup_by_hand
 	gzip(\$content => \$object) or die $GzipError;
 	my ($bytes, $dump_bytes, $sha256) = (length $object, length $content, sha256_hex($object));
 	# the first use gives the database its identity
-	my ($identity) = reverse split /\n/, $node->safe_psql('postgres', 'SELECT pgmaint.take_over(); SELECT pgmaint.current_identity()');
+	my ($identity) = reverse split /\n/, $node->safe_psql('postgres', 'SELECT pgmaint.take_over(); SELECT pgmaint_internal.current_identity()');
 	my $json = qq({"key": "$key", "identity": "$identity", "bytes": $bytes, "sha256": "$sha256", "compression": "gzip", "dump": {"bytes": $dump_bytes}});
 	IPC::Run::run([ 'psql', '-XqAtw', '-v', 'ON_ERROR_STOP=1', '-v', "object=$json", '-f-', '-d', $target ],
 		'<', \$manifest, '>', \$out, '2>', \$err)
@@ -140,7 +140,7 @@ sub backup_by_hand
 	unlink $dump;
 	return if $option{unknown};
 	return $node->safe_psql('postgres',
-		"INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, compression, bytes, sha256, dump_bytes, database_bytes, finished_at)
+		"INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, state, compression, bytes, sha256, dump_bytes, database_bytes, finished_at)
 		VALUES ('pgmaint_local', '$key', 'database', \$\$$database\$\$, 'succeeded', 'gzip', $bytes, '$sha256', $dump_bytes, 1, now()) RETURNING backup_id");
 }
 
@@ -238,9 +238,9 @@ sub private_server
 	my $condition = $other ? "folder <> '$other->{folder}'" : 'true';
 	my %server;
 
-	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pgmaint.proof_servers WHERE $condition")
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pgmaint_internal.proof_servers WHERE $condition")
 	  or die 'no proof has begun';
-	$server{folder} = $node->safe_psql('postgres', "SELECT folder FROM pgmaint.proof_servers WHERE $condition");
+	$server{folder} = $node->safe_psql('postgres', "SELECT folder FROM pgmaint_internal.proof_servers WHERE $condition");
 	for (1 .. 20 * $PostgreSQL::Test::Utils::timeout_default)
 	{
 		($server{backend}) = grep { (eval { slurp_file("/proc/$_/cmdline") } || '') =~ /^postgres: .*\[local\] $title/ } processes_in($server{folder});
@@ -271,7 +271,7 @@ sub databases_left
 
 	return $node->safe_psql('postgres',
 		"SELECT (SELECT count(*) FROM pg_database WHERE datname ~ '^pgmaint_'), (SELECT count(*) FROM pg_roles WHERE rolname ~ '^pgmaint_'),
-		$folders + (SELECT count(*) FROM pgmaint.scratch_databases) + (SELECT count(*) FROM pgmaint.proof_servers)");
+		$folders + (SELECT count(*) FROM pgmaint_internal.scratch_databases) + (SELECT count(*) FROM pgmaint_internal.proof_servers)");
 }
 
 1;

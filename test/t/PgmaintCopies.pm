@@ -94,7 +94,7 @@ sub backups_of
 {
 	my ($node, $database) = @_;
 	return sql($node, q(SELECT coalesce(string_agg(split_part(key, '/', 1), ' ' ORDER BY backup_id), '')
-		FROM pgmaint.backup_records WHERE state = 'succeeded'), $database);
+		FROM pgmaint_internal.backup_records WHERE state = 'succeeded'), $database);
 }
 
 # Have the database do what is to be done, and wait until it is.

@@ -12,7 +12,7 @@ SELECT pgmaint.take_over();
 CREATE FUNCTION made(at timestamptz, database name DEFAULT 'shop', storage name DEFAULT 'far', state text DEFAULT 'succeeded',
 	verification text DEFAULT NULL, selection jsonb DEFAULT NULL, error text DEFAULT NULL)
 RETURNS void LANGUAGE sql AS $$
-	INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, error, compression, bytes, sha256,
+	INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, selection, state, error, compression, bytes, sha256,
 		started_at, finished_at, verification, verified_at, verification_error)
 	VALUES (storage, concat_ws('-', coalesce(database, 'globals'), md5(selection::text), to_char(at, 'YYYYMMDD-HH24MISS')),
 		CASE WHEN database IS NULL THEN 'globals' ELSE 'database' END, database, selection, state, error, 'gzip', 1000000, repeat('0', 64),
@@ -29,7 +29,7 @@ RETURNS TABLE (kept text, expire bigint) LANGUAGE sql AS $$
 		keep_monthly => (rules ->> 'keep_monthly')::int, keep_yearly => (rules ->> 'keep_yearly')::int,
 		minimum => coalesce((rules ->> 'minimum')::int, 2)) e
 $$;
-CREATE PROCEDURE forget() LANGUAGE sql AS 'TRUNCATE pgmaint.backup_records';
+CREATE PROCEDURE forget() LANGUAGE sql AS 'TRUNCATE pgmaint_internal.backup_records';
 \pset null '(null)'
 
 -- nothing
@@ -60,18 +60,18 @@ SELECT * FROM left_by('{"keep": 1, "minimum": 0}');
 SELECT * FROM left_by('{"keep": 1, "minimum": -5}');
 
 -- so does the newest that was proven, and no older one of these
-UPDATE pgmaint.backup_records SET verification = 'restorable', verified_at = '2025-03-01' WHERE started_at::date IN ('2025-01-10', '2025-01-20');
+UPDATE pgmaint_internal.backup_records SET verification = 'restorable', verified_at = '2025-03-01' WHERE started_at::date IN ('2025-01-10', '2025-01-20');
 SELECT * FROM left_by('{"keep": 2}');
 SELECT key, expires, reason FROM pgmaint.backup_expiry(keep => 2) WHERE NOT expires OR started_at::date IN ('2025-01-10', '2025-02-07');
 -- one that was proven once, and was found bad since, is none
-UPDATE pgmaint.backup_records SET verification = 'not restorable' WHERE started_at::date = '2025-01-20';
+UPDATE pgmaint_internal.backup_records SET verification = 'not restorable' WHERE started_at::date = '2025-01-20';
 SELECT * FROM left_by('{"keep": 2}');
 -- what is known to be bad does not count among the last ones, nor for its month
-UPDATE pgmaint.backup_records SET verification = 'not restorable' WHERE started_at::date IN ('2025-02-09', '2025-02-08', '2025-01-31');
+UPDATE pgmaint_internal.backup_records SET verification = 'not restorable' WHERE started_at::date IN ('2025-02-09', '2025-02-08', '2025-01-31');
 SELECT * FROM left_by('{"keep": 2}');
 SELECT * FROM left_by('{"keep": 1, "keep_monthly": 2, "minimum": 1}');
 SELECT key, expires, reason FROM pgmaint.backup_expiry(keep => 2) WHERE NOT expires;
-UPDATE pgmaint.backup_records SET verification = 'not restorable';
+UPDATE pgmaint_internal.backup_records SET verification = 'not restorable';
 SELECT * FROM left_by('{"keep": 1, "keep_monthly": 2, "minimum": 1}');
 CALL forget();
 
@@ -91,7 +91,7 @@ CALL forget();
 
 -- the ninth, the eleventh, the twenty-second: of the same second, the one that came last is newer
 SELECT made('2025-01-01') \g /dev/null
-INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, compression, started_at)
+INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, state, compression, started_at)
 SELECT 'far', 'same-' || g, 'database', 'shop', 'succeeded', 'gzip', '2025-01-01' FROM generate_series(2, 23) g;
 SELECT key, expires, left(reason, 26) FROM pgmaint.backup_expiry(keep => 9) OFFSET 8 LIMIT 5;
 SELECT key, left(reason, 26) FROM pgmaint.backup_expiry(keep => 9) OFFSET 19;
@@ -125,7 +125,7 @@ INSERT INTO pgmaint.runs (plan, steps, settings, requested_by, role, database, s
 VALUES ('none', '[]', '{}', current_user, 0, 0, 'running') RETURNING run_id \gset
 INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state)
 VALUES (:run_id, 1, 'backup', 'shop', '', '', 'running') RETURNING task_id \gset
-UPDATE pgmaint.backup_records SET task_id = :task_id WHERE state = 'running';
+UPDATE pgmaint_internal.backup_records SET task_id = :task_id WHERE state = 'running';
 SELECT key, held_back FROM pgmaint.backup_expiry('near', keep => 3) WHERE expires;
 UPDATE pgmaint.tasks SET state = 'failed' WHERE task_id = :task_id;
 SELECT key, held_back FROM pgmaint.backup_expiry('near', keep => 3) WHERE expires;
@@ -134,14 +134,14 @@ ROLLBACK;
 SELECT made('2025-01-06') \g /dev/null
 SELECT key, held_back FROM pgmaint.backup_expiry('far', keep => 3) WHERE expires AND series = 'database shop';
 -- what failed or was removed is none; a removal that was begun comes to its end
-UPDATE pgmaint.backup_records SET state = 'expired' WHERE database = 'Größe "1"' AND started_at < '2025-01-02';
-UPDATE pgmaint.backup_records SET state = 'expiring' WHERE database = 'Größe "1"' AND started_at >= '2025-01-04';
+UPDATE pgmaint_internal.backup_records SET state = 'expired' WHERE database = 'Größe "1"' AND started_at < '2025-01-02';
+UPDATE pgmaint_internal.backup_records SET state = 'expiring' WHERE database = 'Größe "1"' AND started_at >= '2025-01-04';
 SELECT key, expires, reason, held_back FROM pgmaint.backup_expiry(databases => '{"Größe \"1\""}', keep => 30);
 -- a clock that was set back, or a backup of tomorrow: only its own series waits
 SELECT made('2999-01-01', 'tomorrow'), made('2998-01-01', 'tomorrow'), made('2997-01-01', 'tomorrow'), made('2996-01-01', 'tomorrow') \g /dev/null
 SELECT DISTINCT series, regexp_replace(held_back, 'shows [-0-9: ]+ UTC', 'shows … UTC') FROM pgmaint.backup_expiry(keep => 3) WHERE expires AND held_back ~ 'clock';
 SELECT count(*) FILTER (WHERE expires) AS expire, count(*) FILTER (WHERE held_back IS NULL AND expires) AS now FROM pgmaint.backup_expiry(keep => 3);
-DELETE FROM pgmaint.backup_records WHERE database = 'tomorrow';
+DELETE FROM pgmaint_internal.backup_records WHERE database = 'tomorrow';
 
 -- the action: bad options are refused, and what it cannot do it says
 SELECT pgmaint.run_action('expire_backups', '{"keep": 0}');
@@ -199,7 +199,7 @@ SELECT severity, message FROM pgmaint.findings WHERE run_id = (SELECT max(run_id
 SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'pgmaint.backups'::regclass;
 CREATE FUNCTION rates() RETURNS TABLE (key text, restore_duration interval, restore_settings text, safe interval, restore_rate text) LANGUAGE sql AS
 	'SELECT b.key, b.restore_duration, b.restore_settings, b.safe_restore_duration, b.restore_rate FROM pgmaint.backups b ORDER BY b.key';
-INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, compression, dump_bytes, restore_duration, restore_settings) VALUES
+INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, selection, state, compression, dump_bytes, restore_duration, restore_settings) VALUES
 	('far', 'a', 'database', 'shop', NULL, 'expired', 'gzip', 81920, '1 s', NULL),
 	('far', 'b', 'database', 'shop', NULL, 'succeeded', 'gzip', 102400, '1 s', 'private server: fsync off, wal_level minimal'),
 	('near', 'c', 'database', 'shop', NULL, 'succeeded', 'gzip', NULL, NULL, NULL),
@@ -208,12 +208,12 @@ INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, sta
 	('far', 'f', 'globals', NULL, NULL, 'succeeded', 'gzip', 102400, NULL, NULL);
 SELECT * FROM rates();
 -- its own, then the newest of the same database, or of the same part of it
-UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-03', safe_restore_duration = '8 s' WHERE key = 'a';
+UPDATE pgmaint_internal.backup_records SET safe_restored_at = '2025-01-03', safe_restore_duration = '8 s' WHERE key = 'a';
 SELECT key, restore_rate FROM rates();
-UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-02', safe_restore_duration = '5 s' WHERE key = 'b';
-UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-04', safe_restore_duration = '50 s' WHERE key = 'c';
-UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-05', safe_restore_duration = '10 s' WHERE key = 'd';
-UPDATE pgmaint.backup_records SET safe_restored_at = '2025-01-06', safe_restore_duration = '0' WHERE key = 'e';
+UPDATE pgmaint_internal.backup_records SET safe_restored_at = '2025-01-02', safe_restore_duration = '5 s' WHERE key = 'b';
+UPDATE pgmaint_internal.backup_records SET safe_restored_at = '2025-01-04', safe_restore_duration = '50 s' WHERE key = 'c';
+UPDATE pgmaint_internal.backup_records SET safe_restored_at = '2025-01-05', safe_restore_duration = '10 s' WHERE key = 'd';
+UPDATE pgmaint_internal.backup_records SET safe_restored_at = '2025-01-06', safe_restore_duration = '0' WHERE key = 'e';
 SELECT key, restore_rate FROM rates();
 -- who asks for no rate does not pay for it
 CREATE FUNCTION reads(query text) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -232,7 +232,7 @@ CALL forget();
 
 -- is everything in order?
 CREATE VIEW checks AS SELECT check_id, status, replace(detail, current_database(), 'DATABASE') AS detail, expected,
-	replace(object, current_database(), 'DATABASE') AS object FROM pgmaint.validate_backups() ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], status), check_id, object;
+	replace(object, current_database(), 'DATABASE') AS object FROM pgmaint_internal.validate_backups() ORDER BY array_position(ARRAY['critical', 'warning', 'ok'], status), check_id, object;
 SELECT * FROM pgmaint.thresholds WHERE check_id LIKE 'backup%' ORDER BY check_id, threshold;
 SELECT * FROM checks;
 SELECT pgmaint.validate_ok();
@@ -253,18 +253,18 @@ SELECT made(now() - interval '30 hours 30 seconds', 'template1', 'near') \g /dev
 SELECT * FROM checks WHERE object = 'template1';
 SELECT pgmaint.validate_ok();
 -- proven long ago, found bad, and proven again
-UPDATE pgmaint.backup_records SET verification = 'restorable', verified_at = now() - interval '40 days 30 seconds' WHERE storage = 'near';
+UPDATE pgmaint_internal.backup_records SET verification = 'restorable', verified_at = now() - interval '40 days 30 seconds' WHERE storage = 'near';
 SELECT * FROM checks WHERE check_id = 'backup_verified';
 SELECT made('2025-01-01 02:00', current_database(), 'near', verification => 'not restorable') \g /dev/null
 SELECT * FROM checks WHERE check_id = 'backup_verified' AND object = 'DATABASE';
 SELECT pgmaint.validate_ok();
 SELECT made('2025-01-02 02:00', current_database(), 'near', verification => 'restorable') \g /dev/null
-UPDATE pgmaint.backup_records SET verified_at = now() - interval '1 day 30 seconds' WHERE verification = 'restorable' AND database = current_database();
+UPDATE pgmaint_internal.backup_records SET verified_at = now() - interval '1 day 30 seconds' WHERE verification = 'restorable' AND database = current_database();
 SELECT * FROM checks WHERE check_id = 'backup_verified' AND object = 'DATABASE';
-DELETE FROM pgmaint.backup_records WHERE database = 'template1' OR database = 'gone';
+DELETE FROM pgmaint_internal.backup_records WHERE database = 'template1' OR database = 'gone';
 
 -- the action finds what is not in order, and succeeds
-UPDATE pgmaint.backup_records SET started_at = started_at - interval '2 days' WHERE database = current_database();
+UPDATE pgmaint_internal.backup_records SET started_at = started_at - interval '2 days' WHERE database = current_database();
 SELECT pgmaint.define_plan('look', '["validate"]');
 \o /dev/null
 CALL pgmaint.run_and_wait('look');
@@ -282,7 +282,7 @@ UPDATE pgmaint.thresholds SET value = '6' WHERE check_id = 'backup_exists';
 SELECT * FROM checks;
 UPDATE pgmaint.thresholds SET value = NULL;
 SELECT check_id, status, expected FROM checks;
-SELECT pgmaint.threshold('backup_recent', 'warning'), pgmaint.threshold('nothing', 'warning');
+SELECT pgmaint_internal.threshold('backup_recent', 'warning'), pgmaint_internal.threshold('nothing', 'warning');
 UPDATE pgmaint.thresholds SET value = default_value;
 UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'backup_recent' AND threshold = 'warning';
 SELECT check_id, status, expected FROM checks WHERE check_id = 'backup_recent';

@@ -106,9 +106,9 @@ SELECT run_id, requested_by, role::regrole, state FROM pgmaint.runs ORDER BY run
 SELECT run_id, step, command, state FROM pgmaint.tasks ORDER BY run_id, step, target COLLATE "C";
 SELECT run_id, check_id, severity, object, message FROM pgmaint.findings WHERE step < 6 ORDER BY finding_id;
 SELECT relname, pg_stat_get_vacuum_count(oid) AS vacuumed FROM pg_class WHERE relnamespace = 'privileges'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C";
-SELECT pgmaint.may_maintain('privileges.mine'::regclass, 'pgmaint_regress_owner'::regrole) AS mine, pgmaint.may_maintain('privileges.theirs'::regclass, 'pgmaint_regress_owner'::regrole) AS theirs,
-	pgmaint.may_maintain('pg_class'::regclass, 'pgmaint_regress_owner'::regrole) AS catalog, pgmaint.may_maintain(1, 'pgmaint_regress_owner'::regrole) AS none,
-	pgmaint.may_maintain('privileges.theirs'::regclass, current_user::regrole) AS superuser;
+SELECT pgmaint_internal.may_maintain('privileges.mine'::regclass, 'pgmaint_regress_owner'::regrole) AS mine, pgmaint_internal.may_maintain('privileges.theirs'::regclass, 'pgmaint_regress_owner'::regrole) AS theirs,
+	pgmaint_internal.may_maintain('pg_class'::regclass, 'pgmaint_regress_owner'::regrole) AS catalog, pgmaint_internal.may_maintain(1, 'pgmaint_regress_owner'::regrole) AS none,
+	pgmaint_internal.may_maintain('privileges.theirs'::regclass, current_user::regrole) AS superuser;
 
 -- the ledger is not theirs to change, though their runs are written there
 SET ROLE pgmaint_regress_owner;

@@ -65,14 +65,14 @@ SELECT relation, kind, method, checked, outcome, problems, last_verified > now()
 FROM pgmaint.corruption_checks WHERE relation::text LIKE 'corruption.%' ORDER BY relation::text;
 
 -- least recently checked first, and on from where the time was up
-UPDATE pgmaint.corruption_results SET begun_at = 'epoch', next_block = 3, pass_begun_at = 'epoch'
+UPDATE pgmaint_internal.corruption_results SET begun_at = 'epoch', next_block = 3, pass_begun_at = 'epoch'
 WHERE relation = 'corruption.orders'::regclass;
 SELECT target, regexp_replace(reason, '\d+ kB', 'N kB') FROM pgmaint.dry_run('monthly', '{"check_corruption": {"tables": "corruption.orders"}}')
 WHERE action = 'check_corruption' LIMIT 1;
 CALL corruption.check('{"tables": "corruption.orders"}');
 SELECT outcome, last_verified = 'epoch' AS as_of_the_first_part FROM pgmaint.corruption_checks
 WHERE relation = 'corruption.orders'::regclass;
-SELECT next_block FROM pgmaint.corruption_results WHERE relation = 'corruption.orders'::regclass;
+SELECT next_block FROM pgmaint_internal.corruption_results WHERE relation = 'corruption.orders'::regclass;
 
 -- no time at all: all is left for the next run, with one finding
 SET pgmaint.max_workers = 1;
@@ -87,10 +87,10 @@ CREATE SCHEMA corruption_many;
 DO $$ BEGIN FOR i IN 1 .. 150 LOOP EXECUTE format('CREATE TABLE corruption_many.t%s (id int PRIMARY KEY)', i); END LOOP; END $$;
 CREATE TABLE corruption.turns AS
 SELECT v.relation, row_number() OVER (ORDER BY v.kind DESC, v.relation) AS nth
-FROM pgmaint.checkable_relations v WHERE v.schema = 'corruption_many';
+FROM pgmaint_internal.checkable_relations v WHERE v.schema = 'corruption_many';
 CREATE FUNCTION corruption_many.took(duration interval) RETURNS void LANGUAGE sql AS $$
-	DELETE FROM pgmaint.corruption_results;
-	INSERT INTO pgmaint.corruption_results (relation, begun_at, last_checked, last_verified, outcome, check_name, duration, bytes)
+	DELETE FROM pgmaint_internal.corruption_results;
+	INSERT INTO pgmaint_internal.corruption_results (relation, begun_at, last_checked, last_verified, outcome, check_name, duration, bytes)
 	SELECT t.relation, timestamptz '2000-01-01 UTC' - nth * interval '1 day', timestamptz '2000-01-02 UTC' - nth * interval '1 day',
 		timestamptz '2000-01-01 UTC' - nth * interval '1 day', 'sound', 'heap', took.duration, pg_relation_size(t.relation)
 	FROM corruption.turns t $$;
@@ -188,7 +188,7 @@ FROM pgmaint.report() AS r (line) WHERE line ~ 'check_corruption' OFFSET 1;
 -- those that were dropped are forgotten
 DROP TABLE corruption.orders CASCADE;
 CALL corruption.check('{"tables": "corruption.narrow"}');
-SELECT count(*) FROM pgmaint.corruption_results r WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relation);
+SELECT count(*) FROM pgmaint_internal.corruption_results r WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relation);
 
 SET client_min_messages = error;
 DROP SCHEMA corruption CASCADE;

@@ -206,7 +206,7 @@ COMMIT;
 CALL all_ended();
 SELECT state, error, started_at, finished_at IS NOT NULL AS is_over FROM pgmaint.runs ORDER BY run_id DESC LIMIT 1;
 SELECT count(*) FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs);
-SELECT requested_by = current_user AS by_me FROM pgmaint.cancellations;
+SELECT requested_by = current_user AS by_me FROM pgmaint_internal.cancellations;
 
 -- a run that nobody took on, and one that nobody is carrying out any more: there is
 -- no leader either, which has set the ledger right when it began
@@ -234,6 +234,6 @@ SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attreli
 -- what goes with a run
 DELETE FROM pgmaint.runs;
 SELECT (SELECT count(*) FROM pgmaint.tasks) AS tasks, (SELECT count(*) FROM pgmaint.findings) AS findings,
-	(SELECT count(*) FROM pgmaint.cancellations) AS cancellations;
+	(SELECT count(*) FROM pgmaint_internal.cancellations) AS cancellations;
 DROP SCHEMA run CASCADE;
 SELECT pgmaint.drop_plan('weekly');

@@ -113,10 +113,10 @@ SELECT pgmaint.next_run('0 3 * *');
 SELECT pgmaint.next_run('0 0 30 2 *');
 
 -- the set is that of the built-in plans, and tick
-SELECT d.plan FROM pgmaint.default_schedules() d
-EXCEPT SELECT b.plan FROM pgmaint.built_in_plans() b;
-SELECT b.plan FROM pgmaint.built_in_plans() b
-EXCEPT SELECT d.plan FROM pgmaint.default_schedules() d;
+SELECT d.plan FROM pgmaint_internal.default_schedules() d
+EXCEPT SELECT b.plan FROM pgmaint_internal.built_in_plans() b;
+SELECT b.plan FROM pgmaint_internal.built_in_plans() b
+EXCEPT SELECT d.plan FROM pgmaint_internal.default_schedules() d;
 
 -- without pg_cron
 SELECT pgmaint.schedule('weekly');
@@ -124,7 +124,7 @@ SELECT pgmaint.schedule('weekly', '0 3 * * 0', '{"scope": "all"}');
 SELECT pgmaint.schedule(NULL);
 SELECT pgmaint.unschedule('weekly');
 SELECT * FROM pgmaint.schedule_all();
-SELECT pgmaint.cron_command('weekly', NULL);
+SELECT pgmaint_internal.cron_command('weekly', NULL);
 SELECT * FROM pgmaint.schedules;
 SELECT pgmaint.tick();
 
@@ -136,7 +136,7 @@ SELECT pgmaint.schedule('weekly');
 SELECT pgmaint.unschedule('weekly');
 SELECT * FROM pgmaint.schedule_all();
 SELECT * FROM pgmaint.schedules;
-SELECT pgmaint.cron_jobs();
+SELECT pgmaint_internal.cron_jobs();
 SELECT pgmaint.next_run('0 3 * * 0');
 RESET ROLE;
 REVOKE USAGE ON SCHEMA pgmaint FROM pgmaint_regress_nobody;

@@ -87,7 +87,7 @@ SELECT pgmaint.add_window('d', '{1}', '05:01', '1 hour', 'UTC');
 SELECT * FROM at('2026-11-30 01:30:00+00');
 SELECT * FROM at('2026-11-30 04:30:00+00');
 SELECT * FROM at('2026-11-30 05:00:20+00');
-SELECT pgmaint.open_until('2026-11-30 00:59:59+00'), pgmaint.open_until('2026-11-30 01:00+00'), pgmaint.open_until('2026-11-30 05:00+00');
+SELECT pgmaint_internal.open_until('2026-11-30 00:59:59+00'), pgmaint_internal.open_until('2026-11-30 01:00+00'), pgmaint_internal.open_until('2026-11-30 05:00+00');
 SELECT pgmaint.drop_window(name) FROM pgmaint.windows;
 
 -- one that overlaps itself, and one that never ends
@@ -126,5 +126,5 @@ SELECT count(*) FROM pgmaint.window_hours('-infinity', 'infinity');
 SELECT count(*) FROM pgmaint.window_hours('2025-01-01', '2036-01-01');
 SELECT count(*) FROM pgmaint.window_hours('2026-01-01', '2025-01-01');
 SELECT pgmaint.window_open(at => 'infinity');
-SELECT pgmaint.wall_clock_time('infinity', '10:00', 'UTC');
-SELECT pgmaint.wall_clock_time('5874897-12-31', '10:00', 'UTC');
+SELECT pgmaint_internal.wall_clock_time('infinity', '10:00', 'UTC');
+SELECT pgmaint_internal.wall_clock_time('5874897-12-31', '10:00', 'UTC');

@@ -78,7 +78,7 @@ SET ROLE regress_escalation_user;
 SELECT pgmaint.add_contact('dba', 'notify:dba');
 SELECT pgmaint.acknowledge(1);
 SELECT * FROM pgmaint.escalations;
-SELECT pgmaint.note_troubles();
+SELECT pgmaint_internal.note_troubles();
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION pgmaint.add_contact TO regress_escalation_user;
 CREATE SERVER hook FOREIGN DATA WRAPPER pgmaint_relay;
@@ -91,7 +91,7 @@ DROP ROLE regress_escalation_user;
 
 -- the life of troubles; what other tests left is nobody's business
 UPDATE pgmaint.findings SET escalation_id = 0 WHERE escalation_id IS NULL;
-TRUNCATE pgmaint.troubles CASCADE;
+TRUNCATE pgmaint_internal.troubles CASCADE;
 SELECT pgmaint.define_plan('tell', '["escalate"]');
 SELECT pgmaint.add_contact('first', 'notify:first');
 SELECT pgmaint.add_contact('second', 'notify:second', 2, after => '1 day', repeats => 3);
@@ -182,7 +182,7 @@ END
 $$;
 CREATE PROCEDURE look(INOUT state text DEFAULT NULL, INOUT occurrences int DEFAULT NULL, INOUT resolution text DEFAULT NULL)
 LANGUAGE sql AS $$
-	SELECT pgmaint.note_troubles(), pgmaint.resolve_troubles(), pgmaint.weigh_troubles();
+	SELECT pgmaint_internal.note_troubles(), pgmaint_internal.resolve_troubles(), pgmaint_internal.weigh_troubles();
 	SELECT e.state, e.occurrences, regexp_replace(e.resolution, 'run \d+', 'run N') FROM pgmaint.escalations e WHERE e.check_id = 'noticed'
 	ORDER BY e.escalation_id DESC LIMIT 1
 $$;
@@ -249,7 +249,7 @@ SELECT pgmaint.drop_plan('tell');
 SELECT pgmaint.drop_plan('broken');
 DELETE FROM pgmaint.runs WHERE plan IN ('p', 'tell', 'broken');
 DELETE FROM pgmaint.findings WHERE run_id IS NULL;
-DELETE FROM pgmaint.troubles;
+DELETE FROM pgmaint_internal.troubles;
 DELETE FROM pgmaint.notifications;
 DROP VIEW troubles, told;
 DROP PROCEDURE look;

@@ -51,19 +51,19 @@ ROLLBACK;
 -- nor does anybody wait for a table that is locked to say what is wrong
 BEGIN;
 LOCK TABLE e;
-SELECT p.name, p.being_built, p.detail, p.command FROM pgmaint.invalid_partitioned_indexes() p WHERE p.name ~ 'empty';
+SELECT p.name, p.being_built, p.detail, p.command FROM pgmaint_internal.invalid_partitioned_indexes() p WHERE p.name ~ 'empty';
 ROLLBACK;
 
 -- the commands do what they say: those of partitions of partitions at the second look
 \pset tuples_only off
 \set ECHO none
 \o /dev/null
-SELECT regexp_split_to_table(p.command, ';\n') FROM pgmaint.invalid_partitioned_indexes() p WHERE p.name ~ '^index_faults' \gexec
-SELECT regexp_split_to_table(p.command, ';\n') FROM pgmaint.invalid_partitioned_indexes() p WHERE p.name ~ '^index_faults' \gexec
+SELECT regexp_split_to_table(p.command, ';\n') FROM pgmaint_internal.invalid_partitioned_indexes() p WHERE p.name ~ '^index_faults' \gexec
+SELECT regexp_split_to_table(p.command, ';\n') FROM pgmaint_internal.invalid_partitioned_indexes() p WHERE p.name ~ '^index_faults' \gexec
 \o
 \set ECHO all
 \pset tuples_only on
-SELECT p.name, p.detail, p.command FROM pgmaint.invalid_partitioned_indexes() p WHERE p.name ~ '^index_faults';
+SELECT p.name, p.detail, p.command FROM pgmaint_internal.invalid_partitioned_indexes() p WHERE p.name ~ '^index_faults';
 SELECT x.relname, i.indisvalid FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 	WHERE x.relkind = 'I' AND x.relnamespace = 'index_faults'::regnamespace AND NOT i.indisvalid;
 

@@ -3,7 +3,7 @@
 --
 SET client_min_messages = warning;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.index_rebuilds;
+TRUNCATE pgmaint_internal.index_rebuilds;
 CREATE SCHEMA reindexed;
 SET search_path = reindexed;
 CREATE PROCEDURE run_reindex(options jsonb) LANGUAGE plpgsql AS $$
@@ -50,7 +50,7 @@ SELECT step, action, target, command FROM pgmaint.dry_run('reindexing');
 CALL pgmaint.run_and_wait('reindexing');
 SELECT * FROM outcome;
 SELECT * FROM due;
-SELECT count(*) FROM pgmaint.bloat_measurements m WHERE m.relation = 'bloated_number'::regclass;
+SELECT count(*) FROM pgmaint_internal.bloat_measurements m WHERE m.relation = 'bloated_number'::regclass;
 CALL pgmaint.run_and_wait('reindexing');
 SELECT * FROM outcome;
 
@@ -60,7 +60,7 @@ CALL pgmaint.run_and_wait('reindexing');
 SELECT count(*) > 0 AS some, bool_and(state = 'succeeded') AS done FROM outcome;
 CALL pgmaint.run_and_wait('reindexing');
 SELECT * FROM outcome;
-SELECT count(*) FROM pgmaint.index_states('postgres'::regrole) WHERE schema = 'reindexed' AND gained_nothing;
+SELECT count(*) FROM pgmaint_internal.index_states('postgres'::regrole) WHERE schema = 'reindexed' AND gained_nothing;
 INSERT INTO dense SELECT generate_series(20001, 24000);
 SELECT pg_sleep(1.2) AS counted \gset
 CALL pgmaint.run_and_wait('reindexing');
@@ -91,7 +91,7 @@ CREATE INDEX texts_both ON texts (u, t);
 SELECT * FROM due;
 UPDATE pg_collation SET collversion = 'stone age' WHERE oid = 'changed'::regcollation;
 SELECT index, regexp_replace(reason, 'to [0-9.]+', 'to now') AS reason, command, causes FROM due;
-SELECT name, recorded, refresh FROM pgmaint.changed_collations();
+SELECT name, recorded, refresh FROM pgmaint_internal.changed_collations();
 CALL pgmaint.run_and_wait('reindexing');
 SELECT command, regexp_replace(reason, 'to [0-9.]+', 'to now') AS reason, state FROM outcome;
 SELECT check_id, severity, object, regexp_replace(message, 'to [0-9.]+', 'to now') AS message FROM told;
@@ -111,7 +111,7 @@ SELECT command, state, disruptive FROM outcome;
 CALL run_reindex('{"tables": "reindexed.booked", "ignore_window": true}');
 CALL pgmaint.run_and_wait('reindexing');
 SELECT command, state, disruptive, error FROM outcome;
-SELECT count(*) FROM pgmaint.index_rebuilds WHERE built = replaced AND finished_at IS NOT NULL AND built = 'booked_x_excl'::regclass;
+SELECT count(*) FROM pgmaint_internal.index_rebuilds WHERE built = replaced AND finished_at IS NOT NULL AND built = 'booked_x_excl'::regclass;
 
 -- system catalogs where they are named
 SELECT pgmaint.define_plan('catalogs', '[{"action": "reindex", "options": {"tables": "pg_catalog.pg_description", "ignore_window": true}}]');
@@ -147,11 +147,11 @@ CREATE ROLE pgmaint_regress_indexer LOGIN;
 CREATE ROLE pgmaint_regress_no_indexer LOGIN;
 GRANT ALL ON SCHEMA reindexed TO pgmaint_regress_indexer;
 ALTER TABLE dense OWNER TO pgmaint_regress_indexer;
-SELECT pgmaint.may_reindex('dense_pkey'::regclass, 'pgmaint_regress_indexer'::regrole) AS owner,
-	pgmaint.may_reindex('dense_pkey'::regclass, 'pgmaint_regress_no_indexer'::regrole) AS nobody,
-	pgmaint.may_reindex('bloated_pkey'::regclass, 'pgmaint_regress_indexer'::regrole) AS others,
-	pgmaint.may_reindex('bloated_pkey'::regclass, 'postgres'::regrole) AS superuser,
-	pgmaint.may_reindex(0, 'pgmaint_regress_indexer'::regrole) AS nothing;
+SELECT pgmaint_internal.may_reindex('dense_pkey'::regclass, 'pgmaint_regress_indexer'::regrole) AS owner,
+	pgmaint_internal.may_reindex('dense_pkey'::regclass, 'pgmaint_regress_no_indexer'::regrole) AS nobody,
+	pgmaint_internal.may_reindex('bloated_pkey'::regclass, 'pgmaint_regress_indexer'::regrole) AS others,
+	pgmaint_internal.may_reindex('bloated_pkey'::regclass, 'postgres'::regrole) AS superuser,
+	pgmaint_internal.may_reindex(0, 'pgmaint_regress_indexer'::regrole) AS nothing;
 GRANT USAGE ON SCHEMA pgmaint TO pgmaint_regress_indexer;
 GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb), pgmaint.reindex_candidates TO pgmaint_regress_indexer;
 GRANT EXECUTE ON PROCEDURE pgmaint.run_and_wait TO pgmaint_regress_indexer;

@@ -3,9 +3,9 @@
 --
 SET client_min_messages = warning;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.plan_schedules RESTART IDENTITY;
-TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.last_validation;
+TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint_internal.plan_schedules RESTART IDENTITY;
+TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint_internal.last_validation;
 CREATE SCHEMA metrics;
 \pset format unaligned
 \pset tuples_only on
@@ -27,20 +27,20 @@ WHERE m.name = 'pgmaint_check_status';
 SELECT m.value BETWEEN extract(epoch FROM r.started_at) AND extract(epoch FROM r.finished_at) AS then FROM pgmaint.metrics m, pgmaint.runs r
 WHERE m.name = 'pgmaint_last_validation_timestamp_seconds';
 -- it is not made anew by who reads it, and another database's is not this one's
-UPDATE pgmaint.last_validation SET status = 'critical' WHERE check_id = 'recovery';
+UPDATE pgmaint_internal.last_validation SET status = 'critical' WHERE check_id = 'recovery';
 SELECT v.status, m.value FROM pgmaint.validate() v, pgmaint.metrics m WHERE v.check_id = 'recovery' AND m.labels ->> 'check' = 'recovery';
-UPDATE pgmaint.last_validation SET identity = repeat('f', 32);
+UPDATE pgmaint_internal.last_validation SET identity = repeat('f', 32);
 SELECT metrics.of('check_status|validation');
 -- the next one takes the place of the last; of a check, the worst of its objects counts
-INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, compression, bytes, started_at, finished_at, identity)
-VALUES ('s', '1', 'database', 'postgres', 'succeeded', 'gzip', 100, now(), now(), pgmaint.current_identity());
+INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, state, compression, bytes, started_at, finished_at, identity)
+VALUES ('s', '1', 'database', 'postgres', 'succeeded', 'gzip', 100, now(), now(), pgmaint_internal.current_identity());
 CALL pgmaint.run_and_wait('metrics_test');
 SELECT string_agg(status, ', ' ORDER BY status) FROM pgmaint.validate() WHERE check_id = 'backup_exists';
 SELECT s FROM metrics.of('check_status') s WHERE s ~ 'backup_exists|recovery';
-SELECT count(*) = count(DISTINCT check_id) AND bool_and(identity = pgmaint.current_identity()) AS kept FROM pgmaint.last_validation;
+SELECT count(*) = count(DISTINCT check_id) AND bool_and(identity = pgmaint_internal.current_identity()) AS kept FROM pgmaint_internal.last_validation;
 SELECT pgmaint.drop_plan('metrics_test') \g /dev/null
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.backup_records RESTART IDENTITY;
+TRUNCATE pgmaint_internal.backup_records RESTART IDENTITY;
 
 INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings) VALUES
 	('weekly', 'me', 'epoch', '1970-01-01 00:00:10+00', '1970-01-01 00:01:00+00', 'succeeded', 10, 5, '[]', 1, '{}'),
@@ -54,10 +54,10 @@ SELECT metrics.of('run|success');
 
 -- the newest measurement of what is still there, and no more than 50
 DO $$ BEGIN FOR i IN 1 .. 55 LOOP EXECUTE format('CREATE TABLE metrics.t%s ()', i); END LOOP; END $$;
-INSERT INTO pgmaint.bloat_measurements (measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+INSERT INTO pgmaint_internal.bloat_measurements (measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
 SELECT '2026-01-01'::timestamptz + d * interval '1 day', c.oid, 'as it was named', 'table', 'heap', 1000, CASE d WHEN 1 THEN 1 ELSE substr(c.relname, 2)::int * 10 END, 0.25, 0, 1, 1
 FROM pg_class c, generate_series(1, 2) d WHERE relnamespace = 'metrics'::regnamespace;
-INSERT INTO pgmaint.bloat_measurements (relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+INSERT INTO pgmaint_internal.bloat_measurements (relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
 VALUES (1, 'gone', 'table', 'heap', 1000, 999999, 0.9, 0, 1, 1);
 SELECT count(*), min(value), max(value), bool_and(labels ->> 'object' ~ '^metrics\.t\d+$') FROM pgmaint.metrics WHERE name = 'pgmaint_bloat_bytes';
 SELECT metrics.of('bloat_ratio') LIMIT 1;
@@ -67,19 +67,19 @@ SELECT 1, 1, r, 's', r || g, 10, 100, 'x', '2026-01-01', '2026-02-01', 1, 'x', '
 SELECT metrics.of('archived');
 
 -- the newest that is there, the one that was proven last, and how long a safe restore took last
-INSERT INTO pgmaint.backup_records (storage, key, kind, database, selection, state, compression, bytes, started_at, finished_at, verified_at, restore_duration, safe_restored_at, safe_restore_duration) VALUES
+INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, selection, state, compression, bytes, started_at, finished_at, verified_at, restore_duration, safe_restored_at, safe_restore_duration) VALUES
 	('s', '1', 'database', 'shop', NULL, 'succeeded', 'gzip', 100, 'epoch', '1970-01-01 00:00:05+00', '1970-01-02 00:00:00+00', '9 s', NULL, NULL),
 	('s', '2', 'database', 'shop', NULL, 'succeeded', 'gzip', 200, '1970-01-01 01:00:00+00', '1970-01-01 01:00:07+00', NULL, NULL, NULL, NULL),
 	('s', '3', 'database', 'shop', NULL, 'failed', 'gzip', NULL, '1970-01-01 02:00:00+00', '1970-01-01 02:00:07+00', NULL, NULL, NULL, NULL),
 	('s', '4', 'database', 'shop', '{"tables": "t"}', 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL, '1970-01-09 00:00:00+00', '1 s'),
 	('s', '5', 'globals', NULL, NULL, 'succeeded', 'gzip', 1, '1970-01-01 03:00:00+00', '1970-01-01 03:00:07+00', NULL, NULL, NULL, NULL);
 SELECT metrics.of('backup');
-UPDATE pgmaint.backup_records SET safe_restored_at = '1970-01-04', safe_restore_duration = '21 s' WHERE key = '1';
-UPDATE pgmaint.backup_records SET safe_restored_at = '1970-01-03', safe_restore_duration = '22 s' WHERE key = '2';
+UPDATE pgmaint_internal.backup_records SET safe_restored_at = '1970-01-04', safe_restore_duration = '21 s' WHERE key = '1';
+UPDATE pgmaint_internal.backup_records SET safe_restored_at = '1970-01-03', safe_restore_duration = '22 s' WHERE key = '2';
 SELECT metrics.of('backup_(safe_)?restore');
 
 -- late is what was due and did not begin; what is at work is not
-INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, scheduled_at)
+INSERT INTO pgmaint_internal.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, scheduled_at)
 SELECT p, 'me', s, 1, 10, d.oid, now() - a
 FROM pg_database d, (VALUES ('late', '0 * * * *', interval '72 hours'), ('new', '0 * * * *', interval '0'), ('weekly', '0 * * * *', '3 days'), ('tick', '* * * * *', '3 days'), ('start', '@reboot', '3 days')) x (p, s, a)
 WHERE d.datname = current_database();
@@ -89,12 +89,12 @@ SELECT labels, value > 248400 AND value <= 259200 AS days, value > 0 AS late FRO
 SELECT metrics.of('troubles|message');
 INSERT INTO pgmaint.contacts (name, level, address, severity, after, windows, notice, added_by)
 VALUES ('dba', 1, 'https://example.com/secret-path', 'warning', '0', false, '1 hour', 'me');
-INSERT INTO pgmaint.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at)
+INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at)
 SELECT 'c', nth, s, 'm', 1, 'epoch', 'epoch', 'epoch', nth, nth, l, r
 FROM (VALUES (1, 'warning', 0, NULL::timestamptz), (2, 'warning', 0, NULL), (3, 'critical', 0, NULL), (4, 'warning', 1, NULL), (5, 'critical', 2, NULL),
 	(6, 'critical', 3, NULL), (7, 'critical', 1, NULL), (8, 'critical', 2, '1970-01-02')) x (nth, s, l, r);
-INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-SELECT last_finding, escalation_id, severity, 'me' FROM pgmaint.troubles WHERE object = '7';
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
+SELECT last_finding, escalation_id, severity, 'me' FROM pgmaint_internal.troubles WHERE object = '7';
 INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, state, created_at, body, payload)
 SELECT gen_random_uuid(), c, 'trouble', 'secret', s, now() - a, 'secret', '{}'
 FROM (VALUES ('dba', 'sent', interval '9 hours'), ('dba', 'given up', '8 hours'), ('gone', 'failed', '7 hours'), ('dba', 'failed', '1 hour'), ('dba', 'pending', '0'), ('dba', 'pending', '0')) x (c, s, a);
@@ -108,7 +108,7 @@ SELECT count(*) = (SELECT 2 * count(*) FROM pg_database) FROM pgmaint.metrics WH
 SELECT name, labels FROM pgmaint.metrics GROUP BY 1, 2 HAVING count(*) > 1;
 SELECT DISTINCT name FROM pgmaint.metrics WHERE name !~ '^pgmaint_[a-z]+(_[a-z]+)*$' OR type NOT IN ('gauge', 'counter') OR (type = 'counter') <> (name ~ '_total$') OR help !~ '\.$';
 SELECT DISTINCT k FROM pgmaint.metrics, jsonb_object_keys(labels) k ORDER BY 1;
-SELECT f.name FROM pgmaint.metric_families() f WHERE NOT EXISTS (SELECT FROM pgmaint.metrics m WHERE m.name = f.name);
+SELECT f.name FROM pgmaint_internal.metric_families() f WHERE NOT EXISTS (SELECT FROM pgmaint.metrics m WHERE m.name = f.name);
 
 -- the text format
 SELECT t FROM pgmaint.metrics_text() m, regexp_split_to_table(m, '\n') t WHERE t ~ 'mine|archived_rows|last_run_success';
@@ -124,7 +124,7 @@ RESET ROLE;
 DROP ROLE pgmaint_regress_reader;
 
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.plan_schedules RESTART IDENTITY;
-TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.last_validation;
+TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint_internal.plan_schedules RESTART IDENTITY;
+TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint_internal.last_validation;
 DROP SCHEMA metrics CASCADE;

@@ -9,7 +9,7 @@ SET search_path = report;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 -- what validate() says of this server is not the matter here
 SELECT pgmaint.define_plan('weekly', '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze"]');
-TRUNCATE pgmaint.bloat_measurements;
+TRUNCATE pgmaint_internal.bloat_measurements;
 CREATE PROCEDURE count_now() LANGUAGE plpgsql AS $$
 BEGIN
 	IF current_setting('server_version_num')::int >= 150000 THEN
@@ -157,7 +157,7 @@ SELECT review(ARRAY[
 	'{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "not_planned": {"CREATE TABLE has no generic plan": 4, "DO has no generic plan": 3, "b": 2, "c\nd": 5, "e": 1, "f": 1, "g": 1, "h": 1}}',
 	'{"looked_at": 12, "advised": 3, "reviewed": 2}', '{"indexes": 34, "found": 5}', '{"peak": 93, "current": 100, "recommended": 150, "applied": false}',
 	'{"checks": 25, "warnings": 1, "critical": 2}', '{"sent": 2, "failed": 1, "contacts": 2, "troubles": 3}']::jsonb[]) AS review \gset
-INSERT INTO pgmaint.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
+INSERT INTO pgmaint_internal.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
 SELECT 'life', n::text, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, 1, n - 1, CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN 'over' END
 FROM generate_series(1, 4) n;
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detail) VALUES
@@ -169,9 +169,9 @@ INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detai
 	(:review, 'connections', 'warning', 'max_connections', 'max_connections should be more', '{"command": "ALTER SYSTEM SET max_connections = 150"}');
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id)
 SELECT :review, t.check_id, CASE t.object WHEN '2' THEN 'warning' ELSE 'critical' END, t.object, 'trouble', t.escalation_id
-FROM pgmaint.troubles t WHERE t.check_id = 'life' ORDER BY t.escalation_id;
-INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-SELECT 1, t.escalation_id, 'critical', 'bob' FROM pgmaint.troubles t WHERE t.check_id = 'life' AND t.object = '1';
+FROM pgmaint_internal.troubles t WHERE t.check_id = 'life' ORDER BY t.escalation_id;
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
+SELECT 1, t.escalation_id, 'critical', 'bob' FROM pgmaint_internal.troubles t WHERE t.check_id = 'life' AND t.object = '1';
 SELECT regexp_replace(m, 'finding_id = \d+', 'finding_id = N') FROM masked(:review) m;
 -- where there is nothing to look at, or nobody to tell
 SELECT m FROM masked(review(ARRAY[
@@ -183,6 +183,6 @@ SELECT m FROM masked(review(ARRAY[
 -- a name with a line break is no command
 SELECT c, pgmaint.may_be_copied(c) FROM unnest(ARRAY['DROP INDEX "a"', E'DROP INDEX a;\nDROP INDEX b', E'DROP INDEX "a;\nDROP INDEX b"', E'DROP INDEX "a""b" ;\nDROP INDEX c',
 	E'CREATE INDEX ON a (b) WHERE c = \';\n\'', E'a\tb']) WITH ORDINALITY AS x (c, nth) ORDER BY nth;
-TRUNCATE pgmaint.troubles CASCADE;
+TRUNCATE pgmaint_internal.troubles CASCADE;
 DROP SCHEMA report CASCADE;
 SELECT pgmaint.drop_plan('weekly');

@@ -6,7 +6,7 @@ SET TimeZone = 'Europe/Berlin';
 CREATE SCHEMA report_html;
 SET search_path = report_html;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
+TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
 \pset format unaligned
 \pset tuples_only on
 -- a server without libxml believes it
@@ -20,19 +20,19 @@ CREATE FUNCTION elements(page text, name text) RETURNS bigint LANGUAGE sql AS $$
 CREATE FUNCTION sections(page text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(m[1], ' ' ORDER BY nth) FROM regexp_matches(page, '<h2 id="([^"]*)">', 'g') WITH ORDINALITY AS x (m, nth) $$;
 
 -- the words
-SELECT string_agg(pgmaint.duration_text(s), ', ' ORDER BY s) FROM unnest(ARRAY[0, 0.04, 9.96, 59.4, 59.6, 60, 61, 3599.7, 3660, 86400, 172799, 172800, 200000]) s;
+SELECT string_agg(pgmaint_internal.duration_text(s), ', ' ORDER BY s) FROM unnest(ARRAY[0, 0.04, 9.96, 59.4, 59.6, 60, 61, 3599.7, 3660, 86400, 172799, 172800, 200000]) s;
 SELECT pgmaint.count_text(0), pgmaint.count_text(1234567), pgmaint.count_text(NULL) IS NULL;
-SELECT pgmaint.html_text(E'<a href="x">\u0001&amp;''</a>\n\t'), pgmaint.html_text(NULL) IS NULL;
-SELECT pgmaint.html_time('2026-11-23 02:03:04.5+00'), pgmaint.html_time('infinity') IS NULL;
-SELECT string_agg(v || ' ' || (e).label, ', ' ORDER BY v) FROM (SELECT v, pgmaint.scale_end(v, 'bytes') AS e FROM unnest(ARRAY[0, 1, 3, 1023, 1025, 600000, 3e9, 1.1e15]) v) x;
-SELECT string_agg(v || ' ' || (e).label, ', ' ORDER BY v) FROM (SELECT v, pgmaint.scale_end(v, 'seconds') AS e FROM unnest(ARRAY[0, 0.003, 0.7, 7, 41, 59, 61, 1900, 3500, 50000, 300000]) v) x;
-SELECT pgmaint.html_charset();
+SELECT pgmaint_internal.html_text(E'<a href="x">\u0001&amp;''</a>\n\t'), pgmaint_internal.html_text(NULL) IS NULL;
+SELECT pgmaint_internal.html_time('2026-11-23 02:03:04.5+00'), pgmaint_internal.html_time('infinity') IS NULL;
+SELECT string_agg(v || ' ' || (e).label, ', ' ORDER BY v) FROM (SELECT v, pgmaint_internal.scale_end(v, 'bytes') AS e FROM unnest(ARRAY[0, 1, 3, 1023, 1025, 600000, 3e9, 1.1e15]) v) x;
+SELECT string_agg(v || ' ' || (e).label, ', ' ORDER BY v) FROM (SELECT v, pgmaint_internal.scale_end(v, 'seconds') AS e FROM unnest(ARRAY[0, 0.003, 0.7, 7, 41, 59, 61, 1900, 3500, 50000, 300000]) v) x;
+SELECT pgmaint_internal.html_charset();
 SET client_encoding = 'LATIN1';
-SELECT pgmaint.html_charset();
+SELECT pgmaint_internal.html_charset();
 SET client_encoding = 'WIN1252';
-SELECT pgmaint.html_charset();
+SELECT pgmaint_internal.html_charset();
 SET client_encoding = 'LATIN9';
-SELECT pgmaint.html_charset();
+SELECT pgmaint_internal.html_charset();
 RESET client_encoding;
 
 -- no run
@@ -57,10 +57,10 @@ INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message)
 SELECT 1, c, s, name, CASE WHEN c = 'own' THEN 'odd' ELSE 'it is ' || name END FROM nasty, (VALUES ('F004', 'warning'), ('F005', 'critical'), ('own', 'info'), ('skipped', 'warning')) x (c, s)
 UNION ALL SELECT 1, name, 'warning', NULL, g::text FROM nasty, generate_series(1, 13) g;
 UPDATE pgmaint.findings SET detail = '{"command": "ALTER SYSTEM SET a = ''<b>''"}' WHERE check_id = 'own';
-INSERT INTO pgmaint.bloat_measurements (run_id, measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+INSERT INTO pgmaint_internal.bloat_measurements (run_id, measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
 SELECT 1, '2026-11-22 01:00+00'::timestamptz - g * interval '7 days', o, name, k, 'heap', 10000000, 1000000 * g, g / 10.0, 0.01, 1, 1
 FROM nasty, generate_series(0, 5) g, (VALUES ('"<b>"'::regclass::oid, 'table'), ('"<b>_pkey"'::regclass::oid, 'index')) x (o, k);
-INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, compression, bytes, sha256, dump_bytes, database_bytes, started_at, finished_at, verified_at, verification, restore_duration, error)
+INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, state, compression, bytes, sha256, dump_bytes, database_bytes, started_at, finished_at, verified_at, verification, restore_duration, error)
 SELECT 'pgmaint_local', name || g, 'database', replace(left(name, 40), E'\u0001', ''), CASE WHEN g = 3 THEN 'failed' ELSE 'succeeded' END, 'gzip', 1000000 * g, 'x', 9, 9,
 	'2026-11-22 01:00+00'::timestamptz - g * interval '1 day', '2026-11-22 01:05+00'::timestamptz - g * interval '1 day', '2026-11-22 02:00+00', 'restorable', '7 min', CASE WHEN g = 3 THEN name END
 FROM nasty, generate_series(1, 4) g;
@@ -69,26 +69,26 @@ VALUES ('"<b>"', 'at', '90 days', true, 'pgmaint_local', 'gzip', 'x', 'x');
 INSERT INTO pgmaint.archives (policy_id, run_id, relation, storage, key, rows, bytes, sha256, range_from, range_to, content_bytes, content_sha256, compression, columns)
 SELECT p, 1, name, 'pgmaint_local', name || p, 1000000, 2000000, 'x', '2026-01-01', '2026-02-01', 1, 'x', 'gzip', '{}' FROM nasty, generate_series(1, 2) p;
 -- two periods of a week; a query that became slower, a new one, one that sets a password
-INSERT INTO pgmaint.statement_snapshots (taken_at, run_id, counted_since, statements, total_ms)
+INSERT INTO pgmaint_internal.statement_snapshots (taken_at, run_id, counted_since, statements, total_ms)
 VALUES ('2026-11-08 02:00+00', NULL, '2026-01-01', 3, 1), ('2026-11-15 02:00+00', NULL, '2026-01-01', 3, 1), ('2026-11-22 02:00+00', 1, '2026-01-01', 4, 1);
-INSERT INTO pgmaint.statement_figures (snapshot_id, userid, queryid, calls, total_ms)
+INSERT INTO pgmaint_internal.statement_figures (snapshot_id, userid, queryid, calls, total_ms)
 SELECT s.snapshot_id, 10, q, w * c, w * ms
-FROM (SELECT snapshot_id, row_number() OVER (ORDER BY taken_at) AS w FROM pgmaint.statement_snapshots) s,
+FROM (SELECT snapshot_id, row_number() OVER (ORDER BY taken_at) AS w FROM pgmaint_internal.statement_snapshots) s,
 	(VALUES (1, 100, 1000), (2, 10, 90000), (3, 1, 2000)) x (q, c, ms);
-UPDATE pgmaint.statement_figures SET total_ms = total_ms + 4000 WHERE queryid = 1 AND snapshot_id = (SELECT max(snapshot_id) FROM pgmaint.statement_snapshots);
-INSERT INTO pgmaint.statement_figures (snapshot_id, userid, queryid, calls, total_ms) SELECT max(snapshot_id), 10, q, 5, 2500 FROM pgmaint.statement_snapshots, generate_series(4, 5) q GROUP BY q;
-INSERT INTO pgmaint.statement_texts SELECT 1, 'SELECT ' || name || repeat('x', 3000) FROM nasty UNION ALL SELECT 3, 'ALTER ROLE a ENCRYPTED PASSWORD ''geheim''' UNION ALL SELECT 4, 'SELECT password FROM a' UNION ALL SELECT 5, 'SELECT pgmaint.tick()';
+UPDATE pgmaint_internal.statement_figures SET total_ms = total_ms + 4000 WHERE queryid = 1 AND snapshot_id = (SELECT max(snapshot_id) FROM pgmaint_internal.statement_snapshots);
+INSERT INTO pgmaint_internal.statement_figures (snapshot_id, userid, queryid, calls, total_ms) SELECT max(snapshot_id), 10, q, 5, 2500 FROM pgmaint_internal.statement_snapshots, generate_series(4, 5) q GROUP BY q;
+INSERT INTO pgmaint_internal.statement_texts SELECT 1, 'SELECT ' || name || repeat('x', 3000) FROM nasty UNION ALL SELECT 3, 'ALTER ROLE a ENCRYPTED PASSWORD ''geheim''' UNION ALL SELECT 4, 'SELECT password FROM a' UNION ALL SELECT 5, 'SELECT pgmaint.tick()';
 INSERT INTO pgmaint.query_plans (queryid, userid, role, first_seen_at, last_seen_at, cost, outline, plan, query) SELECT 1, 10, 'x', now(), now(), 1, 'Seq Scan on ' || name, '{}', name FROM nasty;
-INSERT INTO pgmaint.index_advices (relation, object, statement, last_given_at, gain_ms_per_day, index_bytes, query_ids, mean_ms_before, "index", mean_ms_after, outcome)
+INSERT INTO pgmaint_internal.index_advices (relation, object, statement, last_given_at, gain_ms_per_day, index_bytes, query_ids, mean_ms_before, "index", mean_ms_after, outcome)
 SELECT g, name, 'CREATE INDEX ON ' || CASE WHEN g > 1 THEN quote_ident(replace(name, E'\u0001', '')) ELSE quote_ident(E'a\nDROP TABLE b; --') END || ' (c)', '2026-11-22 01:30+00', g * 1e6, 3e7, '{1,2}', 120,
 	CASE WHEN g > 2 THEN '"<b>_pkey"'::regclass::oid END, 3.456, CASE g WHEN 4 THEN 'helped' WHEN 5 THEN 'no help' WHEN 6 THEN 'not used' END
 FROM nasty, generate_series(1, 6) g;
 -- what became of troubles
-INSERT INTO pgmaint.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
+INSERT INTO pgmaint_internal.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
 SELECT 'life', name || n, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, n, least(n - 1, 2), CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN name END
 FROM nasty, generate_series(1, 5) n;
-INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by, acknowledged_at) SELECT 1, escalation_id, 'critical', '<script>bob', '2026-11-22 12:00+00' FROM pgmaint.troubles WHERE check_id = 'life' AND occurrences = 5;
-INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id) SELECT 1, 'life', 'warning', name, 'x', escalation_id FROM nasty, pgmaint.troubles WHERE check_id = 'life' ORDER BY escalation_id;
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by, acknowledged_at) SELECT 1, escalation_id, 'critical', '<script>bob', '2026-11-22 12:00+00' FROM pgmaint_internal.troubles WHERE check_id = 'life' AND occurrences = 5;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id) SELECT 1, 'life', 'warning', name, 'x', escalation_id FROM nasty, pgmaint_internal.troubles WHERE check_id = 'life' ORDER BY escalation_id;
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) SELECT 1, 'alike', 'warning', name || g, 'it is odd' FROM nasty, generate_series(1, 8) g;
 CREATE TABLE page AS SELECT p FROM pgmaint.report_html(1) p;
 SELECT well_formed(p) FROM page;
@@ -120,14 +120,14 @@ SELECT cells(p, 'advice') FROM page;
 SELECT regexp_replace(regexp_replace(m[1], '<[^>]*>', '', 'g'), 'number \d+', 'number N') FROM page, regexp_matches(substring(p from '<h4>Life</h4>(.*?)</ul>'), '<br/>(.*?)</li>', 'g') m;
 -- a page promises no restore that was not measured in this server with fsync on
 CREATE FUNCTION told_of_backups() RETURNS TABLE (told text) LANGUAGE sql AS $$
-	SELECT m[1] FROM pgmaint.html_backups() h, regexp_matches(h, '(restored in [^<]*|The newest took [^<]*|to restore[^<]*)', 'g') x (m)
+	SELECT m[1] FROM pgmaint_internal.html_backups() h, regexp_matches(h, '(restored in [^<]*|The newest took [^<]*|to restore[^<]*)', 'g') x (m)
 $$;
 SELECT * FROM told_of_backups();
-UPDATE pgmaint.backup_records SET restore_duration = '8 min', restore_settings = E'private server: <b>\u0001 off, wal_level minimal', verified_at = '2026-11-23' WHERE backup_id = 2;
+UPDATE pgmaint_internal.backup_records SET restore_duration = '8 min', restore_settings = E'private server: <b>\u0001 off, wal_level minimal', verified_at = '2026-11-23' WHERE backup_id = 2;
 SELECT * FROM told_of_backups();
-UPDATE pgmaint.backup_records SET safe_restore_duration = backup_id * interval '10 min', safe_restored_at = '2026-11-23'::timestamptz - backup_id * interval '1 day' WHERE backup_id IN (2, 4);
+UPDATE pgmaint_internal.backup_records SET safe_restore_duration = backup_id * interval '10 min', safe_restored_at = '2026-11-23'::timestamptz - backup_id * interval '1 day' WHERE backup_id IN (2, 4);
 SELECT * FROM told_of_backups();
-UPDATE pgmaint.backup_records SET restore_duration = NULL, safe_restore_duration = NULL;
+UPDATE pgmaint_internal.backup_records SET restore_duration = NULL, safe_restore_duration = NULL;
 SELECT * FROM told_of_backups();
 -- a long run is drawn and told in short
 INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
@@ -151,21 +151,21 @@ SET search_path = pg_catalog;
 CREATE ROLE pgmaint_regress_reader IN ROLE pg_monitor;
 SELECT has_function_privilege('public', 'pgmaint.report_html(bigint)', 'EXECUTE');
 SET ROLE pgmaint_regress_reader;
-SELECT pgmaint.report_html(1) LIKE '<!DOCTYPE html>%', pgmaint.html_queries(1) LIKE '%xxx%';
+SELECT pgmaint.report_html(1) LIKE '<!DOCTYPE html>%', pgmaint_internal.html_queries(1) LIKE '%xxx%';
 RESET ROLE;
 -- one that may read the tables, but to whom pg_stat_statements would not show a text
 CREATE ROLE pgmaint_regress_other;
 GRANT USAGE ON SCHEMA pgmaint TO pgmaint_regress_other;
-GRANT SELECT ON pgmaint.runs, pgmaint.statement_snapshots, pgmaint.statement_figures, pgmaint.statement_texts, pgmaint.query_plans TO pgmaint_regress_other;
+GRANT SELECT ON pgmaint.runs, pgmaint_internal.statement_snapshots, pgmaint_internal.statement_figures, pgmaint_internal.statement_texts, pgmaint.query_plans TO pgmaint_regress_other;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmaint TO pgmaint_regress_other;
 SET ROLE pgmaint_regress_other;
-SELECT q LIKE '%the text is for members of pg_read_all_stats%', q LIKE '%xxx%', q LIKE '%Seq Scan%' FROM pgmaint.html_queries(1) q;
+SELECT q LIKE '%the text is for members of pg_read_all_stats%', q LIKE '%xxx%', q LIKE '%Seq Scan%' FROM pgmaint_internal.html_queries(1) q;
 RESET ROLE;
 DROP OWNED BY pgmaint_regress_other;
 DROP ROLE pgmaint_regress_other;
 DROP ROLE pgmaint_regress_reader;
 
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.bloat_measurements, pgmaint.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
-TRUNCATE pgmaint.statement_snapshots, pgmaint.statement_texts, pgmaint.query_plans, pgmaint.index_advices, pgmaint.troubles RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
+TRUNCATE pgmaint_internal.statement_snapshots, pgmaint_internal.statement_texts, pgmaint.query_plans, pgmaint_internal.index_advices, pgmaint_internal.troubles RESTART IDENTITY CASCADE;
 DROP SCHEMA report_html CASCADE;

@@ -6,18 +6,18 @@ RESET client_min_messages;
 
 -- of this session alone
 SELECT database = current_database() AS here, role = current_user AS me, application, state, connections > 0 AS counted, longest_in_state >= '0' AS timed
-FROM pgmaint.connection_use WHERE application ~ '^pg_regress/connections$';
+FROM pgmaint_internal.connection_use WHERE application ~ '^pg_regress/connections$';
 SELECT DISTINCT topic FROM pgmaint.connection_review() ORDER BY topic;
 SELECT topic, item, connections = current_setting('max_connections')::int AS as_set, detail FROM pgmaint.connection_review() WHERE topic = 'limit';
-SELECT pgmaint.memory_of_machine() > 64 * 1024 * 1024 AS some_memory;
+SELECT pgmaint_internal.memory_of_machine() > 64 * 1024 * 1024 AS some_memory;
 
 -- what the limit should be, by what was seen
 CREATE FUNCTION seen(peak integer, since interval) RETURNS TABLE (current integer, recommended integer, reason text)
 LANGUAGE sql AS $$
-	DELETE FROM pgmaint.connection_samples;
-	INSERT INTO pgmaint.connection_samples (sampled_at, connections, active, idle_in_transaction, max_connections)
+	DELETE FROM pgmaint_internal.connection_samples;
+	INSERT INTO pgmaint_internal.connection_samples (sampled_at, connections, active, idle_in_transaction, max_connections)
 	VALUES (now() - since, peak, 1, 0, 100), (now() - interval '91 days', 100000, 1, 0, 100);
-	SELECT l.current, l.recommended, l.reason FROM pgmaint.connection_limit() l;
+	SELECT l.current, l.recommended, l.reason FROM pgmaint_internal.connection_limit() l;
 $$;
 ALTER ROLE CURRENT_USER SET work_mem = '64kB';
 \c -
@@ -48,9 +48,9 @@ ALTER ROLE CURRENT_USER RESET work_mem;
 SET client_min_messages = warning;
 
 -- tick looks, and so does the action, which changes nothing
-DELETE FROM pgmaint.connection_samples;
+DELETE FROM pgmaint_internal.connection_samples;
 SELECT pgmaint.tick() \g /dev/null
-SELECT count(*), bool_and(connections > 0 AND active > 0) AS counted FROM pgmaint.connection_samples;
+SELECT count(*), bool_and(connections > 0 AND active > 0) AS counted FROM pgmaint_internal.connection_samples;
 SELECT count(*) FROM seen(90, '1 day');
 \o /dev/null
 SELECT pgmaint.define_plan('review', '["connection_review"]');
@@ -59,7 +59,7 @@ CALL pgmaint.run_and_wait('review');
 SELECT target, command, state, result FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs);
 SELECT check_id, severity, object, regexp_replace(message, 'would take .*', 'would take …') AS message, detail
 FROM pgmaint.findings WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND object = 'max_connections';
-SELECT count(*) > 1 AS sampled FROM pgmaint.connection_samples WHERE sampled_at > now() - interval '2 days';
+SELECT count(*) > 1 AS sampled FROM pgmaint_internal.connection_samples WHERE sampled_at > now() - interval '2 days';
 -- unless it is told to
 \o /dev/null
 SELECT pgmaint.define_plan('review', '[{"action": "connection_review", "options": {"apply": true}}]');
@@ -87,6 +87,6 @@ SELECT pgmaint.drop_plan('review') \g /dev/null
 REVOKE ALL ON SCHEMA pgmaint FROM pgmaint_regress_reviewer;
 REVOKE ALL ON PROCEDURE pgmaint.run_and_wait(text, jsonb, bigint) FROM pgmaint_regress_reviewer;
 DROP ROLE pgmaint_regress_reviewer;
-DELETE FROM pgmaint.connection_samples;
+DELETE FROM pgmaint_internal.connection_samples;
 RESET client_min_messages;
 DROP FUNCTION seen(integer, interval);

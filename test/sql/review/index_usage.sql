@@ -64,7 +64,7 @@ ROLLBACK;
 -- Nothing is called unused before it was looked at, nor what stands for more
 -- than reading.
 SELECT count(*) FROM found('{H002}');
-SELECT pgmaint.take_index_scans() > 0;
+SELECT pgmaint_internal.take_index_scans() > 0;
 SELECT split_part(f, ' | ', 4) FROM found('{H002}') f ORDER BY f COLLATE "C";
 SELECT count(*) FROM pgmaint.index_usage('1 hour', 0) WHERE check_id = 'H002';
 -- periods that are none
@@ -75,20 +75,20 @@ SELECT pgmaint.index_usage(NULL);
 \set VERBOSITY default
 
 -- nor what was used since, or whose counter began anew
-UPDATE pgmaint.index_scans SET scans = scans + 1 WHERE index = 'ok_lower'::regclass;
-UPDATE pgmaint.index_scans SET counted_since = '2000-01-01' WHERE index = 'ok_hash'::regclass;
-UPDATE pgmaint.index_scans SET timeline = timeline + 1 WHERE index = 'ok_where'::regclass;
-UPDATE pgmaint.index_scans SET system_identifier = 1 WHERE index = 'ok_pattern'::regclass;
+UPDATE pgmaint_internal.index_scans SET scans = scans + 1 WHERE index = 'ok_lower'::regclass;
+UPDATE pgmaint_internal.index_scans SET counted_since = '2000-01-01' WHERE index = 'ok_hash'::regclass;
+UPDATE pgmaint_internal.index_scans SET timeline = timeline + 1 WHERE index = 'ok_where'::regclass;
+UPDATE pgmaint_internal.index_scans SET system_identifier = 1 WHERE index = 'ok_pattern'::regclass;
 SELECT split_part(f, ' | ', 4) FROM found('{H002}') f ORDER BY f COLLATE "C";
-UPDATE pgmaint.index_scans SET since = since - interval '40 days';
-SELECT pgmaint.take_index_scans() > 0;
+UPDATE pgmaint_internal.index_scans SET since = since - interval '40 days';
+SELECT pgmaint_internal.take_index_scans() > 0;
 SELECT count(*) FROM pgmaint.index_usage(min_size => 0) WHERE check_id = 'H002' AND index ~ 'ok_(lower|hash|where|pattern)$';
 SELECT regexp_replace(detail, '\d{4}-\d\d-\d\d', 'DATE'), command FROM pgmaint.index_usage(min_size => 0) WHERE index = 'index_usage.ok_descending';
 
 -- what is gone is forgotten
 DROP INDEX ok_descending;
-SELECT pgmaint.take_index_scans() > 0;
-SELECT count(*) FROM pgmaint.index_scans s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = s.index);
+SELECT pgmaint_internal.take_index_scans() > 0;
+SELECT count(*) FROM pgmaint_internal.index_scans s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = s.index);
 
 -- as a run: one finding for each kind
 SELECT pgmaint.define_plan('index_usage_test', '[{"action": "index_usage", "options": {"min_size": 0}}]');

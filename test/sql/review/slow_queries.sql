@@ -2,14 +2,14 @@
 -- them have become slower: from figures that are made up.
 
 SET client_min_messages = warning;
-TRUNCATE pgmaint.runs, pgmaint.statement_snapshots RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.statement_texts, pgmaint.query_plans;
+TRUNCATE pgmaint.runs, pgmaint_internal.statement_snapshots RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint_internal.statement_texts, pgmaint.query_plans;
 RESET client_min_messages;
 
 -- where pg_stat_statements does not count, it says what to do
 SELECT * FROM pgmaint.slow_queries();
-SELECT pgmaint.take_statement_snapshot() IS NULL AS none, count(*) FROM pgmaint.statement_snapshots;
-SELECT * FROM pgmaint.statement_changes(NULL, NULL);
+SELECT pgmaint_internal.take_statement_snapshot() IS NULL AS none, count(*) FROM pgmaint_internal.statement_snapshots;
+SELECT * FROM pgmaint_internal.statement_changes(NULL, NULL);
 SELECT * FROM pgmaint.slow_queries(order_by => 'beauty');
 SELECT * FROM pgmaint.slow_queries(order_by => NULL);
 \set VERBOSITY terse
@@ -18,7 +18,7 @@ SELECT * FROM pgmaint.slow_queries(since => '-1 day');
 SELECT * FROM pgmaint.slow_queries(since => '178000000 years');
 \set VERBOSITY default
 
-SELECT pgmaint.short_query(E'  SELECT 1,\n\t\t2  ', 60), pgmaint.short_query('SELECT 1234567890', 10), pgmaint.short_query(NULL, 10);
+SELECT pgmaint_internal.short_query(E'  SELECT 1,\n\t\t2  ', 60), pgmaint_internal.short_query('SELECT 1234567890', 10), pgmaint_internal.short_query(NULL, 10);
 
 CREATE TABLE present AS SELECT now() AS t;
 -- a snapshot so many days ago, of statements with so many calls of so many milliseconds
@@ -27,20 +27,20 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	taken bigint;
 BEGIN
-	INSERT INTO pgmaint.statement_snapshots (taken_at, counted_since, evicted, statements, total_ms)
+	INSERT INTO pgmaint_internal.statement_snapshots (taken_at, counted_since, evicted, statements, total_ms)
 	SELECT present.t - days * interval '24 hours', present.t - reset_days * interval '24 hours', evicted, 1, 1 FROM present RETURNING snapshot_id INTO taken;
-	INSERT INTO pgmaint.statement_figures (snapshot_id, userid, queryid, calls, rows, total_ms, shared_hit, stats_since)
+	INSERT INTO pgmaint_internal.statement_figures (snapshot_id, userid, queryid, calls, rows, total_ms, shared_hit, stats_since)
 	SELECT taken, 10, f.key::bigint, (f.value ->> 0)::bigint, (f.value ->> 0)::bigint, (f.value ->> 1)::float8, (f.value ->> 0)::bigint,
 		present.t - (f.value ->> 2)::numeric * interval '24 hours'
 	FROM jsonb_each(figures) f, present;
-	INSERT INTO pgmaint.statement_texts SELECT f.key::bigint, format('SELECT %s FROM pgmaint_t%s', f.key, f.key) FROM jsonb_each(figures) f
+	INSERT INTO pgmaint_internal.statement_texts SELECT f.key::bigint, format('SELECT %s FROM pgmaint_t%s', f.key, f.key) FROM jsonb_each(figures) f
 	ON CONFLICT DO NOTHING;
 	RETURN taken;
 END
 $$;
 CREATE FUNCTION changes(bigint, bigint) RETURNS TABLE (queryid bigint, calls bigint, total_ms float8, rows bigint, shared_hit bigint)
 LANGUAGE sql AS $$
-	SELECT c.queryid, c.calls, c.total_ms, c.rows, c.shared_hit FROM pgmaint.statement_changes($1, $2) c ORDER BY c.queryid
+	SELECT c.queryid, c.calls, c.total_ms, c.rows, c.shared_hit FROM pgmaint_internal.statement_changes($1, $2) c ORDER BY c.queryid
 $$;
 
 -- what went on, what stood still, what is new, and what is gone
@@ -61,11 +61,11 @@ SELECT * FROM changes(:f, :g);
 SELECT snapshot(13, '{"1": [10, 1000]}') AS h, snapshot(12, '{"1": [11, 900]}') AS i \gset
 SELECT * FROM changes(:h, :i);
 SELECT bool_and(c.calls > 0 AND c.rows >= 0 AND c.total_ms >= 0 AND c.shared_hit >= 0) AS never_negative
-FROM pgmaint.statement_snapshots s, pgmaint.statement_snapshots e, pgmaint.statement_changes(s.snapshot_id, e.snapshot_id) c;
+FROM pgmaint_internal.statement_snapshots s, pgmaint_internal.statement_snapshots e, pgmaint_internal.statement_changes(s.snapshot_id, e.snapshot_id) c;
 
 -- degradation: nothing to compare without maintenance, or without snapshots from both sides of it
 SET client_min_messages = warning;
-TRUNCATE pgmaint.statement_snapshots RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint_internal.statement_snapshots RESTART IDENTITY CASCADE;
 RESET client_min_messages;
 CREATE TABLE pgmaint_t1 (a int);
 CREATE TABLE pgmaint_t2 (a int);
@@ -77,15 +77,15 @@ SELECT :run_id, 1, a, c.relname, upper(a) || ' ' || c.relname, '', s, now() - in
 FROM (VALUES ('vacuum', 'pgmaint_t1', 'succeeded'), ('analyze', 'pgmaint_t1', 'failed'), ('vacuum', 'pgmaint_t2', 'succeeded'),
 	('bloat_report', 'pgmaint_t1', 'succeeded')) AS v (a, t, s)
 JOIN pg_class c ON c.oid = v.t::regclass;
-SELECT run_id FROM pgmaint.last_maintenance();
+SELECT run_id FROM pgmaint_internal.last_maintenance();
 SELECT snapshot(30, '{"1": [100, 100000]}'), snapshot(12, '{"1": [1000, 101000], "2": [100, 1000], "3": [100, 100], "4": [100, 1000], "5": [100, 1000]}'),
 	snapshot(5, '{"1": [1100, 102000], "2": [200, 2000], "3": [200, 200], "4": [110, 1100], "5": [200, 2000]}') \g /dev/null
-SELECT run_id FROM pgmaint.last_maintenance();
+SELECT run_id FROM pgmaint_internal.last_maintenance();
 SELECT snapshot(3, '{"1": [2000, 200000], "2": [300, 9000], "3": [300, 300], "4": [200, 9000], "5": [300, 9000]}') \g /dev/null
-SELECT run_id FROM pgmaint.last_maintenance();
+SELECT run_id FROM pgmaint_internal.last_maintenance();
 SELECT * FROM pgmaint.degraded_queries();
 SELECT snapshot(1, '{"1": [2050, 201500], "2": [400, 10900], "3": [400, 700], "4": [300, 12000], "5": [319, 10900]}') \g /dev/null
-SELECT run_id, plan, date_trunc('hour', now() - finished_at) AS ago, before_that, until_then, from_then, until_now FROM pgmaint.last_maintenance();
+SELECT run_id, plan, date_trunc('hour', now() - finished_at) AS ago, before_that, until_then, from_then, until_now FROM pgmaint_internal.last_maintenance();
 -- 1 is three times as slow; 2 is 1.9 times, 3 quick all the same, 4 was seldom called before, 5 seldom since
 SELECT query, times, mean_before_ms, mean_ms, calls_before, calls, run_id, tasks, role, queryid FROM pgmaint.degraded_queries();
 SELECT query, times FROM pgmaint.degraded_queries(factor => 1.8);
@@ -93,15 +93,15 @@ SELECT query, times FROM pgmaint.degraded_queries(min_mean_ms => 2);
 SELECT query, times FROM pgmaint.degraded_queries(min_calls => 10);
 SELECT query, times FROM pgmaint.degraded_queries(factor => 3.1, min_calls => 1, min_mean_ms => 5);
 -- what pgmaint asks, and maintenance, is not looked at
-UPDATE pgmaint.statement_texts SET query = 'SELECT pgmaint.tick()' WHERE queryid = 1;
+UPDATE pgmaint_internal.statement_texts SET query = 'SELECT pgmaint.tick()' WHERE queryid = 1;
 SELECT query FROM pgmaint.degraded_queries();
-UPDATE pgmaint.statement_texts SET query = 'vacuum pgmaint_t1' WHERE queryid = 1;
+UPDATE pgmaint_internal.statement_texts SET query = 'vacuum pgmaint_t1' WHERE queryid = 1;
 SELECT query FROM pgmaint.degraded_queries();
 
 
 -- the action says what it could not look at, and succeeds
 SET client_min_messages = warning;
-TRUNCATE pgmaint.statement_snapshots CASCADE;
+TRUNCATE pgmaint_internal.statement_snapshots CASCADE;
 \o /dev/null
 SELECT pgmaint.define_plan('review', '["review_queries"]');
 CALL pgmaint.run_and_wait('review');
@@ -113,13 +113,13 @@ SELECT pgmaint.drop_plan('review') \g /dev/null
 SELECT pgmaint.run_action('review_queries', '{"degradation_factor": 1}');
 
 -- an outline is what tells plans from each other; servers name InitPlans differently
-SELECT pg_catalog.regexp_replace(pgmaint.plan_outline(pgmaint.generic_plan(
+SELECT pg_catalog.regexp_replace(pgmaint_internal.plan_outline(pgmaint.generic_plan(
 	'SELECT a FROM pgmaint_t1 UNION ALL SELECT (SELECT max(a) FROM pgmaint_t2) FROM pgmaint_t2')), 'InitPlan \w+:', 'InitPlan:') AS plan_outline;
-SELECT pgmaint.plan_outline(NULL) IS NULL AS none, pgmaint.plan_outline(pgmaint.generic_plan('SELECT $1'));
+SELECT pgmaint_internal.plan_outline(NULL) IS NULL AS none, pgmaint_internal.plan_outline(pgmaint.generic_plan('SELECT $1'));
 CREATE FUNCTION keep(cost float8, node text) RETURNS TABLE (changed boolean, cost_before float8, cost_now float8, outline_before text, outline text)
 LANGUAGE sql AS $$
 	SELECT k.changed_since IS NOT NULL, k.cost_before, k.cost, k.outline_before, k.outline
-	FROM pgmaint.keep_query_plan(7, 10, 'SELECT 7', jsonb_build_array(jsonb_build_object('Plan', jsonb_build_object('Node Type', node, 'Total Cost', cost))), NULL) k
+	FROM pgmaint_internal.keep_query_plan(7, 10, 'SELECT 7', jsonb_build_array(jsonb_build_object('Plan', jsonb_build_object('Node Type', node, 'Total Cost', cost))), NULL) k
 $$;
 SELECT * FROM keep(1.5, 'Result');
 SELECT * FROM keep(2.5, 'Result');
@@ -132,12 +132,12 @@ DROP FUNCTION keep(float8, text);
 -- who may read them
 SELECT relname, pg_catalog.has_table_privilege('pg_monitor', oid, 'SELECT') AS monitor, pg_catalog.has_table_privilege('pg_read_all_data', oid, 'INSERT') AS written,
 	relacl::text !~ '[{,]=' AS not_for_all
-FROM pg_class WHERE oid IN ('pgmaint.statement_snapshots'::regclass, 'pgmaint.statement_figures'::regclass, 'pgmaint.statement_texts'::regclass, 'pgmaint.query_plans'::regclass)
+FROM pg_class WHERE oid IN ('pgmaint_internal.statement_snapshots'::regclass, 'pgmaint_internal.statement_figures'::regclass, 'pgmaint_internal.statement_texts'::regclass, 'pgmaint.query_plans'::regclass)
 ORDER BY relname;
 
 SET client_min_messages = warning;
-TRUNCATE pgmaint.statement_snapshots RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.statement_texts;
+TRUNCATE pgmaint_internal.statement_snapshots RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint_internal.statement_texts;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 DROP TABLE pgmaint_t1, pgmaint_t2, present;
 DROP FUNCTION snapshot(numeric, jsonb, numeric, bigint), changes(bigint, bigint);

@@ -8,11 +8,11 @@ SELECT t.check_id FROM pgmaint.thresholds t WHERE t.check_id NOT LIKE 'backup%'
 	AND NOT EXISTS (SELECT FROM pgmaint.validate() v WHERE v.check_id = t.check_id);
 
 -- and what to do about each is known
-SELECT v.check_id FROM pgmaint.validate() v WHERE NOT EXISTS (SELECT FROM pgmaint.check_guide() g WHERE g.check_id = v.check_id);
+SELECT v.check_id FROM pgmaint.validate() v WHERE NOT EXISTS (SELECT FROM pgmaint_internal.check_guide() g WHERE g.check_id = v.check_id);
 
 CREATE SCHEMA planted;
 SET search_path = planted;
-CREATE VIEW data AS SELECT check_id, status, detail FROM pgmaint.validate_data();
+CREATE VIEW data AS SELECT check_id, status, detail FROM pgmaint_internal.validate_data();
 
 -- an index that was left invalid, and one that is not
 CREATE TABLE t (id integer, v integer);
@@ -50,7 +50,7 @@ SELECT tables - :before AS more FROM stale;
 
 -- bloat, as it was measured last; what is gone counts no more
 CREATE TABLE measured (i integer);
-INSERT INTO pgmaint.bloat_measurements (measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+INSERT INTO pgmaint_internal.bloat_measurements (measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
 SELECT now() - make_interval(hours => h), relation, 'planted.measured', 'table', 'heap', 1000000000000, bloat, 0, 0, 1, 1
 FROM (VALUES (2, 'measured'::regclass::oid, 900000000000), (1, 'measured'::regclass::oid, 400000000000), (0, 1, 1000000000000)) AS v (h, relation, bloat);
 SELECT status, detail ~ 'planted\.measured \(373 GB of 931 GB\)' AS named FROM data WHERE check_id = 'bloat';
@@ -58,7 +58,7 @@ SELECT status, detail ~ '^bloat was measured 01:0' AS told FROM data WHERE check
 UPDATE pgmaint.thresholds SET value = '30 minutes' WHERE check_id = 'bloat_measured';
 SELECT status FROM data WHERE check_id = 'bloat_measured';
 UPDATE pgmaint.thresholds SET value = default_value;
-DELETE FROM pgmaint.bloat_measurements WHERE object = 'planted.measured';
+DELETE FROM pgmaint_internal.bloat_measurements WHERE object = 'planted.measured';
 
 -- the age of transaction IDs
 SELECT status FROM data WHERE check_id = 'wraparound';
@@ -76,7 +76,7 @@ UPDATE pgmaint.thresholds SET value = default_value;
 SELECT status, detail FROM data WHERE check_id = 'checksum_failures';
 
 -- the server
-CREATE VIEW server AS SELECT check_id, status, detail, object FROM pgmaint.validate_server();
+CREATE VIEW server AS SELECT check_id, status, detail, object FROM pgmaint_internal.validate_server();
 SELECT check_id, status FROM server WHERE check_id IN ('prepared_transactions', 'pending_restart', 'connections');
 BEGIN;
 PREPARE TRANSACTION 'it''s left';
@@ -94,7 +94,7 @@ SELECT check_id, status, object, detail ~ '^tablespace pg_default has .*, and .*
 UPDATE pgmaint.thresholds SET value = default_value;
 
 -- maintenance itself
-CREATE VIEW maintenance AS SELECT check_id, status, regexp_replace(detail, '\(\d+\)', '(N)') AS detail, object FROM pgmaint.validate_maintenance();
+CREATE VIEW maintenance AS SELECT check_id, status, regexp_replace(detail, '\(\d+\)', '(N)') AS detail, object FROM pgmaint_internal.validate_maintenance();
 SELECT pgmaint.define_plan('planted', '["analyze"]');
 DELETE FROM pgmaint.runs;
 SELECT * FROM maintenance;
@@ -117,30 +117,30 @@ SELECT p, 'r', now() - a, now() - a, 'failed', 'no room', 10, 1, '[]', '{}'
 FROM (VALUES ('vacuum', interval '22 hours'), ('reindex', '26 hours'), ('dropped since', '26 hours')) AS v (p, a);
 SELECT * FROM maintenance WHERE check_id = 'failed_runs';
 DELETE FROM pgmaint.runs WHERE plan <> 'planted';
-INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
+INSERT INTO pgmaint_internal.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
 SELECT p, 'r', '* * * * *', 1, 10, (SELECT oid FROM pg_database WHERE datname = d), n
 FROM (VALUES ('tick', current_database(), NULL::timestamptz), ('weekly', current_database(), '2001-01-01'), ('daily', 'template1', now())) AS v (p, d, n);
 SELECT * FROM maintenance WHERE check_id <> 'failed_runs' ORDER BY check_id;
-UPDATE pgmaint.plan_schedules SET noted_at = now() WHERE plan = 'weekly';
+UPDATE pgmaint_internal.plan_schedules SET noted_at = now() WHERE plan = 'weekly';
 SELECT status, detail ~ '^did not begin when it was due: weekly, noticed ' AS told FROM maintenance WHERE check_id = 'schedules';
-DELETE FROM pgmaint.plan_schedules;
+DELETE FROM pgmaint_internal.plan_schedules;
 DELETE FROM pgmaint.runs;
 SELECT pgmaint.drop_plan('planted');
 
 -- escalation: critical, and there is nobody to be told
 SET client_min_messages = warning;
-CREATE VIEW telling AS SELECT check_id, status, regexp_replace(detail, ' is [^:]+(:\d\d)* old: ', ' is N old: ') AS detail, object FROM pgmaint.validate_escalation();
-TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+CREATE VIEW telling AS SELECT check_id, status, regexp_replace(detail, ' is [^:]+(:\d\d)* old: ', ' is N old: ') AS detail, object FROM pgmaint_internal.validate_escalation();
+TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
 SELECT * FROM telling;
-INSERT INTO pgmaint.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, resolved_at)
+INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, resolved_at)
 SELECT c, 'o', s, 'm', 1, now(), now(), now(), 1, 1, r
 FROM (VALUES ('a', 'warning', NULL::timestamptz), ('b', 'critical', now()), ('nobody_is_told', 'critical', NULL)) AS v (c, s, r);
 SELECT status FROM telling WHERE check_id = 'nobody_is_told';
-INSERT INTO pgmaint.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding)
+INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding)
 SELECT 'c', o, 'critical', 'm', 1, now(), now(), now(), 1, 1 FROM unnest('{x,y}'::text[]) o;
 SELECT * FROM telling WHERE check_id = 'nobody_is_told';
-INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-SELECT 1, escalation_id, CASE object WHEN 'x' THEN 'critical' ELSE 'warning' END, 'r' FROM pgmaint.troubles WHERE check_id = 'c';
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
+SELECT 1, escalation_id, CASE object WHEN 'x' THEN 'critical' ELSE 'warning' END, 'r' FROM pgmaint_internal.troubles WHERE check_id = 'c';
 SELECT * FROM telling WHERE check_id = 'nobody_is_told';
 UPDATE pgmaint.thresholds SET value = '2' WHERE check_id = 'nobody_is_told';
 SELECT status FROM telling WHERE check_id = 'nobody_is_told';
@@ -166,7 +166,7 @@ SELECT pgmaint.drop_contact('on call'), pgmaint.add_contact('on call', 'notify:c
 SELECT * FROM telling WHERE check_id = 'undelivered_messages';
 UPDATE pgmaint.notifications SET state = 'sent' WHERE contact = 'who';
 SELECT * FROM telling WHERE check_id = 'undelivered_messages';
-TRUNCATE pgmaint.contacts, pgmaint.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
 RESET client_min_messages;
 
 -- a sequence that fills no column
@@ -188,19 +188,19 @@ DROP SEQUENCE planted.numbers;
 
 -- a check that fails is a row, and takes no other group with it
 BEGIN;
-ALTER FUNCTION pgmaint.validate_data() RENAME TO validate_gone;
+ALTER FUNCTION pgmaint_internal.validate_data() RENAME TO validate_gone;
 SELECT check_id, status, split_part(detail, '; HINT', 1) AS detail, expected, object FROM pgmaint.validate() WHERE check_id IN ('sequences', 'bloat', 'validate_data');
 SELECT count(*) > 0 AS others FROM pgmaint.validate() WHERE check_id = 'backup_age' OR check_id = 'recovery';
 ROLLBACK;
-SELECT count(*) FROM pgmaint.check_group('validate_nothing');
+SELECT count(*) FROM pgmaint_internal.check_group('validate_nothing');
 
 -- where WAL goes
-SELECT check_id, status, detail FROM pgmaint.validate_replication() WHERE check_id <> 'archiver';
+SELECT check_id, status, detail FROM pgmaint_internal.validate_replication() WHERE check_id <> 'archiver';
 SELECT pg_create_physical_replication_slot('forgotten', true) \g /dev/null
-SELECT status, detail ~ '^1 replication slot keeps at most ' AS told FROM pgmaint.validate_replication() WHERE check_id = 'replication_slots';
+SELECT status, detail ~ '^1 replication slot keeps at most ' AS told FROM pgmaint_internal.validate_replication() WHERE check_id = 'replication_slots';
 UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'replication_slots' AND threshold = 'critical';
 SELECT status, detail ~ '^replication slot forgotten keeps .* of WAL, and nobody reads from it$' AS told, object
-FROM pgmaint.validate_replication() WHERE check_id = 'replication_slots';
+FROM pgmaint_internal.validate_replication() WHERE check_id = 'replication_slots';
 SELECT pg_drop_replication_slot('forgotten') \g /dev/null
 UPDATE pgmaint.thresholds SET value = default_value;
 
@@ -217,11 +217,11 @@ DO $$ BEGIN FOR n IN 1 .. 100 LOOP EXECUTE format('CREATE TABLE planted.many%1$s
 SELECT count(*) > 0 AS checks FROM pgmaint.validate();
 SELECT count(*) < 0 AS indexes FROM pgmaint.index_usage(min_size => 0);
 SELECT f.schemaname, f.funcname FROM pg_stat_xact_user_functions f LEFT JOIN calls c USING (funcid)
-WHERE f.calls - 2 * coalesce(c.calls, 0) >= 100 AND f.funcid <> 'pgmaint.may_maintain(oid, oid)'::regprocedure;
+WHERE f.calls - 2 * coalesce(c.calls, 0) >= 100 AND f.funcid <> 'pgmaint_internal.may_maintain(oid, oid)'::regprocedure;
 ROLLBACK;
 -- nor is anything compiled
 SELECT p.oid::regprocedure FROM pg_proc p
-WHERE p.oid IN ('pgmaint.check_group(text)'::regprocedure, 'pgmaint.index_usage(interval, bigint)'::regprocedure) AND NOT coalesce(p.proconfig @> '{jit=off}', false);
+WHERE p.oid IN ('pgmaint_internal.check_group(text)'::regprocedure, 'pgmaint.index_usage(interval, bigint)'::regprocedure) AND NOT coalesce(p.proconfig @> '{jit=off}', false);
 
 RESET search_path;
 SET client_min_messages = warning;

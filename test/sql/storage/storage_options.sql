@@ -115,7 +115,7 @@ GRANT USAGE ON SCHEMA pgmaint TO pgmaint_regress_storage;
 SET ROLE pgmaint_regress_storage;
 SELECT * FROM pgmaint.list_objects('pgmaint_local');
 SELECT * FROM pgmaint.check_storage('pgmaint_local');
-SELECT pgmaint.storage_validator('{}', 0);
+SELECT pgmaint_internal.storage_validator('{}', 0);
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION pgmaint.list_objects, pgmaint.check_storage TO pgmaint_regress_storage;
 SET ROLE pgmaint_regress_storage;

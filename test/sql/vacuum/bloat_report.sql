@@ -5,7 +5,7 @@ SET client_min_messages = warning;
 CREATE SCHEMA report;
 SET search_path = report;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
-TRUNCATE pgmaint.bloat_measurements;
+TRUNCATE pgmaint_internal.bloat_measurements;
 CREATE PROCEDURE count_now() LANGUAGE plpgsql AS $$
 BEGIN
 	IF current_setting('server_version_num')::int >= 150000 THEN
@@ -41,7 +41,7 @@ SELECT target, command, reason, state, bytes_before = pg_table_size(relation) AS
 SELECT object, kind, method, total_bytes = pg_relation_size(relation) AS size, bloat_ratio BETWEEN 0.3 AND 0.7 AS half, bloat_ratio < 0.1 AS little,
 	bloat_bytes = 0 OR abs(bloat_bytes / total_bytes::float8 - bloat_ratio) < 0.01 AS agree,
 	margin < 0.01 AS precise, sampled_blocks = total_blocks AS all_read, live_bytes > 0 AS live, dead_bytes, free_bytes IS NOT NULL AS free, leaf_density IS NOT NULL AS density
-FROM pgmaint.bloat_measurements ORDER BY object COLLATE "C";
+FROM pgmaint_internal.bloat_measurements ORDER BY object COLLATE "C";
 SELECT array(SELECT jsonb_object_keys(evidence) ORDER BY 1) AS evidence, array(SELECT jsonb_object_keys(result) ORDER BY 1) AS result FROM pgmaint.tasks LIMIT 1;
 SELECT target, (result->>'indexes')::int AS indexes, (result->>'bloat_ratio')::float8 BETWEEN 0.3 AND 0.7 AS half, (result->>'index_bloat_bytes')::bigint > 100000 AS index_bloat
 FROM pgmaint.tasks WHERE target IN ('report.bloated', 'report.compact') ORDER BY target;
@@ -85,7 +85,7 @@ CREATE INDEX ON bloated USING hash (id);
 CREATE INDEX ON bloated USING brin (id);
 CREATE INDEX ON bloated USING gin ((ARRAY[id, id / 2]));
 CALL pgmaint.run_and_wait('measure', '{"tables": "bloated"}');
-SELECT object, method FROM pgmaint.bloat_measurements WHERE run_id = 7 ORDER BY object COLLATE "C";
+SELECT object, method FROM pgmaint_internal.bloat_measurements WHERE run_id = 7 ORDER BY object COLLATE "C";
 SELECT state, result ->> 'indexes' AS indexes FROM pgmaint.tasks WHERE run_id = 7;
 SELECT object FROM pgmaint.findings WHERE run_id = 7 AND object !~ 'pkey|filler|bloated$';
 CALL pgmaint.run_and_wait('measure', '{"tables": ["pg_class", "pg_authid"]}');
@@ -158,7 +158,7 @@ CALL count_now();
 VACUUM stored;
 CALL pgmaint.run_and_wait('measure');
 SELECT changed FROM last_run;
-SELECT bloat_ratio > 0.5 AS noticed FROM pgmaint.latest_bloat WHERE object = 'kept.stored';
+SELECT bloat_ratio > 0.5 AS noticed FROM pgmaint_internal.latest_bloat WHERE object = 'kept.stored';
 -- counters that begin anew know nothing, even where they come to the same numbers
 SELECT pg_stat_reset_single_table_counters('purged'::regclass);
 DELETE FROM purged WHERE id % 10 <> 0;
@@ -169,7 +169,7 @@ CALL count_now();
 VACUUM purged;
 CALL pgmaint.run_and_wait('measure');
 SELECT changed FROM last_run;
-SELECT bloat_ratio > 0.4 AS noticed FROM pgmaint.latest_bloat WHERE object = 'kept.purged';
+SELECT bloat_ratio > 0.4 AS noticed FROM pgmaint_internal.latest_bloat WHERE object = 'kept.purged';
 -- dead rows may have been kept by a snapshot when they were measured
 DELETE FROM written WHERE id % 2 = 0;
 SET kept.changed = '\.written';
@@ -223,5 +223,5 @@ CALL pgmaint.run_and_wait('measure');
 SELECT tasks FROM last_run;
 DROP SCHEMA kept CASCADE;
 SELECT pgmaint.drop_plan('measure');
-TRUNCATE pgmaint.bloat_measurements;
+TRUNCATE pgmaint_internal.bloat_measurements;
 DROP SCHEMA report CASCADE;

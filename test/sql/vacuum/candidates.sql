@@ -172,22 +172,22 @@ FROM pgmaint.vacuum_candidates(everything => true);
 SELECT count(*) FROM pgmaint.vacuum_candidates(everything => true) WHERE relation IN ('pg_class'::regclass, 'pg_authid'::regclass);
 
 -- pgmaint's own tables are judged less strictly, so that it does not find work in what it wrote itself
-INSERT INTO pgmaint.bloat_measurements (relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+INSERT INTO pgmaint_internal.bloat_measurements (relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
 SELECT 1, 'x', 'table', 'heap', 1, 1, 1, 1, 1, 1 FROM generate_series(1, 2000);
 CALL count_now();
 SELECT relation FROM pgmaint.vacuum_candidates() WHERE relation::text LIKE 'pgmaint.%';
-DELETE FROM pgmaint.bloat_measurements WHERE relation = 1;
+DELETE FROM pgmaint_internal.bloat_measurements WHERE relation = 1;
 
 -- the states that this rests on
 SELECT name, kind, schema, toast <> 0 AS toast, estimated_rows, live_rows, dead_rows, toast_live_rows, inserted_rows, modified_rows
-FROM pgmaint.table_states('postgres'::regrole) WHERE relation IN ('toasted'::regclass, 'parent'::regclass, 'matview'::regclass) ORDER BY name COLLATE "C";
+FROM pgmaint_internal.table_states('postgres'::regrole) WHERE relation IN ('toasted'::regclass, 'parent'::regclass, 'matview'::regclass) ORDER BY name COLLATE "C";
 
 -- the size of a file is that of the relation
 CREATE INDEX ON dead (id);
 SELECT count(*) > 100 AS many, count(*) FILTER (WHERE f.bytes IS DISTINCT FROM pg_relation_size(c.oid)) AS wrong
-FROM pg_class c CROSS JOIN LATERAL (SELECT pgmaint.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes) f
+FROM pg_class c CROSS JOIN LATERAL (SELECT pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes) f
 WHERE c.relfilenode <> 0 AND c.relpersistence <> 't';
-SELECT pgmaint.file_size(f, t, 7) / current_setting('block_size')::int AS pages FROM (VALUES (1, 0), (1, 1), (0, 1664), (1, 1664), (NULL, 0)) AS v (f, t);
+SELECT pgmaint_internal.file_size(f, t, 7) / current_setting('block_size')::int AS pages FROM (VALUES (1, 0), (1, 1), (0, 1664), (1, 1664), (NULL, 0)) AS v (f, t);
 
 --
 -- Where the counters and times were lost, nobody knows of dead rows: a table that

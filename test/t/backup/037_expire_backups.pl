@@ -66,7 +66,7 @@ sub told
 sub state_of
 {
 	my ($id) = @_;
-	return sql("SELECT state FROM pgmaint.backup_records WHERE backup_id = $id");
+	return sql("SELECT state FROM pgmaint_internal.backup_records WHERE backup_id = $id");
 }
 
 # What is in the folder of one backup, companions too.
@@ -102,7 +102,7 @@ is(told($run), '2 backups of database shop on storage pgmaint_local are due to e
 
 $run = run_action('expire_backups', '{"keep": 2, "minimum": 1}');
 is(outcomes($run), "one succeeded\nthree succeeded", 'what is due is removed');
-is(sql("SELECT count(*) FROM pgmaint.tasks t JOIN pgmaint.backup_records b ON t.target = 'pgmaint_local/' || b.key
+is(sql("SELECT count(*) FROM pgmaint.tasks t JOIN pgmaint_internal.backup_records b ON t.target = 'pgmaint_local/' || b.key
 		WHERE t.run_id = $run AND t.result = jsonb_build_object('removed', true, 'bytes', b.bytes) AND b.state = 'expired' AND b.expired_at > b.finished_at"),
 	'2', '... and the ledger says so');
 is(files('one'), 1, '... with its manifest; what is not ours stays');
@@ -119,7 +119,7 @@ sql(q(SELECT pgmaint.run_action('backup', '{"databases": "shop", "globals": fals
 ($state, $error) = run_backup_action($node, 'backup', '{"databases": "shop", "globals": false, "retries": 0, "min_free": "1000 TB", "key": "failing/{time}"}');
 is($state, 'failed', 'a backup fails');
 ($id{six}, $key{six}) = back_up('six', 'pgmaint_local');
-sql("UPDATE pgmaint.backup_records SET started_at = started_at + interval '1 microsecond' WHERE key LIKE 'failing/%'");
+sql("UPDATE pgmaint_internal.backup_records SET started_at = started_at + interval '1 microsecond' WHERE key LIKE 'failing/%'");
 ($state) = run_backup_action($node, 'backup', '{"databases": "shop", "globals": false, "retries": 0, "min_free": "1000 TB", "key": "again/{time}"}');
 $run = run_action('expire_backups', '{"keep": 1, "minimum": 1}');
 is(outcomes($run), 'none', 'nothing leaves while the latest failed');
@@ -133,7 +133,7 @@ write_object($node, $_, 'of another database') foreach @taken;
 is(run_state($node, run_action('backup', '{"databases": "shop", "globals": false, "key": "taken/{time}", "retry_delay": "1 s"}')),
 	'succeeded', 'a key that is taken: another attempt has one of its own');
 is(slurp_file("$folder/$_"), 'of another database', '... and replaces nothing') foreach @taken;
-sql("DELETE FROM pgmaint.backup_records WHERE key LIKE 'taken/%'");
+sql("DELETE FROM pgmaint_internal.backup_records WHERE key LIKE 'taken/%'");
 
 #
 # What is not as it was written is left alone
@@ -171,7 +171,7 @@ foreach my $name (@spoiled)
 }
 ok((grep { $_ eq 'vanished succeeded' } @said), 'one that is gone already is done with');
 is(state_of($id{vanished}) . sql("SELECT result ->> 'removed' FROM pgmaint.tasks WHERE run_id = $run AND target LIKE '%vanished%'"), 'expiredfalse', '... and the ledger says so');
-sql("UPDATE pgmaint.backup_records SET state = 'expired' WHERE state = 'succeeded' AND key <> '$key{newest}'");
+sql("UPDATE pgmaint_internal.backup_records SET state = 'expired' WHERE state = 'succeeded' AND key <> '$key{newest}'");
 
 #
 # What a storage has, whatever lies there

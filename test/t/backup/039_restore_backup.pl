@@ -112,7 +112,7 @@ is($node->safe_psql('postgres', q(SELECT shobj_description(oid, 'pg_database') F
 # measured in this server with fsync on, and nowhere else.
 my $measured = q(SELECT concat_ws('|', restore_duration IS NOT NULL, coalesce(restore_settings, '-'),
 	safe_restore_duration IS NOT NULL, safe_restored_at IS NOT NULL, restore_rate IS NOT NULL) FROM pgmaint.backups WHERE backup_id = );
-my $forget = 'UPDATE pgmaint.backup_records SET safe_restore_duration = NULL, safe_restored_at = NULL';
+my $forget = 'UPDATE pgmaint_internal.backup_records SET safe_restore_duration = NULL, safe_restored_at = NULL';
 
 sub set_fsync
 {
@@ -144,21 +144,21 @@ $node->safe_psql('postgres', $forget);
 ($says, $run) = measure(q("storage": "pgmaint_local", "database": "told"), $told);
 is($says, 't|live server: fsync off|t|t|t', '... of the newest of a database, too');
 is($node->safe_psql('postgres', "SELECT r.safe_restore_duration = make_interval(secs => (t.result ->> 'restore_seconds')::float8) AND r.safe_restored_at BETWEEN t.started_at AND t.finished_at
-	FROM pgmaint.tasks t, pgmaint.backup_records r WHERE t.run_id = $run AND r.backup_id = $told"), 't', '... and it is what pg_restore took');
-$node->safe_psql('postgres', "$forget; UPDATE pgmaint.backup_records SET sha256 = reverse(sha256) WHERE backup_id = $told");
+	FROM pgmaint.tasks t, pgmaint_internal.backup_records r WHERE t.run_id = $run AND r.backup_id = $told"), 't', '... and it is what pg_restore took');
+$node->safe_psql('postgres', "$forget; UPDATE pgmaint_internal.backup_records SET sha256 = reverse(sha256) WHERE backup_id = $told");
 ($says) = measure(q("storage": "pgmaint_local", "database": "told"), $told);
 is($says, 't|live server: fsync off|f|f|f', '... but not of another object of this key');
-$node->safe_psql('postgres', "UPDATE pgmaint.backup_records SET sha256 = reverse(sha256) WHERE backup_id = $told");
+$node->safe_psql('postgres', "UPDATE pgmaint_internal.backup_records SET sha256 = reverse(sha256) WHERE backup_id = $told");
 ($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $told$in_database}));
 is("$state $error", 'succeeded ', 'a backup is verified with fsync on');
 is($node->safe_psql('postgres', $measured . $told), 't|live server: fsync on|t|t|t', '... which is a restore that promises something');
-is($node->safe_psql('postgres', "SELECT safe_restore_duration = restore_duration AND safe_restored_at >= verified_at FROM pgmaint.backup_records WHERE backup_id = $told"), 't', '... what it took');
+is($node->safe_psql('postgres', "SELECT safe_restore_duration = restore_duration AND safe_restored_at >= verified_at FROM pgmaint_internal.backup_records WHERE backup_id = $told"), 't', '... what it took');
 
 # What is found not restorable keeps what was measured before.
-my $told_columns = "SELECT concat_ws('|', restore_duration, restore_settings, safe_restore_duration, safe_restored_at) FROM pgmaint.backup_records WHERE backup_id = $told";
-my $told_key = $node->safe_psql('postgres', "SELECT key FROM pgmaint.backup_records WHERE backup_id = $told");
+my $told_columns = "SELECT concat_ws('|', restore_duration, restore_settings, safe_restore_duration, safe_restored_at) FROM pgmaint_internal.backup_records WHERE backup_id = $told";
+my $told_key = $node->safe_psql('postgres', "SELECT key FROM pgmaint_internal.backup_records WHERE backup_id = $told");
 my $told_object = slurp_file(folder_of($node) . "/$told_key");
-$node->safe_psql('postgres', "UPDATE pgmaint.backup_records SET restore_duration = '3 s', restore_settings = 'before', safe_restore_duration = '4 s', safe_restored_at = '2020-01-01 00:00+00' WHERE backup_id = $told");
+$node->safe_psql('postgres', "UPDATE pgmaint_internal.backup_records SET restore_duration = '3 s', restore_settings = 'before', safe_restore_duration = '4 s', safe_restored_at = '2020-01-01 00:00+00' WHERE backup_id = $told");
 my $said = $node->safe_psql('postgres', $told_columns);
 write_object($node, $told_key, 'x' x length $told_object);
 ($state, $error) = run_backup_action($node, 'verify_backup', qq({"backup_id": $told$in_database}));
@@ -176,7 +176,7 @@ is("$state $error " . $node->safe_psql('postgres', $measured . $globals), 'succe
 $node->safe_psql('postgres', $forget);
 my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN');
-$holder->query_safe("SELECT FROM pgmaint.backup_records WHERE backup_id = $told FOR UPDATE");
+$holder->query_safe("SELECT FROM pgmaint_internal.backup_records WHERE backup_id = $told FOR UPDATE");
 ($says, $run) = measure(qq("backup_id": $told), $told);
 like($says, qr/\|f\|f\|f$/, '... where the ledger is locked');
 is($node->safe_psql('postgres', "SELECT severity || ' ' || message FROM pgmaint.findings WHERE run_id = $run"),
@@ -266,7 +266,7 @@ for my $case ([ 'clear', '' ], [ 'excluded', ', "exclude_secrets": true' ])
 	my ($which, $option) = @$case;
 	($backup_state, $backup_error) = end_of_backup($node, begin_backup($node, qq({"databases": "keeper", "globals": false, "retries": 0, "compression": "gzip"$option})));
 	is("$backup_state $backup_error", 'succeeded ', "a backup with secrets, $which");
-	my ($id, $key, $bytes) = split /\|/, $node->safe_psql('postgres', "SELECT backup_id, key, dump_bytes FROM pgmaint.backup_records WHERE database = 'keeper' ORDER BY 1 DESC LIMIT 1");
+	my ($id, $key, $bytes) = split /\|/, $node->safe_psql('postgres', "SELECT backup_id, key, dump_bytes FROM pgmaint_internal.backup_records WHERE database = 'keeper' ORDER BY 1 DESC LIMIT 1");
 	my $file = folder_of($node) . "/$key";
 	my $plain = $node->basedir . "/$which.dump";
 	my $written = slurp_file($file);
@@ -359,7 +359,7 @@ sub begin_slow
 	return $begun;
 }
 $run = begin_slow();
-isnt($node->psql($node->safe_psql('postgres', 'SELECT database FROM pgmaint.scratch_databases'), 'SELECT 1', extra_params => [ '-U', 'plain' ]),
+isnt($node->psql($node->safe_psql('postgres', 'SELECT database FROM pgmaint_internal.scratch_databases'), 'SELECT 1', extra_params => [ '-U', 'plain' ]),
 	0, 'nobody else may connect to what is not complete');
 $node->safe_psql('postgres', "SELECT pgmaint.cancel($run)");
 is(wait_for_end($node, $run), 'cancelled', 'it can be cancelled');

@@ -187,7 +187,7 @@ like(tables_in('"schemas": "a$(touch x); --file=y"'), qr/^failed: pg_dump exited
 
 # Backups that differ in what they are made of alone have the same manifest: of
 # those that begin within one second, the later one gets another.
-sql(q{INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, compression)
+sql(q{INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, state, compression)
 	SELECT 'pgmaint_local', 'backup/backup-' || to_char(clock_timestamp() AT TIME ZONE 'UTC' + n * interval '1 s', 'YYYYMMDD-HH24MISS') || '.dump',
 		'database', 'none', 'expired', 'none' FROM generate_series(0, 120) n
 	ON CONFLICT DO NOTHING});
@@ -195,10 +195,10 @@ sql(q{INSERT INTO pgmaint.backup_records (storage, key, kind, database, state, c
 	my ($state, $error, $run) = backup('{"databases": "empty", "globals": false, "retries": 0}');
 
 	is("$state $error", 'succeeded ', 'a backup in the same second as others');
-	is(sql(qq{SELECT count(*) FROM pgmaint.backup_records b JOIN pgmaint.backup_records o ON o.key = regexp_replace(b.key, '\\.gz\$', '') WHERE b.run_id = $run}),
+	is(sql(qq{SELECT count(*) FROM pgmaint_internal.backup_records b JOIN pgmaint_internal.backup_records o ON o.key = regexp_replace(b.key, '\\.gz\$', '') WHERE b.run_id = $run}),
 		0, '... has a manifest of its own');
 }
-sql(q{DELETE FROM pgmaint.backup_records WHERE database = 'none'});
+sql(q{DELETE FROM pgmaint_internal.backup_records WHERE database = 'none'});
 
 my ($state, $error, $run) = backup('{"databases": ["empty", "none"], "globals": false}');
 like("$state $error", qr/^failed database "none" does not exist/, 'a database that is not there is refused by name');
@@ -234,10 +234,10 @@ foreach my $case (
 	like($begun ? join(' ', end_of_backup($node, $begun)) : $@, $case->[1], "$case->[0] is refused");
 }
 sql(q(SELECT pgmaint.define_plan('nightly', '[{"action": "backup", "options": {"databases": ["empty"], "globals": false}}]')));
-my $backups = sql('SELECT count(*) FROM pgmaint.backup_records');
-is(sql(q(SELECT target, replace(command, left(pgmaint.current_identity(), 8), 'ID') FROM pgmaint.dry_run('nightly'))),
+my $backups = sql('SELECT count(*) FROM pgmaint_internal.backup_records');
+is(sql(q(SELECT target, replace(command, left(pgmaint_internal.current_identity(), 8), 'ID') FROM pgmaint.dry_run('nightly'))),
 	'empty|pg_dump --format=custom empty > pgmaint_local/nightly/backup-{time}-ID.dump.gz', 'a dry run says what would be done');
-is(sql('SELECT count(*) FROM pgmaint.backup_records'), $backups, '... and does nothing');
+is(sql('SELECT count(*) FROM pgmaint_internal.backup_records'), $backups, '... and does nothing');
 foreach my $word ('-Fp', '--file=x', '-Z9', '-j2', '--dbname=x')
 {
 	set('pgmaint.pg_dump_options', $word);

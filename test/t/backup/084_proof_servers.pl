@@ -307,8 +307,8 @@ is(wait_for_end($node, $run), 'succeeded', 'a role with a statement timeout prov
 $node->safe_psql('postgres', 'CREATE DATABASE endless_too TEMPLATE endless');
 backup_by_hand($node, 'endless_too', 'daily/endless_too.dump.gz');
 $run = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('verify_backup', '{"databases": ["endless", "endless_too"]}')));
-$node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM pgmaint.proof_servers') or die 'no two proofs';
-my @folders = split /\n/, $node->safe_psql('postgres', 'SELECT folder FROM pgmaint.proof_servers ORDER BY begun_at');
+$node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM pgmaint_internal.proof_servers') or die 'no two proofs';
+my @folders = split /\n/, $node->safe_psql('postgres', 'SELECT folder FROM pgmaint_internal.proof_servers ORDER BY begun_at');
 my @servers = map { private_server($node, 'CREATE INDEX', { folder => $_ }) } @folders;
 isnt($servers[0]{postmaster}, $servers[1]{postmaster}, 'two backups are proven at a time');
 $node->safe_psql('postgres', "SELECT pgmaint.cancel($run)");

@@ -47,10 +47,10 @@ SKIP: {
 # no folder can be below a file, and no file is missing there
 my $astray = $node->data_dir . '/PG_VERSION/pgmaint_proof_0a';
 $node->safe_psql('postgres',
-	"INSERT INTO pgmaint.proof_servers (folder, data_directory, task_id) VALUES ('$astray', current_setting('data_directory'), 0)");
+	"INSERT INTO pgmaint_internal.proof_servers (folder, data_directory, task_id) VALUES ('$astray', current_setting('data_directory'), 0)");
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
 is("$state $error", 'succeeded ', 'the next run is not held up by a folder that cannot be looked at');
-is($node->safe_psql('postgres', 'SELECT folder FROM pgmaint.proof_servers'), $astray, '... which stays noted');
+is($node->safe_psql('postgres', 'SELECT folder FROM pgmaint_internal.proof_servers'), $astray, '... which stays noted');
 like(slurp_file($node->logfile), qr/WARNING:  could not stat file "\Q$astray\E"/, '... and the log says why');
 
 $node->stop;

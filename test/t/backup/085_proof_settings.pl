@@ -122,7 +122,7 @@ my $slow = back_up('slow', q{
 	CREATE MATERIALIZED VIEW m AS SELECT slow();
 });
 like(prove($slow, ', "min_free": "100 TB"'), qr/^skipped not enough room on the disk: the proof needs .* in "\Q$parent\E" and .* to stay free there/, 'no room');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint.proof_servers'), '0', '... nothing was made');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.proof_servers'), '0', '... nothing was made');
 my ($free) = `df -B1 --output=avail '$parent'` =~ /(\d+)\s*$/;
 my $gigabyte = 1024 * 1024 * 1024;
 SKIP:
@@ -248,21 +248,21 @@ my $target = "$parent/target";
 mkdir $_ or die "$_: $!" for $others, $important, $target;
 append_to_file("$_/file", 'x') for $others, $important, $target;
 symlink $target, "$parent/pgmaint_proof_00000000000a" or die;
-$node->safe_psql('postgres', "INSERT INTO pgmaint.proof_servers (folder, data_directory, task_id, identity)
-	SELECT '$others', '/elsewhere', 0, pgmaint.current_identity()
-	UNION ALL SELECT '$important', current_setting('data_directory'), 0, pgmaint.current_identity()
-	UNION ALL SELECT '$parent/pgmaint_proof_../important', current_setting('data_directory'), 0, pgmaint.current_identity()
-	UNION ALL SELECT '$parent/pgmaint_proof_00000000000a', current_setting('data_directory'), 0, pgmaint.current_identity()");
+$node->safe_psql('postgres', "INSERT INTO pgmaint_internal.proof_servers (folder, data_directory, task_id, identity)
+	SELECT '$others', '/elsewhere', 0, pgmaint_internal.current_identity()
+	UNION ALL SELECT '$important', current_setting('data_directory'), 0, pgmaint_internal.current_identity()
+	UNION ALL SELECT '$parent/pgmaint_proof_../important', current_setting('data_directory'), 0, pgmaint_internal.current_identity()
+	UNION ALL SELECT '$parent/pgmaint_proof_00000000000a', current_setting('data_directory'), 0, pgmaint_internal.current_identity()");
 run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
 ok(-e "$_/file", "$_ is left alone") for $others, $important, $target;
 ok(-l "$parent/pgmaint_proof_00000000000a", '... as is a symbolic link');
-$node->safe_psql('postgres', "UPDATE pgmaint.proof_servers SET data_directory = current_setting('data_directory'), identity = 'of another' WHERE folder = '$others'");
+$node->safe_psql('postgres', "UPDATE pgmaint_internal.proof_servers SET data_directory = current_setting('data_directory'), identity = 'of another' WHERE folder = '$others'");
 run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
 ok(-e "$others/file", 'a folder that another database has noted is left alone');
-$node->safe_psql('postgres', "UPDATE pgmaint.proof_servers SET identity = pgmaint.current_identity() WHERE folder = '$others'");
+$node->safe_psql('postgres', "UPDATE pgmaint_internal.proof_servers SET identity = pgmaint_internal.current_identity() WHERE folder = '$others'");
 run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
 ok(!-e $others, 'its own is removed');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint.proof_servers WHERE folder = '$others'"), '0', '... and forgotten');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint_internal.proof_servers WHERE folder = '$others'"), '0', '... and forgotten');
 
 no_processes_left($node, 'no process is left');
 done_testing();

@@ -159,12 +159,12 @@ SKIP:
 # When an index was read last, and when its own counters were reset.
 sub look_at_indexes
 {
-	sql('SELECT pgmaint.take_index_scans()');
+	sql('SELECT pgmaint_internal.take_index_scans()');
 }
 sub unused_since
 {
 	my ($index, $condition) = @_;
-	return sql("SELECT $condition FROM (SELECT pgmaint.unused_since('$index'::regclass) AS since, s.*, d.stats_reset AS database_reset
+	return sql("SELECT $condition FROM (SELECT pgmaint_internal.unused_since('$index'::regclass) AS since, s.*, d.stats_reset AS database_reset
 		FROM pg_stat_user_indexes s, pg_stat_database d WHERE s.indexrelid = '$index'::regclass AND d.datname = 'postgres') AS s");
 }
 sql('CREATE TABLE looked_up (id int, a int, b int); INSERT INTO looked_up SELECT g, g, g FROM generate_series(1, 5000) g;
@@ -175,7 +175,7 @@ is(unused_since('looked_up_id', $version >= 16 ? 'since = last_idx_scan' : 'sinc
 is(unused_since('looked_up_a', 'since IS NULL'), 't', 'what was never read nor looked at is not called unused');
 look_at_indexes();
 is(unused_since('looked_up_id', $version >= 16 ? 'since = last_idx_scan' : 'since <= now()'), 't', '... after a look, too; before 16, since that look');
-my $since = sql(q(SELECT since FROM pgmaint.index_scans WHERE index = 'looked_up_b'::regclass));
+my $since = sql(q(SELECT since FROM pgmaint_internal.index_scans WHERE index = 'looked_up_b'::regclass));
 sql(q(SELECT pg_stat_reset_single_table_counters('looked_up_a'::regclass)));
 is(unused_since('looked_up_a', $version >= 19 ? 'since = stats_reset' : 'since IS NULL'), 't', 'the counters of an index were reset: unused since then, from 19 on');
 is(unused_since('looked_up_b', $version >= 19 ? "since = '$since'" : 'since IS NULL'), 't',

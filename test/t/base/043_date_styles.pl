@@ -34,14 +34,14 @@ SELECT pg_switch_wal();
 BEGIN;
 CREATE TABLE prepared (id int);
 PREPARE TRANSACTION 'waiting';
-INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark) VALUES (0, 'retention', 'pgmaint_local', 'left.csv', 'm');
+INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark) VALUES (0, 'retention', 'pgmaint_local', 'left.csv', 'm');
 EOS
 foreach my $plan ('weekly', 'daily', 'weekly')
 {
 	wait_for_end($node, sql(qq(SELECT pgmaint.run('$plan'))));
 }
 sql('INSERT INTO aged SELECT -g, now() - g * interval $$1 day$$, current_date - g FROM generate_series(100, 400) g');
-sql(q(INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
+sql(q(INSERT INTO pgmaint_internal.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
 	SELECT 'weekly', current_user, '0 3 * * 0', 1, current_user::regrole, oid, now() FROM pg_database WHERE datname = current_database()));
 my @sources = split /\n/, sql(q(
 	SELECT format('pgmaint.%I', c.relname) FROM pg_class c WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind IN ('r', 'v', 'm')

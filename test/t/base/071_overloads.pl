@@ -143,8 +143,8 @@ SKIP:
 
 # the statistics of statements
 $offset = -s $node->logfile;
-cmp_ok(sql('SELECT count(*) FROM pgmaint.statement_statistics()'), '>', 0, 'pg_stat_statements is read');
-is(sql(q(SELECT pgmaint.statements_missing() IS NULL AND counted_since IS NOT NULL AND evicted = 0 FROM pgmaint.statements_since())), 't', '... and since when it counts');
+cmp_ok(sql('SELECT count(*) FROM pgmaint_internal.statement_statistics()'), '>', 0, 'pg_stat_statements is read');
+is(sql(q(SELECT pgmaint_internal.statements_missing() IS NULL AND counted_since IS NOT NULL AND evicted = 0 FROM pgmaint_internal.statements_since())), 't', '... and since when it counts');
 is(wait_for_end($node, sql(q(SELECT pgmaint.run_action('review_queries')))), 'succeeded', '... and reviewed');
 untouched('... without the view that was replaced');
 
@@ -179,7 +179,7 @@ SKIP:
 # functions that belong to others are not called, though they are members
 give($_, 'builder') foreach qw(checks counts);
 as('builder', "CREATE OR REPLACE FUNCTION checks.verify_heapam $heap[1] " . trap('verify_heapam', 'RETURN;'));
-sql('DELETE FROM pgmaint.corruption_results');
+sql('DELETE FROM pgmaint_internal.corruption_results');
 $offset = -s $node->logfile;
 ($run, $state) = check();
 untouched('functions of a role that is no superuser are not called');
@@ -190,8 +190,8 @@ like($found, qr/^\d+ relations were not checked, .* function checks\.bt_index_ch
 	'... and so is bt_index_check');
 is(sql(q(SELECT string_agg(DISTINCT outcome, ' ') FROM pgmaint.corruption_checks WHERE relation::text ~ '^(damaged|sound)')), 'never checked',
 	'... and nothing is reported as checked');
-like(sql('SELECT pgmaint.statements_missing()'), qr/not asked: function counts\.pg_stat_statements\(boolean\) belongs to role "builder", which is not a superuser/,
+like(sql('SELECT pgmaint_internal.statements_missing()'), qr/not asked: function counts\.pg_stat_statements\(boolean\) belongs to role "builder", which is not a superuser/,
 	'that of pg_stat_statements is named, too');
-is(sql('SELECT count(*) FROM pgmaint.statement_statistics()'), '0', '... and there are no rows');
+is(sql('SELECT count(*) FROM pgmaint_internal.statement_statistics()'), '0', '... and there are no rows');
 
 done_testing();

@@ -283,7 +283,7 @@ is(sql("SELECT error FROM pgmaint.tasks WHERE run_id = $run AND state = 'failed'
 # SIGKILL in the middle of amcheck: the next run knows, and begins with others
 sql(q(CREATE OR REPLACE FUNCTION alice.watched(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE
 	AS $$ BEGIN PERFORM pg_catalog.pg_sleep(600); RETURN i; END $$));
-sql(q(UPDATE pgmaint.corruption_results SET begun_at = 'epoch' WHERE relation = 'alice.watched_index'::regclass));
+sql(q(UPDATE pgmaint_internal.corruption_results SET begun_at = 'epoch' WHERE relation = 'alice.watched_index'::regclass));
 sql(q(SELECT pgmaint.run_action('check_corruption', '{"tables": "alice.witness"}')));
 wait_for_end($node, last_run($node));
 $run = sql(q(SET pgmaint.max_workers = 1; SELECT pgmaint.run_action('check_corruption', '{"schemas": "alice"}')));

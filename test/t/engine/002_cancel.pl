@@ -35,7 +35,7 @@ is( $node->safe_psql('postgres',
 	'0', 'going on: all tasks have an end');
 is( $node->safe_psql('postgres',
 		"SELECT r.finished_at - c.requested_at < interval '10 s' FROM pgmaint.runs r
-		JOIN pgmaint.cancellations c USING (run_id) WHERE r.run_id = $run"),
+		JOIN pgmaint_internal.cancellations c USING (run_id) WHERE r.run_id = $run"),
 	't', 'going on: it takes seconds, where the VACUUM would have taken minutes');
 is(wait_for_end($node, $queued), 'cancelled', 'queued: run');
 is(tasks($node, $queued), 'none', 'queued: it was never begun');
@@ -44,7 +44,7 @@ is( $node->safe_psql('postgres', "SELECT started_at IS NULL FROM pgmaint.runs WH
 
 # of what has ended, or never was
 is($node->safe_psql('postgres', "SELECT pgmaint.cancel($run)"), 'f', 'a run that has ended: false');
-is( $node->safe_psql('postgres', "SELECT count(*) FROM pgmaint.cancellations WHERE run_id = $run"),
+is( $node->safe_psql('postgres', "SELECT count(*) FROM pgmaint_internal.cancellations WHERE run_id = $run"),
 	'1', 'a run that has ended: nothing is written');
 my ($status, $stdout, $stderr) = $node->psql('postgres', 'SELECT pgmaint.cancel(4711)');
 like($stderr, qr/run 4711 does not exist/, 'a run that never was: an error');

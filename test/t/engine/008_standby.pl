@@ -80,8 +80,8 @@ foreach my $case (
 	my ($peak, $age, $name, $set, $detail, $message) = @$case;
 
 	$primary->safe_psql('postgres',
-		"DELETE FROM pgmaint.connection_samples;
-		INSERT INTO pgmaint.connection_samples (sampled_at, connections, active, idle_in_transaction, max_connections)
+		"DELETE FROM pgmaint_internal.connection_samples;
+		INSERT INTO pgmaint_internal.connection_samples (sampled_at, connections, active, idle_in_transaction, max_connections)
 		VALUES (clock_timestamp() - interval '60 days', 1, 1, 0, 210), (clock_timestamp() - interval '$age', $peak, 1, 0, 210)");
 	like($primary->safe_psql('postgres', q(SELECT detail FROM pgmaint.connection_review() WHERE topic = 'command')), $detail, "$name connections: connection_review()");
 	my $review = $primary->safe_psql('postgres', q(SELECT pgmaint.run_action('connection_review', '{"apply": true}')));

@@ -209,7 +209,7 @@ foreach my $case ([ $node, 'client sessions' ], [ $background, 'background worke
 my $sundays = q(SELECT string_agg(severity || ' ' || object || ': ' || regexp_replace(message, '\d{4}-\d\d-\d\d 03:00:00[+0-9:]*', 'SUNDAY', 'g') || ' ' || (detail ->> 'missed'), E'\n' ORDER BY finding_id) FROM pgmaint.findings WHERE check_id = 'missed_schedule');
 sql(q(SELECT pgmaint.schedule('weekly', '0 3 * * 0'); SELECT pgmaint.tick()));
 is(sql($sundays), '', 'missed: nothing yet');
-sql(q(UPDATE pgmaint.plan_schedules SET checked_until = pgmaint.next_run('0 3 * * 0', now() - interval '15 days') - interval '1 hour' WHERE plan = 'weekly'; SELECT pgmaint.tick()));
+sql(q(UPDATE pgmaint_internal.plan_schedules SET checked_until = pgmaint.next_run('0 3 * * 0', now() - interval '15 days') - interval '1 hour' WHERE plan = 'weekly'; SELECT pgmaint.tick()));
 like(sql($sundays), qr/^warning weekly: plan weekly was to begin (2|3) times from SUNDAY to SUNDAY, and did not; the server was started after that, at .*; see pgmaint\.schedules \1$/,
 	'missed: two weeks are one finding');
 my $found = sql($sundays);
@@ -222,10 +222,10 @@ sub sundays_after
 
 	sql('SET client_min_messages = warning; TRUNCATE pgmaint.runs CASCADE');
 	sql(qq(INSERT INTO pgmaint.runs (plan, requested_by, role, database, steps, settings, state, requested_at, finished_at)
-		SELECT 'weekly', 'x', role, database, '[]', '{}', 'succeeded', v.requested_at, v.finished_at FROM pgmaint.plan_schedules,
+		SELECT 'weekly', 'x', role, database, '[]', '{}', 'succeeded', v.requested_at, v.finished_at FROM pgmaint_internal.plan_schedules,
 			LATERAL (SELECT pgmaint.next_run('0 3 * * 0', now() - interval '15 days') AS sunday) s, LATERAL (VALUES $runs) v (requested_at, finished_at)
 		WHERE plan = 'weekly')) if $runs;
-	sql(q(UPDATE pgmaint.plan_schedules SET noted_at = NULL, checked_until = pgmaint.next_run('0 3 * * 0', now() - interval '15 days') - interval '1 hour' WHERE plan = 'weekly';
+	sql(q(UPDATE pgmaint_internal.plan_schedules SET noted_at = NULL, checked_until = pgmaint.next_run('0 3 * * 0', now() - interval '15 days') - interval '1 hour' WHERE plan = 'weekly';
 		SELECT pgmaint.tick()));
 	return sql(q(SELECT coalesce(sum((detail ->> 'missed')::int), 0) FROM pgmaint.findings WHERE check_id = 'missed_schedule'));
 }
@@ -235,12 +235,12 @@ is(sundays_after("(sunday + interval '6 days', sunday + interval '6 days 1 h')")
 is(sundays_after("(sunday - interval '5 min', sunday + interval '1 s')"), $all - 1, 'missed: pg_cron waits for the run before');
 is(sundays_after("(sunday - interval '5 min', sunday - interval '1 s')"), $all, 'missed: but not for one that is over');
 is(sundays_after("(sunday - interval '5 min', sunday + interval '20 days')"), 0, 'missed: however long it takes');
-sql(q(UPDATE pgmaint.plan_schedules SET database = 1));
+sql(q(UPDATE pgmaint_internal.plan_schedules SET database = 1));
 is(sundays_after(''), 0, 'missed: what a copy of a database was told is not its own');
 
 # a run finds them too
 sql(q(SELECT pgmaint.schedule('weekly', '0 3 * * 0');
-	UPDATE pgmaint.plan_schedules SET noted_at = NULL, checked_until = now() - interval '8 days' WHERE plan = 'weekly'; CALL pgmaint.run_and_wait('monthly')));
+	UPDATE pgmaint_internal.plan_schedules SET noted_at = NULL, checked_until = now() - interval '8 days' WHERE plan = 'weekly'; CALL pgmaint.run_and_wait('monthly')));
 is(sql(q(SELECT r.plan, f.object FROM pgmaint.findings f JOIN pgmaint.runs r USING (run_id) WHERE check_id = 'missed_schedule')), 'monthly|weekly', 'missed: a run finds it');
 
 # the other mode

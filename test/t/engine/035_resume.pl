@@ -107,7 +107,7 @@ sub not_resumed
 }
 not_resumed('a day ago', q(UPDATE pgmaint.runs SET started_at = started_at - interval '25 hours' WHERE run_id = %s));
 not_resumed('a copy of the database', 'UPDATE pgmaint.runs SET database = 1 WHERE run_id = %s');
-not_resumed('cancelled', q(INSERT INTO pgmaint.cancellations VALUES (%s, 'somebody')));
+not_resumed('cancelled', q(INSERT INTO pgmaint_internal.cancellations VALUES (%s, 'somebody')));
 not_resumed('asked for again', q(CALL pgmaint.run_and_wait('other'); UPDATE pgmaint.runs SET plan = 'night', role = '"app of old"'::regrole WHERE plan = 'other' AND %s > 0));
 not_resumed('the plan is gone', q(SELECT pgmaint.drop_plan('night') WHERE %s > 0));
 sql(q(SELECT pgmaint.define_plan('night', '["vacuum"]')));

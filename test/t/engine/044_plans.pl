@@ -53,7 +53,7 @@ foreach my $plan (qw(daily weekly monthly quarterly))
 	like(sql("SELECT pgmaint.report($run)"), qr/succeeded/, '... and in its report');
 }
 
-is(sql(q{SELECT string_agg(plan || ' ' || schedule, ', ') FROM pgmaint.default_schedules() WHERE plan = 'quarterly'}),
+is(sql(q{SELECT string_agg(plan || ' ' || schedule, ', ') FROM pgmaint_internal.default_schedules() WHERE plan = 'quarterly'}),
 	'quarterly 0 5 1 1,4,7,10 *', 'the quarter begins four times a year');
 
 # the same of an ordinary role that may ask for runs

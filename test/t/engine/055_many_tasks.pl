@@ -92,7 +92,7 @@ sql(join ';', map { "CREATE TABLE parts_$_ PARTITION OF parts FOR VALUES FROM ('
 sql(q(SELECT pgmaint.add_retention('parts', 'at', '1 day', archive => false, timezone => 'UTC'); SELECT pg_stat_statements_reset()));
 $run = run_to_end('retention', '{"tables": "parts"}', 4);
 is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = $run AND state = 'succeeded'"), '500', 'every partition has left');
-is( sql(q(SELECT sum(calls) FILTER (WHERE query LIKE 'SELECT p.task_id%WHERE p.task_id = ANY%') < 3 * sum(calls) FILTER (WHERE query LIKE '%FROM pgmaint.cancellations WHERE run_id%')
+is( sql(q(SELECT sum(calls) FILTER (WHERE query LIKE 'SELECT p.task_id%WHERE p.task_id = ANY%') < 3 * sum(calls) FILTER (WHERE query LIKE '%FROM pgmaint_internal.cancellations WHERE run_id%')
 	FROM pg_stat_statements)),
 	't', '... while others looked for one that they might take');
 

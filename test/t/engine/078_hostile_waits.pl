@@ -81,9 +81,9 @@ sql(q(CREATE TABLE m.t (id int, at timestamptz NOT NULL); CREATE INDEX ON m.t (a
 	$first->query_safe('BEGIN; LOCK TABLE m.t IN SHARE MODE');
 	my $run = run_action('retention', '{}');
 	ok($node->poll_query_until('postgres', sprintf $waits, 'm.t'), 'renamed schema: the worker waits for the table');
-	$second->query_safe('BEGIN; LOCK TABLE pgmaint.uploads');
+	$second->query_safe('BEGIN; LOCK TABLE pgmaint_internal.uploads');
 	$first->query_safe('COMMIT');
-	ok($node->poll_query_until('postgres', sprintf $waits, 'pgmaint.uploads'), 'renamed schema: the worker has the name of the table');
+	ok($node->poll_query_until('postgres', sprintf $waits, 'pgmaint_internal.uploads'), 'renamed schema: the worker has the name of the table');
 	like(error_of(q(SET lock_timeout = '200ms'; BEGIN; ALTER SCHEMA m RENAME TO x; ALTER SCHEMA n RENAME TO m; ALTER SCHEMA x RENAME TO n; COMMIT), 'mallory'),
 		qr/canceling statement due to lock timeout/, 'renamed schema: the name is held');
 	$second->query_safe('COMMIT');

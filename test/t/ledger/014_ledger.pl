@@ -52,7 +52,7 @@ sub make_older
 {
 	my ($run, $age) = @_;
 	sql("UPDATE pgmaint.runs SET finished_at = finished_at - interval '$age' WHERE run_id = $run;
-		UPDATE pgmaint.bloat_measurements SET measured_at = measured_at - interval '$age' WHERE run_id = $run");
+		UPDATE pgmaint_internal.bloat_measurements SET measured_at = measured_at - interval '$age' WHERE run_id = $run");
 }
 
 # In the server's configuration; the loaded library shows it.
@@ -77,7 +77,7 @@ is(sql(q(LOAD 'pgmaint'; SHOW pgmaint.keep_history)), '365d', 'history: a year, 
 my $old = measure();
 my $recent = measure();
 sql("INSERT INTO pgmaint.findings (run_id, check_id, severity, message) VALUES ($_, 'test', 'info', 'x');
-	INSERT INTO pgmaint.cancellations (run_id, requested_by) VALUES ($_, 'somebody')") foreach $old, $recent;
+	INSERT INTO pgmaint_internal.cancellations (run_id, requested_by) VALUES ($_, 'somebody')") foreach $old, $recent;
 like(rows_of($old), qr/^1 1 [1-9]\d* 1 [1-9]\d*$/, 'history: there is something of every kind');
 my $all_of_recent = rows_of($recent);
 make_older($old, '366 days');

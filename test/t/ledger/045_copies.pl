@@ -46,7 +46,7 @@ my $run;
 
 	# as if a restore had been interrupted
 	$node->safe_psql('postgres', 'CREATE DATABASE pgmaint_left');
-	sql($node, q(INSERT INTO pgmaint.scratch_databases (database, owner, task_id) VALUES ('pgmaint_left', current_user, 0)));
+	sql($node, q(INSERT INTO pgmaint_internal.scratch_databases (database, owner, task_id) VALUES ('pgmaint_left', current_user, 0)));
 	$node->safe_psql('postgres', 'CREATE DATABASE clone TEMPLATE app');
 	$run = expire($node, 1, 'clone');
 	$original->nothing_lost($name);
@@ -64,10 +64,10 @@ my $run;
 	# it is told what it is: what says that it is in doubt is over at once
 	act($node, 'validate', '{}', 'clone');
 	escalate($node, 'clone');
-	cmp_ok(sql($node, q(SELECT count(*) FROM pgmaint.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '>', 0, "$name: the doubt is a trouble");
+	cmp_ok(sql($node, q(SELECT count(*) FROM pgmaint_internal.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '>', 0, "$name: the doubt is a trouble");
 	sql($node, 'SELECT pgmaint.stay_copy()', 'clone');
 	escalate($node, 'clone');
-	is(sql($node, q(SELECT count(*) FROM pgmaint.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '0', "$name that stays one: no trouble about it is left");
+	is(sql($node, q(SELECT count(*) FROM pgmaint_internal.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '0', "$name that stays one: no trouble about it is left");
 	$run = expire($node, 1, 'clone');
 	certain($node, $run, "$name that stays one", 'clone');
 	is(backups_of($node, 'clone'), 'clone-two', '... counts its own backups');
@@ -135,7 +135,7 @@ SKIP:
 	$snapshot->start;
 	tick($snapshot);
 	# what was left is looked for once more an hour later
-	sql($snapshot, q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '61 minutes'));
+	sql($snapshot, q(UPDATE pgmaint_internal.uploads SET searched_at = searched_at - interval '61 minutes'));
 	tick($snapshot);
 	$original->nothing_lost("$name: tick()");
 	is(sql($snapshot, "SELECT state FROM pgmaint.runs WHERE run_id = $leaving"), 'interrupted', '... the run was interrupted');
@@ -159,13 +159,13 @@ SKIP:
 	claim_signs($twin);
 	tick($twin);
 	act($twin, 'retention', '{"tables": ["restored"]}');
-	sql($twin, q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '23 hours'));
+	sql($twin, q(UPDATE pgmaint_internal.uploads SET searched_at = searched_at - interval '23 hours'));
 	act($twin, 'retention', '{"tables": ["restored"]}');
 	$original->nothing_lost($name);
 	back_up($node, 'fifth');
 	# neither knows which it is: both have left records
 	in_doubt($node, last_run($node, 'app'), "the original of $name");
-	sql($twin, q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '2 hours'));
+	sql($twin, q(UPDATE pgmaint_internal.uploads SET searched_at = searched_at - interval '2 hours'));
 	$original->remember;
 	($state, $run) = act($twin, 'retention', '{"tables": ["restored"]}');
 	$original->nothing_lost("$name, later");

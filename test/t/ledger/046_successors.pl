@@ -98,7 +98,7 @@ sub verifies
 	is(wait_for_end($node, $held, 'app'), 'succeeded', '... which the old primary finishes');
 	$original->remember;
 	tick($standby);
-	sql($standby, q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '61 minutes'));
+	sql($standby, q(UPDATE pgmaint_internal.uploads SET searched_at = searched_at - interval '61 minutes'));
 	tick($standby);
 	is(sql($standby, "SELECT count(*) FROM pgmaint.runs WHERE resumes = $held"), '0', '... and the other does not resume');
 	$run = expire($standby, 1);
@@ -183,7 +183,7 @@ sub verifies
 	is(sql($moved, "SELECT count(*) FROM pgmaint.runs WHERE resumes = $held"), '0', '... and resumes nothing');
 	$moved->append_conf('postgresql.conf', q(pgmaint.takeover_delay = 0));
 	$moved->reload;
-	$moved->poll_query_until('app', q(SELECT pgmaint.takeover_delay() = interval '0')) or die 'the setting does not change';
+	$moved->poll_query_until('app', q(SELECT pgmaint_internal.takeover_delay() = interval '0')) or die 'the setting does not change';
 	tick($moved);
 	is(sql($moved, "SELECT state FROM pgmaint.runs WHERE resumes = $held"), 'succeeded', '... resumes what it began itself, after the delay');
 	$run = expire($moved, 1);

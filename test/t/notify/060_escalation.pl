@@ -99,7 +99,7 @@ EOS
 #
 # what another database has noticed is nothing to be told here
 sql(q(INSERT INTO pgmaint.findings (check_id, severity, message, identity) VALUES ('backup', 'warning', 'of the original', '0123456789abcdef0123456789abcdef')));
-is(sql('SELECT pgmaint.escalation_due()'), 'f', 'a finding of another database is no reason to escalate');
+is(sql('SELECT pgmaint_internal.escalation_due()'), 'f', 'a finding of another database is no reason to escalate');
 sql("SELECT pgmaint.add_contact('dba', 'mailto:dba\@example.com');
 	SELECT pgmaint.add_contact('lead', 'https://localhost:$https', 2, server => 'hook', after => '1 second')");
 mkdir "$folder/storage";
@@ -319,7 +319,7 @@ sql(q(SELECT pgmaint.drop_contact('many')));
 #
 sql(q(SELECT pgmaint.add_contact('users', 'mailto:users@example.com', severity => 'critical', after => '1 year', windows => true);
 	SELECT pgmaint.add_window('night', '{0,1,2,3,4,5,6}', ((now() + interval '30 minutes') AT TIME ZONE 'UTC')::time, '2 hours', 'UTC');
-	INSERT INTO pgmaint.plan_schedules (plan, scheduled_by, schedule, job_id, role, database)
+	INSERT INTO pgmaint_internal.plan_schedules (plan, scheduled_by, schedule, job_id, role, database)
 	SELECT p, CURRENT_USER, '*/5 * * * *', 1, 10, oid FROM pg_database, unnest('{nightly,tick}'::text[]) p WHERE datname = current_database()));
 ok( wait_for(
 		sub {

@@ -91,7 +91,7 @@ my $other_runs = q{INSERT INTO pgmaint.runs (plan, requested_by, role, database,
 		'succeeded', clock_timestamp(), clock_timestamp(), 2
 	FROM pg_database, generate_series(1, TROUBLES) WHERE datname = current_database();
 	};
-my $history = q{INSERT INTO pgmaint.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since,
+my $history = q{INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since,
 		first_finding, last_finding, resolved_at, resolution)
 	SELECT 'failed', 'public.t' || n, 'warning', 'm', 1, now(), now(), now(), 0, 0, now(), 'r' FROM generate_series(1, 10 * TROUBLES) n;
 	SELECT pgmaint.add_contact('first', 'notify:first');
@@ -99,11 +99,11 @@ my $history = q{INSERT INTO pgmaint.troubles (check_id, object, severity, messag
 	SELECT pgmaint.add_contact('third', 'notify:third', 3, after => '2 days');
 	INSERT INTO pgmaint.notifications (message_id, contact, kind, severity, subject, state, body, payload)
 	VALUES (gen_random_uuid(), 'first', 'trouble', 'warning', 's', 'sent', 'b', '{}');
-	INSERT INTO pgmaint.notified_troubles (escalation_id, contact, kind, severity, notification_id)
+	INSERT INTO pgmaint_internal.notified_troubles (escalation_id, contact, kind, severity, notification_id)
 	SELECT t.escalation_id, 'first', k, 'warning', n.notification_id
-	FROM pgmaint.troubles t, pgmaint.notifications n, unnest(ARRAY['trouble', 'resolved']) k;
-	INSERT INTO pgmaint.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-	SELECT 0, t.escalation_id, 'warning', CURRENT_USER FROM pgmaint.troubles t;
+	FROM pgmaint_internal.troubles t, pgmaint.notifications n, unnest(ARRAY['trouble', 'resolved']) k;
+	INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
+	SELECT 0, t.escalation_id, 'warning', CURRENT_USER FROM pgmaint_internal.troubles t;
 	};
 
 my %work;
@@ -124,7 +124,7 @@ foreach my $troubles ($few, $many)
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$sql->('CREATE EXTENSION pgmaint; SELECT pgmaint.tick()');
 	$sql->($history . $run =~ s/FAILED/$failed/gr);
-	$sql->(q{INSERT INTO pgmaint.connection_samples (sampled_at, connections, active, idle_in_transaction, max_connections)
+	$sql->(q{INSERT INTO pgmaint_internal.connection_samples (sampled_at, connections, active, idle_in_transaction, max_connections)
 		SELECT now() - n * interval '1 minute', 1, 1, 0, 100 FROM generate_series(1, } . $connection_samples . q{) n});
 	follow($database);
 	$sql->('ANALYZE');
@@ -139,19 +139,19 @@ foreach my $troubles ($few, $many)
 	$work{'looked at again'}{$troubles} = follow($database);
 	is($states->(), "$troubles notified", '... and looked at again');
 
-	$sql->('SELECT pgmaint.acknowledge(first_finding) FROM pgmaint.troubles WHERE resolved_at IS NULL AND escalation_id % 4 = 0');
+	$sql->('SELECT pgmaint.acknowledge(first_finding) FROM pgmaint_internal.troubles WHERE resolved_at IS NULL AND escalation_id % 4 = 0');
 	$work{'shown'}{$troubles} = work_of($database, 'SELECT * FROM pgmaint.escalations;');
 	is($states->(), $troubles / 4 . ' acknowledged, ' . 3 * $troubles / 4 . ' notified', '... and acknowledged in part');
 
 	$sql->($run =~ s/FAILED/$failed/gr . $findings);
 	$work{'noticed again'}{$troubles} = follow($database);
-	is($sql->('SELECT DISTINCT occurrences FROM pgmaint.troubles WHERE resolved_at IS NULL'), '2', '... and noticed again');
+	is($sql->('SELECT DISTINCT occurrences FROM pgmaint_internal.troubles WHERE resolved_at IS NULL'), '2', '... and noticed again');
 
 	$sql->($run =~ s/FAILED/0/gr);
 	$work{'resolved'}{$troubles} = follow($database);
 	is($states->(), "$troubles resolved", '... and resolved');
-	is($sql->(q{SELECT count(*) FROM pgmaint.notified_troubles WHERE kind = 'resolved' AND escalation_id > 10 * TROUBLES}), $troubles, '... as contacts are told');
-	is($sql->('SELECT count(*) FROM pgmaint.troubles WHERE NOT told'), '0', '... and it is noted that they are');
+	is($sql->(q{SELECT count(*) FROM pgmaint_internal.notified_troubles WHERE kind = 'resolved' AND escalation_id > 10 * TROUBLES}), $troubles, '... as contacts are told');
+	is($sql->('SELECT count(*) FROM pgmaint_internal.troubles WHERE NOT told'), '0', '... and it is noted that they are');
 }
 
 foreach my $what (sort keys %work)

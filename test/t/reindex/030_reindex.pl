@@ -81,7 +81,7 @@ is(task($run, 'command, state, attempt'), 'REINDEX INDEX CONCURRENTLY public.wor
 isnt(sql(q(SELECT 'work_id'::regclass::oid)), $before, 'the index has another OID');
 is(task($run, q(relation = 'work_id'::regclass, bytes_before > 0, bytes_after > 0)), 't|t|t', 'which the ledger follows');
 is(indexes('work'), 'work_id valid', 'nothing is left');
-is(sql(q(SELECT built = 'work_id'::regclass, finished_at >= began_at, bytes_after > 0 FROM pgmaint.index_rebuilds)), 't|t|t', 'the rebuild is known');
+is(sql(q(SELECT built = 'work_id'::regclass, finished_at >= began_at, bytes_after > 0 FROM pgmaint_internal.index_rebuilds)), 't|t|t', 'the rebuild is known');
 
 # bloat is measured again before the work: others may have rebuilt the index
 foreach my $table (qw(first second))
@@ -135,7 +135,7 @@ like(sql("SELECT message FROM pgmaint.findings WHERE run_id = $next AND check_id
 	qr/^public\.work_id_ccnew1 is invalid, left by a REINDEX CONCURRENTLY that was not pgmaint's; .* DROP INDEX CONCURRENTLY public\.work_id_ccnew1 /,
 	'killed: what is others\' is for a person');
 sql('DROP INDEX work_id_ccnew1');
-is(sql('SELECT count(*) FROM pgmaint.index_rebuilds WHERE finished_at IS NULL'), '0', 'killed: the note is gone');
+is(sql('SELECT count(*) FROM pgmaint_internal.index_rebuilds WHERE finished_at IS NULL'), '0', 'killed: the note is gone');
 
 # SIGKILL after that, while the old index waits to be dropped
 $holder->query_safe('BEGIN; LOCK TABLE work IN ACCESS SHARE MODE');
@@ -148,7 +148,7 @@ wait_for_restart($node, $offset);
 $next = reindex_due('work');
 is(task($next, 'command, state'), 'DROP INDEX CONCURRENTLY public.work_id_ccold|succeeded', 'killed late: the next run drops the old one');
 is(indexes('work'), 'work_id valid', 'killed late: nothing is left');
-is(sql('SELECT count(*) FROM pgmaint.index_rebuilds WHERE finished_at IS NULL'), '0', 'killed late: the note is gone');
+is(sql('SELECT count(*) FROM pgmaint_internal.index_rebuilds WHERE finished_at IS NULL'), '0', 'killed late: the note is gone');
 
 # cancelled
 $holder = $node->background_psql('postgres');

@@ -58,7 +58,7 @@ is($node->safe_psql('postgres', q(SELECT labels ->> 'state', value FROM pgmaint.
 is($node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_troubles' AND labels @> '{"severity": "critical"}')),
 	'1', 'of a trouble');
 is( $node->safe_psql('postgres', 'SELECT count(DISTINCT m.name) FROM pgmaint.metrics m'),
-	$node->safe_psql('postgres', q(SELECT count(*) - 2 FROM pgmaint.metric_families())),
+	$node->safe_psql('postgres', q(SELECT count(*) - 2 FROM pgmaint_internal.metric_families())),
 	'every metric has a value, but for schedules and safe restores, of which there are none');
 is( $node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_archived_rows_total')),
 	$node->safe_psql('postgres', 'SELECT sum(rows) FROM pgmaint.archives'), 'archived rows');
@@ -69,7 +69,7 @@ is($node->safe_psql('postgres', q(SELECT value FROM pgmaint.metrics WHERE name =
 # validation comes: time begins at 0 there.
 my ($alerts) = slurp_file("$FindBin::RealBin/../../../README.md") =~ /What is worth an alert\n\n```\n(.*?)^```/ms;
 my @alerts = split /\n/, $alerts // '';
-my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT name FROM pgmaint.metric_families()');
+my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT name FROM pgmaint_internal.metric_families()');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 cmp_ok(scalar @alerts, '>', 5, 'there are alerts');
 is(join(', ', grep { !$known{$_} } $alerts =~ /(pgmaint_\w+)/g), '', 'alerts are of metrics');

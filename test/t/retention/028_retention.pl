@@ -84,7 +84,7 @@ is(sql(q(SELECT count(*) FROM workflows WHERE status <> 'running' AND updated_at
 is( sql("SELECT string_agg(target, ', ' ORDER BY target) FROM pgmaint.tasks WHERE run_id = $run AND action = 'vacuum' AND reason LIKE 'retention took % rows%'"),
 	'public.audit_events, public.workflows', 'what was thinned out is vacuumed after it');
 like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/retention +\d+ of \d+ done in .* rows deleted, .* archived/, 'the report says so');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, 'no upload is left open');
+is(sql('SELECT count(*) FROM pgmaint_internal.uploads'), 0, 'no upload is left open');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE NOT v.ok)), 0, 'every archive is whole');
 is(sql('SELECT count(*) FROM pgmaint.archives WHERE verified_at IS NULL'), 0, '... which is written down');
 like(sql(q(SELECT key FROM pgmaint.archives ORDER BY archive_id LIMIT 1)),
@@ -252,12 +252,12 @@ is(sql('SELECT count(*) FROM guarded'), 0, 'once nothing points there, it leaves
 sub settle
 {
 	my ($tables) = @_;
-	sql(q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '61 minutes'));
+	sql(q(UPDATE pgmaint_internal.uploads SET searched_at = searched_at - interval '61 minutes'));
 	return retain($tables);
 }
-cmp_ok(sql('SELECT count(*) FROM pgmaint.uploads WHERE searched_at IS NOT NULL'), '>', 0, '... what the failed attempts noted was looked for');
+cmp_ok(sql('SELECT count(*) FROM pgmaint_internal.uploads WHERE searched_at IS NOT NULL'), '>', 0, '... what the failed attempts noted was looked for');
 settle('{"tables": "guarded"}');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... and is closed after another look');
+is(sql('SELECT count(*) FROM pgmaint_internal.uploads'), 0, '... and is closed after another look');
 my $before = objects();
 sql('DROP TABLE guarded');
 like(findings(retain('{}')), qr/the table of retention policy \d+ is gone; pgmaint\.drop_retention\(\d+\) drops the policy/, 'a table that is gone: a finding');
@@ -297,7 +297,7 @@ sql(q(CREATE TABLE parts_back (LIKE parts); SELECT pgmaint.restore_archive(archi
 is(sql('SELECT count(*) FROM ((SELECT * FROM parts_back UNION ALL SELECT * FROM parts) EXCEPT ALL SELECT * FROM parts_before) x') . sql('SELECT count(*) FROM parts_back UNION ALL SELECT count(*) FROM parts') =~ s/\n/+/r,
 	'0' . sql('SELECT count(*) FROM parts_back') . '+' . sql('SELECT count(*) FROM parts'), 'partitions: no row is lost, none is new');
 is(sql('SELECT (SELECT count(*) FROM parts_back) + (SELECT count(*) FROM parts) = (SELECT count(*) FROM parts_before)'), 't', 'partitions: all rows are there');
-is(sql('SELECT count(*) FROM pgmaint.detached_partitions'), 0, 'no partition is left detached');
+is(sql('SELECT count(*) FROM pgmaint_internal.detached_partitions'), 0, 'no partition is left detached');
 
 # a partition that something depends on stays
 sql(<<'EOS');
@@ -319,7 +319,7 @@ like(sql("SELECT reason FROM pgmaint.tasks WHERE run_id = $run AND target = 'pub
 sql('DROP TABLE refers');
 
 # a detached partition that was left is finished
-sql(q(INSERT INTO pgmaint.detached_partitions SELECT 'held_old'::regclass, policy_id, 'held'::regclass, '2019-01-01', '2020-01-01'
+sql(q(INSERT INTO pgmaint_internal.detached_partitions SELECT 'held_old'::regclass, policy_id, 'held'::regclass, '2019-01-01', '2020-01-01'
 	FROM pgmaint.retention_policies WHERE relation = 'held'::regclass; ALTER TABLE held DETACH PARTITION held_old));
 $run = retain('{"tables": "held"}');
 like(tasks($node, $run, 'app'), qr/public\.held_old succeeded$/, 'left detached by a crash: finished');
@@ -345,21 +345,21 @@ $holder->query_safe(q(COMMIT));
 retain('{"tables": "audit_events"}');
 is(sql(q(SELECT count(*) FROM audit_events WHERE event = 'still of use')), 0, '... and taken next time');
 settle('{"tables": "audit_events"}');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... with nothing left open');
+is(sql('SELECT count(*) FROM pgmaint_internal.uploads'), 0, '... with nothing left open');
 
 # objects that are not pgmaint's own are never touched, its own leftovers are
 my $folder = $node->data_dir . '/pgmaint/archives/app/public.audit_events';
 make_path($folder);
 append_to_file("$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", 'not from here');
 append_to_file("$folder/left.csv.gz", 'another mark');
-sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark)
+sql(q(INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark)
 	SELECT 0, 'retention', 'pgmaint_local', k, 'abc'
 	FROM unnest(ARRAY['archives/app/public.audit_events/left.csv.gz', 'archives/app/public.audit_events/never.csv.gz']) k));
 $run = retain('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',') FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededfalse', 'leftovers of another mark: nothing is removed');
 like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/remove what is left of .*nothing removed: there is nothing of that task/, '... which the report says');
 ok(-e "$folder/left.csv.gz" && -e "$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", '... what others wrote is there');
-is(sql('SELECT count(*) FROM pgmaint.uploads WHERE searched_at IS NOT NULL'), 2, '... and the notes stay for another look');
+is(sql('SELECT count(*) FROM pgmaint_internal.uploads WHERE searched_at IS NOT NULL'), 2, '... and the notes stay for another look');
 is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = ${\ retain('{\"tables\": \"days\"}')} AND target LIKE 'pgmaint_local/%'"), 0, '... not a moment later');
 
 # what a storage was still at work on arrives after that
@@ -368,15 +368,15 @@ append_to_file("$folder/.never.csv.gz.pgmaint-mark", 'abc');
 $run = settle('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',' ORDER BY task_id) FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededtrue', 'what arrives late is removed');
 ok(!-e "$folder/never.csv.gz" && -e "$folder/left.csv.gz", '... and nothing else');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 1, '... and the other note is closed');
+is(sql('SELECT count(*) FROM pgmaint_internal.uploads'), 1, '... and the other note is closed');
 settle('{"tables": "days"}');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, '... this one after another look');
+is(sql('SELECT count(*) FROM pgmaint_internal.uploads'), 0, '... this one after another look');
 
 # what another database was writing is left alone
-sql(q(INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark, identity) VALUES (0, 'retention', 'pgmaint_local', 'x.csv.gz', 'abc', repeat('0', 32))));
+sql(q(INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark, identity) VALUES (0, 'retention', 'pgmaint_local', 'x.csv.gz', 'abc', repeat('0', 32))));
 $run = retain('{"tables": "days"}');
-is(sql(q(SELECT count(*) FROM pgmaint.uploads WHERE identity = repeat('0', 32))), 1, 'of another database: left alone');
-sql('DELETE FROM pgmaint.uploads');
+is(sql(q(SELECT count(*) FROM pgmaint_internal.uploads WHERE identity = repeat('0', 32))), 1, 'of another database: left alone');
+sql('DELETE FROM pgmaint_internal.uploads');
 
 # policies and archives are dumped with the database
 my $archives = sql('SELECT archive_id, relation, key, rows, sha256 FROM pgmaint.archives ORDER BY archive_id');

@@ -317,7 +317,7 @@ like(sql("SELECT command FROM pgmaint.tasks WHERE run_id = $run AND target = 'pu
 	qr{^COPY public\.events_2020_eu TO 'archives/\S+'; COPY public\.events_2020_us TO .*; ALTER TABLE public\.events DETACH PARTITION public\.events_2020; DROP TABLE public\.events_2020$},
 	'... whose command says what is done');
 is(sql("SELECT result ->> 'rows', bytes_before > 0 FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.events_2020'"), '5|t', '... with the rows of all, and their size');
-is(sql(q(SELECT count(*) FROM pgmaint.uploads WHERE key LIKE '%.events%')), 0, '... no upload is left open');
+is(sql(q(SELECT count(*) FROM pgmaint_internal.uploads WHERE key LIKE '%.events%')), 0, '... no upload is left open');
 # one of them is being detached, and would be dropped with the others
 sql(q(CREATE TABLE events_2018 PARTITION OF events FOR VALUES FROM ('2018-01-01') TO ('2019-01-01') PARTITION BY LIST (region);
 	CREATE TABLE events_2018_eu PARTITION OF events_2018 FOR VALUES IN ('eu');
@@ -345,7 +345,7 @@ is(sql('SELECT string_agg(note, $$,$$) FROM pairs'), 'young', '... as those do')
 sub wait_for_waiters
 {
 	my ($count) = @_;
-	$node->poll_query_until('postgres', "SELECT count(*) >= $count FROM pg_locks WHERE relation = 'pgmaint.uploads'::regclass AND NOT granted")
+	$node->poll_query_until('postgres', "SELECT count(*) >= $count FROM pg_locks WHERE relation = 'pgmaint_internal.uploads'::regclass AND NOT granted")
 	  or die "not $count wait for the uploads";
 }
 
@@ -354,7 +354,7 @@ sub begin_and_stop
 {
 	my ($table, $role) = @_;
 
-	$reader->query_safe('BEGIN; LOCK TABLE pgmaint.uploads IN EXCLUSIVE MODE');
+	$reader->query_safe('BEGIN; LOCK TABLE pgmaint_internal.uploads IN EXCLUSIVE MODE');
 	my $begun = sql("SET pgmaint.lock_timeout = '60s'; SET pgmaint.lock_retries = 0; SET ROLE $role;
 		SELECT pgmaint.run_action('retention', '{\"tables\": \"$table\"}')");
 	wait_for_waiters(1);
@@ -364,12 +364,12 @@ sub begin_and_stop
 # a column, with values: they are archived with the rows, or the rows have none
 sql(q(CREATE TABLE migrated (id int, at timestamptz); CREATE INDEX ON migrated (at); INSERT INTO migrated VALUES (1, '2020-01-01'); SELECT pgmaint.add_retention('migrated', 'at', '90 days', storage => 'archives')));
 $run = begin_and_stop('migrated', 'NONE');
-send_statement($writer, 'BEGIN; LOCK TABLE pgmaint.uploads IN EXCLUSIVE MODE');
+send_statement($writer, 'BEGIN; LOCK TABLE pgmaint_internal.uploads IN EXCLUSIVE MODE');
 wait_for_waiters(2);
 $reader->query_safe('COMMIT');
 ok( $node->poll_query_until('postgres',
 		q(SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'pgmaint task worker'
-		AND NOT l.granted AND l.relation = 'pgmaint.uploads'::regclass AND l.mode = 'RowShareLock'))),
+		AND NOT l.granted AND l.relation = 'pgmaint_internal.uploads'::regclass AND l.mode = 'RowShareLock'))),
 	'a table is about to be archived');
 my $migration = $node->background_psql('postgres');
 send_statement($migration, q(BEGIN; ALTER TABLE migrated ADD COLUMN payload text; UPDATE migrated SET payload = 'precious';
@@ -448,21 +448,21 @@ is(archived('polite'), ' 1', '... and other tables have their turn');
 # What earlier versions have left
 #
 create('half', 5);
-sql(q(INSERT INTO pgmaint.detached_partitions SELECT 'half_2020'::regclass, policy_id, 'half'::regclass, '2020-01-01', '2021-01-01' FROM pgmaint.retention_policies WHERE relation = 'half'::regclass));
+sql(q(INSERT INTO pgmaint_internal.detached_partitions SELECT 'half_2020'::regclass, policy_id, 'half'::regclass, '2020-01-01', '2021-01-01' FROM pgmaint.retention_policies WHERE relation = 'half'::regclass));
 $reader->query_safe('BEGIN; SELECT count(*) FROM half');
 $node->psql('postgres', q(SET lock_timeout = '100ms'; ALTER TABLE half DETACH PARTITION half_2020 CONCURRENTLY));
 $reader->query_safe('COMMIT');
 is(partitions('half'), 'half_2020 pending, half_now', 'a detachment that is pending');
 my $policy = sql(q(SELECT policy_id FROM pgmaint.retention_policies WHERE relation = 'half'::regclass));
-sql("UPDATE pgmaint.detached_partitions SET policy_id = -1 WHERE relation = 'half_2020'::regclass");
+sql("UPDATE pgmaint_internal.detached_partitions SET policy_id = -1 WHERE relation = 'half_2020'::regclass");
 like(findings(retain('late')), qr/^the detachment of partition public\.half_2020 from public\.half is pending for a retention policy that was dropped, and its rows are not to be seen in that table; finish it with ALTER TABLE public\.half DETACH PARTITION public\.half_2020 FINALIZE$/,
 	'... of a policy that was dropped: a finding');
-sql("UPDATE pgmaint.detached_partitions SET policy_id = $policy");
+sql("UPDATE pgmaint_internal.detached_partitions SET policy_id = $policy");
 $run = retain('half');
 is(sql("SELECT command FROM pgmaint.tasks WHERE run_id = $run") =~ s/TO '.*?'/TO .../r,
 	'ALTER TABLE public.half DETACH PARTITION public.half_2020 FINALIZE; COPY public.half_2020 TO ...; DROP TABLE public.half_2020', '... of one that is there: finished');
 is(archived('half') . '; ' . partitions('half'), 'public.half_2020 5; half_now', '... archived and dropped');
-is(sql('SELECT count(*) FROM pgmaint.detached_partitions'), 0, '... and forgotten');
+is(sql('SELECT count(*) FROM pgmaint_internal.detached_partitions'), 0, '... and forgotten');
 
 #
 # Thousands of partitions with three indexes each, more than there is room for in

@@ -62,7 +62,7 @@ sub progress
 $s3->create_bucket('bucket');
 # the object that the first run would write, of which others were faster
 sql('SELECT pgmaint.take_over()');
-my $tag = sql('SELECT left(pgmaint.current_identity(), 8)');
+my $tag = sql('SELECT left(pgmaint_internal.current_identity(), 8)');
 my $taken = "archives/postgres/public.small/20210301T000000Z_20210302T000000Z-1-$tag.csv.gz";
 my %foreign = (
 	$taken => 'the name is taken',
@@ -363,7 +363,7 @@ sub run_until_done
 	foreach my $attempt (1 .. 12)
 	{
 		# what was left is looked for once more an hour later
-		sql(q(UPDATE pgmaint.uploads SET searched_at = searched_at - interval '61 minutes'));
+		sql(q(UPDATE pgmaint_internal.uploads SET searched_at = searched_at - interval '61 minutes'));
 
 		my ($state, $run) = run_to_its_end();
 
@@ -508,7 +508,7 @@ foreach my $how ('cancel', 'pg_cancel_backend')
 	is(sql("SELECT string_agg(state, ',') FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.big'"), 'cancelled', "$how: the task was cancelled");
 	$proxy->clear;
 	# a slow server may not abort an upload before it is given up; the next run does
-	my %noted = map { $_ => 1 } split /\n/, sql('SELECT key FROM pgmaint.uploads');
+	my %noted = map { $_ => 1 } split /\n/, sql('SELECT key FROM pgmaint_internal.uploads');
 	my @left = grep { $_ ne $foreign_upload } map { "$_->{key} $_->{id}" } $s3->uploads('bucket');
 	is(join(' ', grep { !$noted{ (split / /)[0] } } @left), '', "$how: an upload that is left is noted");
 	run_until_done("after $how") if @left;
@@ -597,7 +597,7 @@ run_until_done('in the end');
 every_row_is_there('in the end');
 nothing_is_left('in the end');
 others_are_untouched('in the end');
-is(sql('SELECT count(*) FROM pgmaint.uploads'), 0, 'in the end: nothing is noted as unfinished');
+is(sql('SELECT count(*) FROM pgmaint_internal.uploads'), 0, 'in the end: nothing is noted as unfinished');
 is(sql(q(SELECT count(*) FROM (TABLE big UNION ALL TABLE middle UNION ALL SELECT * FROM small WHERE done) x WHERE at < now() - interval '91 days')), 0, 'in the end: nothing is old');
 is(sql('SELECT count(*) FROM archived'), sql('SELECT sum(rows) FROM pgmaint.archives'), 'in the end: every archived row was read');
 cmp_ok(sql('SELECT count(*) FROM archived'), '>', 10000, 'in the end: there are many');

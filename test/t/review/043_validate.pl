@@ -50,7 +50,7 @@ is($standby->safe_psql('postgres', 'SELECT count(*) > 15 FROM pgmaint.validate()
 # What nobody uses here may be used there.
 my $unused = q(SELECT detail FROM pgmaint.index_usage(min_size => 0) WHERE "index" = 'public.read_there_b_idx');
 $primary->safe_psql('postgres', q(CREATE TABLE read_there AS SELECT g AS a, g AS b FROM generate_series(1, 1000) g; CREATE INDEX ON read_there (b);
-	SELECT pgmaint.take_index_scans(); UPDATE pgmaint.index_scans SET since = since - interval '40 days'));
+	SELECT pgmaint_internal.take_index_scans(); UPDATE pgmaint_internal.index_scans SET since = since - interval '40 days'));
 like($primary->safe_psql('postgres', $unused), qr/^not used since [\d-]+; whether the standby uses it is not known here: ask there first$/,
 	'an unused index that the standby may use');
 set_threshold('replication_lag', 'warning', '10 milliseconds');
@@ -138,10 +138,10 @@ is(check($primary, 'undelivered_messages', 'detail'), 'no message waits to be se
 
 # Tasks that validate at the same time wait for each other, however long that takes.
 my $holder = $primary->background_psql('postgres', on_error_stop => 0);
-$holder->query_safe('BEGIN; LOCK TABLE pgmaint.last_validation IN SHARE MODE');
+$holder->query_safe('BEGIN; LOCK TABLE pgmaint_internal.last_validation IN SHARE MODE');
 my $run = $primary->safe_psql('postgres', q(SET pgmaint.lock_timeout = '10ms'; SET pgmaint.lock_retries = 0; SELECT pgmaint.run_action('validate')));
 ok( $primary->poll_query_until('postgres', qq(SELECT EXISTS (SELECT FROM pgmaint.tasks WHERE run_id = $run AND state IN ('skipped', 'failed'))
-		OR EXISTS (SELECT FROM pg_locks WHERE relation = 'pgmaint.last_validation'::regclass AND NOT granted AND clock_timestamp() - waitstart > '1 second'))),
+		OR EXISTS (SELECT FROM pg_locks WHERE relation = 'pgmaint_internal.last_validation'::regclass AND NOT granted AND clock_timestamp() - waitstart > '1 second'))),
 	'a task that validates waits for another');
 $holder->query_safe('COMMIT');
 $holder->quit;

@@ -79,7 +79,7 @@ run_action('retention');
 run_action('backup', '{"databases": "postgres", "globals": false}');
 my @keys = split /\n/, sql('SELECT key FROM pgmaint.archives ORDER BY archive_id');
 cmp_ok(scalar @keys, '>=', 3, 'archives');
-my $backup = sql('SELECT key FROM pgmaint.backup_records');
+my $backup = sql('SELECT key FROM pgmaint_internal.backup_records');
 like(status(), qr/^ok storage pgmaint_local was not compared with the ledger yet/, 'not compared yet');
 sql(q(UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'storage'));
 like(status(), qr/^warning storage pgmaint_local was not compared with the ledger yet: SELECT pgmaint\.run_action\('validate'\)/, '... which is a warning when it takes too long');
@@ -114,7 +114,7 @@ truncate "$folder/$keys[1]", (-s "$folder/$keys[1]") - 4;
 sql('SELECT * FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id)');
 $run = run_action('validate');
 is(findings($run), '', 'all is there again');
-is(sql(q(SELECT count(*) FROM pgmaint.troubles WHERE check_id = 'storage' AND resolved_at IS NULL)), 0, 'no trouble is left') if sql('SELECT count(*) FROM pgmaint.troubles') > 0;
+is(sql(q(SELECT count(*) FROM pgmaint_internal.troubles WHERE check_id = 'storage' AND resolved_at IS NULL)), 0, 'no trouble is left') if sql('SELECT count(*) FROM pgmaint_internal.troubles') > 0;
 
 # One byte is another: found when its turn comes, told until it was found whole.
 sub flip
@@ -160,7 +160,7 @@ cmp_ok($turns, '>', 1, '... and not one of them');
 
 # What is complete and stands in no row, with the commands that work.
 sql(q(CREATE TABLE row_of AS SELECT * FROM pgmaint.archives WHERE archive_id IN (1, 2); DELETE FROM pgmaint.archives WHERE archive_id IN (1, 2);
-	CREATE TABLE backup_row AS SELECT * FROM pgmaint.backup_records; DELETE FROM pgmaint.backup_records));
+	CREATE TABLE backup_row AS SELECT * FROM pgmaint_internal.backup_records; DELETE FROM pgmaint_internal.backup_records));
 $run = run_action('validate');
 my $told = findings($run);
 like($told, qr/^unknown_objects warning pgmaint_local: storage pgmaint_local has 3 complete objects of this database that stand in no row of the ledger: /m, 'unknown objects');
@@ -191,11 +191,11 @@ sub refused
 refused($keys[0], "It is archive $adopted on storage pgmaint_local\\.", 'an archive of the ledger');
 refused($backup, 'It is backup \d+ on storage pgmaint_local\.', 'a backup of the ledger');
 refused('.pgmaint/owners/x', 'It is a record', 'a record of its own');
-sql("INSERT INTO pgmaint.uploads (task_id, action, storage, key, mark) VALUES (1, 'retention', 'pgmaint_local', '$keys[1]', 'm')");
+sql("INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark) VALUES (1, 'retention', 'pgmaint_local', '$keys[1]', 'm')");
 refused($keys[1], 'Task 1 is writing it, or has left it\.', 'what is being written');
 $run = run_action('validate', '{"archive_check_days": 0}');
 unlike(findings($run), qr/\Q$keys[1]\E/, '... which is not told either');
-sql('DELETE FROM pgmaint.uploads');
+sql('DELETE FROM pgmaint_internal.uploads');
 sql("CREATE SERVER same FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder/archives')");
 (my $key_there = $keys[0]) =~ s{^archives/}{};
 like(error_of("SELECT pgmaint.remove_object('same', '$key_there')"), qr/DETAIL:  Its manifest is not that/, 'the same folder by another name');
@@ -208,7 +208,7 @@ sub write_manifest
 	close $file or die;
 	return;
 }
-my $identity = sql('SELECT pgmaint.current_identity()');
+my $identity = sql('SELECT pgmaint_internal.current_identity()');
 (my $other = $manifest) =~ s/$identity/0123456789abcdef0123456789abcdef/ or die 'no identity in the manifest';
 write_manifest($other);
 refused($keys[1], 'A database of identity 0123456789abcdef0123456789abcdef wrote it\.\nHINT:  If this database is its successor: SELECT pgmaint\.take_over\(', 'what another database wrote');
@@ -273,15 +273,15 @@ run_action('backup', '{"databases": "postgres", "globals": false, "storage": "tw
 sql('ALTER SERVER twin RENAME TO renamed');
 run_action('backup', '{"databases": "postgres", "globals": false, "storage": "renamed", "key": "renamed/{time}"}');
 is(sql('SELECT count(*), count(doubt) FROM pgmaint.identities'), '1|0', 'a storage of several names: no doubt');
-is(sql(q(SELECT string_agg(DISTINCT verdict, ',') FROM pgmaint.owner_records)), 'clear', '... and no gap');
-sql(q(DELETE FROM pgmaint.backup_records WHERE storage IN ('twin', 'renamed')));
+is(sql(q(SELECT string_agg(DISTINCT verdict, ',') FROM pgmaint_internal.owner_records)), 'clear', '... and no gap');
+sql(q(DELETE FROM pgmaint_internal.backup_records WHERE storage IN ('twin', 'renamed')));
 
 # A storage that is gone.
 sql(q(ALTER EXTENSION pgmaint DROP SERVER pgmaint_local; DROP SERVER pgmaint_local));
 like(status(), qr/^warning storage pgmaint_local does not exist any more, and the ledger has \d+ archives and backups on it; /, 'a storage that was dropped');
 $run = run_action('validate');
 like(findings($run), qr/^storage warning pgmaint_local: storage pgmaint_local does not exist any more/m, '... is a finding');
-sql(q(DELETE FROM pgmaint.archives; DELETE FROM pgmaint.backup_records; DELETE FROM pgmaint.storage_checks));
+sql(q(DELETE FROM pgmaint.archives; DELETE FROM pgmaint_internal.backup_records; DELETE FROM pgmaint.storage_checks));
 like(status(), qr/^warning storage pgmaint_local does not exist any more, and retention policies archive to it$/, '... of which nothing is left but a policy');
 
 # A machine that got another name, which two sessions see at once.
@@ -324,9 +324,9 @@ sub named
 	return sql(qq(SELECT concat_ws(' ',
 		(SELECT count(*) FROM pgmaint.retention_policies p WHERE p.storage = '$name'),
 		(SELECT count(*) FROM pgmaint.archives a WHERE a.storage = '$name'),
-		(SELECT count(*) FROM pgmaint.backup_records b WHERE b.storage = '$name'),
+		(SELECT count(*) FROM pgmaint_internal.backup_records b WHERE b.storage = '$name'),
 		(SELECT count(*) FROM pgmaint.plans p WHERE p.options ->> 'storage' = '$name'),
-		(SELECT (count(*) > 0)::int FROM pgmaint.owner_records o WHERE o.storage = '$name'),
+		(SELECT (count(*) > 0)::int FROM pgmaint_internal.owner_records o WHERE o.storage = '$name'),
 		(SELECT count(*) FROM pgmaint.storage_checks c WHERE c.storage = '$name'))));
 }
 
@@ -343,7 +343,7 @@ sub archive_rows
 	return run_action('retention', undef, $expected);
 }
 
-sql('SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies; DELETE FROM pgmaint.archives; DELETE FROM pgmaint.backup_records; DELETE FROM pgmaint.storage_checks; DELETE FROM pgmaint.owner_records; DELETE FROM pgmaint.uploads');
+sql('SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies; DELETE FROM pgmaint.archives; DELETE FROM pgmaint_internal.backup_records; DELETE FROM pgmaint.storage_checks; DELETE FROM pgmaint_internal.owner_records; DELETE FROM pgmaint_internal.uploads');
 sql('CREATE TABLE names (id int, at timestamptz)');
 make_storage('one', 'first');
 sql(q(SELECT pgmaint.add_retention('names', 'at', '30 days', storage => 'one');
@@ -369,7 +369,7 @@ is(scalar(@{ [ glob("$aside/second/*") ] }), 0, '... nor do its archives go ther
 
 # Names are exchanged, of storages that have the same keys.
 run_action('backup', '{"databases": "postgres", "globals": false, "storage": "two"}');
-sql(q(UPDATE pgmaint.backup_records SET key = (SELECT b.key FROM pgmaint.backup_records b WHERE b.storage = 'three' LIMIT 1) WHERE storage = 'two'));
+sql(q(UPDATE pgmaint_internal.backup_records SET key = (SELECT b.key FROM pgmaint_internal.backup_records b WHERE b.storage = 'three' LIMIT 1) WHERE storage = 'two'));
 my ($two, $three) = (named('two'), named('three'));
 sql('ALTER SERVER two RENAME TO x; ALTER SERVER three RENAME TO two; ALTER SERVER x RENAME TO three');
 sql('SELECT pgmaint.tick()');
@@ -382,7 +382,7 @@ sql('DROP SERVER two; ALTER SERVER three RENAME TO two; SELECT pgmaint.tick()');
 is(named('two'), $two, 'a storage with the name of one that was dropped has its own');
 is(named($_), $three, "... and what the other had is under another name") foreach sql(q(SELECT storage FROM pgmaint.retention_policies));
 like(told('two (former%'), qr/^info another server has the name of storage "two" now: policies, archives and backups of the former one are kept under the name "two \(former, /, '... which is told');
-is(sql(q{SELECT string_agg(server::text, ',') FROM pgmaint.storage_names WHERE storage LIKE 'two (former%'}), '0', '... and no OID leads to it, which may be used again');
+is(sql(q{SELECT string_agg(server::text, ',') FROM pgmaint_internal.storage_names WHERE storage LIKE 'two (former%'}), '0', '... and no OID leads to it, which may be used again');
 archive_rows('failed');
 my $former = sql('SELECT storage FROM pgmaint.retention_policies');
 make_storage(qq("$former"), 'first');
@@ -436,10 +436,10 @@ is(named('renamed_victim'), '1 0 0 0 0 0', 'a server with the name that others w
 is(sql(qq(SELECT count(*) FROM pgmaint.archives WHERE storage = 'pgmaint renames $oid')), 1, '... keeps its own');
 
 # After a dump, or pg_upgrade, the name counts.
-is(sql(q(SELECT 'pgmaint.storage_names'::regclass = ANY (extconfig) FROM pg_extension WHERE extname = 'pgmaint')), 'f', 'OIDs are not dumped');
+is(sql(q(SELECT 'pgmaint_internal.storage_names'::regclass = ANY (extconfig) FROM pg_extension WHERE extname = 'pgmaint')), 'f', 'OIDs are not dumped');
 sql(q(UPDATE pgmaint.retention_policies SET storage = 'two'));
 archive_rows();
-sql(q(UPDATE pgmaint.storage_names SET system_identifier = '1'; ALTER SERVER two RENAME TO other));
+sql(q(UPDATE pgmaint_internal.storage_names SET system_identifier = '1'; ALTER SERVER two RENAME TO other));
 archive_rows('failed');
 is(sql('SELECT storage FROM pgmaint.retention_policies'), 'two', 'the OIDs of another cluster lead nowhere');
 sql('ALTER SERVER other RENAME TO two');

@@ -102,7 +102,7 @@ is(sql(q(SELECT archives_read_at < clock_timestamp() - interval '100 days' FROM 
 
 # A storage that refuses the first request has nothing that a later run could
 # remove; one that may have taken it is looked at again.
-sub uploads { return sql("SELECT count(*) FROM pgmaint.uploads WHERE storage = 'tried'") }
+sub uploads { return sql("SELECT count(*) FROM pgmaint_internal.uploads WHERE storage = 'tried'") }
 sub backup_to
 {
 	my ($storage) = @_;
@@ -139,7 +139,7 @@ foreach my $case (
 {
 	my ($name, @fault) = @$case;
 
-	sql("DELETE FROM pgmaint.uploads WHERE storage = 'tried'");
+	sql("DELETE FROM pgmaint_internal.uploads WHERE storage = 'tried'");
 	# it can be looked for as little as it could be written
 	$proxy->fault(@fault, method => 'PUT|POST', path => 'tried/(?!\.pgmaint)', times => 0);
 	$proxy->fault(kind => 'status', method => 'GET', query => 'uploads', status => 403, code => 'AccessDenied', times => 0);

@@ -14,25 +14,25 @@ use PgmaintTest;
 my $node = start_server('statements');
 my $columns = $node->safe_psql('postgres',
 	"SELECT string_agg(n, ',' ORDER BY o) FROM pg_proc p, unnest(p.proargnames) WITH ORDINALITY u (n, o)
-	WHERE p.oid = 'pgmaint.statement_statistics()'::regprocedure");
+	WHERE p.oid = 'pgmaint_internal.statement_statistics()'::regprocedure");
 
 # where it is not to be had
-like($node->safe_psql('postgres', 'SELECT pgmaint.statements_missing()'),
+like($node->safe_psql('postgres', 'SELECT pgmaint_internal.statements_missing()'),
 	qr/add it to shared_preload_libraries, restart/, 'it says that the library is missing');
-like($node->safe_psql('postgres', 'SET pg_stat_statements.max = 7; SELECT pgmaint.statements_missing()'),
+like($node->safe_psql('postgres', 'SET pg_stat_statements.max = 7; SELECT pgmaint_internal.statements_missing()'),
 	qr/add it to shared_preload_libraries, restart/, 'nobody can pretend that it is there');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_stat_statements');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint.statement_statistics()'),
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.statement_statistics()'),
 	'0', 'no rows, and no error, without the library');
-is($node->safe_psql('postgres', 'SELECT counted_since IS NULL FROM pgmaint.statements_since()'),
+is($node->safe_psql('postgres', 'SELECT counted_since IS NULL FROM pgmaint_internal.statements_since()'),
 	't', 'nor a time');
 $node->safe_psql('postgres', 'DROP EXTENSION pg_stat_statements');
 
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_stat_statements'");
 $node->restart;
-like($node->safe_psql('postgres', 'SELECT pgmaint.statements_missing()'),
+like($node->safe_psql('postgres', 'SELECT pgmaint_internal.statements_missing()'),
 	qr/execute CREATE EXTENSION/, 'it says that the extension is missing');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint.statement_statistics()'), '0', 'no rows without it');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.statement_statistics()'), '0', 'no rows without it');
 
 # every version that the server has
 $node->safe_psql('postgres', 'CREATE SCHEMA "Odd place"; CREATE DATABASE other; CREATE TABLE t (a int)');
@@ -49,18 +49,18 @@ foreach my $version (@versions)
 	is( $node->safe_psql('postgres',
 			"SELECT calls, rows, total_ms > 0, round((total_ms / calls / mean_ms)::numeric, 6), max_ms >= mean_ms,
 				shared_hit > 3000, userid::regrole, dbid = (SELECT oid FROM pg_database WHERE datname = 'postgres')
-			FROM pgmaint.statement_statistics() WHERE query LIKE 'INSERT INTO t%'"),
+			FROM pgmaint_internal.statement_statistics() WHERE query LIKE 'INSERT INTO t%'"),
 		'3|3000|t|1.000000|t|t|' . $node->safe_psql('postgres', 'SELECT current_user') . '|t',
 		"version $version: figures of a statement");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint.statement_statistics() WHERE query LIKE 'SELECT generate%'"),
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint_internal.statement_statistics() WHERE query LIKE 'SELECT generate%'"),
 		'0', "version $version: not those of another database");
 	is( $node->safe_psql('postgres',
 			"SELECT count(wal_bytes) > 0, count(toplevel) > 0, count(stats_since) > 0, bool_and(read_ms = 0)
-			FROM pgmaint.statement_statistics()"),
+			FROM pgmaint_internal.statement_statistics()"),
 		join('|', map { $_ ? 't' : 'f' } has($version, '1.8'), has($version, '1.9'), has($version, '1.11'), 1),
 		"version $version: what it counts");
 	is( $node->safe_psql('postgres',
-			"SELECT counted_since <= clock_timestamp(), evicted IS NOT NULL FROM pgmaint.statements_since()"),
+			"SELECT counted_since <= clock_timestamp(), evicted IS NOT NULL FROM pgmaint_internal.statements_since()"),
 		't|' . (has($version, '1.9') ? 't' : 'f'),
 		"version $version: since when");
 	$node->safe_psql('postgres', 'DROP EXTENSION pg_stat_statements');
@@ -70,15 +70,15 @@ is(scalar(split /,/, $columns), 34, 'as many columns as are documented');
 # for whom
 $node->safe_psql('postgres',
 	'CREATE EXTENSION pg_stat_statements; CREATE ROLE watcher LOGIN IN ROLE pg_monitor; CREATE ROLE nobody LOGIN');
-ok($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint.statement_statistics() WHERE query LIKE 'CREATE EXTENSION%'",
+ok($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint_internal.statement_statistics() WHERE query LIKE 'CREATE EXTENSION%'",
 		extra_params => [ '-U', 'watcher' ]) > 0,
 	'pg_monitor may read them');
-isnt($node->psql('postgres', 'SELECT pgmaint.statement_statistics()', extra_params => [ '-U', 'nobody' ]),
+isnt($node->psql('postgres', 'SELECT pgmaint_internal.statement_statistics()', extra_params => [ '-U', 'nobody' ]),
 	0, 'nobody else may');
 
 $node->safe_psql('postgres', "ALTER SYSTEM SET pg_stat_statements.track = 'none'; SELECT pg_reload_conf()");
-$node->poll_query_until('postgres', "SELECT pgmaint.statements_missing() LIKE '%set pg_stat_statements.track%'");
-like($node->safe_psql('postgres', 'SELECT pgmaint.statements_missing()'),
+$node->poll_query_until('postgres', "SELECT pgmaint_internal.statements_missing() LIKE '%set pg_stat_statements.track%'");
+like($node->safe_psql('postgres', 'SELECT pgmaint_internal.statements_missing()'),
 	qr/counts nothing: set pg_stat_statements.track/, 'it says that nothing is counted');
 
 # Is the version the same or later?

@@ -249,14 +249,14 @@ foreach my $case (@hidden)
 }
 
 # What is written is measured from one note to the next.
-$node->safe_psql('postgres', q(SELECT pgmaint.note_table_writes(); UPDATE pgmaint.table_writes SET noted_at = noted_at - interval '2 hours'));
+$node->safe_psql('postgres', q(SELECT pgmaint_internal.note_table_writes(); UPDATE pgmaint_internal.table_writes SET noted_at = noted_at - interval '2 hours'));
 $node->safe_psql('postgres', q(INSERT INTO h1 (c) SELECT g FROM generate_series(1, 1000) g));
-is($node->safe_psql('postgres', q(SELECT round(pgmaint.writes_per_day('h1'::regclass) / 1000), pgmaint.writes_per_day('h2'::regclass))), '12|0', 'writes are a rate');
-$node->safe_psql('postgres', q(UPDATE pgmaint.table_writes SET noted_at = noted_at - interval '8 days'; SELECT pgmaint.note_table_writes()));
-is($node->safe_psql('postgres', q(SELECT round(pgmaint.writes_per_day('h1'::regclass)), writes - writes_before FROM pgmaint.table_writes WHERE relation = 'h1'::regclass)), '124|1000', '... from the older of two');
+is($node->safe_psql('postgres', q(SELECT round(pgmaint_internal.writes_per_day('h1'::regclass) / 1000), pgmaint_internal.writes_per_day('h2'::regclass))), '12|0', 'writes are a rate');
+$node->safe_psql('postgres', q(UPDATE pgmaint_internal.table_writes SET noted_at = noted_at - interval '8 days'; SELECT pgmaint_internal.note_table_writes()));
+is($node->safe_psql('postgres', q(SELECT round(pgmaint_internal.writes_per_day('h1'::regclass)), writes - writes_before FROM pgmaint_internal.table_writes WHERE relation = 'h1'::regclass)), '124|1000', '... from the older of two');
 $node->safe_psql('postgres', q(SELECT pg_stat_reset(); INSERT INTO h1 (c) SELECT g FROM generate_series(1, 10) g));
-$node->safe_psql('postgres', q(SELECT pgmaint.note_table_writes()));
-is($node->safe_psql('postgres', q(SELECT pgmaint.writes_per_day('h1'::regclass), writes, writes_before FROM pgmaint.table_writes WHERE relation = 'h1'::regclass)), '0|10|', '... and begins anew with the counters');
+$node->safe_psql('postgres', q(SELECT pgmaint_internal.note_table_writes()));
+is($node->safe_psql('postgres', q(SELECT pgmaint_internal.writes_per_day('h1'::regclass), writes, writes_before FROM pgmaint_internal.table_writes WHERE relation = 'h1'::regclass)), '0|10|', '... and begins anew with the counters');
 
 # The planner of index_usage() knows little of how many indexes there are.  It must
 # not compare all with all others, nor compile what is short.

@@ -45,16 +45,16 @@ execute($_) foreach 'SELECT * FROM "Orders" WHERE customer = 7', q(SELECT * FROM
 my $findings = run_advice();
 like($findings, qr/^public\."Orders": CREATE INDEX CONCURRENTLY ON public\."Orders" \(customer\) would save .* a day; about /m, 'an index becomes a finding');
 like($findings, qr/^public\."Orders": CREATE INDEX CONCURRENTLY ON public\."Orders" \(\(lower\(email\)\)\) would save/m, 'one on an expression, too');
-is($node->safe_psql('postgres', 'SELECT count(*), bool_and("index" IS NULL AND outcome IS NULL AND mean_ms_before > 0) FROM pgmaint.index_advices'), '3|t', 'they are remembered');
+is($node->safe_psql('postgres', 'SELECT count(*), bool_and("index" IS NULL AND outcome IS NULL AND mean_ms_before > 0) FROM pgmaint_internal.index_advices'), '3|t', 'they are remembered');
 is($node->safe_psql('postgres', q(SELECT result FROM pgmaint.tasks WHERE run_id = ) . last_run($node)), '{"advised": 3, "reviewed": 0, "looked_at": 3}', 'the result');
 run_advice();
-is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint.index_advices'), '3', 'advice that is given again is remembered once');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.index_advices'), '3', 'advice that is given again is remembered once');
 
 # A DBA follows it, one time in vain.
-$node->safe_psql('postgres', $_) foreach split /\n/, $node->safe_psql('postgres', 'SELECT statement FROM pgmaint.index_advices ORDER BY statement');
+$node->safe_psql('postgres', $_) foreach split /\n/, $node->safe_psql('postgres', 'SELECT statement FROM pgmaint_internal.index_advices ORDER BY statement');
 $node->safe_psql('postgres', 'VACUUM ANALYZE');
 run_advice();
-is($node->safe_psql('postgres', q(SELECT count(*) FROM pgmaint.index_advices WHERE "index" IS NOT NULL AND noticed_at IS NOT NULL AND outcome IS NULL)), '3', 'the new indexes are noticed');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM pgmaint_internal.index_advices WHERE "index" IS NOT NULL AND noticed_at IS NOT NULL AND outcome IS NULL)), '3', 'the new indexes are noticed');
 execute($_) foreach 'SELECT * FROM "Orders" WHERE customer = 7', q(SELECT * FROM "Orders" WHERE lower(email) = 'u9');
 $node->safe_psql('postgres', "ALTER DATABASE postgres SET enable_indexscan = off");
 $node->safe_psql('postgres', "ALTER DATABASE postgres SET enable_bitmapscan = off");
@@ -64,12 +64,12 @@ $findings = run_advice();
 like($findings, qr/^public\."Orders": index "Orders_customer_idx" was made as advised, and helped: 7 calls since took \S+ ms on average, \S+ ms before; it was read 7 times$/m, 'the next run says that it helped');
 like($findings, qr/"Orders_lower_idx" was made as advised, and helped/, 'so did that on an expression');
 like($findings, qr/^public\.other: index other_customer_idx was made as advised, but was never read in 7 calls: consider dropping it$/m, 'and that one did not');
-is($node->safe_psql('postgres', q(SELECT string_agg(outcome, ',' ORDER BY statement) FROM pgmaint.index_advices)), 'helped,helped,not used', 'that is remembered');
+is($node->safe_psql('postgres', q(SELECT string_agg(outcome, ',' ORDER BY statement) FROM pgmaint_internal.index_advices)), 'helped,helped,not used', 'that is remembered');
 unlike(run_advice(), qr/was made as advised/, 'it is said once');
 
 $node->safe_psql('postgres', 'DROP TABLE other; DROP INDEX "Orders_customer_idx"');
 run_advice();
-is($node->safe_psql('postgres', 'SELECT count(*) FILTER (WHERE "index" IS NULL), count(*) FROM pgmaint.index_advices'), '1|2', 'what was dropped is forgotten');
+is($node->safe_psql('postgres', 'SELECT count(*) FILTER (WHERE "index" IS NULL), count(*) FROM pgmaint_internal.index_advices'), '1|2', 'what was dropped is forgotten');
 
 no_processes_left($node, 'no process is left');
 done_testing();

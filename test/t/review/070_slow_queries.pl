@@ -26,8 +26,8 @@ sub sql
 sub set_mean_before
 {
 	my ($run, $ms) = @_;
-	sql("UPDATE pgmaint.statement_figures f SET total_ms = f.calls * $ms FROM pgmaint.statement_texts t
-		WHERE f.snapshot_id = (SELECT min(s.snapshot_id) FROM pgmaint.statement_snapshots s WHERE s.run_id = $run)
+	sql("UPDATE pgmaint_internal.statement_figures f SET total_ms = f.calls * $ms FROM pgmaint_internal.statement_texts t
+		WHERE f.snapshot_id = (SELECT min(s.snapshot_id) FROM pgmaint_internal.statement_snapshots s WHERE s.run_id = $run)
 			AND t.queryid = f.queryid AND t.query = '$shown'");
 	return;
 }
@@ -44,7 +44,7 @@ sub call
 sub pass_time
 {
 	my ($interval) = @_;
-	sql("UPDATE pgmaint.statement_snapshots SET taken_at = taken_at - interval '$interval';
+	sql("UPDATE pgmaint_internal.statement_snapshots SET taken_at = taken_at - interval '$interval';
 		UPDATE pgmaint.tasks SET started_at = started_at - interval '$interval', finished_at = finished_at - interval '$interval'");
 	return;
 }
@@ -83,7 +83,7 @@ sub figures
 my $run = review('{}');
 like(findings($run, 'slow_queries'), qr/^info\|pg_stat_statements\|queries cannot be reviewed: .*execute CREATE EXTENSION pg_stat_statements$/,
 	'... says what to install');
-is(sql('SELECT pgmaint.tick(); SELECT count(*) FROM pgmaint.statement_snapshots'), "f\n0", 'there are no snapshots without it');
+is(sql('SELECT pgmaint.tick(); SELECT count(*) FROM pgmaint_internal.statement_snapshots'), "f\n0", 'there are no snapshots without it');
 
 sql('CREATE EXTENSION pg_stat_statements; CREATE TABLE orders AS SELECT g AS id, g / 10 AS customer, g % 7 AS n FROM generate_series(1, 50000) g;
 	CREATE INDEX orders_customer ON orders (customer); VACUUM ANALYZE orders; SELECT pg_stat_statements_reset()');
@@ -93,13 +93,13 @@ call(7, $query);
 is(figures('calls, rows_per_call, mean_ms > 0, max_ms >= mean_ms, mean_before_ms IS NULL, role'), '7|1.0|t|t|t|postgres', 'without a snapshot all calls count');
 sql('SELECT pgmaint.tick()');
 sql('SELECT pgmaint.tick()');
-is(sql('SELECT count(*) FROM pgmaint.statement_snapshots'), '1', 'tick takes a snapshot, and no other for six hours');
+is(sql('SELECT count(*) FROM pgmaint_internal.statement_snapshots'), '1', 'tick takes a snapshot, and no other for six hours');
 is(sql("SELECT s.statements = count(*), sum(f.calls) FILTER (WHERE t.query = '$shown')
-		FROM pgmaint.statement_snapshots s JOIN pgmaint.statement_figures f USING (snapshot_id) JOIN pgmaint.statement_texts t USING (queryid) GROUP BY s.snapshot_id"),
+		FROM pgmaint_internal.statement_snapshots s JOIN pgmaint_internal.statement_figures f USING (snapshot_id) JOIN pgmaint_internal.statement_texts t USING (queryid) GROUP BY s.snapshot_id"),
 	't|7', '... of all statements');
 pass_time('7 hours');
 sql('SELECT pgmaint.tick()');
-is(sql('SELECT count(*) FROM pgmaint.statement_snapshots'), '2', 'after that it does');
+is(sql('SELECT count(*) FROM pgmaint_internal.statement_snapshots'), '2', 'after that it does');
 call(5, $query);
 is(figures('calls'), '5', 'only calls since the last snapshot count');
 is(figures('calls', "1000, '100 years'"), '12', 'all calls, for whom they interest');
@@ -139,7 +139,7 @@ pass_time('3 hours');
 $run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "orders"}')));
 is(wait_for_end($node, $run), 'succeeded', 'maintenance');
 my $maintenance = $run;
-is(sql("SELECT run_id FROM pgmaint.statement_snapshots ORDER BY snapshot_id DESC LIMIT 2"), "$run\n$run", 'has a snapshot from before it, and one from after it');
+is(sql("SELECT run_id FROM pgmaint_internal.statement_snapshots ORDER BY snapshot_id DESC LIMIT 2"), "$run\n$run", 'has a snapshot from before it, and one from after it');
 call(30, $query);
 set_mean_before($maintenance, 10);
 $run = review('{"min_mean": 0.00001, "degradation_factor": 20}');
@@ -259,12 +259,12 @@ sql('CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
 is(sql("SELECT count(*) > 0, bool_and(full_query NOT LIKE '%insufficient%') FROM pgmaint.slow_queries()", '-U', 'watcher'), 't|t', 'who monitors sees them');
 
 # what is old is forgotten with the next snapshot
-sql("UPDATE pgmaint.statement_snapshots SET taken_at = taken_at - interval '36 days';
-	INSERT INTO pgmaint.statement_texts VALUES (1, 'of a statement that is gone'); UPDATE pgmaint.query_plans SET last_seen_at = last_seen_at - interval '401 days'");
-my $of_runs = sql('SELECT count(*) FROM pgmaint.statement_snapshots WHERE run_id IS NOT NULL');
+sql("UPDATE pgmaint_internal.statement_snapshots SET taken_at = taken_at - interval '36 days';
+	INSERT INTO pgmaint_internal.statement_texts VALUES (1, 'of a statement that is gone'); UPDATE pgmaint.query_plans SET last_seen_at = last_seen_at - interval '401 days'");
+my $of_runs = sql('SELECT count(*) FROM pgmaint_internal.statement_snapshots WHERE run_id IS NOT NULL');
 sql('SELECT pgmaint.tick()');
-is(sql('SELECT count(*) FROM pgmaint.statement_snapshots'), $of_runs + 1, 'snapshots of runs stay longer than those of tick');
-is(sql('SELECT count(*) FROM pgmaint.query_plans') . sql('SELECT count(*) FROM pgmaint.statement_texts WHERE queryid = 1'), '00', '... than plans and texts that nobody needs');
+is(sql('SELECT count(*) FROM pgmaint_internal.statement_snapshots'), $of_runs + 1, 'snapshots of runs stay longer than those of tick');
+is(sql('SELECT count(*) FROM pgmaint.query_plans') . sql('SELECT count(*) FROM pgmaint_internal.statement_texts WHERE queryid = 1'), '00', '... than plans and texts that nobody needs');
 
 # queries are found where the role's sessions find their tables
 sql(q(CREATE SCHEMA app; CREATE TABLE app.hidden (a int); ALTER ROLE victim SET search_path = app; GRANT USAGE ON SCHEMA app TO victim; GRANT SELECT ON app.hidden TO victim));

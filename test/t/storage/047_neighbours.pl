@@ -41,7 +41,7 @@ my $run;
 	is($original->backups_stored, 'first other-two second third', '... and no more of its own than it wants');
 	my ($state) = act($other, 'verify_backup', '{"storage": "shared"}');
 	is($state, 'succeeded', 'another cluster: a backup is verified');
-	is(sql($other, q(SELECT string_agg(split_part(key, '/', 1), ' ' ORDER BY key) FROM pgmaint.backup_records WHERE verification IS NOT NULL)), 'other-two',
+	is(sql($other, q(SELECT string_agg(split_part(key, '/', 1), ' ' ORDER BY key) FROM pgmaint_internal.backup_records WHERE verification IS NOT NULL)), 'other-two',
 		'... the newest of its own');
 	is(sql($other, q(SELECT string_agg(split_part(key, '/', 1) || ' ' || own, ', ' ORDER BY key) FROM pgmaint.list_backups('shared'))),
 		'first false, other-two true, second false, third false', '... and it can tell');
@@ -187,7 +187,7 @@ my $run;
 	certain($node, $run, 'the next run');
 	is(backups_of($node), 'third', '... removes what it should');
 	escalate($node);
-	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint.troubles WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
+	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint_internal.troubles WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
 		'... and the trouble is over');
 	is($original->backups_stored, 'third', '... really');
 	escalate($node);
