@@ -77,7 +77,7 @@ RETURNS interval
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_get_takeover_delay';
 
-COMMENT ON FUNCTION pgmaint_internal.takeover_delay() IS 'the setting pgmaint_internal.takeover_delay';
+COMMENT ON FUNCTION pgmaint_internal.takeover_delay() IS 'the setting pgmaint.takeover_delay';
 
 -- What a database in doubt wrote itself it may remove when its former self has
 -- not been seen for long enough; the rest waits for a person.

@@ -48,7 +48,7 @@ SELECT
 		CASE WHEN t.action = 'expire_backups' AND (t.result ->> 'removed')::boolean
 			THEN pg_catalog.pg_size_pretty((t.result ->> 'bytes')::bigint) || ' removed from the storage' END,
 		CASE WHEN t.action IN ('retention', 'backup') AND NOT (t.result ->> 'removed')::boolean
-			THEN CASE WHEN (t.result ->> 'complete')::boolean THEN 'nothing removed: it is complete, and stays for pgmaint_internal.takeover_delay'
+			THEN CASE WHEN (t.result ->> 'complete')::boolean THEN 'nothing removed: it is complete, and stays for pgmaint.takeover_delay'
 				ELSE 'nothing removed: there is nothing of that task' END END,
 		CASE WHEN t.action IN ('check_corruption', 'expire_backups') THEN t.result ->> 'found' END,
 		CASE WHEN t.action = 'backup' AND t.result ? 'key' THEN pg_catalog.format('%s in %s, of a dump of %s',

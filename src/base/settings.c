@@ -177,7 +177,7 @@ define_settings(void)
 		GUC_UNIT_S | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
-		"pgmaint_internal.takeover_delay",
+		"pgmaint.takeover_delay",
 		"Sets how long a database that may be a copy waits for a sign of its former self.",
 		"After it, what the database wrote since to storages expires, and its interrupted runs are resumed.",
 		&pgmaint_takeover_delay, 24 * 60 * 60, 0, INT_MAX / 1000, PGC_SIGHUP,

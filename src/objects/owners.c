@@ -21,7 +21,7 @@
  * of a machine) lists the records, the original commits an object and leaves no
  * record after it, the copy removes the object.  The records are listed again
  * right before each removal, and a complete object that only the ledger calls
- * unfinished stays for pgmaint_internal.takeover_delay (action/leftovers.c), so the
+ * unfinished stays for pgmaint.takeover_delay (action/leftovers.c), so the
  * original must have begun no run for that long.
  *
  *-------------------------------------------------------------------------

@@ -10,4 +10,4 @@ WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclas
 SELECT function FROM set_functions WHERE prorows = 1000 OR lanname = 'c' AND procost = 1 ORDER BY 1;
 
 -- these were looked at
-SELECT function, prorows, procost > 1 AS with_cost FROM set_functions WHERE function::text ~ '^pgmaint\.(actions|table_bloat|built_in_plans|validate)\(' ORDER BY function::text COLLATE "C";
+SELECT function, prorows, procost > 1 AS with_cost FROM set_functions WHERE function::text ~ '^pgmaint(_internal)?\.(actions|table_bloat|built_in_plans|validate)\(' ORDER BY function::text COLLATE "C";

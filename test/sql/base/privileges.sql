@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 -- a table without a key could not be published: UPDATE and DELETE would fail
 SELECT c.relname
 FROM pg_class c
-WHERE c.relnamespace = 'pgmaint'::regnamespace
+WHERE c.relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace)
 	AND c.relkind = 'r'
 	AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary);
 
@@ -21,8 +21,8 @@ CREATE SCHEMA privileges;
 GRANT ALL ON SCHEMA privileges TO PUBLIC;
 
 -- nothing is there for everybody
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'pgmaint'::regnamespace AND has_function_privilege('pgmaint_regress_user', p.oid, 'EXECUTE');
-SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'pgmaint'::regnamespace AND relkind IN ('r', 'v', 'S')
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND has_function_privilege('pgmaint_regress_user', p.oid, 'EXECUTE');
+SELECT c.oid::regclass FROM pg_class c WHERE relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND relkind IN ('r', 'v', 'S')
 	AND CASE relkind WHEN 'S' THEN has_sequence_privilege('pgmaint_regress_user', c.oid, 'USAGE, SELECT, UPDATE')
 		ELSE has_table_privilege('pgmaint_regress_user', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END;
 SELECT has_schema_privilege('pgmaint_regress_user', 'pgmaint', 'USAGE') AS usage, has_schema_privilege('pgmaint_regress_user', 'pgmaint', 'CREATE') AS create;
@@ -56,11 +56,11 @@ SELECT * FROM pgmaint.report();
 RESET ROLE;
 
 -- monitoring sees everything and changes nothing
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'pgmaint'::regnamespace AND has_function_privilege('pgmaint_regress_monitor', p.oid, 'EXECUTE')
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND has_function_privilege('pgmaint_regress_monitor', p.oid, 'EXECUTE')
 	ORDER BY p.oid::regprocedure::text COLLATE "C";
-SELECT c.oid::regclass FROM pg_class c WHERE relnamespace = 'pgmaint'::regnamespace AND relkind IN ('r', 'v')
+SELECT c.oid::regclass FROM pg_class c WHERE relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND relkind IN ('r', 'v')
 	AND has_table_privilege('pgmaint_regress_monitor', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER');
-SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace = 'pgmaint'::regnamespace AND has_function_privilege('pgmaint_regress_scanner', p.oid, 'EXECUTE')
+SELECT p.oid::regprocedure FROM pg_proc p WHERE pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND has_function_privilege('pgmaint_regress_scanner', p.oid, 'EXECUTE')
 	ORDER BY p.oid::regprocedure::text COLLATE "C";
 SET ROLE pgmaint_regress_monitor;
 SELECT count(*) FROM pgmaint.runs;

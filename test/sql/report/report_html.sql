@@ -155,9 +155,9 @@ SELECT pgmaint.report_html(1) LIKE '<!DOCTYPE html>%', pgmaint_internal.html_que
 RESET ROLE;
 -- one that may read the tables, but to whom pg_stat_statements would not show a text
 CREATE ROLE pgmaint_regress_other;
-GRANT USAGE ON SCHEMA pgmaint TO pgmaint_regress_other;
+GRANT USAGE ON SCHEMA pgmaint, pgmaint_internal TO pgmaint_regress_other;
 GRANT SELECT ON pgmaint.runs, pgmaint_internal.statement_snapshots, pgmaint_internal.statement_figures, pgmaint_internal.statement_texts, pgmaint.query_plans TO pgmaint_regress_other;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmaint TO pgmaint_regress_other;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmaint, pgmaint_internal TO pgmaint_regress_other;
 SET ROLE pgmaint_regress_other;
 SELECT q LIKE '%the text is for members of pg_read_all_stats%', q LIKE '%xxx%', q LIKE '%Seq Scan%' FROM pgmaint_internal.html_queries(1) q;
 RESET ROLE;

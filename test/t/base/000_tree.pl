@@ -135,7 +135,7 @@ foreach my $file (glob "$root/src/*/*.c")
 	my $source = slurp($file);
 	$checks{$1} = 1 while $source =~ /\b(?:note|plan|add)_finding\([^";]*"(?!(?:info|warning|critical)")(\w+)"/g;
 }
-my ($guide) = join('', map { slurp("$root/$_") } grep { -e "$root/$_" } sort keys %listed) =~ /^CREATE FUNCTION pgmaint\.check_guide\(\)(.*?)^END;/ms;
+my ($guide) = join('', map { slurp("$root/$_") } grep { -e "$root/$_" } sort keys %listed) =~ /^CREATE FUNCTION pgmaint_internal\.check_guide\(\)(.*?)^END;/ms;
 cmp_ok(scalar keys %checks, '>', 20, 'the checks that make findings are found');
 is_deeply([ grep { $guide !~ /\('$_'/ } sort keys %checks ], [], 'and check_guide() has all of them');
 

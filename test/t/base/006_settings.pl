@@ -82,7 +82,7 @@ is($node->safe_psql('postgres', 'WITH d AS (DELETE FROM public.trapped RETURNING
 # of the role and of the database
 $node->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO PUBLIC; CREATE ROLE plain LOGIN; CREATE ROLE boss LOGIN SUPERUSER; CREATE ROLE nobody');
 $node->safe_psql('postgres', 'GRANT nobody TO plain; GRANT USAGE ON SCHEMA pgmaint TO plain;
-	GRANT EXECUTE ON ALL ROUTINES IN SCHEMA pgmaint TO plain');
+	GRANT EXECUTE ON ALL ROUTINES IN SCHEMA pgmaint, pgmaint_internal TO plain; GRANT USAGE ON SCHEMA pgmaint_internal TO plain');
 # renamed in 16
 my $parallel = $node->safe_psql('postgres',
 	"SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");

@@ -67,7 +67,7 @@ sub contents
 {
 	my ($database) = @_;
 	my $tables = $node->safe_psql($database, q(SELECT c.oid::regclass FROM pg_class c
-		WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.oid::regclass::text));
+		WHERE c.relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND c.relkind IN ('r', 'p') ORDER BY c.oid::regclass::text));
 	my @rows = map { "$_: " . $node->safe_psql($database, "SELECT t::text FROM $_ t ORDER BY 1") } split /\n/, $tables;
 
 	push @rows, $node->safe_psql($database, q(SELECT c.table::regclass || ' ' || c.condition

@@ -44,8 +44,8 @@ sql('INSERT INTO aged SELECT -g, now() - g * interval $$1 day$$, current_date - 
 sql(q(INSERT INTO pgmaint_internal.plan_schedules (plan, scheduled_by, schedule, job_id, role, database, noted_at)
 	SELECT 'weekly', current_user, '0 3 * * 0', 1, current_user::regrole, oid, now() FROM pg_database WHERE datname = current_database()));
 my @sources = split /\n/, sql(q(
-	SELECT format('pgmaint.%I', c.relname) FROM pg_class c WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind IN ('r', 'v', 'm')
-	UNION ALL SELECT format('pgmaint.%I()', p.proname) FROM pg_proc p WHERE p.pronamespace = 'pgmaint'::regnamespace AND p.prokind = 'f'
+	SELECT format('%s.%I', c.relnamespace::regnamespace, c.relname) FROM pg_class c WHERE c.relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND c.relkind IN ('r', 'v', 'm')
+	UNION ALL SELECT format('%s.%I()', p.pronamespace::regnamespace, p.proname) FROM pg_proc p WHERE p.pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND p.prokind = 'f'
 	AND p.pronargs = p.pronargdefaults AND p.prorettype NOT IN ('void'::regtype, 'trigger'::regtype) AND p.proname NOT IN ('tick', 'schedule_all', 'take_over', 'stay_copy')
 	UNION ALL SELECT format('pgmaint.dry_run(%L)', plan) FROM unnest('{daily,weekly,monthly,quarterly}'::text[]) plan
 	ORDER BY 1));

@@ -81,8 +81,8 @@ sub examine
 		}
 	}
 	for my $source (split /\n/, $node->safe_psql('postgres', q(
-		SELECT format('pgmaint.%I', c.relname) FROM pg_class c WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind = 'v'
-		UNION ALL SELECT format('pgmaint.%I()', p.proname) FROM pg_proc p WHERE p.pronamespace = 'pgmaint'::regnamespace AND p.prokind = 'f'
+		SELECT format('%s.%I', c.relnamespace::regnamespace, c.relname) FROM pg_class c WHERE c.relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND c.relkind = 'v'
+		UNION ALL SELECT format('%s.%I()', p.pronamespace::regnamespace, p.proname) FROM pg_proc p WHERE p.pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND p.prokind = 'f'
 		AND p.pronargs = p.pronargdefaults AND p.prorettype NOT IN ('void'::regtype, 'trigger'::regtype)
 		AND p.proname NOT IN ('tick', 'schedule_all', 'take_over', 'stay_copy')
 		UNION ALL SELECT $$pgmaint.dry_run('weekly')$$ ORDER BY 1)))

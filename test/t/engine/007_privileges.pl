@@ -34,32 +34,32 @@ sub refused
 # nothing for PUBLIC, and a comment for everything
 is( $node->safe_psql('postgres', <<'EOS'), '', 'PUBLIC has no privilege in the schema');
 SELECT 'schema' FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
-WHERE n.nspname = 'pgmaint' AND a.grantee = 0
+WHERE n.nspname IN ('pgmaint', 'pgmaint_internal') AND a.grantee = 0
 UNION ALL
 SELECT p.oid::regprocedure::text FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'pgmaint'::regnamespace AND a.grantee = 0
+WHERE p.pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND a.grantee = 0
 UNION ALL
 SELECT c.oid::regclass::text
 FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE WHEN c.relkind = 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
-WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind <> 'i' AND a.grantee = 0
+WHERE c.relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND c.relkind <> 'i' AND a.grantee = 0
 UNION ALL
 SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute a, aclexplode(a.attacl) x
-WHERE a.attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'pgmaint'::regnamespace) AND x.grantee = 0
+WHERE a.attrelid IN (SELECT oid FROM pg_class WHERE relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace)) AND x.grantee = 0
 EOS
 is( $node->safe_psql('postgres', <<'EOS'), '', 'everything has a comment');
 SELECT p.oid::regprocedure::text FROM pg_proc p
-WHERE p.pronamespace = 'pgmaint'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
+WHERE p.pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND obj_description(p.oid, 'pg_proc') IS NULL
 UNION ALL
 SELECT c.oid::regclass::text FROM pg_class c
-WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND obj_description(c.oid, 'pg_class') IS NULL
+WHERE c.relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND c.relkind IN ('r', 'p', 'v', 'm') AND obj_description(c.oid, 'pg_class') IS NULL
 UNION ALL
-SELECT 'schema' WHERE obj_description('pgmaint'::regnamespace, 'pg_namespace') IS NULL
+SELECT 'schema' FROM pg_namespace n WHERE n.nspname LIKE 'pgmaint%' AND obj_description(n.oid, 'pg_namespace') IS NULL
 UNION ALL
 SELECT 'extension' FROM pg_extension WHERE extname = 'pgmaint' AND obj_description(oid, 'pg_extension') IS NULL
 EOS
 is( $node->safe_psql('postgres', <<'EOS'), '', 'every function with its owner\'s rights has a search path of its own');
 SELECT p.oid::regprocedure FROM pg_proc p
-WHERE p.pronamespace = 'pgmaint'::regnamespace AND p.prosecdef
+WHERE p.pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND p.prosecdef
 	AND NOT coalesce(p.proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false)
 EOS
 
@@ -111,17 +111,17 @@ is(tasks($node, $run), 'none', "another's table by its name: no task");
 like($node->safe_psql('postgres', "SELECT message FROM pgmaint.findings WHERE run_id = $run"), qr/public\.theirs/, "another's table by its name: a finding");
 
 # the ledger is not the role's to read or to write
-foreach my $table (qw(runs tasks findings cancellations bloat_measurements plan_definitions progress plans))
+foreach my $table (qw(pgmaint.runs pgmaint.tasks pgmaint.findings pgmaint_internal.cancellations pgmaint_internal.bloat_measurements pgmaint.plan_definitions pgmaint.progress pgmaint.plans))
 {
-	refused('app_owner', "SELECT * FROM pgmaint.$table", qr/permission denied/, "read $table");
+	refused('app_owner', "SELECT * FROM $table", qr/permission denied/, "read $table");
 }
 $node->safe_psql('postgres', 'CREATE ROLE watcher LOGIN IN ROLE pg_monitor');
-foreach my $table (qw(runs tasks findings cancellations bloat_measurements plan_definitions))
+foreach my $table (qw(pgmaint.runs pgmaint.tasks pgmaint.findings pgmaint_internal.cancellations pgmaint_internal.bloat_measurements pgmaint.plan_definitions))
 {
-	as('watcher', "SELECT count(*) FROM pgmaint.$table");
+	as('watcher', "SELECT count(*) FROM $table");
 	is($status, 0, "pg_monitor reads $table");
-	refused('watcher', "INSERT INTO pgmaint.$table DEFAULT VALUES", qr/permission denied/, "pg_monitor writes $table");
-	refused('watcher', "DELETE FROM pgmaint.$table", qr/permission denied/, "pg_monitor deletes from $table");
+	refused('watcher', "INSERT INTO $table DEFAULT VALUES", qr/permission denied/, "pg_monitor writes $table");
+	refused('watcher', "DELETE FROM $table", qr/permission denied/, "pg_monitor deletes from $table");
 }
 refused('watcher', q(SELECT pgmaint.run('weekly')), qr/permission denied/, 'pg_monitor runs');
 refused('watcher', 'SELECT pgmaint.cancel(1)', qr/permission denied/, 'pg_monitor cancels');

@@ -235,7 +235,7 @@ my $run;
 		CREATE TABLE events (id bigint PRIMARY KEY, at timestamptz NOT NULL, body text); CREATE TABLE restored (LIKE events)");
 	sql($subscriber, "CREATE SUBSCRIPTION everything CONNECTION '@{[ $node->connstr ]} dbname=app' PUBLICATION everything");
 	# numbers do not come with the rows, nor do tables that had rows of their own
-	sql($subscriber, q(SELECT setval(oid::regclass, 1000) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'pgmaint'::regnamespace));
+	sql($subscriber, q(SELECT setval(oid::regclass, 1000) FROM pg_class WHERE relkind = 'S' AND relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace)));
 	foreach my $table (qw(backup_records archives contacts identities runs))
 	{
 		$subscriber->poll_query_until('app', "SELECT srsubstate IN ('r', 's') FROM pg_subscription_rel WHERE srrelid = 'pgmaint.$table'::regclass")
