@@ -44,3 +44,23 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+-- Whoever could name what has moved can still do so, with the privileges that were
+-- granted on it.
+DO $$
+DECLARE
+	role text;
+BEGIN
+	FOR role IN
+		SELECT DISTINCT pg_catalog.quote_ident(r.rolname)
+		FROM pg_catalog.pg_namespace n
+		CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) a
+		JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+		WHERE n.nspname = 'pgmaint' AND a.privilege_type = 'USAGE' AND a.grantee <> n.nspowner
+			-- in a new database it has none there
+			AND r.rolname <> 'pg_stat_scan_tables'
+	LOOP
+		EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA pgmaint_internal TO %s', role);
+	END LOOP;
+END
+$$;
