@@ -6,7 +6,7 @@ RESET client_min_messages;
 
 -- of this session alone
 SELECT database = current_database() AS here, role = current_user AS me, application, state, connections > 0 AS counted, longest_in_state >= '0' AS timed
-FROM pgmaint_internal.connection_use WHERE application ~ '^pg_regress/connections$';
+FROM pgmaint_internal.connection_use WHERE application ~ '^pg_regress/review/connections$';
 SELECT DISTINCT topic FROM pgmaint.connection_review() ORDER BY topic;
 SELECT topic, item, connections = current_setting('max_connections')::int AS as_set, detail FROM pgmaint.connection_review() WHERE topic = 'limit';
 SELECT pgmaint_internal.memory_of_machine() > 64 * 1024 * 1024 AS some_memory;
