@@ -287,8 +287,8 @@ sub set_traps
 		CREATE SCHEMA extensions; CREATE EXTENSION amcheck SCHEMA extensions; CREATE EXTENSION pg_stat_statements SCHEMA extensions;
 		GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA extensions TO keeper;
 		GRANT CREATE ON SCHEMA public, extensions TO mallory; GRANT USAGE ON SCHEMA extensions TO PUBLIC;
-		GRANT USAGE ON SCHEMA pgmaint TO mallory, alice, keeper; GRANT ALL ON ALL TABLES IN SCHEMA pgmaint TO keeper;
-		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA pgmaint TO keeper, mallory, alice;
+		GRANT USAGE ON SCHEMA pgmaint, pgmaint_internal TO mallory, alice, keeper; GRANT ALL ON ALL TABLES IN SCHEMA pgmaint, pgmaint_internal TO keeper;
+		GRANT EXECUTE ON ALL ROUTINES IN SCHEMA pgmaint, pgmaint_internal TO keeper, mallory, alice;
 		GRANT USAGE ON FOREIGN SERVER pgmaint_local TO mallory, alice, keeper));
 	as_role($node, undef, 'GRANT pg_maintain TO keeper') if $node->pg_version >= 17;
 	as_role($node, undef, 'CREATE EXTENSION hypopg SCHEMA extensions')

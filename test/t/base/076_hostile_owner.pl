@@ -163,9 +163,9 @@ foreach my $role ($superuser, 'keeper')
 # All functions that take no argument and all views, and what is asked with one:
 # a script of each role.  What they answer is the matter of other tests.
 my @calls = (
-	split(/\n/, $node->safe_psql('postgres', q(SELECT format('SELECT * FROM pgmaint.%I()', proname) FROM pg_proc WHERE pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace)
+	split(/\n/, $node->safe_psql('postgres', q(SELECT format('SELECT * FROM %s.%I()', pronamespace::regnamespace, proname) FROM pg_proc WHERE pronamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace)
 		AND prokind = 'f' AND pronargs = pronargdefaults AND prorettype <> 'trigger'::regtype AND proname NOT IN ('take_over', 'stay_copy', 'schedule_all') ORDER BY proname))),
-	split(/\n/, $node->safe_psql('postgres', q(SELECT format('SELECT * FROM pgmaint.%I', relname) FROM pg_class WHERE relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND relkind = 'v'
+	split(/\n/, $node->safe_psql('postgres', q(SELECT format('SELECT * FROM %s.%I', relnamespace::regnamespace, relname) FROM pg_class WHERE relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND relkind = 'v'
 		ORDER BY relname))),
 	(map { "SELECT * FROM pgmaint.dry_run('$_')" } qw(daily weekly monthly quarterly)),
 	(map { ("SELECT * FROM pgmaint.table_bloat('$_')", "SELECT * FROM pgmaint.index_bloat('$_')", "SELECT * FROM pgmaint.dry_run('weekly', '{\"tables\": \"$_\"}')") } hostile_tables(), 'mallory.kept'),
