@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  The options of actions: which there are, and checking what is given.
+ *	  The options of actions: which there are, checking and reading what is
+ *	  given.
  *
  *-------------------------------------------------------------------------
  */
@@ -269,4 +270,71 @@ check_options(const char *action, const ActionOption *options, Jsonb *given)
 		if (element.type != jbvNull)
 			check_value(action, option, &element);
 	}
+}
+
+bool
+option_given(Jsonb *given, const char *name)
+{
+	return json_field(given, name) != NULL;
+}
+
+/*
+ * A scalar option as text; NULL when it has neither value nor fallback.
+ */
+char *
+option_text(const ActionOption *options, Jsonb *given, const char *name)
+{
+	const ActionOption *option = find_option(options, name);
+	JsonbValue *value = json_field(given, name);
+
+	Assert(option != NULL);
+	if (value != NULL)
+		return json_text(value);
+	return option->fallback == NULL ? NULL : pstrdup(option->fallback);
+}
+
+bool
+option_boolean(const ActionOption *options, Jsonb *given, const char *name)
+{
+	char *text = option_text(options, given, name);
+
+	return text != NULL && strcmp(text, "true") == 0;
+}
+
+double
+option_number(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return DatumGetFloat8(DirectFunctionCall1(
+		float8in, CStringGetDatum(option_text(options, given, name))));
+}
+
+int64
+option_integer(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return (int64) option_number(options, given, name);
+}
+
+int64
+option_bytes(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return DatumGetInt64(DirectFunctionCall1(
+		pg_size_bytes,
+		CStringGetTextDatum(option_text(options, given, name))));
+}
+
+double
+option_seconds(const ActionOption *options, Jsonb *given, const char *name)
+{
+	return seconds_of(option_text(options, given, name));
+}
+
+/*
+ * A list of strings, NIL when the option is not given.
+ */
+List *
+option_names(Jsonb *given, const char *name)
+{
+	JsonbValue *value = json_field(given, name);
+
+	return value == NULL ? NIL : json_names(value);
 }
