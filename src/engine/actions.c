@@ -18,20 +18,6 @@ static const Action *const actions[] = {
 	&index_usage_action,	   &escalate_action,
 };
 
-PlannedFinding *
-note_finding(List **findings, const char *check_id, const char *severity,
-			 char *object, char *message)
-{
-	PlannedFinding *finding = palloc0(sizeof(PlannedFinding));
-
-	finding->check_id = check_id;
-	finding->severity = severity;
-	finding->object = object;
-	finding->message = message;
-	*findings = lappend(*findings, finding);
-	return finding;
-}
-
 /*
  * For walking over all of them; NULL past the last.
  */
