@@ -20,14 +20,13 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/varlena.h"
 
 #include "base/compat.h"
 #include "base/extension_member.h"
-#include "engine/elsewhere.h"
+#include "engine/cronjobs.h"
 
 /* pg_cron 1.4 keeps names of jobs as names */
 #define JOB_NAME_BYTES (NAMEDATALEN - 1)
@@ -340,22 +339,4 @@ answer_cron_question(const CronQuestion *question)
 	AtEOXact_GUC(false, level);
 	MemoryContextSwitchTo(context);
 	return answer;
-}
-
-/*
- * Ask pg_cron where it is.
- */
-char *
-ask_cron(const CronServer *server, const CronQuestion *question)
-{
-	if (server->database == MyDatabaseId)
-		return answer_cron_question(question);
-	return ask_elsewhere(server->database, question);
-}
-
-int64
-ask_cron_for_number(const CronServer *server, const CronQuestion *question)
-{
-	return DatumGetInt64(DirectFunctionCall1(
-		int8in, CStringGetDatum(ask_cron(server, question))));
 }

@@ -38,8 +38,5 @@ extern pg_tz *cron_timezone(void);
 extern bool cron_wants_both_days(void);
 extern char *cron_job_name(const char *plan);
 extern char *answer_cron_question(const CronQuestion *question);
-extern char *ask_cron(const CronServer *server, const CronQuestion *question);
-extern int64 ask_cron_for_number(const CronServer *server,
-								 const CronQuestion *question);
 
 #endif /* PGMAINT_CRONJOBS_H */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * elsewhere.c
- *	  Asking pg_cron in another database of the cluster.
+ *	  Asking pg_cron, in whichever database of the cluster it is.
  *
- * A background worker connects there as the role that asks, so it can do what
- * that role could do there itself and no more.  It answers, or raises its
- * error, over a queue in shared memory.  What it does is committed when it
- * answers, whatever becomes of the transaction that asked.
+ * In another database a background worker connects as the role that asks, so it
+ * can do what that role could do there itself and no more.  It answers, or
+ * raises its error, over a queue in shared memory.  What it does is committed
+ * when it answers, whatever becomes of the transaction that asked.
  *
  * The asker waits inside a function, so it holds a snapshot and maybe locks.
  * The worker is in another database and needs none of them, and it gives up
@@ -26,6 +26,7 @@
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "storage/shm_mq.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -144,7 +145,7 @@ receive_answer(shm_mq_handle *queue, volatile bool *ended)
 /*
  * Have a worker ask pg_cron in another database, and wait for what it says.
  */
-char *
+static char *
 ask_elsewhere(Oid database, const CronQuestion *question)
 {
 	dsm_segment *segment = share_question(database, question);
@@ -173,6 +174,24 @@ ask_elsewhere(Oid database, const CronQuestion *question)
 	PG_END_TRY();
 	dsm_detach(segment);
 	return answer;
+}
+
+/*
+ * Ask pg_cron where it is.
+ */
+char *
+ask_cron(const CronServer *server, const CronQuestion *question)
+{
+	if (server->database == MyDatabaseId)
+		return answer_cron_question(question);
+	return ask_elsewhere(server->database, question);
+}
+
+int64
+ask_cron_for_number(const CronServer *server, const CronQuestion *question)
+{
+	return DatumGetInt64(DirectFunctionCall1(
+		int8in, CStringGetDatum(ask_cron(server, question))));
 }
 
 /*

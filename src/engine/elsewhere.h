@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * elsewhere.h
- *	  Asking pg_cron in another database of the cluster.
+ *	  Asking pg_cron, in whichever database of the cluster it is.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,6 +10,8 @@
 
 #include "engine/cronjobs.h"
 
-extern char *ask_elsewhere(Oid database, const CronQuestion *question);
+extern char *ask_cron(const CronServer *server, const CronQuestion *question);
+extern int64 ask_cron_for_number(const CronServer *server,
+								 const CronQuestion *question);
 
 #endif /* PGMAINT_ELSEWHERE_H */

@@ -28,8 +28,8 @@
 
 #include "base/compat.h"
 #include "base/subtransaction.h"
-#include "engine/cronjobs.h"
 #include "engine/cronline.h"
+#include "engine/elsewhere.h"
 #include "engine/plan.h"
 #include "engine/run.h"
 #include "ledger/schedules.h"
