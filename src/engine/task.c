@@ -340,5 +340,5 @@ carry_out_task(TaskContext *context, Ending *ending)
 	if (ending->retry && ending->outcome.sqlstate != NULL &&
 		strcmp(ending->outcome.state, "skipped") == 0 &&
 		context->gave_up == NULL)
-		explain_lock_failure(context, ending);
+		ending->outcome.error = text_of_lock_failure(context);
 }

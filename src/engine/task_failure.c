@@ -56,8 +56,8 @@ awaited_lock(const TaskContext *context)
  * Who was in the way, as long as they can still be seen.  To find out may
  * fail.
  */
-void
-explain_lock_failure(const TaskContext *context, Ending *ending)
+char *
+text_of_lock_failure(const TaskContext *context)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	char *volatile holders = NULL;
@@ -79,10 +79,10 @@ explain_lock_failure(const TaskContext *context, Ending *ending)
 	}
 	PG_END_TRY();
 
-	ending->outcome.error =
-		psprintf("no lock within %d ms%s%s", context->lock_timeout,
-				 holders == NULL ? "; whoever held it is gone by now" : ": ",
-				 holders == NULL ? "" : holders);
+	return psprintf("no lock within %d ms%s%s", context->lock_timeout,
+					holders == NULL ? "; whoever held it is gone by now"
+									: ": ",
+					holders == NULL ? "" : holders);
 }
 
 /*

@@ -8,11 +8,11 @@
 #ifndef PGMAINT_TASK_FAILURE_H
 #define PGMAINT_TASK_FAILURE_H
 
-#include "engine/task.h"
+#include "action/action.h"
 
 extern ErrorData *recover_from_error(MemoryContext caller);
 extern char *text_of_failure(const TaskContext *context,
 							 const ErrorData *error);
-extern void explain_lock_failure(const TaskContext *context, Ending *ending);
+extern char *text_of_lock_failure(const TaskContext *context);
 
 #endif /* PGMAINT_TASK_FAILURE_H */
