@@ -24,31 +24,6 @@
 #define PARTIAL_TOLERANCE 2.0
 
 /*
- * Count a statement, or a table, that was not looked at.
- */
-void
-leave_out(AdviceResult *result, const char *why, const char *example)
-{
-	LeftOut *entry;
-	ListCell *cell;
-
-	foreach (cell, result->left_out)
-	{
-		entry = lfirst(cell);
-		if (strcmp(entry->why, why) == 0)
-		{
-			entry->count++;
-			return;
-		}
-	}
-	entry = palloc0(sizeof(LeftOut));
-	entry->why = pstrdup(why);
-	entry->count = 1;
-	entry->example = example == NULL ? NULL : pstrdup(example);
-	result->left_out = lappend(result->left_out, entry);
-}
-
-/*
  * Would all statements of one piece of advice do about as well with another
  * index in its place?
  */
@@ -140,7 +115,7 @@ merge_two(Advice *narrow, Advice *wide)
 /*
  * As few indexes as will do.
  */
-void
+static void
 merge_advice(AdviceResult *result)
 {
 	bool merged = true;
@@ -209,7 +184,7 @@ by_gain(const ListCell *one, const ListCell *other)
  * Weigh what statements gain against what writers lose, and put the best
  * first.
  */
-void
+static void
 weigh_advice(AdviceResult *result)
 {
 	List *kept = NIL;

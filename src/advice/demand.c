@@ -21,7 +21,7 @@
 #include "utils/rel.h"
 
 #include "advice/demand.h"
-#include "advice/planning.h"
+#include "advice/query_mark.h"
 #include "base/compat.h"
 
 static List **collected;

@@ -18,7 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "advice/advise.h"
+#include "advice/advice.h"
 #include "advice/combine.h"
 #include "advice/planning.h"
 #include "advice/reading.h"

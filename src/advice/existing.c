@@ -12,7 +12,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "advice/advise.h"
+#include "advice/advice.h"
 #include "ledger/ledger.h"
 
 /*

@@ -26,7 +26,7 @@
 
 #include "advice/candidate.h"
 #include "advice/hypothetical.h"
-#include "advice/planning.h"
+#include "advice/query_mark.h"
 #include "base/compat.h"
 
 /* entries of an inner page, about: what makes a tree as high as it is */

@@ -30,13 +30,11 @@
 #include "advice/guess.h"
 #include "advice/hypothetical.h"
 #include "advice/planning.h"
+#include "advice/query_mark.h"
 #include "advice/trust.h"
 #include "base/compat.h"
 #include "base/subtransaction.h"
 #include "exec/as_role.h"
-
-/* tells our own queries from others that are planned meanwhile */
-#define QUERY_FOR_ADVICE INT64CONST(0x70676d61696e7421)
 
 typedef struct Attempt
 {
@@ -157,18 +155,6 @@ with_query(const Statement *statement, QueryWork work, void *argument)
 }
 
 /*
- * Functions that are computed while we plan may have queries planned, too, and
- * then execute them: these must know nothing of indexes that do not exist.
- */
-bool
-is_planned_for_advice(PlannerInfo *root)
-{
-	while (root->parent_root != NULL)
-		root = root->parent_root;
-	return root->parse->queryId == QUERY_FOR_ADVICE;
-}
-
-/*
  * Plan a query as if there were these indexes, too.  With demands, its
  * conditions are collected in there.
  */
@@ -181,7 +167,7 @@ plan_with_indexes(Query *query, List *candidates, List **demands)
 	Query *copy = copyObject(query);
 
 	CHECK_FOR_INTERRUPTS();
-	copy->queryId = QUERY_FOR_ADVICE;
+	mark_for_advice(copy);
 	PG_TRY();
 	{
 		pretend_indexes(candidates, info_hook);

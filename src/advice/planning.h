@@ -9,7 +9,6 @@
 #define PGMAINT_ADVICE_PLANNING_H
 
 #include "nodes/parsenodes.h"
-#include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 
 #include "advice/candidate.h"
@@ -22,6 +21,5 @@ extern char *with_query(const Statement *statement, QueryWork work,
 						void *argument);
 extern PlannedStmt *plan_with_indexes(Query *query, List *candidates,
 									  List **demands);
-extern bool is_planned_for_advice(PlannerInfo *root);
 
 #endif /* PGMAINT_ADVICE_PLANNING_H */

@@ -8,7 +8,7 @@
 #ifndef PGMAINT_ADVICE_REPORT_H
 #define PGMAINT_ADVICE_REPORT_H
 
-#include "advice/advise.h"
+#include "advice/advice.h"
 
 extern char *describe_gain(const Advice *advice);
 extern char *describe_price(const Advice *advice);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * statistics.c
- *	  The statements that are worth a look.
+ *	  The statements that are worth a look, and those that are left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,7 +9,7 @@
 
 #include "catalog/pg_type.h"
 
-#include "advice/advise.h"
+#include "advice/advice.h"
 #include "ledger/ledger.h"
 
 static double
@@ -70,4 +70,29 @@ read_statements(const AdviceLimits *limits)
 	}
 	ledger_leave(&scope);
 	return statements;
+}
+
+/*
+ * Count a statement, or a table, that was not looked at.
+ */
+void
+leave_out(AdviceResult *result, const char *why, const char *example)
+{
+	LeftOut *entry;
+	ListCell *cell;
+
+	foreach (cell, result->left_out)
+	{
+		entry = lfirst(cell);
+		if (strcmp(entry->why, why) == 0)
+		{
+			entry->count++;
+			return;
+		}
+	}
+	entry = palloc0(sizeof(LeftOut));
+	entry->why = pstrdup(why);
+	entry->count = 1;
+	entry->example = example == NULL ? NULL : pstrdup(example);
+	result->left_out = lappend(result->left_out, entry);
 }
