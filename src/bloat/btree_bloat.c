@@ -18,10 +18,10 @@
 #include "catalog/pg_index.h"
 #include "miscadmin.h"
 
+#include "bloat/btree_bloat.h"
 #include "bloat/btreebuild.h"
 #include "bloat/btreepage.h"
 #include "bloat/btreerows.h"
-#include "bloat/index_bloat.h"
 #include "bloat/liverows.h"
 #include "bloat/reader.h"
 
@@ -389,7 +389,7 @@ count_entries(BTreeScan *scan, BlockSample *sample, Relation index,
  */
 double
 measure_btree(BlockSample *sample, Relation index, Relation table,
-			  IndexBloat *result)
+			  bool *has_density, double *leaf_density)
 {
 	BTreeScan scan = {0};
 	double leaves = 0;
@@ -417,8 +417,8 @@ measure_btree(BlockSample *sample, Relation index, Relation table,
 	FreeAccessStrategy(scan.strategy);
 
 	room = sample_total(scan.part, ROOM);
-	result->has_density = room > 0;
+	*has_density = room > 0;
 	if (room > 0)
-		result->leaf_density = 1 - sample_total(scan.part, FREE) / room;
+		*leaf_density = 1 - sample_total(scan.part, FREE) / room;
 	return 1 + leaves + inner;
 }

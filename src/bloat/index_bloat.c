@@ -15,6 +15,7 @@
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
 
+#include "bloat/btree_bloat.h"
 #include "bloat/index_bloat.h"
 #include "bloat/relations.h"
 
@@ -56,7 +57,8 @@ measure_open_index(Relation index, Relation table, double precision,
 		double bloat;
 
 		sample_init(&sample, precision, seed);
-		kept = measure_btree(&sample, index, table, result);
+		kept = measure_btree(&sample, index, table, &result->has_density,
+							 &result->leaf_density);
 		bloat = sample_bloat(&sample, ceil(kept), &result->margin);
 		result->has_bloat = true;
 		result->total_blocks = sample_blocks_total(&sample);

@@ -10,8 +10,6 @@
 
 #include "utils/rel.h"
 
-#include "bloat/sample.h"
-
 typedef struct IndexBloat
 {
 	Oid indexid;
@@ -34,9 +32,5 @@ extern void measure_index_bloat(Oid indexid, double precision, uint32 seed,
 extern void measure_open_index(Relation index, Relation table,
 							   double precision, uint32 seed,
 							   IndexBloat *result);
-
-/* btree_bloat.c: returns the blocks after a rebuild */
-extern double measure_btree(BlockSample *sample, Relation index,
-							Relation table, IndexBloat *result);
 
 #endif /* PGMAINT_BLOAT_INDEX_BLOAT_H */
