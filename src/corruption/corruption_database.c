@@ -14,7 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "action/evidence.h"
-#include "corruption/corruption_task.h"
+#include "corruption/corruption_database.h"
 #include "ledger/ledger.h"
 
 /* from this used share of a sequence on there is no time to lose */

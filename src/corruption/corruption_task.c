@@ -23,6 +23,7 @@
 
 #include "action/evidence.h"
 #include "corruption/amcheck.h"
+#include "corruption/corruption_database.h"
 #include "corruption/corruption_task.h"
 #include "ledger/ledger.h"
 

@@ -13,10 +13,4 @@
 extern HoldBack consider_check(TaskContext *context, char **reason);
 extern void execute_check(TaskContext *context);
 
-/* what is checked of the database as a whole */
-extern void check_checksums(TaskContext *context);
-extern void check_sequences(TaskContext *context, double threshold);
-extern void check_constraints(TaskContext *context);
-extern void sum_up_checks(TaskContext *context);
-
 #endif /* PGMAINT_CORRUPTION_TASK_H */
