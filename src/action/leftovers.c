@@ -14,7 +14,7 @@
 #include "action/leftovers.h"
 #include "action/selection.h"
 #include "base/settings.h"
-#include "objects/owners.h"
+#include "objects/owner_verdicts.h"
 #include "objects/uploads.h"
 
 /*

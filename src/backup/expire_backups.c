@@ -17,7 +17,7 @@
 #include "action/evidence.h"
 #include "action/selection.h"
 #include "backup/expire.h"
-#include "objects/owners.h"
+#include "objects/owner_verdicts.h"
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("storage", OPTION_TEXT, NULL, "only backups on this storage"),

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * owner_records.h
- *	  The owner records of a run, and what is made of them.
+ *	  The owner records of a run, and those that are on a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,6 +11,10 @@
 #include "nodes/pg_list.h"
 
 #include "storage/storage.h"
+
+/* their keys begin so, and end in a nonce of so many bytes, in hexadecimal */
+#define OWNER_RECORDS ".pgmaint/owners/"
+#define OWNER_NONCE_BYTES 8
 
 /* one identity, on one storage, in one run */
 typedef struct OwnerRecord
@@ -24,11 +28,5 @@ typedef struct OwnerRecord
 
 /* nonces, char * */
 extern List *list_records(Storage *storage, const char *identity);
-
-/* in a ledger scope */
-extern void judge_record(const char *storage, const OwnerRecord *record,
-						 int64 run_id, const List *nonces);
-extern void note_unread(const char *storage, const List *records, int64 run_id,
-						const char *error);
 
 #endif /* PGMAINT_OWNER_RECORDS_H */

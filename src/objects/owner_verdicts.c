@@ -14,8 +14,7 @@
 #include "ledger/findings.h"
 #include "ledger/identity.h"
 #include "ledger/runs.h"
-#include "objects/owner_records.h"
-#include "objects/owners.h"
+#include "objects/owner_verdicts.h"
 
 static bool
 is_listed(const List *nonces, const char *nonce)

@@ -38,18 +38,9 @@
 #include "base/subtransaction.h"
 #include "ledger/identity.h"
 #include "objects/owner_records.h"
+#include "objects/owner_verdicts.h"
 #include "objects/owners.h"
 #include "objects/storage_names.h"
-
-#define NONCE_BYTES 8
-#define NONCE_LENGTH ((size_t) 2 * NONCE_BYTES)
-
-/* what is on the storage */
-typedef struct Listing
-{
-	size_t prefix;
-	List *nonces; /* of char * */
-} Listing;
 
 /* what a worker does about the records of its run */
 typedef struct Declaration
@@ -102,7 +93,7 @@ note_records(const char *storage, int64 run_id, Oid extension)
 		bind_text(&note, storage);
 		bind_bigint(&note, run_id);
 		bind_text(&note, record->identity);
-		bind_text(&note, random_name(NONCE_BYTES));
+		bind_text(&note, random_name(OWNER_NONCE_BYTES));
 		(void) ledger_query(
 			&note,
 			"INSERT INTO pgmaint_internal.owner_records (storage, run_id, identity, nonce) "
@@ -164,33 +155,6 @@ write_record(Storage *storage, const OwnerRecord *record, int64 run_id)
 	if (!storage_stat(storage, key, &object))
 		storage_put_text(storage, key, "application/json", NULL,
 						 describe_record(record, run_id));
-}
-
-/*
- * What is not named like a record was put there by somebody else, such as a file
- * manager, and says nothing of another database.
- */
-static bool
-note_nonce(void *context, const StoredObject *object)
-{
-	Listing *listing = context;
-	const char *nonce = object->key + listing->prefix;
-
-	CHECK_FOR_INTERRUPTS();
-	if (strlen(nonce) == NONCE_LENGTH &&
-		strspn(nonce, "0123456789abcdef") == NONCE_LENGTH)
-		listing->nonces = lappend(listing->nonces, pstrdup(nonce));
-	return true;
-}
-
-List *
-list_records(Storage *storage, const char *identity)
-{
-	char *prefix = psprintf(OWNER_RECORDS "%s/", identity);
-	Listing listing = {.prefix = strlen(prefix)};
-
-	storage_list(storage, prefix, note_nonce, &listing);
-	return listing.nonces;
 }
 
 static bool

@@ -20,7 +20,7 @@
 #include "objects/keys.h"
 #include "objects/marks.h"
 #include "objects/listing.h"
-#include "objects/owners.h"
+#include "objects/owner_verdicts.h"
 #include "objects/storage_names.h"
 #include "storage/storage.h"
 
