@@ -298,3 +298,18 @@ look_in_profile(Look *look)
 	forget_profile(&profile);
 	return result;
 }
+
+char *
+machine_region(const StorageOptions *options)
+{
+	static const char *const names[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
+
+	if (!options->owner_is_superuser)
+		return NULL;
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (environment(names[i]) != NULL)
+			return pstrdup(environment(names[i]));
+	}
+	return profile_setting(options, "region");
+}

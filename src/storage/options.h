@@ -52,6 +52,12 @@ typedef struct StorageOptions
 /* with the current user's mapping; checks USAGE */
 extern StorageOptions *read_storage_options(const char *name);
 
+/* of the URL; longer than this, bucket and key would not be legal together */
+#define MAX_PREFIX_LENGTH 120
+
+/* false where it is not the URL of a storage */
+extern bool parse_storage_url(const char *url, StorageOptions *options);
+
 /* what is wrong with a path below something, as a sentence, or NULL */
 extern const char *path_complaint(const char *path);
 

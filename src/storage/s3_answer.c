@@ -8,7 +8,7 @@
  */
 #include "postgres.h"
 
-#include "storage/s3_request.h"
+#include "storage/s3_answer.h"
 
 /*
  * What S3 would have said, had it said more than a status.

@@ -11,7 +11,6 @@
 
 #include "miscadmin.h"
 
-#include "storage/optionrules.h"
 #include "storage/options.h"
 
 /*

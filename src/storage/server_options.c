@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * options.c
+ * server_options.c
  *	  What a storage's foreign server and user mapping say.
  *
  * The validator that CREATE and ALTER call reads the options in the same way

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * storage.c
- *	  The part that all kinds of storage have in common.
+ * operations.c
+ *	  What is done with a storage of any kind.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,21 +16,6 @@
 #include "base/utf8.h"
 #include "storage/backend.h"
 #include "storage/file.h"
-#include "storage/optionrules.h"
-
-bool storage_written = false;
-
-void
-storage_reset_written(void)
-{
-	storage_written = false;
-}
-
-bool
-storage_was_written(void)
-{
-	return storage_written;
-}
 
 /*
  * Whatever the kind of storage, a key is the name of one object below the
@@ -78,12 +63,6 @@ storage_open(const char *server, StorageAccess access)
 	storage->backend->open(storage, access);
 	MemoryContextSwitchTo(caller);
 	return storage;
-}
-
-const char *
-storage_name(const Storage *storage)
-{
-	return storage->options->name;
 }
 
 int

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * credentials.c
+ * credential_chain.c
  *	  Keys for S3: found in the order in which AWS's own tools look, and renewed
  *	  before they expire.
  *
@@ -238,19 +238,4 @@ discard_credentials(CredentialChain *chain)
 	if (chain->keys != NULL)
 		MemoryContextDelete(chain->keys->context);
 	chain->keys = NULL;
-}
-
-char *
-machine_region(const StorageOptions *options)
-{
-	static const char *const names[] = {"AWS_REGION", "AWS_DEFAULT_REGION"};
-
-	if (!options->owner_is_superuser)
-		return NULL;
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (environment(names[i]) != NULL)
-			return pstrdup(environment(names[i]));
-	}
-	return profile_setting(options, "region");
 }

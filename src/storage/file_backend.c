@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * file.c
+ * file_backend.c
  *	  A folder of the server's machine as a storage.
  *
  * It asks for the rights that COPY asks for to read and write files, both of
