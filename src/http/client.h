@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * client.h
- *	  What keeps the transfers of one client going, for http.c.
+ *	  What keeps the transfers of one client going, for requests.c.
  *
  *-------------------------------------------------------------------------
  */

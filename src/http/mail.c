@@ -7,10 +7,10 @@
  */
 #include "postgres.h"
 
-#include "http/transfer.h"
+#include "http/mail.h"
 
 #define SET(option, value) \
-	(curl_easy_setopt(transfer->easy, CURLOPT_##option, value) == CURLE_OK)
+	(curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
 
 /*
  * libcurl has room for a piece of the mail.
@@ -18,12 +18,12 @@
 static size_t
 send_mail(char *buffer, size_t one, size_t size, void *arg)
 {
-	HttpTransfer *transfer = arg;
-	size_t length = Min(one * size, transfer->mail_length);
+	MailUpload *upload = arg;
+	size_t length = Min(one * size, upload->length);
 
-	memcpy(buffer, transfer->mail, length);
-	transfer->mail += length;
-	transfer->mail_length -= length;
+	memcpy(buffer, upload->rest, length);
+	upload->rest += length;
+	upload->length -= length;
 	return length;
 }
 
@@ -32,20 +32,19 @@ send_mail(char *buffer, size_t one, size_t size, void *arg)
  * beginning are libcurl's to double.
  */
 bool
-set_mail(HttpTransfer *transfer, const HttpRequest *request)
+set_mail(CURL *easy, MailUpload *upload, const HttpRequest *request)
 {
 	const HttpMail *mail = request->mail;
 	char *from = psprintf("<%s>", mail->from);
 	char *to = psprintf("<%s>", mail->to);
 	bool done;
 
-	transfer->recipients = curl_slist_append(NULL, to);
-	transfer->mail = request->body;
-	transfer->mail_length = request->body_length;
-	done = transfer->recipients != NULL &&
-		   SET(MAIL_RCPT, transfer->recipients) && SET(MAIL_FROM, from) &&
-		   SET(UPLOAD, 1L) && SET(READFUNCTION, send_mail) &&
-		   SET(READDATA, transfer) &&
+	upload->recipients = curl_slist_append(NULL, to);
+	upload->rest = request->body;
+	upload->length = request->body_length;
+	done = upload->recipients != NULL && SET(MAIL_RCPT, upload->recipients) &&
+		   SET(MAIL_FROM, from) && SET(UPLOAD, 1L) &&
+		   SET(READFUNCTION, send_mail) && SET(READDATA, upload) &&
 		   SET(INFILESIZE_LARGE, (curl_off_t) request->body_length) &&
 		   SET(USE_SSL, mail->encrypted ? (long) CURLUSESSL_ALL
 										: (long) CURLUSESSL_TRY) &&

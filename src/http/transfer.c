@@ -259,9 +259,10 @@ transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
 	/* not the URL: some have keys in them */
 	if (transfer->easy == NULL || !set_callbacks(transfer) ||
 		!set_limits(transfer, request) || !SET(URL, request->url) ||
-		!(request->mail != NULL ? set_mail(transfer, request)
-								: set_method(transfer, request) &&
-									  set_headers(transfer, request->headers)))
+		!(request->mail != NULL
+			  ? set_mail(transfer->easy, &transfer->mail, request)
+			  : set_method(transfer, request) &&
+					set_headers(transfer, request->headers)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("could not prepare a request to another server")));
@@ -426,7 +427,7 @@ transfer_release(HttpTransfer *transfer)
 {
 	curl_easy_cleanup(transfer->easy);
 	curl_slist_free_all(transfer->header_list);
-	curl_slist_free_all(transfer->recipients);
+	curl_slist_free_all(transfer->mail.recipients);
 	free(transfer->head.data);
 	free(transfer->body.data);
 }

@@ -1,18 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.h
- *	  One request and what comes back, for client.c and http.c.
+ *	  One request and what comes back, for client.c and
+ *	  requests.c.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_HTTP_TRANSFER_H
 #define PGMAINT_HTTP_TRANSFER_H
 
-#include <curl/curl.h>
-
 #include "datatype/timestamp.h"
 
-#include "http/http.h"
+#include "http/mail.h"
 
 /* bytes in memory that are not PostgreSQL's: callbacks must not palloc */
 typedef struct Bytes
@@ -27,9 +26,7 @@ struct HttpTransfer
 	HttpClient *client;
 	CURL *easy;
 	struct curl_slist *header_list;
-	struct curl_slist *recipients; /* of a mail */
-	const char *mail;			   /* what is left of it to send */
-	size_t mail_length;
+	MailUpload mail;
 	char message[CURL_ERROR_SIZE];
 	CURLcode result;
 	bool done;
@@ -46,7 +43,6 @@ struct HttpTransfer
 	size_t taken; /* of the body, by http_read */
 };
 
-extern bool set_mail(HttpTransfer *transfer, const HttpRequest *request);
 extern void transfer_prepare(HttpTransfer *transfer,
 							 const HttpRequest *request);
 extern size_t transfer_take(HttpTransfer *transfer, char *buffer, size_t size);

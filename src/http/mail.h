@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * mail.h
+ *	  A transfer that hands a mail to an SMTP server.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_HTTP_MAIL_H
+#define PGMAINT_HTTP_MAIL_H
+
+#include <curl/curl.h>
+
+#include "http/http.h"
+
+typedef struct MailUpload
+{
+	struct curl_slist *recipients; /* released with the transfer */
+	const char *rest;			   /* what is left to send */
+	size_t length;
+} MailUpload;
+
+extern bool set_mail(CURL *easy, MailUpload *upload,
+					 const HttpRequest *request);
+
+#endif /* PGMAINT_HTTP_MAIL_H */
