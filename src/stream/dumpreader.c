@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * dumpfile.c
+ * dumpreader.c
  *	  What a dump of pg_dump --format=custom holds, read from its bytes as
  *	  they go by.
  *
