@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * proof.c
+ * proof_server.c
  *	  The private server that a backup is proven in.
  *
  * Code of the dump reads all rows of the dump; in a server of its own there is
