@@ -3,6 +3,9 @@
  * action.h
  *	  What an action is, and which there are.
  *
+ * The room action: the framework of all actions: what one is, its options,
+ * which tables it is about, leftovers, headroom, blockers.
+ *
  * An action plans tasks and carries them out.  Most tasks are a command that
  * runs at top level; an action whose work is done in C brings an execute
  * function instead.

@@ -4,6 +4,9 @@
  *	  The action "backup": pg_dump of databases, and the roles and tablespaces
  *	  of the server, each as one object on a storage.
  *
+ * The room backup: backups made, proven by restoring them, restored and
+ * expired.
+ *
  * Nothing is staged on this machine: the only room that a backup needs is that
  * on its storage.
  *

@@ -3,6 +3,9 @@
  * compat.h
  *	  What differs between the servers that pgmaint builds on, 14 to 19.
  *
+ * The room base: what all other rooms stand on: differences between
+ * servers, settings, locks, rights, texts.
+ *
  * This is the only file that looks at PG_VERSION_NUM.  Everything else calls
  * the names below, which follow the newest server where there is a choice.
  *

@@ -3,6 +3,9 @@
  * sample.h
  *	  Which blocks are read, and how sure one can be after reading them.
  *
+ * The room bloat: how much of a table or an index is waste, estimated from
+ * pages read at random.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_BLOAT_SAMPLE_H

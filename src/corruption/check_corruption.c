@@ -4,6 +4,9 @@
  *	  The action "check_corruption": is what is on disk still what was
  *	  written, and what will break next?
  *
+ * The room corruption: the search for damage on disk, and for what will
+ * break next.
+ *
  * One task for each table and each index, least recently checked first, as
  * far as the time goes; and one for each thing that is looked at in the
  * database as a whole.

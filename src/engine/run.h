@@ -3,6 +3,9 @@
  * run.h
  *	  Asking for runs, and for their end.
  *
+ * The room engine: a run from the call to its end: plans, the leader, its
+ * workers, windows, schedules, and the table of actions.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_RUN_H

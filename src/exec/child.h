@@ -3,6 +3,9 @@
  * child.h
  *	  A program that runs beside this process.
  *
+ * The room exec: programs beside this process, servers of our own, commands
+ * at top level, and statements planned as another role.
+ *
  * Whatever it may have in mind, a child ends with the transaction that it was
  * started in, and with this process.
  *

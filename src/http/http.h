@@ -4,6 +4,9 @@
  *	  HTTP requests from a backend: several at a time, and interruptible.  Mail
  *	  goes the same way.
  *
+ * The room http: requests over HTTP and mails, through libcurl; it knows
+ * nothing of what they are for.
+ *
  * A client keeps connections for the requests that follow.  It lives in the
  * memory context in which it was made, and everything it holds goes with it:
  * nobody needs a PG_TRY for it.

@@ -3,6 +3,9 @@
  * ledger.h
  *	  Reading and writing pgmaint's own tables with their owner's rights.
  *
+ * The room ledger: pgmaint's own tables, and the only code that writes
+ * runs, tasks and findings.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_LEDGER_H

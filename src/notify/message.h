@@ -3,6 +3,9 @@
  * message.h
  *	  Notifications as requests to a webhook or to an SMTP server.
  *
+ * The room notify: who is told of alerts: contacts, the action "escalate",
+ * messages and how they are delivered.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_NOTIFY_MESSAGE_H

@@ -3,8 +3,8 @@
  * owners.h
  *	  Who writes to a storage: the owner records on it.
  *
- * The room objects: what the ledger knows of objects on storages: whose
- * they are, which are missing or unknown, and the only way to remove one.
+ * The room objects: what the ledger knows of objects on storages, whose
+ * they are, which are missing or unknown, and what may be removed.
  *
  *-------------------------------------------------------------------------
  */

@@ -4,6 +4,8 @@
  *	  The action "reindex": indexes that are bloated, invalid or older than
  *	  the version of their collation are built anew.
  *
+ * The room reindex: indexes built anew while their tables are in use.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -4,6 +4,9 @@
  *	  The action "retention": rows that are old enough leave their tables,
  *	  archived first where the policy says so.
  *
+ * The room retention: old rows leave their tables, archived first; archives
+ * are verified and restored.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -5,6 +5,9 @@
  *	  becomes findings, the state of each check is kept for pgmaint.metrics, and
  *	  storages are compared with the ledger.
  *
+ * The room review: what a person should look at: validation, statements,
+ * indexes, connections, storages.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

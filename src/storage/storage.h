@@ -4,6 +4,9 @@
  *	  Where objects are kept: a foreign server of the wrapper pgmaint_storage,
  *	  whatever its URL says it is.
  *
+ * The room storage: S3 and folders behind one face: open, write, read, list
+ * and remove objects.
+ *
  * A key names an object below the storage's own prefix or folder.  It has at
  * most 900 bytes, none of them a control character, and no part that is empty,
  * "." or "..".  Errors are raised, in a person's words, and say which storage

@@ -4,6 +4,9 @@
  *	  Where bytes go: a chain of sinks, each of which does one thing with them
  *	  and hands them on.
  *
+ * The room stream: bytes on their way, whatever the size of what they
+ * belong to: COPY captured, compressed, hashed, read as a dump.
+ *
  * A chain is made from its end to its beginning, and used through its first
  * sink: sink_begin, sink_write for whatever there is, sink_end.  Whoever has
  * begun a chain calls sink_abort in its PG_CATCH.  sink_end needs none around

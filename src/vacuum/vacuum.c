@@ -3,6 +3,9 @@
  * vacuum.c
  *	  The action "vacuum": VACUUM of the tables that are due.
  *
+ * The room vacuum: tables kept in shape: VACUUM, ANALYZE, VACUUM FULL, and
+ * the report on bloat.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -1,7 +1,7 @@
-# What holds for the files themselves: code depends on code below it, nobody's
-# function can take the place of one that is called, every part of the extension
-# script is installed, and the version stands in one place only.  Each rule about
-# src/ is tried on a bad example too.
+# What holds for the files themselves: code depends on code below it, and in no
+# circle on itself, nobody's function can take the place of one that is called,
+# every part of the extension script is installed, and the version stands in one
+# place only.  Each rule about src/ is tried on a bad example too.
 
 use strict;
 use warnings;
@@ -40,7 +40,7 @@ sub check_tree
 			close $out;
 		}
 	}
-	my $complaints = `'$^X' '$root/test/tools/$check' '$tree' 2>&1`;
+	my $complaints = `'$^X' '$root'/test/tools/$check '$tree' 2>&1`;
 	return ($? >> 8, $complaints);
 }
 
@@ -50,20 +50,30 @@ sub check_includes
 	return check_tree('check-includes', map { ("src/$_" => $files{$_}) } keys %files);
 }
 
-my ($status, $complaints) = check_includes();
-is($complaints, '', 'src: every file depends only on what is below it');
-is($status, 0, 'src: the check ends well');
+my ($status, $floors) = check_includes();
+my $complaints;
+is($status, 0, 'src: every file depends only on what is below it') or diag $floors;
+like($floors, qr/^1  base\nno circles between \d{3} files\n\z/m, 'src: and on nothing in a circle');
+my ($house) = slurp("$root/docs/architecture.md") =~ /^\| floor \| rooms \|\n\| --- \| --- \|\n((?:\|.*\n)+)/m;
+is($house =~ s/^\| (\d+) \| (.*) \|$/$1  $2/gmr =~ s/[`,]//gr, $floors =~ s/^no circles.*\n//mr, 'docs/architecture.md has these floors');
 
+sub room
+{
+	my ($name, $text) = @_;
+	return "/*\n * The room $name: what $name\n * is for.\n */\n" . ($text // '');
+}
 my %good = (
 	'pgmaint.c' => qq(#include "postgres.h"\n#include "engine/run.h"\n),
-	'engine/run.h' => '',
-	'engine/run.c' => qq(#include "storage/ipc.h"\n#include "engine/run.h"\n#include "ledger/runs.h"\n),
-	'ledger/runs.h' => '',
+	'engine/run.h' => room('engine', "extern int run(char *name);\n"),
+	'engine/run.c' => qq(#include "storage/ipc.h"\n#include "engine/run.h"\n#include "ledger/runs.h"\n\nint\nrun(char *name)\n{\n\treturn 0;\n}\n),
+	'ledger/runs.h' => room('ledger'),
 	'ledger/runs.c' => qq(#include "executor/spi.h"\nx("INSERT INTO pgmaint.runs");\n),
-	'storage/s3.c' => qq(#include "http/http.h"\n#include "base/compat.h"\n),
-	'http/http.h' => '',
-	'base/compat.h' => "#if PG_VERSION_NUM >= 150000\n#endif\n");
-is_deeply([ check_includes(%good) ], [ 0, '' ], 'a tree in order passes');
+	'storage/s3.c' => room('storage', qq(#include "http/http.h"\n#include "base/compat.h"\n)),
+	'http/http.h' => room('http'),
+	'base/compat.h' => room('base', "#if PG_VERSION_NUM >= 150000\n#endif\n"));
+is_deeply([ check_includes(%good) ], [ 0, "9  pgmaint.c\n8  engine\n3  storage\n2  http ledger\n1  base\nno circles between 6 files\n" ], 'a tree in order passes');
+like((check_tree('check-includes --rooms', map { ("src/$_" => $good{$_}) } keys %good))[1],
+	qr/^3  storage\n   storage: what storage is for\.\n   includes http, base$/m, 'what each room is for and what it includes');
 
 foreach my $bad (
 	[ 'upwards', 'base/a.c', qq(#include "engine/run.h"\n), qr/base includes "engine\/run\.h"/ ],
@@ -73,11 +83,24 @@ foreach my $bad (
 	[ 'a path with dots', 'engine/a.c', qq(#include "../base/compat.h"\n), qr/without dots/ ],
 	[ 'the version', 'engine/a.c', "#if PG_VERSION_NUM > 1\n#endif\n", qr/only base\/compat\.h/ ],
 	[ 'SPI in storage', 'storage/a.c', qq(#include "executor/spi.h"\n), qr/does not use SPI/ ],
+	[ 'a circle', 'engine/a.c', qq(#include "engine/b.h"\n), qr/^src: a circle: engine\/a includes engine\/b\.h, engine\/b includes engine\/a\.h$/m,
+		'engine/a.h' => '', 'engine/b.h' => qq(#include "engine/a.h"\n) ],
+	[ 'a circle of three files', 'engine/a.c', qq(#include "engine/b.h"\n), qr/^src: a circle: engine\/a includes engine\/b\.h, engine\/b includes engine\/c\.h, engine\/c includes engine\/a\.h$/m,
+		'engine/a.h' => '', 'engine/b.h' => '', 'engine/b.c' => qq(#include "engine/c.h"\n), 'engine/c.h' => qq(#include "engine/a.h"\n) ],
+	[ 'a circle that a header hides', 'engine/a.c', qq(#include "engine/run.h"\n\nint\nfound(void)\n{\n\treturn run("found");\n}\n), qr/^src: a circle: engine\/a (?:uses run|includes engine\/run\.h), engine\/run uses found$/m,
+		'engine/run.h' => room('engine', "extern int run(char *name);\nextern int found(void);\n"),
+		'engine/run.c' => qq(#include "engine/run.h"\n\nint\nrun(char *name)\n{\n\treturn found();\n}\n) ],
+	[ 'a variable in such a circle', 'engine/a.c', qq(#include "engine/face.h"\n\nconst Ops ops = {.run = run};\n), qr/^src: a circle: engine\/a uses run, engine\/run uses ops$/m,
+		'engine/face.h' => room('engine', "extern int run(char *name);\nextern const Ops ops;\n"), 'engine/run.h' => '',
+		'engine/run.c' => qq(#include "engine/face.h"\n\nint\nrun(char *name)\n{\n\treturn call(&ops);\n}\n) ],
+	[ 'a room without a line', 'exec/a.c', '', qr/^src\/exec: no file says what it is for/m ],
+	[ 'a second line', 'engine/a.h', room('engine'), qr/another file has said what "engine" is for/ ],
+	[ 'the line of another room', 'engine/a.h', room('exec'), qr/src\/engine\/a\.h: says what "exec" is for/ ],
 	[ 'the ledger in storage', 'storage/a.c', qq(#include "ledger/runs.h"\n), qr/nothing of plans and runs/ ],
 	[ 'a row written in vacuum', 'vacuum/a.c', qq(x("UPDATE"\n\t" pgmaint.tasks SET");\n), qr/only ledger\/ writes pgmaint\.tasks/ ])
 {
-	my ($name, $file, $text, $expected) = @$bad;
-	($status, $complaints) = check_includes(%good, $file => $text);
+	my ($name, $file, $text, $expected, %others) = @$bad;
+	($status, $complaints) = check_includes(%good, %others, $file => $text);
 	is($status, 1, "$name: found");
 	like($complaints, $expected, "$name: named");
 }
