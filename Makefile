@@ -10,7 +10,7 @@
 #   make check-servers     make check on every server that Debian can give: 15, 17, 18 and 19
 #   make check-sanitizers  the regression tests under ASan, UBSan and valgrind
 #   make check-package     builds the Debian package, and tests it in a fresh folder
-#   make lint              the order of the folders in src/, the formatting, and check-lint
+#   make lint              the floors that the code stands on, the formatting, and check-lint
 #   make check-lint        clang-tidy, cppcheck, shellcheck, and checks of our own
 #
 # All but install and installcheck install what they miss with apt, and say so

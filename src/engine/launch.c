@@ -175,8 +175,8 @@ start_wanted_messenger(void)
  * there is a leader already is asked before it.
  *
  * A leader that was seen alive, or that has yet to start, does not leave
- * without looking at the queue after this transaction: see leave_queue() in
- * leader.c.  Between the two there is a moment in which a session that queues
+ * without looking at the queue after this transaction: see stop_leading() in
+ * leadership.c.  Between the two there is a moment in which a session that queues
  * many runs starts more leaders than one; those that are too many leave, and
  * for want of a slot for one of them the run does not wait.
  */
