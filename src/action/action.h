@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * action.h
- *	  What an action is, and which there are.
+ *	  What an action is: the framework that all of them share.
  *
  * An action plans tasks and carries them out.  Most tasks are a command that
  * runs at top level; an action whose work is done in C brings an execute
- * function instead.
+ * function instead.  The table of actions is in engine/actions.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -121,27 +121,5 @@ struct Action
 extern PlannedFinding *note_finding(List **findings, const char *check_id,
 									const char *severity, char *object,
 									char *message);
-
-extern const Action *find_action(const char *name);
-extern const Action *action_by_number(int number);
-extern char *list_actions(void);
-
-extern const Action bloat_report_action;
-extern const Action vacuum_action;
-extern const Action vacuum_full_action;
-extern const Action analyze_action;
-extern const Action retention_action;
-extern const Action reindex_action;
-extern const Action check_corruption_action;
-extern const Action verify_backup_action;
-extern const Action restore_backup_action;
-extern const Action backup_action;
-extern const Action expire_backups_action;
-extern const Action validate_action;
-extern const Action connection_review_action;
-extern const Action review_queries_action;
-extern const Action index_advice_action;
-extern const Action index_usage_action;
-extern const Action escalate_action;
 
 #endif /* PGMAINT_ACTION_H */

@@ -12,8 +12,8 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "action/action.h"
 #include "base/compat.h"
+#include "engine/actions.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_actions);
 
