@@ -14,6 +14,8 @@
 #include "utils/json.h"
 
 #include "action/action.h"
+#include "action/result.h"
+#include "base/wording.h"
 #include "exec/as_role.h"
 #include "exec/generic_plan.h"
 #include "ledger/statements.h"
@@ -200,38 +202,119 @@ keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
 	return true;
 }
 
+/* why queries were not planned, and how many */
+typedef struct ReasonCount
+{
+	const char *reason;
+	int queries;
+} ReasonCount;
+
+static void
+count_reason(List **counts, const char *reason)
+{
+	ReasonCount *count;
+	ListCell *cell;
+
+	foreach (cell, *counts)
+	{
+		count = lfirst(cell);
+		if (strcmp(count->reason, reason) == 0)
+		{
+			count->queries++;
+			return;
+		}
+	}
+	count = palloc(sizeof(ReasonCount));
+	count->reason = reason;
+	count->queries = 1;
+	*counts = lappend(*counts, count);
+}
+
+static int
+compare_reasons(const ListCell *a, const ListCell *b)
+{
+	const ReasonCount *one = lfirst(a);
+	const ReasonCount *other = lfirst(b);
+
+	if (one->queries != other->queries)
+		return one->queries > other->queries ? -1 : 1;
+	return strcmp(one->reason, other->reason);
+}
+
 /*
- * Count the reasons why queries were not planned, as a JSON object.
+ * The reasons as a JSON object, with the number of queries of each.
  */
 static char *
-count_reasons(List *reasons)
+reasons_as_json(List *counts)
 {
 	StringInfoData json;
-	List *seen = NIL;
 	ListCell *cell;
 
 	initStringInfo(&json);
+	appendStringInfoChar(&json, '{');
+	foreach (cell, counts)
+	{
+		const ReasonCount *count = lfirst(cell);
+
+		appendStringInfoString(&json, json.len == 1 ? "" : ", ");
+		escape_json(&json, count->reason);
+		appendStringInfo(&json, ": %d", count->queries);
+	}
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+/* reasons that a report names */
+#define NAMED_REASONS 5
+/* how the message of generic_plan_of() ends for commands that have no plan */
+#define NO_GENERIC_PLAN " has no generic plan"
+
+/*
+ * The reasons as remarks for a report, a JSON array: the most frequent, and how
+ * many queries have others.  Commands that have no plan are one reason.
+ */
+static char *
+reasons_as_remarks(List *reasons)
+{
+	StringInfoData json;
+	List *counts = NIL;
+	int others = 0;
+	ListCell *cell;
+
 	foreach (cell, reasons)
 	{
-		char *reason = lfirst(cell);
-		ListCell *other;
-		int count = 0;
+		const char *reason = lfirst(cell);
+		size_t length = strlen(reason);
+		size_t ending = strlen(NO_GENERIC_PLAN);
 
-		foreach (other, seen)
-		{
-			if (strcmp(lfirst(other), reason) == 0)
-				break;
-		}
-		if (other != NULL)
-			continue;
-		seen = lappend(seen, reason);
-		foreach (other, reasons)
-			count += strcmp(lfirst(other), reason) == 0;
-		appendStringInfoString(&json, json.len == 0 ? "{" : ", ");
-		escape_json(&json, reason);
-		appendStringInfo(&json, ": %d", count);
+		if (length >= ending &&
+			strcmp(reason + length - ending, NO_GENERIC_PLAN) == 0)
+			reason = "commands have none";
+		count_reason(&counts, reason);
 	}
-	appendStringInfoString(&json, json.len == 0 ? "{}" : "}");
+	list_sort(counts, compare_reasons);
+	initStringInfo(&json);
+	appendStringInfoChar(&json, '[');
+	foreach (cell, counts)
+	{
+		const ReasonCount *count = lfirst(cell);
+
+		if (foreach_current_index(cell) >= NAMED_REASONS)
+		{
+			others += count->queries;
+			continue;
+		}
+		appendStringInfoString(&json, json.len == 1 ? "" : ", ");
+		escape_json(&json, psprintf("%d without a plan: %s", count->queries,
+									count->reason));
+	}
+	if (others > 0)
+	{
+		appendStringInfoString(&json, ", ");
+		escape_json(&json,
+					psprintf("%d without a plan for other reasons", others));
+	}
+	appendStringInfoChar(&json, ']');
 	return json.data;
 }
 
@@ -243,6 +326,7 @@ execute_review_queries(TaskContext *context)
 	List *queries;
 	List *planned = NIL;
 	List *reasons = NIL;
+	List *counts = NIL;
 	ListCell *cell;
 	char *missing;
 	uint64 degraded;
@@ -276,18 +360,45 @@ execute_review_queries(TaskContext *context)
 		if (reason == NULL)
 			planned = lappend(planned, lfirst(cell));
 		else
+		{
 			reasons = lappend(reasons, reason);
+			count_reason(&counts, reason);
+		}
 	}
 
 	ledger_enter(&scope);
 	foreach (cell, planned)
 		changed += keep_plan(context, lfirst(cell));
 	ledger_leave(&scope);
-	context->result = psprintf(
-		"{\"queries\": %d, \"plans\": %d, \"plans_changed\": %d, "
-		"\"degraded\": %lld, \"not_planned\": %s}",
-		list_length(planned) + list_length(reasons), list_length(planned),
-		changed, (long long) degraded, count_reasons(reasons));
+	context->result =
+		psprintf("{\"queries\": %d, \"plans\": %d, \"plans_changed\": %d, "
+				 "\"degraded\": %lld, \"not_planned\": %s, \"remarks\": %s}",
+				 list_length(planned) + list_length(reasons),
+				 list_length(planned), changed, (long long) degraded,
+				 reasons_as_json(counts), reasons_as_remarks(reasons));
+}
+
+static char *
+describe_review(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	int64 changed = result_number(result, "plans_changed");
+	int64 degraded = result_number(result, "degraded");
+
+	if (!result_has(result, "plans"))
+		return "no queries to review";
+	initStringInfo(&words);
+	appendStringInfo(
+		&words, "%s reviewed, %s kept",
+		counted(result_number(result, "queries"), "query", "queries"),
+		counted(result_number(result, "plans"), "plan", "plans"));
+	if (changed > 0)
+		add_phrase(&words,
+				   psprintf("%s of them changed", count_text(changed)));
+	add_phrase(&words,
+			   psprintf("%s slower since maintenance",
+						degraded == 0 ? "none" : count_text(degraded)));
+	return words.data;
 }
 
 const Action review_queries_action = {
@@ -298,4 +409,6 @@ const Action review_queries_action = {
 	.repeatable = true,
 	.plan = plan_review_queries,
 	.execute = execute_review_queries,
+	.describe = describe_review,
+	.shown_as = SHOWN_WITH_STEP,
 };
