@@ -98,7 +98,7 @@ CROSS JOIN LATERAL (
 				pg_catalog.btrim(pg_catalog.to_char(a.counted, '999,999,999,990')), CASE WHEN a.counted = 1 THEN ' object' ELSE ' objects' END,
 				' of ' || pg_catalog.pg_size_pretty(a.counted_bytes),
 				-- what came of all of them
-				(SELECT CASE WHEN pg_catalog.min(x.outcome COLLATE "C") = pg_catalog.max(x.outcome COLLATE "C") THEN ': ' || nullif(pgmaint.one_line(pg_catalog.min(x.outcome COLLATE "C")), '') END
+				(SELECT CASE WHEN pg_catalog.min(x.outcome) = pg_catalog.max(x.outcome) THEN ': ' || nullif(pgmaint.one_line(pg_catalog.min(x.outcome)), '') END
 				FROM pgmaint.tasks x
 				WHERE x.run_id = r.run_id AND x.step = s.step AND x.state = 'succeeded' AND x.shown_as = 'count')) END,
 			CASE WHEN a.left_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.left_rows, '999,999,999,999,999')) || ' rows deleted' END,
