@@ -11,7 +11,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 
 #include "action/action.h"
 #include "action/result.h"
@@ -19,6 +18,7 @@
 #include "exec/as_role.h"
 #include "exec/generic_plan.h"
 #include "ledger/statements.h"
+#include "review/reasons.h"
 
 static const ActionOption options[] = {
 	RANGE_OPTION(
@@ -202,122 +202,6 @@ keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
 	return true;
 }
 
-/* why queries were not planned, and how many */
-typedef struct ReasonCount
-{
-	const char *reason;
-	int queries;
-} ReasonCount;
-
-static void
-count_reason(List **counts, const char *reason)
-{
-	ReasonCount *count;
-	ListCell *cell;
-
-	foreach (cell, *counts)
-	{
-		count = lfirst(cell);
-		if (strcmp(count->reason, reason) == 0)
-		{
-			count->queries++;
-			return;
-		}
-	}
-	count = palloc(sizeof(ReasonCount));
-	count->reason = reason;
-	count->queries = 1;
-	*counts = lappend(*counts, count);
-}
-
-static int
-compare_reasons(const ListCell *a, const ListCell *b)
-{
-	const ReasonCount *one = lfirst(a);
-	const ReasonCount *other = lfirst(b);
-
-	if (one->queries != other->queries)
-		return one->queries > other->queries ? -1 : 1;
-	return strcmp(one->reason, other->reason);
-}
-
-/*
- * The reasons as a JSON object, with the number of queries of each.
- */
-static char *
-reasons_as_json(List *counts)
-{
-	StringInfoData json;
-	ListCell *cell;
-
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	foreach (cell, counts)
-	{
-		const ReasonCount *count = lfirst(cell);
-
-		appendStringInfoString(&json, json.len == 1 ? "" : ", ");
-		escape_json(&json, count->reason);
-		appendStringInfo(&json, ": %d", count->queries);
-	}
-	appendStringInfoChar(&json, '}');
-	return json.data;
-}
-
-/* reasons that a report names */
-#define NAMED_REASONS 5
-/* how the message of generic_plan_of() ends for commands that have no plan */
-#define NO_GENERIC_PLAN " has no generic plan"
-
-/*
- * The reasons as remarks for a report, a JSON array: the most frequent, and how
- * many queries have others.  Commands that have no plan are one reason.
- */
-static char *
-reasons_as_remarks(List *reasons)
-{
-	StringInfoData json;
-	List *counts = NIL;
-	int others = 0;
-	ListCell *cell;
-
-	foreach (cell, reasons)
-	{
-		const char *reason = lfirst(cell);
-		size_t length = strlen(reason);
-		size_t ending = strlen(NO_GENERIC_PLAN);
-
-		if (length >= ending &&
-			strcmp(reason + length - ending, NO_GENERIC_PLAN) == 0)
-			reason = "commands have none";
-		count_reason(&counts, reason);
-	}
-	list_sort(counts, compare_reasons);
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '[');
-	foreach (cell, counts)
-	{
-		const ReasonCount *count = lfirst(cell);
-
-		if (foreach_current_index(cell) >= NAMED_REASONS)
-		{
-			others += count->queries;
-			continue;
-		}
-		appendStringInfoString(&json, json.len == 1 ? "" : ", ");
-		escape_json(&json, psprintf("%d without a plan: %s", count->queries,
-									count->reason));
-	}
-	if (others > 0)
-	{
-		appendStringInfoString(&json, ", ");
-		escape_json(&json,
-					psprintf("%d without a plan for other reasons", others));
-	}
-	appendStringInfoChar(&json, ']');
-	return json.data;
-}
-
 static void
 execute_review_queries(TaskContext *context)
 {
@@ -326,7 +210,6 @@ execute_review_queries(TaskContext *context)
 	List *queries;
 	List *planned = NIL;
 	List *reasons = NIL;
-	List *counts = NIL;
 	ListCell *cell;
 	char *missing;
 	uint64 degraded;
@@ -360,10 +243,7 @@ execute_review_queries(TaskContext *context)
 		if (reason == NULL)
 			planned = lappend(planned, lfirst(cell));
 		else
-		{
 			reasons = lappend(reasons, reason);
-			count_reason(&counts, reason);
-		}
 	}
 
 	ledger_enter(&scope);
@@ -375,7 +255,7 @@ execute_review_queries(TaskContext *context)
 				 "\"degraded\": %lld, \"not_planned\": %s, \"remarks\": %s}",
 				 list_length(planned) + list_length(reasons),
 				 list_length(planned), changed, (long long) degraded,
-				 reasons_as_json(counts), reasons_as_remarks(reasons));
+				 count_reasons(reasons), remarks_on_reasons(reasons));
 }
 
 static char *
