@@ -293,28 +293,11 @@ add_duration(StringInfo phrases, const char *what, Jsonb *result,
 									 duration_text((int64) milliseconds)));
 }
 
-/*
- * What the settings in the result begin with: in which server the backup was
- * restored, and whether with fsync.
- */
-static char *
-first_settings(Jsonb *result)
-{
-	char *settings = result_text(result, "settings");
-	char *colon;
-
-	settings[strcspn(settings, ",")] = '\0';
-	colon = strchr(settings, ':');
-	if (colon != NULL)
-		*colon = ',';
-	return settings;
-}
-
 char *
 describe_restoration(const ClaimedTask *task, Jsonb *result)
 {
 	StringInfoData words;
-	char *settings = first_settings(result);
+	char *settings = result_text(result, "settings");
 
 	initStringInfo(&words);
 	if (!result_has(result, "restore_seconds"))
