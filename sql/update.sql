@@ -64,3 +64,8 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+-- An action says in words what came of a task, and how a report shows it.
+ALTER TABLE pgmaint.tasks
+	ADD COLUMN outcome text,
+	ADD COLUMN shown_as text CHECK (shown_as IN ('step', 'count'));

@@ -56,11 +56,20 @@ AS 'MODULE_PATHNAME', 'pgmaint_actions';
 COMMENT ON FUNCTION pgmaint.actions() IS
 	'every action, and its options with what they take and their defaults';
 
+CREATE FUNCTION pgmaint_internal.describe_result(action text, target text, result jsonb)
+RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'pgmaint_describe_result';
+
+COMMENT ON FUNCTION pgmaint_internal.describe_result(text, text, jsonb) IS
+	'the outcome that a task of an action with such a result has in pgmaint.tasks; null if there is no such action';
+
 REVOKE ALL ON pgmaint.plan_definitions, pgmaint.plans FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.define_plan(text, jsonb),
 	pgmaint.drop_plan(text),
-	pgmaint.actions()
+	pgmaint.actions(),
+	pgmaint_internal.describe_result(text, text, jsonb)
 FROM PUBLIC;
 GRANT SELECT ON pgmaint.plan_definitions, pgmaint.plans TO pg_monitor;
 GRANT EXECUTE ON FUNCTION pgmaint.actions() TO pg_monitor;

@@ -64,7 +64,9 @@ CREATE TABLE pgmaint.tasks (
 	not_before timestamptz,
 	disruptive boolean NOT NULL DEFAULT false,
 	predicted interval,
-	predicted_from text
+	predicted_from text,
+	outcome text,
+	shown_as text CHECK (shown_as IN ('step', 'count'))
 ) WITH (fillfactor = 70);
 
 CREATE INDEX tasks_run ON pgmaint.tasks (run_id, step, task_id);
@@ -92,6 +94,8 @@ COMMENT ON COLUMN pgmaint.tasks.not_before IS 'when a task that gave way to a lo
 COMMENT ON COLUMN pgmaint.tasks.disruptive IS 'whether the task may run only while a maintenance window is open';
 COMMENT ON COLUMN pgmaint.tasks.predicted IS 'how long the task was expected to take when it was planned';
 COMMENT ON COLUMN pgmaint.tasks.predicted_from IS 'what that expectation rests on';
+COMMENT ON COLUMN pgmaint.tasks.outcome IS 'what came of the task, in words; empty: there is nothing to tell; null: the task has no result, or a version before 0.3 carried it out';
+COMMENT ON COLUMN pgmaint.tasks.shown_as IS 'how a report shows the task if it succeeded: step (with its step), count (counted with others of its action); null: by itself';
 
 CREATE TABLE pgmaint.findings (
 	finding_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

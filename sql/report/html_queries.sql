@@ -150,9 +150,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH reviewed AS (
-		SELECT max(t.started_at) AS last
-		FROM pgmaint.tasks t
-		WHERE t.action = 'index_advice' AND t.state = 'succeeded' AND t.result ? 'reviewed'
+		SELECT pgmaint_internal.last_index_advice() AS last
 	),
 	advised AS (
 		SELECT

@@ -264,9 +264,7 @@ BEGIN ATOMIC
 	counts AS (
 		SELECT
 			count(*) AS tasks,
-			count(*) FILTER (WHERE t.state NOT IN ('pending', 'running') AND (t.state <> 'succeeded' OR NOT t.one_of_many AND NOT t.one_for_all)) AS single,
-			count(*) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound,
-			sum(t.bytes_before) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound_bytes
+			count(*) FILTER (WHERE t.state NOT IN ('pending', 'running') AND (t.state <> 'succeeded' OR NOT t.one_of_many AND NOT t.one_for_all)) AS single
 		FROM pgmaint.task_results t
 		WHERE t.run_id = html_tasks.run_id
 	),
@@ -307,15 +305,12 @@ BEGIN ATOMIC
 			(SELECT format(E'<p>%s of %s tasks shown, of those not done up to five for each reason, then what gave back or removed most, then what took longest;'
 				' <code>SELECT * FROM pgmaint.task_results WHERE run_id = %s</code> has all.</p>\n', x.shown, pgmaint.count_text(c.tasks), html_tasks.run_id)
 			FROM (SELECT count(*) AS shown FROM shown) x
-			WHERE x.shown < c.single) AS left_out,
-			(SELECT format(E'<p>check_corruption: %s of %s found sound.</p>\n', CASE WHEN c.sound = 1 THEN '1 table or index'
-				ELSE pgmaint.count_text(c.sound) || ' tables and indexes' END, pg_size_pretty(c.sound_bytes))
-			WHERE c.sound > 0) AS sound
+			WHERE x.shown < c.single) AS left_out
 		FROM counts c
 	)
 	SELECT
 		pgmaint_internal.html_section('not-done', 'Not done', t.not_done || CASE WHEN t.done IS NULL THEN coalesce(t.left_out, '') ELSE '' END),
-		pgmaint_internal.html_section('done', 'Done, task by task', nullif(concat(t.sound, t.done || coalesce(t.left_out, '')), ''))
+		pgmaint_internal.html_section('done', 'Done, task by task', t.done || coalesce(t.left_out, ''))
 	FROM tables t;
 END;
 

@@ -1,5 +1,9 @@
 -- What happened, for a person.  The words are in two views, for the lines of
 -- report() and for the page of report_html().
+--
+-- What came of a task, its action has said in words.  The figures that are added
+-- up, and remarks, have the same keys in the result of every action; see
+-- src/action/result.h.
 
 CREATE VIEW pgmaint.task_results AS
 SELECT
@@ -8,7 +12,7 @@ SELECT
 	t.step,
 	t.action,
 	pgmaint.one_line(t.target) AS target,
-	pgmaint.one_line(t.what) AS what,
+	pgmaint.one_line(t.command) AS what,
 	t.state,
 	t.attempt,
 	t.worker,
@@ -17,80 +21,7 @@ SELECT
 	t.seconds,
 	pgmaint.one_line(t.reason) AS reason,
 	pgmaint.one_line(t.error) AS error,
-	pgmaint.one_line(pg_catalog.concat_ws(', ',
-		CASE WHEN t.action = 'review_queries' AND t.result IS NOT NULL THEN CASE WHEN NOT t.result ? 'plans' THEN 'no queries to look at' ELSE
-			pg_catalog.concat_ws(', ',
-				pg_catalog.format('%s %s looked at', pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'queries')::bigint, '999,999,999,990')),
-					CASE WHEN t.result ->> 'queries' = '1' THEN 'query' ELSE 'queries' END),
-				pg_catalog.format('%s %s kept', t.result ->> 'plans', CASE WHEN t.result ->> 'plans' = '1' THEN 'plan' ELSE 'plans' END),
-				CASE WHEN t.result ->> 'plans_changed' <> '0' THEN (t.result ->> 'plans_changed') || ' of them changed' END,
-				CASE WHEN t.result ->> 'degraded' = '0' THEN 'none slower' ELSE (t.result ->> 'degraded') || ' slower' END || ' since maintenance') END END,
-		CASE WHEN t.action = 'index_advice' AND t.result IS NOT NULL THEN CASE WHEN NOT t.result ? 'reviewed' THEN 'no statements to look at' ELSE
-			pg_catalog.concat_ws(', ',
-				pg_catalog.format('%s %s looked at', pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'looked_at')::bigint, '999,999,999,990')),
-					CASE WHEN t.result ->> 'looked_at' = '1' THEN 'statement' ELSE 'statements' END),
-				pg_catalog.format('%s %s advised', t.result ->> 'advised', CASE WHEN t.result ->> 'advised' = '1' THEN 'index' ELSE 'indexes' END),
-				CASE WHEN t.result ->> 'reviewed' <> '0' THEN pg_catalog.format('%s made as advised before', t.result ->> 'reviewed') END) END END,
-		CASE WHEN t.action = 'index_usage' AND t.result ? 'found' THEN pg_catalog.format('%s %s looked at, %s',
-			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'indexes')::bigint, '999,999,999,990')),
-			CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END,
-			CASE WHEN t.result ->> 'found' = '0' THEN 'nothing to see to' ELSE (t.result ->> 'found') || ' to see to' END) END,
-		CASE WHEN t.left_rows IS NOT NULL THEN pg_catalog.btrim(pg_catalog.to_char(t.left_rows, '999,999,999,999,990')) ||
-			CASE WHEN t.archived_bytes IS NULL THEN ' rows deleted' ELSE ' rows archived and deleted' END END,
-		CASE WHEN t.archived_bytes > 0 THEN pg_catalog.pg_size_pretty(t.archived_bytes) || ' in the object' END,
-		CASE WHEN t.removed_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(t.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
-		CASE WHEN t.returned_bytes > 0 THEN pg_catalog.pg_size_pretty(t.returned_bytes) || ' returned to the file system' END,
-		CASE WHEN (t.result ->> 'xid_age_before')::bigint - (t.result ->> 'xid_age_after')::bigint >= 1000000 THEN pg_catalog.format(
-			'transaction ID age lowered from %s to %s',
-			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'xid_age_before')::bigint, '999,999,999,999')),
-			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'xid_age_after')::bigint, '999,999,999,999'))) END,
-		CASE WHEN (t.result ->> 'analyzed')::boolean THEN 'statistics renewed' END,
-		CASE WHEN t.action = 'expire_backups' AND (t.result ->> 'removed')::boolean
-			THEN pg_catalog.pg_size_pretty((t.result ->> 'bytes')::bigint) || ' removed from the storage' END,
-		CASE WHEN t.action IN ('retention', 'backup') AND NOT (t.result ->> 'removed')::boolean
-			THEN CASE WHEN (t.result ->> 'complete')::boolean THEN 'nothing removed: it is complete, and stays for pgmaint.takeover_delay'
-				ELSE 'nothing removed: there is nothing of that task' END END,
-		CASE WHEN t.action IN ('check_corruption', 'expire_backups') THEN t.result ->> 'found' END,
-		CASE WHEN t.action = 'backup' AND t.result ? 'key' THEN pg_catalog.format('%s in %s, of a dump of %s',
-			pg_catalog.pg_size_pretty((t.result ->> 'bytes')::bigint), t.result ->> 'key', pg_catalog.pg_size_pretty((t.result ->> 'dump_bytes')::bigint)) END,
-		CASE WHEN t.action IN ('verify_backup', 'restore_backup') AND t.result ? 'restore_seconds' THEN pg_catalog.format(
-			'%s: %s rows in %s tables, %s indexes', pg_catalog.concat_ws(', ',
-				pg_catalog.concat('restored in ', pg_catalog.round((t.result ->> 'restore_seconds')::numeric, 1), ' s',
-					' (' || pg_catalog.replace(pg_catalog.split_part(t.result ->> 'settings', ',', 1), ':', ',') || ')'),
-				'compared in ' || pg_catalog.round((t.result ->> 'comparison_seconds')::numeric, 1) || ' s',
-				'indexes checked in ' || pg_catalog.round((t.result ->> 'check_seconds')::numeric, 1) || ' s'),
-			pg_catalog.btrim(pg_catalog.to_char((t.result ->> 'rows')::bigint, '999,999,999,999,990')), t.result ->> 'tables', t.result ->> 'indexes') END,
-		CASE WHEN t.action = 'validate' AND t.result ? 'checks' THEN pg_catalog.format('%s of %s checks are ok, %s %s, %s critical',
-			(t.result ->> 'checks')::bigint - (t.result ->> 'warnings')::bigint - (t.result ->> 'critical')::bigint, t.result ->> 'checks',
-			t.result ->> 'warnings', CASE WHEN t.result ->> 'warnings' = '1' THEN 'warning' ELSE 'warnings' END, t.result ->> 'critical') END,
-		CASE WHEN t.action = 'validate' AND t.result ? 'known' THEN pg_catalog.format('%s: %s of %s objects of the ledger are there%s',
-			t.target, (t.result ->> 'known')::bigint - (t.result ->> 'missing')::bigint - (t.result ->> 'differing')::bigint, t.result ->> 'known',
-			CASE WHEN t.result ->> 'archives_read' <> '0' THEN pg_catalog.format(', %s %s read', t.result ->> 'archives_read',
-				CASE WHEN t.result ->> 'archives_read' = '1' THEN 'archive' ELSE 'archives' END) END) END,
-		CASE WHEN t.action = 'connection_review' AND t.result ? 'peak' THEN pg_catalog.format('at most %s of %s connections were in use%s',
-			t.result ->> 'peak', t.result ->> 'current',
-			CASE WHEN (t.result ->> 'applied')::boolean THEN pg_catalog.format(', set to %s from the next restart on', t.result ->> 'recommended')
-				WHEN t.result ->> 'recommended' <> t.result ->> 'current' THEN pg_catalog.format(', %s are recommended', t.result ->> 'recommended') END) END,
-		CASE WHEN t.action = 'escalate' AND t.result ? 'sent' THEN pg_catalog.concat_ws(', ',
-			CASE WHEN t.result ->> 'troubles' = '0' THEN 'no open trouble' ELSE pg_catalog.format('%s open %s', t.result ->> 'troubles',
-				CASE WHEN t.result ->> 'troubles' = '1' THEN 'trouble' ELSE 'troubles' END) END,
-			CASE WHEN t.result ->> 'contacts' = '0' THEN 'nobody to tell: pgmaint.add_contact names somebody'
-				WHEN (t.result ->> 'left_to_others')::boolean THEN 'messages were left to another process, which was sending already'
-				WHEN t.result ->> 'sent' = '0' AND t.result ->> 'failed' = '0' THEN 'nothing to send'
-				ELSE pg_catalog.format('%s %s sent', t.result ->> 'sent', CASE WHEN t.result ->> 'sent' = '1' THEN 'message' ELSE 'messages' END) END,
-			CASE WHEN t.result ->> 'failed' <> '0' THEN pg_catalog.format('%s could not be sent', t.result ->> 'failed') END,
-			CASE WHEN (t.result ->> 'held_up')::boolean THEN 'what is new was not looked at, for want of a lock' END) END,
-		CASE WHEN t.action = 'bloat_report' AND t.result IS NOT NULL THEN pg_catalog.format(
-			'%s of %s are bloat (%s %% +/- %s)',
-			pg_catalog.pg_size_pretty((t.result ->> 'bloat_bytes')::bigint),
-			pg_catalog.pg_size_pretty((t.result ->> 'total_blocks')::bigint * pg_catalog.current_setting('block_size')::bigint),
-			pg_catalog.round(100 * (t.result ->> 'bloat_ratio')::numeric, 1),
-			pg_catalog.round(100 * (t.result ->> 'margin')::numeric, 1)) END,
-		CASE WHEN t.action = 'bloat_report' AND (t.result ->> 'indexes')::bigint > 0 THEN pg_catalog.format(
-			'%s in %s %s',
-			pg_catalog.pg_size_pretty((t.result ->> 'index_bloat_bytes')::bigint),
-			t.result ->> 'indexes',
-			CASE WHEN t.result ->> 'indexes' = '1' THEN 'index' ELSE 'indexes' END) END)) AS gain,
+	pgmaint.one_line(coalesce(t.outcome, t.result::text, '')) AS gain,
 	t.returned_bytes,
 	t.removed_rows,
 	t.left_rows,
@@ -98,38 +29,26 @@ SELECT
 	t.bytes_before,
 	t.one_of_many,
 	t.one_for_all,
-	CASE WHEN t.action = 'review_queries' THEN (
-		SELECT pg_catalog.array_agg(CASE
-			WHEN r.nth <= 5 THEN pg_catalog.format('%s without a plan: %s', r.queries, r.reason)
-			ELSE pg_catalog.format('%s without a plan for other reasons', r.others) END ORDER BY r.nth)
-		FROM (
-			SELECT
-				w.reason,
-				pg_catalog.sum(n.value::bigint) AS queries,
-				pg_catalog.row_number() OVER by_number AS nth,
-				pg_catalog.sum(pg_catalog.sum(n.value::bigint)) OVER (by_number ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS others
-			FROM pg_catalog.jsonb_each_text(t.result -> 'not_planned') n
-			CROSS JOIN LATERAL (SELECT CASE WHEN n.key LIKE '% has no generic plan' THEN 'commands have none' ELSE n.key END AS reason) w
-			GROUP BY w.reason
-			WINDOW by_number AS (ORDER BY pg_catalog.sum(n.value::bigint) DESC, w.reason)
-		) r
-		WHERE r.nth <= 6) END AS remarks
+	(
+		SELECT pg_catalog.array_agg(r.remark ORDER BY r.nth)
+		FROM pg_catalog.jsonb_array_elements_text(t.result -> 'remarks') WITH ORDINALITY AS r (remark, nth)
+	) AS remarks
 FROM (
 	SELECT
 		t.*,
-		CASE WHEN t.action = 'bloat_report' THEN t.action || ' ' || t.target ELSE t.command END AS what,
-		-- a relation that is sound needs no lines of its own
-		t.action = 'check_corruption' AND t.relation <> 0 AS one_of_many,
-		t.action IN ('review_queries', 'index_advice', 'index_usage', 'connection_review', 'validate', 'escalate') AS one_for_all,
 		pg_catalog.extract('epoch', t.finished_at - t.started_at) AS seconds,
-		CASE WHEN t.action NOT IN ('bloat_report', 'retention') THEN greatest(t.bytes_before - t.bytes_after, 0) ELSE 0 END AS returned_bytes,
+		coalesce(t.shown_as = 'count', false) AS one_of_many,
+		coalesce(t.shown_as = 'step', false) AS one_for_all,
+		coalesce((t.result ->> 'returned_bytes')::bigint,
+			-- as versions before 0.3 have it
+			CASE WHEN t.outcome IS NULL THEN greatest(t.bytes_before - t.bytes_after, 0) END, 0) AS returned_bytes,
 		greatest((t.result ->> 'dead_rows_before')::bigint - (t.result ->> 'dead_rows_after')::bigint, 0) AS removed_rows,
-		CASE WHEN t.action = 'retention' THEN (t.result ->> 'rows')::bigint END AS left_rows,
-		CASE WHEN t.action = 'retention' THEN (t.result ->> 'bytes')::bigint END AS archived_bytes
+		(t.result ->> 'deleted_rows')::bigint AS left_rows,
+		(t.result ->> 'archived_bytes')::bigint AS archived_bytes
 	FROM pgmaint.tasks t
 ) t;
 
-COMMENT ON VIEW pgmaint.task_results IS 'what each task did, and in gain what came of it, in words';
+COMMENT ON VIEW pgmaint.task_results IS 'what each task did, and in gain what came of it, in words; of tasks that versions before 0.3 carried out, the result';
 COMMENT ON COLUMN pgmaint.task_results.one_of_many IS 'whether a report counts it with others of its kind, unless it failed';
 COMMENT ON COLUMN pgmaint.task_results.one_for_all IS 'whether a step has one such task, so that a report tells it with the step, unless it failed';
 COMMENT ON COLUMN pgmaint.task_results.remarks IS 'what there is to say besides';
@@ -175,6 +94,13 @@ CROSS JOIN LATERAL (
 		a.*,
 		nullif(pg_catalog.concat_ws(', ',
 			a.told_gain,
+			CASE WHEN a.counted > 0 THEN pg_catalog.concat(
+				pg_catalog.btrim(pg_catalog.to_char(a.counted, '999,999,999,990')), CASE WHEN a.counted = 1 THEN ' object' ELSE ' objects' END,
+				' of ' || pg_catalog.pg_size_pretty(a.counted_bytes),
+				-- what came of all of them
+				(SELECT CASE WHEN pg_catalog.min(x.outcome) = pg_catalog.max(x.outcome) THEN ': ' || nullif(pgmaint.one_line(pg_catalog.min(x.outcome)), '') END
+				FROM pgmaint.tasks x
+				WHERE x.run_id = r.run_id AND x.step = s.step AND x.state = 'succeeded' AND x.shown_as = 'count')) END,
 			CASE WHEN a.left_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.left_rows, '999,999,999,999,999')) || ' rows deleted' END,
 			CASE WHEN a.archived_bytes > 0 THEN pg_catalog.pg_size_pretty(a.archived_bytes) || ' archived' END,
 			CASE WHEN a.removed_rows > 0 THEN pg_catalog.btrim(pg_catalog.to_char(a.removed_rows, '999,999,999,999,999')) || ' dead rows removed' END,
@@ -194,7 +120,9 @@ CROSS JOIN LATERAL (
 			pg_catalog.sum(t.removed_rows) AS removed_rows,
 			pg_catalog.sum(t.returned_bytes) AS returned_bytes,
 			pg_catalog.count(*) FILTER (WHERE t.one_for_all AND t.state = 'succeeded' AND t.gain <> '') AS told,
-			pg_catalog.string_agg(t.gain, ', ') FILTER (WHERE t.one_for_all AND t.state = 'succeeded') AS told_gain
+			pg_catalog.string_agg(t.gain, ', ') FILTER (WHERE t.one_for_all AND t.state = 'succeeded') AS told_gain,
+			pg_catalog.count(*) FILTER (WHERE t.one_of_many AND t.state = 'succeeded') AS counted,
+			pg_catalog.sum(t.bytes_before) FILTER (WHERE t.one_of_many AND t.state = 'succeeded') AS counted_bytes
 		FROM pgmaint.task_results t
 		WHERE t.run_id = r.run_id AND t.step = s.step
 	) a
@@ -409,9 +337,7 @@ BEGIN ATOMIC
 			count(*) FILTER (WHERE t.state = 'skipped') AS skipped,
 			count(*) FILTER (WHERE t.state IN ('pending', 'running')) AS open,
 			-- what is told by itself, unless there is too much of it
-			count(*) FILTER (WHERE t.state NOT IN ('pending', 'running') AND (t.state <> 'succeeded' OR NOT t.one_of_many AND NOT t.one_for_all)) AS single,
-			count(*) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound,
-			sum(t.bytes_before) FILTER (WHERE t.state = 'succeeded' AND t.one_of_many) AS sound_bytes
+			count(*) FILTER (WHERE t.state NOT IN ('pending', 'running') AND (t.state <> 'succeeded' OR NOT t.one_of_many AND NOT t.one_for_all)) AS single
 		FROM pgmaint.task_results t
 		JOIN chosen c USING (run_id)
 	),
@@ -529,12 +455,7 @@ BEGIN ATOMIC
 		FROM pgmaint.step_results s
 		JOIN chosen c USING (run_id)
 		UNION ALL
-		SELECT 500, 0, E'\nDone' FROM counts n WHERE n.sound > 0 OR EXISTS (SELECT FROM shown s WHERE s.done)
-		UNION ALL
-		SELECT 501, 0, format('  check_corruption: %s %s of %s are sound', n.sound,
-			CASE WHEN n.sound = 1 THEN 'table or index' ELSE 'tables and indexes' END, pg_size_pretty(n.sound_bytes))
-		FROM counts n
-		WHERE n.sound > 0
+		SELECT 500, 0, E'\nDone' WHERE EXISTS (SELECT FROM shown s WHERE s.done)
 		UNION ALL
 		-- all of them are in the order of the plan
 		SELECT 502, CASE WHEN n.single = (SELECT count(*) FROM shown) THEN s.task_id ELSE s.nth END, concat(

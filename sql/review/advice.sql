@@ -197,6 +197,19 @@ COMMENT ON FUNCTION pgmaint_internal.review_index_advice() IS
 
 REVOKE ALL ON pgmaint_internal.index_advices, pgmaint_internal.table_writes, pgmaint_internal.table_write_counters FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.index_advices, pgmaint_internal.table_writes, pgmaint_internal.table_write_counters TO pg_monitor;
-REVOKE ALL ON FUNCTION pgmaint_internal.review_index_advice(), pgmaint_internal.note_table_writes(), pgmaint_internal.writes_per_day(oid) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint_internal.writes_per_day(oid) TO pg_monitor;
+CREATE FUNCTION pgmaint_internal.last_index_advice()
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT max(t.started_at)
+	FROM pgmaint.tasks t
+	WHERE t.action = 'index_advice' AND t.state = 'succeeded' AND t.result ? 'reviewed';
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.last_index_advice() IS 'when the action index_advice last began a review of statements; null if the ledger has none';
+
+REVOKE ALL ON FUNCTION pgmaint_internal.review_index_advice(), pgmaint_internal.note_table_writes(), pgmaint_internal.writes_per_day(oid),
+	pgmaint_internal.last_index_advice() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.writes_per_day(oid), pgmaint_internal.last_index_advice() TO pg_monitor;
 REVOKE ALL ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) FROM PUBLIC;

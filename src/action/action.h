@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * action.h
- *	  What an action is, and which there are.
+ *	  What an action is: the framework that all of them share.
  *
  * The room action: the framework of all actions: what one is, its options,
  * which tables it is about, leftovers, headroom, blockers.
  *
  * An action plans tasks and carries them out.  Most tasks are a command that
  * runs at top level; an action whose work is done in C brings an execute
- * function instead.
+ * function instead.  The table of actions is in engine/actions.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,9 +65,11 @@ typedef struct TaskContext
 	int64 window_left;		 /* milliseconds, when the task was considered */
 	TimestampTz window_ends; /* by the server's clock */
 	TableState before;
-	char *result;	/* JSON object for the ledger */
-	char *not_done; /* why a command that ended well did nothing */
-	char *failure;	/* why the task failed although its command ended well */
+	int64 returned_bytes; /* for record: how much smaller the object became */
+	char *result;		  /* JSON object for the ledger */
+	const char *shown_as; /* NULL: as the action says */
+	char *not_done;		  /* why a command that ended well did nothing */
+	char *failure; /* why the task failed although its command ended well */
 	int failure_state; /* SQLSTATE of that */
 	char *gave_up;	   /* what an error that ended the task comes from */
 	bool tried_enough; /* by execute: a lock was tried for often enough */
@@ -89,6 +91,10 @@ typedef enum HoldBack
 	HOLD_BACK_LEAVE /* the action itself has a finding for all such tasks */
 } HoldBack;
 
+/* how a report shows a task that succeeded; NULL: by itself */
+#define SHOWN_WITH_STEP "step" /* its outcome is that of the step */
+#define SHOWN_AS_COUNT "count" /* with others of the same action */
+
 struct Action
 {
 	const char *name;
@@ -101,6 +107,7 @@ struct Action
 	bool repeatable;
 	/* tasks write to the storage in their evidence, or remove from it */
 	bool uses_storage;
+	const char *shown_as; /* unless the task says otherwise */
 	/* outside of any transaction, before plan, as the leader; may be NULL */
 	void (*survey)(PlanContext *context);
 	/* inside a ledger scope; must only read */
@@ -114,6 +121,12 @@ struct Action
 	/* neither of them: the command runs at top level */
 	/* after success, in a transaction, as the role; may be NULL */
 	void (*record)(TaskContext *context);
+	/*
+	 * What came of the task in words, for the ledger; may be empty.  Called
+	 * once the task has a result, and outside of any transaction: it reads that
+	 * result, and nothing else but the task.
+	 */
+	char *(*describe)(const ClaimedTask *task, Jsonb *result);
 	/* after an error, outside of any transaction, as the role; may be NULL */
 	void (*clean_up)(TaskContext *context, const char *sqlstate);
 	/* milliseconds, by the server's own account, or -1; may be NULL */
@@ -124,27 +137,5 @@ struct Action
 extern PlannedFinding *note_finding(List **findings, const char *check_id,
 									const char *severity, char *object,
 									char *message);
-
-extern const Action *find_action(const char *name);
-extern const Action *action_by_number(int number);
-extern char *list_actions(void);
-
-extern const Action bloat_report_action;
-extern const Action vacuum_action;
-extern const Action vacuum_full_action;
-extern const Action analyze_action;
-extern const Action retention_action;
-extern const Action reindex_action;
-extern const Action check_corruption_action;
-extern const Action verify_backup_action;
-extern const Action restore_backup_action;
-extern const Action backup_action;
-extern const Action expire_backups_action;
-extern const Action validate_action;
-extern const Action connection_review_action;
-extern const Action review_queries_action;
-extern const Action index_advice_action;
-extern const Action index_usage_action;
-extern const Action escalate_action;
 
 #endif /* PGMAINT_ACTION_H */

@@ -12,6 +12,7 @@
 
 #include "action/evidence.h"
 #include "action/leftovers.h"
+#include "action/result.h"
 #include "action/selection.h"
 #include "base/settings.h"
 #include "objects/owner_verdicts.h"
@@ -141,6 +142,20 @@ carry_out_leftover(TaskContext *context)
 	}
 	context->result = psprintf("{\"removed\": %s}",
 							   remove_leftover(upload_id) ? "true" : "false");
+}
+
+/*
+ * What came of a task for a leftover, from its result.
+ */
+char *
+describe_leftover(Jsonb *result)
+{
+	if (result_flag(result, "removed"))
+		return "leftover removed from the storage";
+	if (result_flag(result, "complete"))
+		return "nothing removed: the object is complete, and stays for "
+			   "pgmaint.takeover_delay";
+	return "nothing removed: the task left no object";
 }
 
 /*

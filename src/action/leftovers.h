@@ -19,6 +19,7 @@ extern void plan_leftovers(PlanContext *context, const char *action);
 extern bool is_leftover(const ClaimedTask *task);
 extern bool remove_leftover(int64 upload_id);
 extern void carry_out_leftover(TaskContext *context);
+extern char *describe_leftover(Jsonb *result);
 
 /* outside of any transaction, as the role, after an ERROR */
 extern void remove_uploads_of_task(const TaskContext *context);

@@ -390,5 +390,6 @@ const Action backup_action = {
 	.plan = plan_backup,
 	.consider = consider_backup,
 	.execute = execute_backup,
+	.describe = describe_backup_result,
 	.clean_up = clean_up_backup,
 };

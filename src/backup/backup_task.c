@@ -25,6 +25,7 @@
 #include "action/headroom.h"
 #include "action/leftovers.h"
 #include "action/repack.h"
+#include "action/result.h"
 #include "backup/backup_options.h"
 #include "backup/backup_task.h"
 #include "backup/dump.h"
@@ -205,6 +206,17 @@ execute_backup(TaskContext *context)
 		carry_out_leftover(context);
 	else
 		carry_out_backup(context);
+}
+
+char *
+describe_backup_result(const ClaimedTask *task, Jsonb *result)
+{
+	if (is_leftover(task))
+		return describe_leftover(result);
+	return psprintf("%s in %s, of a dump of %s",
+					size_text(result_number(result, "bytes")),
+					result_text(result, "key"),
+					size_text(result_number(result, "dump_bytes")));
 }
 
 /* a table that was rewritten meanwhile: how often, and how soon, to try again */

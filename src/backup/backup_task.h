@@ -15,6 +15,7 @@
 
 extern HoldBack consider_backup(TaskContext *context, char **reason);
 extern void execute_backup(TaskContext *context);
+extern char *describe_backup_result(const ClaimedTask *task, Jsonb *result);
 extern void clean_up_backup(TaskContext *context, const char *sqlstate);
 
 #endif /* PGMAINT_BACKUP_TASK_H */

@@ -15,8 +15,10 @@
 #include "utils/builtins.h"
 
 #include "action/evidence.h"
+#include "action/result.h"
 #include "action/selection.h"
 #include "backup/expire.h"
+#include "base/wording.h"
 #include "objects/owner_verdicts.h"
 
 static const ActionOption options[] = {
@@ -206,6 +208,15 @@ execute_expiry(TaskContext *context)
 					   (long long) bytes);
 }
 
+static char *
+describe_expiry(const ClaimedTask *task, Jsonb *result)
+{
+	if (result_flag(result, "removed"))
+		return psprintf("%s removed from the storage",
+						size_text(result_number(result, "bytes")));
+	return result_text(result, "found");
+}
+
 const Action expire_backups_action = {
 	.name = "expire_backups",
 	.description =
@@ -215,4 +226,5 @@ const Action expire_backups_action = {
 	.plan = plan_expire_backups,
 	.consider = consider_expiry,
 	.execute = execute_expiry,
+	.describe = describe_expiry,
 };

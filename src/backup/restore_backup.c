@@ -14,6 +14,7 @@
 #include "action/selection.h"
 #include "backup/records.h"
 #include "backup/restore_task.h"
+#include "backup/restoring.h"
 
 static const ActionOption options[] = {
 	RANGE_OPTION("backup_id", OPTION_INTEGER, 1, 1e15, NULL,
@@ -143,5 +144,6 @@ const Action restore_backup_action = {
 	.options = options,
 	.plan = plan_restore_backup,
 	.outside = carry_out_restoration,
+	.describe = describe_restoration,
 	.clean_up = clean_up_restoration,
 };

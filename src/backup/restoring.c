@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_tablespace_d.h"
@@ -18,9 +20,11 @@
 
 #include "action/headroom.h"
 #include "action/option_values.h"
+#include "action/result.h"
 #include "backup/restoring.h"
 #include "backup/scratch.h"
 #include "base/settings.h"
+#include "base/wording.h"
 #include "ledger/identity.h"
 
 /*
@@ -276,4 +280,42 @@ drop_scratches_of_task(const TaskContext *context)
 	ledger_commit(&scope);
 	foreach (cell, scratches)
 		(void) drop_scratch(lfirst(cell), context->extension);
+}
+
+static void
+add_duration(StringInfo phrases, const char *what, Jsonb *result,
+			 const char *name)
+{
+	double milliseconds = rint(1000 * result_fraction(result, name));
+
+	if (result_has(result, name))
+		add_phrase(phrases, psprintf("%s in %s", what,
+									 duration_text((int64) milliseconds)));
+}
+
+char *
+describe_restoration(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	char *settings = result_text(result, "settings");
+
+	initStringInfo(&words);
+	if (!result_has(result, "restore_seconds"))
+	{
+		/* roles and tablespaces are not restored */
+		appendStringInfo(&words, "intact, %s read",
+						 size_text(result_number(result, "bytes")));
+		return words.data;
+	}
+	add_duration(&words, "restored", result, "restore_seconds");
+	if (settings[0] != '\0')
+		appendStringInfo(&words, " (%s)", settings);
+	add_duration(&words, "compared", result, "comparison_seconds");
+	add_duration(&words, "indexes checked", result, "check_seconds");
+	appendStringInfo(
+		&words, ": %s in %s, %s",
+		counted(result_number(result, "rows"), "row", "rows"),
+		counted(result_number(result, "tables"), "table", "tables"),
+		counted(result_number(result, "indexes"), "index", "indexes"));
+	return words.data;
 }

@@ -43,6 +43,9 @@ extern void tell_secrets(TaskContext *context, const char *key,
 extern char *describe_left_out(const EntryChoice *choice);
 extern bool left_out_any(const EntryChoice *choice, const char *kind);
 
+/* what came of restoring a backup, from the result of the task */
+extern char *describe_restoration(const ClaimedTask *task, Jsonb *result);
+
 /* a transaction in which memory is the task's */
 extern void begin_restoring(void);
 extern void end_restoring(void);

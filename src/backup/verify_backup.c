@@ -15,6 +15,7 @@
 
 #include "action/headroom.h"
 #include "action/selection.h"
+#include "backup/restoring.h"
 #include "backup/verify_task.h"
 
 static const ActionOption options[] = {
@@ -150,5 +151,6 @@ const Action verify_backup_action = {
 	.options = options,
 	.plan = plan_verify_backup,
 	.outside = carry_out_verification,
+	.describe = describe_restoration,
 	.clean_up = clean_up_verification,
 };

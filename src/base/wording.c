@@ -26,6 +26,36 @@ size_text(int64 bytes)
 		DirectFunctionCall1(pg_size_pretty, Int64GetDatum(bytes))));
 }
 
+/*
+ * A number with its thousands set apart.
+ */
+char *
+count_text(int64 number)
+{
+	char digits[32];
+	char *text = palloc(sizeof(digits) * 2);
+	char *end = text;
+	int length = snprintf(digits, sizeof(digits), "%lld", (long long) number);
+
+	for (int i = 0; i < length; i++)
+	{
+		if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-')
+			*end++ = ',';
+		*end++ = digits[i];
+	}
+	*end = '\0';
+	return text;
+}
+
+/*
+ * A number with the noun that goes with it.
+ */
+char *
+counted(int64 number, const char *one, const char *more)
+{
+	return psprintf("%s %s", count_text(number), number == 1 ? one : more);
+}
+
 char *
 duration_text(int64 milliseconds)
 {

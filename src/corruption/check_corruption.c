@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "action/result.h"
 #include "action/selection.h"
 #include "corruption/amcheck.h"
 #include "corruption/corruption_plan.h"
@@ -231,6 +232,12 @@ plan_check_corruption(PlanContext *context)
 	}
 }
 
+static char *
+describe_check(const ClaimedTask *task, Jsonb *result)
+{
+	return result_text(result, "found");
+}
+
 const Action check_corruption_action = {
 	.name = "check_corruption",
 	.description =
@@ -239,4 +246,5 @@ const Action check_corruption_action = {
 	.plan = plan_check_corruption,
 	.consider = consider_check,
 	.execute = execute_check,
+	.describe = describe_check,
 };

@@ -329,6 +329,9 @@ check_relation(TaskContext *context, AmcheckKind kind)
 	if (checked.problems.count > 0)
 		report_damage(context, &checked);
 	keep_result(context, &checked);
+	/* a relation that is sound needs no lines of its own */
+	if (checked.next >= checked.blocks)
+		context->shown_as = SHOWN_AS_COUNT;
 	if (kind != AMCHECK_HEAP)
 		context->result =
 			psprintf("{\"problems\": %lld, \"found\": \"%s\"}",

@@ -1,22 +1,16 @@
 /*-------------------------------------------------------------------------
  *
- * action.c
+ * actions.c
  *	  The table of actions.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "action/action.h"
+#include "engine/actions.h"
 
-static const Action *const actions[] = {
-	&bloat_report_action,	   &vacuum_action,		   &vacuum_full_action,
-	&analyze_action,		   &retention_action,	   &reindex_action,
-	&check_corruption_action,  &backup_action,		   &verify_backup_action,
-	&restore_backup_action,	   &expire_backups_action, &validate_action,
-	&connection_review_action, &review_queries_action, &index_advice_action,
-	&index_usage_action,	   &escalate_action,
-};
+#define POINT_TO_ACTION(name) &name##_action,
+static const Action *const actions[] = {LIST_OF_ACTIONS(POINT_TO_ACTION)};
 
 /*
  * For walking over all of them; NULL past the last.

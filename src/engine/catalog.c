@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * catalog.c
- *	  actions: which actions there are, and what options they take.
+ *	  actions: which actions there are, and what options they take; what their
+ *	  results say in words.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +13,11 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "action/action.h"
 #include "base/compat.h"
+#include "engine/actions.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_actions);
+PG_FUNCTION_INFO_V1(pgmaint_describe_result);
 
 #define ACTION_COLUMNS 5
 
@@ -54,4 +56,21 @@ pgmaint_actions(PG_FUNCTION_ARGS)
 		}
 	}
 	return (Datum) 0;
+}
+
+/*
+ * pgmaint_internal.describe_result(action text, target text, result jsonb) returns
+ * text: so that tests can try what tasks seldom come to.
+ */
+Datum
+pgmaint_describe_result(PG_FUNCTION_ARGS)
+{
+	const Action *action = find_action(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	ClaimedTask task = {0};
+
+	if (action == NULL)
+		PG_RETURN_NULL();
+	task.target = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(action->describe(&task, PG_GETARG_JSONB_P(2))));
 }

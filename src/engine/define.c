@@ -14,6 +14,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
+#include "engine/actions.h"
 #include "engine/plan.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_define_plan);

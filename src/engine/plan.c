@@ -20,6 +20,7 @@
 #include "utils/varlena.h"
 
 #include "action/option_values.h"
+#include "engine/actions.h"
 #include "engine/plan.h"
 
 static char *

@@ -150,6 +150,30 @@ execute_task(TaskContext *context)
 }
 
 /*
+ * Have the action say what came of the task.  What has been done must not fail
+ * for want of words.
+ */
+static void
+describe_outcome(const TaskContext *context, Ending *ending)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (context->result == NULL)
+		return;
+	PG_TRY();
+	{
+		ending->outcome.description = context->action->describe(
+			context->task, DatumGetJsonbP(DirectFunctionCall1(
+							   jsonb_in, CStringGetDatum(context->result))));
+	}
+	PG_CATCH();
+	{
+		(void) recover_from_error(caller);
+	}
+	PG_END_TRY();
+}
+
+/*
  * See what came of it.
  */
 static void
@@ -173,6 +197,9 @@ record_task(TaskContext *context, Ending *ending)
 		SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)) &&
 		get_rel_relkind(relation) != RELKIND_PARTITIONED_TABLE)
 		ending->outcome.bytes_after = bytes_on_disk(relation);
+	if (ending->outcome.bytes_after >= 0)
+		context->returned_bytes =
+			Max(ending->outcome.bytes_before - ending->outcome.bytes_after, 0);
 	if (context->action->record != NULL)
 		context->action->record(context);
 	PopActiveSnapshot();
@@ -181,6 +208,10 @@ record_task(TaskContext *context, Ending *ending)
 
 	ending->outcome.state = "succeeded";
 	ending->outcome.result = context->result;
+	ending->outcome.shown_as = context->shown_as != NULL
+								   ? context->shown_as
+								   : context->action->shown_as;
+	describe_outcome(context, ending);
 	ending->findings = context->findings;
 	if (context->not_done != NULL)
 	{

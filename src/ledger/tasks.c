@@ -202,11 +202,14 @@ finish_task(int64 task_id, const TaskOutcome *outcome)
 	bind_json(&query, outcome->result);
 	bind_text(&query, outcome->sqlstate);
 	bind_text(&query, outcome->error);
+	bind_text(&query, outcome->description);
+	bind_text(&query, outcome->shown_as);
 	(void) ledger_query_by_index(
 		&query,
 		"UPDATE pgmaint.tasks SET state = $2, finished_at = pg_catalog.clock_timestamp(), "
 		"bytes_before = coalesce($3, bytes_before), bytes_after = $4, result = $5, "
-		"sqlstate = $6, error = $7, pid = NULL WHERE task_id = $1 AND state = 'running'");
+		"sqlstate = $6, error = $7, outcome = $8, shown_as = $9, pid = NULL "
+		"WHERE task_id = $1 AND state = 'running'");
 }
 
 /*

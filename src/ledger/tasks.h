@@ -55,7 +55,9 @@ typedef struct TaskOutcome
 	const char *state;
 	int64 bytes_before;
 	int64 bytes_after;
-	char *result; /* JSON object, or NULL */
+	char *result;	   /* JSON object, or NULL */
+	char *description; /* what came of it, in words, or NULL */
+	const char *shown_as;
 	const char *sqlstate;
 	char *error;
 } TaskOutcome;

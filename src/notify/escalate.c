@@ -16,6 +16,8 @@
 #include "utils/lsyscache.h"
 
 #include "action/action.h"
+#include "action/result.h"
+#include "base/wording.h"
 #include "notify/followup.h"
 
 /* a run is not held up for longer than this by those who listen slowly */
@@ -80,6 +82,36 @@ tell_contacts(TaskContext *context)
 				 count_contacts(context->extension));
 }
 
+static char *
+describe_messages(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	int64 alerts = result_number(result, "troubles");
+	int64 sent = result_number(result, "sent");
+	int64 failed = result_number(result, "failed");
+
+	initStringInfo(&words);
+	add_phrase(&words, alerts == 0
+						   ? "no open alerts"
+						   : counted(alerts, "open alert", "open alerts"));
+	if (result_number(result, "contacts") == 0)
+		add_phrase(&words, "no contacts defined");
+	else if (result_flag(result, "left_to_others"))
+		add_phrase(&words, "messages left to another process that is sending");
+	else if (sent == 0 && failed == 0)
+		add_phrase(&words, "no messages to send");
+	else
+		add_phrase(&words,
+				   psprintf("%s sent", counted(sent, "message", "messages")));
+	if (failed > 0)
+		add_phrase(&words,
+				   psprintf("%s could not be sent", count_text(failed)));
+	if (result_flag(result, "held_up"))
+		add_phrase(&words,
+				   "new findings not evaluated: could not obtain lock");
+	return words.data;
+}
+
 const Action escalate_action = {
 	.name = "escalate",
 	.description =
@@ -87,4 +119,6 @@ const Action escalate_action = {
 	.options = options,
 	.plan = plan_escalate,
 	.outside = tell_contacts,
+	.describe = describe_messages,
+	.shown_as = SHOWN_WITH_STEP,
 };

@@ -360,5 +360,6 @@ const Action reindex_action = {
 	.consider = consider,
 	.outside = perform_reindex,
 	.record = record_reindex,
+	.describe = describe_reindex,
 	.clean_up = clean_up_reindex,
 };

@@ -33,6 +33,7 @@
 #include "action/blockers.h"
 #include "action/evidence.h"
 #include "action/headroom.h"
+#include "action/result.h"
 #include "exec/toplevel.h"
 #include "reindex/rebuilds.h"
 #include "reindex/reindex_task.h"
@@ -265,6 +266,19 @@ record_reindex(TaskContext *context)
 	}
 	forget_rebuilds(rebuild.relation);
 	ledger_leave(&scope);
+	if (!evidence_flag(task, "leftover"))
+		context->result = psprintf("{\"returned_bytes\": %lld}",
+								   (long long) context->returned_bytes);
+}
+
+char *
+describe_reindex(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+
+	initStringInfo(&words);
+	add_returned_bytes(&words, result);
+	return words.data;
 }
 
 /*

@@ -158,7 +158,8 @@ archive_partitions(TaskContext *context, const RetentionWork *work,
 static char *
 describe_departure(const RetentionArchives *archives)
 {
-	return psprintf("{\"rows\": %lld, \"archive_ids\": [%s], \"bytes\": %lld, "
+	return psprintf("{\"deleted_rows\": %lld, \"archive_ids\": [%s], "
+					"\"archived_bytes\": %lld, "
 					"\"content_bytes\": %lld, \"dropped\": true}",
 					(long long) archives->total.rows, archives->numbers.data,
 					(long long) archives->total.bytes,

@@ -18,9 +18,11 @@
 #include "utils/lsyscache.h"
 
 #include "action/leftovers.h"
+#include "action/result.h"
 #include "action/selection.h"
 #include "base/locks.h"
 #include "base/subtransaction.h"
+#include "base/wording.h"
 #include "ledger/failure.h"
 #include "retention/partition_task.h"
 #include "retention/retention_plan.h"
@@ -216,6 +218,30 @@ plan_retention(PlanContext *context)
 	}
 }
 
+static char *
+describe_retention(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	int64 bytes = result_number(result, ARCHIVED_BYTES);
+
+	if (is_leftover(task))
+		return describe_leftover(result);
+	initStringInfo(&words);
+	if (result_has(result, DELETED_ROWS))
+		add_phrase(&words,
+				   psprintf("%s %s",
+							counted(result_number(result, DELETED_ROWS), "row",
+									"rows"),
+							result_has(result, ARCHIVED_BYTES)
+								? "archived and deleted"
+								: "deleted"));
+	if (bytes > 0)
+		add_phrase(&words, psprintf("%s in the archive", size_text(bytes)));
+	if (result_flag(result, "dropped"))
+		add_phrase(&words, "partition dropped");
+	return words.data;
+}
+
 const Action retention_action = {
 	.name = "retention",
 	.description =
@@ -226,5 +252,6 @@ const Action retention_action = {
 	.consider = consider_retention,
 	.outside = finalize_detachment,
 	.execute = execute_retention,
+	.describe = describe_retention,
 	.clean_up = clean_up_retention,
 };

@@ -161,7 +161,8 @@ execute_slice(TaskContext *context, const RetentionWork *work,
 					 key_of_attempt(work->key, task->attempt), condition,
 					 &archives);
 		context->result = psprintf(
-			"{\"rows\": %lld, \"archive_id\": %s, \"bytes\": %lld, "
+			"{\"deleted_rows\": %lld, \"archive_id\": %s, "
+			"\"archived_bytes\": %lld, "
 			"\"content_bytes\": %lld}",
 			(long long) archives.total.rows,
 			archives.numbers.len == 0 ? "null" : archives.numbers.data,
@@ -171,7 +172,7 @@ execute_slice(TaskContext *context, const RetentionWork *work,
 	}
 	name = hold_name(task->relation);
 	context->result = psprintf(
-		"{\"rows\": %lld}",
+		"{\"deleted_rows\": %lld}",
 		(long long) execute_as_owner(
 			table_owner(task->relation),
 			psprintf("DELETE FROM ONLY %s WHERE %s", name, condition)));

@@ -12,7 +12,9 @@
 
 #include "miscadmin.h"
 
+#include "action/result.h"
 #include "action/selection.h"
+#include "base/wording.h"
 #include "exec/toplevel.h"
 #include "ledger/connections.h"
 
@@ -186,6 +188,28 @@ execute_connection_review(TaskContext *context)
 				 (long long) limit.recommended, applied ? "true" : "false");
 }
 
+static char *
+describe_connections(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	int64 current = result_number(result, "current");
+	int64 recommended = result_number(result, "recommended");
+
+	initStringInfo(&words);
+	appendStringInfo(&words, "peak connections: %s of %s",
+					 count_text(result_number(result, "peak")),
+					 count_text(current));
+	if (result_flag(result, "applied"))
+		add_phrase(&words,
+				   psprintf("max_connections set to %s, effective after a "
+							"restart of the server",
+							count_text(recommended)));
+	else if (recommended != current)
+		add_phrase(&words, psprintf("recommended max_connections: %s",
+									count_text(recommended)));
+	return words.data;
+}
+
 const Action connection_review_action = {
 	.name = "connection_review",
 	.description =
@@ -195,4 +219,6 @@ const Action connection_review_action = {
 	.plan = plan_connection_review,
 	.outside = apply_limit,
 	.execute = execute_connection_review,
+	.describe = describe_connections,
+	.shown_as = SHOWN_WITH_STEP,
 };

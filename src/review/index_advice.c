@@ -17,8 +17,10 @@
 #include "utils/lsyscache.h"
 
 #include "action/action.h"
+#include "action/result.h"
 #include "advice/advise.h"
 #include "advice/report.h"
+#include "base/wording.h"
 
 static const ActionOption options[] = {
 	RANGE_OPTION("min_calls", OPTION_INTEGER, 1, 1e15, "5",
@@ -220,6 +222,27 @@ execute_index_advice(TaskContext *context)
 				 result.looked_at, given, reviewed);
 }
 
+static char *
+describe_index_advice(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	int64 reviewed = result_number(result, "reviewed");
+
+	initStringInfo(&words);
+	if (!result_has(result, "reviewed"))
+		add_phrase(&words, "no statements to review");
+	else
+		appendStringInfo(
+			&words, "%s reviewed, %s advised",
+			counted(result_number(result, "looked_at"), "statement",
+					"statements"),
+			counted(result_number(result, "advised"), "index", "indexes"));
+	if (reviewed > 0)
+		add_phrase(&words, psprintf("%s created as advised before",
+									count_text(reviewed)));
+	return words.data;
+}
+
 const Action index_advice_action = {
 	.name = "index_advice",
 	.description =
@@ -228,4 +251,6 @@ const Action index_advice_action = {
 	.repeatable = true,
 	.plan = plan_index_advice,
 	.execute = execute_index_advice,
+	.describe = describe_index_advice,
+	.shown_as = SHOWN_WITH_STEP,
 };

@@ -14,6 +14,8 @@
 #include "utils/lsyscache.h"
 
 #include "action/action.h"
+#include "action/result.h"
+#include "base/wording.h"
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("unused_for", OPTION_DURATION, "30 days",
@@ -88,6 +90,17 @@ execute_index_usage(TaskContext *context)
 	ledger_leave(&scope);
 }
 
+static char *
+describe_index_usage(const ClaimedTask *task, Jsonb *result)
+{
+	int64 found = result_number(result, "found");
+
+	return psprintf(
+		"%s examined, %s to review",
+		counted(result_number(result, "indexes"), "index", "indexes"),
+		found == 0 ? "none" : count_text(found));
+}
+
 const Action index_usage_action = {
 	.name = "index_usage",
 	.description =
@@ -96,4 +109,6 @@ const Action index_usage_action = {
 	.repeatable = true,
 	.plan = plan_index_usage,
 	.execute = execute_index_usage,
+	.describe = describe_index_usage,
+	.shown_as = SHOWN_WITH_STEP,
 };

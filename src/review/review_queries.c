@@ -11,12 +11,14 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 
 #include "action/action.h"
+#include "action/result.h"
+#include "base/wording.h"
 #include "exec/as_role.h"
 #include "exec/generic_plan.h"
 #include "ledger/statements.h"
+#include "review/reasons.h"
 
 static const ActionOption options[] = {
 	RANGE_OPTION(
@@ -200,41 +202,6 @@ keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
 	return true;
 }
 
-/*
- * Count the reasons why queries were not planned, as a JSON object.
- */
-static char *
-count_reasons(List *reasons)
-{
-	StringInfoData json;
-	List *seen = NIL;
-	ListCell *cell;
-
-	initStringInfo(&json);
-	foreach (cell, reasons)
-	{
-		char *reason = lfirst(cell);
-		ListCell *other;
-		int count = 0;
-
-		foreach (other, seen)
-		{
-			if (strcmp(lfirst(other), reason) == 0)
-				break;
-		}
-		if (other != NULL)
-			continue;
-		seen = lappend(seen, reason);
-		foreach (other, reasons)
-			count += strcmp(lfirst(other), reason) == 0;
-		appendStringInfoString(&json, json.len == 0 ? "{" : ", ");
-		escape_json(&json, reason);
-		appendStringInfo(&json, ": %d", count);
-	}
-	appendStringInfoString(&json, json.len == 0 ? "{}" : "}");
-	return json.data;
-}
-
 static void
 execute_review_queries(TaskContext *context)
 {
@@ -283,11 +250,35 @@ execute_review_queries(TaskContext *context)
 	foreach (cell, planned)
 		changed += keep_plan(context, lfirst(cell));
 	ledger_leave(&scope);
-	context->result = psprintf(
-		"{\"queries\": %d, \"plans\": %d, \"plans_changed\": %d, "
-		"\"degraded\": %lld, \"not_planned\": %s}",
-		list_length(planned) + list_length(reasons), list_length(planned),
-		changed, (long long) degraded, count_reasons(reasons));
+	context->result =
+		psprintf("{\"queries\": %d, \"plans\": %d, \"plans_changed\": %d, "
+				 "\"degraded\": %lld, \"not_planned\": %s, \"remarks\": %s}",
+				 list_length(planned) + list_length(reasons),
+				 list_length(planned), changed, (long long) degraded,
+				 count_reasons(reasons), remarks_on_reasons(reasons));
+}
+
+static char *
+describe_review(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	int64 changed = result_number(result, "plans_changed");
+	int64 degraded = result_number(result, "degraded");
+
+	if (!result_has(result, "plans"))
+		return "no queries to review";
+	initStringInfo(&words);
+	appendStringInfo(
+		&words, "%s reviewed, %s kept",
+		counted(result_number(result, "queries"), "query", "queries"),
+		counted(result_number(result, "plans"), "plan", "plans"));
+	if (changed > 0)
+		add_phrase(&words,
+				   psprintf("%s of them changed", count_text(changed)));
+	add_phrase(&words,
+			   psprintf("%s slower since maintenance",
+						degraded == 0 ? "none" : count_text(degraded)));
+	return words.data;
 }
 
 const Action review_queries_action = {
@@ -298,4 +289,6 @@ const Action review_queries_action = {
 	.repeatable = true,
 	.plan = plan_review_queries,
 	.execute = execute_review_queries,
+	.describe = describe_review,
+	.shown_as = SHOWN_WITH_STEP,
 };

@@ -18,7 +18,8 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 
-#include "action/action.h"
+#include "action/result.h"
+#include "base/wording.h"
 #include "review/storage_review.h"
 
 static const ActionOption options[] = {
@@ -153,6 +154,41 @@ execute_validate(TaskContext *context)
 				 (long long) rows, warnings, critical);
 }
 
+static char *
+describe_validation(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+
+	initStringInfo(&words);
+	if (result_has(result, "checks"))
+	{
+		int64 checks = result_number(result, "checks");
+		int64 warnings = result_number(result, "warnings");
+		int64 critical = result_number(result, "critical");
+
+		appendStringInfo(
+			&words, "%s of %s checks are ok, %s, %s critical",
+			count_text(checks - warnings - critical), count_text(checks),
+			counted(warnings, "warning", "warnings"), count_text(critical));
+	}
+	else
+	{
+		int64 known = result_number(result, "known");
+		int64 archives = result_number(result, "archives_read");
+
+		appendStringInfo(&words,
+						 "%s: %s of %s objects of the ledger are there",
+						 task->target,
+						 count_text(known - result_number(result, "missing") -
+									result_number(result, "differing")),
+						 count_text(known));
+		if (archives > 0)
+			add_phrase(&words, psprintf("%s read", counted(archives, "archive",
+														   "archives")));
+	}
+	return words.data;
+}
+
 const Action validate_action = {
 	.name = "validate",
 	.description =
@@ -161,4 +197,6 @@ const Action validate_action = {
 	.plan = plan_validate,
 	.outside = look_at_storage,
 	.execute = execute_validate,
+	.describe = describe_validation,
+	.shown_as = SHOWN_WITH_STEP,
 };

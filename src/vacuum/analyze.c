@@ -9,6 +9,7 @@
 
 #include "action/selection.h"
 #include "base/compat.h"
+#include "vacuum/gains.h"
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
@@ -130,5 +131,6 @@ const Action analyze_action = {
 	.plan = plan_analyze,
 	.consider = consider_analyze,
 	.record = record_analyze,
+	.describe = describe_gains,
 	.usual_duration = usual_analyze_duration,
 };

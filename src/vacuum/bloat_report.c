@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "action/result.h"
 #include "action/selection.h"
 #include "base/compat.h"
 #include "base/wording.h"
@@ -334,6 +335,27 @@ execute_bloat_report(TaskContext *context)
 		(long long) index_bytes);
 }
 
+static char *
+describe_bloat(const ClaimedTask *task, Jsonb *result)
+{
+	StringInfoData words;
+	int64 indexes = result_number(result, "indexes");
+
+	initStringInfo(&words);
+	appendStringInfo(&words, "%s of %s are bloat (%.1f %% +/- %.1f)",
+					 size_text(result_number(result, "bloat_bytes")),
+					 size_text(result_number(result, "total_blocks") * BLCKSZ),
+					 100 * result_fraction(result, "bloat_ratio"),
+					 100 * result_fraction(result, "margin"));
+	if (indexes > 0)
+		add_phrase(
+			&words,
+			psprintf("%s in %s",
+					 size_text(result_number(result, "index_bloat_bytes")),
+					 counted(indexes, "index", "indexes")));
+	return words.data;
+}
+
 const Action bloat_report_action = {
 	.name = "bloat_report",
 	.description =
@@ -342,4 +364,5 @@ const Action bloat_report_action = {
 	.repeatable = true,
 	.plan = plan_bloat_report,
 	.execute = execute_bloat_report,
+	.describe = describe_bloat,
 };

@@ -18,6 +18,7 @@
 #include "action/selection.h"
 #include "base/compat.h"
 #include "bloat/removable.h"
+#include "vacuum/gains.h"
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
@@ -144,9 +145,9 @@ plan_vacuum(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"WITH thinned AS MATERIALIZED (SELECT t.relation, "
-		"pg_catalog.sum((t.result ->> 'rows')::pg_catalog.int8) AS rows FROM pgmaint.tasks t "
+		"pg_catalog.sum((t.result ->> 'deleted_rows')::pg_catalog.int8) AS rows FROM pgmaint.tasks t "
 		"WHERE t.run_id = $10 AND t.action = 'retention' AND t.state = 'succeeded' "
-		"GROUP BY t.relation HAVING pg_catalog.sum((t.result ->> 'rows')::pg_catalog.int8) > 0) "
+		"GROUP BY t.relation HAVING pg_catalog.sum((t.result ->> 'deleted_rows')::pg_catalog.int8) > 0) "
 		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
 		"CASE WHEN h.rows IS NULL THEN v.reason ELSE pg_catalog.format('retention took %s rows out of it%s', "
 		"h.rows, CASE WHEN pg_catalog.cardinality(v.causes) > 0 THEN '; ' || v.reason END) END, "
@@ -315,11 +316,12 @@ record_vacuum(TaskContext *context)
 		&result,
 		"{\"dead_rows_before\": %lld, \"dead_rows_after\": %lld, "
 		"\"xid_age_before\": %lld, \"xid_age_after\": %lld, "
-		"\"all_visible_pages\": %lld, \"pages\": %lld, \"analyzed\": %s}",
+		"\"all_visible_pages\": %lld, \"pages\": %lld, "
+		"\"returned_bytes\": %lld, \"analyzed\": %s}",
 		(long long) context->before.dead_rows, (long long) after.dead_rows,
 		(long long) context->before.xid_age, (long long) after.xid_age,
 		(long long) after.all_visible_pages, (long long) after.pages,
-		analyzed ? "true" : "false");
+		(long long) context->returned_bytes, analyzed ? "true" : "false");
 	context->result = result.data;
 }
 
@@ -332,5 +334,6 @@ const Action vacuum_action = {
 	.plan = plan_vacuum,
 	.consider = consider_vacuum,
 	.record = record_vacuum,
+	.describe = describe_gains,
 	.usual_duration = usual_vacuum_duration,
 };

@@ -24,6 +24,7 @@
 #include "base/wording.h"
 #include "bloat/many.h"
 #include "bloat/removable.h"
+#include "vacuum/gains.h"
 #include "vacuum/orphanfiles.h"
 #include "vacuum/othertools.h"
 
@@ -375,9 +376,11 @@ record_vacuum_full(TaskContext *context)
 		note_repack(context);
 	context->result = psprintf(
 		"{\"pages_before\": %lld, \"pages_after\": %lld, "
-		"\"dead_rows_before\": %lld, \"dead_rows_after\": %lld, \"analyzed\": %s}",
+		"\"dead_rows_before\": %lld, \"dead_rows_after\": %lld, "
+		"\"returned_bytes\": %lld, \"analyzed\": %s}",
 		(long long) context->before.pages, (long long) after.pages,
 		(long long) context->before.dead_rows, (long long) after.dead_rows,
+		(long long) context->returned_bytes,
 		!plain && after.last_analyze > context->before.last_analyze ? "true"
 																	: "false");
 }
@@ -391,4 +394,5 @@ const Action vacuum_full_action = {
 	.consider = consider_vacuum_full,
 	.outside = execute_rewrite,
 	.record = record_vacuum_full,
+	.describe = describe_gains,
 };

@@ -182,7 +182,7 @@ SELECT severity, check_id, object, message FROM corruption.findings() WHERE chec
 SELECT state FROM pgmaint.runs ORDER BY run_id DESC LIMIT 1;
 
 -- what the report makes of it
-SELECT regexp_replace(regexp_replace(line, '[\d.]+ (kB|MB|s)', 'N \1', 'g'), '\d+ (of|tables|done)', 'N \1', 'g')
+SELECT regexp_replace(regexp_replace(line, '[\d.]+ (kB|MB|s)', 'N \1', 'g'), '\d+ (of|objects|done)', 'N \1', 'g')
 FROM pgmaint.report() AS r (line) WHERE line ~ 'check_corruption' OFFSET 1;
 
 -- those that were dropped are forgotten

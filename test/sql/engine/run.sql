@@ -68,7 +68,7 @@ SELECT target, action, finished_at >= started_at AS took_time, bytes_before > by
 	worker, pid, not_before
 FROM pgmaint.tasks ORDER BY task_id;
 SELECT target, evidence - 'xid_age' - 'multixact_age' - 'last_vacuum' - 'last_analyze' - 'autovacuum_score' AS evidence,
-	result - 'xid_age_before' - 'xid_age_after' AS result FROM pgmaint.tasks ORDER BY task_id;
+	result - 'xid_age_before' - 'xid_age_after' - 'returned_bytes' AS result FROM pgmaint.tasks ORDER BY task_id;
 SELECT target, array(SELECT jsonb_object_keys(evidence - 'autovacuum_score') ORDER BY 1) AS evidence,
 	array(SELECT jsonb_object_keys(result) ORDER BY 1) AS result FROM pgmaint.tasks ORDER BY task_id;
 SELECT * FROM pgmaint.findings;

@@ -82,9 +82,9 @@ FROM generate_series(1, 250) g
 CROSS JOIN LATERAL (SELECT CASE WHEN g % 16 = 1 THEN :nasty || g ELSE 't' || g END AS name,
 	CASE WHEN g <= 31 THEN 'failed' WHEN g <= 51 THEN 'skipped' WHEN g = 52 THEN 'cancelled' WHEN g = 53 THEN 'interrupted' ELSE 'succeeded' END AS state) t;
 -- those that are never told one by one
-INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, relation)
-SELECT :long, 2, 'check_corruption', 'c' || g, 'check c' || g, 'asked for', 'succeeded', 'epoch'::timestamptz, 'epoch'::timestamptz, 8192, 1 FROM generate_series(1, 1500) g
-UNION ALL SELECT :long, 3, 'escalate', 'x', 'x', 'x', 'succeeded', 'epoch', 'epoch', NULL, 0;
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, outcome, shown_as)
+SELECT :long, 2, 'check_corruption', 'c' || g, 'check c' || g, 'asked for', 'succeeded', 'epoch'::timestamptz, 'epoch'::timestamptz, 8192, 'sound', 'count' FROM generate_series(1, 1500) g
+UNION ALL SELECT :long, 3, 'escalate', 'x', 'x', 'x', 'succeeded', 'epoch', 'epoch', NULL, 'told', 'step';
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detail)
 SELECT :long, 'F004', 'warning', CASE WHEN g % 16 = 1 THEN :nasty || g ELSE 't' || g END, format('table has %s %% bloat: %s of %s', g % 90, pg_size_pretty(g * 1000::bigint), pg_size_pretty(g * 99000::bigint)), jsonb_build_object('bloat_bytes', g)
 FROM generate_series(1, 1200) g
@@ -97,11 +97,19 @@ SELECT m FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE nth < (SELECT mi
 SELECT count(*) AS lines, max(length(m)) < 400 AS short, count(*) FILTER (WHERE m ~ '^Not done$') AS heads, count(*) FILTER (WHERE m ~ '^  VACUUM ') AS tasks, count(*) FILTER (WHERE m ~ 'told as a task') AS twice FROM masked(:long) m;
 -- those that gave back most, that removed most rows, that took longest
 SELECT string_agg(substring(m from '(\d+) \(N s\)$'), ' ' ORDER BY nth) FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE m ~ '^  VACUUM ';
-SELECT m FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE m ~ 'sound|of \d+,?\d* tasks shown' ORDER BY nth;
+SELECT m FROM masked(:long) WITH ORDINALITY AS r (m, nth) WHERE m ~ 'of \d+,?\d* tasks shown' ORDER BY nth;
+-- of what is only counted, a step says what came of all of it, or of none
+BEGIN;
+UPDATE pgmaint.tasks SET outcome = E'sound\nNot done' WHERE run_id = :long AND step = 2;
+SELECT m FROM masked(:long) m WHERE m ~ '^  2\. ';
+UPDATE pgmaint.tasks SET outcome = target WHERE run_id = :long AND step = 2;
+SELECT m FROM masked(:long) m WHERE m ~ '^  2\. ';
+ROLLBACK;
 SELECT count(*) FILTER (WHERE NOT done) AS not_done, count(*) FILTER (WHERE done) AS done, count(DISTINCT task_id) FROM pgmaint.shown_tasks(:long);
+-- tasks that 0.2 carried out have no outcome: what they have is told
 UPDATE pgmaint.tasks SET bytes_before = 9000000, bytes_after = 1000000, result = '{"dead_rows_before": 1500, "dead_rows_after": 500, "xid_age_before": 150000000, "xid_age_after": 7, "analyzed": true}'
 WHERE run_id = :long AND target = 't250';
-SELECT gain FROM pgmaint.task_results WHERE run_id = :long AND target = 't250';
+SELECT gain, returned_bytes, removed_rows, one_of_many, one_for_all FROM pgmaint.task_results WHERE run_id = :long AND target = 't250';
 -- only what is shown is put into words
 SET track_functions = 'all';
 BEGIN;
@@ -125,16 +133,37 @@ SELECT :unlike, 'c' || g, CASE WHEN g > 140 THEN 'critical' ELSE 'warning' END, 
 SELECT count(*) AS lines, count(*) FILTER (WHERE m ~ '^  failed:') AS failed, count(*) FILTER (WHERE m ~ '^  skipped:') AS skipped, count(*) FILTER (WHERE m ~ '^  CRITICAL') AS critical, count(*) FILTER (WHERE m ~ '^  WARNING') AS warning FROM masked(:unlike) m;
 SELECT m FROM masked(:unlike) WITH ORDINALITY AS r (m, nth) WHERE m ~ '^  tasks:|findings?:|like it|warnings: |critical: |shown' ORDER BY nth;
 
+-- what a result says in words, of each action
+CREATE FUNCTION words(action text, VARIADIC results jsonb[]) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT coalesce(pgmaint_internal.describe_result(words.action, 'the target', r), 'NULL') FROM unnest(results) WITH ORDINALITY AS x (r, nth) ORDER BY nth
+$$;
+SELECT words('vacuum', '{"dead_rows_before": 1500, "dead_rows_after": 500, "xid_age_before": 150000000, "xid_age_after": 7, "returned_bytes": 8000000, "analyzed": true}',
+	'{"dead_rows_before": 1, "dead_rows_after": 0, "xid_age_before": 1000006, "xid_age_after": 7, "returned_bytes": 0, "analyzed": false}', '{"dead_rows_before": 1, "dead_rows_after": 7}');
+SELECT words('vacuum_full', '{"dead_rows_before": 0, "dead_rows_after": 0, "returned_bytes": 1048576000, "analyzed": false}');
+SELECT words('analyze', '{"modified_rows_before": 5, "modified_rows_after": 0, "analyzed": true}');
+SELECT words('reindex', '{"returned_bytes": 20480}', '{"returned_bytes": 0}');
+SELECT words('bloat_report', '{"bloat_bytes": 819200, "bloat_ratio": 0.5204, "margin": 0.0125, "total_blocks": 200, "indexes": 1, "index_bloat_bytes": 8192}', '{"bloat_bytes": 0, "bloat_ratio": 0, "margin": 0, "total_blocks": 0, "indexes": 0}');
+SELECT words('retention', '{"deleted_rows": 1234567, "archived_bytes": 204800}', '{"deleted_rows": 1}', '{"deleted_rows": 3, "archived_bytes": 100, "dropped": true}', '{"dropped": true}');
+SELECT words('check_corruption', '{"problems": 0, "found": "sound"}', '{}');
+SELECT words('backup', '{"bytes": 1048576, "dump_bytes": 20971520, "key": "daily/a \"b\".dump.gz"}');
+SELECT words('expire_backups', '{"removed": true, "bytes": 20480}', '{"removed": false, "found": "the object was gone already"}');
 -- a proof tells restoring, comparing and checking apart, as far as they were measured
-INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, result)
-SELECT :unlike, 1, a, 'backup ' || nth, 'x', 'asked for', 'succeeded', 'epoch'::timestamptz, 'epoch'::timestamptz, '{"restore_seconds": 21.06, "rows": 1234567, "tables": 3, "indexes": 2}' || r::jsonb
-FROM (VALUES
-	(1, 'verify_backup', '{}'),
-	(2, 'verify_backup', '{"settings": "private server: fsync off, wal_level minimal, 2 jobs, 512 MB", "server_seconds": 0.4, "comparison_seconds": 3.04, "check_seconds": 2.15}'),
-	(3, 'verify_backup', '{"settings": "live server: fsync on", "comparison_seconds": 0, "check_seconds": null}'),
-	(4, 'restore_backup', '{"database": "d"}')) x (nth, a, r);
-SELECT action, gain FROM pgmaint.task_results WHERE run_id = :unlike AND target ~ '^backup' ORDER BY target;
-DELETE FROM pgmaint.tasks WHERE run_id = :unlike AND target ~ '^backup';
+SELECT words('verify_backup', b || '{}', b || '{"settings": "private server, fsync off, wal_level minimal, 512 MB", "server_seconds": 0.4, "comparison_seconds": 3.04, "check_seconds": 82.15}',
+	b || '{"settings": "live server: fsync on", "comparison_seconds": 0, "check_seconds": null}', '{"bytes": 1024}')
+FROM (SELECT '{"restore_seconds": 21.06, "rows": 1234567, "tables": 3, "indexes": 1}'::jsonb) x (b);
+SELECT words('restore_backup', '{"database": "d", "restore_seconds": 0.5, "rows": 1, "tables": 1, "indexes": 0}');
+SELECT words('validate', '{"checks": 25, "warnings": 1, "critical": 2}', '{"checks": 25, "warnings": 0, "critical": 0}',
+	'{"known": 30, "missing": 1, "differing": 2, "archives_read": 1}', '{"known": 0, "missing": 0, "differing": 0, "archives_read": 0}');
+SELECT words('connection_review', '{"peak": 93, "current": 100, "recommended": 150, "applied": false}', '{"peak": 3, "current": 100, "recommended": 50, "applied": true}', '{"peak": 3, "current": 100, "recommended": 100, "applied": false}');
+SELECT words('review_queries', '{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "not_planned": {}}', '{"queries": 1, "plans": 1, "plans_changed": 0, "degraded": 0, "not_planned": {}}', '{"queries": 0}');
+SELECT words('index_advice', '{"looked_at": 12, "advised": 3, "reviewed": 2}', '{"looked_at": 1, "advised": 1, "reviewed": 0}', '{"advised": 0, "looked_at": 0}');
+SELECT words('index_usage', '{"indexes": 34, "found": 5}', '{"indexes": 1, "found": 0}');
+SELECT words('escalate', '{"sent": 2, "failed": 1, "contacts": 2, "troubles": 3}', '{"sent": 0, "failed": 0, "contacts": 0, "troubles": 0}',
+	'{"sent": 0, "failed": 0, "contacts": 1, "troubles": 1, "left_to_others": true, "held_up": true}', '{"sent": 0, "failed": 0, "contacts": 1, "troubles": 0}');
+-- no result makes it fail
+SELECT DISTINCT a.action FROM pgmaint.actions() a CROSS JOIN (VALUES ('{}'::jsonb), ('[]'), ('"x"'), ('null'), ('{"found": 1, "settings": [], "key": {}, "rows": "many", "returned_bytes": "NaN", "checks": null}')) AS x (result)
+WHERE a.option IS NULL AND pgmaint_internal.describe_result(a.action, 'x', x.result) IS NULL;
+SELECT words('of another version', '{}');
 
 -- reviews are told with their steps, and what they found with the commands for it
 CREATE FUNCTION review(results jsonb[]) RETURNS bigint LANGUAGE sql AS $$
@@ -148,13 +177,13 @@ CREATE FUNCTION review(results jsonb[]) RETURNS bigint LANGUAGE sql AS $$
 		FROM actions a
 		RETURNING run_id
 	)
-	INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, result)
-	SELECT m.run_id, a.nth, a.action, 'x', 'x', 'x', 'succeeded', 'epoch', 'epoch'::timestamptz + interval '0.3 s', a.result
+	INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, result, outcome, shown_as)
+	SELECT m.run_id, a.nth, a.action, 'x', 'x', 'x', 'succeeded', 'epoch', 'epoch'::timestamptz + interval '0.3 s', a.result, pgmaint_internal.describe_result(a.action, 'x', a.result), 'step'
 	FROM made m, actions a
 	RETURNING run_id
 $$;
 SELECT review(ARRAY[
-	'{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "not_planned": {"CREATE TABLE has no generic plan": 4, "DO has no generic plan": 3, "b": 2, "c\nd": 5, "e": 1, "f": 1, "g": 1, "h": 1}}',
+	'{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "remarks": ["7 without a plan: commands have none", "5 without a plan: c\nd", "2 without a plan for other reasons"]}',
 	'{"looked_at": 12, "advised": 3, "reviewed": 2}', '{"indexes": 34, "found": 5}', '{"peak": 93, "current": 100, "recommended": 150, "applied": false}',
 	'{"checks": 25, "warnings": 1, "critical": 2}', '{"sent": 2, "failed": 1, "contacts": 2, "troubles": 3}']::jsonb[]) AS review \gset
 INSERT INTO pgmaint_internal.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
@@ -173,13 +202,24 @@ FROM pgmaint_internal.troubles t WHERE t.check_id = 'life' ORDER BY t.escalation
 INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
 SELECT 1, t.escalation_id, 'critical', 'bob' FROM pgmaint_internal.troubles t WHERE t.check_id = 'life' AND t.object = '1';
 SELECT regexp_replace(m, 'finding_id = \d+', 'finding_id = N') FROM masked(:review) m;
--- where there is nothing to look at, or nobody to tell
-SELECT m FROM masked(review(ARRAY[
-	'{"queries": 0}', '{"advised": 0, "looked_at": 0}', '{"indexes": 1, "found": 0}', '{"peak": 3, "current": 100, "recommended": 50, "applied": true}',
-	'{"checks": 25, "warnings": 0, "critical": 0}', '{"sent": 0, "failed": 0, "contacts": 0, "troubles": 0}']::jsonb[])) m WHERE m ~ '^  \d\.';
-SELECT m FROM masked(review(ARRAY[
-	'{"queries": 1, "plans": 1, "plans_changed": 0, "degraded": 0, "not_planned": {}}', '{"looked_at": 1, "advised": 1, "reviewed": 0}', NULL, '{"peak": 3, "current": 100, "recommended": 100, "applied": false}',
-	NULL, '{"sent": 0, "failed": 0, "contacts": 1, "troubles": 1, "left_to_others": true, "held_up": true}']::jsonb[])) m WHERE m ~ '^  \d\.';
+-- without an outcome, there is but the task
+SELECT m FROM masked(review(ARRAY['{"queries": 0}', NULL, '{"indexes": 1, "found": 0}']::jsonb[])) m WHERE m ~ '^  \d\.';
+-- as 0.2 has written them
+INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
+VALUES ('older', 'me', 'epoch', 'epoch', 'epoch', 'succeeded', 10, 5, '[{"action": "retention"}, {"action": "check_corruption"}, {"action": "validate"}, {"action": "review_queries"}]', 4, '{}')
+RETURNING run_id AS older \gset
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, attempt, started_at, finished_at, bytes_before, bytes_after, relation, result)
+SELECT :older, x.step, x.action, x.target, x.target, 'due', 'succeeded', 1, 'epoch'::timestamptz, 'epoch'::timestamptz + interval '0.5 s', x.before, x.after, x.relation, x.result::jsonb
+FROM (VALUES
+	(1, 'retention', 'a', 8192, 8192, 5, '{"rows": 5, "archive_id": 7, "bytes": 200, "content_bytes": 900}'),
+	(1, 'retention', 'b', NULL, NULL, 0, '{"removed": false}'),
+	(2, 'check_corruption', 'a', 1048576, 1048576, 5, '{"problems": 0, "next_block": 128, "blocks": 128, "found": "sound"}'),
+	(2, 'check_corruption', 'sequences', NULL, NULL, 0, '{"sequences": 3, "near_end": 0, "found": "0 of 3 sequences near their end"}'),
+	(3, 'validate', 'd', NULL, NULL, 0, '{"checks": 25, "warnings": 1, "critical": 2}'),
+	(4, 'review_queries', 'queries', NULL, NULL, 0, '{"queries": 1, "plans": 0, "plans_changed": 0, "degraded": 0, "not_planned": {"c\nd": 1}}'))
+	x (step, action, target, before, after, relation, result);
+SELECT masked(:older);
+SELECT pgmaint.report_html(:older) ~ '>{&quot;checks&quot;: 25, &quot;critical&quot;: 2, &quot;warnings&quot;: 1}<' AS page;
 -- a name with a line break is no command
 SELECT c, pgmaint.may_be_copied(c) FROM unnest(ARRAY['DROP INDEX "a"', E'DROP INDEX a;\nDROP INDEX b', E'DROP INDEX "a;\nDROP INDEX b"', E'DROP INDEX "a""b" ;\nDROP INDEX c',
 	E'CREATE INDEX ON a (b) WHERE c = \';\n\'', E'a\tb']) WITH ORDINALITY AS x (c, nth) ORDER BY nth;

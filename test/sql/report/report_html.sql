@@ -49,9 +49,9 @@ INSERT INTO pgmaint.runs (plan, options, requested_by, requested_at, started_at,
 SELECT name, jsonb_build_object(replace(name, E'\u0001', ''), 1), name, '2026-11-22 01:00+00', '2026-11-22 01:00+00', '2026-11-22 03:00+00', 'failed', name, 10, 5,
 	'[{"action": "bloat_report"}, {"action": "vacuum"}, {"action": "analyze"}, {"action": "reindex"}]', 3, '{}'
 FROM nasty;
-INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, bytes_after, result, error, worker)
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, bytes_after, result, outcome, error, worker)
 SELECT 1, 2, 'vacuum', name, 'VACUUM ' || name, name, s, r.started_at + g * interval '10 min', r.started_at + g * interval '10 min' + interval '9 min', 9000000, 1000000,
-	'{"dead_rows_before": 1500, "dead_rows_after": 500}', CASE WHEN s <> 'succeeded' THEN format('no lock on %s: process %s', name, g) END, 1 + g % 2
+	'{"dead_rows_before": 1500, "dead_rows_after": 500, "returned_bytes": 8000000}', name, CASE WHEN s <> 'succeeded' THEN format('no lock on %s: process %s', name, g) END, 1 + g % 2
 FROM nasty, pgmaint.runs r, unnest(ARRAY['succeeded', 'failed', 'skipped', 'skipped', 'skipped', 'skipped', 'skipped', 'skipped', 'cancelled']) WITH ORDINALITY AS x (s, g);
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message)
 SELECT 1, c, s, name, CASE WHEN c = 'own' THEN 'odd' ELSE 'it is ' || name END FROM nasty, (VALUES ('F004', 'warning'), ('F005', 'critical'), ('own', 'info'), ('skipped', 'warning')) x (c, s)

@@ -111,6 +111,8 @@ is("$state $error", 'succeeded ', 'a sound backup is verified');
 is(verdict($good), 'restorable|t|t', '... and the ledger says so');
 is( $node->safe_psql('postgres', "SELECT result ->> 'rows', (result ->> 'checked_indexes')::int > 3 FROM pgmaint.tasks WHERE run_id = $run"),
 	'20005|t', '... its rows were counted, its indexes checked');
+like($node->safe_psql('postgres', "SELECT gain FROM pgmaint.task_results WHERE run_id = $run"),
+	qr/^restored in [\d.]+ s \(private server, fsync off, [^)]*\), compared in [\d.]+ s, indexes checked in [\d.]+ s: 20,005 rows in \d+ tables, \d+ indexes$/, '... which is said in words');
 like(told($run, 'info'), qr/2 FUNCTION \(public\..*2 VIEW \(public\.of_.*EVENT TRIGGER/s, '... what was left out is told');
 is(told($run, 'warning'), '', '... and it cost this server nothing worth a warning');
 is(databases_left($node), '0|0|0', '... and nothing is left');

@@ -162,6 +162,35 @@ my ($guide) = join('', map { slurp("$root/$_") } grep { -e "$root/$_" } sort key
 cmp_ok(scalar keys %checks, '>', 20, 'the checks that make findings are found');
 is_deeply([ grep { $guide !~ /\('$_'/ } sort keys %checks ], [], 'and check_guide() has all of them');
 
+# Actions say themselves what came of their tasks: each does, and no report
+# tells them apart by their names.
+sub actions_told_apart
+{
+	my ($sql) = @_;
+	$sql =~ s/--[^\n]*//g;
+	return $sql =~ /(\baction(?:"|')?\)?\s*(?:=|<>|!=|!?~|(?:NOT\s+)?(?:IN|LIKE)\b)[^\n]*|\bCASE\s+(?:\w+\.)?action\b[^\n]*)/g;
+}
+is_deeply([ map { my $file = basename($_); map { "$file: $_" } actions_told_apart(slurp($_)) } glob "$root/sql/report/*.sql" ],
+	[], 'no report tells actions apart');
+foreach my $bad ("WHERE t.action = 'vacuum'", "CASE t.action WHEN 'vacuum' THEN 1 END", "WHERE t.action NOT IN ('vacuum')", "t.action <> 'a'", "(s.definition ->> 'action') = 'a'")
+{
+	is(scalar(() = actions_told_apart("SELECT 1\n$bad\n")), 1, "$bad: found");
+}
+is(scalar(() = actions_told_apart("SELECT t.action, 'a' AS b -- action = 'a'\nPARTITION BY t.action\nGROUP BY t.action, ARRAY['a']")), 0, 'the name by itself is in order');
+
+my %actions = map { $_ => 1 } slurp("$root/src/engine/actions.h") =~ /^\tACTION\((\w+)\)/mg;
+my %defined;
+foreach my $file (glob "$root/src/*/*.c")
+{
+	my $source = slurp($file);
+	while ($source =~ /^const Action (\w+)_action = \{(.*?)^\};/msg)
+	{
+		$defined{$1} = 1;
+		like($2, qr/\.name = "$1",.*\.describe = /s, "$1 says what came of its tasks");
+	}
+}
+is_deeply(\%actions, \%defined, 'the table has all actions');
+
 my ($version) = slurp("$root/pgmaint.control") =~ /^default_version = '(.*)'$/m;
 my $three = join '.', (split(/\./, $version), 0, 0)[ 0 .. 2 ];
 my $meta = decode_json(slurp("$root/META.json"));

@@ -160,6 +160,11 @@ foreach my $role ($superuser, 'keeper')
 	}
 }
 
+# Whatever the names of objects, each action says what came of its tasks.
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT action, ' ') FROM pgmaint.tasks WHERE state = 'succeeded' AND result IS NOT NULL AND outcome IS NULL"), '', 'what came of the tasks is said');
+is( $node->safe_psql('postgres', "SELECT string_agg(a.action, ' ') FROM (SELECT DISTINCT action FROM pgmaint.actions()) a WHERE NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.action = a.action AND t.outcome <> '')"),
+	'expire_backups', '... of every action but one that has nothing to do here');
+
 # All functions that take no argument and all views, and what is asked with one:
 # a script of each role.  What they answer is the matter of other tests.
 my @calls = (

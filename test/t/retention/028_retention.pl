@@ -84,6 +84,9 @@ is(sql(q(SELECT count(*) FROM workflows WHERE status <> 'running' AND updated_at
 is( sql("SELECT string_agg(target, ', ' ORDER BY target) FROM pgmaint.tasks WHERE run_id = $run AND action = 'vacuum' AND reason LIKE 'retention took % rows%'"),
 	'public.audit_events, public.workflows', 'what was thinned out is vacuumed after it');
 like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/retention +\d+ of \d+ done in .* rows deleted, .* archived/, 'the report says so');
+is( sql("SELECT string_agg(DISTINCT regexp_replace(gain, '\\d[\\d,]*', 'N', 'g'), '; ' ORDER BY regexp_replace(gain, '\\d[\\d,]*', 'N', 'g')) FROM pgmaint.task_results WHERE run_id = $run AND action = 'retention'"),
+	'N rows archived and deleted, N kB in the archive; N rows deleted', '... task by task');
+is(sql("SELECT sum(left_rows) = (SELECT sum(rows) FROM pgmaint.archives), sum(archived_bytes) = (SELECT sum(bytes) FROM pgmaint.archives) FROM pgmaint.task_results WHERE run_id = $run AND archived_bytes IS NOT NULL"), 't|t', '... and in figures');
 is(sql('SELECT count(*) FROM pgmaint_internal.uploads'), 0, 'no upload is left open');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id) v WHERE NOT v.ok)), 0, 'every archive is whole');
 is(sql('SELECT count(*) FROM pgmaint.archives WHERE verified_at IS NULL'), 0, '... which is written down');
@@ -357,7 +360,7 @@ sql(q(INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark)
 	FROM unnest(ARRAY['archives/app/public.audit_events/left.csv.gz', 'archives/app/public.audit_events/never.csv.gz']) k));
 $run = retain('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',') FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededfalse', 'leftovers of another mark: nothing is removed');
-like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/remove what is left of .*nothing removed: there is nothing of that task/, '... which the report says');
+like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/remove what is left of .*nothing removed: the task left no object/, '... which the report says');
 ok(-e "$folder/left.csv.gz" && -e "$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", '... what others wrote is there');
 is(sql('SELECT count(*) FROM pgmaint_internal.uploads WHERE searched_at IS NOT NULL'), 2, '... and the notes stay for another look');
 is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = ${\ retain('{\"tables\": \"days\"}')} AND target LIKE 'pgmaint_local/%'"), 0, '... not a moment later');

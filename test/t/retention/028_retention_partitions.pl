@@ -316,7 +316,7 @@ is( sql("SELECT string_agg(target, ', ' ORDER BY target) FROM pgmaint.tasks WHER
 like(sql("SELECT command FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.events_2020'"),
 	qr{^COPY public\.events_2020_eu TO 'archives/\S+'; COPY public\.events_2020_us TO .*; ALTER TABLE public\.events DETACH PARTITION public\.events_2020; DROP TABLE public\.events_2020$},
 	'... whose command says what is done');
-is(sql("SELECT result ->> 'rows', bytes_before > 0 FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.events_2020'"), '5|t', '... with the rows of all, and their size');
+is(sql("SELECT result ->> 'deleted_rows', bytes_before > 0 FROM pgmaint.tasks WHERE run_id = $run AND target = 'public.events_2020'"), '5|t', '... with the rows of all, and their size');
 is(sql(q(SELECT count(*) FROM pgmaint_internal.uploads WHERE key LIKE '%.events%')), 0, '... no upload is left open');
 # one of them is being detached, and would be dropped with the others
 sql(q(CREATE TABLE events_2018 PARTITION OF events FOR VALUES FROM ('2018-01-01') TO ('2019-01-01') PARTITION BY LIST (region);

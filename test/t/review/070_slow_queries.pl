@@ -181,6 +181,8 @@ like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"
 	'... nor one whose table is gone, and it is said why');
 like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/"CREATE EXTENSION has no generic plan"|"DROP TABLE has no generic plan"/,
 	'... nor what has no plan');
+like(sql("SELECT string_agg(remark, '; ') FROM pgmaint.task_results t, unnest(t.remarks) remark WHERE t.run_id = $run"),
+	qr/^(?:\d+ without a plan: [^;]*(?:; |$))*\d+ without a plan: commands have none(?:; \d+ without a plan: [^;]*)*(?:; \d+ without a plan for other reasons)?$/, '... which a report remarks on');
 
 # nobody's code gets the rights of others
 sql(q(CREATE ROLE mallory LOGIN; CREATE ROLE victim LOGIN; GRANT CREATE ON SCHEMA public TO mallory; GRANT SELECT ON orders TO victim, mallory));

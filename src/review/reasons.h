@@ -1,0 +1,17 @@
+/*-------------------------------------------------------------------------
+ *
+ * reasons.h
+ *	  Why queries have no plan, in figures and for a report.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_REASONS_H
+#define PGMAINT_REASONS_H
+
+#include "nodes/pg_list.h"
+
+/* of a list of texts */
+extern char *count_reasons(List *reasons);
+extern char *remarks_on_reasons(List *reasons);
+
+#endif /* PGMAINT_REASONS_H */
