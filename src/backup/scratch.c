@@ -81,9 +81,9 @@ read_scratches(uint64 rows)
 	{
 		Scratch *scratch = palloc0(sizeof(Scratch));
 
-		scratch->database = ledger_text(row, 1);
-		scratch->role = ledger_text(row, 2);
-		scratch->owner = ledger_text(row, 3);
+		scratch->database = named_text(row, "database");
+		scratch->role = named_text(row, "role");
+		scratch->owner = named_text(row, "owner");
 		scratches = lappend(scratches, scratch);
 	}
 	return scratches;

@@ -132,7 +132,7 @@ is_deeply(\@left_out, [], 'every part in sql/ is in the extension script');
 my %checks;
 foreach my $file (glob "$root/src/*/*.c")
 {
-	my $source = slurp($file);
+	my $source = slurp($file) =~ s{\bnamed_\w+\([^()]*\)}{}gr;
 	$checks{$1} = 1 while $source =~ /\b(?:note|plan|add)_finding\([^";]*"(?!(?:info|warning|critical)")(\w+)"/g;
 }
 my ($guide) = join('', map { slurp("$root/$_") } grep { -e "$root/$_" } sort keys %listed) =~ /^CREATE FUNCTION pgmaint_internal\.check_guide\(\)(.*?)^END;/ms;
