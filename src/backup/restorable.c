@@ -134,11 +134,7 @@ read_roles_and_settings(BackupDescription *description)
 				lappend(description->missing_roles, name);
 	}
 	rows = ledger_query(
-		&query,
-		"SELECT s.role, pg_catalog.split_part(s.setting, '=', 1) AS name, "
-		"pg_catalog.substr(s.setting, pg_catalog.strpos(s.setting, '=') + 1) AS value "
-		"FROM pg_catalog.jsonb_to_recordset(coalesce($1::pg_catalog.jsonb -> 'settings', '[]')) "
-		"AS s (role text, setting text) WHERE s.setting LIKE '%=%'");
+		&query, "SELECT s.role, s.name, s.value FROM " SETTINGS_OF_MANIFEST);
 	for (uint64 row = 0; row < rows; row++)
 	{
 		BackupSetting *setting = palloc0(sizeof(BackupSetting));

@@ -107,8 +107,7 @@ usual_rate(const char *action, bool disruptive)
 		&query,
 		"SELECT pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate) "
 		"FROM (SELECT " RATE "FROM pgmaint.tasks t "
-		"WHERE t.action = $1 AND t.disruptive = $2 AND t.error IS NULL "
-		"AND t.finished_at IS NOT NULL AND t.state = 'succeeded' AND t.bytes_before IS NOT NULL "
+		"WHERE t.action = $1 AND t.disruptive = $2 AND " TELLING_TASKS
 		"ORDER BY t.finished_at DESC LIMIT 50) h");
 	rate = ledger_datum(0, 1, &isnull);
 	SPI_freetuptable(SPI_tuptable);

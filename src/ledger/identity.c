@@ -121,6 +121,12 @@ bind_signs(LedgerQuery *query, const Signs *signs)
 	bind_text(query, signs->host);
 }
 
+/* the identity that has the signs which bind_signs() has bound */
+#define IDENTITY_OF_SIGNS                               \
+	"pgmaint.identities i WHERE i.state = 'current' "   \
+	"AND i.system_identifier = $1 AND i.database = $2 " \
+	"AND i.timeline = $3 AND i.directory_inode = $4"
+
 /*
  * The identity that has these signs; NULL: none, or they have changed.  A change
  * of the machine is noted by one transaction, for which no other waits.
@@ -139,9 +145,7 @@ find_by_signs(const Signs *signs)
 			"coalesce(i.host, 'unknown'), coalesce($6, 'unknown')) END, "
 			"CASE WHEN i.machine_id IS DISTINCT FROM $5 THEN pg_catalog.format('its id was %s and is %s', "
 			"coalesce(i.machine_id, 'unknown'), coalesce($5, 'unknown')) END) AS changes "
-			"FROM pgmaint.identities i WHERE i.state = 'current' "
-			"AND i.system_identifier = $1 AND i.database = $2 "
-			"AND i.timeline = $3 AND i.directory_inode = $4") == 0)
+			"FROM " IDENTITY_OF_SIGNS) == 0)
 		return NULL;
 	if (named_boolean(0, "has_changed"))
 	{
@@ -153,10 +157,8 @@ find_by_signs(const Signs *signs)
 		if (ledger_query(
 				&query,
 				"UPDATE pgmaint.identities SET machine_id = $5, host = $6 WHERE identity IN ("
-				"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'current' "
-				"AND i.system_identifier = $1 AND i.database = $2 AND i.timeline = $3 "
-				"AND i.directory_inode = $4 FOR NO KEY UPDATE SKIP LOCKED)") >
-			0)
+				"SELECT i.identity FROM " IDENTITY_OF_SIGNS
+				" FOR NO KEY UPDATE SKIP LOCKED)") > 0)
 			add_finding(0, 0, 0, "identity", "info", NULL, message, NULL);
 		return identity;
 	}

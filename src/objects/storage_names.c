@@ -45,11 +45,7 @@ static const char *const tables[] = {"pgmaint.archives",
 									 "pgmaint_internal.owner_records"};
 
 /* storages, as s; names that are known of this database, as n */
-#define SERVERS                                                      \
-	"(SELECT s.oid, s.srvname, s.srvowner "                          \
-	"FROM pg_catalog.pg_foreign_server s "                           \
-	"JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw " \
-	"WHERE w.fdwname = 'pgmaint_storage') s"
+#define SERVERS "(SELECT s.oid, s.srvname, s.srvowner FROM " STORAGES ") s"
 #define NAMES                                                                     \
 	"(SELECT n.storage, n.server, n.owner FROM pgmaint_internal.storage_names n " \
 	"WHERE n.system_identifier = $1 AND n.database = $2) n"

@@ -96,7 +96,7 @@ plan_bloat_report(PlanContext *context)
 		"indexes AS (SELECT i.indrelid, pg_catalog.max(z.bytes) AS bytes "
 		"FROM pg_catalog.pg_index i JOIN sizes z ON z.oid = i.indexrelid "
 		"JOIN pg_catalog.pg_am m ON m.oid = z.relam AND m.amname = 'btree' GROUP BY i.indrelid) "
-		"SELECT c.oid AS relation, pg_catalog.format('%I.%I', n.nspname, c.relname) AS target, "
+		"SELECT " TARGET_TABLE ", "
 		"CASE WHEN m.measured_at IS NULL THEN pg_catalog.format('%s, never measured', "
 		"pg_catalog.pg_size_pretty(s.bytes)) ELSE pg_catalog.format('%s, last measured %s', "
 		"pg_catalog.pg_size_pretty(s.bytes), m.measured_at::pg_catalog.date) END AS reason, "

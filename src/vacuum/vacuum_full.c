@@ -209,9 +209,8 @@ plan_vacuum_full(PlanContext *context)
 	bind_boolean(&query, all);
 	rows = ledger_query(
 		&query,
-		"SELECT c.oid AS relation, pg_catalog.format('%I.%I', n.nspname, c.relname) AS target, '' AS reason, "
+		"SELECT " TARGET_TABLE ", " TABLE_WITH_TOAST ", '' AS reason, "
 		"pgmaint_internal.may_maintain(c.oid, $5) AS may_maintain, s.bytes, NULL AS evidence, "
-		"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], 0::pg_catalog.oid) AS relations, "
 		"c.relhassubclass, "
 		"c.relkind = 'r' AND c.relpersistence = 'p' AND EXISTS (SELECT FROM pg_catalog.pg_index i "
 		"WHERE i.indrelid = c.oid AND (i.indisreplident OR c.relreplident = 'd' AND i.indisprimary)) AS has_identity, "
