@@ -250,10 +250,17 @@ resume_interrupted_runs(void)
 }
 
 /*
+ * From when on the ledger keeps what has ended.  A subquery: clock_timestamp() in
+ * a condition makes the server read all rows.
+ */
+#define KEPT_SINCE                          \
+	"(SELECT pg_catalog.clock_timestamp() " \
+	"- pg_catalog.make_interval(mins => $1))"
+
+/*
  * Keep the ledger from growing without end: runs, with their tasks and
  * findings, measurements, backups that are no more, and what was told of
- * troubles that are resolved go after pgmaint.keep_history.  The time is a
- * subquery: clock_timestamp() in a condition makes the server read all rows.
+ * troubles that are resolved go after pgmaint.keep_history.
  */
 void
 forget_old_runs(void)
@@ -265,22 +272,20 @@ forget_old_runs(void)
 	bind_integer(&query, pgmaint_keep_history);
 	(void) ledger_query(
 		&query,
-		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
+		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < " KEPT_SINCE
+		"), "
 		"forgotten AS (DELETE FROM pgmaint_internal.backup_records "
 		"WHERE state IN ('failed', 'expired') "
-		"AND coalesce(expired_at, finished_at, started_at) < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"resolved AS (DELETE FROM pgmaint_internal.troubles WHERE resolved_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
+		"AND coalesce(expired_at, finished_at, started_at) < " KEPT_SINCE "), "
+		"resolved AS (DELETE FROM pgmaint_internal.troubles WHERE resolved_at < " KEPT_SINCE
+		"), "
+		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < " KEPT_SINCE
+		" "
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
 		"pgmaint_internal.notified_troubles t WHERE t.notification_id = n.notification_id)), "
-		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))) "
-		"DELETE FROM pgmaint_internal.bloat_measurements WHERE measured_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))");
+		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < " KEPT_SINCE
+		"), "
+		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < " KEPT_SINCE
+		") "
+		"DELETE FROM pgmaint_internal.bloat_measurements WHERE measured_at < " KEPT_SINCE);
 }
