@@ -1,7 +1,7 @@
 # What holds for the files themselves: code depends on code below it, nobody's
-# function can take the place of one that is called, every part of the extension
-# script is installed, and the version stands in one place only.  Each rule about
-# src/ is tried on a bad example too.
+# function can take the place of one that is called, columns of queries are read
+# by their names, every part of the extension script is installed, and the version
+# stands in one place only.  Each rule about src/ is tried on a bad example too.
 
 use strict;
 use warnings;
@@ -119,6 +119,34 @@ foreach my $bad (
 	($status, $complaints) = check_tree('check-calls', %calls, $file => $text);
 	is($status, 1, "$name: found");
 	like($complaints, qr/^\Q$file\E:[1-3]: .*$expected/, "$name: named, with its line");
+}
+
+# Results of queries are read by the names of their columns.
+is_deeply([ check_tree('check-columns') ], [ 0, '' ], 'columns of queries have names');
+
+my %columns = (
+	'src/base/good.h' => qq(#define TARGET "c.oid AS relation, "\n),
+	'src/base/rows.h' => '',
+	'src/base/rows.c' => qq(x = named_bigint(row, "bytes");\n),
+	'src/base/good.c' => <<'END');
+#include "base/good.h"
+#include "base/rows.h"
+q("SELECT " TARGET "c.size, 2 * c.size AS bytes FROM c");
+x = ledger_text(row, 1) + ledger_bigint(next(row, 7), 2);
+x = named_oid(row, "relation") + named_text(0, "size") + named_datum(row,
+	"bytes", &isnull);
+END
+is_deeply([ check_tree('check-columns', %columns) ], [ 0, '' ], 'columns in order pass');
+foreach my $bad (
+	[ 'a number', qq(\nx = ledger_text(row, 3);\n), 'column 3 is read by its number, not by a name' ],
+	[ 'a number on a line of its own', qq(\nx = ledger_datum(i + 1,\n\t12, &isnull);\n), 'column 12 is read by its number, not by a name' ],
+	[ 'a name of no query', qq(q("SELECT c.reasons");\nx = named_text(row, "reason");\n), 'no query has a column "reason"' ],
+	[ 'a name of a query elsewhere', qq(\nx = named_text(row, "size");\n), 'no query has a column "size"' ])
+{
+	my ($name, $text, $expected) = @$bad;
+	($status, $complaints) = check_tree('check-columns', %columns, 'src/base/bad.c' => $text);
+	is($status, 1, "$name: found");
+	is($complaints, "src/base/bad.c:2: $expected\n", "$name: named, with its line");
 }
 
 # The Makefile names the script's parts, because their order matters.
