@@ -27,6 +27,10 @@
 /* a holder this old will not go away while a task is tried again */
 #define OLD_HOLDER_SECONDS 60
 
+#define THIS_DATABASE                              \
+	"(SELECT d.oid FROM pg_catalog.pg_database d " \
+	"WHERE d.datname = pg_catalog.current_database())"
+
 /*
  * The modes of locks that are in the way of this one, as text[].
  */
@@ -78,8 +82,7 @@ name_holders(List *relations, LOCKMODE awaited, int milliseconds)
 		"LEFT JOIN (SELECT p.pid, pg_catalog.to_jsonb(p) AS progress FROM pg_catalog.pg_stat_progress_vacuum p) v "
 		"ON v.pid = l.pid "
 		"WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1) "
-		"AND l.database IN (0, (SELECT d.oid FROM pg_catalog.pg_database d "
-		"WHERE d.datname = pg_catalog.current_database())) "
+		"AND l.database IN (0, " THIS_DATABASE ") "
 		"AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() "
 		"AND l.mode = ANY ($2) "
 		"AND ($3 = 0 OR a.xact_start IS NULL "
@@ -184,8 +187,7 @@ name_stalling_transaction(Oid table, int64 milliseconds)
 			&query,
 			"WITH holders AS MATERIALIZED (SELECT l.pid, l.virtualtransaction FROM pg_catalog.pg_locks l "
 			"WHERE l.locktype = 'relation' AND l.granted AND l.relation = $1 "
-			"AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d "
-			"WHERE d.datname = pg_catalog.current_database())) "
+			"AND l.database = " THIS_DATABASE ") "
 			"SELECT h.holder FROM (SELECT a.xact_start AS since, pg_catalog.concat('process ' || a.pid, "
 			"' of role ' || pg_catalog.quote_ident(a.usename), "
 			"CASE WHEN " MAY_SEE_SESSIONS " THEN pg_catalog.concat("

@@ -30,9 +30,10 @@ plan_leftovers(PlanContext *context, const char *action)
 	bind_text(&query, action);
 	rows = ledger_query(
 		&query,
-		"SELECT pg_catalog.concat(u.storage, '/', u.key), u.task_id, u.upload_id, "
-		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage), "
-		"pg_catalog.to_char(u.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"'), u.searched_at IS NOT NULL, pg_catalog.to_json(u.storage::text)::text "
+		"SELECT pg_catalog.concat(u.storage, '/', u.key) AS object, u.task_id, u.upload_id, "
+		"EXISTS (SELECT FROM pg_catalog.pg_foreign_server s WHERE s.srvname = u.storage) AS storage_exists, "
+		"pg_catalog.to_char(u.begun_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS \"UTC\"') AS begun_at, "
+		"u.searched_at IS NOT NULL AS searched, pg_catalog.to_json(u.storage::text)::text AS storage_json "
 		"FROM pgmaint_internal.uploads u LEFT JOIN pgmaint.tasks t ON t.task_id = u.task_id "
 		"WHERE u.action = $1 AND coalesce(t.state, '') NOT IN ('pending', 'running') "
 		"AND u.identity IN (SELECT o.identity FROM pgmaint_internal.removable_identities o) "
@@ -41,15 +42,16 @@ plan_leftovers(PlanContext *context, const char *action)
 
 	for (uint64 row = 0; row < rows; row++)
 	{
-		char *object = ledger_text(row, 1);
+		char *object = named_text(row, "object");
 		PlannedTask *task;
 
-		if (!ledger_boolean(row, 4))
+		if (!named_boolean(row, "storage_exists"))
 		{
 			plan_finding(context, action, "warning", object,
 						 psprintf("%s may be left from task %lld, but its "
 								  "storage does not exist any more",
-								  object, (long long) ledger_bigint(row, 2)),
+								  object,
+								  (long long) named_bigint(row, "task_id")),
 						 NULL);
 			continue;
 		}
@@ -58,13 +60,15 @@ plan_leftovers(PlanContext *context, const char *action)
 		task->target = object;
 		task->bytes = -1;
 		task->command = psprintf("remove what is left of %s", object);
-		task->reason =
-			psprintf("task %lld began to write it at %s and did not commit%s",
-					 (long long) ledger_bigint(row, 2), ledger_text(row, 5),
-					 ledger_boolean(row, 6) ? "; looked for once more" : "");
+		task->reason = psprintf(
+			"task %lld began to write it at %s and did not commit%s",
+			(long long) named_bigint(row, "task_id"),
+			named_text(row, "begun_at"),
+			named_boolean(row, "searched") ? "; looked for once more" : "");
 		task->evidence = psprintf(
 			"{\"kind\": \"leftover\", \"upload_id\": %lld, \"storage\": %s}",
-			(long long) ledger_bigint(row, 3), ledger_text(row, 7));
+			(long long) named_bigint(row, "upload_id"),
+			named_text(row, "storage_json"));
 		context->tasks = lappend(context->tasks, task);
 	}
 }

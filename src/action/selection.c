@@ -83,9 +83,8 @@ scope_is_all(PlanContext *context, const ActionOption *options)
 }
 
 /*
- * A task from a row of a planning query, whose first seven columns are:
- * relation, target, reason, may_maintain, bytes, evidence, relations.  The
- * command is the caller's to add.
+ * A task from a row of a planning query, which has the columns relation, target,
+ * reason, bytes, evidence and relations.  The command is the caller's to add.
  */
 PlannedTask *
 task_from_row(PlanContext *context, const char *action, uint64 row)
@@ -98,13 +97,13 @@ task_from_row(PlanContext *context, const char *action, uint64 row)
 	int count;
 
 	task->action = action;
-	task->relation = ledger_oid(row, 1);
-	task->target = ledger_text(row, 2);
-	task->reason = ledger_text(row, 3);
-	value = ledger_datum(row, 5, &isnull);
+	task->relation = named_oid(row, "relation");
+	task->target = named_text(row, "target");
+	task->reason = named_text(row, "reason");
+	value = named_datum(row, "bytes", &isnull);
 	task->bytes = isnull ? -1 : DatumGetInt64(value);
-	task->evidence = ledger_text(row, 6);
-	array = DatumGetArrayTypeP(ledger_datum(row, 7, &isnull));
+	task->evidence = named_text(row, "evidence");
+	array = DatumGetArrayTypeP(named_datum(row, "relations", &isnull));
 	deconstruct_array(array, OIDOID, sizeof(Oid), true, TYPALIGN_INT, &members,
 					  NULL, &count);
 	for (int i = 0; i < count; i++)

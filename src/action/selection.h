@@ -32,6 +32,18 @@
 		"ignore_window", OPTION_BOOLEAN, "false", \
 		"do disruptive work outside of maintenance windows, too, and past their end")
 
+/*
+ * Columns of a planning query that task_from_row() reads, for the table c in the
+ * schema n: what the task is about, and the tables that nothing else works on
+ * meanwhile.
+ */
+#define TARGET_TABLE      \
+	"c.oid AS relation, " \
+	"pg_catalog.format('%I.%I', n.nspname, c.relname) AS target"
+#define TABLE_WITH_TOAST                                      \
+	"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], " \
+	"0::pg_catalog.oid) AS relations"
+
 /* a condition on the relation and the schema in a planning query */
 #define SELECTION_CONDITION(relation, schema, tables, schemas)             \
 	"(" tables "::pg_catalog.oid[] IS NULL OR " relation " = ANY (" tables \

@@ -13,10 +13,10 @@
 #include "ledger/ledger.h"
 
 static double
-number(uint64 row, int column)
+number(uint64 row, const char *column)
 {
 	bool isnull;
-	Datum value = ledger_datum(row, column, &isnull);
+	Datum value = named_datum(row, column, &isnull);
 
 	return isnull ? 0 : DatumGetFloat8(value);
 }
@@ -39,11 +39,11 @@ read_statements(const AdviceLimits *limits)
 	bind_bigint(&query, limits->max_statements);
 	rows = ledger_query(
 		&query,
-		"SELECT s.userid, s.queryid, s.query, pgmaint_internal.search_path_of(s.userid), "
+		"SELECT s.userid, s.queryid, s.query, pgmaint_internal.search_path_of(s.userid) AS search_path, "
 		"s.calls::pg_catalog.float8, s.total_ms, s.rows::pg_catalog.float8, "
-		"(s.shared_hit + s.shared_read)::pg_catalog.float8, "
+		"(s.shared_hit + s.shared_read)::pg_catalog.float8 AS blocks, "
 		"greatest(3600, extract(epoch FROM pg_catalog.clock_timestamp() "
-		"- i.counted_since)::pg_catalog.float8) / 86400 "
+		"- i.counted_since)::pg_catalog.float8) / 86400 AS days "
 		"FROM pgmaint_internal.statement_statistics() s CROSS JOIN pgmaint_internal.statements_since() i "
 		"JOIN pg_catalog.pg_roles u ON u.oid = s.userid "
 		"WHERE s.calls >= $1 AND s.mean_ms >= $2 AND s.query IS NOT NULL "
@@ -57,15 +57,15 @@ read_statements(const AdviceLimits *limits)
 	{
 		Statement *statement = palloc0(sizeof(Statement));
 
-		statement->role = ledger_oid(row, 1);
-		statement->query_id = ledger_bigint(row, 2);
-		statement->text = ledger_text(row, 3);
-		statement->search_path = ledger_text(row, 4);
-		statement->calls = number(row, 5);
-		statement->total_ms = number(row, 6);
-		statement->rows = number(row, 7);
-		statement->blocks = number(row, 8);
-		statement->days = number(row, 9);
+		statement->role = named_oid(row, "userid");
+		statement->query_id = named_bigint(row, "queryid");
+		statement->text = named_text(row, "query");
+		statement->search_path = named_text(row, "search_path");
+		statement->calls = number(row, "calls");
+		statement->total_ms = number(row, "total_ms");
+		statement->rows = number(row, "rows");
+		statement->blocks = number(row, "blocks");
+		statement->days = number(row, "days");
 		statements = lappend(statements, statement);
 	}
 	ledger_leave(&scope);

@@ -169,7 +169,7 @@ describe_last_backup(const char *kind, const char *storage,
 	if (ledger_query(
 			&query,
 			"SELECT pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', "
-			"'YYYY-MM-DD HH24:MI \"UTC\"'), b.dump_bytes, b.bytes "
+			"'YYYY-MM-DD HH24:MI \"UTC\"') AS started_at, b.dump_bytes, b.bytes "
 			"FROM pgmaint_internal.backup_records b WHERE b.kind = $1 AND b.state = 'succeeded' "
 			"AND b.storage = $2::pg_catalog.name "
 			"AND b.database IS NOT DISTINCT FROM $3::pg_catalog.name "
@@ -181,9 +181,10 @@ describe_last_backup(const char *kind, const char *storage,
 		return psprintf("there is no backup of it on storage %s yet",
 						quote_identifier(storage));
 	}
-	*dump_bytes = ledger_bigint(0, 2);
-	*object_bytes = ledger_bigint(0, 3);
-	return psprintf("the last backup of it is of %s", ledger_text(0, 1));
+	*dump_bytes = named_bigint(0, "dump_bytes");
+	*object_bytes = named_bigint(0, "bytes");
+	return psprintf("the last backup of it is of %s",
+					named_text(0, "started_at"));
 }
 
 static void

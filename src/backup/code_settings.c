@@ -16,6 +16,10 @@
 #include "exec/private_server.h"
 #include "ledger/ledger.h"
 
+/* the name of a setting that a user, or a library, has come up with */
+#define IS_OF_USERS \
+	"~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)+$' "
+
 /*
  * What a library of this server has defined is left out, unless everybody may see
  * and set it: in the private server, which does not load the library, it could
@@ -37,7 +41,7 @@ own_settings_for_code(void)
 		"coalesce(p.reset_val, pg_catalog.current_setting(s.name, true)) AS value "
 		"FROM pg_catalog.pg_file_settings s "
 		"LEFT JOIN pg_catalog.pg_settings p ON p.name = s.name "
-		"WHERE s.applied AND s.name ~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)+$' "
+		"WHERE s.applied AND s.name " IS_OF_USERS
 		"AND s.name !~* '^(pgmaint|cron)[.]' "
 		"AND (p.name IS NULL OR p.context = 'user' OR s.name ~* '^plpgsql[.]') "
 		"UNION ALL SELECT p.name, p.reset_val FROM pg_catalog.pg_settings p "
@@ -69,15 +73,13 @@ session_settings_for_code(const BackupDescription *description)
 		&query,
 		"SELECT f.name, f.value FROM (SELECT 1 AS place, p.name, p.reset_val AS value "
 		"FROM pg_catalog.pg_settings p WHERE p.name IN ('DateStyle', 'TimeZone') "
-		"UNION ALL SELECT 2, pg_catalog.split_part(s.setting, '=', 1), "
-		"pg_catalog.substr(s.setting, pg_catalog.strpos(s.setting, '=') + 1) "
-		"FROM pg_catalog.jsonb_to_recordset(coalesce($1::pg_catalog.jsonb -> 'settings', '[]')) "
-		"AS s (role text, setting text) WHERE s.role IS NULL AND s.setting LIKE '%=%') AS f "
+		"UNION ALL SELECT 2, s.name, s.value FROM " SETTINGS_OF_MANIFEST
+		" WHERE s.role IS NULL) AS f "
 		"WHERE f.place = 1 OR CASE pg_catalog.lower(f.name) "
 		"WHEN 'datestyle' THEN f.value ~* '^(iso|sql|postgres|german) *, *(mdy|dmy|ymd)$' "
 		"WHEN 'timezone' THEN EXISTS (SELECT FROM pg_catalog.pg_timezone_names z "
 		"WHERE pg_catalog.lower(z.name) = pg_catalog.lower(f.value)) "
-		"ELSE f.name ~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)+$' "
+		"ELSE f.name " IS_OF_USERS
 		"AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings p WHERE pg_catalog.lower("
 		"pg_catalog.split_part(p.name, '.', 1)) = pg_catalog.lower(pg_catalog.split_part(f.name, '.', 1))) END "
 		"ORDER BY f.place");

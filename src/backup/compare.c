@@ -256,22 +256,26 @@ read_verdict(Comparison *comparison, const char *verdict)
 	bind_text(&query, verdict);
 	(void) ledger_query(
 		&query,
-		"SELECT (j ->> 'tables')::pg_catalog.int8, (j ->> 'rows')::pg_catalog.int8, "
-		"(j ->> 'indexes')::pg_catalog.int8, (j ->> 'constraints')::pg_catalog.int8, "
-		"(j ->> 'sequences')::pg_catalog.int8, (j ->> 'different')::pg_catalog.int8, "
-		"j ->> 'first' FROM (SELECT $1::pg_catalog.jsonb AS j) AS verdict");
-	comparison->tables = ledger_bigint(0, 1);
-	comparison->rows = ledger_bigint(0, 2);
-	comparison->indexes = ledger_bigint(0, 3);
-	comparison->constraints = ledger_bigint(0, 4);
-	comparison->sequences = ledger_bigint(0, 5);
-	if (ledger_bigint(0, 6) > 0)
+		"SELECT (j ->> 'tables')::pg_catalog.int8 AS tables, "
+		"(j ->> 'rows')::pg_catalog.int8 AS rows, "
+		"(j ->> 'indexes')::pg_catalog.int8 AS indexes, "
+		"(j ->> 'constraints')::pg_catalog.int8 AS constraints, "
+		"(j ->> 'sequences')::pg_catalog.int8 AS sequences, "
+		"(j ->> 'different')::pg_catalog.int8 AS different, "
+		"j ->> 'first' AS first FROM (SELECT $1::pg_catalog.jsonb AS j) AS verdict");
+	comparison->tables = named_bigint(0, "tables");
+	comparison->rows = named_bigint(0, "rows");
+	comparison->indexes = named_bigint(0, "indexes");
+	comparison->constraints = named_bigint(0, "constraints");
+	comparison->sequences = named_bigint(0, "sequences");
+	if (named_bigint(0, "different") > 0)
 		comparison->differences = psprintf(
-			"%lld %s: %s%s", (long long) ledger_bigint(0, 6),
-			ledger_bigint(0, 6) == 1 ? "difference from its manifest"
-									 : "differences from its manifest",
-			ledger_text(0, 7),
-			ledger_bigint(0, 6) > NAMED_DIFFERENCES ? "; ..." : "");
+			"%lld %s: %s%s", (long long) named_bigint(0, "different"),
+			named_bigint(0, "different") == 1
+				? "difference from its manifest"
+				: "differences from its manifest",
+			named_text(0, "first"),
+			named_bigint(0, "different") > NAMED_DIFFERENCES ? "; ..." : "");
 	ledger_leave(&scope);
 }
 

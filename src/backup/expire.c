@@ -42,12 +42,12 @@ read_expiring_backup(int64 backup_id, ExpiringBackup *backup)
 			"AND b.state IN ('succeeded', 'expiring') FOR UPDATE") == 0)
 		return false;
 	backup->backup_id = backup_id;
-	backup->storage = ledger_text(0, 1);
-	backup->key = ledger_text(0, 2);
-	backup->sha256 = ledger_text(0, 3);
-	backup->state = ledger_text(0, 4);
-	backup->mark = ledger_text(0, 5);
-	backup->identity = ledger_text(0, 6);
+	backup->storage = named_text(0, "storage");
+	backup->key = named_text(0, "key");
+	backup->sha256 = named_text(0, "sha256");
+	backup->state = named_text(0, "state");
+	backup->mark = named_text(0, "mark");
+	backup->identity = named_text(0, "identity");
 	return true;
 }
 

@@ -86,24 +86,25 @@ note_held_back(PlanContext *context)
 	bind_oid(&query, context->role);
 	rows = ledger_query(
 		&query,
-		"SELECT e.storage::text, e.series, pg_catalog.count(*), coalesce(e.held_back, "
+		"SELECT e.storage::text, e.series, pg_catalog.count(*) AS backups, coalesce(e.held_back, "
 		"CASE WHEN s.oid IS NULL THEN 'there is no such storage any more' ELSE "
-		"'the role of the run has no USAGE on the storage' END) " DUE
+		"'the role of the run has no USAGE on the storage' END) AS obstacle " DUE
 		"AND (e.held_back IS NOT NULL OR s.oid IS NULL OR NOT "
 		"pg_catalog.has_server_privilege($8, s.oid, 'USAGE')) "
 		"GROUP BY 1, 2, 4 ORDER BY 1, 2");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		int64 count = ledger_bigint(row, 3);
+		int64 count = named_bigint(row, "backups");
 
 		plan_finding(
-			context, "expire_backups", "warning", ledger_text(row, 1),
+			context, "expire_backups", "warning", named_text(row, "storage"),
 			psprintf(
 				"%lld %s of %s on storage %s %s due to expire, but %s: %s",
 				(long long) count, count == 1 ? "backup" : "backups",
-				ledger_text(row, 2), quote_identifier(ledger_text(row, 1)),
+				named_text(row, "series"),
+				quote_identifier(named_text(row, "storage")),
 				count == 1 ? "is" : "are", count == 1 ? "stays" : "stay",
-				ledger_text(row, 4)),
+				named_text(row, "obstacle")),
 			NULL);
 	}
 }
@@ -119,9 +120,9 @@ plan_expire_backups(PlanContext *context)
 	bind_oid(&query, context->role);
 	rows = ledger_query(
 		&query,
-		"SELECT pg_catalog.concat(e.storage, '/', e.key), e.key, e.reason, "
-		"coalesce(e.bytes, -1), pg_catalog.jsonb_build_object("
-		"'backup_id', e.backup_id, 'storage', e.storage)::text " DUE
+		"SELECT pg_catalog.concat(e.storage, '/', e.key) AS object, e.key, e.reason, "
+		"coalesce(e.bytes, -1) AS bytes, pg_catalog.jsonb_build_object("
+		"'backup_id', e.backup_id, 'storage', e.storage)::text AS evidence " DUE
 		"AND e.held_back IS NULL AND pg_catalog.has_server_privilege($8, s.oid, 'USAGE') "
 		"ORDER BY e.started_at, e.backup_id");
 	for (uint64 row = 0; row < rows; row++)
@@ -129,11 +130,11 @@ plan_expire_backups(PlanContext *context)
 		PlannedTask *task = palloc0(sizeof(PlannedTask));
 
 		task->action = "expire_backups";
-		task->target = ledger_text(row, 1);
-		task->command = psprintf("remove %s", ledger_text(row, 2));
-		task->reason = ledger_text(row, 3);
-		task->bytes = ledger_bigint(row, 4);
-		task->evidence = ledger_text(row, 5);
+		task->target = named_text(row, "object");
+		task->command = psprintf("remove %s", named_text(row, "key"));
+		task->reason = named_text(row, "reason");
+		task->bytes = named_bigint(row, "bytes");
+		task->evidence = named_text(row, "evidence");
 		context->tasks = lappend(context->tasks, task);
 	}
 }

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "backup/manifest.h"
+#include "ledger/identity.h"
 #include "objects/keys.h"
 
 /*
@@ -86,17 +87,15 @@ make_manifest(const BackupRecord *record, const Finished *finished)
 	bind_text(&query, finished->contents);
 	(void) ledger_query(
 		&query,
-		"SELECT pg_catalog.jsonb_pretty(pg_catalog.jsonb_build_object("
+		"SELECT pg_catalog.jsonb_pretty(pg_catalog.jsonb_build_object(" MANIFEST_ORIGIN
+		", "
 		"'pgmaint', 'backup', 'kind', $1, 'key', $2, 'bytes', $3, 'sha256', $4, "
 		"'compression', $5, 'dump', pg_catalog.jsonb_strip_nulls("
 		"pg_catalog.jsonb_build_object('bytes', $6, 'program_version', $7)), "
 		"'started_at', $8, 'finished_at', $9, "
 		"'seconds', pg_catalog.round(pg_catalog.extract('epoch', $9 - $8), 3), "
-		"'server_version', pg_catalog.current_setting('server_version'), "
 		"'server_version_num', pg_catalog.current_setting('server_version_num')::int, "
-		"'cluster', (SELECT s.system_identifier::text FROM pg_catalog.pg_control_system() s), "
-		"'extension_version', '" PGMAINT_VERSION
-		"', 'identity', pgmaint_internal.current_identity(), 'run_id', $10, 'mark', $11) "
+		"'run_id', $10, 'mark', $11) "
 		"|| CASE WHEN $14 IS NULL THEN '{}'::pg_catalog.jsonb ELSE "
 		"pg_catalog.jsonb_build_object('complete', true, 'selection', $12::pg_catalog.jsonb, 'end_lsn', $13) "
 		"|| ($14::pg_catalog.jsonb - 'tables') || ($15::pg_catalog.jsonb - 'tables') "

@@ -225,6 +225,13 @@ open_public(const Preparation *preparation)
 					 quote_identifier(preparation->role)));
 }
 
+/* those whose rows are in a dump */
+#define TABLES_OF_EXTENSIONS                                \
+	"pg_catalog.pg_extension e "                            \
+	"CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) " \
+	"JOIN pg_catalog.pg_class c ON c.oid = x.oid "          \
+	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+
 /*
  * The rows of an extension's own tables are in the dump, the tables are not: they
  * are a superuser's, as whom the server looks up foreign keys and carries out
@@ -243,13 +250,9 @@ grant_rights(const Preparation *preparation)
 			"SELECT pg_catalog.format('GRANT %%s %%I.%%I TO %%I', "
 			"CASE c.relkind WHEN 'S' THEN 'SELECT, UPDATE ON SEQUENCE' ELSE 'SELECT, INSERT ON TABLE' END, "
 			"n.nspname, c.relname, %s) "
-			"FROM pg_catalog.pg_extension e CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) "
-			"JOIN pg_catalog.pg_class c ON c.oid = x.oid "
-			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'S') "
+			"FROM " TABLES_OF_EXTENSIONS " WHERE c.relkind IN ('r', 'p', 'S') "
 			"UNION ALL SELECT DISTINCT pg_catalog.format('GRANT USAGE ON SCHEMA %%I TO %%I', n.nspname, %s) "
-			"FROM pg_catalog.pg_extension e CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) "
-			"JOIN pg_catalog.pg_class c ON c.oid = x.oid "
-			"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \\gexec\n",
+			"FROM " TABLES_OF_EXTENSIONS " \\gexec\n",
 			quote_literal_cstr(role), quote_literal_cstr(role)));
 }
 
@@ -289,10 +292,8 @@ static const char settings[] =
 
 /* the dump has rows of these only */
 static const char extension_tables[] =
-	"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_extension e "
-	"CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) "
-	"JOIN pg_catalog.pg_class c ON c.oid = x.oid "
-	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace;\n";
+	"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM " TABLES_OF_EXTENSIONS
+	";\n";
 
 static List *
 read_lines(const Preparation *preparation, const char *script)

@@ -15,18 +15,16 @@
 
 #include "miscadmin.h"
 
+#include "backup/own_rows.h"
 #include "backup/proof.h"
 #include "base/random.h"
 #include "base/settings.h"
 #include "ledger/ledger.h"
 
-/*
- * A copy of this database finds rows of the original, whose servers may be at
- * work; so does a copy of this data directory.
- */
-#define OWN_ROWS                                                                \
-	"s.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o) " \
-	"AND s.data_directory = pg_catalog.current_setting('data_directory')"
+/* a copy of this data directory has rows of the original, too */
+#define OWN_ROWS    \
+	OF_OWN_IDENTITY \
+	" AND s.data_directory = pg_catalog.current_setting('data_directory')"
 
 /* the name of a folder; whatever else a row says is not touched */
 #define FOLDER_PREFIX "pgmaint_proof_"
@@ -155,9 +153,7 @@ end_proofs_left(Oid extension)
 	ledger_begin(&scope, extension);
 	folders = read_folders(ledger_query(
 		&query, "SELECT s.folder FROM pgmaint_internal.proof_servers s "
-				"WHERE " OWN_ROWS " AND " OWN_FOLDERS
-				" AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
-				"WHERE t.task_id = s.task_id AND t.state = 'running')"));
+				"WHERE " OWN_ROWS " AND " OWN_FOLDERS " AND " TASK_IS_OVER));
 	ledger_commit(&scope);
 	end_proofs(folders, extension);
 }

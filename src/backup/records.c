@@ -22,19 +22,19 @@
 static void
 read_record(BackupRecord *record)
 {
-	record->backup_id = ledger_bigint(0, 1);
-	record->storage = ledger_text(0, 2);
-	record->key = ledger_text(0, 3);
-	record->kind = ledger_text(0, 4);
-	record->database = ledger_text(0, 5);
-	record->selection = ledger_text(0, 6);
-	record->state = ledger_text(0, 7);
-	record->compression = ledger_text(0, 8);
-	record->bytes = ledger_bigint(0, 9);
-	record->sha256 = ledger_text(0, 10);
-	record->dump_bytes = ledger_bigint(0, 11);
-	record->database_bytes = ledger_bigint(0, 12);
-	record->run_id = ledger_bigint(0, 13);
+	record->backup_id = named_bigint(0, "backup_id");
+	record->storage = named_text(0, "storage");
+	record->key = named_text(0, "key");
+	record->kind = named_text(0, "kind");
+	record->database = named_text(0, "database");
+	record->selection = named_text(0, "selection");
+	record->state = named_text(0, "state");
+	record->compression = named_text(0, "compression");
+	record->bytes = named_bigint(0, "bytes");
+	record->sha256 = named_text(0, "sha256");
+	record->dump_bytes = named_bigint(0, "dump_bytes");
+	record->database_bytes = named_bigint(0, "database_bytes");
+	record->run_id = named_bigint(0, "run_id");
 }
 
 bool

@@ -29,45 +29,51 @@ read_scalars(BackupDescription *description)
 	bind_text(&query, description->manifest);
 	(void) ledger_query(
 		&query,
-		"SELECT m ->> 'kind', m ->> 'key', (m ->> 'bytes')::pg_catalog.int8, "
-		"m ->> 'sha256', m ->> 'compression', (m -> 'dump' ->> 'bytes')::pg_catalog.int8, "
-		"m ->> 'server_version', (m ->> 'server_version_num')::pg_catalog.int8, "
-		"m ->> 'database', m ->> 'owner', "
-		"coalesce((m ->> 'connection_limit')::pg_catalog.int8, -1), m ->> 'encoding', "
-		"m ->> 'collate', m ->> 'ctype', m ->> 'locale_provider', m ->> 'locale', "
-		"m ->> 'icu_rules', (m ->> 'database_bytes')::pg_catalog.int8, m ->> 'pgmaint', m ->> 'mark', m ->> 'identity', m ->> 'comment', "
-		"coalesce((m ->> 'secrets')::pg_catalog.int8, 0), (SELECT pg_catalog.string_agg("
+		"SELECT m ->> 'kind' AS kind, m ->> 'key' AS key, (m ->> 'bytes')::pg_catalog.int8 AS bytes, "
+		"m ->> 'sha256' AS sha256, m ->> 'compression' AS compression, "
+		"(m -> 'dump' ->> 'bytes')::pg_catalog.int8 AS dump_bytes, "
+		"m ->> 'server_version' AS server_version, "
+		"(m ->> 'server_version_num')::pg_catalog.int8 AS server_version_num, "
+		"m ->> 'database' AS database, m ->> 'owner' AS owner, "
+		"coalesce((m ->> 'connection_limit')::pg_catalog.int8, -1) AS connection_limit, "
+		"m ->> 'encoding' AS encoding, m ->> 'collate' AS collate, m ->> 'ctype' AS ctype, "
+		"m ->> 'locale_provider' AS locale_provider, m ->> 'locale' AS locale, "
+		"m ->> 'icu_rules' AS icu_rules, (m ->> 'database_bytes')::pg_catalog.int8 AS database_bytes, "
+		"m ->> 'pgmaint' AS pgmaint, m ->> 'mark' AS mark, m ->> 'identity' AS identity, "
+		"m ->> 'comment' AS comment, coalesce((m ->> 'secrets')::pg_catalog.int8, 0) AS secrets, "
+		"(SELECT pg_catalog.string_agg("
 		"CASE WHEN pg_catalog.starts_with(e ->> 'tag', e ->> 'kind') THEN e ->> 'tag' "
 		"ELSE pg_catalog.concat(e ->> 'kind', ' ', e ->> 'tag') END, ', ') "
-		"FROM pg_catalog.jsonb_array_elements(coalesce(m -> 'excluded', '[]')) AS e) "
+		"FROM pg_catalog.jsonb_array_elements(coalesce(m -> 'excluded', '[]')) AS e) AS excluded "
 		"FROM (SELECT $1::pg_catalog.jsonb AS m) AS manifest");
-	description->kind = ledger_text(0, 1);
-	description->key = ledger_text(0, 2);
-	description->bytes = ledger_bigint(0, 3);
-	description->sha256 = ledger_text(0, 4);
-	description->compression = ledger_text(0, 5);
-	description->dump_bytes = ledger_bigint(0, 6);
-	description->server_version = ledger_text(0, 7);
-	description->server_version_num = (int) ledger_bigint(0, 8);
-	description->database = ledger_text(0, 9);
-	description->owner = ledger_text(0, 10);
-	description->connection_limit = (int) ledger_bigint(0, 11);
-	description->encoding = ledger_text(0, 12);
-	description->collate = ledger_text(0, 13);
-	description->ctype = ledger_text(0, 14);
-	description->locale_provider = ledger_text(0, 15);
-	description->locale = ledger_text(0, 16);
-	description->icu_rules = ledger_text(0, 17);
+	description->kind = named_text(0, "kind");
+	description->key = named_text(0, "key");
+	description->bytes = named_bigint(0, "bytes");
+	description->sha256 = named_text(0, "sha256");
+	description->compression = named_text(0, "compression");
+	description->dump_bytes = named_bigint(0, "dump_bytes");
+	description->server_version = named_text(0, "server_version");
+	description->server_version_num =
+		(int) named_bigint(0, "server_version_num");
+	description->database = named_text(0, "database");
+	description->owner = named_text(0, "owner");
+	description->connection_limit = (int) named_bigint(0, "connection_limit");
+	description->encoding = named_text(0, "encoding");
+	description->collate = named_text(0, "collate");
+	description->ctype = named_text(0, "ctype");
+	description->locale_provider = named_text(0, "locale_provider");
+	description->locale = named_text(0, "locale");
+	description->icu_rules = named_text(0, "icu_rules");
 	/* whatever a manifest says, sums of it are numbers, too */
 	description->database_bytes =
-		Min(Max(ledger_bigint(0, 18), 0), PG_INT64_MAX / 4);
-	description->mark = ledger_text(0, 20);
-	description->identity = ledger_text(0, 21);
-	description->comment = ledger_text(0, 22);
-	description->secrets = ledger_bigint(0, 23);
-	description->excluded = ledger_text(0, 24);
-	if (ledger_text(0, 19) == NULL ||
-		strcmp(ledger_text(0, 19), "backup") != 0)
+		Min(Max(named_bigint(0, "database_bytes"), 0), PG_INT64_MAX / 4);
+	description->mark = named_text(0, "mark");
+	description->identity = named_text(0, "identity");
+	description->comment = named_text(0, "comment");
+	description->secrets = named_bigint(0, "secrets");
+	description->excluded = named_text(0, "excluded");
+	if (named_text(0, "pgmaint") == NULL ||
+		strcmp(named_text(0, "pgmaint"), "backup") != 0)
 		description->kind = NULL;
 }
 
@@ -80,8 +86,8 @@ read_extensions(BackupDescription *description)
 	bind_text(&query, description->manifest);
 	rows = ledger_query(
 		&query,
-		"SELECT e.name, v.version, e.schema, a.name IS NOT NULL, "
-		"coalesce(v.superuser AND NOT v.trusted, d.superuser AND NOT d.trusted, true) "
+		"SELECT e.name, v.version, e.schema, a.name IS NOT NULL AS available, "
+		"coalesce(v.superuser AND NOT v.trusted, d.superuser AND NOT d.trusted, true) AS for_superuser "
 		"FROM ROWS FROM (pg_catalog.jsonb_to_recordset(coalesce($1::pg_catalog.jsonb -> 'extensions', '[]')) "
 		"AS (name text, version text, schema text)) WITH ORDINALITY AS e (name, version, schema, place) "
 		"LEFT JOIN pg_catalog.pg_available_extensions a ON a.name = e.name "
@@ -93,11 +99,11 @@ read_extensions(BackupDescription *description)
 	{
 		BackupExtension *extension = palloc0(sizeof(BackupExtension));
 
-		extension->name = ledger_text(row, 1);
-		extension->version = ledger_text(row, 2);
-		extension->schema = ledger_text(row, 3);
-		extension->available = ledger_boolean(row, 4);
-		extension->for_superuser = ledger_boolean(row, 5);
+		extension->name = named_text(row, "name");
+		extension->version = named_text(row, "version");
+		extension->schema = named_text(row, "schema");
+		extension->available = named_boolean(row, "available");
+		extension->for_superuser = named_boolean(row, "for_superuser");
 		/* of a cluster, one database at most has it, which exists already */
 		extension->elsewhere = strcmp(extension->name, "pg_cron") == 0;
 		description->extensions = lappend(description->extensions, extension);
@@ -128,18 +134,14 @@ read_roles_and_settings(BackupDescription *description)
 				lappend(description->missing_roles, name);
 	}
 	rows = ledger_query(
-		&query,
-		"SELECT s.role, pg_catalog.split_part(s.setting, '=', 1), "
-		"pg_catalog.substr(s.setting, pg_catalog.strpos(s.setting, '=') + 1) "
-		"FROM pg_catalog.jsonb_to_recordset(coalesce($1::pg_catalog.jsonb -> 'settings', '[]')) "
-		"AS s (role text, setting text) WHERE s.setting LIKE '%=%'");
+		&query, "SELECT s.role, s.name, s.value FROM " SETTINGS_OF_MANIFEST);
 	for (uint64 row = 0; row < rows; row++)
 	{
 		BackupSetting *setting = palloc0(sizeof(BackupSetting));
 
-		setting->role = ledger_text(row, 1);
-		setting->name = ledger_text(row, 2);
-		setting->value = ledger_text(row, 3);
+		setting->role = named_text(row, "role");
+		setting->name = named_text(row, "name");
+		setting->value = named_text(row, "value");
 		description->settings = lappend(description->settings, setting);
 	}
 }

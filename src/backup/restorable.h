@@ -10,6 +10,14 @@
 
 #include "backup/manifest.h"
 
+/* for FROM: the settings s of the roles in the database, from the manifest $1 */
+#define SETTINGS_OF_MANIFEST                                               \
+	"(SELECT x.role, pg_catalog.split_part(x.setting, '=', 1) AS name, "   \
+	"pg_catalog.substr(x.setting, pg_catalog.strpos(x.setting, '=') + 1) " \
+	"AS value FROM pg_catalog.jsonb_to_recordset(coalesce("                \
+	"$1::pg_catalog.jsonb -> 'settings', '[]')) "                          \
+	"AS x (role text, setting text) WHERE x.setting LIKE '%=%') s"
+
 typedef struct BackupDescription
 {
 	char *manifest; /* its text */

@@ -22,18 +22,12 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "backup/own_rows.h"
 #include "backup/scratch.h"
 #include "base/compat.h"
 #include "base/random.h"
 #include "exec/programs.h"
 #include "exec/toplevel.h"
-
-/*
- * Copies of this database find rows of the original, whose databases may be at
- * work.
- */
-#define OWN_ROWS \
-	"s.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o)"
 
 #define COLUMNS \
 	"s.database::pg_catalog.text, s.role::pg_catalog.text, s.owner::pg_catalog.text"
@@ -81,9 +75,9 @@ read_scratches(uint64 rows)
 	{
 		Scratch *scratch = palloc0(sizeof(Scratch));
 
-		scratch->database = ledger_text(row, 1);
-		scratch->role = ledger_text(row, 2);
-		scratch->owner = ledger_text(row, 3);
+		scratch->database = named_text(row, "database");
+		scratch->role = named_text(row, "role");
+		scratch->owner = named_text(row, "owner");
 		scratches = lappend(scratches, scratch);
 	}
 	return scratches;
@@ -97,7 +91,7 @@ scratches_of_task(int64 task_id)
 	bind_bigint(&query, task_id);
 	return read_scratches(ledger_query(
 		&query, "SELECT " COLUMNS " FROM pgmaint_internal.scratch_databases s "
-				"WHERE s.task_id = $1 AND " OWN_ROWS));
+				"WHERE s.task_id = $1 AND " OF_OWN_IDENTITY));
 }
 
 /*
@@ -109,10 +103,8 @@ scratches_left(void)
 	LedgerQuery query = {0};
 
 	return read_scratches(ledger_query(
-		&query,
-		"SELECT " COLUMNS " FROM pgmaint_internal.scratch_databases s "
-		"WHERE " OWN_ROWS " AND NOT EXISTS (SELECT FROM pgmaint.tasks t "
-		"WHERE t.task_id = s.task_id AND t.state = 'running')"));
+		&query, "SELECT " COLUMNS " FROM pgmaint_internal.scratch_databases s "
+				"WHERE " OF_OWN_IDENTITY " AND " TASK_IS_OVER));
 }
 
 void

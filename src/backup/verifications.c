@@ -100,18 +100,18 @@ read_verifications(const BackupDescription *description)
 	count = ledger_query(
 		&query,
 		"SELECT v.verification_id, v.query, v.expected, v.time_limit::pg_catalog.text, "
-		"pg_catalog.ceil(greatest(least(EXTRACT(epoch FROM v.time_limit) * 1000, 2147483647), 1))::pg_catalog.int8 "
+		"pg_catalog.ceil(greatest(least(EXTRACT(epoch FROM v.time_limit) * 1000, 2147483647), 1))::pg_catalog.int8 AS milliseconds "
 		"FROM pgmaint.verifications v WHERE v.database = $1::pg_catalog.name "
 		"AND coalesce($2::pg_catalog.json ->> 'selection', '') = '' ORDER BY v.verification_id");
 	for (uint64 i = 0; i < count; i++)
 	{
 		Answer *one = palloc0(sizeof(Answer));
 
-		one->verification_id = ledger_bigint(i, 1);
-		one->query = ledger_text(i, 2);
-		one->expected = ledger_text(i, 3);
-		one->time_limit = ledger_text(i, 4);
-		one->milliseconds = ledger_bigint(i, 5);
+		one->verification_id = named_bigint(i, "verification_id");
+		one->query = named_text(i, "query");
+		one->expected = named_text(i, "expected");
+		one->time_limit = named_text(i, "time_limit");
+		one->milliseconds = named_bigint(i, "milliseconds");
 		list = lappend(list, one);
 	}
 	ledger_leave(&scope);

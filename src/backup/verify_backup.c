@@ -85,7 +85,7 @@ find_backups(PlanContext *context, int64 backup_id)
 		"pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', '\", of\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
 		"coalesce(pg_catalog.to_char(b.verified_at AT TIME ZONE 'UTC', '\", verified last at\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
 		"', never verified'), CASE WHEN NOT EXISTS (SELECT FROM pgmaint_internal.own_identities o WHERE o.identity = b.identity) "
-		"THEN pg_catalog.format(', made by another database, of identity %s', coalesce(b.identity, 'unknown')) END), "
+		"THEN pg_catalog.format(', made by another database, of identity %s', coalesce(b.identity, 'unknown')) END) AS reason, "
 		"b.database_bytes, b.state FROM pgmaint_internal.backup_records b "
 		"WHERE (b.state = 'succeeded' OR b.backup_id = $1 OR b.key = $3) "
 		"AND ($1 <> 0 OR $3 IS NOT NULL OR b.identity IN "
@@ -114,14 +114,15 @@ plan_verify_backup(PlanContext *context)
 	rows = find_backups(context, backup_id);
 	for (uint64 row = 0; row < rows; row++)
 	{
-		if (strcmp(ledger_text(row, 6), "succeeded") != 0)
+		if (strcmp(named_text(row, "state"), "succeeded") != 0)
 			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 							errmsg("backup %lld cannot be verified: it is %s",
-								   (long long) ledger_bigint(row, 1),
-								   ledger_text(row, 6))));
-		plan_verification(context, ledger_bigint(row, 1), ledger_text(row, 2),
-						  ledger_text(row, 3), ledger_text(row, 4),
-						  ledger_bigint(row, 5));
+								   (long long) named_bigint(row, "backup_id"),
+								   named_text(row, "state"))));
+		plan_verification(context, named_bigint(row, "backup_id"),
+						  named_text(row, "storage"), named_text(row, "key"),
+						  named_text(row, "reason"),
+						  named_bigint(row, "database_bytes"));
 	}
 	if (rows > 0)
 		return;

@@ -65,26 +65,26 @@ check_checksums(TaskContext *context)
 		"ON CONFLICT (database_id) DO UPDATE SET database = excluded.database, "
 		"failures = excluded.failures, last_failure = excluded.last_failure, "
 		"stats_reset = excluded.stats_reset, read_at = excluded.read_at) "
-		"SELECT coalesce('database ' || pg_catalog.quote_ident(p.datname), 'the objects that all databases share'), "
-		"p.fresh, p.checksum_failures, coalesce(p.checksum_last_failure::pg_catalog.timestamptz(0)::pg_catalog.text, 'an unknown time'), "
-		"coalesce('since ' || p.read_at::pg_catalog.timestamptz(0)::pg_catalog.text, 'so far'), "
+		"SELECT coalesce('database ' || pg_catalog.quote_ident(p.datname), 'the objects that all databases share') AS place, "
+		"p.fresh, p.checksum_failures, coalesce(p.checksum_last_failure::pg_catalog.timestamptz(0)::pg_catalog.text, 'an unknown time') AS last_failure, "
+		"coalesce('since ' || p.read_at::pg_catalog.timestamptz(0)::pg_catalog.text, 'so far') AS since, "
 		"pg_catalog.jsonb_build_object('new', p.fresh, 'failures', p.checksum_failures, "
-		"'last_failure', p.checksum_last_failure, 'last_reading', p.read_at)::pg_catalog.text, p.datname::pg_catalog.text "
+		"'last_failure', p.checksum_last_failure, 'last_reading', p.read_at)::pg_catalog.text AS detail, p.datname::pg_catalog.text "
 		"FROM present p WHERE p.fresh > 0 ORDER BY p.datname NULLS FIRST");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		PlannedFinding *finding = note_finding(&context->findings, "checksums",
 											   "critical", NULL, NULL);
 
-		fresh += ledger_bigint(row, 2);
-		finding->object = ledger_text(row, 7);
-		finding->message =
-			psprintf("%lld checksum failures in %s %s, the last at %s: the "
-					 "storage gave back other bytes than it was given.  The "
-					 "server log names the blocks",
-					 (long long) ledger_bigint(row, 2), ledger_text(row, 1),
-					 ledger_text(row, 5), ledger_text(row, 4));
-		finding->detail = ledger_text(row, 6);
+		fresh += named_bigint(row, "fresh");
+		finding->object = named_text(row, "datname");
+		finding->message = psprintf(
+			"%lld checksum failures in %s %s, the last at %s: the "
+			"storage gave back other bytes than it was given.  The "
+			"server log names the blocks",
+			(long long) named_bigint(row, "fresh"), named_text(row, "place"),
+			named_text(row, "since"), named_text(row, "last_failure"));
+		finding->detail = named_text(row, "detail");
 	}
 	ledger_leave(&scope);
 	context->result = psprintf(
@@ -118,37 +118,37 @@ check_sequences(TaskContext *context, double threshold)
 	rows = ledger_query(
 		&query,
 		"SELECT u.sequence::pg_catalog.text, "
-		"pg_catalog.round(100 * u.used_ratio, 1)::pg_catalog.text, u.values_left::pg_catalog.text, "
-		"u.used_ratio >= $1::pg_catalog.numeric AND NOT u.cycles, u.used_ratio::pg_catalog.float8, "
+		"pg_catalog.round(100 * u.used_ratio, 1)::pg_catalog.text AS percent, u.values_left::pg_catalog.text, "
+		"u.used_ratio >= $1::pg_catalog.numeric AND NOT u.cycles AS is_near_end, u.used_ratio::pg_catalog.float8, "
 		"CASE WHEN u.type_name IN ('smallint', 'integer') "
 		"THEN pg_catalog.format(' for column %I of %s, which is %s.  ALTER TABLE %s ALTER COLUMN %I TYPE bigint "
 		"writes the table anew and locks it meanwhile, and ALTER SEQUENCE %s AS bigint goes with it: plan it now', "
 		"u.\"column\", u.\"table\", u.type_name, u.\"table\", u.\"column\", u.sequence) "
 		"ELSE pg_catalog.format(', the last being %s.  ALTER SEQUENCE %s AS bigint NO MAXVALUE NO MINVALUE gives it more', "
-		"u.last_possible, u.sequence) END, "
+		"u.last_possible, u.sequence) END AS advice, "
 		"pg_catalog.jsonb_build_object('last_value', u.last_value, 'last_possible', u.last_possible, "
 		"'used_ratio', u.used_ratio, 'values_left', u.values_left, 'table', u.\"table\"::pg_catalog.text, "
-		"'column', u.\"column\", 'type', u.type_name)::pg_catalog.text "
+		"'column', u.\"column\", 'type', u.type_name)::pg_catalog.text AS detail "
 		"FROM pgmaint.sequence_usage u");
 	all = (int64) rows;
 	for (uint64 row = 0; row < rows; row++)
 	{
 		PlannedFinding *finding;
 		bool isnull;
-		double used = DatumGetFloat8(ledger_datum(row, 5, &isnull));
+		double used = DatumGetFloat8(named_datum(row, "used_ratio", &isnull));
 
-		if (!ledger_boolean(row, 4))
+		if (!named_boolean(row, "is_near_end"))
 			continue;
 		near++;
 		finding = note_finding(
 			&context->findings, "sequences",
 			used >= SEQUENCE_IS_CRITICAL ? "critical" : "warning", NULL, NULL);
-		finding->object = ledger_text(row, 1);
-		finding->message =
-			psprintf("sequence %s is used up to %s %%: %s values are left%s",
-					 ledger_text(row, 1), ledger_text(row, 2),
-					 ledger_text(row, 3), ledger_text(row, 6));
-		finding->detail = ledger_text(row, 7);
+		finding->object = named_text(row, "sequence");
+		finding->message = psprintf(
+			"sequence %s is used up to %s %%: %s values are left%s",
+			named_text(row, "sequence"), named_text(row, "percent"),
+			named_text(row, "values_left"), named_text(row, "advice"));
+		finding->detail = named_text(row, "detail");
 	}
 	ledger_leave(&scope);
 	context->result = psprintf(
@@ -169,20 +169,20 @@ check_constraints(TaskContext *context)
 	ledger_enter(&scope);
 	rows = ledger_query(
 		&query,
-		"SELECT u.relation::pg_catalog.text, pg_catalog.quote_ident(u.\"constraint\"), u.kind, u.command "
+		"SELECT u.relation::pg_catalog.text, pg_catalog.quote_ident(u.\"constraint\") AS name, u.kind, u.command "
 		"FROM pgmaint.unvalidated_constraints u");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		PlannedFinding *finding = note_finding(
 			&context->findings, "constraints", "warning", NULL, NULL);
 
-		finding->object = ledger_text(row, 1);
+		finding->object = named_text(row, "relation");
 		finding->message =
 			psprintf("%s constraint %s of %s was never validated: rows that "
 					 "were there before may break it.  %s reads the table, "
 					 "and lets others write meanwhile",
-					 ledger_text(row, 3), ledger_text(row, 2),
-					 ledger_text(row, 1), ledger_text(row, 4));
+					 named_text(row, "kind"), named_text(row, "name"),
+					 named_text(row, "relation"), named_text(row, "command"));
 	}
 	ledger_leave(&scope);
 	context->result =

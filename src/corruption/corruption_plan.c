@@ -138,8 +138,8 @@ open_relations(PlanContext *context, const CheckPlan *plan)
 		"SELECT s.relation, s.schema::pg_catalog.text, s.name::pg_catalog.text, "
 		"s.method::pg_catalog.text, s.bytes, "
 		"coalesce(pg_catalog.extract('epoch', s.duration) / greatest(s.checked_bytes, 8192), s.usual_rate)"
-		"::pg_catalog.float8 * greatest(s.bytes, 8192), "
-		"s.check_name = 'index with parent' AND s.duration IS NOT NULL, "
+		"::pg_catalog.float8 * greatest(s.bytes, 8192) AS seconds, "
+		"s.check_name = 'index with parent' AND s.duration IS NOT NULL AS measured_with_parent, "
 		"pg_catalog.concat_ws(', ', CASE "
 		"WHEN s.begun_at IS NULL THEN 'never checked' "
 		"WHEN s.next_block IS NOT NULL THEN pg_catalog.format('checked up to block %s on %s', "
@@ -152,9 +152,9 @@ open_relations(PlanContext *context, const CheckPlan *plan)
 		"CASE WHEN s.schema = 'pg_toast' THEN (SELECT 'TOAST of ' || CASE WHEN n.nspname = 'pg_catalog' "
 		"THEN pg_catalog.quote_ident(b.relname) ELSE pg_catalog.format('%I.%I', n.nspname, b.relname) END "
 		"FROM pg_catalog.pg_class b JOIN pg_catalog.pg_namespace n ON n.oid = b.relnamespace "
-		"WHERE b.oid = s.table_oid) END), "
-		"', \"last_verified\": ' || pg_catalog.to_jsonb(s.last_verified)::pg_catalog.text, "
-		"', \"from_block\": ' || s.next_block "
+		"WHERE b.oid = s.table_oid) END) AS reason, "
+		"', \"last_verified\": ' || pg_catalog.to_jsonb(s.last_verified)::pg_catalog.text AS last_verified, "
+		"', \"from_block\": ' || s.next_block AS from_block "
 		"FROM (SELECT v.relation, v.schema, v.name, v.method, v.table_oid, z.bytes, "
 		"r.begun_at, r.next_block, r.last_checked, r.last_verified, r.outcome, r.problems_at, "
 		"r.check_name, r.duration, r.bytes AS checked_bytes, "
@@ -198,21 +198,22 @@ make_check(Planning *planning, uint64 row, AmcheckKind kind)
 {
 	Pieces *pieces = &planning->pieces;
 	PlannedTask *task = take_piece(pieces, sizeof(PlannedTask));
-	char *last_verified = ledger_text(row, 9);
-	char *from_block = ledger_text(row, 10);
+	char *last_verified = named_text(row, "last_verified");
+	char *from_block = named_text(row, "from_block");
 
 	memset(task, 0, sizeof(*task));
 	task->action = "check_corruption";
-	task->relation = ledger_oid(row, 1);
-	task->target = keep_another(
-		pieces, &planning->target,
-		quote_qualified_identifier(ledger_text(row, 2), ledger_text(row, 3)));
-	task->bytes = ledger_bigint(row, 5);
+	task->relation = named_oid(row, "relation");
+	task->target =
+		keep_another(pieces, &planning->target,
+					 quote_qualified_identifier(named_text(row, "schema"),
+												named_text(row, "name")));
+	task->bytes = named_bigint(row, "bytes");
 	task->disruptive = kind == AMCHECK_INDEX_WITH_PARENT;
 	task->command = keep_string(
 		pieces, amcheck_command(planning->plan->amcheck, kind, task->target));
 	task->reason =
-		keep_another(pieces, &planning->reason, ledger_text(row, 8));
+		keep_another(pieces, &planning->reason, named_text(row, "reason"));
 	task->evidence =
 		keep_another(pieces, &planning->evidence[kind],
 					 psprintf("{\"check\": \"%s\"%s%s%s}", amcheck_name(kind),
@@ -233,8 +234,9 @@ may_be_held_back(const Planning *planning, uint64 row, AmcheckKind kind,
 {
 	if (!planning->held_back || kind != AMCHECK_INDEX_WITH_PARENT)
 		return false;
-	if (!ledger_boolean(row, 7))
-		seconds = (double) ledger_bigint(row, 5) / CAUTIOUS_BYTES_PER_SECOND;
+	if (!named_boolean(row, "measured_with_parent"))
+		seconds =
+			(double) named_bigint(row, "bytes") / CAUTIOUS_BYTES_PER_SECOND;
 	return !planning->window.open ||
 		   1000 * seconds > window_milliseconds_left(&planning->window);
 }
@@ -247,7 +249,7 @@ static double
 known_seconds(uint64 row)
 {
 	bool isnull;
-	Datum seconds = ledger_datum(row, 6, &isnull);
+	Datum seconds = named_datum(row, "seconds", &isnull);
 
 	return isnull ? -1 : DatumGetFloat8(seconds);
 }
@@ -261,7 +263,7 @@ plan_check(Planning *planning, uint64 row)
 {
 	const CheckPlan *plan = planning->plan;
 	PlanContext *context = planning->context;
-	AmcheckKind kind = chosen_kind(plan, ledger_text(row, 4));
+	AmcheckKind kind = chosen_kind(plan, named_text(row, "method"));
 	double seconds = known_seconds(row);
 	Reach *reach =
 		&planning->reach[may_be_held_back(planning, row, kind, seconds)];

@@ -12,6 +12,7 @@
 
 #include "base/settings.h"
 #include "corruption/corruption_reach.h"
+#include "ledger/history.h"
 
 /*
  * No check is taken to be more than this many times as fast as the last one,
@@ -45,8 +46,7 @@ begin_reach(Reach *reach, PlanContext *context, double budget)
 		"(SELECT least(0.010, coalesce(pg_catalog.percentile_cont(0.1) WITHIN GROUP (ORDER BY h.seconds), 0.002)) "
 		"FROM (SELECT pg_catalog.extract('epoch', t.finished_at - t.started_at)::pg_catalog.float8 AS seconds "
 		"FROM pgmaint.tasks t WHERE t.action = 'check_corruption' AND NOT t.disruptive "
-		"AND t.error IS NULL AND t.finished_at IS NOT NULL AND t.state = 'succeeded' "
-		"AND t.bytes_before IS NOT NULL AND t.relation <> 0 "
+		"AND " TELLING_TASKS "AND t.relation <> 0 "
 		"ORDER BY t.finished_at DESC LIMIT 200) h)::pg_catalog.float8");
 	reach->limit = budget * DatumGetFloat8(ledger_datum(0, 1, &isnull));
 	reach->per_task = DatumGetFloat8(ledger_datum(0, 2, &isnull));

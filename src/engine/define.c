@@ -46,19 +46,27 @@ check_plan_is_ours(const char *plan, Oid role)
 }
 
 /*
+ * The caller is inside a ledger scope.
+ */
+static bool
+is_built_in(const char *plan)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, plan);
+	return ledger_query(
+			   &query,
+			   "SELECT FROM pgmaint_internal.built_in_plans() b WHERE b.plan = $1") >
+		   0;
+}
+
+/*
  * For the same reason a built-in plan is for superusers to replace.
  */
 static void
 check_plan_is_not_built_in(const char *plan, Oid role)
 {
-	LedgerQuery query = {0};
-
-	bind_text(&query, plan);
-	if (!superuser_arg(role) &&
-		ledger_query(
-			&query,
-			"SELECT FROM pgmaint_internal.built_in_plans() b WHERE b.plan = $1") >
-			0)
+	if (!superuser_arg(role) && is_built_in(plan))
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -130,11 +138,8 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 		0)
 	{
 		char *names;
-		bool built_in =
-			ledger_query(
-				&query,
-				"SELECT FROM pgmaint_internal.built_in_plans() b WHERE b.plan = $1") >
-			0;
+		bool built_in = is_built_in(plan);
+
 		(void) ledger_query(
 			&query,
 			"SELECT pg_catalog.string_agg(d.plan, ', ' ORDER BY d.plan) "

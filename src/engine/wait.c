@@ -127,8 +127,8 @@ tell_finished_tasks(Watch *watch)
 		"CASE WHEN f.action = 'bloat_report' THEN f.action || ' ' || f.target ELSE f.command END, "
 		"' ', f.state, CASE WHEN f.started_at IS NOT NULL THEN pg_catalog.format(' after %s s', "
 		"pg_catalog.round(pg_catalog.extract('epoch', f.finished_at - f.started_at), 1)) END, "
-		"': ' || f.error), "
-		"f.state <> 'succeeded' OR f.finished_at - f.started_at >= '1 second'::pg_catalog.interval, "
+		"': ' || f.error) AS line, "
+		"f.state <> 'succeeded' OR f.finished_at - f.started_at >= '1 second'::pg_catalog.interval AS worth_a_line, "
 		"f.action "
 		"FROM pgmaint.tasks f WHERE f.run_id = $1 AND (f.finished_at, f.task_id) > ($2, $3) "
 		"ORDER BY f.finished_at, f.task_id");
@@ -140,16 +140,16 @@ tell_finished_tasks(Watch *watch)
 		int step;
 
 		SPI_tuptable = tasks;
-		step = (int) ledger_bigint(row, 3);
+		step = (int) named_bigint(row, "step");
 		if (step != watch->step)
 			begin_to_tell_step(watch, step);
 		SPI_tuptable = tasks;
 		watch->last_finished =
-			DatumGetTimestampTz(ledger_datum(row, 1, &isnull));
-		watch->last_task = ledger_bigint(row, 2);
+			DatumGetTimestampTz(named_datum(row, "finished_at", &isnull));
+		watch->last_task = named_bigint(row, "task_id");
 		watch->told++;
-		what = ledger_text(row, 4);
-		if (watch->planned > MANY_TASKS && !ledger_boolean(row, 5))
+		what = named_text(row, "line");
+		if (watch->planned > MANY_TASKS && !named_boolean(row, "worth_a_line"))
 		{
 			watch->untold++;
 			if (watch->told < watch->planned &&
@@ -157,7 +157,7 @@ tell_finished_tasks(Watch *watch)
 					(watch->told - 1) * 10 / watch->planned)
 				continue;
 			what = psprintf("%lld of %s succeeded", (long long) watch->untold,
-							ledger_text(row, 6));
+							named_text(row, "action"));
 			watch->untold = 0;
 		}
 		ereport(NOTICE, (errmsg_internal(

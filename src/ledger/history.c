@@ -58,7 +58,7 @@ read_histories(List *tasks)
 	rows = ledger_query(
 		&query,
 		"SELECT h.runs, h.rate, coalesce(1000 * pg_catalog.extract('epoch', "
-		"c.elapsed), 0)::int8, c.last_at "
+		"c.elapsed), 0)::int8 AS cut_short, c.last_at "
 		"FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) "
 		"WITH ORDINALITY AS p (relation, disruptive, nth) "
 		"CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS runs, pg_catalog.max(s.finished_at) AS finished_at, "
@@ -79,11 +79,11 @@ read_histories(List *tasks)
 		bool isnull;
 		Datum value;
 
-		history->runs = (int) ledger_bigint(row, 1);
-		value = ledger_datum(row, 2, &isnull);
+		history->runs = (int) named_bigint(row, "runs");
+		value = named_datum(row, "rate", &isnull);
 		history->rate = isnull ? -1 : DatumGetFloat8(value);
-		history->cut_short = ledger_bigint(row, 3);
-		history->last_at = ledger_time(row, 4, 0);
+		history->cut_short = named_bigint(row, "cut_short");
+		history->last_at = named_time(row, "last_at", 0);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	return histories;
@@ -107,8 +107,7 @@ usual_rate(const char *action, bool disruptive)
 		&query,
 		"SELECT pg_catalog.percentile_cont(0.5) WITHIN GROUP (ORDER BY h.rate) "
 		"FROM (SELECT " RATE "FROM pgmaint.tasks t "
-		"WHERE t.action = $1 AND t.disruptive = $2 AND t.error IS NULL "
-		"AND t.finished_at IS NOT NULL AND t.state = 'succeeded' AND t.bytes_before IS NOT NULL "
+		"WHERE t.action = $1 AND t.disruptive = $2 AND " TELLING_TASKS
 		"ORDER BY t.finished_at DESC LIMIT 50) h");
 	rate = ledger_datum(0, 1, &isnull);
 	SPI_freetuptable(SPI_tuptable);

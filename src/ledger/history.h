@@ -12,6 +12,14 @@
 
 #include "ledger/tasks.h"
 
+/*
+ * Of a query for tasks t of one action, those that tell how long such tasks
+ * take.  Rows of the index tasks_action, read from its end, and of no others.
+ */
+#define TELLING_TASKS                                \
+	"t.error IS NULL AND t.finished_at IS NOT NULL " \
+	"AND t.state = 'succeeded' AND t.bytes_before IS NOT NULL "
+
 /* earlier tasks of one action on one object */
 typedef struct TaskHistory
 {

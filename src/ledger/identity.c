@@ -121,6 +121,12 @@ bind_signs(LedgerQuery *query, const Signs *signs)
 	bind_text(query, signs->host);
 }
 
+/* the identity that has the signs which bind_signs() has bound */
+#define IDENTITY_OF_SIGNS                               \
+	"pgmaint.identities i WHERE i.state = 'current' "   \
+	"AND i.system_identifier = $1 AND i.database = $2 " \
+	"AND i.timeline = $3 AND i.directory_inode = $4"
+
 /*
  * The identity that has these signs; NULL: none, or they have changed.  A change
  * of the machine is noted by one transaction, for which no other waits.
@@ -133,34 +139,30 @@ find_by_signs(const Signs *signs)
 	bind_signs(&query, signs);
 	if (ledger_query(
 			&query,
-			"SELECT i.identity, i.machine_id IS DISTINCT FROM $5 OR i.host IS DISTINCT FROM $6, "
+			"SELECT i.identity, i.machine_id IS DISTINCT FROM $5 OR i.host IS DISTINCT FROM $6 AS has_changed, "
 			"pg_catalog.concat_ws(', ', "
 			"CASE WHEN i.host IS DISTINCT FROM $6 THEN pg_catalog.format('its name was %s and is %s', "
 			"coalesce(i.host, 'unknown'), coalesce($6, 'unknown')) END, "
 			"CASE WHEN i.machine_id IS DISTINCT FROM $5 THEN pg_catalog.format('its id was %s and is %s', "
-			"coalesce(i.machine_id, 'unknown'), coalesce($5, 'unknown')) END) "
-			"FROM pgmaint.identities i WHERE i.state = 'current' "
-			"AND i.system_identifier = $1 AND i.database = $2 "
-			"AND i.timeline = $3 AND i.directory_inode = $4") == 0)
+			"coalesce(i.machine_id, 'unknown'), coalesce($5, 'unknown')) END) AS changes "
+			"FROM " IDENTITY_OF_SIGNS) == 0)
 		return NULL;
-	if (ledger_boolean(0, 2))
+	if (named_boolean(0, "has_changed"))
 	{
-		char *identity = ledger_text(0, 1);
+		char *identity = named_text(0, "identity");
 		char *message =
 			psprintf("the machine that the server runs on has changed: %s",
-					 ledger_text(0, 3));
+					 named_text(0, "changes"));
 
 		if (ledger_query(
 				&query,
 				"UPDATE pgmaint.identities SET machine_id = $5, host = $6 WHERE identity IN ("
-				"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'current' "
-				"AND i.system_identifier = $1 AND i.database = $2 AND i.timeline = $3 "
-				"AND i.directory_inode = $4 FOR NO KEY UPDATE SKIP LOCKED)") >
-			0)
+				"SELECT i.identity FROM " IDENTITY_OF_SIGNS
+				" FOR NO KEY UPDATE SKIP LOCKED)") > 0)
 			add_finding(0, 0, 0, "identity", "info", NULL, message, NULL);
 		return identity;
 	}
-	return ledger_text(0, 1);
+	return named_text(0, "identity");
 }
 
 /*

@@ -13,6 +13,14 @@
 /* how much of an identity stands in keys */
 #define IDENTITY_TAG_LENGTH 8
 
+/* as keys and values of a manifest: the database that writes it, and its server */
+#define MANIFEST_ORIGIN                                                \
+	"'server_version', pg_catalog.current_setting('server_version'), " \
+	"'extension_version', '" PGMAINT_VERSION "', "                     \
+	"'identity', pgmaint_internal.current_identity(), "                \
+	"'cluster', (SELECT s.system_identifier::text "                    \
+	"FROM pg_catalog.pg_control_system() s)"
+
 extern char *host_name(void);
 
 /* all in a ledger scope */

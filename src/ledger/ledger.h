@@ -81,12 +81,28 @@ extern uint64 ledger_execute_kept(LedgerQuery *query, const char *sql,
 								  LedgerPlan kind);
 extern uint64 ledger_query_once(LedgerQuery *query, const char *sql);
 
-/* a column of a row of the last query; instead is for NULL */
+/*
+ * A column of a row of the last query; instead is for NULL.
+ *
+ * Queries of one or two columns may have them read by number.  Others have them
+ * read by the names that they give them, which test/tools/check-columns sees to.
+ */
 extern char *ledger_text(uint64 row, int column);
 extern int64 ledger_bigint(uint64 row, int column);
 extern Oid ledger_oid(uint64 row, int column);
 extern bool ledger_boolean(uint64 row, int column);
 extern TimestampTz ledger_time(uint64 row, int column, TimestampTz instead);
 extern Datum ledger_datum(uint64 row, int column, bool *isnull);
+
+extern int ledger_column(const char *name);
+
+#define named_text(row, name) ledger_text((row), ledger_column(name))
+#define named_bigint(row, name) ledger_bigint((row), ledger_column(name))
+#define named_oid(row, name) ledger_oid((row), ledger_column(name))
+#define named_boolean(row, name) ledger_boolean((row), ledger_column(name))
+#define named_time(row, name, instead) \
+	ledger_time((row), ledger_column(name), (instead))
+#define named_datum(row, name, isnull) \
+	ledger_datum((row), ledger_column(name), (isnull))
 
 #endif /* PGMAINT_LEDGER_H */

@@ -89,6 +89,11 @@ add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
 	return ledger_bigint(0, 1);
 }
 
+/* runs that this database, and no copy of it, is to begin */
+#define QUEUED_HERE                  \
+	"state = 'queued' AND identity " \
+	"= (SELECT pgmaint_internal.current_identity()) "
+
 /*
  * Begin the run whose turn it is: roles take turns, so that one's many runs do
  * not hold back another's, and the runs of a role have their order.  One that a
@@ -108,7 +113,7 @@ take_queued_run(Run *run)
 			"WHERE b.role = w.role) AS last_begun FROM (SELECT DISTINCT q.role "
 			"FROM pgmaint.runs q WHERE q.state = 'queued') w) "
 			"SELECT run_id FROM pgmaint.runs JOIN turns ON of_role = role "
-			"WHERE state = 'queued' AND identity = (SELECT pgmaint_internal.current_identity()) "
+			"WHERE " QUEUED_HERE
 			"ORDER BY last_begun NULLS FIRST, run_id LIMIT 1 "
 			"FOR UPDATE OF runs SKIP LOCKED") == 0)
 		return false;
@@ -130,11 +135,8 @@ queued_run_can_begin(void)
 {
 	LedgerQuery query = {0};
 
-	return ledger_query(
-			   &query,
-			   "SELECT FROM pgmaint.runs WHERE state = 'queued' "
-			   "AND identity = (SELECT pgmaint_internal.current_identity()) "
-			   "LIMIT 1 FOR UPDATE SKIP LOCKED") > 0;
+	return ledger_query(&query, "SELECT FROM pgmaint.runs WHERE " QUEUED_HERE
+								"LIMIT 1 FOR UPDATE SKIP LOCKED") > 0;
 }
 
 /*

@@ -16,12 +16,14 @@
 #include "base/settings.h"
 #include "ledger/runs.h"
 
-#define RUN_COLUMNS                                                            \
-	"run_id, plan, role, requested_by, steps, current_step::int8, "            \
-	"(settings->>'max_workers')::int8, (settings->>'lock_timeout')::int8, "    \
-	"(settings->>'lock_retries')::int8, (settings->>'worker_timeout')::int8, " \
-	"(settings->>'clock_offset')::int8, "                                      \
-	"coalesce((settings->>'max_wait')::int8, 600000) "
+#define RUN_COLUMNS                                                 \
+	"run_id, plan, role, requested_by, steps, current_step::int8, " \
+	"(settings->>'max_workers')::int8 AS max_workers, "             \
+	"(settings->>'lock_timeout')::int8 AS lock_timeout, "           \
+	"(settings->>'lock_retries')::int8 AS lock_retries, "           \
+	"(settings->>'worker_timeout')::int8 AS worker_timeout, "       \
+	"(settings->>'clock_offset')::int8 AS clock_offset, "           \
+	"coalesce((settings->>'max_wait')::int8, 600000) AS max_wait "
 
 /*
  * Fill a Run from the only row of the last query.
@@ -31,18 +33,18 @@ fill_run(Run *run)
 {
 	bool isnull;
 
-	run->run_id = ledger_bigint(0, 1);
-	run->plan = ledger_text(0, 2);
-	run->role = ledger_oid(0, 3);
-	run->requested_by = ledger_text(0, 4);
-	run->steps = DatumGetJsonbPCopy(ledger_datum(0, 5, &isnull));
-	run->current_step = (int) ledger_bigint(0, 6);
-	run->max_workers = (int) ledger_bigint(0, 7);
-	run->lock_timeout = (int) ledger_bigint(0, 8);
-	run->lock_retries = (int) ledger_bigint(0, 9);
-	run->worker_timeout = (int) ledger_bigint(0, 10);
-	run->clock_offset = (int) ledger_bigint(0, 11);
-	run->max_wait = (int) ledger_bigint(0, 12);
+	run->run_id = named_bigint(0, "run_id");
+	run->plan = named_text(0, "plan");
+	run->role = named_oid(0, "role");
+	run->requested_by = named_text(0, "requested_by");
+	run->steps = DatumGetJsonbPCopy(named_datum(0, "steps", &isnull));
+	run->current_step = (int) named_bigint(0, "current_step");
+	run->max_workers = (int) named_bigint(0, "max_workers");
+	run->lock_timeout = (int) named_bigint(0, "lock_timeout");
+	run->lock_retries = (int) named_bigint(0, "lock_retries");
+	run->worker_timeout = (int) named_bigint(0, "worker_timeout");
+	run->clock_offset = (int) named_bigint(0, "clock_offset");
+	run->max_wait = (int) named_bigint(0, "max_wait");
 }
 
 bool
@@ -248,10 +250,17 @@ resume_interrupted_runs(void)
 }
 
 /*
+ * From when on the ledger keeps what has ended.  A subquery: clock_timestamp() in
+ * a condition makes the server read all rows.
+ */
+#define KEPT_SINCE                          \
+	"(SELECT pg_catalog.clock_timestamp() " \
+	"- pg_catalog.make_interval(mins => $1))"
+
+/*
  * Keep the ledger from growing without end: runs, with their tasks and
  * findings, measurements, backups that are no more, and what was told of
- * troubles that are resolved go after pgmaint.keep_history.  The time is a
- * subquery: clock_timestamp() in a condition makes the server read all rows.
+ * troubles that are resolved go after pgmaint.keep_history.
  */
 void
 forget_old_runs(void)
@@ -263,22 +272,20 @@ forget_old_runs(void)
 	bind_integer(&query, pgmaint_keep_history);
 	(void) ledger_query(
 		&query,
-		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
+		"WITH gone AS (DELETE FROM pgmaint.runs WHERE finished_at < " KEPT_SINCE
+		"), "
 		"forgotten AS (DELETE FROM pgmaint_internal.backup_records "
 		"WHERE state IN ('failed', 'expired') "
-		"AND coalesce(expired_at, finished_at, started_at) < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"resolved AS (DELETE FROM pgmaint_internal.troubles WHERE resolved_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
+		"AND coalesce(expired_at, finished_at, started_at) < " KEPT_SINCE "), "
+		"resolved AS (DELETE FROM pgmaint_internal.troubles WHERE resolved_at < " KEPT_SINCE
+		"), "
+		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < " KEPT_SINCE
+		" "
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
 		"pgmaint_internal.notified_troubles t WHERE t.notification_id = n.notification_id)), "
-		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))) "
-		"DELETE FROM pgmaint_internal.bloat_measurements WHERE measured_at < "
-		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))");
+		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < " KEPT_SINCE
+		"), "
+		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < " KEPT_SINCE
+		") "
+		"DELETE FROM pgmaint_internal.bloat_measurements WHERE measured_at < " KEPT_SINCE);
 }

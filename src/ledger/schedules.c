@@ -97,19 +97,19 @@ find_default_schedules(const char *role_name)
 	bind_oid(&query, MyDatabaseId);
 	rows = ledger_query(
 		&query,
-		"SELECT d.plan, coalesce(s.schedule, d.schedule), s.options "
+		"SELECT d.plan, coalesce(s.schedule, d.schedule) AS schedule, s.options "
 		"FROM pgmaint_internal.default_schedules() WITH ORDINALITY d (plan, schedule, nth) "
 		"LEFT JOIN pgmaint_internal.plan_schedules s "
 		"ON s.plan = d.plan AND s.scheduled_by = $1 AND s.database = $2 ORDER BY d.nth");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		bool isnull;
-		Datum options = ledger_datum(row, 3, &isnull);
+		Datum options = named_datum(row, "options", &isnull);
 
-		schedules =
-			lappend(schedules,
-					list_make3(ledger_text(row, 1), ledger_text(row, 2),
-							   isnull ? NULL : DatumGetJsonbPCopy(options)));
+		schedules = lappend(
+			schedules,
+			list_make3(named_text(row, "plan"), named_text(row, "schedule"),
+					   isnull ? NULL : DatumGetJsonbPCopy(options)));
 	}
 	return schedules;
 }
@@ -135,12 +135,12 @@ find_schedules_to_check(void)
 	{
 		PlanSchedule *schedule = palloc0(sizeof(PlanSchedule));
 
-		schedule->plan = ledger_text(row, 1);
-		schedule->schedule = ledger_text(row, 2);
-		schedule->role = ledger_oid(row, 3);
-		schedule->scheduled_by = ledger_text(row, 4);
-		schedule->checked_until = ledger_time(row, 5, DT_NOBEGIN);
-		schedule->noted_at = ledger_time(row, 6, DT_NOBEGIN);
+		schedule->plan = named_text(row, "plan");
+		schedule->schedule = named_text(row, "schedule");
+		schedule->role = named_oid(row, "role");
+		schedule->scheduled_by = named_text(row, "scheduled_by");
+		schedule->checked_until = named_time(row, "checked_until", DT_NOBEGIN);
+		schedule->noted_at = named_time(row, "noted_at", DT_NOBEGIN);
 		schedules = lappend(schedules, schedule);
 	}
 	return schedules;

@@ -45,6 +45,9 @@ check_identity(const char *identity)
 						 "pgmaint.list_backups().")));
 }
 
+#define FORGOTTEN_IDENTITIES \
+	"(SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten')"
+
 /* what this database was, and what the rows of a restored dump name: a row that
  * was adopted names a database that may go on, which is taken over by name only */
 #define FORMER_IDENTITIES                                                      \
@@ -52,8 +55,7 @@ check_identity(const char *identity)
 	"WHERE a.adopted_at IS NULL UNION "                                        \
 	"SELECT n.identity FROM pgmaint.contacts n UNION "                         \
 	"SELECT i.identity FROM pgmaint.identities i WHERE i.state = 'former') x " \
-	"WHERE x.identity ~ '^[0-9a-f]{32}$' AND x.identity NOT IN ("              \
-	"SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten')"
+	"WHERE x.identity ~ '^[0-9a-f]{32}$' AND x.identity NOT IN " FORGOTTEN_IDENTITIES
 
 /*
  * Give the identities that a query finds, all of them another's, the signs of
@@ -147,8 +149,7 @@ has_rows_of_another(void)
 			   "SELECT FROM (SELECT c.identity FROM pgmaint.contacts c UNION ALL "
 			   "SELECT a.identity FROM pgmaint.archives a WHERE a.adopted_at IS NULL) r "
 			   "WHERE r.identity NOT IN (SELECT o.identity FROM pgmaint_internal.own_identities o) "
-			   "AND r.identity NOT IN (SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten') LIMIT 1") >
-		   0;
+			   "AND r.identity NOT IN " FORGOTTEN_IDENTITIES " LIMIT 1") > 0;
 }
 
 /*

@@ -170,22 +170,22 @@ claim_task(int64 task_id, int worker, ClaimedTask *task)
 			"(SELECT 1 FROM pgmaint_internal.cancellations c WHERE c.run_id = t.run_id) "
 			"RETURNING t.task_id, t.action, t.target, t.command, t.relation, "
 			"t.attempt::int8, t.evidence, t.disruptive, "
-			"coalesce(1000 * pg_catalog.extract('epoch', t.predicted), -1)::int8, "
+			"coalesce(1000 * pg_catalog.extract('epoch', t.predicted), -1)::int8 AS predicted, "
 			"t.predicted_from") == 0)
 		return false;
-	task->task_id = ledger_bigint(0, 1);
-	task->action = ledger_text(0, 2);
-	task->target = ledger_text(0, 3);
-	task->command = ledger_text(0, 4);
-	task->relation = ledger_oid(0, 5);
-	task->attempt = (int) ledger_bigint(0, 6);
-	evidence = ledger_datum(0, 7, &isnull);
+	task->task_id = named_bigint(0, "task_id");
+	task->action = named_text(0, "action");
+	task->target = named_text(0, "target");
+	task->command = named_text(0, "command");
+	task->relation = named_oid(0, "relation");
+	task->attempt = (int) named_bigint(0, "attempt");
+	evidence = named_datum(0, "evidence", &isnull);
 	task->evidence = NULL;
 	if (!isnull)
 		task->evidence = DatumGetJsonbPCopy(evidence);
-	task->disruptive = ledger_boolean(0, 8);
-	task->predicted = ledger_bigint(0, 9);
-	task->predicted_from = ledger_text(0, 10);
+	task->disruptive = named_boolean(0, "disruptive");
+	task->predicted = named_bigint(0, "predicted");
+	task->predicted_from = named_text(0, "predicted_from");
 	return true;
 }
 

@@ -33,11 +33,11 @@
  * once for each statement, from the tasks of other workers in $1: these are
  * found by their primary key.
  */
-#define UNFINISHED_COLUMNS                                                  \
-	"SELECT p.task_id, p.state = 'running', p.not_before, "                 \
-	"coalesce(p.relations && (SELECT pg_catalog.array_agg(x.relation) "     \
-	"FROM pgmaint.tasks r, pg_catalog.unnest(r.relations) AS x (relation) " \
-	"WHERE r.task_id = ANY ($1) AND r.state = 'running'), false) "          \
+#define UNFINISHED_COLUMNS                                                          \
+	"SELECT p.task_id, p.state = 'running' AS running, p.not_before, "              \
+	"coalesce(p.relations && (SELECT pg_catalog.array_agg(x.relation) "             \
+	"FROM pgmaint.tasks r, pg_catalog.unnest(r.relations) AS x (relation) "         \
+	"WHERE r.task_id = ANY ($1) AND r.state = 'running'), false) AS tables_in_use " \
 	"FROM pgmaint.tasks p "
 
 static const ClaimedTasks no_others = {0};
@@ -85,10 +85,10 @@ is_claimable(const UnfinishedTask *task, TimestampTz now)
 static void
 fill_unfinished_task(UnfinishedTask *task, uint64 row)
 {
-	task->task_id = ledger_bigint(row, 1);
-	task->running = ledger_boolean(row, 2);
-	task->not_before = ledger_time(row, 3, 0);
-	task->tables_in_use = ledger_boolean(row, 4);
+	task->task_id = named_bigint(row, "task_id");
+	task->running = named_boolean(row, "running");
+	task->not_before = named_time(row, "not_before", 0);
+	task->tables_in_use = named_boolean(row, "tables_in_use");
 	task->read_again = false;
 }
 

@@ -110,13 +110,14 @@ read_window_state(WindowState *state)
 	bind_datum(&query, TIMESTAMPTZOID, TimestampTzGetDatum(window_clock()));
 	(void) ledger_query(
 		&query,
-		"SELECT EXISTS (SELECT FROM pgmaint.maintenance_windows), pgmaint_internal.open_until($1), "
+		"SELECT EXISTS (SELECT FROM pgmaint.maintenance_windows) AS defined, "
+		"pgmaint_internal.open_until($1) AS closes, "
 		"(SELECT h.name FROM pgmaint.window_hours($1, $1 + '1 second'::pg_catalog.interval) h "
-		"WHERE h.opens <= $1 ORDER BY h.closes DESC, h.name LIMIT 1)");
-	state->defined = ledger_boolean(0, 1);
-	state->closes = ledger_time(0, 2, 0);
+		"WHERE h.opens <= $1 ORDER BY h.closes DESC, h.name LIMIT 1) AS name");
+	state->defined = named_boolean(0, "defined");
+	state->closes = named_time(0, "closes", 0);
 	state->open = state->closes != 0;
-	state->name = ledger_text(0, 3);
+	state->name = named_text(0, "name");
 }
 
 /*

@@ -107,22 +107,22 @@ claim_notifications(void)
 		"WHERE d.notification_id = n.notification_id AND c.name = n.contact "
 		"RETURNING n.notification_id, n.message_id, n.contact, c.address, c.server, "
 		"c.added_by, n.severity, n.subject, n.body, n.payload, "
-		"(n.payload - 'troubles' - 'plans')::pg_catalog.text");
+		"(n.payload - 'troubles' - 'plans')::pg_catalog.text AS short_payload");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Notification *notification = palloc(sizeof(Notification));
 
-		notification->notification_id = ledger_bigint(row, 1);
-		notification->message_id = ledger_text(row, 2);
-		notification->contact = ledger_text(row, 3);
-		notification->address = ledger_text(row, 4);
-		notification->server = ledger_text(row, 5);
-		notification->added_by = ledger_text(row, 6);
-		notification->severity = ledger_text(row, 7);
-		notification->subject = ledger_text(row, 8);
-		notification->body = ledger_text(row, 9);
-		notification->payload = ledger_text(row, 10);
-		notification->short_payload = ledger_text(row, 11);
+		notification->notification_id = named_bigint(row, "notification_id");
+		notification->message_id = named_text(row, "message_id");
+		notification->contact = named_text(row, "contact");
+		notification->address = named_text(row, "address");
+		notification->server = named_text(row, "server");
+		notification->added_by = named_text(row, "added_by");
+		notification->severity = named_text(row, "severity");
+		notification->subject = named_text(row, "subject");
+		notification->body = named_text(row, "body");
+		notification->payload = named_text(row, "payload");
+		notification->short_payload = named_text(row, "short_payload");
 		claimed = lappend(claimed, notification);
 	}
 	return claimed;

@@ -50,7 +50,7 @@ read_differences(Storage *storage, StorageListing *listing,
 		"FROM (" OWN_OBJECTS ") o "
 		"LEFT JOIN pgmaint_listing l ON l.key = o.key) "
 		"SELECT t.known, t.missing, t.differing, n.key, n.what, n.bytes, "
-		"coalesce(n.found, -1) "
+		"coalesce(n.found, -1) AS found_bytes "
 		"FROM (SELECT pg_catalog.count(*) AS known, "
 		"pg_catalog.count(*) FILTER (WHERE c.found IS NULL) AS missing, "
 		"pg_catalog.count(*) FILTER (WHERE c.found <> c.bytes) AS differing "
@@ -59,19 +59,19 @@ read_differences(Storage *storage, StorageListing *listing,
 		"PARTITION BY c.found IS NULL ORDER BY c.key) AS nth "
 		"FROM compared c WHERE c.found IS NULL OR c.found <> c.bytes) n "
 		"ON n.nth <= $3 ORDER BY n.found IS NULL DESC, n.nth");
-	comparison->known = ledger_bigint(0, 1);
-	comparison->missing = ledger_bigint(0, 2);
-	comparison->differing = ledger_bigint(0, 3);
+	comparison->known = named_bigint(0, "known");
+	comparison->missing = named_bigint(0, "missing");
+	comparison->differing = named_bigint(0, "differing");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		ComparedObject *object = palloc(sizeof(ComparedObject));
 
-		object->key = ledger_text(row, 4);
+		object->key = named_text(row, "key");
 		if (object->key == NULL)
 			break;
-		object->what = ledger_text(row, 5);
-		object->bytes = ledger_bigint(row, 6);
-		object->found_bytes = ledger_bigint(row, 7);
+		object->what = named_text(row, "what");
+		object->bytes = named_bigint(row, "bytes");
+		object->found_bytes = named_bigint(row, "found_bytes");
 		comparison->objects = lappend(comparison->objects, object);
 	}
 	ledger_leave(&scope);

@@ -100,10 +100,10 @@ refuse_others(const Removal *removal, const char *manifest)
 	follow_storage_names(true);
 	if (ledger_query(
 			&query,
-			"SELECT m ->> 'identity', coalesce(m ->> 'sha256', ''), "
-			"EXISTS (SELECT FROM pgmaint_internal.own_identities i WHERE i.identity = m ->> 'identity'), "
+			"SELECT m ->> 'identity' AS identity, coalesce(m ->> 'sha256', '') AS sha256, "
+			"EXISTS (SELECT FROM pgmaint_internal.own_identities i WHERE i.identity = m ->> 'identity') AS is_own, "
 			"(SELECT r.run_id FROM pgmaint_internal.owner_records r WHERE r.storage = $3::pg_catalog.name "
-			"AND r.identity = m ->> 'identity' AND r.run_id IS NOT NULL ORDER BY r.noted_at DESC LIMIT 1) "
+			"AND r.identity = m ->> 'identity' AND r.run_id IS NOT NULL ORDER BY r.noted_at DESC LIMIT 1) AS run_id "
 			"FROM (SELECT $1::pg_catalog.jsonb AS m) x "
 			"WHERE m ->> 'pgmaint' IN ('archive', 'backup') AND m ->> 'key' = $2") ==
 		0)
@@ -111,10 +111,10 @@ refuse_others(const Removal *removal, const char *manifest)
 			   "Its manifest is not that of an archive or a backup with this "
 			   "key.",
 			   NULL);
-	identity = ledger_text(0, 1);
-	sha256 = ledger_text(0, 2);
-	is_own = ledger_boolean(0, 3);
-	run_id = ledger_bigint(0, 4);
+	identity = named_text(0, "identity");
+	sha256 = named_text(0, "sha256");
+	is_own = named_boolean(0, "is_own");
+	run_id = named_bigint(0, "run_id");
 	refuse_known(removal, sha256);
 	ledger_leave(&scope);
 	if (identity == NULL)

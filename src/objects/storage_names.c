@@ -45,11 +45,7 @@ static const char *const tables[] = {"pgmaint.archives",
 									 "pgmaint_internal.owner_records"};
 
 /* storages, as s; names that are known of this database, as n */
-#define SERVERS                                                      \
-	"(SELECT s.oid, s.srvname, s.srvowner "                          \
-	"FROM pg_catalog.pg_foreign_server s "                           \
-	"JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw " \
-	"WHERE w.fdwname = 'pgmaint_storage') s"
+#define SERVERS "(SELECT s.oid, s.srvname, s.srvowner FROM " STORAGES ") s"
 #define NAMES                                                                     \
 	"(SELECT n.storage, n.server, n.owner FROM pgmaint_internal.storage_names n " \
 	"WHERE n.system_identifier = $1 AND n.database = $2) n"
@@ -194,19 +190,20 @@ find_renamings(void)
 	uint64 rows;
 
 	bind_database(&query);
-	rows =
-		ledger_query(&query, "SELECT s.oid, s.srvowner, n.storage::text, "
-							 "s.srvname::text FROM " SERVERS " JOIN " NAMES
-							 " ON n.server = s.oid AND n.storage <> s.srvname "
-							 "ORDER BY s.oid");
+	rows = ledger_query(
+		&query,
+		"SELECT s.oid AS server, s.srvowner AS owner, n.storage::text AS known_name, "
+		"s.srvname::text AS name FROM " SERVERS " JOIN " NAMES
+		" ON n.server = s.oid AND n.storage <> s.srvname "
+		"ORDER BY s.oid");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Renaming *renaming = palloc0(sizeof(Renaming));
 
-		renaming->server = ledger_oid(row, 1);
-		renaming->owner = ledger_oid(row, 2);
-		renaming->from = ledger_text(row, 3);
-		renaming->to = ledger_text(row, 4);
+		renaming->server = named_oid(row, "server");
+		renaming->owner = named_oid(row, "owner");
+		renaming->from = named_text(row, "known_name");
+		renaming->to = named_text(row, "name");
 		/* not the name of anybody's server */
 		renaming->between = random_name(BETWEEN_BYTES);
 		renamings = lappend(renamings, renaming);
@@ -269,8 +266,8 @@ note_new_servers(void)
 	bind_database(&query);
 	rows = ledger_query(
 		&query,
-		"SELECT s.oid, s.srvowner, s.srvname::text, "
-		"f.owner IS NOT NULL AND f.owner <> s.srvowner AND NOT r.rolsuper FROM " SERVERS
+		"SELECT s.oid AS server, s.srvowner AS owner, s.srvname::text AS name, "
+		"f.owner IS NOT NULL AND f.owner <> s.srvowner AND NOT r.rolsuper AS is_of_another FROM " SERVERS
 		" JOIN pg_catalog.pg_roles r ON r.oid = s.srvowner LEFT JOIN " NAMES
 		" ON n.server = s.oid LEFT JOIN pgmaint_internal.storage_names f "
 		"ON f.system_identifier = $1 AND f.database = $2 AND f.storage = s.srvname "
@@ -279,10 +276,10 @@ note_new_servers(void)
 	{
 		Renaming *renaming = palloc0(sizeof(Renaming));
 
-		renaming->server = ledger_oid(row, 1);
-		renaming->owner = ledger_oid(row, 2);
-		renaming->to = ledger_text(row, 3);
-		renaming->found = ledger_boolean(row, 4);
+		renaming->server = named_oid(row, "server");
+		renaming->owner = named_oid(row, "owner");
+		renaming->to = named_text(row, "name");
+		renaming->found = named_boolean(row, "is_of_another");
 		renamings = lappend(renamings, renaming);
 	}
 	foreach (cell, renamings)

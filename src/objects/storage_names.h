@@ -10,6 +10,12 @@
 
 #include "ledger/ledger.h"
 
+/* for FROM: the servers s that are storages; more conditions may follow */
+#define STORAGES                                                     \
+	"pg_catalog.pg_foreign_server s "                                \
+	"JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = s.srvfdw " \
+	"WHERE w.fdwname = 'pgmaint_storage'"
+
 /* both in a ledger scope */
 
 /* before storages are looked for by name, and before names are written down */

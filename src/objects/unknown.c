@@ -74,20 +74,20 @@ read_candidates(Storage *storage, StorageListing *listing,
 		"pg_catalog.count(*) FILTER (WHERE u.complete) AS complete FROM unknown u) t "
 		"LEFT JOIN (SELECT u.* FROM unknown u WHERE u.complete "
 		"ORDER BY u.modified DESC, u.key LIMIT $2) c ON true");
-	unknown->incomplete = ledger_bigint(0, 1);
-	unknown->incomplete_key = ledger_text(0, 2);
+	unknown->incomplete = named_bigint(0, "incomplete");
+	unknown->incomplete_key = named_text(0, "incomplete_key");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Candidate *candidate = palloc(sizeof(Candidate));
 
-		candidate->key = ledger_text(row, 4);
+		candidate->key = named_text(row, "key");
 		if (candidate->key == NULL)
 			break;
-		candidate->manifest = ledger_text(row, 5);
-		candidate->bytes = ledger_bigint(row, 6);
+		candidate->manifest = named_text(row, "manifest");
+		candidate->bytes = named_bigint(row, "bytes");
 		candidates = lappend(candidates, candidate);
 	}
-	unknown->not_read = ledger_bigint(0, 3) - list_length(candidates);
+	unknown->not_read = named_bigint(0, "complete") - list_length(candidates);
 	ledger_leave(&scope);
 	return candidates;
 }
@@ -108,15 +108,16 @@ read_manifest(void *argument)
 	ledger_enter(&scope);
 	(void) ledger_query(
 		&query,
-		"SELECT m.kind IS NOT DISTINCT FROM 'archive', m.kind IS NOT DISTINCT FROM 'backup', "
+		"SELECT m.kind IS NOT DISTINCT FROM 'archive' AS is_archive, "
+		"m.kind IS NOT DISTINCT FROM 'backup' AS is_backup, "
 		"m.identity, EXISTS (SELECT FROM pgmaint_internal.own_identities i "
-		"WHERE i.identity = m.identity) FROM (SELECT CASE WHEN j ->> 'key' = $2 "
+		"WHERE i.identity = m.identity) AS is_own FROM (SELECT CASE WHEN j ->> 'key' = $2 "
 		"THEN j ->> 'pgmaint' END AS kind, j ->> 'identity' AS identity "
 		"FROM (SELECT $1::pg_catalog.jsonb AS j) x) m");
-	manifest->is_archive = ledger_boolean(0, 1);
-	manifest->is_backup = ledger_boolean(0, 2);
-	manifest->identity = ledger_text(0, 3);
-	manifest->is_own = ledger_boolean(0, 4);
+	manifest->is_archive = named_boolean(0, "is_archive");
+	manifest->is_backup = named_boolean(0, "is_backup");
+	manifest->identity = named_text(0, "identity");
+	manifest->is_own = named_boolean(0, "is_own");
 	ledger_leave(&scope);
 }
 

@@ -24,7 +24,6 @@
 
 #define MARK_BYTES 16
 
-/* as find_upload() reads them */
 #define UPLOADS                                            \
 	"SELECT u.upload_id, u.storage::text, u.key, u.mark, " \
 	"u.identity, u.searched_at "                           \
@@ -56,12 +55,12 @@ find_upload(LedgerQuery *query, const char *sql, Upload *upload)
 {
 	if (ledger_query_once(query, sql) == 0)
 		return false;
-	upload->upload_id = ledger_bigint(0, 1);
-	upload->storage = ledger_text(0, 2);
-	upload->key = ledger_text(0, 3);
-	upload->mark = ledger_text(0, 4);
-	upload->identity = ledger_text(0, 5);
-	upload->searched_at = ledger_time(0, 6, 0);
+	upload->upload_id = named_bigint(0, "upload_id");
+	upload->storage = named_text(0, "storage");
+	upload->key = named_text(0, "key");
+	upload->mark = named_text(0, "mark");
+	upload->identity = named_text(0, "identity");
+	upload->searched_at = named_time(0, "searched_at", 0);
 	refuse_renamed_storage(upload->storage);
 	return true;
 }

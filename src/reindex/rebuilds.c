@@ -80,8 +80,8 @@ find_leftover(Oid replaced, Leftover *leftover)
 	bind_oid(&query, replaced);
 	if (ledger_query(
 			&query,
-			"SELECT CASE WHEN c.oid IS NOT NULL THEN pg_catalog.format('%I.%I', n.nspname, c.relname) END, "
-			"CASE WHEN i.indisvalid THEN b.built ELSE 0::pg_catalog.oid END, b.relation "
+			"SELECT CASE WHEN c.oid IS NOT NULL THEN pg_catalog.format('%I.%I', n.nspname, c.relname) END AS name, "
+			"CASE WHEN i.indisvalid THEN b.built ELSE 0::pg_catalog.oid END AS successor, b.relation "
 			"FROM pgmaint_internal.index_rebuilds b "
 			"JOIN pg_catalog.pg_index i ON i.indexrelid = b.built "
 			"LEFT JOIN pg_catalog.pg_index o ON o.indexrelid = b.replaced "
@@ -92,9 +92,9 @@ find_leftover(Oid replaced, Leftover *leftover)
 			"AND (c.oid IS NULL OR c.relname ~ '_cc(new|old)[0-9]*$') "
 			"ORDER BY b.began_at DESC LIMIT 1") == 0)
 		return;
-	leftover->successor = ledger_oid(0, 2);
-	leftover->name = ledger_text(0, 1);
-	leftover->relation = ledger_oid(0, 3);
+	leftover->successor = named_oid(0, "successor");
+	leftover->name = named_text(0, "name");
+	leftover->relation = named_oid(0, "relation");
 }
 
 /*

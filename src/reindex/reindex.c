@@ -218,18 +218,18 @@ report_collations(PlanContext *context)
 		"SELECT v.name, v.recorded, v.actual, v.refresh, "
 		"(SELECT pg_catalog.count(*) FROM pgmaint_internal.index_states($1) s "
 		"JOIN pg_catalog.pg_index i ON i.indexrelid = s.index "
-		"WHERE s.collations IS NOT NULL AND v.collation = ANY (i.indcollation)) "
+		"WHERE s.collations IS NOT NULL AND v.collation = ANY (i.indcollation)) AS indexes_left "
 		"FROM pgmaint_internal.changed_collations() v ORDER BY v.name");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		int64 left = ledger_bigint(row, 5);
-		char *change =
-			psprintf("%s changed from version %s to %s", ledger_text(row, 1),
-					 ledger_text(row, 2), ledger_text(row, 3));
+		int64 left = named_bigint(row, "indexes_left");
+		char *change = psprintf(
+			"%s changed from version %s to %s", named_text(row, "name"),
+			named_text(row, "recorded"), named_text(row, "actual"));
 
 		plan_finding(
 			context, "collation", left > 0 ? "warning" : "info",
-			ledger_text(row, 1),
+			named_text(row, "name"),
 			left > 0
 				? psprintf("%s, and %lld %s may be in the wrong order until "
 						   "rebuilt",
@@ -237,7 +237,7 @@ report_collations(PlanContext *context)
 						   left == 1 ? "index" : "indexes")
 				: psprintf("%s, and every index has been rebuilt since: %s "
 						   "records that",
-						   change, ledger_text(row, 4)),
+						   change, named_text(row, "refresh")),
 			NULL);
 	}
 }
@@ -272,7 +272,7 @@ plan_reindex(PlanContext *context)
 	bind_oid(&query, context->role);
 	rows = ledger_query(
 		&query,
-		"SELECT s.index, s.name, v.reason, v.may_reindex, v.total_bytes, "
+		"SELECT s.index AS relation, s.name AS target, v.reason, v.may_reindex, v.total_bytes AS bytes, "
 		"pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('causes', v.causes, "
 		"'bytes', v.total_bytes, 'bloat_bytes', v.bloat_bytes, "
 		"'bloat_ratio', pg_catalog.round(v.bloat_ratio::pg_catalog.numeric, 4), "
@@ -280,11 +280,11 @@ plan_reindex(PlanContext *context)
 		"'predicted_bytes', v.total_bytes - coalesce(v.bloat_bytes, 0), "
 		"'concurrently', v.command ~ 'CONCURRENTLY', "
 		"'leftover', 'leftover' = ANY (v.causes), 'invalid', NOT s.valid, "
-		"'for_bloat', v.causes = ARRAY['bloat'] AND NOT $4))::text, "
-		"CASE WHEN s.owner = s.relation THEN ARRAY[s.relation] ELSE ARRAY[s.relation, s.owner] END, "
-		"v.command, v.command ~ 'CONCURRENTLY', coalesce(v.bloat_bytes, 0), "
-		"'leftover of others' = ANY (v.causes) OR 'leftover' = ANY (v.causes) AND NOT v.may_reindex, "
-		"s.owner::pg_catalog.regclass::text "
+		"'for_bloat', v.causes = ARRAY['bloat'] AND NOT $4))::text AS evidence, "
+		"CASE WHEN s.owner = s.relation THEN ARRAY[s.relation] ELSE ARRAY[s.relation, s.owner] END AS relations, "
+		"v.command, v.command ~ 'CONCURRENTLY' AS concurrently, coalesce(v.bloat_bytes, 0) AS bloat_bytes, "
+		"'leftover of others' = ANY (v.causes) OR 'leftover' = ANY (v.causes) AND NOT v.may_reindex AS is_left, "
+		"s.owner::pg_catalog.regclass::text AS table "
 		"FROM pgmaint.reindex_candidates($1, $2, $3, $4, $5, $6, $7) WITH ORDINALITY "
 		"AS v (index, relation, reason, size, bloat, bloat_ratio, margin, command, total_bytes, "
 		"bloat_bytes, causes, may_reindex, nth) "
@@ -296,22 +296,23 @@ plan_reindex(PlanContext *context)
 	{
 		PlannedTask *task;
 
-		if (ledger_boolean(row, 11))
+		if (named_boolean(row, "is_left"))
 		{
-			report_leftover(context, ledger_text(row, 2), ledger_text(row, 3),
-							ledger_text(row, 8));
+			report_leftover(context, named_text(row, "target"),
+							named_text(row, "reason"),
+							named_text(row, "command"));
 			continue;
 		}
-		if (!ledger_boolean(row, 4))
+		if (!named_boolean(row, "may_reindex"))
 		{
-			left_alone = list_append_unique(left_alone,
-											makeString(ledger_text(row, 12)));
+			left_alone = list_append_unique(
+				left_alone, makeString(named_text(row, "table")));
 			continue;
 		}
 		task = task_from_row(context, "reindex", row);
-		task->command = ledger_text(row, 8);
-		task->disruptive = !ledger_boolean(row, 9);
-		task->gain_bytes = ledger_bigint(row, 10);
+		task->command = named_text(row, "command");
+		task->disruptive = !named_boolean(row, "concurrently");
+		task->gain_bytes = named_bigint(row, "bloat_bytes");
 	}
 	report_collations(context);
 	if (left_alone != NIL)

@@ -17,8 +17,9 @@
 #include "mb/pg_wchar.h"
 #include "utils/guc.h"
 
-#include "retention/archive.h"
+#include "ledger/identity.h"
 #include "objects/keys.h"
+#include "retention/archive.h"
 #include "retention/owner.h"
 #include "retention/timezone.h"
 #include "storage/storage.h"
@@ -92,17 +93,15 @@ make_manifest(const ArchiveJob *job, const ArchiveResult *result,
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.jsonb_pretty(pg_catalog.jsonb_strip_nulls("
-		"pg_catalog.jsonb_build_object('pgmaint', 'archive', 'key', $1, "
+		"pg_catalog.jsonb_build_object(" MANIFEST_ORIGIN
+		", 'pgmaint', 'archive', 'key', $1, "
 		"'database', pg_catalog.current_database(), 'relation', $2, 'partition', $3, "
 		"'rows', $4, 'bytes', $5, 'sha256', $6, "
 		"'content', pg_catalog.jsonb_build_object('format', 'csv', 'header', true, "
 		"'encoding', $16, 'bytes', $7, 'sha256', $8), 'compression', $9, "
 		"'range_from', $10, 'range_to', $11, 'columns', $12::pg_catalog.jsonb, "
 		"'generated_columns', $13::pg_catalog.jsonb, "
-		"'server_version', pg_catalog.current_setting('server_version'), "
-		"'extension_version', '" PGMAINT_VERSION "', "
-		"'identity', pgmaint_internal.current_identity(), "
-		"'cluster', (SELECT s.system_identifier::text FROM pg_catalog.pg_control_system() s), 'created_at', pg_catalog.clock_timestamp(), 'run_id', $15, "
+		"'created_at', pg_catalog.clock_timestamp(), 'run_id', $15, "
 		"'policy', (SELECT pg_catalog.jsonb_build_object('policy_id', p.policy_id, "
 		"'time_column', p.time_column, 'keep', p.keep::text, 'filter', p.filter) "
 		"FROM pgmaint.retention_policies p WHERE p.policy_id = $14))))");

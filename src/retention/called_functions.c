@@ -145,7 +145,7 @@ refuse_expressions_of_others(Oid relation, Oid role)
 	ledger_enter(&scope);
 	if (find_what_is_called(
 			relation, role,
-			"SELECT x.name, o.rolname::text, x.own FROM ("
+			"SELECT x.name, o.rolname::text AS owner, x.own FROM ("
 			"SELECT pg_catalog.concat('domain ', pg_catalog.format_type(t.oid, NULL)) AS name, "
 			"t.typowner AS owner, false AS own FROM reached r JOIN pg_catalog.pg_type t "
 			"ON t.oid = r.object AND t.tableoid = r.class AND t.typtype = 'd' "
@@ -164,13 +164,13 @@ refuse_expressions_of_others(Oid relation, Oid role)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("expressions of %s of role \"%s\" would be evaluated "
 						"with the rights of role \"%s\"",
-						ledger_text(0, 1), ledger_text(0, 2),
+						named_text(0, "name"), named_text(0, "owner"),
 						GetUserNameFromId(role, false)),
-				 ledger_boolean(0, 3)
+				 named_boolean(0, "own")
 					 ? errhint("Restore into a table without them.")
 					 : errhint("Restore into a table without it, or into one "
 							   "that role \"%s\" owns.",
-							   ledger_text(0, 2))));
+							   named_text(0, "owner"))));
 	ledger_leave(&scope);
 }
 
@@ -186,11 +186,11 @@ refuse_functions_of_others(Oid relation, Oid role)
 	ledger_enter(&scope);
 	if (find_what_is_called(
 			relation, role,
-			"SELECT p.oid::pg_catalog.regprocedure::text, o.rolname::text, "
+			"SELECT p.oid::pg_catalog.regprocedure::text AS name, o.rolname::text AS owner, "
 			"coalesce((SELECT pg_catalog.format('constraint %I of domain %s', k.conname, "
 			"pg_catalog.format_type(k.contypid, NULL)) FROM pg_catalog.pg_constraint k "
 			"WHERE k.tableoid = r.by_class AND k.oid = r.by_object AND k.contypid <> 0), "
-			"pg_catalog.pg_describe_object(r.by_class, r.by_object, 0)) "
+			"pg_catalog.pg_describe_object(r.by_class, r.by_object, 0)) AS caller "
 			"FROM reached r JOIN pg_catalog.pg_proc p "
 			"ON p.oid = r.object AND p.tableoid = r.class "
 			"JOIN pg_catalog.pg_roles o ON o.oid = p.proowner "
@@ -200,12 +200,12 @@ refuse_functions_of_others(Oid relation, Oid role)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("function %s of role \"%s\" would be called with the "
 						"rights of role \"%s\"",
-						ledger_text(0, 1), ledger_text(0, 2),
+						named_text(0, "name"), named_text(0, "owner"),
 						GetUserNameFromId(role, false)),
-				 errdetail("It is called by %s.", ledger_text(0, 3)),
+				 errdetail("It is called by %s.", named_text(0, "caller")),
 				 errhint("Restore into a table that does not call it, or that "
 						 "role \"%s\" owns.",
-						 ledger_text(0, 2))));
+						 named_text(0, "owner"))));
 	ledger_leave(&scope);
 	refuse_expressions_of_others(relation, role);
 }

@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "objects/storage_names.h"
 #include "retention/checks.h"
 #include "retention/owner.h"
 #include "retention/slices.h"
@@ -118,8 +119,7 @@ refuse_no_storage(void)
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.string_agg(pg_catalog.quote_literal(s.srvname), ', ' ORDER BY s.srvname) "
-		"FROM pg_catalog.pg_foreign_server s JOIN pg_catalog.pg_foreign_data_wrapper w "
-		"ON w.oid = s.srvfdw WHERE w.fdwname = 'pgmaint_storage' AND s.srvname <> 'pgmaint_local'");
+		"FROM " STORAGES " AND s.srvname <> 'pgmaint_local'");
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

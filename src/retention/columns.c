@@ -25,18 +25,18 @@ read_archived_columns(Oid relation, ArchivedColumns *columns)
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) "
-		"FILTER (WHERE a.attgenerated = ''), "
+		"FILTER (WHERE a.attgenerated = '') AS list, "
 		"coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', a.attname, 'type', "
 		"pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum) "
-		"FILTER (WHERE a.attgenerated = ''), '[]')::text, "
+		"FILTER (WHERE a.attgenerated = ''), '[]')::text AS description, "
 		"coalesce(pg_catalog.jsonb_agg(a.attname ORDER BY a.attnum) "
-		"FILTER (WHERE a.attgenerated <> ''), '[]')::text, "
+		"FILTER (WHERE a.attgenerated <> ''), '[]')::text AS generated, "
 		"coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) "
-		"FILTER (WHERE a.attgenerated = ''), '{}') "
+		"FILTER (WHERE a.attgenerated = ''), '{}') AS names "
 		"FROM pg_catalog.pg_attribute a "
 		"WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped");
-	columns->list = ledger_text(0, 1);
-	columns->description = ledger_text(0, 2);
-	columns->generated = ledger_text(0, 3);
-	columns->names = datumCopy(ledger_datum(0, 4, &isnull), false, -1);
+	columns->list = named_text(0, "list");
+	columns->description = named_text(0, "description");
+	columns->generated = named_text(0, "generated");
+	columns->names = datumCopy(named_datum(0, "names", &isnull), false, -1);
 }

@@ -130,9 +130,9 @@ list_below(const RetentionPolicy *policy, const char *start, Oid relation)
 			"UNION ALL SELECT b.inhrelid, t.relation, t.path || b.inhrelid FROM tree t "
 			"CROSS JOIN LATERAL (SELECT i.inhrelid FROM pg_catalog.pg_inherits i "
 			"WHERE i.inhparent = t.relation AND NOT i.inhdetachpending OFFSET 0) b) "
-			"SELECT t.relation, t.parent, pg_catalog.format('%%I.%%I', c.nspname, c.relname), "
-			"c.relkind, pg_catalog.cardinality(t.path)::pg_catalog.int8, "
-			"CASE WHEN k.parent IS NOT NULL THEN c.relpartbound END FROM tree t "
+			"SELECT t.relation, t.parent, pg_catalog.format('%%I.%%I', c.nspname, c.relname) AS name, "
+			"c.relkind, pg_catalog.cardinality(t.path)::pg_catalog.int8 AS level, "
+			"CASE WHEN k.parent IS NOT NULL THEN c.relpartbound END AS bound FROM tree t "
 			"CROSS JOIN LATERAL (SELECT n.nspname, c.relname, c.relkind::text, c.relpartbound::text "
 			"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 			"WHERE c.oid = t.relation AND c.relispartition OFFSET 0) c "
@@ -146,14 +146,14 @@ list_below(const RetentionPolicy *policy, const char *start, Oid relation)
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Partition *partition = palloc0(sizeof(Partition));
-		char *bound = ledger_text(row, 6);
+		char *bound = named_text(row, "bound");
 
 		CHECK_FOR_INTERRUPTS();
-		partition->relation = ledger_oid(row, 1);
-		partition->parent = ledger_oid(row, 2);
-		partition->name = ledger_text(row, 3);
-		partition->relkind = ledger_text(row, 4)[0];
-		partition->level = (int) ledger_bigint(row, 5);
+		partition->relation = named_oid(row, "relation");
+		partition->parent = named_oid(row, "parent");
+		partition->name = named_text(row, "name");
+		partition->relkind = named_text(row, "relkind")[0];
+		partition->level = (int) named_bigint(row, "level");
 		partition->lower = PG_INT64_MIN;
 		partition->upper = PG_INT64_MAX;
 		if (bound != NULL)
@@ -187,25 +187,25 @@ partitions_from_rows(uint64 rows)
 	{
 		Partition *partition = palloc0(sizeof(Partition));
 
-		partition->relation = ledger_oid(row, 1);
-		partition->name = ledger_text(row, 2);
-		partition->parent = ledger_oid(row, 3);
-		partition->detached = ledger_boolean(row, 4);
-		partition->from = ledger_text(row, 5);
-		partition->to = ledger_text(row, 6);
+		partition->relation = named_oid(row, "relation");
+		partition->name = named_text(row, "name");
+		partition->parent = named_oid(row, "parent");
+		partition->detached = named_boolean(row, "detached");
+		partition->from = named_text(row, "range_from");
+		partition->to = named_text(row, "range_to");
 		partitions = lappend(partitions, partition);
 	}
 	return partitions;
 }
 
-/* as partitions_from_rows() reads them */
-#define DETACHED_PARTITIONS                                                          \
-	"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "               \
-	"coalesce(i.inhparent, d.parent), i.inhrelid IS NULL, d.range_from, d.range_to " \
-	"FROM pgmaint_internal.detached_partitions d "                                   \
-	"JOIN pg_catalog.pg_class c ON c.oid = d.relation "                              \
-	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "                      \
-	"LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid "                      \
+#define DETACHED_PARTITIONS                                                                \
+	"SELECT c.oid AS relation, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, " \
+	"coalesce(i.inhparent, d.parent) AS parent, i.inhrelid IS NULL AS detached, "          \
+	"d.range_from, d.range_to "                                                            \
+	"FROM pgmaint_internal.detached_partitions d "                                         \
+	"JOIN pg_catalog.pg_class c ON c.oid = d.relation "                                    \
+	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "                            \
+	"LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid "                            \
 	"WHERE (i.inhrelid IS NULL OR i.inhdetachpending) AND "
 
 /*
@@ -328,9 +328,9 @@ find_dependents(List *trees)
 		"AND (k.conparentid <> 0 OR k.conrelid = ANY (t.relations))) "
 		"ORDER BY d.objid) LIMIT 1) y (message, hint)");
 	for (uint64 row = 0; row < rows; row++)
-		dependents[ledger_bigint(row, 1)] =
-			text_with_hint(psprintf("%s depends on it", ledger_text(row, 2)),
-						   ledger_text(row, 3));
+		dependents[named_bigint(row, "place")] = text_with_hint(
+			psprintf("%s depends on it", named_text(row, "message")),
+			named_text(row, "hint"));
 	return dependents;
 }
 

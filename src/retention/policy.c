@@ -35,21 +35,21 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 			"SELECT p.relation::pg_catalog.oid, p.time_column::text, p.filter, p.archive, "
 			"p.storage::text, p.compression, p.compression_level::int8, p.owner::text, "
 			"p.timezone, p.pass_triggers, EXISTS (SELECT FROM pgmaint.retention_policies o "
-			"WHERE o.relation = p.relation AND o.policy_id <> p.policy_id) "
+			"WHERE o.relation = p.relation AND o.policy_id <> p.policy_id) AS shares_table "
 			"FROM pgmaint.retention_policies p WHERE p.policy_id = $1") == 0)
 		return false;
 	memset(policy, 0, sizeof(*policy));
 	policy->policy_id = policy_id;
-	policy->relation = ledger_oid(0, 1);
-	policy->time_column = ledger_text(0, 2);
-	policy->filter = ledger_text(0, 3);
-	policy->archive = ledger_boolean(0, 4);
-	policy->storage = ledger_text(0, 5);
-	compression = ledger_text(0, 6);
-	policy->owner = ledger_text(0, 8);
-	policy->timezone = ledger_text(0, 9);
-	policy->pass_triggers = ledger_boolean(0, 10);
-	policy->shares_table = ledger_boolean(0, 11);
+	policy->relation = named_oid(0, "relation");
+	policy->time_column = named_text(0, "time_column");
+	policy->filter = named_text(0, "filter");
+	policy->archive = named_boolean(0, "archive");
+	policy->storage = named_text(0, "storage");
+	compression = named_text(0, "compression");
+	policy->owner = named_text(0, "owner");
+	policy->timezone = named_text(0, "timezone");
+	policy->pass_triggers = named_boolean(0, "pass_triggers");
+	policy->shares_table = named_boolean(0, "shares_table");
 	if (!policy->archive)
 		return true;
 	policy->compression = find_compression(compression);
@@ -61,7 +61,7 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 						(long long) policy_id, compression),
 				 errhint("Drop the policy and add it with one of these: %s.",
 						 compression_names())));
-	policy->compression_level = (int) ledger_bigint(0, 7);
+	policy->compression_level = (int) named_bigint(0, "compression_level");
 	policy->writer = identity_tag();
 	return true;
 }

@@ -42,15 +42,15 @@ read_archive(int64 archive_id, Archive *archive)
 				 errmsg("archive %lld does not exist", (long long) archive_id),
 				 errhint("See pgmaint.archives for those that do.")));
 	archive->archive_id = archive_id;
-	archive->storage = ledger_text(0, 1);
-	archive->key = ledger_text(0, 2);
-	archive->compression = ledger_text(0, 3);
-	archive->rows = ledger_bigint(0, 4);
-	archive->bytes = ledger_bigint(0, 5);
-	archive->sha256 = ledger_text(0, 6);
-	archive->content_bytes = ledger_bigint(0, 7);
-	archive->content_sha256 = ledger_text(0, 8);
-	array = DatumGetArrayTypePCopy(ledger_datum(0, 9, &isnull));
+	archive->storage = named_text(0, "storage");
+	archive->key = named_text(0, "key");
+	archive->compression = named_text(0, "compression");
+	archive->rows = named_bigint(0, "rows");
+	archive->bytes = named_bigint(0, "bytes");
+	archive->sha256 = named_text(0, "sha256");
+	archive->content_bytes = named_bigint(0, "content_bytes");
+	archive->content_sha256 = named_text(0, "content_sha256");
+	array = DatumGetArrayTypePCopy(named_datum(0, "columns", &isnull));
 	ledger_leave(&scope);
 
 	archive->columns = NIL;

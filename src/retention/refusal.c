@@ -28,21 +28,21 @@
 	"JOIN pg_catalog.pg_class c ON c.oid = u.relation "
 
 /*
- * The rows of a query: the place of a table in the list, an SQLSTATE, a message
- * and a hint.  The first refusal of a table counts.
+ * The rows of a query: the place of a table in the list (nth), an SQLSTATE, a
+ * message and a hint.  The first refusal of a table counts.
  */
 static void
 note_refusals(uint64 rows, Refusal *refusals)
 {
 	for (uint64 row = 0; row < rows; row++)
 	{
-		Refusal *refusal = &refusals[ledger_bigint(row, 1) - 1];
+		Refusal *refusal = &refusals[named_bigint(row, "nth") - 1];
 
 		if (refusal->message != NULL)
 			continue;
-		refusal->sqlstate = ledger_text(row, 2);
-		refusal->message = ledger_text(row, 3);
-		refusal->hint = ledger_text(row, 4);
+		refusal->sqlstate = named_text(row, "code");
+		refusal->message = named_text(row, "message");
+		refusal->hint = named_text(row, "hint");
 	}
 }
 
@@ -189,11 +189,11 @@ refuse_tables_of_policy(const RetentionPolicy *policy, List *relations,
 	note_refusals(
 		ledger_query(
 			&query,
-			"(SELECT u.nth, '42501', pg_catalog.format(CASE WHEN c.oid = $3 "
+			"(SELECT u.nth, '42501' AS code, pg_catalog.format(CASE WHEN c.oid = $3 "
 			"THEN 'role \"%s\" owned table %s when the policy was added, now role \"%s\" does' "
 			"ELSE 'the policy is of role \"%s\", but partition %s belongs to role \"%s\"' END, "
-			"$2, c.oid::pg_catalog.regclass, o.rolname), CASE WHEN c.oid = $3 "
-			"THEN 'Drop the policy and add it again.' ELSE 'Give it the owner of its table.' END "
+			"$2, c.oid::pg_catalog.regclass, o.rolname) AS message, CASE WHEN c.oid = $3 "
+			"THEN 'Drop the policy and add it again.' ELSE 'Give it the owner of its table.' END AS hint "
 			"FROM " TABLES "JOIN pg_catalog.pg_roles o ON o.oid = c.relowner "
 			"WHERE o.rolname <> $2) UNION ALL "
 			"(SELECT u.nth, '55000', pg_catalog.format("

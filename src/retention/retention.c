@@ -195,7 +195,7 @@ plan_retention(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT p.policy_id, CASE WHEN c.oid IS NOT NULL THEN "
-		"pg_catalog.format('%I.%I', n.nspname, c.relname) END, "
+		"pg_catalog.format('%I.%I', n.nspname, c.relname) END AS name, "
 		"c.relkind::text FROM pgmaint.retention_policies p "
 		"LEFT JOIN pg_catalog.pg_class c ON c.oid = p.relation "
 		"LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
@@ -205,10 +205,10 @@ plan_retention(PlanContext *context)
 	{
 		Candidate *candidate = palloc0(sizeof(Candidate));
 
-		candidate->policy_id = ledger_bigint(row, 1);
-		candidate->name = ledger_text(row, 2);
+		candidate->policy_id = named_bigint(row, "policy_id");
+		candidate->name = named_text(row, "name");
 		if (candidate->name != NULL)
-			candidate->relkind = ledger_text(row, 3)[0];
+			candidate->relkind = named_text(row, "relkind")[0];
 		candidates = lappend(candidates, candidate);
 	}
 	foreach (cell, candidates)

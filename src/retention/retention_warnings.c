@@ -21,22 +21,23 @@ warn_of_local_archives(PlanContext *context)
 
 	if (ledger_query(
 			&query,
-			"SELECT p.storage::text, pg_catalog.string_agg(p.policy_id::text, ', ' ORDER BY p.policy_id), "
-			"pg_catalog.count(*) > 1 FROM pgmaint.retention_policies p "
+			"SELECT p.storage::text, pg_catalog.string_agg(p.policy_id::text, ', ' ORDER BY p.policy_id) AS policies, "
+			"pg_catalog.count(*) > 1 AS are_several FROM pgmaint.retention_policies p "
 			"WHERE p.storage = 'pgmaint_local' GROUP BY p.storage") == 0)
 		return;
 	plan_finding(
-		context, "retention", "warning", ledger_text(0, 1),
+		context, "retention", "warning", named_text(0, "storage"),
 		psprintf("retention %s %s to storage pgmaint_local, below the data "
 				 "directory of this server: no standby has these archives, "
 				 "pg_upgrade leaves them behind and pg_rewind removes them; "
 				 "create another storage, drop the %s and add %s again with "
 				 "it",
-				 psprintf(ledger_boolean(0, 3) ? "policies %s" : "policy %s",
-						  ledger_text(0, 2)),
-				 ledger_boolean(0, 3) ? "archive" : "archives",
-				 ledger_boolean(0, 3) ? "policies" : "policy",
-				 ledger_boolean(0, 3) ? "them" : "it"),
+				 psprintf(named_boolean(0, "are_several") ? "policies %s"
+														  : "policy %s",
+						  named_text(0, "policies")),
+				 named_boolean(0, "are_several") ? "archive" : "archives",
+				 named_boolean(0, "are_several") ? "policies" : "policy",
+				 named_boolean(0, "are_several") ? "them" : "it"),
 		NULL);
 }
 

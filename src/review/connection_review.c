@@ -47,12 +47,12 @@ read_limit(ConnectionLimit *limit)
 	(void) ledger_query(
 		&query,
 		"SELECT l.current, l.recommended, l.peak, l.reason, "
-		"pgmaint_internal.physical_standbys() FROM pgmaint_internal.connection_limit() l");
-	limit->current = ledger_bigint(0, 1);
-	limit->recommended = ledger_bigint(0, 2);
-	limit->peak = ledger_bigint(0, 3);
-	limit->reason = ledger_text(0, 4);
-	limit->standbys = ledger_text(0, 5);
+		"pgmaint_internal.physical_standbys() AS standbys FROM pgmaint_internal.connection_limit() l");
+	limit->current = named_bigint(0, "current");
+	limit->recommended = named_bigint(0, "recommended");
+	limit->peak = named_bigint(0, "peak");
+	limit->reason = named_text(0, "reason");
+	limit->standbys = named_text(0, "standbys");
 }
 
 /*

@@ -57,9 +57,9 @@ execute_index_usage(TaskContext *context)
 	bind_bigint(&query, option_bytes(options, context->options, "min_size"));
 	rows = ledger_query(
 		&query,
-		"SELECT u.check_id, CASE WHEN u.check_id IN ('H001', 'H003') THEN 'warning' ELSE 'info' END, "
-		"pg_catalog.concat(s.summary, ': ', u.list), "
-		"pg_catalog.jsonb_build_object('summary', s.summary, 'objects', u.objects)::text, u.number "
+		"SELECT u.check_id, CASE WHEN u.check_id IN ('H001', 'H003') THEN 'warning' ELSE 'info' END AS severity, "
+		"pg_catalog.concat(s.summary, ': ', u.list) AS message, "
+		"pg_catalog.jsonb_build_object('summary', s.summary, 'objects', u.objects)::text AS detail, u.number "
 		"FROM (SELECT x.check_id, pg_catalog.count(*) AS number, pg_catalog.sum(x.bytes) AS bytes, "
 		"pg_catalog.string_agg(CASE WHEN x.nth <= 10 THEN coalesce(x.index, x.relation::text) || ' (' || x.detail || ')' END, '; ' ORDER BY x.nth) "
 		"|| CASE WHEN pg_catalog.count(*) > 10 THEN pg_catalog.format('; and %s more', pg_catalog.count(*) - 10) ELSE '' END AS list, "
@@ -78,10 +78,11 @@ execute_index_usage(TaskContext *context)
 		"pg_catalog.pg_size_pretty(u.bytes)) AS summary) s ORDER BY u.check_id");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		note_finding(&context->findings, ledger_text(row, 1),
-					 ledger_text(row, 2), NULL, ledger_text(row, 3))
-			->detail = ledger_text(row, 4);
-		found += ledger_bigint(row, 5);
+		note_finding(&context->findings, named_text(row, "check_id"),
+					 named_text(row, "severity"), NULL,
+					 named_text(row, "message"))
+			->detail = named_text(row, "detail");
+		found += named_bigint(row, "number");
 	}
 	(void) ledger_query(&none, "SELECT pgmaint_internal.take_index_scans()");
 	context->result =

@@ -93,24 +93,25 @@ note_degradation(TaskContext *context)
 				option_number(options, context->options, "critical_factor"));
 	rows = ledger_query(
 		&query,
-		"SELECT CASE WHEN d.times >= $4 THEN 'critical' ELSE 'warning' END, "
-		"pg_catalog.format('query %s', d.queryid), "
+		"SELECT CASE WHEN d.times >= $4 THEN 'critical' ELSE 'warning' END AS severity, "
+		"pg_catalog.format('query %s', d.queryid) AS object, "
 		"pg_catalog.format('a query of role %s takes %s ms on average since run %s (%s) has maintained tables, "
 		"%s times the %s ms of before: %s calls since then, %s before; ', "
 		"pg_catalog.quote_ident(d.role), d.mean_ms, d.run_id, r.plan, d.times, d.mean_before_ms, d.calls, d.calls_before) "
 		"|| CASE pg_catalog.cardinality(d.tasks) WHEN 0 THEN 'nothing was done on tables that it names' "
 		"ELSE 'done on its tables: ' || pg_catalog.array_to_string(d.tasks[:5], ', ') "
 		"|| CASE WHEN pg_catalog.cardinality(d.tasks) > 5 THEN pg_catalog.format(' and %s more', "
-		"pg_catalog.cardinality(d.tasks) - 5) ELSE '' END END, "
+		"pg_catalog.cardinality(d.tasks) - 5) ELSE '' END END AS message, "
 		"pg_catalog.jsonb_build_object('queryid', d.queryid, 'role', d.role, 'mean_before_ms', d.mean_before_ms, "
 		"'mean_ms', d.mean_ms, 'times', d.times, 'calls_before', d.calls_before, 'calls', d.calls, "
 		"'maintained_by', d.run_id, 'maintained_at', d.maintained_at, 'tasks', d.tasks, 'look_at', "
-		"pg_catalog.format('SELECT * FROM pgmaint_internal.statement_texts WHERE queryid = %s', d.queryid))::pg_catalog.text "
+		"pg_catalog.format('SELECT * FROM pgmaint_internal.statement_texts WHERE queryid = %s', d.queryid))::pg_catalog.text AS detail "
 		"FROM pgmaint.degraded_queries($1, $2, $3) d JOIN pgmaint.runs r ON r.run_id = d.run_id");
 	for (uint64 row = 0; row < rows; row++)
-		note_finding(&context->findings, "degradation", ledger_text(row, 1),
-					 ledger_text(row, 2), ledger_text(row, 3))
-			->detail = ledger_text(row, 4);
+		note_finding(&context->findings, "degradation",
+					 named_text(row, "severity"), named_text(row, "object"),
+					 named_text(row, "message"))
+			->detail = named_text(row, "detail");
 	return rows;
 }
 
@@ -128,7 +129,8 @@ worst_queries(int64 wanted)
 	bind_bigint(&query, 5 * wanted);
 	rows = ledger_query(
 		&query,
-		"SELECT c.userid, c.queryid, pg_catalog.max(c.query), pgmaint_internal.search_path_of(c.userid) "
+		"SELECT c.userid, c.queryid, pg_catalog.max(c.query) AS query, "
+		"pgmaint_internal.search_path_of(c.userid) AS search_path "
 		"FROM pgmaint_internal.statement_changes((SELECT s.snapshot_id FROM pgmaint_internal.statement_snapshots s "
 		"WHERE s.taken_at <= pg_catalog.clock_timestamp() - '7 days'::pg_catalog.interval "
 		"ORDER BY s.taken_at DESC LIMIT 1), NULL) c "
@@ -140,10 +142,10 @@ worst_queries(int64 wanted)
 	{
 		ReviewedQuery *reviewed = palloc0(sizeof(ReviewedQuery));
 
-		reviewed->role = ledger_oid(row, 1);
-		reviewed->query_id = ledger_bigint(row, 2);
-		reviewed->text = ledger_text(row, 3);
-		reviewed->search_path = ledger_text(row, 4);
+		reviewed->role = named_oid(row, "userid");
+		reviewed->query_id = named_bigint(row, "queryid");
+		reviewed->text = named_text(row, "query");
+		reviewed->search_path = named_text(row, "search_path");
 		queries = lappend(queries, reviewed);
 	}
 	return queries;
@@ -188,17 +190,17 @@ keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
 	bind_bigint(&query, context->run_id);
 	if (ledger_query(
 			&query,
-			"SELECT pg_catalog.format('query %s', $1), "
+			"SELECT pg_catalog.format('query %s', $1) AS object, "
 			"pg_catalog.format('the plan of a query of role %s has changed since %s: its cost was reckoned as %s, and is now %s', "
 			"pg_catalog.quote_ident(pg_catalog.pg_get_userbyid($2)), "
-			"pg_catalog.date_trunc('second', k.changed_since), k.cost_before, k.cost), "
-			"pg_catalog.jsonb_build_object('queryid', $1, 'before', k.outline_before, 'now', k.outline)::pg_catalog.text "
+			"pg_catalog.date_trunc('second', k.changed_since), k.cost_before, k.cost) AS message, "
+			"pg_catalog.jsonb_build_object('queryid', $1, 'before', k.outline_before, 'now', k.outline)::pg_catalog.text AS detail "
 			"FROM pgmaint_internal.keep_query_plan($1, $2, $3, $4::pg_catalog.jsonb, $5) k "
 			"WHERE k.changed_since IS NOT NULL") == 0)
 		return false;
-	note_finding(&context->findings, "plan_changed", "info", ledger_text(0, 1),
-				 ledger_text(0, 2))
-		->detail = ledger_text(0, 3);
+	note_finding(&context->findings, "plan_changed", "info",
+				 named_text(0, "object"), named_text(0, "message"))
+		->detail = named_text(0, "detail");
 	return true;
 }
 

@@ -36,18 +36,18 @@ plan_storage_reviews(PlanContext *context)
 	bind_oid(&query, context->role);
 	rows = ledger_query(
 		&query,
-		"SELECT u.storage::text, pg_catalog.has_server_privilege($1, s.oid, 'USAGE'), "
-		"pg_catalog.format('%s archives and %s backups of the ledger are on it', u.archives, u.backups) "
+		"SELECT u.storage::text, pg_catalog.has_server_privilege($1, s.oid, 'USAGE') AS may_use, "
+		"pg_catalog.format('%s archives and %s backups of the ledger are on it', u.archives, u.backups) AS reason "
 		"FROM pgmaint_internal.storages_in_use u "
 		"JOIN pg_catalog.pg_foreign_server s ON s.srvname = u.storage "
 		"ORDER BY u.storage");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		char *storage = ledger_text(row, 1);
+		char *storage = named_text(row, "storage");
 		PlannedTask *task;
 		StringInfoData evidence;
 
-		if (!ledger_boolean(row, 2))
+		if (!named_boolean(row, "may_use"))
 		{
 			plan_finding(
 				context, "privileges", "info", storage,
@@ -65,7 +65,7 @@ plan_storage_reviews(PlanContext *context)
 		task->action = "validate";
 		task->target = psprintf("storage %s", quote_identifier(storage));
 		task->command = psprintf("compare %s with the ledger", task->target);
-		task->reason = ledger_text(row, 3);
+		task->reason = named_text(row, "reason");
 		task->evidence = evidence.data;
 		task->bytes = -1;
 		context->tasks = lappend(context->tasks, task);

@@ -127,7 +127,7 @@ execute_validate(TaskContext *context)
 		"SELECT v.check_id, " WORST_STATUS
 		" FROM checks v GROUP BY v.check_id) "
 		"SELECT v.check_id, v.status, v.object, v.detail, "
-		"pg_catalog.jsonb_build_object('expected', v.expected)::text "
+		"pg_catalog.jsonb_build_object('expected', v.expected)::text AS expected "
 		"FROM checks v WHERE (v.check_id <> 'storage' OR NOT EXISTS ("
 		"SELECT FROM pgmaint.tasks t WHERE t.run_id = $1 AND t.action = 'validate' "
 		"AND pg_catalog.quote_ident(t.evidence ->> 'storage') = v.object)) "
@@ -136,7 +136,7 @@ execute_validate(TaskContext *context)
 		"WHERE f.run_id = $1 AND f.check_id = 'identity' AND f.task_id IS NULL))");
 	for (uint64 row = 0; row < rows; row++)
 	{
-		char *status = ledger_text(row, 2);
+		char *status = named_text(row, "status");
 
 		if (strcmp(status, "ok") == 0)
 			continue;
@@ -144,9 +144,9 @@ execute_validate(TaskContext *context)
 			critical++;
 		else
 			warnings++;
-		note_finding(&context->findings, ledger_text(row, 1), status,
-					 ledger_text(row, 3), ledger_text(row, 4))
-			->detail = ledger_text(row, 5);
+		note_finding(&context->findings, named_text(row, "check_id"), status,
+					 named_text(row, "object"), named_text(row, "detail"))
+			->detail = named_text(row, "expected");
 	}
 	ledger_leave(&scope);
 	context->result =

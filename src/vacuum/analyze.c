@@ -59,11 +59,11 @@ plan_analyze(PlanContext *context)
 		/* what VACUUM (ANALYZE) did in this run */
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $7 "
 		"AND t.relation = c.oid AND t.state = 'succeeded' AND t.result @> '{\"analyzed\": true}')) "
-		"SELECT d.oid, pg_catalog.format('%I.%I', d.nspname, d.relname), d.reason, d.may_maintain, "
+		"SELECT d.oid AS relation, pg_catalog.format('%I.%I', d.nspname, d.relname) AS target, d.reason, d.may_maintain, "
 		"(SELECT pg_catalog.sum(pgmaint_internal.file_size(f.relfilenode, f.reltablespace, f.relpages))::pg_catalog.int8 "
-		"FROM pg_catalog.pg_class f WHERE f.oid = ANY (m.relations) AND f.relkind <> 'p'), "
+		"FROM pg_catalog.pg_class f WHERE f.oid = ANY (m.relations) AND f.relkind <> 'p') AS bytes, "
 		"pg_catalog.jsonb_build_object('estimated_rows', d.estimated_rows, "
-		"'modified_rows', d.modified_rows, 'last_analyze', d.last_analyze)::text, "
+		"'modified_rows', d.modified_rows, 'last_analyze', d.last_analyze)::text AS evidence, "
 		"m.relations, d.relhassubclass "
 		"FROM due d "
 		/* pg_partition_tree() would lock them all */
@@ -78,19 +78,19 @@ plan_analyze(PlanContext *context)
 	{
 		PlannedTask *task;
 
-		if (list_member_oid(context->analyzed, ledger_oid(row, 1)))
+		if (list_member_oid(context->analyzed, named_oid(row, "relation")))
 			continue;
-		if (!ledger_boolean(row, 4))
+		if (!named_boolean(row, "may_maintain"))
 		{
-			left_alone = lappend(left_alone, ledger_text(row, 2));
+			left_alone = lappend(left_alone, named_text(row, "target"));
 			continue;
 		}
 		task = task_from_row(context, "analyze", row);
-		task->command =
-			psprintf(SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 8)
-						 ? "ANALYZE ONLY %s"
-						 : "ANALYZE %s",
-					 task->target);
+		task->command = psprintf(SERVER_HAS_VACUUM_ONLY &&
+										 named_boolean(row, "relhassubclass")
+									 ? "ANALYZE ONLY %s"
+									 : "ANALYZE %s",
+								 task->target);
 		context->analyzed = lappend_oid(context->analyzed, task->relation);
 	}
 	note_left_alone(context, "ANALYZE", left_alone);

@@ -97,21 +97,21 @@ plan_bloat_report(PlanContext *context)
 		"indexes AS (SELECT i.indrelid, pg_catalog.max(z.bytes) AS bytes "
 		"FROM pg_catalog.pg_index i JOIN sizes z ON z.oid = i.indexrelid "
 		"JOIN pg_catalog.pg_am m ON m.oid = z.relam AND m.amname = 'btree' GROUP BY i.indrelid) "
-		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
+		"SELECT " TARGET_TABLE ", "
 		"CASE WHEN m.measured_at IS NULL THEN pg_catalog.format('%s, never measured', "
 		"pg_catalog.pg_size_pretty(s.bytes)) ELSE pg_catalog.format('%s, last measured %s', "
-		"pg_catalog.pg_size_pretty(s.bytes), m.measured_at::pg_catalog.date) END, "
+		"pg_catalog.pg_size_pretty(s.bytes), m.measured_at::pg_catalog.date) END AS reason, "
 		"pg_catalog.pg_has_role($4, 'pg_stat_scan_tables', 'USAGE') "
 		"OR pg_catalog.has_table_privilege($4, c.oid, 'SELECT') "
-		"OR pg_catalog.pg_has_role($4, c.relowner, 'USAGE'), "
+		"OR pg_catalog.pg_has_role($4, c.relowner, 'USAGE') AS may_read, "
 		"s.bytes, pg_catalog.jsonb_build_object('bytes', s.bytes, 'index_bytes', s.index_bytes, " EVIDENCE_OF_STATE
-		", 'min_size', $3, 'max_margin', $5)::text, "
-		"ARRAY[c.oid], "
+		", 'min_size', $3, 'max_margin', $5)::text AS evidence, "
+		"ARRAY[c.oid] AS relations, "
 		"coalesce(" HARDLY_CHANGED(
 			"$6") "AND (p.then ->> 'bytes')::pg_catalog.int8 = s.bytes "
 				  "AND (p.then ->> 'index_bytes')::pg_catalog.int8 = s.index_bytes "
 				  "AND (p.then ->> 'min_size')::pg_catalog.int8 <= $3 "
-				  "AND (p.then ->> 'max_margin')::pg_catalog.float8 <= $5, false) "
+				  "AND (p.then ->> 'max_margin')::pg_catalog.float8 <= $5, false) AS hardly_changed "
 				  "FROM pg_catalog.pg_class c "
 				  "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 				  "JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
@@ -133,14 +133,14 @@ plan_bloat_report(PlanContext *context)
 	{
 		PlannedTask *task;
 
-		if (!ledger_boolean(row, 4))
+		if (!named_boolean(row, "may_read"))
 		{
-			left_alone = lappend(left_alone, ledger_text(row, 2));
+			left_alone = lappend(left_alone, named_text(row, "target"));
 			continue;
 		}
-		if (row > 0 && ledger_boolean(row, 8))
+		if (row > 0 && named_boolean(row, "hardly_changed"))
 		{
-			kept = lappend_oid(kept, ledger_oid(row, 1));
+			kept = lappend_oid(kept, named_oid(row, "relation"));
 			continue;
 		}
 		task = task_from_row(context, "bloat_report", row);

@@ -44,10 +44,10 @@ report_kept_figures(PlanContext *context, List *tables, double bloat_threshold,
 		"CROSS JOIN LATERAL (SELECT b.* FROM pgmaint_internal.bloat_measurements b WHERE b.relation = o.oid "
 		"AND b.measured_at >= (SELECT pg_catalog.max(x.measured_at) FROM pgmaint_internal.bloat_measurements x "
 		"WHERE x.relation = o.table_oid) ORDER BY b.measured_at DESC LIMIT 1) m) "
-		"SELECT 'bloat_kept', 'info', NULL, pg_catalog.format('%s not measured again, having hardly changed since: "
+		"SELECT 'bloat_kept' AS check_id, 'info' AS severity, NULL AS object, pg_catalog.format('%s not measured again, having hardly changed since: "
 		"%s measured %s', CASE WHEN t.tables = 1 THEN '1 table was' ELSE t.tables || ' tables were' END, "
 		"CASE WHEN t.tables = 1 THEN 'it was' ELSE 'they were' END, "
-		"CASE WHEN t.first = t.last THEN 'on ' || t.first ELSE pg_catalog.format('from %s to %s', t.first, t.last) END), NULL "
+		"CASE WHEN t.first = t.last THEN 'on ' || t.first ELSE pg_catalog.format('from %s to %s', t.first, t.last) END) AS message, NULL AS detail "
 		"FROM (SELECT pg_catalog.cardinality($1) AS tables, pg_catalog.min(k.day)::text AS first, "
 		"pg_catalog.max(k.day)::text AS last FROM kept k) t "
 		"UNION ALL (SELECT CASE k.kind WHEN 'table' THEN 'F004' ELSE 'F005' END, 'warning', k.name, "
@@ -59,7 +59,7 @@ report_kept_figures(PlanContext *context, List *tables, double bloat_threshold,
 		"'margin', pg_catalog.round(k.margin::pg_catalog.numeric, 4), 'measured_at', k.measured_at)::text "
 		"FROM kept k WHERE k.bloat_ratio >= $2 AND k.bloat_bytes >= $3 ORDER BY k.bloat_bytes DESC)");
 	for (uint64 row = 0; row < rows; row++)
-		plan_finding(context, ledger_text(row, 1), ledger_text(row, 2),
-					 ledger_text(row, 3), ledger_text(row, 4),
-					 ledger_text(row, 5));
+		plan_finding(context, named_text(row, "check_id"),
+					 named_text(row, "severity"), named_text(row, "object"),
+					 named_text(row, "message"), named_text(row, "detail"));
 }

@@ -41,11 +41,11 @@ report_orphaned_files(PlanContext *context)
 		"FROM cut u JOIN pg_catalog.pg_class t ON t.oid = u.relation "
 		"JOIN pg_catalog.pg_class c ON c.oid IN (t.oid, t.reltoastrelid) "
 		"OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = t.oid)) "
-		"SELECT pg_catalog.min(f.target), "
-		"pg_catalog.string_agg(DISTINCT f.folder || '/' || l.node, ', '), "
-		"pg_catalog.pg_size_pretty(pg_catalog.sum(s.size)), "
+		"SELECT pg_catalog.min(f.target) AS target, "
+		"pg_catalog.string_agg(DISTINCT f.folder || '/' || l.node, ', ') AS files, "
+		"pg_catalog.pg_size_pretty(pg_catalog.sum(s.size)) AS size, "
 		"pg_catalog.jsonb_build_object('files', pg_catalog.jsonb_agg(f.folder || '/' || l.name), "
-		"'bytes', pg_catalog.sum(s.size))::text "
+		"'bytes', pg_catalog.sum(s.size))::text AS detail "
 		"FROM folders f CROSS JOIN start r "
 		"CROSS JOIN LATERAL (SELECT n.name, pg_catalog.split_part(n.name, '.', 1) AS node "
 		"FROM pg_catalog.pg_ls_dir(f.folder) n (name) WHERE n.name ~ '^[0-9]+([.][0-9]+)?$') l "
@@ -58,13 +58,14 @@ report_orphaned_files(PlanContext *context)
 	{
 		SPI_tuptable = tables;
 		plan_finding(
-			context, "orphaned_files", "warning", ledger_text(row, 1),
+			context, "orphaned_files", "warning", named_text(row, "target"),
 			psprintf(
 				"%s of files belong to no relation: %s.  The server leaves "
 				"them when it crashes, as it did during VACUUM FULL of %s; "
 				"remove them once you have made sure, with "
 				"pg_filenode_relation(), that nothing uses them",
-				ledger_text(row, 3), ledger_text(row, 2), ledger_text(row, 1)),
-			ledger_text(row, 4));
+				named_text(row, "size"), named_text(row, "files"),
+				named_text(row, "target")),
+			named_text(row, "detail"));
 	}
 }

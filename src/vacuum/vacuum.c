@@ -148,18 +148,18 @@ plan_vacuum(PlanContext *context)
 		"pg_catalog.sum((t.result ->> 'deleted_rows')::pg_catalog.int8) AS rows FROM pgmaint.tasks t "
 		"WHERE t.run_id = $10 AND t.action = 'retention' AND t.state = 'succeeded' "
 		"GROUP BY t.relation HAVING pg_catalog.sum((t.result ->> 'deleted_rows')::pg_catalog.int8) > 0) "
-		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), "
+		"SELECT " TARGET_TABLE ", " TABLE_WITH_TOAST ", "
 		"CASE WHEN h.rows IS NULL THEN v.reason ELSE pg_catalog.format('retention took %s rows out of it%s', "
-		"h.rows, CASE WHEN pg_catalog.cardinality(v.causes) > 0 THEN '; ' || v.reason END) END, "
-		"v.may_maintain, v.total_bytes, "
+		"h.rows, CASE WHEN pg_catalog.cardinality(v.causes) > 0 THEN '; ' || v.reason END) END AS reason, "
+		"v.may_maintain, v.total_bytes AS bytes, "
 		"(pg_catalog.jsonb_build_object('causes', v.causes, 'dead_rows', v.dead_rows, "
 		"'dead_ratio', pg_catalog.round(v.dead_ratio::pg_catalog.numeric, 4), "
 		"'inserted_rows', v.inserted_rows, 'xid_age', v.xid_age, "
 		"'multixact_age', v.multixact_age, 'last_vacuum', v.last_vacuum, "
 		"'analyze', a.due) || CASE WHEN v.autovacuum_score IS NULL THEN '{}' ELSE "
-		"pg_catalog.jsonb_build_object('autovacuum_score', pg_catalog.round(v.autovacuum_score::pg_catalog.numeric, 2)) END)::text, "
-		"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], 0::pg_catalog.oid), "
-		"'wraparound' = ANY (v.causes), a.due, s.reason, c.relhassubclass "
+		"pg_catalog.jsonb_build_object('autovacuum_score', pg_catalog.round(v.autovacuum_score::pg_catalog.numeric, 2)) END)::text AS evidence, "
+		"'wraparound' = ANY (v.causes) AS for_wraparound, a.due AS analyze, s.reason AS analyze_reason, "
+		"c.relhassubclass "
 		"FROM pgmaint.vacuum_candidates($2, $3, $4, $5, "
 		"$6 OR EXISTS (SELECT FROM thinned), $7) WITH ORDINALITY "
 		"AS v (relation, reason, size, dead_rows, dead_ratio, inserted_rows, xid_age, "
@@ -181,21 +181,21 @@ plan_vacuum(PlanContext *context)
 	for (uint64 row = 0; row < rows; row++)
 	{
 		PlannedTask *task;
-		bool analyze = ledger_boolean(row, 9);
+		bool analyze = named_boolean(row, "analyze");
 
-		if (!ledger_boolean(row, 4))
+		if (!named_boolean(row, "may_maintain"))
 		{
-			left_alone = lappend(left_alone, ledger_text(row, 2));
+			left_alone = lappend(left_alone, named_text(row, "target"));
 			continue;
 		}
 		task = task_from_row(context, "vacuum", row);
-		task->command =
-			vacuum_command(context->options, task->target,
-						   SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 11),
-						   frozen || ledger_boolean(row, 8), analyze);
+		task->command = vacuum_command(
+			context->options, task->target,
+			SERVER_HAS_VACUUM_ONLY && named_boolean(row, "relhassubclass"),
+			frozen || named_boolean(row, "for_wraparound"), analyze);
 		if (analyze)
 		{
-			char *why = ledger_text(row, 10);
+			char *why = named_text(row, "analyze_reason");
 
 			if (why != NULL && strcmp(why, task->reason) != 0)
 				task->reason = psprintf("%s; %s", task->reason, why);

@@ -152,8 +152,8 @@ holder_of_dead_rows(Oid relation, int64 *seconds_held)
 static bool
 is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
 {
-	Oid relation = ledger_oid(row, 1);
-	bool many_dead = ledger_boolean(row, 10);
+	Oid relation = named_oid(row, "relation");
+	bool many_dead = named_boolean(row, "many_dead");
 	int64 seconds_held;
 
 	if (!measure(relation, bloat))
@@ -169,7 +169,7 @@ static bool
 may_repack(Jsonb *given, uint64 row)
 {
 	return option_boolean(options, given, "concurrently") &&
-		   server_can_repack() && ledger_boolean(row, 9);
+		   server_can_repack() && named_boolean(row, "has_identity");
 }
 
 /*
@@ -179,7 +179,7 @@ static Remedy
 choose_remedy(Jsonb *given, uint64 row, const TableBloat *bloat)
 {
 	if (bloat->tail_bytes > 0 && bloat->tail_bytes * 2 >= bloat->bloat_bytes &&
-		!ledger_boolean(row, 11))
+		!named_boolean(row, "last_gained_nothing"))
 		return REMEDY_CUT_OFF;
 	return may_repack(given, row) ? REMEDY_REPACK : REMEDY_FULL;
 }
@@ -210,16 +210,15 @@ plan_vacuum_full(PlanContext *context)
 	bind_boolean(&query, all);
 	rows = ledger_query(
 		&query,
-		"SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname), '', "
-		"pgmaint_internal.may_maintain(c.oid, $5), s.bytes, NULL, "
-		"pg_catalog.array_remove(ARRAY[c.oid, c.reltoastrelid], 0::pg_catalog.oid), "
+		"SELECT " TARGET_TABLE ", " TABLE_WITH_TOAST ", '' AS reason, "
+		"pgmaint_internal.may_maintain(c.oid, $5) AS may_maintain, s.bytes, NULL AS evidence, "
 		"c.relhassubclass, "
 		"c.relkind = 'r' AND c.relpersistence = 'p' AND EXISTS (SELECT FROM pg_catalog.pg_index i "
-		"WHERE i.indrelid = c.oid AND (i.indisreplident OR c.relreplident = 'd' AND i.indisprimary)), "
+		"WHERE i.indrelid = c.oid AND (i.indisreplident OR c.relreplident = 'd' AND i.indisprimary)) AS has_identity, "
 		"k.many_dead, "
 		"coalesce((SELECT t.bytes_after >= t.bytes_before FROM pgmaint.tasks t "
 		"WHERE t.relation = c.oid AND t.action = 'vacuum_full' AND t.state = 'succeeded' "
-		"ORDER BY t.finished_at DESC LIMIT 1), false) "
+		"ORDER BY t.finished_at DESC LIMIT 1), false) AS last_gained_nothing "
 		"FROM pg_catalog.pg_class c "
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pgmaint', 'pgmaint_internal') "
 		"JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
@@ -252,14 +251,15 @@ plan_vacuum_full(PlanContext *context)
 		if (!is_candidate(context, row, &bloat))
 			continue;
 		SPI_tuptable = candidates;
-		if (!ledger_boolean(row, 4))
+		if (!named_boolean(row, "may_maintain"))
 		{
-			left_alone = lappend(left_alone, ledger_text(row, 2));
+			left_alone = lappend(left_alone, named_text(row, "target"));
 			continue;
 		}
 		task = task_from_row(context, "vacuum_full", row);
 		complete_task(task, choose_remedy(context->options, row, &bloat),
-					  SERVER_HAS_VACUUM_ONLY && ledger_boolean(row, 8),
+					  SERVER_HAS_VACUUM_ONLY &&
+						  named_boolean(row, "relhassubclass"),
 					  &bloat);
 		if (!all && !is_due(context->options, &bloat))
 			task->reason = psprintf(

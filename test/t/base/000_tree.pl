@@ -1,7 +1,8 @@
 # What holds for the files themselves: code depends on code below it, and in no
 # circle on itself, nobody's function can take the place of one that is called,
-# every part of the extension script is installed, and the version stands in one
-# place only.  Each rule about src/ is tried on a bad example too.
+# columns of queries are read by their names, every part of the extension script is
+# installed, and the version stands in one place only.  Each rule about src/ is
+# tried on a bad example too.
 
 use strict;
 use warnings;
@@ -144,6 +145,34 @@ foreach my $bad (
 	like($complaints, qr/^\Q$file\E:[1-3]: .*$expected/, "$name: named, with its line");
 }
 
+# Results of queries are read by the names of their columns.
+is_deeply([ check_tree('check-columns') ], [ 0, '' ], 'columns of queries have names');
+
+my %columns = (
+	'src/base/good.h' => qq(#define TARGET "c.oid AS relation, "\n),
+	'src/base/rows.h' => '',
+	'src/base/rows.c' => qq(x = named_bigint(row, "bytes");\n),
+	'src/base/good.c' => <<'END');
+#include "base/good.h"
+#include "base/rows.h"
+q("SELECT " TARGET "c.size, 2 * c.size AS bytes FROM c");
+x = ledger_text(row, 1) + ledger_bigint(next(row, 7), 2);
+x = named_oid(row, "relation") + named_text(0, "size") + named_datum(row,
+	"bytes", &isnull);
+END
+is_deeply([ check_tree('check-columns', %columns) ], [ 0, '' ], 'columns in order pass');
+foreach my $bad (
+	[ 'a number', qq(\nx = ledger_text(row, 3);\n), 'column 3 is read by its number, not by a name' ],
+	[ 'a number on a line of its own', qq(\nx = ledger_datum(i + 1,\n\t12, &isnull);\n), 'column 12 is read by its number, not by a name' ],
+	[ 'a name of no query', qq(q("SELECT c.reasons");\nx = named_text(row, "reason");\n), 'no query has a column "reason"' ],
+	[ 'a name of a query elsewhere', qq(\nx = named_text(row, "size");\n), 'no query has a column "size"' ])
+{
+	my ($name, $text, $expected) = @$bad;
+	($status, $complaints) = check_tree('check-columns', %columns, 'src/base/bad.c' => $text);
+	is($status, 1, "$name: found");
+	is($complaints, "src/base/bad.c:2: $expected\n", "$name: named, with its line");
+}
+
 # The Makefile names the script's parts, because their order matters.
 my ($list) = slurp("$root/Makefile") =~ /^SQL_PARTS = \$\(wildcard (.*?)\)$/ms;
 my %listed = map { $_ => 1 } split ' ', $list;
@@ -155,7 +184,7 @@ is_deeply(\@left_out, [], 'every part in sql/ is in the extension script');
 my %checks;
 foreach my $file (glob "$root/src/*/*.c")
 {
-	my $source = slurp($file);
+	my $source = slurp($file) =~ s{\bnamed_\w+\([^()]*\)}{}gr;
 	$checks{$1} = 1 while $source =~ /\b(?:note|plan|add)_finding\([^";]*"(?!(?:info|warning|critical)")(\w+)"/g;
 }
 my ($guide) = join('', map { slurp("$root/$_") } grep { -e "$root/$_" } sort keys %listed) =~ /^CREATE FUNCTION pgmaint_internal\.check_guide\(\)(.*?)^END;/ms;
