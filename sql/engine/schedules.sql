@@ -15,11 +15,16 @@ CREATE TABLE pgmaint_internal.plan_schedules (
 );
 
 COMMENT ON TABLE pgmaint_internal.plan_schedules IS 'what pg_cron was told to begin, and when; a dump has neither these rows nor pg_cron''s jobs';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.plan IS 'name of the plan, or tick';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.scheduled_by IS 'the role that the job connects as';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.schedule IS 'when it runs, in the syntax of pg_cron';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.options IS 'options of the runs; null: none';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.job_id IS 'number of the job in pg_cron';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.role IS 'OID of the role in scheduled_by';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.database IS 'OID of the database in which it was scheduled, which tells a copy of it';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.scheduled_at IS 'when it was scheduled with this time by this role';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.checked_until IS 'what was missed up to here is in pgmaint.findings';
-COMMENT ON COLUMN pgmaint_internal.plan_schedules.noted_at IS 'when something missed was last noted';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.noted_at IS 'when something missed was last noted; null: never';
 
 -- pg_cron's times are GMT unless cron.timezone says otherwise
 CREATE FUNCTION pgmaint_internal.default_schedules()
@@ -154,6 +159,17 @@ FROM both_sides b
 ORDER BY b.plan, b.scheduled_by;
 
 COMMENT ON VIEW pgmaint.schedules IS 'the schedules of this database: when each comes round, what came of it the last time, and what is wrong with it';
+COMMENT ON COLUMN pgmaint.schedules.plan IS 'name of the plan, or tick';
+COMMENT ON COLUMN pgmaint.schedules.schedule IS 'when it runs, in the syntax of pg_cron: as pg_cron has it, else as schedule() was told';
+COMMENT ON COLUMN pgmaint.schedules.database IS 'name of this database';
+COMMENT ON COLUMN pgmaint.schedules.active IS 'whether pg_cron runs the job; null: pg_cron has no such job, hides it, or could not be asked';
+COMMENT ON COLUMN pgmaint.schedules.next_run IS 'when it comes round next; null: the job is not active';
+COMMENT ON COLUMN pgmaint.schedules.last_run IS 'when it last began, as the newest run in pgmaint.runs or pg_cron says; null: not known';
+COMMENT ON COLUMN pgmaint.schedules.last_outcome IS 'state of that run, and its error; what pg_cron says where no run came of it; null: not known';
+COMMENT ON COLUMN pgmaint.schedules.scheduled_by IS 'the role that the job connects as';
+COMMENT ON COLUMN pgmaint.schedules.job_id IS 'number of the job in pg_cron';
+COMMENT ON COLUMN pgmaint.schedules.command IS 'what the job executes; null where active is';
+COMMENT ON COLUMN pgmaint.schedules.problem IS 'what is wrong with the schedule, and what to do about it; null: nothing';
 
 REVOKE ALL ON pgmaint_internal.plan_schedules, pgmaint.schedules FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -10,7 +10,11 @@ CREATE TABLE pgmaint_internal.connection_samples (
 );
 
 COMMENT ON TABLE pgmaint_internal.connection_samples IS 'how many clients were connected to the server, each time that tick() or the action connection_review looked';
-COMMENT ON COLUMN pgmaint_internal.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.connections IS 'client sessions of the whole server';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.active IS 'how many of these were executing something';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.idle_in_transaction IS 'how many of these were idle in a transaction, aborted or not';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so; null: none was';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.max_connections IS 'what the setting was';
 
 CREATE VIEW pgmaint_internal.connection_use AS
 SELECT
@@ -28,6 +32,13 @@ ORDER BY connections DESC, a.datname, a.usename, a.application_name, a.state;
 
 COMMENT ON VIEW pgmaint_internal.connection_use IS
 	'the clients that are connected, by database, role, application and state, with their share of all; longest_in_state is how long one of them has been in this state';
+COMMENT ON COLUMN pgmaint_internal.connection_use.database IS 'database of the sessions; null: none';
+COMMENT ON COLUMN pgmaint_internal.connection_use.role IS 'role of the sessions';
+COMMENT ON COLUMN pgmaint_internal.connection_use.application IS 'application_name of the sessions';
+COMMENT ON COLUMN pgmaint_internal.connection_use.state IS 'as pg_stat_activity has it; not known: the caller may not see it';
+COMMENT ON COLUMN pgmaint_internal.connection_use.connections IS 'number of sessions';
+COMMENT ON COLUMN pgmaint_internal.connection_use.percent IS 'share of all client sessions in percent, 0 to 100';
+COMMENT ON COLUMN pgmaint_internal.connection_use.longest_in_state IS 'how long the session has been in this state that has been so longest';
 
 CREATE FUNCTION pgmaint_internal.memory_of_machine()
 RETURNS bigint
@@ -35,6 +46,18 @@ LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_memory_of_machine';
 
 COMMENT ON FUNCTION pgmaint_internal.memory_of_machine() IS 'bytes of memory that the machine has, or that the server''s control group may use';
+
+CREATE FUNCTION pgmaint_internal.reserved_connections()
+RETURNS integer
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	-- the second from PostgreSQL 16 on
+	SELECT current_setting('superuser_reserved_connections')::integer
+		+ coalesce(current_setting('reserved_connections', true)::integer, 0);
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.reserved_connections() IS 'how many of max_connections are reserved for superusers, or members of pg_use_reserved_connections';
 
 -- The arithmetic: room for half as many again as there ever were at a time.
 -- What is not needed is only given back once four weeks have been looked at.
@@ -80,8 +103,7 @@ BEGIN ATOMIC
 	limits AS (
 		SELECT
 			current_setting('max_connections')::integer AS current,
-			current_setting('superuser_reserved_connections')::integer
-				+ coalesce(current_setting('reserved_connections', true)::integer, 0) AS reserved,
+			pgmaint_internal.reserved_connections() AS reserved,
 			-- as sessions begin with it, in kB
 			(SELECT w.reset_val::bigint * 1024 FROM pg_settings w WHERE w.name = 'work_mem') + 8 * 1024 * 1024 AS connection_bytes,
 			pg_size_bytes(current_setting('shared_buffers')) AS shared_bytes,
@@ -243,6 +265,7 @@ COMMENT ON FUNCTION pgmaint.connection_review() IS
 REVOKE ALL ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.memory_of_machine(),
+	pgmaint_internal.reserved_connections(),
 	pgmaint_internal.connection_limit(),
 	pgmaint_internal.physical_standbys(),
 	pgmaint.connection_review()
@@ -250,6 +273,7 @@ FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
 	pgmaint_internal.memory_of_machine(),
+	pgmaint_internal.reserved_connections(),
 	pgmaint_internal.connection_limit(),
 	pgmaint_internal.physical_standbys(),
 	pgmaint.connection_review()
