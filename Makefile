@@ -90,6 +90,7 @@ SQL_PARTS = $(wildcard \
 	sql/report/html_history.sql \
 	sql/report/report_html.sql \
 	sql/report/metrics.sql \
+	sql/base/access.sql \
 	sql/base/default_rights.sql \
 )
 SCRIPT = sql/pgmaint--$(EXTVERSION).sql

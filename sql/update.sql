@@ -1,6 +1,13 @@
 -- complain if the script is sourced in psql rather than through ALTER EXTENSION
 \echo Use "ALTER EXTENSION pgmaint UPDATE" to load this file. \quit
 
+-- What is there now, for the last part: who has been granted something on it keeps
+-- that, also where default privileges give the same.
+SELECT pg_catalog.set_config('pgmaint_update.members', coalesce(pg_catalog.string_agg(d.classid || '/' || d.objid, ' '), ''), true)
+FROM pg_catalog.pg_depend d
+JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint'
+WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e';
+
 -- The machinery has a schema of its own.  What is moved keeps its rows and its
 -- privileges, and the sequences of a table go with it.
 CREATE SCHEMA pgmaint_internal;

@@ -34,7 +34,7 @@ RETURNS TABLE (
 	bytes bigint,
 	series text
 )
-LANGUAGE sql STABLE ROWS 100 COST 10000
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 100 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH rules AS MATERIALIZED (
@@ -174,7 +174,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer) IS
-	'which backups expire_backups would remove with these options, and why; which stay, and why; held_back says why what is due stays for now';
+	'Lists all backups, and which of them expire_backups would remove with these options: expires with its reason, held_back if one stays for now. '
+	'storage and databases are names (null: all); keep, keep_days, keep_monthly, keep_yearly and minimum are the options of the action (all null: keep 30). bytes in bytes.';
 
 CREATE FUNCTION pgmaint.list_backups(
 	storage text,
@@ -206,7 +207,8 @@ LANGUAGE c VOLATILE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_list_backups';
 
 COMMENT ON FUNCTION pgmaint.list_backups(text) IS
-	'the backups on a storage, newest first, from nothing but what is there; error says why one cannot be used, own whether this database, or one that it has taken over, made it';
+	'Lists the backups on a storage, newest first, from nothing but the storage: backup_id is null for one that the ledger does not know, error says why one cannot be used, own whether this database made it. '
+	'bytes in bytes. Takes USAGE on the storage.';
 
 CREATE FUNCTION pgmaint.adopt_backups(storage text, database name DEFAULT NULL)
 RETURNS bigint
@@ -214,7 +216,8 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_adopt_backups';
 
 COMMENT ON FUNCTION pgmaint.adopt_backups(text, name) IS
-	'add the backups that a storage has and this ledger does not know, of one database or of all, so that they can be verified, and expire where they are this database''s own; returns how many';
+	'Adds the undamaged backups on a storage that the ledger does not know, of one database or of all (null), to the ledger; returns how many. '
+	'They can be verified from then on, and those that this database made expire. Takes USAGE on the storage.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.backup_series(text, name, jsonb),

@@ -64,7 +64,9 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_verification';
 
 COMMENT ON FUNCTION pgmaint.add_verification(name, text, text, interval) IS
-	'have verify_backup execute a query in the restored backups of a database: another answer than the expected one makes a backup not restorable; returns the verification''s number';
+	'Adds a query that verify_backup executes in restored backups of a database; another answer than expected makes the backup not restorable. Returns verification_id. '
+	'query is one SELECT, VALUES, TABLE or WITH that reads; the answer is compared as text with expected (at most 1000 characters); the query is cancelled after time_limit. '
+	'Errors: an argument that is null or out of range, a second equal verification.';
 
 CREATE FUNCTION pgmaint.drop_verification(verification_id bigint)
 RETURNS boolean
@@ -72,7 +74,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_verification';
 
 COMMENT ON FUNCTION pgmaint.drop_verification(bigint) IS
-	'drop a verification; its results stay; returns whether there was one';
+	'Drops a verification; its results stay. Returns false if there was none. For superusers and members of the role that added it.';
 
 REVOKE ALL ON pgmaint.verifications, pgmaint.verification_results FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -102,7 +102,7 @@ COMMENT ON VIEW pgmaint_internal.removable_identities IS 'the identities whose o
 
 CREATE FUNCTION pgmaint_internal.doubt_message(doubt text)
 RETURNS text
-LANGUAGE sql IMMUTABLE STRICT
+LANGUAGE sql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 RETURN format('this database may be a copy: %s; until that is settled it removes nothing from storages that it may share, resumes no interrupted run, '
 	'and tells contacts nothing; if it is the successor: SELECT pgmaint.take_over(); if it is a copy, and stays one: SELECT pgmaint.stay_copy()', doubt);
@@ -115,7 +115,8 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_take_over';
 
 COMMENT ON FUNCTION pgmaint.take_over(text) IS
-	'this database is the successor of what it was before it was moved, promoted or restored, or of the identity that is named: backups and archives are one series from now on; returns how many identities were taken over';
+	'Declares this database the successor of what it was before it was moved, promoted or restored, or also of the given identity (32 hexadecimal digits). '
+	'Backups and archives of both are one series from then on. Returns how many identities were taken over. Errors: a standby, an invalid identity.';
 
 CREATE FUNCTION pgmaint.stay_copy()
 RETURNS text
@@ -123,7 +124,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_stay_copy';
 
 COMMENT ON FUNCTION pgmaint.stay_copy() IS
-	'this database is a copy, and stays one: it gets an identity of its own, forgets the backups of its original, and drops its contacts; returns the identity';
+	'Declares this database a copy for good: it gets a new identity, forgets the backups of its original, and drops all contacts. Archives stay listed. Returns the new identity. Error: a standby.';
 
 ALTER TABLE pgmaint.runs ALTER COLUMN identity SET DEFAULT pgmaint_internal.current_identity();
 ALTER TABLE pgmaint.findings ALTER COLUMN identity SET DEFAULT pgmaint_internal.current_identity();

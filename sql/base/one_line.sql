@@ -6,16 +6,18 @@ RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_one_line';
 
-COMMENT ON FUNCTION pgmaint.one_line(text) IS 'a text with each run of control characters as one space';
+COMMENT ON FUNCTION pgmaint.one_line(text) IS
+	'Returns a text with each run of control characters as one space; used by views and reports.';
 
 CREATE FUNCTION pgmaint.count_text(bigint)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT btrim(to_char($1, '999,999,999,999,999,990'));
 END;
 
-COMMENT ON FUNCTION pgmaint.count_text(bigint) IS 'a number with its thousands set apart';
+COMMENT ON FUNCTION pgmaint.count_text(bigint) IS
+	'Returns a number as text with its thousands set apart by commas; used by reports.';
 
 CREATE FUNCTION pgmaint_internal.utc_text(at timestamptz)
 RETURNS text

@@ -21,7 +21,9 @@ CREATE FUNCTION pgmaint.table_bloat(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 200 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_table_bloat';
 COMMENT ON FUNCTION pgmaint.table_bloat IS
-	'what a rewrite of a table and its TOAST table would give back, from a sample of their blocks, with its 95 % margin; all tables if none is named';
+	'Estimates by a sample of blocks what a rewrite of a table and its TOAST table would free: a row for the relation, or for each table (null), worst first. '
+	'Sizes are in bytes, bloat_ratio is a share from 0 to 1, margin its 95 % margin. max_margin (0 to 0.5) is the margin to reach, min_size in bytes; the same seed draws the same sample. '
+	'Takes ownership of the table, SELECT on it or membership in pg_stat_scan_tables: a table that is named without it is an error, others are left out.';
 
 CREATE FUNCTION pgmaint.index_bloat(
 	INOUT "index" regclass DEFAULT NULL,
@@ -41,7 +43,9 @@ CREATE FUNCTION pgmaint.index_bloat(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 500 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_index_bloat';
 COMMENT ON FUNCTION pgmaint.index_bloat IS
-	'what a rebuild of an index would give back, from a sample of its blocks, with its 95 % margin; a table''s indexes if a table is named, all B-trees if nothing is; null for other methods than B-trees';
+	'Estimates by a sample of blocks what a rebuild of an index would free: a row for the index, each index of a table that is named, or each B-tree (null). '
+	'Sizes are in bytes; bloat_ratio and leaf_density are shares from 0 to 1, null for other methods than B-trees; margin is the 95 % margin of bloat_ratio. '
+	'Arguments and rights as of pgmaint.table_bloat().';
 
 REVOKE ALL ON FUNCTION pgmaint.table_bloat, pgmaint.index_bloat FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.table_bloat, pgmaint.index_bloat TO pg_stat_scan_tables, pg_monitor;

@@ -6,7 +6,10 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_run';
 
 COMMENT ON FUNCTION pgmaint.run(text, jsonb) IS
-	'queue a plan and return the run''s id at once; it begins when the transaction commits';
+	'Queues a plan as a run and returns run_id; the run begins when the transaction commits. '
+	'options is a JSON object: an option for all steps, or the name of an action with an object of options for that step. '
+	'The commands act with the caller''s rights; an equal run of the same role that has not begun is returned instead. '
+	'Errors: unknown plan or option, standby, read-only transaction, before PostgreSQL 17 a role that cannot log in.';
 
 CREATE FUNCTION pgmaint.run_action(action text, options jsonb DEFAULT NULL)
 RETURNS bigint
@@ -14,14 +17,17 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_run_action';
 
 COMMENT ON FUNCTION pgmaint.run_action(text, jsonb) IS
-	'queue one action by itself, as a run';
+	'Queues one action as a run of a single step and returns run_id; the run begins when the transaction commits. '
+	'options is a JSON object of the options that pgmaint.actions() lists for the action. Errors as of pgmaint.run().';
 
 CREATE PROCEDURE pgmaint.run_and_wait(plan text, options jsonb DEFAULT NULL, INOUT run_id bigint DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'pgmaint_run_and_wait';
 
 COMMENT ON PROCEDURE pgmaint.run_and_wait(text, jsonb, bigint) IS
-	'queue a plan and wait for its end: a NOTICE for each finished task (where a step has more than 100, for each tenth of those that were quick), an ERROR if the run did not succeed; a cancel cancels the run';
+	'Queues a plan and waits for the end of the run, with a NOTICE for each finished task (where a step has more than 100, for each tenth of those that were quick). '
+	'options as of pgmaint.run(); run_id returns the number of the run. Raises an error that names the failed tasks if the run did not succeed. '
+	'A cancel of the CALL cancels the run. Refused in a transaction block and in a function.';
 
 CREATE FUNCTION pgmaint.dry_run(plan text, options jsonb DEFAULT NULL)
 RETURNS TABLE (
@@ -45,7 +51,9 @@ SET quote_all_identifiers = off
 AS 'MODULE_PATHNAME', 'pgmaint_dry_run';
 
 COMMENT ON FUNCTION pgmaint.dry_run(text, jsonb) IS
-	'the tasks that a run would do now; nothing is done.  estimate_basis says where estimate_duration comes from, held_back why a disruptive task would be skipped';
+	'Lists the tasks that a run of the plan would do now; changes nothing, and works on a standby. options as of pgmaint.run(). '
+	'A row for each task: estimate_bytes in bytes, estimate_duration with its source in estimate_basis (both null: unknown), '
+	'disruptive (only in a maintenance window), held_back (why a disruptive task would be skipped). A step that cannot be planned is a WARNING.';
 
 CREATE FUNCTION pgmaint.cancel(run_id bigint)
 RETURNS boolean
@@ -53,7 +61,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_cancel';
 
 COMMENT ON FUNCTION pgmaint.cancel(bigint) IS
-	'ask a run to end, interrupting the commands it is executing; false if it had ended already';
+	'Asks a run to end and interrupts its running commands; returns false if the run had ended. '
+	'For superusers and members of the role of the run. Error: unknown run_id.';
 
 CREATE FUNCTION pgmaint.tick()
 RETURNS boolean
@@ -61,7 +70,8 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_tick';
 
 COMMENT ON FUNCTION pgmaint.tick() IS
-	'take on runs that were left queued, do the rest of those that a crash interrupted, note which schedules were missed, and tell contacts what they are to know; true if there was anything to run';
+	'Starts runs that are still queued, queues the rest of runs that a crash interrupted, records missed schedules and sends messages that are due. '
+	'Returns true if there was anything to run. For pg_cron, every few minutes.';
 
 CREATE VIEW pgmaint.progress AS
 SELECT

@@ -47,7 +47,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_define_plan';
 
 COMMENT ON FUNCTION pgmaint.define_plan(text, jsonb) IS
-	'define or replace a plan: steps is an array of action names, or of objects with "action" and "options"';
+	'Defines or replaces a plan. steps is a JSON array whose elements are action names, or objects with "action" and "options". '
+	'Errors: an unknown action or option, the name of an action, a plan of another role; for roles that are no superusers also the name of a built-in plan.';
 
 CREATE FUNCTION pgmaint.drop_plan(plan text)
 RETURNS void
@@ -55,7 +56,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_plan';
 
 COMMENT ON FUNCTION pgmaint.drop_plan(text) IS
-	'drop a plan that a user defined; a built-in plan of the same name shows again';
+	'Drops a plan that a user defined; a built-in plan of the same name is in force again. Errors: unknown or built-in plan, a plan of another role.';
 
 CREATE FUNCTION pgmaint.actions()
 RETURNS TABLE (action text, option text, value text, default_value text, description text)
@@ -63,7 +64,7 @@ LANGUAGE c STABLE ROWS 130 COST 1000
 AS 'MODULE_PATHNAME', 'pgmaint_actions';
 
 COMMENT ON FUNCTION pgmaint.actions() IS
-	'every action, and its options with what they take and their defaults';
+	'Lists every action with its options: a row for each option, with the values it takes, its default (null: none) and what it does; option is null in the row that describes the action.';
 
 CREATE FUNCTION pgmaint_internal.describe_result(action text, target text, result jsonb)
 RETURNS text

@@ -49,7 +49,9 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_schedule';
 
 COMMENT ON FUNCTION pgmaint.schedule(text, text, jsonb) IS
-	'have pg_cron run a plan, or ''tick'', at these times, or at the plan''s own; returns the number of pg_cron''s job';
+	'Makes or changes the pg_cron job that runs a plan, or tick, as the current role; returns pg_cron''s job id. '
+	'schedule has the five fields of cron (null: the plan''s own schedule), options are those of pgmaint.run(). '
+	'Errors: unknown plan or option, a schedule that never comes round, a role that cannot log in or run the plan, pg_cron that is not installed.';
 
 CREATE FUNCTION pgmaint.unschedule(plan text, scheduled_by name DEFAULT CURRENT_USER)
 RETURNS boolean
@@ -57,7 +59,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_unschedule';
 
 COMMENT ON FUNCTION pgmaint.unschedule(text, name) IS
-	'run a plan no more at its times; false if it was not scheduled';
+	'Removes the pg_cron job of a plan; returns false if there was none. scheduled_by is the role that scheduled it: only superusers may name another than themselves.';
 
 CREATE FUNCTION pgmaint.schedule_all()
 RETURNS TABLE (plan text, schedule text, job_id bigint)
@@ -65,7 +67,7 @@ LANGUAGE c VOLATILE ROWS 5 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_schedule_all';
 
 COMMENT ON FUNCTION pgmaint.schedule_all() IS
-	'schedule the built-in plans and tick; what is scheduled already keeps its times and options';
+	'Schedules the built-in plans and tick as the current role: a row for each, with pg_cron''s job id. Schedules that exist keep their times and options. Errors as of pgmaint.schedule().';
 
 CREATE FUNCTION pgmaint.next_run(schedule text, after timestamptz DEFAULT pg_catalog.clock_timestamp(), timezone text DEFAULT NULL)
 RETURNS timestamptz
@@ -73,7 +75,7 @@ LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_next_run';
 
 COMMENT ON FUNCTION pgmaint.next_run(text, timestamptz, text) IS
-	'when a schedule comes round next, in pg_cron''s time zone or this one';
+	'Returns the first time after "after" at which a cron schedule comes round, by timezone (null: that of pg_cron); null for @reboot. Errors: invalid schedule, unknown time zone.';
 
 CREATE FUNCTION pgmaint_internal.cron_command(plan text, options jsonb)
 RETURNS text

@@ -70,7 +70,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.window_hours(timestamptz, timestamptz) IS
-	'when which windows are open between two times; in the next seven days unless told otherwise';
+	'Lists the openings of maintenance windows that overlap the time from since (null: now) until until (null: 168 hours later): a row for each opening. '
+	'Error: a period that is infinite or longer than 10 years.';
 
 -- Windows that overlap or adjoin are one, as far as work in them is concerned.
 -- What goes on for two weeks never ends.
@@ -129,14 +130,16 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_window';
 
 COMMENT ON FUNCTION pgmaint.add_window(text, integer[], time, interval, text) IS
-	'allow disruptive work on these days (0 is Sunday) from a time on, for up to seven days; in the server''s time zone unless one is named';
+	'Adds a maintenance window, in which disruptive tasks may run. days are 0 (Sunday) to 6, starts is the local time at which it opens, duration from 1 minute to 7 days, '
+	'timezone a name in pg_timezone_names (null: that of the session). Errors: an argument that is null or out of range, a window of that name.';
 
 CREATE FUNCTION pgmaint.drop_window(name text)
 RETURNS void
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_window';
 
-COMMENT ON FUNCTION pgmaint.drop_window(text) IS 'drop a maintenance window';
+COMMENT ON FUNCTION pgmaint.drop_window(text) IS
+	'Drops a maintenance window: no disruptive task begins in it any more. Error: unknown window.';
 
 CREATE FUNCTION pgmaint.window_open(name text DEFAULT NULL, at timestamptz DEFAULT NULL)
 RETURNS boolean
@@ -144,7 +147,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_window_open';
 
 COMMENT ON FUNCTION pgmaint.window_open(text, timestamptz) IS
-	'is a window open, or any if none is named, now or at the given time';
+	'Returns whether a maintenance window is open at a time (null: now); name null means any window. Error: unknown window.';
 
 REVOKE ALL ON pgmaint.maintenance_windows, pgmaint.windows FROM PUBLIC;
 REVOKE ALL ON FUNCTION

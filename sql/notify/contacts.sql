@@ -65,14 +65,17 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_contact';
 
 COMMENT ON FUNCTION pgmaint.add_contact(text, text, integer, text, interval, integer, boolean, name, interval) IS
-	'have somebody told of troubles: level 1 at once of warnings, too, higher levels of what is critical and goes on, unless told otherwise';
+	'Adds a contact that is told of alerts. address is https://host/path, mailto:name@host or notify:channel; server is the relay that messages go through. '
+	'level is 1 to 9, severity warning or critical; after is how long an alert lasts before the contact is told, repeats after how many runs it is told at once. '
+	'windows: is told notice before a window opens. Errors: an invalid argument, a contact of that name, a relay without USAGE for the caller.';
 
 CREATE FUNCTION pgmaint.drop_contact(name text)
 RETURNS void
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_contact';
 
-COMMENT ON FUNCTION pgmaint.drop_contact(text) IS 'tell a contact nothing more';
+COMMENT ON FUNCTION pgmaint.drop_contact(text) IS
+	'Drops a contact; its messages that were not sent are given up. Error: unknown contact.';
 
 REVOKE ALL ON pgmaint.contacts FROM PUBLIC;
 REVOKE ALL ON FUNCTION

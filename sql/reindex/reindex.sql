@@ -134,7 +134,7 @@ RETURNS TABLE (
 	may_reindex boolean,
 	may_drop boolean
 )
-LANGUAGE sql STABLE SECURITY DEFINER ROWS 500 COST 10000
+LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH changed AS MATERIALIZED (
@@ -283,7 +283,9 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid) IS
-	'indexes to be built anew, most urgent first: changed collations, invalid ones, B-trees with bloat in sampled pages; and what interrupted rebuilds left';
+	'Lists indexes to rebuild, most urgent first: changed collation, invalid, B-trees with bloat in sampled blocks; and indexes that interrupted rebuilds left. '
+	'bloat_threshold and max_margin are shares from 0 to 1, min_size is in bytes; tables are OIDs (null: all); bloat that was measured since measured_since is not measured again. '
+	'total_bytes and bloat_bytes in bytes; bloat columns are null where nothing was measured.';
 
 REVOKE ALL ON pgmaint_internal.index_rebuilds, pgmaint_internal.index_build_locks FROM PUBLIC;
 REVOKE ALL ON FUNCTION

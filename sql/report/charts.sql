@@ -4,7 +4,7 @@
 
 -- The end of a scale: a round number that is no less, and how it is written.
 CREATE FUNCTION pgmaint_internal.scale_end(value double precision, unit text, OUT top double precision, OUT label text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT s.top, s.label
@@ -28,7 +28,7 @@ COMMENT ON FUNCTION pgmaint_internal.scale_end(double precision, text) IS 'where
 
 CREATE FUNCTION pgmaint_internal.value_text(value double precision, unit text)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE unit WHEN 'bytes' THEN pg_size_pretty(value::bigint) ELSE pgmaint_internal.duration_text(value::numeric) END;
 END;

@@ -4,7 +4,7 @@
 
 CREATE FUNCTION pgmaint_internal.ms_text(ms double precision)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE
 		WHEN ms < 9.995 THEN round(ms::numeric, 2) || ' ms'
@@ -63,7 +63,7 @@ COMMENT ON FUNCTION pgmaint_internal.run_period(bigint) IS
 -- constants, except in commands that set a password.
 CREATE FUNCTION pgmaint_internal.html_queries(run_id bigint)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH period AS MATERIALIZED (

@@ -92,7 +92,7 @@ unsent AS MATERIALIZED (
 validation AS MATERIALIZED (
 	SELECT v.check_id, v.status, v.validated_at
 	FROM pgmaint_internal.last_validation v
-	WHERE v.identity = (SELECT pgmaint_internal.current_identity())
+	WHERE v.identity = (SELECT o.identity FROM pgmaint_internal.own_identities o WHERE o.state = 'current')
 ),
 samples (name, labels, value) AS (
 	SELECT 'pgmaint_info', pg_catalog.jsonb_build_object('version', e.extversion), 1::double precision
@@ -240,7 +240,8 @@ BEGIN ATOMIC
 	) g;
 END;
 
-COMMENT ON FUNCTION pgmaint.metrics_text() IS 'pgmaint.metrics in the text format of Prometheus';
+COMMENT ON FUNCTION pgmaint.metrics_text() IS
+	'Returns pgmaint.metrics in the text format of Prometheus: sizes in bytes, durations in seconds, times in seconds since 1970.';
 
 REVOKE ALL ON pgmaint.metrics FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmaint_internal.metric_families(), pgmaint.metrics_text() FROM PUBLIC;

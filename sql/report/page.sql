@@ -41,7 +41,7 @@ COMMENT ON FUNCTION pgmaint_internal.html_time(timestamptz) IS 'a time with its 
 
 CREATE FUNCTION pgmaint_internal.duration_text(seconds numeric)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT CASE
 		WHEN round(seconds, 1) < 10 THEN round(seconds, 1) || ' s'
@@ -60,7 +60,7 @@ COMMENT ON FUNCTION pgmaint_internal.duration_text(numeric) IS 'so many seconds 
 -- A table gives way to long names by breaking them, but to no short ones.
 CREATE FUNCTION pgmaint_internal.html_name(name text, element text DEFAULT 'code')
 RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT format('<%s%s>%s</%s>', element, CASE WHEN length(name) <= 24 THEN ' class="nowrap"' ELSE '' END, pgmaint_internal.html_text(pgmaint.one_line(name)), element);
 END;
@@ -70,7 +70,7 @@ COMMENT ON FUNCTION pgmaint_internal.html_name(text, text) IS 'a name or a few w
 -- The mark says the same as the colour.
 CREATE FUNCTION pgmaint_internal.html_state(state text, words text DEFAULT NULL)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
 	SELECT format('<span class="state %s"><span aria-hidden="true">%s</span> %s</span>',
 		CASE
@@ -91,7 +91,7 @@ COMMENT ON FUNCTION pgmaint_internal.html_state(text, text) IS 'a state or a sev
 
 CREATE FUNCTION pgmaint_internal.html_table(caption text, columns text[], cells text[])
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH heads AS (
@@ -132,7 +132,7 @@ COMMENT ON FUNCTION pgmaint_internal.html_table(text, text[], text[]) IS
 
 CREATE FUNCTION pgmaint_internal.html_section(id text, title text, content text)
 RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT format(E'<section aria-labelledby="%s">\n<h2 id="%s">%s</h2>\n%s</section>\n', id, id, title, content);

@@ -177,7 +177,8 @@ BEGIN ATOMIC
 		AND NOT EXISTS (SELECT FROM regexp_split_to_table(may_be_copied.command, E'\n') l (line) WHERE length(replace(l.line, '"', '')) % 2 <> length(l.line) % 2));
 END;
 
-COMMENT ON FUNCTION pgmaint.may_be_copied(text) IS 'whether each line of some commands is no part of a name or a constant';
+COMMENT ON FUNCTION pgmaint.may_be_copied(text) IS
+	'Returns whether each line of some commands is a command, rather than a part of a name or a constant; used by pgmaint.report().';
 
 REVOKE ALL ON FUNCTION pgmaint.may_be_copied(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.may_be_copied(text) TO pg_monitor;
@@ -260,7 +261,8 @@ RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN hashtextextended(regexp_replace(replace(left(message, 1000), coalesce(name, ''), '$'), '[0-9][0-9.,]*( bytes| [kMGT]B)?', '0', 'g') COLLATE "C", 0);
 
-COMMENT ON FUNCTION pgmaint.message_pattern(text, text) IS 'the same for messages that differ in nothing but numbers, sizes and the name of an object';
+COMMENT ON FUNCTION pgmaint.message_pattern(text, text) IS
+	'Returns a hash that is equal for messages that differ only in numbers, sizes and the object''s name; used by pgmaint.report().';
 
 -- A run may have tens of thousands of tasks: those that a report names are the
 -- ones that matter.  One of each way to fail comes first, so that none of them
@@ -312,7 +314,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.shown_tasks(bigint) IS
-	'the tasks of a run that its reports name, 100 at most: of those that did not succeed up to five for each reason, then those that gave back or removed most, then those that took longest';
+	'Lists the tasks of a run that its reports name, at most 100: of those that did not succeed up to 5 for each reason, then those that freed or removed most, then the longest. '
+	'nth is the position in the report; alike counts tasks with the same reason.';
 
 -- What a run found, likewise: of what differs in nothing but numbers and the
 -- object's name, five are told, or ten where each comes with its own command.
@@ -367,7 +370,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.shown_findings(bigint) IS
-	'the findings of a run that its reports tell, 100 at most: one of each kind first, then the most severe; more counts those like it that are not told, more_objects names five of them';
+	'Lists the findings of a run that its reports tell, at most 100: one of each kind first, then the most severe. '
+	'nth is the position in the report; more counts findings like it that are left out, more_objects names up to 5 of their objects.';
 
 CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
@@ -540,7 +544,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.report(bigint) IS
-	'what a run did, why, what it gained and what it could not do, in lines of text, the worst first; the latest run if none is named';
+	'Returns the report of a run (null: the latest) in lines of text, what is not in order first: what was done, why, what it gained, and what failed. '
+	'At most 100 tasks and 100 findings are shown, the others are counted. An unknown run_id gives a line that says so.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint.message_pattern(text, text),

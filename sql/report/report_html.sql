@@ -60,7 +60,8 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint.report_html(bigint) IS
-	'what a run did, what it found, and how queries, bloat, backups and archives stand, as a page of HTML that needs nothing else; the latest run if none is named';
+	'Returns the report of a run (null: the latest), and how queries, bloat, backups and archives stand, as a complete page of HTML, in the encoding and time zone of the session. '
+	'Shows statements and sessions that the caller may see.';
 
 REVOKE ALL ON FUNCTION pgmaint.report_html(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.report_html(bigint) TO pg_monitor;

@@ -64,7 +64,8 @@ LANGUAGE c VOLATILE STRICT ROWS 10 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_verify_archive';
 
 COMMENT ON FUNCTION pgmaint.verify_archive(bigint) IS
-	'download an archive, and compare size, rows and digests with what was written down when it was made';
+	'Downloads an archive and compares it with the ledger: a row for each of bytes, sha256, content_bytes, content_sha256 and rows (sizes in bytes). Notes the result in pgmaint.archives. '
+	'Takes USAGE on the storage. Errors: unknown archive_id, a storage that does not answer.';
 
 CREATE FUNCTION pgmaint.restore_archive(archive_id bigint, "into" regclass)
 RETURNS bigint
@@ -72,7 +73,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_restore_archive';
 
 COMMENT ON FUNCTION pgmaint.restore_archive(bigint, regclass) IS
-	'copy the rows of an archive into a table, column by name, all or none; returns how many';
+	'Copies the rows of an archive into a table, column by name, and returns how many; all or none. Takes INSERT on the table and USAGE on the storage. '
+	'Errors: unknown archive_id, a missing column, a table that calls functions of a role without the rights of the inserting one, an object that is not what was written.';
 
 REVOKE ALL ON pgmaint.archives FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -102,7 +102,9 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_retention';
 
 COMMENT ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval, text, boolean) IS
-	'age out the rows of a table whose time is further back than keep, archived first unless told otherwise; returns the policy''s number';
+	'Adds a policy that removes rows of a table whose time_column is further back than keep, archived on storage first if archive is true; returns policy_id. '
+	'filter is a condition as after WHERE; slice is the time range of one object (null: by size), timezone that of the cut-off (null: the session''s). '
+	'For the owner of the table. Errors: whatever would keep the policy from working, a storage that does not work among them.';
 
 CREATE FUNCTION pgmaint.drop_retention(policy_id bigint)
 RETURNS void
@@ -110,7 +112,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_retention';
 
 COMMENT ON FUNCTION pgmaint.drop_retention(bigint) IS
-	'drop a retention policy; what it has archived stays, and so does its place in pgmaint.archives';
+	'Drops a retention policy; its archives stay, and stay listed in pgmaint.archives. For the owner of the table. Error: unknown policy_id.';
 
 REVOKE ALL ON pgmaint.retention_policies, pgmaint_internal.uploads, pgmaint_internal.detached_partitions FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -24,7 +24,9 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 20 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_index_advice';
 
 COMMENT ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) IS
-	'indexes that the counted statements would gain from, the best first; none is created, and no statement is executed';
+	'Lists indexes that the counted statements would gain from, best first, with the command that creates each; creates none, and executes no statement. '
+	'Looks at the max_statements costliest with min_calls and min_mean_ms milliseconds, for a gain of at least the share min_gain (0 to 1) on tables of min_size bytes. '
+	'gain_ms_per_day and write_ms_per_day in milliseconds a day, index_bytes in bytes, cost_left as shares from 0 to 1. A NOTICE names what was not looked at.';
 
 -- How many rows were written to each table.  The counters alone tell no rate: a
 -- table is loaded once.

@@ -260,7 +260,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.connection_review() IS
-	'who uses the server''s connections, the peak so far, and what max_connections should be, with the command that would make it so; changes nothing';
+	'Reviews connections, in rows with a topic: who uses them, the peak so far, and the recommended max_connections with the command that sets it. Changes nothing. '
+	'connections is a number of connections. Sees the sessions that the caller may see.';
 
 REVOKE ALL ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -106,7 +106,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.degraded_queries(double precision, bigint, double precision) IS
-	'the queries whose mean time, from after the last maintenance until the last snapshot, is more than so many times that of the week before it';
+	'Lists the queries whose mean time, from the last maintenance until the last snapshot, is more than factor times that of the week before it. '
+	'Queries below min_calls calls or min_mean_ms milliseconds are left out. Times in milliseconds; tasks are the maintenance of tables that the query names.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.may_change_plans(text),

@@ -208,7 +208,7 @@ RETURNS TABLE (
 	command text,
 	bytes bigint
 )
-LANGUAGE sql STABLE ROWS 500 COST 10000
+LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
@@ -363,7 +363,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
-	'indexes that are invalid (H001), were not used for that long (H002), or are duplicate or redundant (H004), and foreign keys without an index (H003), each with the command that ends it';
+	'Lists indexes that are invalid (H001), not read for unused_for (H002), or duplicate or redundant (H004), and foreign keys without an index (H003), each with the command that ends it. '
+	'min_size in bytes holds for unused indexes and for tables of foreign keys; bytes is the size of the index in bytes.';
 
 REVOKE ALL ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys TO pg_monitor;

@@ -9,7 +9,8 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'pgmaint_generic_plan';
 
 COMMENT ON FUNCTION pgmaint.generic_plan(text) IS
-	'the plan, as EXPLAIN (FORMAT JSON), of a statement with parameters $1, $2 ... that have no values; nothing is executed, but planning may call the functions in it that are not volatile';
+	'Returns the plan, as EXPLAIN (FORMAT JSON), of one statement whose parameters $1, $2 ... have no values. The statement is not executed, but planning may call its functions that are not volatile. '
+	'Errors: more than one statement, a statement that cannot be planned, missing rights on its tables.';
 
 REVOKE ALL ON FUNCTION pgmaint.generic_plan(text) FROM PUBLIC;
 

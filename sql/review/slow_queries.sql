@@ -118,7 +118,8 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint.slow_queries(integer, interval, text) IS
-	'the queries that took most of the time since the last snapshot that is at least so old (an hour), with their mean time in the period before; ordered by total, mean, max, calls, rows, reads, temp, wal or change';
+	'Lists the queries that took most time since the last snapshot that is at least as old as since (null: 1 hour), with their mean time in the period before. '
+	'order_by is total, mean, max, calls, rows, reads, temp, wal or change. Times in milliseconds, percents from 0 to 100, sizes with units; no rows and a NOTICE where pg_stat_statements cannot be read.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.short_query(text, integer),

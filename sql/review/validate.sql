@@ -42,7 +42,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.validate() IS
-	'is everything in order: each check, whether it is ok, a warning or critical, and what was expected; the worst first';
+	'Checks whether everything is in order: a row for each check of each object, the worst first. status is ok, warning or critical, by the limits in pgmaint.thresholds; '
+	'detail says what was found, expected what should be. Changes nothing. Sees the sessions that the caller may see.';
 
 CREATE FUNCTION pgmaint.validate_ok()
 RETURNS boolean
@@ -52,7 +53,8 @@ BEGIN ATOMIC
 	SELECT NOT EXISTS (SELECT FROM pgmaint.validate() v WHERE v.status = 'critical');
 END;
 
-COMMENT ON FUNCTION pgmaint.validate_ok() IS 'for machines: false if anything is critical';
+COMMENT ON FUNCTION pgmaint.validate_ok() IS
+	'Returns false if a check of pgmaint.validate() is critical, else true: for machines.';
 
 REVOKE ALL ON pgmaint_internal.last_validation FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.last_validation TO pg_monitor;

@@ -40,7 +40,7 @@ COMMENT ON VIEW pgmaint_internal.latest_bloat IS 'the newest measurement of each
 
 CREATE FUNCTION pgmaint_internal.validate_data()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE ROWS 10 COST 10000
+LANGUAGE sql VOLATILE ROWS 10 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

@@ -146,7 +146,7 @@ COMMENT ON FUNCTION pgmaint_internal.validate_replication() IS
 
 CREATE FUNCTION pgmaint_internal.validate_server()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
-LANGUAGE sql STABLE ROWS 10 COST 1000
+LANGUAGE sql VOLATILE ROWS 10 COST 1000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'

@@ -50,7 +50,7 @@ CREATE FUNCTION pgmaint.list_objects(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 500 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_list_objects';
 COMMENT ON FUNCTION pgmaint.list_objects IS
-	'the objects in a storage whose keys begin with the prefix, in the order of the keys';
+	'Lists the objects of a storage whose keys begin with prefix, in the order of the keys: bytes in bytes, etag null in folders, size for people. Takes USAGE on the storage.';
 
 CREATE FUNCTION pgmaint.check_storage(
 	storage text,
@@ -62,6 +62,7 @@ CREATE FUNCTION pgmaint.check_storage(
 	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 5 COST 1000000
 	AS 'MODULE_PATHNAME', 'pgmaint_check_storage';
 COMMENT ON FUNCTION pgmaint.check_storage IS
-	'does a storage work: puts, looks at, gets, lists and deletes a small object, and tells how long each took or why it failed';
+	'Tests a storage: puts, looks at, gets, lists and deletes a small object, with a row for each step. status is ok, failed (the reason is in detail) or not tried. '
+	'Takes USAGE on the storage. A cancelled check may leave its object, whose key begins with .pgmaint-check-.';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.storage_validator, pgmaint.list_objects, pgmaint.check_storage FROM PUBLIC;

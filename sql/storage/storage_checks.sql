@@ -68,7 +68,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_adopt_archive';
 
 COMMENT ON FUNCTION pgmaint.adopt_archive(text, text) IS
-	'add an archive that is complete on a storage, and that the ledger does not know, to pgmaint.archives, as its manifest describes it; returns its number';
+	'Adds an archive on a storage that the ledger does not know to pgmaint.archives, as its manifest describes it; returns archive_id. Takes USAGE on the storage. '
+	'Errors: no such object, one that is known, a manifest that does not fit the object.';
 
 CREATE FUNCTION pgmaint.remove_object(storage text, key text)
 RETURNS boolean
@@ -76,7 +77,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_remove_object';
 
 COMMENT ON FUNCTION pgmaint.remove_object(text, text) IS
-	'remove an archive or a backup that this database wrote, and that stands in no row of the ledger, with its manifest from a storage; false if there was no such object';
+	'Removes an archive or backup that this database wrote and the ledger does not list from a storage, with its manifest; returns false if there is no such object. '
+	'Errors: an object that is listed, being written, another database''s or without a manifest; a database that may be a copy. Takes USAGE on the storage.';
 
 REVOKE ALL ON pgmaint.storage_checks, pgmaint_internal.storages_in_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION

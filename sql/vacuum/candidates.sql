@@ -139,7 +139,7 @@ RETURNS TABLE (
 	last_analyze timestamptz,
 	may_maintain boolean
 )
-LANGUAGE sql STABLE SECURITY DEFINER ROWS 20 COST 10000
+LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 20 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH RECURSIVE states AS MATERIALIZED (
@@ -244,7 +244,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.stale_statistics(bigint, double precision, boolean, oid) IS
-	'tables whose planner statistics were never made, or are stale: at least min_modified_rows and min_modified_ratio of the rows changed, or the counters of changed rows were lost';
+	'Lists tables whose planner statistics are missing or stale: min_modified_rows rows and the share min_modified_ratio (0 to 1) of them changed, or the counters of changed rows were lost. '
+	'everything lists all tables; may_maintain is about for_role (null: the caller).';
 
 -- The server's own account, from 19 on: a TOAST table has a row of its own.
 CREATE FUNCTION pgmaint_internal.autovacuum_scores()
@@ -290,7 +291,7 @@ RETURNS TABLE (
 	may_maintain boolean,
 	autovacuum_score double precision
 )
-LANGUAGE sql STABLE SECURITY DEFINER ROWS 20 COST 10000
+LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 20 COST 10000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH scores AS MATERIALIZED (
@@ -395,7 +396,9 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid) IS
-	'tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled pages), inserts without freeze; up to 64 MB also where the counters of dead rows were lost; autovacuum_score is null before PostgreSQL 19';
+	'Lists tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled blocks), inserted rows without a freeze, and up to 64 MB lost counters. '
+	'min_dead_rows is a number, the ratios are shares from 0 to 1; everything lists all tables; may_maintain is about for_role (null: the caller). '
+	'total_bytes in bytes, xid_age and multixact_age in transactions, autovacuum_score null before PostgreSQL 19.';
 
 -- Whoever keeps dead rows from being removed, oldest first.
 CREATE FUNCTION pgmaint.xmin_holders()
@@ -450,7 +453,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.xmin_holders() IS
-	'sessions, prepared transactions, replication slots and standbys that keep dead rows of this database, or of its catalogs only, from being removed, oldest first';
+	'Lists sessions, prepared transactions, replication slots and standbys that keep VACUUM from removing dead rows of this database, oldest first. '
+	'xmin_age in transactions; catalogs_only: only rows of system catalogs are kept. Shows sessions of all roles.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.may_maintain(oid, oid),
