@@ -76,6 +76,33 @@ check_plan_is_not_built_in(const char *plan, Oid role)
 }
 
 /*
+ * A plan that was dropped may still be scheduled, to run with the rights of who
+ * scheduled it.  The caller is inside a ledger scope.
+ */
+static void
+check_plan_is_not_scheduled(const char *plan, Oid role)
+{
+	LedgerQuery query = {0};
+
+	bind_text(&query, plan);
+	bind_oid(&query, role);
+	if (superuser_arg(role) ||
+		ledger_query(
+			&query,
+			"SELECT s.scheduled_by::text FROM pgmaint_internal.plan_schedules s "
+			"WHERE s.plan = $1 AND NOT EXISTS (SELECT FROM pgmaint.plan_definitions d WHERE d.plan = $1) "
+			"AND NOT coalesce((SELECT pg_catalog.pg_has_role($2, r.oid, 'USAGE') "
+			"FROM pg_catalog.pg_roles r WHERE r.rolname = s.scheduled_by), false) LIMIT 1") ==
+			0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to define plan \"%s\"", plan),
+			 errdetail("It is scheduled by role \"%s\".", ledger_text(0, 1)),
+			 errhint("Define a plan of another name.")));
+}
+
+/*
  * pgmaint.define_plan(plan text, steps jsonb) returns void
  *
  * Whatever is wrong with a plan is said now, not on the night it runs.
@@ -107,6 +134,7 @@ pgmaint_define_plan(PG_FUNCTION_ARGS)
 	ledger_enter(&scope);
 	check_plan_is_not_built_in(plan, role);
 	check_plan_is_ours(plan, role);
+	check_plan_is_not_scheduled(plan, role);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint.plan_definitions (plan, steps, defined_by) VALUES ($1, $2, $3) "

@@ -151,6 +151,19 @@ RESET ROLE;
 SELECT defined_by FROM pgmaint.plan_definitions ORDER BY plan;
 SELECT pgmaint.drop_plan('mine'), pgmaint.drop_plan('loud');
 
+-- a plan that was dropped and is scheduled would run with the rights of who scheduled it
+INSERT INTO pgmaint_internal.plan_schedules (plan, scheduled_by, schedule, job_id, role, database)
+VALUES ('left', current_user, '0 3 * * *', 0, 0, 0), ('own', 'pgmaint_regress_owner', '0 3 * * *', 0, 0, 0);
+SET ROLE pgmaint_regress_owner;
+\set VERBOSITY terse
+SELECT pgmaint.define_plan('left', '["analyze"]');
+\set VERBOSITY default
+SELECT pgmaint.define_plan('own', '["analyze"]');
+RESET ROLE;
+SELECT pgmaint.define_plan('left', '["analyze"]');
+SELECT pgmaint.drop_plan('left'), pgmaint.drop_plan('own');
+DELETE FROM pgmaint_internal.plan_schedules;
+
 -- a role that cannot log in cannot run a worker before PostgreSQL 17; the
 -- queued run is taken back
 SET ROLE pgmaint_regress_group;
