@@ -1,4 +1,5 @@
--- Who is told of troubles, and what messages to them go through.
+-- Contacts, who are notified of alerts, and the relays that messages to them go
+-- through.
 
 --
 -- Relays: what messages go through
@@ -33,13 +34,13 @@ CREATE TABLE pgmaint.contacts (
 	identity text DEFAULT pgmaint_internal.current_identity()
 );
 
-COMMENT ON TABLE pgmaint.contacts IS 'who is told of troubles, and when: made by pgmaint.add_contact()';
-COMMENT ON COLUMN pgmaint.contacts.level IS '1 is told first; a trouble that was told to a higher level is escalated';
+COMMENT ON TABLE pgmaint.contacts IS 'who is notified of alerts, and when: made by pgmaint.add_contact()';
+COMMENT ON COLUMN pgmaint.contacts.level IS 'level 1 is notified first; an alert that a higher level was notified of is escalated';
 COMMENT ON COLUMN pgmaint.contacts.address IS 'https://..., mailto:..., or notify:channel';
 COMMENT ON COLUMN pgmaint.contacts.server IS 'the relay: what mail goes through, or the keys for a webhook';
-COMMENT ON COLUMN pgmaint.contacts.severity IS 'troubles of this severity, and worse ones, are told';
-COMMENT ON COLUMN pgmaint.contacts.after IS 'how long a trouble has that severity, neither resolved nor acknowledged, before this contact is told';
-COMMENT ON COLUMN pgmaint.contacts.repeats IS 'a trouble that was noticed so often is told at once';
+COMMENT ON COLUMN pgmaint.contacts.severity IS 'the contact is notified of alerts of this severity, and of worse ones';
+COMMENT ON COLUMN pgmaint.contacts.after IS 'how long an alert has that severity, neither resolved nor acknowledged, before this contact is notified';
+COMMENT ON COLUMN pgmaint.contacts.repeats IS 'the contact is notified at once of an alert that so many runs noticed';
 COMMENT ON COLUMN pgmaint.contacts.windows IS 'whether the contact is told what will run, before a maintenance window opens';
 COMMENT ON COLUMN pgmaint.contacts.notice IS 'how long before that';
 COMMENT ON COLUMN pgmaint.contacts.identity IS 'of the database that the contact was added to: a copy, or a restored dump, tells it once that it is suspended, and nothing more until take_over()';
@@ -63,7 +64,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_contact';
 
 COMMENT ON FUNCTION pgmaint.add_contact(text, text, integer, text, interval, integer, boolean, name, interval) IS
-	'have somebody told of troubles: level 1 at once of warnings, too, higher levels of what is critical and goes on, unless told otherwise';
+	'add a contact to be notified of alerts: by default level 1 at once, of warnings too, higher levels of critical alerts that go on';
 
 CREATE FUNCTION pgmaint.drop_contact(name text)
 RETURNS void

@@ -236,7 +236,7 @@ SELECT
 	c.remarks,
 	CASE WHEN c.total > 10 THEN c.total - 10 ELSE 0 END AS more_commands,
 	e.state,
-	e.severity AS trouble_severity,
+	e.severity AS alert_severity,
 	e.condition,
 	e.occurrences,
 	e.first_seen,
@@ -246,7 +246,8 @@ SELECT
 	e.acknowledged_by,
 	e.acknowledged_at,
 	e.resolved_at,
-	e.resolution
+	e.resolution,
+	e.alert_id
 FROM pgmaint.findings f
 CROSS JOIN LATERAL (
 	SELECT
@@ -262,11 +263,13 @@ CROSS JOIN LATERAL (
 	WHERE o.value ? 'command'
 ) c
 -- the limit has it look for this one only
-LEFT JOIN LATERAL (SELECT x.* FROM pgmaint.escalations x WHERE x.escalation_id = f.escalation_id LIMIT 1) e ON true;
+LEFT JOIN LATERAL (SELECT x.* FROM pgmaint.alerts x WHERE x.alert_id = f.alert_id LIMIT 1) e ON true;
 
-COMMENT ON VIEW pgmaint.finding_results IS 'what each finding says, the commands that end it, and what has become of the trouble that it is about';
+COMMENT ON VIEW pgmaint.finding_results IS 'what each finding says, the commands that end it, and what became of the alert that it belongs to';
 COMMENT ON COLUMN pgmaint.finding_results.commands IS 'up to ten commands that a person may execute; remarks has as many elements';
-COMMENT ON COLUMN pgmaint.finding_results.state IS 'of the trouble, as in pgmaint.escalations; null: it was not noted yet, or the finding is information';
+COMMENT ON COLUMN pgmaint.finding_results.state IS 'state of the alert, as in pgmaint.alerts; null: it belongs to no alert yet, or its severity is info';
+COMMENT ON COLUMN pgmaint.finding_results.alert_severity IS 'severity of the alert';
+COMMENT ON COLUMN pgmaint.finding_results.alert_id IS 'number of the alert, for pgmaint.acknowledge(); null: it belongs to no alert yet, or its severity is info';
 
 REVOKE ALL ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results FROM PUBLIC;
 GRANT SELECT ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results TO pg_monitor;
@@ -494,13 +497,13 @@ BEGIN ATOMIC
 					f.more_commands, f.finding_id) END,
 				E'\n      ' || nullif(pgmaint.one_line(concat_ws('; ',
 					CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', f.occurrences, f.first_seen) END,
-					CASE WHEN f.trouble_severity <> f.severity AND f.state <> 'resolved' THEN format('%s by now%s', f.trouble_severity, ': ' || f.condition) END,
+					CASE WHEN f.alert_severity <> f.severity AND f.state <> 'resolved' THEN format('%s by now%s', f.alert_severity, ': ' || f.condition) END,
 					CASE f.state
-						WHEN 'notified' THEN 'contacts were told'
-						WHEN 'escalated' THEN format('contacts of level %s were told', f.level)
-						WHEN 'acknowledged' THEN format('%s sees to it', f.acknowledged_by)
+						WHEN 'notified' THEN format('alert %s: contacts were notified', f.alert_id)
+						WHEN 'escalated' THEN format('alert %s: contacts of level %s were notified', f.alert_id, f.level)
+						WHEN 'acknowledged' THEN format('alert %s: acknowledged by %s', f.alert_id, f.acknowledged_by)
 						WHEN 'resolved' THEN format('resolved at %s: %s', date_trunc('second', f.resolved_at), f.resolution) END,
-					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END)), ''),
+					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is notified at %s', f.next_contact, f.next_step) END)), ''),
 				CASE WHEN s.more > 0 THEN format(E'\n  ... and %s more of %s like %s%s', pgmaint.count_text(s.more), pgmaint.one_line(f.check_id),
 					CASE WHEN s.nth_alike = 1 THEN 'this' ELSE 'these' END,
 					': ' || nullif(array_to_string(s.more_objects, ', ', NULL), '') || CASE WHEN s.more > cardinality(s.more_objects) THEN ', ...' ELSE '' END) END)

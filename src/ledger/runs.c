@@ -249,8 +249,8 @@ resume_interrupted_runs(void)
 
 /*
  * Keep the ledger from growing without end: runs, with their tasks and
- * findings, measurements, backups that are no more, and what was told of
- * troubles that are resolved go after pgmaint.keep_history.  The time is a
+ * findings, measurements, backups that are no more, and alerts that are
+ * resolved, with their messages, go after pgmaint.keep_history.  The time is a
  * subquery: clock_timestamp() in a condition makes the server read all rows.
  */
 void
@@ -269,12 +269,12 @@ forget_old_runs(void)
 		"WHERE state IN ('failed', 'expired') "
 		"AND coalesce(expired_at, finished_at, started_at) < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
-		"resolved AS (DELETE FROM pgmaint_internal.troubles WHERE resolved_at < "
+		"resolved AS (DELETE FROM pgmaint_internal.alert_records WHERE resolved_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
 		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1)) "
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
-		"pgmaint_internal.notified_troubles t WHERE t.notification_id = n.notification_id)), "
+		"pgmaint_internal.notified_alerts t WHERE t.notification_id = n.notification_id)), "
 		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < "
 		"(SELECT pg_catalog.clock_timestamp() - pg_catalog.make_interval(mins => $1))), "
 		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < "
