@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/..";
 
+use JSON::PP;
 use PgmaintTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -136,6 +137,18 @@ like(sql(q(SELECT body FROM pgmaint.notifications WHERE kind = 'alert' ORDER BY 
 	'a message about an older alert names a number of it without doubt');
 is((acknowledge($five))[0] . state_of(5), 'tacknowledged', '... that works');
 is(join('|', acknowledge(101)), 't|', 'a new alert is acknowledged by its number');
+
+# A channel takes less than 8000 bytes: the list under its new name goes first.
+sql(q(SELECT pgmaint.define_plan('tell', '["escalate"]')));
+foreach my $case ([ 2, 'alerts,alerts_count,troubles,troubles_count' ], [ 8, 'alerts_count,troubles,troubles_count' ], [ 20, 'alerts_count,troubles_count' ])
+{
+	my ($alerts, $expected) = @$case;
+
+	sql("INSERT INTO pgmaint.findings (check_id, severity, object, message) SELECT 'long', 'warning', '$alerts.' || n, repeat('x', 300) FROM generate_series(1, $alerts) n");
+	my (undef, $output, undef) = $node->psql($database, q(LISTEN dba; CALL pgmaint.run_and_wait('tell'); SELECT 1));
+	my ($payload) = $output =~ /^Asynchronous notification "dba" with payload "(.*)" received/m;
+	is(join(',', grep { /^(alerts|troubles)/ } sort keys %{ decode_json($payload || '{}') }), $expected, "$alerts alerts: what a channel gets");
+}
 
 # an update where alerts have had more numbers than findings
 $node->safe_psql('postgres', "DROP DATABASE $database");
