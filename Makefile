@@ -72,8 +72,8 @@ SQL_PARTS = $(wildcard \
 	sql/review/thresholds.sql \
 	sql/notify/contacts.sql \
 	sql/notify/notifications.sql \
-	sql/notify/troubles.sql \
-	sql/notify/escalations.sql \
+	sql/notify/alert_records.sql \
+	sql/notify/alerts.sql \
 	sql/review/validate_backups.sql \
 	sql/review/validate_data.sql \
 	sql/review/validate_server.sql \

@@ -72,7 +72,102 @@ BEGIN
 END
 $$;
 
+-- What was a trouble, and an escalation, is an alert.  All of it is renamed, so that
+-- rows, numbers, privileges and what depends on it stay.
+ALTER VIEW pgmaint.escalations RENAME TO alerts;
+ALTER VIEW pgmaint.alerts RENAME COLUMN escalation_id TO alert_id;
+ALTER VIEW pgmaint.finding_results RENAME COLUMN trouble_severity TO alert_severity;
+ALTER VIEW pgmaint_internal.escalation_steps RENAME TO alert_steps;
+ALTER VIEW pgmaint_internal.alert_steps RENAME COLUMN escalation_id TO alert_id;
+ALTER TABLE pgmaint_internal.troubles RENAME TO alert_records;
+ALTER TABLE pgmaint_internal.notified_troubles RENAME TO notified_alerts;
+ALTER TABLE pgmaint_internal.alert_records RENAME COLUMN escalation_id TO alert_id;
+ALTER TABLE pgmaint_internal.notified_alerts RENAME COLUMN escalation_id TO alert_id;
+ALTER TABLE pgmaint_internal.acknowledgements RENAME COLUMN escalation_id TO alert_id;
+ALTER TABLE pgmaint.findings RENAME COLUMN escalation_id TO alert_id;
+ALTER INDEX pgmaint_internal.troubles_unresolved RENAME TO alert_records_unresolved;
+ALTER INDEX pgmaint_internal.troubles_untold RENAME TO alert_records_untold;
+ALTER INDEX pgmaint_internal.notified_troubles_notification RENAME TO notified_alerts_notification;
+ALTER INDEX pgmaint_internal.acknowledgements_escalation RENAME TO acknowledgements_alert;
+ALTER INDEX pgmaint.findings_unescalated RENAME TO findings_without_alert;
+ALTER FUNCTION pgmaint_internal.note_troubles() RENAME TO note_alerts;
+ALTER FUNCTION pgmaint_internal.resolve_troubles() RENAME TO resolve_alerts;
+ALTER FUNCTION pgmaint_internal.weigh_troubles() RENAME TO weigh_alerts;
+ALTER FUNCTION pgmaint_internal.queue_troubles() RENAME TO queue_alerts;
+ALTER FUNCTION pgmaint_internal.html_trouble(pgmaint.finding_results) RENAME TO html_alert;
+
+-- constraints: from PostgreSQL 18 on, NOT NULL is one with a name as well
+DO $$
+DECLARE
+	member record;
+BEGIN
+	FOR member IN
+		SELECT c.conrelid::pg_catalog.regclass::text AS name, c.conname,
+			pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(c.conname::text,
+				'notified_troubles', 'notified_alerts'), 'troubles', 'alert_records'), 'escalation_id', 'alert_id') AS new_name
+		FROM pg_catalog.pg_constraint c
+		WHERE c.conrelid IN ('pgmaint_internal.alert_records'::pg_catalog.regclass, 'pgmaint_internal.notified_alerts'::pg_catalog.regclass,
+			'pgmaint_internal.acknowledgements'::pg_catalog.regclass)
+	LOOP
+		CONTINUE WHEN member.new_name = member.conname;
+		EXECUTE pg_catalog.format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', member.name, member.conname, member.new_name);
+	END LOOP;
+END
+$$;
+
 -- An action says in words what came of a task, and how a report shows it.
 ALTER TABLE pgmaint.tasks
 	ADD COLUMN outcome text,
 	ADD COLUMN shown_as text CHECK (shown_as IN ('step', 'count'));
+
+-- An argument cannot be renamed by a command, and a function that is dropped loses
+-- its privileges, and what users made that calls it.
+UPDATE pg_catalog.pg_proc SET proargnames = '{alert_id}'
+WHERE oid = 'pgmaint.acknowledge(bigint)'::pg_catalog.regprocedure;
+
+-- messages, of which those that were not sent yet name a view
+ALTER TABLE pgmaint.notifications DROP CONSTRAINT notifications_kind_check;
+UPDATE pgmaint.notifications SET kind = 'alert' WHERE kind = 'trouble';
+UPDATE pgmaint.notifications SET body = pg_catalog.replace(body, E'\nSELECT * FROM pgmaint.escalations shows', E'\nSELECT * FROM pgmaint.alerts shows')
+WHERE kind = 'alert' AND state IN ('pending', 'failed');
+ALTER TABLE pgmaint.notifications ADD CONSTRAINT notifications_kind_check CHECK (kind IN ('alert', 'resolved', 'window', 'suspended'));
+UPDATE pgmaint_internal.notified_alerts SET kind = 'alert' WHERE kind = 'trouble';
+
+-- Alerts have the numbers of findings from now on: of findings whose numbers are
+-- above all that alerts have had so far.
+SELECT pg_catalog.setval('pgmaint.findings_finding_id_seq', o.last_value)
+FROM pgmaint_internal.troubles_escalation_id_seq o, pgmaint.findings_finding_id_seq f
+WHERE o.is_called AND o.last_value >= f.last_value + f.is_called::integer;
+ALTER TABLE pgmaint_internal.alert_records ALTER COLUMN alert_id DROP IDENTITY;
+
+-- The last finding of each alert has a number that is of no other alert: by that it
+-- can be acknowledged without doubt.
+DO $$
+DECLARE
+	alert record;
+BEGIN
+	FOR alert IN
+		SELECT a.alert_id, a.check_id, a.object
+		FROM pgmaint_internal.alert_records a
+		JOIN pgmaint_internal.alert_records b ON b.alert_id = a.last_finding
+		WHERE a.resolved_at IS NULL AND b.resolved_at IS NULL AND b.alert_id <> a.alert_id
+		ORDER BY a.alert_id
+	LOOP
+		WITH named AS (
+			INSERT INTO pgmaint.findings (check_id, severity, object, message, alert_id)
+			VALUES (alert.check_id, 'info', alert.object, pg_catalog.format('alert %s is from before version 0.3; this finding gives it a number that no other alert has', alert.alert_id), alert.alert_id)
+			RETURNING finding_id
+		)
+		UPDATE pgmaint_internal.alert_records a SET last_finding = n.finding_id FROM named n WHERE a.alert_id = alert.alert_id;
+	END LOOP;
+END
+$$;
+
+UPDATE pgmaint.thresholds t SET description = d.description
+FROM (VALUES
+	('repeated_backup_failure', 'critical', 'backups of the same failed so many times in a row: the alert is critical'),
+	('repeated_failure', 'critical', 'a task failed so many times in a row: the alert is critical'),
+	('lasting_warning', 'critical', 'a warning is neither resolved nor acknowledged for so long: the alert is critical'),
+	('nobody_is_told', 'warning', 'so many alerts are critical, and there is no contact')
+) AS d (check_id, threshold, description)
+WHERE t.check_id = d.check_id AND t.threshold = d.threshold;

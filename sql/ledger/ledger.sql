@@ -120,12 +120,12 @@ CREATE TABLE pgmaint.findings (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	step integer,
 	task_id bigint,
-	escalation_id bigint,
+	alert_id bigint,
 	identity text
 );
 
 CREATE INDEX findings_run ON pgmaint.findings (run_id);
-CREATE INDEX findings_unescalated ON pgmaint.findings (finding_id) WHERE escalation_id IS NULL AND severity <> 'info';
+CREATE INDEX findings_without_alert ON pgmaint.findings (finding_id) WHERE alert_id IS NULL AND severity <> 'info';
 
 COMMENT ON TABLE pgmaint.findings IS 'what a run noticed that a person should know';
 COMMENT ON COLUMN pgmaint.findings.finding_id IS 'key: number of the finding';
@@ -138,7 +138,7 @@ COMMENT ON COLUMN pgmaint.findings.detail IS 'the figures behind the message, an
 COMMENT ON COLUMN pgmaint.findings.created_at IS 'when it was noticed';
 COMMENT ON COLUMN pgmaint.findings.step IS 'number of the step of the run that noticed it, from 1; null: no step did';
 COMMENT ON COLUMN pgmaint.findings.task_id IS 'the task in pgmaint.tasks that noticed it; null: it was noticed when the step was planned, or by no step';
-COMMENT ON COLUMN pgmaint.findings.escalation_id IS 'the trouble in pgmaint.escalations that it is about; null: not yet, or it is of severity info; 0: none, since it is older than those';
+COMMENT ON COLUMN pgmaint.findings.alert_id IS 'the alert in pgmaint.alerts that it belongs to; null: none yet, or its severity is info; 0: none, since it is older than alerts are';
 
 -- A request is a row of its own, so that a session that asks and then idles in
 -- its transaction holds no lock on the run.

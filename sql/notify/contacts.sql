@@ -1,4 +1,5 @@
--- Who is told of troubles, and what messages to them go through.
+-- Contacts, who are notified of alerts, and the relays that messages to them go
+-- through.
 
 --
 -- Relays: what messages go through
@@ -33,14 +34,14 @@ CREATE TABLE pgmaint.contacts (
 	identity text DEFAULT pgmaint_internal.current_identity()
 );
 
-COMMENT ON TABLE pgmaint.contacts IS 'who is told of troubles, and when: made by pgmaint.add_contact()';
+COMMENT ON TABLE pgmaint.contacts IS 'who is notified of alerts, and when: made by pgmaint.add_contact()';
 COMMENT ON COLUMN pgmaint.contacts.name IS 'name of the contact, for drop_contact()';
-COMMENT ON COLUMN pgmaint.contacts.level IS '1 is told first; a trouble that was told to a higher level is escalated';
+COMMENT ON COLUMN pgmaint.contacts.level IS 'level 1 is notified first; an alert that a higher level was notified of is escalated';
 COMMENT ON COLUMN pgmaint.contacts.address IS 'https://..., mailto:..., or notify:channel';
 COMMENT ON COLUMN pgmaint.contacts.server IS 'the relay, a foreign server: what mail goes through, or the keys for a webhook; null: none is needed';
-COMMENT ON COLUMN pgmaint.contacts.severity IS 'troubles of this severity, and worse ones, are told';
-COMMENT ON COLUMN pgmaint.contacts.after IS 'how long a trouble has that severity, neither resolved nor acknowledged, before this contact is told';
-COMMENT ON COLUMN pgmaint.contacts.repeats IS 'a trouble that was noticed so often is told at once; null: never for that reason';
+COMMENT ON COLUMN pgmaint.contacts.severity IS 'the contact is notified of alerts of this severity, and of worse ones';
+COMMENT ON COLUMN pgmaint.contacts.after IS 'how long an alert has that severity, neither resolved nor acknowledged, before this contact is notified';
+COMMENT ON COLUMN pgmaint.contacts.repeats IS 'the contact is notified at once of an alert that so many runs noticed; null: never for that reason';
 COMMENT ON COLUMN pgmaint.contacts.windows IS 'whether the contact is told what will run, before a maintenance window opens';
 COMMENT ON COLUMN pgmaint.contacts.notice IS 'how long before a maintenance window opens that message is sent';
 COMMENT ON COLUMN pgmaint.contacts.added_by IS 'the role that added the contact, whose user mapping has the password or the keys';

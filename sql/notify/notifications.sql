@@ -1,12 +1,12 @@
 -- Messages to contacts: what is to be sent, what was, and what all of them say of
 -- where they come from.  Those about maintenance windows are written here, those
--- about troubles in escalations.sql.
+-- about alerts in alerts.sql.
 
 CREATE TABLE pgmaint.notifications (
 	notification_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	message_id uuid NOT NULL,
 	contact text NOT NULL,
-	kind text NOT NULL CHECK (kind IN ('trouble', 'resolved', 'window', 'suspended')),
+	kind text NOT NULL CHECK (kind IN ('alert', 'resolved', 'window', 'suspended')),
 	severity text CHECK (severity IN ('warning', 'critical')),
 	subject text NOT NULL,
 	state text NOT NULL DEFAULT 'pending'

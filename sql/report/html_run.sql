@@ -67,7 +67,7 @@ BEGIN ATOMIC
 		-- these say it themselves
 		('checksums_enabled', 'data checksums', NULL),
 		('failed_runs', 'plans whose last runs failed', NULL),
-		('nobody_is_told', 'troubles that nobody is told of', NULL),
+		('nobody_is_told', 'critical alerts without a contact', NULL),
 		('identity', 'a database that may be a copy', 'SELECT pgmaint.take_over() where this database is the successor; SELECT pgmaint.stay_copy() where it is a copy, and stays one'),
 		('nothing_scheduled', 'nothing is scheduled', NULL);
 END;
@@ -127,7 +127,7 @@ END;
 
 COMMENT ON FUNCTION pgmaint_internal.html_run(bigint) IS 'the head of the page: which run, and what it came to';
 
-CREATE FUNCTION pgmaint_internal.html_trouble(finding pgmaint.finding_results)
+CREATE FUNCTION pgmaint_internal.html_alert(finding pgmaint.finding_results)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -138,17 +138,17 @@ BEGIN ATOMIC
 			WHEN 'resolved' THEN format(' at %s: %s', pgmaint_internal.html_time(f.resolved_at), pgmaint_internal.html_text(f.resolution))
 			WHEN 'escalated' THEN format(' to level %s', f.level)
 			ELSE '' END,
-		CASE WHEN f.trouble_severity <> f.severity AND f.state <> 'resolved'
-			THEN concat(f.trouble_severity, ' by now', ': ' || pgmaint_internal.html_text(f.condition)) END,
+		CASE WHEN f.alert_severity <> f.severity AND f.state <> 'resolved'
+			THEN concat(f.alert_severity, ' by now', ': ' || pgmaint_internal.html_text(f.condition)) END,
 		CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', pgmaint.count_text(f.occurrences), pgmaint_internal.html_time(f.first_seen)) END,
 		CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL
-			THEN format('%s is told at %s', pgmaint_internal.html_text(f.next_contact), pgmaint_internal.html_time(f.next_step)) END,
-		CASE WHEN f.state <> 'resolved' THEN format('<span class="soft">number %s</span>', f.finding_id) END)
+			THEN format('%s is notified at %s', pgmaint_internal.html_text(f.next_contact), pgmaint_internal.html_time(f.next_step)) END,
+		CASE WHEN f.state <> 'resolved' THEN format('<span class="soft">alert %s</span>', f.alert_id) END)
 	FROM (SELECT (finding).*) f
 	WHERE f.state IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_trouble(pgmaint.finding_results) IS 'what has become of the trouble that a finding is about; null: it was not noted yet';
+COMMENT ON FUNCTION pgmaint_internal.html_alert(pgmaint.finding_results) IS 'what became of the alert that a finding belongs to; null: it belongs to none yet';
 
 CREATE FUNCTION pgmaint_internal.html_findings(run_id bigint)
 RETURNS text
@@ -182,7 +182,7 @@ BEGIN ATOMIC
 					' <span class="soft">' || pgmaint_internal.html_text(nullif(m.remark, '')) || '</span>'), '' ORDER BY m.nth)
 				FROM unnest(f.commands, f.remarks) WITH ORDINALITY AS m (command, remark, nth)),
 				CASE WHEN f.more_commands > 0 THEN format('<br/>&#8230; and %s more, in <code>pgmaint.findings</code>', pgmaint.count_text(f.more_commands)) END,
-				'<br/>' || pgmaint_internal.html_trouble(f.whole),
+				'<br/>' || pgmaint_internal.html_alert(f.whole),
 				CASE WHEN f.more > 0 THEN format(E'\n<li>&#8230; and %s more like %s%s</li>', pgmaint.count_text(f.more),
 					CASE WHEN f.nth_alike = 1 THEN 'this' ELSE 'these' END,
 					(SELECT ': ' || string_agg(format('<code>%s</code>', pgmaint_internal.html_text(o.name)), ', ' ORDER BY o.nth)
@@ -205,7 +205,7 @@ BEGIN ATOMIC
 	)
 	SELECT pgmaint_internal.html_section('findings', 'Findings', concat(
 		CASE WHEN EXISTS (SELECT FROM found f WHERE f.state NOT IN ('acknowledged', 'resolved')) THEN
-			E'<p>Who sees to one says so by its number, <code>SELECT pgmaint.acknowledge(number)</code>, and nobody else is told.</p>\n' END,
+			E'<p>To stop further notifications for an alert, acknowledge it by its number: <code>SELECT pgmaint.acknowledge(number)</code>.</p>\n' END,
 		CASE WHEN sum(x.findings) > (SELECT count(*) FROM told) THEN
 			format(E'<p>%s of %s findings shown, up to five of each kind, or ten with commands, the most severe first; <code>SELECT * FROM pgmaint.findings WHERE run_id = %s</code> has all.</p>\n',
 				(SELECT count(*) FROM told), pgmaint.count_text(sum(x.findings)::bigint), html_findings.run_id) END,
@@ -348,7 +348,7 @@ COMMENT ON FUNCTION pgmaint_internal.html_checks() IS 'what validate() finds now
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.check_guide(),
 	pgmaint_internal.html_run(bigint),
-	pgmaint_internal.html_trouble(pgmaint.finding_results),
+	pgmaint_internal.html_alert(pgmaint.finding_results),
 	pgmaint_internal.html_findings(bigint),
 	pgmaint_internal.html_steps(bigint),
 	pgmaint_internal.html_tasks(bigint),
@@ -357,7 +357,7 @@ FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	pgmaint_internal.check_guide(),
 	pgmaint_internal.html_run(bigint),
-	pgmaint_internal.html_trouble(pgmaint.finding_results),
+	pgmaint_internal.html_alert(pgmaint.finding_results),
 	pgmaint_internal.html_findings(bigint),
 	pgmaint_internal.html_steps(bigint),
 	pgmaint_internal.html_tasks(bigint),

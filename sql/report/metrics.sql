@@ -27,7 +27,8 @@ BEGIN ATOMIC
 		('pgmaint_backup_restore_duration_seconds', 'gauge', 'How long the last proof of a backup of a whole database took to restore it, which may be faster than in an emergency.'),
 		('pgmaint_backup_safe_restore_duration_seconds', 'gauge', 'How long the last restore of a backup of a whole database in this live server with fsync on took.'),
 		('pgmaint_schedule_late_seconds', 'gauge', 'For how long a scheduled run has been due and not begun; 0 if none is.'),
-		('pgmaint_troubles', 'gauge', 'Troubles that findings are about and that are not resolved.'),
+		('pgmaint_alerts', 'gauge', 'Alerts that are not resolved.'),
+		('pgmaint_troubles', 'gauge', 'Deprecated, the same as pgmaint_alerts: goes with the next version.'),
 		('pgmaint_unsent_messages', 'gauge', 'Messages to contacts that wait to be sent, or could not be sent so far.'),
 		('pgmaint_oldest_unsent_message_age_seconds', 'gauge', 'How old the oldest message to a contact is that was not sent so far; 0 if there is none.'),
 		('pgmaint_check_status', 'gauge', 'What the action validate last found in a check: 0 ok, 1 warning, 2 critical.'),
@@ -182,11 +183,15 @@ samples (name, labels, value) AS (
 	SELECT 'pgmaint_schedule_late_seconds', pg_catalog.jsonb_build_object('plan', s.plan, 'scheduled_by', s.scheduled_by), s.late
 	FROM schedules s
 	UNION ALL
-	SELECT 'pgmaint_troubles', pg_catalog.jsonb_build_object('state', s.state, 'severity', v.severity), pg_catalog.count(e.escalation_id)
-	FROM (VALUES ('open'), ('notified'), ('escalated'), ('acknowledged')) AS s (state)
-	CROSS JOIN (VALUES ('critical'), ('warning')) AS v (severity)
-	LEFT JOIN pgmaint.escalations e ON e.resolved_at IS NULL AND e.state = s.state AND e.severity = v.severity
-	GROUP BY s.state, v.severity
+	SELECT n.name, pg_catalog.jsonb_build_object('state', c.state, 'severity', c.severity), c.alerts
+	FROM (
+		SELECT s.state, v.severity, pg_catalog.count(e.alert_id) AS alerts
+		FROM (VALUES ('open'), ('notified'), ('escalated'), ('acknowledged')) AS s (state)
+		CROSS JOIN (VALUES ('critical'), ('warning')) AS v (severity)
+		LEFT JOIN pgmaint.alerts e ON e.resolved_at IS NULL AND e.state = s.state AND e.severity = v.severity
+		GROUP BY s.state, v.severity
+	) c
+	CROSS JOIN (VALUES ('pgmaint_alerts'), ('pgmaint_troubles')) AS n (name)
 	UNION ALL
 	SELECT 'pgmaint_unsent_messages', pg_catalog.jsonb_build_object('state', s.state), pg_catalog.count(u.state)
 	FROM (VALUES ('pending'), ('failed')) AS s (state)

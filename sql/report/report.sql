@@ -201,7 +201,7 @@ SELECT
 	c.remarks,
 	CASE WHEN c.total > 10 THEN c.total - 10 ELSE 0 END AS more_commands,
 	e.state,
-	e.severity AS trouble_severity,
+	e.severity AS alert_severity,
 	e.condition,
 	e.occurrences,
 	e.first_seen,
@@ -211,7 +211,8 @@ SELECT
 	e.acknowledged_by,
 	e.acknowledged_at,
 	e.resolved_at,
-	e.resolution
+	e.resolution,
+	e.alert_id
 FROM pgmaint.findings f
 CROSS JOIN LATERAL (
 	SELECT
@@ -227,9 +228,9 @@ CROSS JOIN LATERAL (
 	WHERE o.value ? 'command'
 ) c
 -- the limit has it look for this one only
-LEFT JOIN LATERAL (SELECT x.* FROM pgmaint.escalations x WHERE x.escalation_id = f.escalation_id LIMIT 1) e ON true;
+LEFT JOIN LATERAL (SELECT x.* FROM pgmaint.alerts x WHERE x.alert_id = f.alert_id LIMIT 1) e ON true;
 
-COMMENT ON VIEW pgmaint.finding_results IS 'what each finding says, the commands that end it, and what has become of the trouble that it is about';
+COMMENT ON VIEW pgmaint.finding_results IS 'what each finding says, the commands that end it, and what became of the alert that it belongs to';
 COMMENT ON COLUMN pgmaint.finding_results.finding_id IS 'the finding in pgmaint.findings';
 COMMENT ON COLUMN pgmaint.finding_results.run_id IS 'the run in pgmaint.runs that noticed it; null: no run did';
 COMMENT ON COLUMN pgmaint.finding_results.check_id IS 'which check it was, as in pgmaint.findings';
@@ -239,8 +240,8 @@ COMMENT ON COLUMN pgmaint.finding_results.message IS 'what was noticed, in one l
 COMMENT ON COLUMN pgmaint.finding_results.commands IS 'up to ten commands that a person may execute; null: there are none; remarks has as many elements';
 COMMENT ON COLUMN pgmaint.finding_results.remarks IS 'what each of the commands is about: a size, a detail; empty: nothing to tell';
 COMMENT ON COLUMN pgmaint.finding_results.more_commands IS 'number of commands in detail of pgmaint.findings beyond these ten';
-COMMENT ON COLUMN pgmaint.finding_results.state IS 'of the trouble, as in pgmaint.escalations; null: it was not noted yet, or the finding is information';
-COMMENT ON COLUMN pgmaint.finding_results.trouble_severity IS 'severity of the alert: warning, critical; null where state is';
+COMMENT ON COLUMN pgmaint.finding_results.state IS 'state of the alert, as in pgmaint.alerts; null: it belongs to no alert yet, or its severity is info';
+COMMENT ON COLUMN pgmaint.finding_results.alert_severity IS 'severity of the alert: warning, critical; null where state is';
 COMMENT ON COLUMN pgmaint.finding_results.condition IS 'why the alert is critical though its findings are warnings, or which condition of escalation it meets; null: none';
 COMMENT ON COLUMN pgmaint.finding_results.occurrences IS 'how many runs noticed the alert; null where state is';
 COMMENT ON COLUMN pgmaint.finding_results.first_seen IS 'when the alert was first noticed; null where state is';
@@ -251,6 +252,7 @@ COMMENT ON COLUMN pgmaint.finding_results.acknowledged_by IS 'the role that ackn
 COMMENT ON COLUMN pgmaint.finding_results.acknowledged_at IS 'when the alert was acknowledged; null: it was not';
 COMMENT ON COLUMN pgmaint.finding_results.resolved_at IS 'when the alert was resolved; null: it is not';
 COMMENT ON COLUMN pgmaint.finding_results.resolution IS 'why the alert counts as resolved; null: it is not';
+COMMENT ON COLUMN pgmaint.finding_results.alert_id IS 'number of the alert, for pgmaint.acknowledge(); null: it belongs to no alert yet, or its severity is info';
 
 REVOKE ALL ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results FROM PUBLIC;
 GRANT SELECT ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results TO pg_monitor;
@@ -479,13 +481,13 @@ BEGIN ATOMIC
 					f.more_commands, f.finding_id) END,
 				E'\n      ' || nullif(pgmaint.one_line(concat_ws('; ',
 					CASE WHEN f.occurrences > 1 THEN format('noticed by %s runs since %s', f.occurrences, f.first_seen) END,
-					CASE WHEN f.trouble_severity <> f.severity AND f.state <> 'resolved' THEN format('%s by now%s', f.trouble_severity, ': ' || f.condition) END,
+					CASE WHEN f.alert_severity <> f.severity AND f.state <> 'resolved' THEN format('%s by now%s', f.alert_severity, ': ' || f.condition) END,
 					CASE f.state
-						WHEN 'notified' THEN 'contacts were told'
-						WHEN 'escalated' THEN format('contacts of level %s were told', f.level)
-						WHEN 'acknowledged' THEN format('%s sees to it', f.acknowledged_by)
+						WHEN 'notified' THEN format('alert %s: contacts were notified', f.alert_id)
+						WHEN 'escalated' THEN format('alert %s: contacts of level %s were notified', f.alert_id, f.level)
+						WHEN 'acknowledged' THEN format('alert %s: acknowledged by %s', f.alert_id, f.acknowledged_by)
 						WHEN 'resolved' THEN format('resolved at %s: %s', date_trunc('second', f.resolved_at), f.resolution) END,
-					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is told at %s', f.next_contact, f.next_step) END)), ''),
+					CASE WHEN f.state NOT IN ('acknowledged', 'resolved') AND f.next_contact IS NOT NULL THEN format('%s is notified at %s', f.next_contact, f.next_step) END)), ''),
 				CASE WHEN s.more > 0 THEN format(E'\n  ... and %s more of %s like %s%s', pgmaint.count_text(s.more), pgmaint.one_line(f.check_id),
 					CASE WHEN s.nth_alike = 1 THEN 'this' ELSE 'these' END,
 					': ' || nullif(array_to_string(s.more_objects, ', ', NULL), '') || CASE WHEN s.more > cardinality(s.more_objects) THEN ', ...' ELSE '' END) END)

@@ -1,12 +1,12 @@
--- Checks of escalation: that messages arrive, and that there is somebody to be
--- told.
+-- Checks of escalation: that messages arrive, and that there is a contact while
+-- alerts are critical.
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
 FROM (VALUES
 	('undelivered_messages', 'warning', '1 hour', 'interval', 'a message to a contact could not be delivered for longer than this'),
 	('undelivered_messages', 'critical', '1 day', 'interval', 'a message to a contact could not be delivered for longer than this'),
-	('nobody_is_told', 'warning', '1', 'number', 'so many troubles are critical, and there is no contact')
+	('nobody_is_told', 'warning', '1', 'number', 'so many alerts are critical, and there is no contact')
 ) AS d (check_id, threshold, value, kind, description);
 
 CREATE FUNCTION pgmaint_internal.validate_escalation()
@@ -33,15 +33,15 @@ BEGIN ATOMIC
 				(SELECT max(s.notification_id) FROM pgmaint.notifications s WHERE s.contact = c.name AND s.state = 'sent'), 0)
 		GROUP BY c.name
 	),
-	-- that nobody is told is no trouble that somebody should have been told of
+	-- an alert of this check itself does not count
 	told AS (
 		SELECT
 			(SELECT count(*) FROM pgmaint.contacts c WHERE c.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)) AS contacts,
-			count(*) AS troubles
-		FROM pgmaint_internal.troubles t
+			count(*) AS alerts
+		FROM pgmaint_internal.alert_records t
 		WHERE t.resolved_at IS NULL AND t.severity = 'critical' AND t.check_id <> 'nobody_is_told'
 			AND NOT EXISTS (SELECT FROM pgmaint_internal.acknowledgements a
-				WHERE a.escalation_id = t.escalation_id AND a.severity = 'critical')
+				WHERE a.alert_id = t.alert_id AND a.severity = 'critical')
 	)
 	SELECT
 		'undelivered_messages',
@@ -62,19 +62,19 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT
 		'nobody_is_told',
-		CASE WHEN t.contacts > 0 THEN 'ok' ELSE pgmaint_internal.judge('nobody_is_told', t.troubles) END,
+		CASE WHEN t.contacts > 0 THEN 'ok' ELSE pgmaint_internal.judge('nobody_is_told', t.alerts) END,
 		CASE
-			WHEN t.contacts > 0 THEN format('%s told of troubles', CASE WHEN t.contacts = 1 THEN '1 contact is' ELSE t.contacts || ' contacts are' END)
-			WHEN t.troubles > 0 THEN format('%s critical, and nobody is told: see pgmaint.escalations, and add whom to tell with pgmaint.add_contact()',
-				CASE WHEN t.troubles = 1 THEN '1 trouble is' ELSE t.troubles || ' troubles are' END)
-			ELSE 'no trouble is critical; there is nobody to be told of any' END,
-		pgmaint_internal.expectation('nobody_is_told', 'a contact, or fewer than %s that is critical'),
+			WHEN t.contacts > 0 THEN format('%s notified of alerts', CASE WHEN t.contacts = 1 THEN '1 contact is' ELSE t.contacts || ' contacts are' END)
+			WHEN t.alerts > 0 THEN format('%s; no contacts defined: see pgmaint.alerts, and add a contact with pgmaint.add_contact()',
+				CASE WHEN t.alerts = 1 THEN '1 critical alert' ELSE t.alerts || ' critical alerts' END)
+			ELSE 'no critical alerts; no contacts defined' END,
+		pgmaint_internal.expectation('nobody_is_told', 'at least one contact, or fewer than %s critical alerts'),
 		NULL
 	FROM told t;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.validate_escalation() IS
-	'the checks of escalation: messages that do not arrive, troubles that nobody is told of';
+	'the checks of escalation: messages that do not arrive, critical alerts without a contact';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.validate_escalation() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_escalation() TO pg_monitor;

@@ -14,7 +14,7 @@ typedef enum EngineLock
 	LOCK_LEADER_ALIVE, /* held by it too; others may try it for a moment */
 	LOCK_QUEUE,		   /* shared while a transaction with a new run commits */
 	LOCK_TASKS,		   /* held while tasks change state */
-	LOCK_TROUBLES,	   /* held while findings become troubles and messages */
+	LOCK_ALERTS,	   /* held while findings become alerts and messages */
 	LOCK_DELIVERY,	   /* held by the one process that sends messages */
 	LOCK_IDENTITY,	   /* held while the database gets another identity */
 	LOCK_OWNERS,	   /* held while a run's owner record is written */

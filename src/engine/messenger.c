@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * messenger.c
- *	  The messenger: tells contacts of troubles while no run does.
+ *	  The messenger: notifies contacts of alerts while no run does.
  *
  * It is connected as the bootstrap superuser and executes no SQL but pgmaint's
  * own.

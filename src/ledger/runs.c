@@ -259,8 +259,8 @@ resume_interrupted_runs(void)
 
 /*
  * Keep the ledger from growing without end: runs, with their tasks and
- * findings, measurements, backups that are no more, and what was told of
- * troubles that are resolved go after pgmaint.keep_history.
+ * findings, measurements, backups that are no more, and alerts that are
+ * resolved, with their messages, go after pgmaint.keep_history.
  */
 void
 forget_old_runs(void)
@@ -277,12 +277,12 @@ forget_old_runs(void)
 		"forgotten AS (DELETE FROM pgmaint_internal.backup_records "
 		"WHERE state IN ('failed', 'expired') "
 		"AND coalesce(expired_at, finished_at, started_at) < " KEPT_SINCE "), "
-		"resolved AS (DELETE FROM pgmaint_internal.troubles WHERE resolved_at < " KEPT_SINCE
+		"resolved AS (DELETE FROM pgmaint_internal.alert_records WHERE resolved_at < " KEPT_SINCE
 		"), "
 		"told AS (DELETE FROM pgmaint.notifications n WHERE n.created_at < " KEPT_SINCE
 		" "
 		"AND n.state IN ('sent', 'given up') AND n.kind <> 'suspended' AND NOT EXISTS (SELECT FROM "
-		"pgmaint_internal.notified_troubles t WHERE t.notification_id = n.notification_id)), "
+		"pgmaint_internal.notified_alerts t WHERE t.notification_id = n.notification_id)), "
 		"noticed AS (DELETE FROM pgmaint.findings f WHERE f.run_id IS NULL AND f.created_at < " KEPT_SINCE
 		"), "
 		"answered AS (DELETE FROM pgmaint.verification_results WHERE asked_at < " KEPT_SINCE

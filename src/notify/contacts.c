@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * contacts.c
- *	  add_contact, drop_contact, acknowledge: who is told, and who sees to it.
+ *	  add_contact and drop_contact: who is notified of alerts.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,7 +21,6 @@
 
 PG_FUNCTION_INFO_V1(pgmaint_add_contact);
 PG_FUNCTION_INFO_V1(pgmaint_drop_contact);
-PG_FUNCTION_INFO_V1(pgmaint_acknowledge);
 PG_FUNCTION_INFO_V1(pgmaint_host_name);
 
 #define MAX_LEVEL 9
@@ -305,51 +304,6 @@ pgmaint_drop_contact(PG_FUNCTION_ARGS)
 		complain_about_missing(name);
 	ledger_leave(&scope);
 	PG_RETURN_VOID();
-}
-
-/*
- * pgmaint.acknowledge(finding_id bigint) returns boolean
- *
- * True where there is something that is not over.
- */
-Datum
-pgmaint_acknowledge(PG_FUNCTION_ARGS)
-{
-	int64 finding_id = PG_GETARG_INT64(0);
-	LedgerScope scope;
-	LedgerQuery query = {0};
-	bool going_on;
-
-	PreventCommandDuringRecovery("pgmaint.acknowledge()");
-	PreventCommandIfReadOnly("pgmaint.acknowledge()");
-	bind_bigint(&query, finding_id);
-	bind_text(&query, GetUserNameFromId(GetUserId(), false));
-	ledger_enter(&scope);
-	if (ledger_query(
-			&query,
-			"WITH about AS (SELECT f.severity AS noticed, f.escalation_id, t.severity, t.resolved_at "
-			"FROM pgmaint.findings f LEFT JOIN pgmaint_internal.troubles t ON t.escalation_id = f.escalation_id "
-			"WHERE f.finding_id = $1), "
-			"noted AS (INSERT INTO pgmaint_internal.acknowledgements "
-			"(finding_id, escalation_id, severity, acknowledged_by) "
-			"SELECT $1, a.escalation_id, coalesce(a.severity, a.noticed), $2 FROM about a "
-			"WHERE a.resolved_at IS NULL AND a.noticed <> 'info' "
-			"AND (a.severity IS NOT NULL OR a.escalation_id IS NULL) RETURNING 1) "
-			"SELECT a.noticed, EXISTS (SELECT FROM noted) FROM about a") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("finding %lld does not exist", (long long) finding_id),
-				 errhint("See finding_id in pgmaint.escalations.")));
-	if (strcmp(ledger_text(0, 1), "info") == 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("finding %lld is for information: nobody is told of it",
-					(long long) finding_id),
-			 errhint("See finding_id in pgmaint.escalations.")));
-	going_on = ledger_boolean(0, 2);
-	ledger_leave(&scope);
-	PG_RETURN_BOOL(going_on);
 }
 
 /*

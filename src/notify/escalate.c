@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * escalate.c
- *	  The action "escalate": those who are to know of troubles are told.
+ *	  The action "escalate": contacts are notified of alerts.
  *
- * That somebody cannot be reached does not make the task fail: it is a trouble
- * of its own.
+ * A contact that cannot be reached does not make the task fail: that is an
+ * alert of its own.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,15 +35,17 @@ plan_escalate(PlanContext *context)
 
 	task->action = "escalate";
 	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
-	task->command = "tell contacts of troubles";
-	task->reason = "what findings are about is followed until it is resolved";
+	task->command = "notify contacts of alerts";
+	task->reason =
+		"findings of warnings and worse are alerts until they are resolved";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
 }
 
 /*
- * How many contacts there are, and how many troubles that are not over, as the
- * rest of a JSON object.
+ * The numbers of contacts and of unresolved alerts, as the rest of a JSON
+ * object.  troubles is the name that alerts had in version 0.2, and stays for
+ * one version.
  */
 static char *
 count_contacts(Oid extension)
@@ -51,18 +53,19 @@ count_contacts(Oid extension)
 	LedgerQuery query = {0};
 	LedgerScope scope;
 	int64 contacts;
-	int64 troubles;
+	int64 alerts;
 
 	ledger_begin(&scope, extension);
 	(void) ledger_query(
 		&query,
 		"SELECT (SELECT pg_catalog.count(*) FROM pgmaint.contacts), "
-		"(SELECT pg_catalog.count(*) FROM pgmaint_internal.troubles t WHERE t.resolved_at IS NULL)");
+		"(SELECT pg_catalog.count(*) FROM pgmaint_internal.alert_records a WHERE a.resolved_at IS NULL)");
 	contacts = ledger_bigint(0, 1);
-	troubles = ledger_bigint(0, 2);
+	alerts = ledger_bigint(0, 2);
 	ledger_commit(&scope);
-	return psprintf(", \"contacts\": %lld, \"troubles\": %lld}",
-					(long long) contacts, (long long) troubles);
+	return psprintf(
+		", \"contacts\": %lld, \"alerts\": %lld, \"troubles\": %lld}",
+		(long long) contacts, (long long) alerts, (long long) alerts);
 }
 
 static void
@@ -115,7 +118,7 @@ describe_messages(const ClaimedTask *task, Jsonb *result)
 const Action escalate_action = {
 	.name = "escalate",
 	.description =
-		"follow what findings are about until it is resolved, and tell contacts of it",
+		"notify contacts of alerts, level by level, until they are resolved or acknowledged",
 	.options = options,
 	.plan = plan_escalate,
 	.outside = tell_contacts,

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * followup.c
- *	  Seeing to it that those who are to know of troubles do.
+ *	  Following alerts, and notifying contacts of them.
  *
- * Messages are written in the transaction in which a trouble changes its state,
+ * Messages are written in the transaction in which an alert changes its state,
  * and sent afterwards, outside of any.  All that are due go at the same time,
  * one to each contact, so that none has to wait for another; what became of
  * each is written down as soon as it is known.  A process that is killed in
@@ -270,7 +270,7 @@ anything_due(const FollowUp *work)
 }
 
 static void
-look_at_troubles(void *argument)
+update_alerts(void *argument)
 {
 	const FollowUp *work = argument;
 
@@ -290,7 +290,7 @@ write_messages(FollowUp *work)
 	ErrorData *error;
 
 	begin_impatiently(work, &scope);
-	error = try_in_subtransaction(look_at_troubles, work);
+	error = try_in_subtransaction(update_alerts, work);
 	work->held_up =
 		error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 	if (error != NULL && !work->held_up)
@@ -299,8 +299,8 @@ write_messages(FollowUp *work)
 }
 
 /*
- * See what has become of troubles, write messages, and send them; outside of
- * any transaction.
+ * Update alerts, write messages about them, and send these; outside of any
+ * transaction.
  *
  * Only one process sends at a time.  It looks again after it has let go of the
  * lock, for others rely on it from when they found the lock taken.

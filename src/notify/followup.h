@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * followup.h
- *	  Seeing to it that those who are to know of troubles do.
+ *	  Following alerts, and notifying contacts of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@ typedef struct FollowUp
 	/* what came of it */
 	int sent;
 	int failed;
-	bool held_up;		 /* troubles were not looked at, for want of a lock */
+	bool held_up;		 /* alerts were not looked at, for want of a lock */
 	bool left_to_others; /* another process was sending */
 	/* milliseconds; others must not hold up a run by a lock on a row */
 	int lock_timeout;

@@ -41,23 +41,23 @@
 	"ORDER BY o.next_attempt LIMIT $1 FOR NO KEY UPDATE OF o SKIP LOCKED"
 
 /*
- * See what has become of the troubles, and write messages to those who are to
- * know.  One process does so at a time.
+ * Put new findings into alerts, resolve those that are over, and write messages
+ * to contacts.  One process does so at a time.
  */
 void
 queue_notifications(void)
 {
 	static const char *const commands[] = {
-		"SELECT pgmaint_internal.note_troubles()",
-		"SELECT pgmaint_internal.resolve_troubles()",
-		"SELECT pgmaint_internal.weigh_troubles()",
-		"SELECT pgmaint_internal.queue_troubles()",
+		"SELECT pgmaint_internal.note_alerts()",
+		"SELECT pgmaint_internal.resolve_alerts()",
+		"SELECT pgmaint_internal.weigh_alerts()",
+		"SELECT pgmaint_internal.queue_alerts()",
 		"SELECT pgmaint_internal.queue_windows()",
 		"SELECT pgmaint_internal.queue_suspensions()",
 		"SELECT pgmaint_internal.give_up_dropped_contacts()",
 	};
 
-	lock_in_transaction(LOCK_TROUBLES, true);
+	lock_in_transaction(LOCK_ALERTS, true);
 	for (int i = 0; i < (int) lengthof(commands); i++)
 	{
 		LedgerQuery query = {0};
@@ -87,6 +87,10 @@ hurry_notifications(void)
  *
  * A minute after the first attempt, then twice as long each time up to an hour,
  * more or less, so that many do not come at the same time.
+ *
+ * A channel gets the payload without its lists where it would be too long.  The
+ * list of alerts, which version 0.2 called troubles, is the first to go: nothing
+ * that relied on the old one misses it.
  */
 List *
 claim_notifications(void)
@@ -96,6 +100,7 @@ claim_notifications(void)
 	uint64 rows;
 
 	bind_integer(&query, CONTACTS_AT_ONCE);
+	bind_integer(&query, MAX_CHANNEL_PAYLOAD);
 	rows = ledger_query(
 		&query,
 		"WITH due AS (" DUE_NOTIFICATIONS ") "
@@ -107,7 +112,11 @@ claim_notifications(void)
 		"WHERE d.notification_id = n.notification_id AND c.name = n.contact "
 		"RETURNING n.notification_id, n.message_id, n.contact, c.address, c.server, "
 		"c.added_by, n.severity, n.subject, n.body, n.payload, "
-		"(n.payload - 'troubles' - 'plans')::pg_catalog.text AS short_payload");
+		"(CASE WHEN pg_catalog.octet_length(n.payload::pg_catalog.text) <= $2 "
+		"THEN n.payload "
+		"WHEN pg_catalog.octet_length((n.payload - 'alerts')::pg_catalog.text) <= $2 "
+		"THEN n.payload - 'alerts' "
+		"ELSE n.payload - 'alerts' - 'troubles' - 'plans' END)::pg_catalog.text AS channel_payload");
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Notification *notification = palloc(sizeof(Notification));
@@ -122,7 +131,7 @@ claim_notifications(void)
 		notification->subject = named_text(row, "subject");
 		notification->body = named_text(row, "body");
 		notification->payload = named_text(row, "payload");
-		notification->short_payload = named_text(row, "short_payload");
+		notification->channel_payload = named_text(row, "channel_payload");
 		claimed = lappend(claimed, notification);
 	}
 	return claimed;
@@ -138,7 +147,7 @@ notifications_are_due(void)
 }
 
 /*
- * May there be anything to do about troubles, messages or windows?
+ * May there be anything to do about alerts, messages or windows?
  */
 bool
 escalation_is_due(void)
@@ -162,7 +171,8 @@ note_sent(const Notification *notification)
 }
 
 /*
- * A contact that cannot be reached is a trouble of its own: others are told.
+ * A contact that cannot be reached is an alert of its own, of which other
+ * contacts are notified.
  */
 void
 note_not_sent(const Notification *notification, const char *error,
@@ -204,8 +214,6 @@ send_to_channel(const Notification *notification)
 	LedgerQuery query = {0};
 
 	bind_text(&query, notification->address + strlen(CHANNEL_PREFIX));
-	bind_text(&query, strlen(notification->payload) <= MAX_CHANNEL_PAYLOAD
-						  ? notification->payload
-						  : notification->short_payload);
+	bind_text(&query, notification->channel_payload);
 	(void) ledger_query(&query, "SELECT pg_catalog.pg_notify($1, $2)");
 }

@@ -24,7 +24,7 @@ typedef struct Notification
 	char *subject;
 	char *body;
 	char *payload;
-	char *short_payload; /* without its lists */
+	char *channel_payload; /* as much of it as NOTIFY takes */
 } Notification;
 
 /* all of them inside a ledger scope */

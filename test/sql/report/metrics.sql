@@ -4,7 +4,7 @@
 SET client_min_messages = warning;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint_internal.plan_schedules RESTART IDENTITY;
-TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.contacts, pgmaint_internal.alert_records, pgmaint.notifications RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint_internal.last_validation;
 CREATE SCHEMA metrics;
 \pset format unaligned
@@ -85,20 +85,20 @@ FROM pg_database d, (VALUES ('late', '0 * * * *', interval '72 hours'), ('new', 
 WHERE d.datname = current_database();
 SELECT labels, value > 248400 AND value <= 259200 AS days, value > 0 AS late FROM pgmaint.metrics WHERE name = 'pgmaint_schedule_late_seconds' ORDER BY labels;
 
--- troubles that are not over, messages that did not go yet to somebody who is still there
-SELECT metrics.of('troubles|message');
+-- alerts that are not resolved, messages that did not go yet to somebody who is still there
+SELECT metrics.of('alerts|troubles|message');
 INSERT INTO pgmaint.contacts (name, level, address, severity, after, windows, notice, added_by)
 VALUES ('dba', 1, 'https://example.com/secret-path', 'warning', '0', false, '1 hour', 'me');
-INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at)
-SELECT 'c', nth, s, 'm', 1, 'epoch', 'epoch', 'epoch', nth, nth, l, r
+INSERT INTO pgmaint_internal.alert_records (alert_id, check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at)
+SELECT nth, 'c', nth, s, 'm', 1, 'epoch', 'epoch', 'epoch', nth, nth, l, r
 FROM (VALUES (1, 'warning', 0, NULL::timestamptz), (2, 'warning', 0, NULL), (3, 'critical', 0, NULL), (4, 'warning', 1, NULL), (5, 'critical', 2, NULL),
 	(6, 'critical', 3, NULL), (7, 'critical', 1, NULL), (8, 'critical', 2, '1970-01-02')) x (nth, s, l, r);
-INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-SELECT last_finding, escalation_id, severity, 'me' FROM pgmaint_internal.troubles WHERE object = '7';
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, alert_id, severity, acknowledged_by)
+SELECT last_finding, alert_id, severity, 'me' FROM pgmaint_internal.alert_records WHERE object = '7';
 INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, state, created_at, body, payload)
-SELECT gen_random_uuid(), c, 'trouble', 'secret', s, now() - a, 'secret', '{}'
+SELECT gen_random_uuid(), c, 'alert', 'secret', s, now() - a, 'secret', '{}'
 FROM (VALUES ('dba', 'sent', interval '9 hours'), ('dba', 'given up', '8 hours'), ('gone', 'failed', '7 hours'), ('dba', 'failed', '1 hour'), ('dba', 'pending', '0'), ('dba', 'pending', '0')) x (c, s, a);
-SELECT metrics.of('troubles|unsent_messages');
+SELECT metrics.of('alerts|troubles|unsent_messages');
 SELECT labels, value BETWEEN 3600 AND 3900 FROM pgmaint.metrics WHERE name = 'pgmaint_oldest_unsent_message_age_seconds';
 SELECT count(*) FROM pgmaint.metrics m WHERE m::text ~ 'secret|example';
 
@@ -125,6 +125,6 @@ DROP ROLE pgmaint_regress_reader;
 
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint_internal.plan_schedules RESTART IDENTITY;
-TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.contacts, pgmaint_internal.alert_records, pgmaint.notifications RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint_internal.last_validation;
 DROP SCHEMA metrics CASCADE;

@@ -186,8 +186,8 @@ SELECT review(ARRAY[
 	'{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "remarks": ["7 without a plan: commands have none", "5 without a plan: c\nd", "2 without a plan for other reasons"]}',
 	'{"looked_at": 12, "advised": 3, "reviewed": 2}', '{"indexes": 34, "found": 5}', '{"peak": 93, "current": 100, "recommended": 150, "applied": false}',
 	'{"checks": 25, "warnings": 1, "critical": 2}', '{"sent": 2, "failed": 1, "contacts": 2, "troubles": 3}']::jsonb[]) AS review \gset
-INSERT INTO pgmaint_internal.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
-SELECT 'life', n::text, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, 1, n - 1, CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN 'over' END
+INSERT INTO pgmaint_internal.alert_records (alert_id, check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
+SELECT 100 + n, 'life', n::text, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, 1, n - 1, CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN 'over' END
 FROM generate_series(1, 4) n;
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detail) VALUES
 	(:review, 'H004', 'info', NULL, 'told otherwise', jsonb_build_object('summary', '12 indexes', 'objects',
@@ -196,11 +196,11 @@ INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detai
 	(:review, 'index_advice', 'info', E'x\nFindings', 'nasty', jsonb_build_object('command', E'DROP INDEX "a;\nDROP TABLE b; --"')),
 	(:review, 'index_advice', 'info', NULL, E'of some:\nwhy (1)\nwhy not (2)', NULL),
 	(:review, 'connections', 'warning', 'max_connections', 'max_connections should be more', '{"command": "ALTER SYSTEM SET max_connections = 150"}');
-INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id)
-SELECT :review, t.check_id, CASE t.object WHEN '2' THEN 'warning' ELSE 'critical' END, t.object, 'trouble', t.escalation_id
-FROM pgmaint_internal.troubles t WHERE t.check_id = 'life' ORDER BY t.escalation_id;
-INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-SELECT 1, t.escalation_id, 'critical', 'bob' FROM pgmaint_internal.troubles t WHERE t.check_id = 'life' AND t.object = '1';
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, alert_id)
+SELECT :review, t.check_id, CASE t.object WHEN '2' THEN 'warning' ELSE 'critical' END, t.object, 'alert', t.alert_id
+FROM pgmaint_internal.alert_records t WHERE t.check_id = 'life' ORDER BY t.alert_id;
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, alert_id, severity, acknowledged_by)
+SELECT 1, t.alert_id, 'critical', 'bob' FROM pgmaint_internal.alert_records t WHERE t.check_id = 'life' AND t.object = '1';
 SELECT regexp_replace(m, 'finding_id = \d+', 'finding_id = N') FROM masked(:review) m;
 -- without an outcome, there is but the task
 SELECT m FROM masked(review(ARRAY['{"queries": 0}', NULL, '{"indexes": 1, "found": 0}']::jsonb[])) m WHERE m ~ '^  \d\.';
@@ -223,6 +223,6 @@ SELECT pgmaint.report_html(:older) ~ '>{&quot;checks&quot;: 25, &quot;critical&q
 -- a name with a line break is no command
 SELECT c, pgmaint.may_be_copied(c) FROM unnest(ARRAY['DROP INDEX "a"', E'DROP INDEX a;\nDROP INDEX b', E'DROP INDEX "a;\nDROP INDEX b"', E'DROP INDEX "a""b" ;\nDROP INDEX c',
 	E'CREATE INDEX ON a (b) WHERE c = \';\n\'', E'a\tb']) WITH ORDINALITY AS x (c, nth) ORDER BY nth;
-TRUNCATE pgmaint_internal.troubles CASCADE;
+TRUNCATE pgmaint_internal.alert_records CASCADE;
 DROP SCHEMA report CASCADE;
 SELECT pgmaint.drop_plan('weekly');

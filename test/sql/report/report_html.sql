@@ -83,12 +83,12 @@ INSERT INTO pgmaint_internal.index_advices (relation, object, statement, last_gi
 SELECT g, name, 'CREATE INDEX ON ' || CASE WHEN g > 1 THEN quote_ident(replace(name, E'\u0001', '')) ELSE quote_ident(E'a\nDROP TABLE b; --') END || ' (c)', '2026-11-22 01:30+00', g * 1e6, 3e7, '{1,2}', 120,
 	CASE WHEN g > 2 THEN '"<b>_pkey"'::regclass::oid END, 3.456, CASE g WHEN 4 THEN 'helped' WHEN 5 THEN 'no help' WHEN 6 THEN 'not used' END
 FROM nasty, generate_series(1, 6) g;
--- what became of troubles
-INSERT INTO pgmaint_internal.troubles (check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
-SELECT 'life', name || n, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, n, least(n - 1, 2), CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN name END
+-- what became of alerts
+INSERT INTO pgmaint_internal.alert_records (alert_id, check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
+SELECT 100 + n, 'life', name || n, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, n, least(n - 1, 2), CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN name END
 FROM nasty, generate_series(1, 5) n;
-INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by, acknowledged_at) SELECT 1, escalation_id, 'critical', '<script>bob', '2026-11-22 12:00+00' FROM pgmaint_internal.troubles WHERE check_id = 'life' AND occurrences = 5;
-INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, escalation_id) SELECT 1, 'life', 'warning', name, 'x', escalation_id FROM nasty, pgmaint_internal.troubles WHERE check_id = 'life' ORDER BY escalation_id;
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, alert_id, severity, acknowledged_by, acknowledged_at) SELECT 1, alert_id, 'critical', '<script>bob', '2026-11-22 12:00+00' FROM pgmaint_internal.alert_records WHERE check_id = 'life' AND occurrences = 5;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, alert_id) SELECT 1, 'life', 'warning', name, 'x', alert_id FROM nasty, pgmaint_internal.alert_records WHERE check_id = 'life' ORDER BY alert_id;
 INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message) SELECT 1, 'alike', 'warning', name || g, 'it is odd' FROM nasty, generate_series(1, 8) g;
 CREATE TABLE page AS SELECT p FROM pgmaint.report_html(1) p;
 SELECT well_formed(p) FROM page;
@@ -167,5 +167,5 @@ DROP ROLE pgmaint_regress_reader;
 
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint.retention_policies RESTART IDENTITY;
-TRUNCATE pgmaint_internal.statement_snapshots, pgmaint_internal.statement_texts, pgmaint.query_plans, pgmaint_internal.index_advices, pgmaint_internal.troubles RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint_internal.statement_snapshots, pgmaint_internal.statement_texts, pgmaint.query_plans, pgmaint_internal.index_advices, pgmaint_internal.alert_records RESTART IDENTITY CASCADE;
 DROP SCHEMA report_html CASCADE;

@@ -130,17 +130,17 @@ SELECT pgmaint.drop_plan('planted');
 -- escalation: critical, and there is nobody to be told
 SET client_min_messages = warning;
 CREATE VIEW telling AS SELECT check_id, status, regexp_replace(detail, ' is [^:]+(:\d\d)* old: ', ' is N old: ') AS detail, object FROM pgmaint_internal.validate_escalation();
-TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.contacts, pgmaint_internal.alert_records, pgmaint.notifications RESTART IDENTITY CASCADE;
 SELECT * FROM telling;
-INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, resolved_at)
-SELECT c, 'o', s, 'm', 1, now(), now(), now(), 1, 1, r
-FROM (VALUES ('a', 'warning', NULL::timestamptz), ('b', 'critical', now()), ('nobody_is_told', 'critical', NULL)) AS v (c, s, r);
+INSERT INTO pgmaint_internal.alert_records (alert_id, check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, resolved_at)
+SELECT n, c, 'o', s, 'm', 1, now(), now(), now(), 1, 1, r
+FROM (VALUES (1, 'a', 'warning', NULL::timestamptz), (2, 'b', 'critical', now()), (3, 'nobody_is_told', 'critical', NULL)) AS v (n, c, s, r);
 SELECT status FROM telling WHERE check_id = 'nobody_is_told';
-INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding)
-SELECT 'c', o, 'critical', 'm', 1, now(), now(), now(), 1, 1 FROM unnest('{x,y}'::text[]) o;
+INSERT INTO pgmaint_internal.alert_records (alert_id, check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding)
+SELECT 3 + n, 'c', o, 'critical', 'm', 1, now(), now(), now(), 1, 1 FROM unnest('{x,y}'::text[]) WITH ORDINALITY AS x (o, n);
 SELECT * FROM telling WHERE check_id = 'nobody_is_told';
-INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-SELECT 1, escalation_id, CASE object WHEN 'x' THEN 'critical' ELSE 'warning' END, 'r' FROM pgmaint_internal.troubles WHERE check_id = 'c';
+INSERT INTO pgmaint_internal.acknowledgements (finding_id, alert_id, severity, acknowledged_by)
+SELECT 1, alert_id, CASE object WHEN 'x' THEN 'critical' ELSE 'warning' END, 'r' FROM pgmaint_internal.alert_records WHERE check_id = 'c';
 SELECT * FROM telling WHERE check_id = 'nobody_is_told';
 UPDATE pgmaint.thresholds SET value = '2' WHERE check_id = 'nobody_is_told';
 SELECT status FROM telling WHERE check_id = 'nobody_is_told';
@@ -152,12 +152,12 @@ SELECT * FROM telling;
 SELECT pgmaint.add_contact('on call', 'notify:call') \g /dev/null
 UPDATE pgmaint.contacts SET added_at = now() - interval '4 days';
 INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, state, created_at, body, payload, error)
-SELECT gen_random_uuid(), c, 'trouble', 's', s, now() - a, 'b', '{}', e
+SELECT gen_random_uuid(), c, 'alert', 's', s, now() - a, 'b', '{}', e
 FROM (VALUES ('on call', 'given up', interval '3 days', 'it slept'), ('on call', 'sent', '2 days', NULL), ('who', 'pending', '50 minutes', NULL),
 	('nobody', 'failed', '2 days', 'it is not')) AS v (c, s, a, e);
 SELECT * FROM telling WHERE check_id = 'undelivered_messages';
 INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, state, created_at, body, payload, error)
-SELECT gen_random_uuid(), 'on call', 'trouble', 's', s, now() - a, 'b', '{}', e
+SELECT gen_random_uuid(), 'on call', 'alert', 's', s, now() - a, 'b', '{}', e
 FROM (VALUES ('failed', interval '2 hours', 'it answered with status 503'), ('pending', '1 minute', NULL)) AS v (s, a, e);
 SELECT * FROM telling WHERE check_id = 'undelivered_messages';
 UPDATE pgmaint.notifications SET state = 'given up', created_at = now() - interval '3 days' WHERE state <> 'sent' AND contact = 'on call';
@@ -166,7 +166,7 @@ SELECT pgmaint.drop_contact('on call'), pgmaint.add_contact('on call', 'notify:c
 SELECT * FROM telling WHERE check_id = 'undelivered_messages';
 UPDATE pgmaint.notifications SET state = 'sent' WHERE contact = 'who';
 SELECT * FROM telling WHERE check_id = 'undelivered_messages';
-TRUNCATE pgmaint.contacts, pgmaint_internal.troubles, pgmaint.notifications RESTART IDENTITY CASCADE;
+TRUNCATE pgmaint.contacts, pgmaint_internal.alert_records, pgmaint.notifications RESTART IDENTITY CASCADE;
 RESET client_min_messages;
 
 -- a sequence that fills no column

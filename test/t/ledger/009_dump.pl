@@ -57,8 +57,8 @@ foreach my $format (qw(custom directory plain))
 	is($node->safe_psql($database, $plans), $defined, "$format: plans");
 	is($node->safe_psql($database, $windows), $open, "$format: windows");
 	is($node->safe_psql($database, $contacts), $told, "$format: contacts");
-	is($node->safe_psql($database, "SELECT (SELECT count(*) FROM pgmaint.$_)"), '0', "$format: no $_")
-	  foreach qw(runs tasks findings bloat_measurements cancellations troubles notifications);
+	is($node->safe_psql($database, "SELECT (SELECT count(*) FROM $_)"), '0', "$format: no rows in $_")
+	  foreach qw(pgmaint.runs pgmaint.tasks pgmaint.findings pgmaint_internal.bloat_measurements pgmaint_internal.cancellations pgmaint.alerts pgmaint.notifications);
 	$run = $node->safe_psql($database, q(SELECT pgmaint.run('weekly')));
 	is($run, '1', "$format: the ledger begins anew");
 	is(wait_for_end($node, $run, $database), 'succeeded', "$format: a run goes through");

@@ -64,10 +64,10 @@ my $run;
 	# it is told what it is: what says that it is in doubt is over at once
 	act($node, 'validate', '{}', 'clone');
 	escalate($node, 'clone');
-	cmp_ok(sql($node, q(SELECT count(*) FROM pgmaint_internal.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '>', 0, "$name: the doubt is a trouble");
+	cmp_ok(sql($node, q(SELECT count(*) FROM pgmaint_internal.alert_records WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '>', 0, "$name: the doubt is an alert");
 	sql($node, 'SELECT pgmaint.stay_copy()', 'clone');
 	escalate($node, 'clone');
-	is(sql($node, q(SELECT count(*) FROM pgmaint_internal.troubles WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '0', "$name that stays one: no trouble about it is left");
+	is(sql($node, q(SELECT count(*) FROM pgmaint_internal.alert_records WHERE check_id = 'identity' AND resolved_at IS NULL), 'clone'), '0', "$name that stays one: no alert about it is left");
 	$run = expire($node, 1, 'clone');
 	certain($node, $run, "$name that stays one", 'clone');
 	is(backups_of($node, 'clone'), 'clone-two', '... counts its own backups');

@@ -275,7 +275,7 @@ sub verifies
 	my $own = back_up($node, 'of-original');
 	certain($node, $own, "the original of $name that stays a copy");
 
-	# a trouble, of which its contacts are not told
+	# an alert, of which its contacts are not told
 	foreach (1, 2)
 	{
 		($state) = act($node, 'backup', '{"databases": "app", "globals": false, "storage": "shared", "retries": 0, "min_free": "1000 TB", "key": "failing/{time}"}', 'restored');
@@ -290,7 +290,7 @@ sub verifies
 	# it is the successor
 	sql($node, 'SELECT pgmaint.take_over()', 'restored');
 	escalate($node, 'restored');
-	is(messages($node, 'restored'), 'suspended 1, trouble 1', "$name, the successor: the contact is told");
+	is(messages($node, 'restored'), 'suspended 1, alert 1', "$name, the successor: the contact is told");
 	$original->nothing_lost("$name, the successor");
 	$run = expire($node, 1);
 	certain($node, $run, "the original of $name");

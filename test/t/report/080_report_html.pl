@@ -128,7 +128,7 @@ is($made[0], 'succeeded', 'a backup') or diag $made[1];
 is($made[0], 'succeeded', 'which is proven') or diag $made[1];
 
 # Reviews of queries with awkward texts, long ones and those of a role with an
-# awkward name; advice that somebody has followed; troubles that somebody was told of.
+# awkward name; advice that somebody has followed; alerts that somebody was told of.
 my $sum = join ' + ', map { "length('$_' || filler)" } 1 .. 200;
 my $wide = 'x' x 500;
 $node->safe_psql('postgres', <<"EOS");

@@ -55,8 +55,8 @@ is(judgement(), 'good: ', 'after all that');
 unlike($node->safe_psql('postgres', 'SELECT pgmaint.metrics_text()'), qr/secret|127\.0\.0\.1/, 'which says neither to whom nor what');
 is($node->safe_psql('postgres', q(SELECT labels ->> 'state', value FROM pgmaint.metrics WHERE name = 'pgmaint_unsent_messages' ORDER BY 1)),
 	"failed|1\npending|0", 'one has failed');
-is($node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_troubles' AND labels @> '{"severity": "critical"}')),
-	'1', 'of a trouble');
+is($node->safe_psql('postgres', q(SELECT sum(value) FROM pgmaint.metrics WHERE name = 'pgmaint_alerts' AND labels @> '{"severity": "critical"}')),
+	'1', 'of an alert');
 is( $node->safe_psql('postgres', 'SELECT count(DISTINCT m.name) FROM pgmaint.metrics m'),
 	$node->safe_psql('postgres', q(SELECT count(*) - 2 FROM pgmaint_internal.metric_families())),
 	'every metric has a value, but for schedules and safe restores, of which there are none');

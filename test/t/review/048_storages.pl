@@ -114,7 +114,7 @@ truncate "$folder/$keys[1]", (-s "$folder/$keys[1]") - 4;
 sql('SELECT * FROM pgmaint.archives a, pgmaint.verify_archive(a.archive_id)');
 $run = run_action('validate');
 is(findings($run), '', 'all is there again');
-is(sql(q(SELECT count(*) FROM pgmaint_internal.troubles WHERE check_id = 'storage' AND resolved_at IS NULL)), 0, 'no trouble is left') if sql('SELECT count(*) FROM pgmaint_internal.troubles') > 0;
+is(sql(q(SELECT count(*) FROM pgmaint_internal.alert_records WHERE check_id = 'storage' AND resolved_at IS NULL)), 0, 'no alert is left') if sql('SELECT count(*) FROM pgmaint_internal.alert_records') > 0;
 
 # One byte is another: found when its turn comes, told until it was found whole.
 sub flip

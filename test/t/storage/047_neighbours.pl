@@ -187,11 +187,11 @@ my $run;
 	certain($node, $run, 'the next run');
 	is(backups_of($node), 'third', '... removes what it should');
 	escalate($node);
-	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint_internal.troubles WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
-		'... and the trouble is over');
+	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint_internal.alert_records WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
+		'... and the alert is over');
 	is($original->backups_stored, 'third', '... really');
 	escalate($node);
-	is(sql($node, q(SELECT state || ' ' || object FROM pgmaint.escalations WHERE check_id = 'identity')), 'resolved shared', '... and the alert is over');
+	is(sql($node, q(SELECT state || ' ' || object FROM pgmaint.alerts WHERE check_id = 'identity')), 'resolved shared', '... and the alert is over');
 	$node->stop;
 }
 

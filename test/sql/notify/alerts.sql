@@ -1,6 +1,6 @@
--- Escalation: relays and contacts are refused by name, the same trouble is one
--- row, whoever is to know of it is told once, and it is over only when it was
--- looked at again.
+-- Alerts: relays and contacts are refused by name, findings about the same object
+-- are one alert, each contact is notified once, and an alert is resolved only when
+-- the same check was made again.
 
 \set VERBOSITY default
 SET client_min_messages = warning;
@@ -77,8 +77,8 @@ GRANT USAGE ON SCHEMA pgmaint TO regress_escalation_user;
 SET ROLE regress_escalation_user;
 SELECT pgmaint.add_contact('dba', 'notify:dba');
 SELECT pgmaint.acknowledge(1);
-SELECT * FROM pgmaint.escalations;
-SELECT pgmaint_internal.note_troubles();
+SELECT * FROM pgmaint.alerts;
+SELECT pgmaint_internal.note_alerts();
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION pgmaint.add_contact TO regress_escalation_user;
 CREATE SERVER hook FOREIGN DATA WRAPPER pgmaint_relay;
@@ -89,42 +89,47 @@ DROP SERVER hook;
 DROP OWNED BY regress_escalation_user;
 DROP ROLE regress_escalation_user;
 
--- the life of troubles; what other tests left is nobody's business
-UPDATE pgmaint.findings SET escalation_id = 0 WHERE escalation_id IS NULL;
-TRUNCATE pgmaint_internal.troubles CASCADE;
+-- the life of alerts; what other tests left is nobody's business
+UPDATE pgmaint.findings SET alert_id = 0 WHERE alert_id IS NULL;
+TRUNCATE pgmaint_internal.alert_records CASCADE;
 SELECT pgmaint.define_plan('tell', '["escalate"]');
 SELECT pgmaint.add_contact('first', 'notify:first');
 SELECT pgmaint.add_contact('second', 'notify:second', 2, after => '1 day', repeats => 3);
-CREATE VIEW troubles AS
-SELECT state, severity, check_id, object, message, occurrences, level, next_contact, condition, resolution FROM pgmaint.escalations
+CREATE VIEW alerts AS
+SELECT state, severity, check_id, object, message, occurrences, level, next_contact, condition, resolution FROM pgmaint.alerts
 ORDER BY check_id, object, state;
 CREATE VIEW told AS
-SELECT n.contact, n.kind, n.state, t.check_id, t.object, t.severity, t.state AS trouble
+SELECT n.contact, n.kind, n.state, t.check_id, t.object, t.severity, t.state AS alert
 FROM pgmaint.notifications n
-CROSS JOIN LATERAL jsonb_to_recordset(n.payload -> 'troubles') AS t (check_id text, object text, severity text, state text)
+CROSS JOIN LATERAL jsonb_to_recordset(n.payload -> 'alerts') AS t (check_id text, object text, severity text, state text)
 ORDER BY n.notification_id, t.check_id, t.object;
 
--- information is not followed, the same trouble is one
+-- information is not followed, the same alert is one
 INSERT INTO pgmaint.findings (check_id, severity, object, message)
 VALUES ('a', 'info', 'x', 'nothing'), ('a', 'warning', 'x', 'once'), ('a', 'warning', 'x', 'twice'), ('a', 'warning', 'y', 'other'),
 	('degradation', 'warning', 'q', 'slower');
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT * FROM troubles;
+SELECT * FROM alerts;
 SELECT * FROM told;
 SELECT result FROM pgmaint.tasks WHERE action = 'escalate' ORDER BY task_id DESC LIMIT 1;
-SELECT count(*), count(escalation_id) FROM pgmaint.findings WHERE check_id = 'a';
+SELECT count(*), count(alert_id) FROM pgmaint.findings WHERE check_id = 'a';
+-- an alert has the number of its first finding, which messages name
+SELECT object, alert_id = first_finding AS first, finding_id > alert_id AS more FROM pgmaint.alerts ORDER BY object;
+SELECT bool_and(n.body LIKE '%SELECT pgmaint.acknowledge(' || (n.payload -> 'alerts' -> 0 ->> 'alert_id') || ')%') AS told,
+	bool_and(n.payload -> 'troubles' = n.payload -> 'alerts' AND n.payload -> 'troubles_count' = n.payload -> 'alerts_count') AS old_keys
+FROM pgmaint.notifications n WHERE n.kind = 'alert';
 
 -- once each, unless it becomes worse
 CALL pgmaint.run_and_wait('tell') \gset
 INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('a', 'critical', 'y', 'worse'), ('a', 'warning', 'x', 'again');
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT * FROM troubles;
+SELECT * FROM alerts;
 SELECT * FROM told OFFSET 3;
 
 -- by repetition to the next level
 INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('a', 'warning', 'y', 'again');
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT * FROM troubles WHERE object = 'y';
+SELECT * FROM alerts WHERE object = 'y';
 SELECT * FROM told OFFSET 4;
 
 -- acknowledged, silence; worse, no more
@@ -137,27 +142,27 @@ EXCEPTION WHEN object_not_in_prerequisite_state THEN
 END
 $$;
 SELECT pgmaint.acknowledge(max(finding_id)) FROM pgmaint.findings WHERE check_id = 'a' AND object = 'x';
-SELECT acknowledged_by = CURRENT_USER AS by_me, acknowledged_at IS NOT NULL AS at FROM pgmaint.escalations WHERE object = 'x';
+SELECT acknowledged_by = CURRENT_USER AS by_me, acknowledged_at IS NOT NULL AS at FROM pgmaint.alerts WHERE object = 'x';
 INSERT INTO pgmaint.findings (check_id, severity, object, message) SELECT 'a', 'warning', 'x', 'silent' FROM generate_series(1, 5);
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT * FROM troubles WHERE object = 'x';
+SELECT * FROM alerts WHERE object = 'x';
 SELECT * FROM told OFFSET 5;
 INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('a', 'critical', 'x', 'loud');
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT * FROM troubles WHERE object = 'x';
+SELECT * FROM alerts WHERE object = 'x';
 SELECT * FROM told OFFSET 5;
 -- before anybody has followed it
 INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('b', 'critical', 'z', 'known');
 SELECT pgmaint.acknowledge(max(finding_id)) FROM pgmaint.findings WHERE check_id = 'b';
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT * FROM troubles WHERE check_id = 'b';
+SELECT * FROM alerts WHERE check_id = 'b';
 SELECT * FROM told WHERE check_id = 'b';
 
 -- a warning that goes on
 SELECT count(*) FROM pgmaint.thresholds WHERE check_id = 'lasting_warning';
 INSERT INTO pgmaint.findings (check_id, severity, object, message, created_at) VALUES ('c', 'warning', NULL, 'long', now() - interval '8 days');
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT * FROM troubles WHERE check_id = 'c';
+SELECT * FROM alerts WHERE check_id = 'c';
 
 -- over only when the same was looked at again, in the same way
 CREATE FUNCTION run_of(steps jsonb, state text, finding text DEFAULT NULL, task_state text DEFAULT 'succeeded', target text DEFAULT 'public.t')
@@ -182,9 +187,9 @@ END
 $$;
 CREATE PROCEDURE look(INOUT state text DEFAULT NULL, INOUT occurrences int DEFAULT NULL, INOUT resolution text DEFAULT NULL)
 LANGUAGE sql AS $$
-	SELECT pgmaint_internal.note_troubles(), pgmaint_internal.resolve_troubles(), pgmaint_internal.weigh_troubles();
-	SELECT e.state, e.occurrences, regexp_replace(e.resolution, 'run \d+', 'run N') FROM pgmaint.escalations e WHERE e.check_id = 'noticed'
-	ORDER BY e.escalation_id DESC LIMIT 1
+	SELECT pgmaint_internal.note_alerts(), pgmaint_internal.resolve_alerts(), pgmaint_internal.weigh_alerts();
+	SELECT e.state, e.occurrences, regexp_replace(e.resolution, 'run \d+', 'run N') FROM pgmaint.alerts e WHERE e.check_id = 'noticed'
+	ORDER BY e.alert_id DESC LIMIT 1
 $$;
 DO $$ BEGIN PERFORM run_of('[{"action": "vacuum", "options": {"min_size": 1}}]', 'succeeded', 'noticed'); END $$;
 CALL look();
@@ -217,12 +222,38 @@ CALL pgmaint.run_and_wait('tell') \gset
 DO $$ BEGIN PERFORM run_of('[{"action": "backup"}]', 'succeeded'); END $$;
 CALL pgmaint.run_and_wait('tell') \gset
 SELECT * FROM told WHERE check_id = 'backup';
-SELECT condition FROM troubles WHERE check_id = 'backup';
+SELECT condition FROM alerts WHERE check_id = 'backup';
+
+-- by the number of the alert, whose findings may be gone
+INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('d', 'warning', 'old', 'm');
+CALL pgmaint.run_and_wait('tell') \gset
+DELETE FROM pgmaint.findings WHERE check_id = 'd';
+SELECT alert_id AS old FROM pgmaint.alerts WHERE check_id = 'd' \gset
+SELECT pgmaint.acknowledge(:old);
+SELECT state FROM alerts WHERE check_id = 'd';
+-- a number that is taken is no alert's twice, and not taken for the other
+INSERT INTO pgmaint.findings (finding_id, check_id, severity, object, message) OVERRIDING SYSTEM VALUE VALUES (:old, 'd', 'warning', 'new', 'm');
+CALL pgmaint.run_and_wait('tell') \gset
+SELECT object, state, alert_id = first_finding AS first, first_finding = :old AS taken FROM pgmaint.alerts WHERE check_id = 'd' ORDER BY object;
+CREATE FUNCTION masked_error(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE command;
+	RETURN 'no error';
+EXCEPTION WHEN ambiguous_parameter THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN regexp_replace(concat_ws(E'\n', message, detail, hint), '\d+', 'N', 'g');
+END
+$$;
+SELECT masked_error('SELECT pgmaint.acknowledge(' || :old || ')');
 
 -- many at once are one message, of which not all is told
 INSERT INTO pgmaint.findings (check_id, severity, object, message) SELECT 'many', 'warning', g, repeat('x', 2000) FROM generate_series(1, 100) g;
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT contact, kind, regexp_replace(subject, '\[.*\]', '[]') AS subject, jsonb_array_length(payload -> 'troubles') AS listed, payload -> 'troubles_count' AS troubles, body LIKE '%... and 50 more.%' AS more
+SELECT contact, kind, regexp_replace(subject, '\[.*\]', '[]') AS subject, jsonb_array_length(payload -> 'alerts') AS listed, payload -> 'alerts_count' AS alerts, body LIKE '%... and 50 more.%' AS more
 FROM pgmaint.notifications ORDER BY notification_id DESC LIMIT 1;
 
 -- a plan that cannot be carried out does not reach its step escalate
@@ -236,12 +267,12 @@ BEGIN
 	END LOOP;
 END
 $$;
-SELECT state, severity, check_id, object, action, regexp_replace(message, 'run \d+', 'run N') FROM pgmaint.escalations WHERE object = 'broken';
+SELECT state, severity, check_id, object, action, regexp_replace(message, 'run \d+', 'run N') FROM pgmaint.alerts WHERE object = 'broken';
 
 -- a contact that is dropped is told nothing more
 SELECT pgmaint.drop_contact('first');
 SELECT pgmaint.drop_contact('second');
-INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, body, payload) VALUES (gen_random_uuid(), 'nobody', 'trouble', 's', 'b', '{}');
+INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, body, payload) VALUES (gen_random_uuid(), 'nobody', 'alert', 's', 'b', '{}');
 CALL pgmaint.run_and_wait('tell') \gset
 SELECT state, error, attempts FROM pgmaint.notifications WHERE contact = 'nobody';
 
@@ -249,8 +280,8 @@ SELECT pgmaint.drop_plan('tell');
 SELECT pgmaint.drop_plan('broken');
 DELETE FROM pgmaint.runs WHERE plan IN ('p', 'tell', 'broken');
 DELETE FROM pgmaint.findings WHERE run_id IS NULL;
-DELETE FROM pgmaint_internal.troubles;
+DELETE FROM pgmaint_internal.alert_records;
 DELETE FROM pgmaint.notifications;
-DROP VIEW troubles, told;
+DROP VIEW alerts, told;
 DROP PROCEDURE look;
-DROP FUNCTION run_of;
+DROP FUNCTION run_of, masked_error;

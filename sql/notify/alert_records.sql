@@ -1,8 +1,8 @@
--- Troubles: what findings are about, from when it was first noticed until it is
--- over, how bad it is, and who sees to it.
+-- The rows of alerts: findings about the same object become one alert, which lasts
+-- until it is resolved, and which a person may acknowledge.
 
-CREATE TABLE pgmaint_internal.troubles (
-	escalation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+CREATE TABLE pgmaint_internal.alert_records (
+	alert_id bigint PRIMARY KEY,
 	check_id text NOT NULL,
 	object text,
 	action text,
@@ -27,58 +27,63 @@ CREATE TABLE pgmaint_internal.troubles (
 	told boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 70);
 
-CREATE UNIQUE INDEX troubles_unresolved ON pgmaint_internal.troubles (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL;
-CREATE INDEX troubles_untold ON pgmaint_internal.troubles (escalation_id) WHERE resolved_at IS NOT NULL AND NOT told;
+CREATE UNIQUE INDEX alert_records_unresolved ON pgmaint_internal.alert_records (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL;
+CREATE INDEX alert_records_untold ON pgmaint_internal.alert_records (alert_id) WHERE resolved_at IS NOT NULL AND NOT told;
 
-COMMENT ON TABLE pgmaint_internal.troubles IS 'one row for each trouble that findings are about, from when it was first noticed until it is resolved: pgmaint.escalations shows them';
-COMMENT ON COLUMN pgmaint_internal.troubles.condition IS 'what makes it critical though the findings are none, or which of the conditions of escalation it is';
-COMMENT ON COLUMN pgmaint_internal.troubles.occurrences IS 'how many runs noticed it';
-COMMENT ON COLUMN pgmaint_internal.troubles.severe_since IS 'since when it has its severity';
-COMMENT ON COLUMN pgmaint_internal.troubles.level IS 'the highest level of the contacts that were told';
-COMMENT ON COLUMN pgmaint_internal.troubles.target IS 'of the task that noticed it last; null: it was noticed when tasks were planned, or by no action';
-COMMENT ON COLUMN pgmaint_internal.troubles.options IS 'of the step that noticed it last';
-COMMENT ON COLUMN pgmaint_internal.troubles.told IS 'whether all contacts that were told of it were told that it is resolved';
+COMMENT ON TABLE pgmaint_internal.alert_records IS 'one row for each alert, from its first finding until it is resolved: pgmaint.alerts shows them';
+COMMENT ON COLUMN pgmaint_internal.alert_records.alert_id IS 'the number of its first finding; a number of its own for alerts from before version 0.3';
+COMMENT ON COLUMN pgmaint_internal.alert_records.condition IS 'which of the conditions of escalation made it critical';
+COMMENT ON COLUMN pgmaint_internal.alert_records.occurrences IS 'how many runs noticed it';
+COMMENT ON COLUMN pgmaint_internal.alert_records.severe_since IS 'since when it has its severity';
+COMMENT ON COLUMN pgmaint_internal.alert_records.level IS 'the highest level of the contacts that were told';
+COMMENT ON COLUMN pgmaint_internal.alert_records.target IS 'target of the task that noticed it last; null: it was noticed when tasks were planned, or by no action';
+COMMENT ON COLUMN pgmaint_internal.alert_records.options IS 'options of the step that noticed it last';
+COMMENT ON COLUMN pgmaint_internal.alert_records.told IS 'whether all contacts that were notified of it were told that it is resolved';
 
 CREATE TABLE pgmaint_internal.acknowledgements (
 	finding_id bigint NOT NULL,
-	escalation_id bigint REFERENCES pgmaint_internal.troubles ON DELETE CASCADE,
+	alert_id bigint REFERENCES pgmaint_internal.alert_records ON DELETE CASCADE,
 	severity text NOT NULL,
 	acknowledged_by name NOT NULL,
 	acknowledged_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	acknowledgement_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY
 );
 
-CREATE INDEX acknowledgements_escalation ON pgmaint_internal.acknowledgements (escalation_id);
+CREATE INDEX acknowledgements_alert ON pgmaint_internal.acknowledgements (alert_id);
 
--- Whether the same task succeeded since is asked for each open trouble.  No index
+-- Whether the same task succeeded since is asked for each open alert.  No index
 -- row may become too long for a page, however long a target is.
 CREATE INDEX tasks_succeeded ON pgmaint.tasks (action, (pg_catalog.left(target, 300)), started_at) WHERE state = 'succeeded';
 
 -- A row of its own, so that a session that acknowledges and then idles in its
--- transaction holds no lock on the trouble.
-COMMENT ON TABLE pgmaint_internal.acknowledgements IS 'who sees to which trouble';
-COMMENT ON COLUMN pgmaint_internal.acknowledgements.escalation_id IS 'null: the finding is not among the escalations yet';
-COMMENT ON COLUMN pgmaint_internal.acknowledgements.severity IS 'what is worse than that is told again';
+-- transaction holds no lock on the alert.
+COMMENT ON TABLE pgmaint_internal.acknowledgements IS 'who acknowledged which alert, and when';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.finding_id IS 'the finding that was named, or the last finding of the alert that was named';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.alert_id IS 'null: the finding belongs to no alert yet';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.severity IS 'severity of the alert at that time: when it becomes worse, contacts are notified again';
 
-CREATE FUNCTION pgmaint.acknowledge(finding_id bigint)
+CREATE FUNCTION pgmaint.acknowledge(alert_id bigint)
 RETURNS boolean
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_acknowledge';
 
 COMMENT ON FUNCTION pgmaint.acknowledge(bigint) IS
-	'see to the trouble that a finding is about: nobody else is told of it, unless it becomes worse; false if it is resolved';
+	'acknowledge an alert, by its number or by that of one of its findings: contacts are not notified of it any more, unless it becomes critical; false if it is resolved; an error if the number is of two alerts';
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, 'critical', d.value, d.value, d.kind, d.description
 FROM (VALUES
-	('repeated_backup_failure', '2', 'number', 'backups of the same failed so many times in a row: contacts are told that it is critical'),
-	('repeated_failure', '3', 'number', 'a task failed so many times in a row: contacts are told that it is critical'),
-	('lasting_warning', '7 days', 'interval', 'a warning is neither resolved nor acknowledged for so long: contacts are told that it is critical')
+	('repeated_backup_failure', '2', 'number', 'backups of the same failed so many times in a row: the alert is critical'),
+	('repeated_failure', '3', 'number', 'a task failed so many times in a row: the alert is critical'),
+	('lasting_warning', '7 days', 'interval', 'a warning is neither resolved nor acknowledged for so long: the alert is critical')
 ) AS d (check_id, value, kind, description);
 
--- What is noticed again and again is one trouble.  Findings that a session has
--- locked are left for the next time.
-CREATE FUNCTION pgmaint_internal.note_troubles()
+-- Findings of the same check and action about the same object are one alert, until
+-- it is resolved.  A new one has the number of its first finding, so that a number
+-- is either an alert or one finding of it.  It gets another one only where findings
+-- are numbered from 1 again: alerts must not end because a number is taken.
+-- Findings that a session has locked are left for the next time.
+CREATE FUNCTION pgmaint_internal.note_alerts()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -90,13 +95,13 @@ BEGIN ATOMIC
 			coalesce(r.steps -> (f.step - 1) ->> 'action', '') AS action_key
 		FROM pgmaint.findings f
 		LEFT JOIN pgmaint.runs r ON r.run_id = f.run_id
-		WHERE f.escalation_id IS NULL AND f.severity <> 'info'
+		WHERE f.alert_id IS NULL AND f.severity <> 'info'
 			AND f.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 		FOR NO KEY UPDATE OF f SKIP LOCKED
 	),
 	numbered AS MATERIALIZED (
 		SELECT f.*, dense_rank() OVER (ORDER BY f.check_id, f.object_key, f.action_key) AS nth,
-			(SELECT o.last_run FROM pgmaint_internal.troubles o WHERE o.resolved_at IS NULL AND o.check_id = f.check_id
+			(SELECT o.last_run FROM pgmaint_internal.alert_records o WHERE o.resolved_at IS NULL AND o.check_id = f.check_id
 				AND coalesce(o.object, '') = f.object_key AND coalesce(o.action, '') = f.action_key) AS last_run
 		FROM fresh f
 	),
@@ -113,9 +118,11 @@ BEGIN ATOMIC
 		GROUP BY f.check_id, f.object_key, f.action_key
 	),
 	noted AS (
-		INSERT INTO pgmaint_internal.troubles AS o (check_id, object, action, severity, message, occurrences, first_seen, last_seen,
+		INSERT INTO pgmaint_internal.alert_records AS o (alert_id, check_id, object, action, severity, message, occurrences, first_seen, last_seen,
 			severe_since, first_finding, last_finding, last_run, target, command, relation, options, role)
 		SELECT
+			CASE WHEN (SELECT x.alert_id FROM pgmaint_internal.alert_records x WHERE x.alert_id = c.first_finding) IS NULL
+				THEN c.first_finding ELSE h.alert_id + row_number() OVER () END,
 			f.check_id, f.object, s.definition ->> 'action', CASE WHEN c.critical THEN 'critical' ELSE 'warning' END, f.message, c.times,
 			c.first_seen, c.last_seen, c.first_seen, c.first_finding, f.finding_id, f.run_id, t.target, t.command, t.relation,
 			s.definition -> 'options', r.role
@@ -123,8 +130,9 @@ BEGIN ATOMIC
 		JOIN pgmaint.findings f ON f.finding_id = c.last_finding
 		LEFT JOIN pgmaint.runs r ON r.run_id = f.run_id
 		LEFT JOIN pgmaint.tasks t ON t.task_id = f.task_id
+		CROSS JOIN (SELECT greatest((SELECT max(x.alert_id) FROM pgmaint_internal.alert_records x),
+			(SELECT max(x.first_finding) FROM counted x)) AS alert_id) h
 		CROSS JOIN LATERAL (SELECT r.steps -> (f.step - 1) AS definition) s
-		ORDER BY c.critical DESC, c.first_finding
 		ON CONFLICT (check_id, coalesce(object, ''), coalesce(action, '')) WHERE resolved_at IS NULL DO UPDATE SET
 			severe_since = CASE WHEN o.severity <> 'critical' AND excluded.severity = 'critical' THEN excluded.last_seen ELSE o.severe_since END,
 			severity = CASE WHEN o.severity = 'critical' THEN o.severity ELSE excluded.severity END,
@@ -138,26 +146,26 @@ BEGIN ATOMIC
 			relation = excluded.relation,
 			options = excluded.options,
 			role = excluded.role
-		RETURNING o.escalation_id, o.check_id, coalesce(o.object, '') AS object_key, coalesce(o.action, '') AS action_key
+		RETURNING o.alert_id, o.check_id, coalesce(o.object, '') AS object_key, coalesce(o.action, '') AS action_key
 	)
 	-- by number: the planner cannot tell how many these are, and might compare each
 	-- with each
 	UPDATE pgmaint.findings f SET
-		escalation_id = (SELECT array_agg(n.escalation_id ORDER BY n.check_id, n.object_key, n.action_key) FROM noted n)[x.nth]
+		alert_id = (SELECT array_agg(n.alert_id ORDER BY n.check_id, n.object_key, n.action_key) FROM noted n)[x.nth]
 	FROM numbered x
 	WHERE f.finding_id = x.finding_id;
-	UPDATE pgmaint_internal.acknowledgements a SET escalation_id = f.escalation_id
+	UPDATE pgmaint_internal.acknowledgements a SET alert_id = f.alert_id
 	FROM pgmaint.findings f
-	WHERE a.escalation_id IS NULL AND f.finding_id = a.finding_id AND f.escalation_id IS NOT NULL;
+	WHERE a.alert_id IS NULL AND f.finding_id = a.finding_id AND f.alert_id IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.note_troubles() IS 'put findings that are new to the troubles that they are about';
+COMMENT ON FUNCTION pgmaint_internal.note_alerts() IS 'put new findings into alerts';
 
--- Resolved is only what was looked at again, in the same way, and not found.  There
--- may be many troubles: what is looked up for each has an index, or was gathered
--- once into a few rows.  EXISTS could be turned into a scan of the whole table, so
+-- An alert is resolved only when the same check was made again, in the same way, and
+-- found nothing.  There may be many alerts: what is looked up for each has an index,
+-- or was gathered once into a few rows.  EXISTS could be turned into a scan of the whole table, so
 -- that it is not used for large ones.
-CREATE FUNCTION pgmaint_internal.resolve_troubles()
+CREATE FUNCTION pgmaint_internal.resolve_alerts()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -168,7 +176,7 @@ BEGIN ATOMIC
 	ended AS MATERIALIZED (
 		SELECT r.plan, max(r.run_id) AS run_id
 		FROM pgmaint.runs r
-		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint_internal.troubles t WHERE t.resolved_at IS NULL AND t.check_id IN ('failed', 'interrupted') AND t.action IS NULL)
+		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint_internal.alert_records t WHERE t.resolved_at IS NULL AND t.check_id IN ('failed', 'interrupted') AND t.action IS NULL)
 			AND r.current_step > 0 AND r.current_step = jsonb_array_length(r.steps) AND r.state NOT IN ('cancelled', 'interrupted')
 		GROUP BY r.plan
 	),
@@ -176,15 +184,15 @@ BEGIN ATOMIC
 		SELECT r.role, s.definition ->> 'action' AS action, coalesce(s.definition -> 'options', '{}') - 'settings' AS options, max(r.run_id) AS run_id
 		FROM pgmaint.runs r
 		CROSS JOIN LATERAL jsonb_array_elements(r.steps) WITH ORDINALITY AS s (definition, step)
-		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint_internal.troubles t
+		WHERE r.run_id > (SELECT min(t.last_run) FROM pgmaint_internal.alert_records t
 				WHERE t.resolved_at IS NULL AND t.target IS NULL AND t.action IS NOT NULL)
 			AND (r.current_step > s.step OR r.state = 'succeeded'
 				OR r.finished_at IS NOT NULL AND (SELECT k.step FROM pgmaint.tasks k WHERE k.run_id = r.run_id AND k.step = s.step LIMIT 1) IS NOT NULL)
 		GROUP BY 1, 2, 3
 	)
-	UPDATE pgmaint_internal.troubles o SET resolved_at = clock_timestamp(), resolution = x.resolution
+	UPDATE pgmaint_internal.alert_records o SET resolved_at = clock_timestamp(), resolution = x.resolution
 	FROM (
-		SELECT t.escalation_id, CASE
+		SELECT t.alert_id, CASE
 			-- settled by a person, or over with the next run that writes to the storage
 			WHEN t.check_id = 'identity' AND t.object IS NULL THEN
 				(SELECT 'this database is not in doubt' FROM pgmaint_internal.own_identities i
@@ -235,19 +243,19 @@ BEGIN ATOMIC
 				FROM ended e
 				WHERE e.run_id > t.last_run AND e.plan = t.object)
 			END AS resolution
-		FROM pgmaint_internal.troubles t
+		FROM pgmaint_internal.alert_records t
 		WHERE t.resolved_at IS NULL
-			-- what came in since note_troubles() comes first
+			-- what came in since note_alerts() comes first
 			AND t.check_id NOT IN (SELECT DISTINCT f.check_id FROM pgmaint.findings f
-				WHERE f.escalation_id IS NULL AND f.severity <> 'info'
+				WHERE f.alert_id IS NULL AND f.severity <> 'info'
 					AND f.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i))
 	) x
-	WHERE x.escalation_id = o.escalation_id AND x.resolution IS NOT NULL;
+	WHERE x.alert_id = o.alert_id AND x.resolution IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.resolve_troubles() IS 'see which troubles are over';
+COMMENT ON FUNCTION pgmaint_internal.resolve_alerts() IS 'resolve the alerts whose checks find nothing any more';
 
-CREATE FUNCTION pgmaint_internal.weigh_troubles()
+CREATE FUNCTION pgmaint_internal.weigh_alerts()
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -258,12 +266,12 @@ BEGIN ATOMIC
 			pgmaint_internal.threshold('repeated_failure', 'critical')::numeric AS failures,
 			pgmaint_internal.threshold('lasting_warning', 'critical')::interval AS lasting
 	)
-	UPDATE pgmaint_internal.troubles o SET
+	UPDATE pgmaint_internal.alert_records o SET
 		condition = x.condition,
 		severe_since = CASE WHEN o.severity = 'critical' THEN o.severe_since ELSE clock_timestamp() END,
 		severity = 'critical'
 	FROM (
-		SELECT t.escalation_id, CASE
+		SELECT t.alert_id, CASE
 				WHEN t.check_id = 'degradation' THEN 'degradation after maintenance'
 				WHEN t.action = 'check_corruption' AND t.severity = 'critical' THEN 'corruption'
 				WHEN t.action IN ('verify_backup', 'restore_backup') AND (t.severity = 'critical' OR t.check_id = 'failed') THEN 'a restore failed'
@@ -271,22 +279,22 @@ BEGIN ATOMIC
 					AND (t.severity = 'critical' OR t.occurrences >= l.backup_failures) THEN 'backups fail repeatedly'
 				WHEN t.check_id = 'failed' AND t.occurrences >= l.failures THEN 'it fails repeatedly'
 				WHEN t.severity = 'warning' AND t.first_seen < clock_timestamp() - l.lasting
-					AND NOT EXISTS (SELECT FROM pgmaint_internal.acknowledgements a WHERE a.escalation_id = t.escalation_id) THEN 'it goes on'
+					AND NOT EXISTS (SELECT FROM pgmaint_internal.acknowledgements a WHERE a.alert_id = t.alert_id) THEN 'it goes on'
 			END AS condition
-		FROM pgmaint_internal.troubles t
+		FROM pgmaint_internal.alert_records t
 		CROSS JOIN limits l
 		WHERE t.resolved_at IS NULL AND t.condition IS NULL
 	) x
-	WHERE x.escalation_id = o.escalation_id AND x.condition IS NOT NULL;
+	WHERE x.alert_id = o.alert_id AND x.condition IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.weigh_troubles() IS 'see which troubles have become critical';
+COMMENT ON FUNCTION pgmaint_internal.weigh_alerts() IS 'see which alerts have become critical';
 
-REVOKE ALL ON pgmaint_internal.troubles, pgmaint_internal.acknowledgements FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.alert_records, pgmaint_internal.acknowledgements FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint.acknowledge(bigint),
-	pgmaint_internal.note_troubles(),
-	pgmaint_internal.resolve_troubles(),
-	pgmaint_internal.weigh_troubles()
+	pgmaint_internal.note_alerts(),
+	pgmaint_internal.resolve_alerts(),
+	pgmaint_internal.weigh_alerts()
 FROM PUBLIC;
-GRANT SELECT ON pgmaint_internal.troubles, pgmaint_internal.acknowledgements TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.alert_records, pgmaint_internal.acknowledgements TO pg_monitor;

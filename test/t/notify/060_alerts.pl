@@ -1,4 +1,4 @@
-# Who is told, by a real web server and a real SMTP server: a trouble from its
+# Who is told, by a real web server and a real SMTP server: an alert from its
 # beginning to its end, what happens when they are down, hang or lie about who
 # they are, and that nothing secret is seen anywhere.
 #
@@ -72,7 +72,7 @@ sub escalate
 	my ($options) = @_;
 	my $run = sql("SELECT pgmaint.run_action('escalate', " . ($options || 'NULL') . ')');
 	is(wait_for_end($node, $run), 'succeeded', 'telling contacts succeeds') or diag run_error($node, $run);
-	return sql("SELECT result - '{contacts, troubles}'::text[] FROM pgmaint.tasks WHERE run_id = $run");
+	return sql("SELECT result - '{contacts, alerts, troubles}'::text[] FROM pgmaint.tasks WHERE run_id = $run");
 }
 
 # What tick has started may still be sending.
@@ -95,7 +95,7 @@ CREATE SERVER plain FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (ca_file '$folder
 EOS
 
 #
-# The life of a trouble: a backup that fails, twice, and then does not
+# The life of an alert: a backup that fails, twice, and then does not
 #
 # what another database has noticed is nothing to be told here
 sql(q(INSERT INTO pgmaint.findings (check_id, severity, message, identity) VALUES ('backup', 'warning', 'of the original', '0123456789abcdef0123456789abcdef')));
@@ -110,14 +110,14 @@ sql("CREATE SERVER backups FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url '$b
 sql(q(SELECT pgmaint.define_plan('nightly', '[{"action": "backup", "options": {"storage": "backups", "globals": false, "databases": ["postgres"]}}, "escalate"]')));
 my $run = sql(q(SELECT pgmaint.run('nightly')));
 is(wait_for_end($node, $run), 'failed', 'a backup fails');
-my $about = 'SELECT state, severity, check_id, object, occurrences, level FROM pgmaint.escalations ORDER BY escalation_id';
+my $about = 'SELECT state, severity, check_id, object, occurrences, level FROM pgmaint.alerts ORDER BY alert_id';
 is(sql($about), 'notified|warning|backup|postgres|1|1', 'somebody is told');
 my @mails = arrived('mail', 'dba@example.com');
 is(scalar @mails, 1, 'by mail');
 is($mails[0]{from}, 'pgmaint@example.com', 'from the sender');
 ok($mails[0]{tls}, 'over TLS');
 like($mails[0]{subject}, qr/^\[pgmaint \S+ postgres\] warning: backup postgres: the backup of postgres failed: /, 'its subject');
-like($mails[0]{text}, qr/^WARNING backup postgres\n    the backup of postgres failed: .*\n    noticed once, .*; finding \d+\n\nSELECT/m, 'its text');
+like($mails[0]{text}, qr/^WARNING backup postgres\n    the backup of postgres failed: .*\n    noticed once, .*; alert \d+\n\nTo see all alerts: SELECT/m, 'its text');
 like($mails[0]{id}, qr/^<[0-9a-f-]{36}\@example\.com>$/, 'its id');
 is(join(' ', @{ $mails[0]{headers} }), 'date from to message-id subject auto-submitted mime-version content-type content-transfer-encoding', 'its headers');
 is(scalar arrived('http', '/path-secret'), 0, 'the second level hears nothing of a warning');
@@ -126,7 +126,7 @@ is(scalar arrived('http', '/path-secret'), 0, 'the second level hears nothing of
 sql(q(SELECT pg_sleep_until(date_trunc('second', clock_timestamp()) + interval '1 second')));
 $run = sql(q(SELECT pgmaint.run('nightly')));
 is(wait_for_end($node, $run), 'failed', 'and again');
-is(sql("SELECT severity, condition, occurrences FROM pgmaint.escalations"), 'critical|backups fail repeatedly|2', 'that is critical');
+is(sql("SELECT severity, condition, occurrences FROM pgmaint.alerts"), 'critical|backups fail repeatedly|2', 'that is critical');
 is(scalar arrived('mail', 'dba@example.com'), 2, 'the first level hears that');
 like((arrived('mail', 'dba@example.com'))[1]{raw}, qr/^Importance: high\r$/m, 'as important');
 
@@ -138,7 +138,7 @@ ok( wait_for(
 		},
 		'the second level'),
 	'the second level is told by tick');
-ok( $node->poll_query_until('postgres', "SELECT state = 'escalated' AND level = 2 FROM pgmaint.escalations"), 'the trouble is escalated');
+ok( $node->poll_query_until('postgres', "SELECT state = 'escalated' AND level = 2 FROM pgmaint.alerts"), 'the alert is escalated');
 no_messengers();
 my ($hook) = arrived('http', '/path-secret');
 my $message = decode_json($hook->{body});
@@ -147,17 +147,19 @@ is($headers->{'webhook-signature'}, 'v1,' . hmac_sha256_base64("$headers->{'webh
 	'a signature that the receiver can verify');
 is($headers->{authorization}, 'Bearer bearer-token', 'the token');
 is($headers->{'webhook-id'}, $message->{id}, 'the id');
-is(join(' ', @{$message}{qw(kind severity database troubles_count)}), 'trouble critical postgres 1', 'what it is about');
-is(join(' ', map { $_ // 'null' } @{ $message->{troubles}[0] }{qw(state severity check_id object action count condition resolution)}),
-	'escalated critical backup postgres backup 2 backups fail repeatedly null', 'and the trouble');
+is(join(' ', @{$message}{qw(kind severity database alerts_count)}), 'trouble critical postgres 1', 'what it is about');
+is(join(' ', map { $_ // 'null' } @{ $message->{alerts}[0] }{qw(state severity check_id object action count condition resolution)}),
+	'escalated critical backup postgres backup 2 backups fail repeatedly null', 'and the alert');
+is_deeply([ @{$message}{qw(troubles_count troubles)} ], [ @{$message}{qw(alerts_count alerts)} ], '... also under the keys of version 0.2');
+is($message->{alerts}[0]{escalation_id}, $message->{alerts}[0]{alert_id}, '... and the number of the alert');
 is($message->{system_identifier}, sql('SELECT system_identifier FROM pg_control_system()'), 'of which cluster');
 
 # it is over
 sql("ALTER SERVER backups OPTIONS (SET url 'file://$folder/storage/folder')");
 $run = sql(q(SELECT pgmaint.run('nightly')));
 is(wait_for_end($node, $run), 'succeeded', 'the backup succeeds') or diag run_error($node, $run);
-is(sql("SELECT state, resolution LIKE 'backup of postgres succeeded in run %' FROM pgmaint.escalations"), 'resolved|t', 'it is resolved');
-ok(wait_for(sub { arrived('mail', 'dba@example.com') == 3 && arrived('http', '/path-secret') == 2 }, 'the end of the trouble'), 'that is told');
+is(sql("SELECT state, resolution LIKE 'backup of postgres succeeded in run %' FROM pgmaint.alerts"), 'resolved|t', 'it is resolved');
+ok(wait_for(sub { arrived('mail', 'dba@example.com') == 3 && arrived('http', '/path-secret') == 2 }, 'the end of the alert'), 'that is told');
 like((arrived('mail', 'dba@example.com'))[2]{subject}, qr/\] resolved: backup postgres: /, 'the first level hears that');
 is(decode_json((arrived('http', '/path-secret'))[1]{body})->{kind}, 'resolved', 'and the second');
 escalate();
@@ -180,11 +182,11 @@ is(scalar(grep { length > 78 } split /\r\n/, $mails[3]{raw}), 0, 'no line is too
 is(scalar arrived('mail', 'evil@example.com'), 0, 'nobody else gets a mail');
 
 # acknowledged: silence
-is(sql(q(SELECT pgmaint.acknowledge(finding_id) FROM pgmaint.escalations WHERE check_id = 'names')), 't', 'somebody sees to it');
+is(sql(q(SELECT pgmaint.acknowledge(alert_id) FROM pgmaint.alerts WHERE check_id = 'names')), 't', 'somebody sees to it');
 sql(q(SELECT pgmaint.add_contact('late', 'mailto:late@example.com')));
 sql(q(INSERT INTO pgmaint.findings (check_id, severity, object, message) SELECT check_id, severity, object, message FROM pgmaint.findings WHERE check_id = 'names'));
 escalate();
-is(sql(q(SELECT state, occurrences FROM pgmaint.escalations WHERE check_id = 'names')), 'acknowledged|2', 'acknowledged');
+is(sql(q(SELECT state, occurrences FROM pgmaint.alerts WHERE check_id = 'names')), 'acknowledged|2', 'acknowledged');
 is(scalar(arrived('mail', 'dba@example.com')) . scalar(arrived('mail', 'late@example.com')), '40', 'nobody is told');
 sql(q(SELECT pgmaint.drop_contact('late')));
 
@@ -217,7 +219,7 @@ is(sql($checked), 'ok||no message waits to be sent', 'and all is in order');
 my %ids = map { $_->{headers}{'webhook-id'} => 1 } arrived('http', '/switch');
 is(scalar keys %ids, 1, 'always under the same id');
 escalate();
-is(sql(q(SELECT state, resolution FROM pgmaint.escalations WHERE check_id = 'delivery')), 'resolved|a message to switch was sent', 'and that trouble is over');
+is(sql(q(SELECT state, resolution FROM pgmaint.alerts WHERE check_id = 'delivery')), 'resolved|a message to switch was sent', 'and that alert is over');
 sql(q(SELECT pgmaint.drop_contact('switch')));
 
 #
@@ -306,12 +308,12 @@ foreach my $round (1 .. 5)
 }
 ok( $node->poll_query_until('postgres',
 		q(SELECT NOT EXISTS (SELECT FROM pgmaint.runs WHERE state IN ('queued', 'running')) AND NOT EXISTS (SELECT FROM pgmaint.notifications WHERE state = 'pending')
-		AND NOT EXISTS (SELECT FROM pgmaint.findings WHERE check_id = 'many' AND coalesce(escalation_id, 0) = 0))),
+		AND NOT EXISTS (SELECT FROM pgmaint.findings WHERE check_id = 'many' AND coalesce(alert_id, 0) = 0))),
 	'all are told');
-my %troubles;
-$troubles{ $_->{object} }++ foreach grep { $_->{check_id} eq 'many' } map { @{ decode_json($_->{body})->{troubles} } } arrived('http', '/many');
-is(scalar keys %troubles, 40, 'of all');
-is(scalar(grep { $_ > 1 } values %troubles), 0, 'once');
+my %alerts;
+$alerts{ $_->{object} }++ foreach grep { $_->{check_id} eq 'many' } map { @{ decode_json($_->{body})->{alerts} } } arrived('http', '/many');
+is(scalar keys %alerts, 40, 'of all');
+is(scalar(grep { $_ > 1 } values %alerts), 0, 'once');
 sql(q(SELECT pgmaint.drop_contact('many')));
 
 #

@@ -1,11 +1,11 @@
-# Following troubles costs in proportion to their number: not their number times
-# that of tasks, runs, findings or earlier troubles.  Counted are the rows that
+# Following alerts costs in proportion to their number: not their number times
+# that of tasks, runs, findings or earlier alerts.  Counted are the rows that
 # all nodes of all plans visit, and the blocks that are read, by auto_explain: four
 # times as much of everything is about four times the work, and far from sixteen
 # times.
 #
 # The planner is told the least that it may know: statistics are from before the
-# troubles began, when all that there were had been resolved.
+# alerts began, when all that there were had been resolved.
 
 use strict;
 use warnings;
@@ -65,10 +65,10 @@ sub work_of
 sub follow
 {
 	my ($database) = @_;
-	return work_of($database, join '', map { "SELECT pgmaint.$_();\n" } qw(note_troubles resolve_troubles weigh_troubles queue_troubles escalation_due));
+	return work_of($database, join '', map { "SELECT pgmaint_internal.$_();\n" } qw(note_alerts resolve_alerts weigh_alerts queue_alerts escalation_due));
 }
 
-# A run with ten tasks for each trouble.  Half of the troubles are tasks that
+# A run with ten tasks for each alert.  Half of the alerts are tasks that
 # failed, the others were noticed by tasks, and when tasks were planned.
 my $run = q{INSERT INTO pgmaint.runs (plan, requested_by, role, database, steps, settings, state, started_at, finished_at, current_step)
 	SELECT 'nightly', CURRENT_USER, 10, oid, '[{"action": "vacuum", "options": {"min_size": 1}}, {"action": "index_usage"}]', '{}',
@@ -77,49 +77,49 @@ my $run = q{INSERT INTO pgmaint.runs (plan, requested_by, role, database, steps,
 	INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, relation)
 	SELECT max(r.run_id), 1, 'vacuum', 'public.t' || n, 'VACUUM public.t' || n, 'r', CASE WHEN n <= FAILED THEN 'failed' ELSE 'succeeded' END,
 		clock_timestamp(), clock_timestamp(), 'pg_class'::regclass
-	FROM pgmaint.runs r, generate_series(1, 10 * TROUBLES) n GROUP BY n ORDER BY n;
+	FROM pgmaint.runs r, generate_series(1, 10 * ALERTS) n GROUP BY n ORDER BY n;
 	};
 my $findings = q{INSERT INTO pgmaint.findings (run_id, step, task_id, check_id, severity, object, message)
 	SELECT t.run_id, 1, t.task_id, CASE t.state WHEN 'failed' THEN 'failed' ELSE 'F004' END, 'warning', t.target, 'm'
-	FROM (SELECT * FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) ORDER BY task_id LIMIT 3 * TROUBLES / 4) t;
+	FROM (SELECT * FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) ORDER BY task_id LIMIT 3 * ALERTS / 4) t;
 	INSERT INTO pgmaint.findings (run_id, step, check_id, severity, object, message)
-	SELECT max(r.run_id), 2, 'H002', 'warning', 'i' || n, 'm' FROM pgmaint.runs r, generate_series(1, TROUBLES / 4) n GROUP BY n;
+	SELECT max(r.run_id), 2, 'H002', 'warning', 'i' || n, 'm' FROM pgmaint.runs r, generate_series(1, ALERTS / 4) n GROUP BY n;
 	};
 # runs that look at other things, though at some of the same tables
 my $other_runs = q{INSERT INTO pgmaint.runs (plan, requested_by, role, database, steps, settings, state, started_at, finished_at, current_step)
 	SELECT 'hourly', CURRENT_USER, 10, oid, '[{"action": "vacuum", "options": {"min_size": 2}}, {"action": "index_usage", "options": {"min_size": 2}}]', '{}',
 		'succeeded', clock_timestamp(), clock_timestamp(), 2
-	FROM pg_database, generate_series(1, TROUBLES) WHERE datname = current_database();
+	FROM pg_database, generate_series(1, ALERTS) WHERE datname = current_database();
 	};
-my $history = q{INSERT INTO pgmaint_internal.troubles (check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since,
+my $history = q{INSERT INTO pgmaint_internal.alert_records (alert_id, check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since,
 		first_finding, last_finding, resolved_at, resolution)
-	SELECT 'failed', 'public.t' || n, 'warning', 'm', 1, now(), now(), now(), 0, 0, now(), 'r' FROM generate_series(1, 10 * TROUBLES) n;
+	SELECT -n, 'failed', 'public.t' || n, 'warning', 'm', 1, now(), now(), now(), 0, 0, now(), 'r' FROM generate_series(1, 10 * ALERTS) n;
 	SELECT pgmaint.add_contact('first', 'notify:first');
 	SELECT pgmaint.add_contact('second', 'notify:second', 2, after => '1 day');
 	SELECT pgmaint.add_contact('third', 'notify:third', 3, after => '2 days');
 	INSERT INTO pgmaint.notifications (message_id, contact, kind, severity, subject, state, body, payload)
-	VALUES (gen_random_uuid(), 'first', 'trouble', 'warning', 's', 'sent', 'b', '{}');
-	INSERT INTO pgmaint_internal.notified_troubles (escalation_id, contact, kind, severity, notification_id)
-	SELECT t.escalation_id, 'first', k, 'warning', n.notification_id
-	FROM pgmaint_internal.troubles t, pgmaint.notifications n, unnest(ARRAY['trouble', 'resolved']) k;
-	INSERT INTO pgmaint_internal.acknowledgements (finding_id, escalation_id, severity, acknowledged_by)
-	SELECT 0, t.escalation_id, 'warning', CURRENT_USER FROM pgmaint_internal.troubles t;
+	VALUES (gen_random_uuid(), 'first', 'alert', 'warning', 's', 'sent', 'b', '{}');
+	INSERT INTO pgmaint_internal.notified_alerts (alert_id, contact, kind, severity, notification_id)
+	SELECT t.alert_id, 'first', k, 'warning', n.notification_id
+	FROM pgmaint_internal.alert_records t, pgmaint.notifications n, unnest(ARRAY['alert', 'resolved']) k;
+	INSERT INTO pgmaint_internal.acknowledgements (finding_id, alert_id, severity, acknowledged_by)
+	SELECT 0, t.alert_id, 'warning', CURRENT_USER FROM pgmaint_internal.alert_records t;
 	};
 
 my %work;
-foreach my $troubles ($few, $many)
+foreach my $alerts ($few, $many)
 {
-	my $database = "with_$troubles";
+	my $database = "with_$alerts";
 	my $sql = sub {
 		my ($statements) = @_;
-		$statements =~ s/TROUBLES/$troubles/g;
+		$statements =~ s/ALERTS/$alerts/g;
 		return $node->safe_psql($database, $statements);
 	};
 	my $states = sub {
 		return $sql->(q{SELECT string_agg(format('%s %s', n, state), ', ' ORDER BY state)
-			FROM (SELECT state, count(*) AS n FROM pgmaint.escalations WHERE first_finding > 0 GROUP BY state) s});
+			FROM (SELECT state, count(*) AS n FROM pgmaint.alerts WHERE first_finding > 0 GROUP BY state) s});
 	};
-	my $failed = $troubles / 2;
+	my $failed = $alerts / 2;
 
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$sql->('CREATE EXTENSION pgmaint; SELECT pgmaint.tick()');
@@ -132,26 +132,26 @@ foreach my $troubles ($few, $many)
 	cmp_ok(work_of($database, 'SELECT pgmaint.tick();')->{rows}, '<', $connection_samples, 'a tick does not read all samples of connections');
 
 	$sql->($findings);
-	$work{'noted for the first time'}{$troubles} = follow($database);
-	is($states->(), "$troubles notified", 'troubles that are noted');
+	$work{'noted for the first time'}{$alerts} = follow($database);
+	is($states->(), "$alerts notified", 'alerts that are noted');
 
 	$sql->($other_runs);
-	$work{'looked at again'}{$troubles} = follow($database);
-	is($states->(), "$troubles notified", '... and looked at again');
+	$work{'looked at again'}{$alerts} = follow($database);
+	is($states->(), "$alerts notified", '... and looked at again');
 
-	$sql->('SELECT pgmaint.acknowledge(first_finding) FROM pgmaint_internal.troubles WHERE resolved_at IS NULL AND escalation_id % 4 = 0');
-	$work{'shown'}{$troubles} = work_of($database, 'SELECT * FROM pgmaint.escalations;');
-	is($states->(), $troubles / 4 . ' acknowledged, ' . 3 * $troubles / 4 . ' notified', '... and acknowledged in part');
+	$sql->('SELECT pgmaint.acknowledge(first_finding) FROM pgmaint_internal.alert_records WHERE resolved_at IS NULL AND alert_id % 4 = 0');
+	$work{'shown'}{$alerts} = work_of($database, 'SELECT * FROM pgmaint.alerts;');
+	is($states->(), $alerts / 4 . ' acknowledged, ' . 3 * $alerts / 4 . ' notified', '... and acknowledged in part');
 
 	$sql->($run =~ s/FAILED/$failed/gr . $findings);
-	$work{'noticed again'}{$troubles} = follow($database);
-	is($sql->('SELECT DISTINCT occurrences FROM pgmaint_internal.troubles WHERE resolved_at IS NULL'), '2', '... and noticed again');
+	$work{'noticed again'}{$alerts} = follow($database);
+	is($sql->('SELECT DISTINCT occurrences FROM pgmaint_internal.alert_records WHERE resolved_at IS NULL'), '2', '... and noticed again');
 
 	$sql->($run =~ s/FAILED/0/gr);
-	$work{'resolved'}{$troubles} = follow($database);
-	is($states->(), "$troubles resolved", '... and resolved');
-	is($sql->(q{SELECT count(*) FROM pgmaint_internal.notified_troubles WHERE kind = 'resolved' AND escalation_id > 10 * TROUBLES}), $troubles, '... as contacts are told');
-	is($sql->('SELECT count(*) FROM pgmaint_internal.troubles WHERE NOT told'), '0', '... and it is noted that they are');
+	$work{'resolved'}{$alerts} = follow($database);
+	is($states->(), "$alerts resolved", '... and resolved');
+	is($sql->(q{SELECT count(*) FROM pgmaint_internal.notified_alerts WHERE kind = 'resolved' AND alert_id > 0}), $alerts, '... as contacts are told');
+	is($sql->('SELECT count(*) FROM pgmaint_internal.alert_records WHERE NOT told'), '0', '... and it is noted that they are');
 }
 
 foreach my $what (sort keys %work)
@@ -160,7 +160,7 @@ foreach my $what (sort keys %work)
 	{
 		my ($less, $more) = map { $work{$what}{$_}{$unit} } $few, $many;
 
-		cmp_ok($more, '<', 8 * $less, "$what: four times the troubles are no more than eight times the $unit") or diag "$less and $more";
+		cmp_ok($more, '<', 8 * $less, "$what: four times the alerts are no more than eight times the $unit") or diag "$less and $more";
 		note "$what: $less and $more $unit";
 	}
 }
