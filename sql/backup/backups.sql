@@ -103,13 +103,33 @@ ORDER BY b.started_at DESC, b.backup_id DESC;
 
 COMMENT ON VIEW pgmaint.backups IS
 	'every backup, newest first: how large it is, how long it took, when it was last proven by restoring it, how long that took, and how fast a restore in an emergency is';
+COMMENT ON COLUMN pgmaint.backups.backup_id IS 'key: number of the backup';
+COMMENT ON COLUMN pgmaint.backups.run_id IS 'the run that made it, which may be forgotten by now; null: the backup was adopted from its manifest';
+COMMENT ON COLUMN pgmaint.backups.storage IS 'the foreign server that the object is on';
+COMMENT ON COLUMN pgmaint.backups.key IS 'key of the object on the storage';
+COMMENT ON COLUMN pgmaint.backups.database IS 'name of the database; null: roles and tablespaces, see kind';
 COMMENT ON COLUMN pgmaint.backups.state IS 'running, succeeded, failed, interrupted (nothing of it counts), expiring (being removed, or to be by the next run), expired (removed from its storage)';
-COMMENT ON COLUMN pgmaint.backups.verification IS 'restorable, not restorable, never verified: what the last attempt to restore it came to';
-COMMENT ON COLUMN pgmaint.backups.restore_duration IS 'how long the last restore of it to prove it took, under restore_settings, which may be faster than those of an emergency';
-COMMENT ON COLUMN pgmaint.backups.restore_settings IS 'where, and under which settings, restore_duration was measured; null: unknown, or there was no restore';
+COMMENT ON COLUMN pgmaint.backups.bytes IS 'size of the object in bytes; null: the backup did not succeed';
+COMMENT ON COLUMN pgmaint.backups.sha256 IS 'SHA-256 of the object, in hexadecimal; null: the backup did not succeed';
+COMMENT ON COLUMN pgmaint.backups.started_at IS 'when the backup began';
+COMMENT ON COLUMN pgmaint.backups.finished_at IS 'when it succeeded or failed; null: neither yet';
+COMMENT ON COLUMN pgmaint.backups.verified_at IS 'when it was last restored to prove it, and compared, with success; null: never';
+COMMENT ON COLUMN pgmaint.backups.restore_duration IS 'how long the last restore of it to prove it took, under restore_settings, which may be faster than those of an emergency; null: there was none';
+COMMENT ON COLUMN pgmaint.backups.size IS 'bytes as a text with a unit';
+COMMENT ON COLUMN pgmaint.backups.duration IS 'how long it took to make the backup; null: it has not ended';
+COMMENT ON COLUMN pgmaint.backups.verification IS 'what the last attempt to prove it came to: restorable, not restorable, intact (roles and tablespaces, which are read, not restored), never verified; null: there is nothing to prove';
+COMMENT ON COLUMN pgmaint.backups.error IS 'why the backup failed, or why it was found not restorable; null: neither';
+COMMENT ON COLUMN pgmaint.backups.database_size IS 'database_bytes as a text with a unit';
 COMMENT ON COLUMN pgmaint.backups.restore_rate IS 'how fast a restore in this live server is, with fsync on: bytes of the dump per second in the last one of this backup, or else in the newest one of the same database (of the same part of it, where the backup holds a part); null: there was none';
-COMMENT ON COLUMN pgmaint.backups.safe_restore_duration IS 'how long the last restore of it took in this live server, with fsync on: by restore_backup, or by verify_backup in a database';
-COMMENT ON COLUMN pgmaint.backups.safe_restored_at IS 'when that was';
+COMMENT ON COLUMN pgmaint.backups.kind IS 'database (of pg_dump), globals (roles and tablespaces, of pg_dumpall)';
+COMMENT ON COLUMN pgmaint.backups.selection IS 'which part of the database it holds; null: all of it';
+COMMENT ON COLUMN pgmaint.backups.server_version IS 'version of the server that it was made from; null: not known';
+COMMENT ON COLUMN pgmaint.backups.dump_bytes IS 'size in bytes of the dump in the object, before compression; null: not known';
+COMMENT ON COLUMN pgmaint.backups.database_bytes IS 'size in bytes of the database on disk when the backup began; null: not known';
+COMMENT ON COLUMN pgmaint.backups.identity IS 'the database that made it, see pgmaint.identities: what another made never expires; null: not known';
+COMMENT ON COLUMN pgmaint.backups.restore_settings IS 'where, and under which settings, restore_duration was measured; null: unknown, or there was no restore';
+COMMENT ON COLUMN pgmaint.backups.safe_restore_duration IS 'how long the last restore of it took in this live server, with fsync on: by restore_backup, or by verify_backup in a database; null: there was none';
+COMMENT ON COLUMN pgmaint.backups.safe_restored_at IS 'when that restore ended; null: there was none';
 
 CREATE TABLE pgmaint_internal.scratch_databases (
 	database name PRIMARY KEY,

@@ -11,10 +11,10 @@ CREATE TABLE pgmaint.verifications (
 );
 
 COMMENT ON TABLE pgmaint.verifications IS 'queries that verify_backup executes in the restored backup, and what they must answer';
-COMMENT ON COLUMN pgmaint.verifications.verification_id IS 'for drop_verification()';
+COMMENT ON COLUMN pgmaint.verifications.verification_id IS 'number of the verification, for drop_verification()';
 COMMENT ON COLUMN pgmaint.verifications.database IS 'the database that the backup is of';
 COMMENT ON COLUMN pgmaint.verifications.query IS 'one statement that reads, and returns one row with one column';
-COMMENT ON COLUMN pgmaint.verifications.expected IS 'the answer as text; true, t and false, f are the same; null: the answer is null';
+COMMENT ON COLUMN pgmaint.verifications.expected IS 'the answer as text; true and t, false and f are the same; the text null: the answer is null';
 COMMENT ON COLUMN pgmaint.verifications.time_limit IS 'the query is cancelled after this time, which does not count against the backup';
 COMMENT ON COLUMN pgmaint.verifications.added_by IS 'the role that added it; the query is executed with the rights of the role that the dump was restored as';
 COMMENT ON COLUMN pgmaint.verifications.created_at IS 'when it was added';
@@ -37,18 +37,18 @@ CREATE TABLE pgmaint.verification_results (
 CREATE INDEX verification_results_time ON pgmaint.verification_results (asked_at);
 
 COMMENT ON TABLE pgmaint.verification_results IS 'what restored backups answered to the queries of pgmaint.verifications; answers are values of users'' rows, so that nobody may read them without a grant';
-COMMENT ON COLUMN pgmaint.verification_results.result_id IS 'in the order in which they were written';
+COMMENT ON COLUMN pgmaint.verification_results.result_id IS 'key: number of the result';
 COMMENT ON COLUMN pgmaint.verification_results.verification_id IS 'the verification, which may be dropped by now';
-COMMENT ON COLUMN pgmaint.verification_results.backup_id IS 'null: a backup that the ledger does not know';
-COMMENT ON COLUMN pgmaint.verification_results.run_id IS 'the run that restored the backup';
-COMMENT ON COLUMN pgmaint.verification_results.task_id IS 'the task of the action verify_backup';
+COMMENT ON COLUMN pgmaint.verification_results.backup_id IS 'the backup in pgmaint.backups; null: a backup that the ledger does not know';
+COMMENT ON COLUMN pgmaint.verification_results.run_id IS 'the run that restored the backup, which may be forgotten by now';
+COMMENT ON COLUMN pgmaint.verification_results.task_id IS 'the task of the action verify_backup in pgmaint.tasks, which may be forgotten by now';
 COMMENT ON COLUMN pgmaint.verification_results.asked_at IS 'when the query began';
-COMMENT ON COLUMN pgmaint.verification_results.query IS 'as it was then';
-COMMENT ON COLUMN pgmaint.verification_results.expected IS 'as it was then';
-COMMENT ON COLUMN pgmaint.verification_results.answer IS 'its first 1000 characters; null: the answer was null, or there was none, see error';
+COMMENT ON COLUMN pgmaint.verification_results.query IS 'the query, as it was then';
+COMMENT ON COLUMN pgmaint.verification_results.expected IS 'the expected answer, as it was then';
+COMMENT ON COLUMN pgmaint.verification_results.answer IS 'the first 1000 characters of the answer; null: the answer was null, or there was none, see error';
 COMMENT ON COLUMN pgmaint.verification_results.ok IS 'whether the answer is the one that was expected; null: the query was not answered for a reason that says nothing about the backup';
 COMMENT ON COLUMN pgmaint.verification_results.error IS 'why there is no answer: the message of the error, its first 300 bytes';
-COMMENT ON COLUMN pgmaint.verification_results.duration IS 'of the session that executed the query';
+COMMENT ON COLUMN pgmaint.verification_results.duration IS 'how long the session took that executed the query';
 
 -- they belong to the database, and are dumped and restored with it; results are history
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.verifications', '');

@@ -24,15 +24,20 @@ CREATE UNIQUE INDEX identities_current ON pgmaint.identities (system_identifier,
 
 COMMENT ON TABLE pgmaint.identities IS
 	'which database this is, by a random name that is never dumped, and what was true when it was used last: where that has changed, this database may be a copy';
-COMMENT ON COLUMN pgmaint.identities.state IS
-	'current; former (what this database was before it began to doubt, or what its original is); taken over (by take_over()); forgotten (by stay_copy())';
-COMMENT ON COLUMN pgmaint.identities.directory_inode IS 'of the data directory';
-COMMENT ON COLUMN pgmaint.identities.machine_id IS 'of the operating system; a change of it alone decides nothing';
-COMMENT ON COLUMN pgmaint.identities.host IS 'name of the machine; a change of it alone decides nothing';
+COMMENT ON COLUMN pgmaint.identities.identity IS '32 random hexadecimal digits';
+COMMENT ON COLUMN pgmaint.identities.state IS 'current; former (what this database was before it began to doubt, or what its original is); taken over (by take_over()); forgotten (by stay_copy())';
+COMMENT ON COLUMN pgmaint.identities.system_identifier IS 'system identifier of the cluster when the identity was made, or taken over; null: the identity is known from archives alone';
+COMMENT ON COLUMN pgmaint.identities.database IS 'OID of the database then; null where system_identifier is';
+COMMENT ON COLUMN pgmaint.identities.timeline IS 'timeline of the cluster then; null where system_identifier is';
+COMMENT ON COLUMN pgmaint.identities.directory_inode IS 'inode number of the data directory then; null where system_identifier is';
+COMMENT ON COLUMN pgmaint.identities.machine_id IS 'machine ID of the operating system; a change of it alone decides nothing; null: unknown';
+COMMENT ON COLUMN pgmaint.identities.host IS 'name of the machine; a change of it alone decides nothing; null: unknown';
+COMMENT ON COLUMN pgmaint.identities.created_at IS 'when the identity was noted';
 COMMENT ON COLUMN pgmaint.identities.doubt IS 'why this database may be a copy; null: it is not in doubt';
+COMMENT ON COLUMN pgmaint.identities.doubt_since IS 'when the doubt began; null: there is none';
 COMMENT ON COLUMN pgmaint.identities.until_told IS 'whether nothing but take_over() or stay_copy() ends the doubt';
-COMMENT ON COLUMN pgmaint.identities.former_seen_at IS 'when another database was last seen to write as the former identity';
-COMMENT ON COLUMN pgmaint.identities.taken_over_at IS 'when take_over() said that this database is its successor';
+COMMENT ON COLUMN pgmaint.identities.former_seen_at IS 'when another database was last seen to write as the former identity; null: never since the doubt began';
+COMMENT ON COLUMN pgmaint.identities.taken_over_at IS 'when take_over() said that this database is the successor of the identity; null: it was not taken over';
 
 -- What this database wrote to a storage to tell others that it is alive.
 CREATE TABLE pgmaint_internal.owner_records (

@@ -90,6 +90,20 @@ ORDER BY r.last_verified NULLS FIRST, c.relation;
 
 COMMENT ON VIEW pgmaint.corruption_checks IS
 	'when each table and index was last proven sound, least recently first: outcome is that of its last check, problems_at when damage was last found in it';
+COMMENT ON COLUMN pgmaint.corruption_checks.relation IS 'the table, TOAST table, materialized view or index';
+COMMENT ON COLUMN pgmaint.corruption_checks.kind IS 'table or index';
+COMMENT ON COLUMN pgmaint.corruption_checks.method IS 'access method of the table or index';
+COMMENT ON COLUMN pgmaint.corruption_checks.last_verified IS 'when the check began that last found it sound, the first of its parts where several runs shared it; null: never';
+COMMENT ON COLUMN pgmaint.corruption_checks.outcome IS 'of the last check that came to its end: sound, damaged; else not finished (a check has begun), never checked';
+COMMENT ON COLUMN pgmaint.corruption_checks.checked IS 'what that check did: heap (verify_heapam), index (bt_index_check or gin_index_check), index with parent (bt_index_parent_check); null: none came to its end';
+COMMENT ON COLUMN pgmaint.corruption_checks.problems IS 'number of problems that it found; null where checked is';
+COMMENT ON COLUMN pgmaint.corruption_checks.problems_at IS 'when a check last found damage; null: never';
+COMMENT ON COLUMN pgmaint.corruption_checks.last_checked IS 'when the last check came to its end; null: none did';
+COMMENT ON COLUMN pgmaint.corruption_checks.duration IS 'how long it took, or its last part where several runs shared it; null where checked is';
+COMMENT ON COLUMN pgmaint.corruption_checks.bytes IS 'size of the relation in bytes when that check ended; null where checked is';
+COMMENT ON COLUMN pgmaint.corruption_checks.message IS 'what the damage is; null: none was found';
+COMMENT ON COLUMN pgmaint.corruption_checks.begun_at IS 'when a check last began, whether it came to its end or not; null: never';
+COMMENT ON COLUMN pgmaint.corruption_checks.run_id IS 'the run whose check last came to its end, which may be forgotten by now; null where checked is';
 
 -- Columns with a default that a sequence feeds are filled by it whether they
 -- own it or not.
@@ -158,6 +172,15 @@ ORDER BY used_ratio DESC, sequence;
 
 COMMENT ON VIEW pgmaint.sequence_usage IS
 	'how much of each sequence is used up, by the smallest integer type among the sequence and the columns that it fills; last_value is null where it was never used or may not be read';
+COMMENT ON COLUMN pgmaint.sequence_usage.sequence IS 'the sequence';
+COMMENT ON COLUMN pgmaint.sequence_usage."table" IS 'the table with the column of the smallest integer type that the sequence fills; null: it fills none';
+COMMENT ON COLUMN pgmaint.sequence_usage."column" IS 'that column; null: there is none';
+COMMENT ON COLUMN pgmaint.sequence_usage.type_name IS 'type of that column; null: there is none';
+COMMENT ON COLUMN pgmaint.sequence_usage.last_value IS 'the value that was given last; null: the sequence was never used, or may not be read';
+COMMENT ON COLUMN pgmaint.sequence_usage.last_possible IS 'the last value that both the sequence and the column allow';
+COMMENT ON COLUMN pgmaint.sequence_usage.used_ratio IS 'share of the values that are used up, 0 to 1; 0 also where last_value is null';
+COMMENT ON COLUMN pgmaint.sequence_usage.values_left IS 'how many values the sequence can still give';
+COMMENT ON COLUMN pgmaint.sequence_usage.cycles IS 'whether the sequence begins anew when it has come to its end';
 
 CREATE VIEW pgmaint.unvalidated_constraints AS
 SELECT
@@ -179,6 +202,10 @@ ORDER BY k.conrelid, k.conname;
 
 COMMENT ON VIEW pgmaint.unvalidated_constraints IS
 	'constraints that were added NOT VALID and never validated: rows that were there before may break them';
+COMMENT ON COLUMN pgmaint.unvalidated_constraints.relation IS 'the table';
+COMMENT ON COLUMN pgmaint.unvalidated_constraints."constraint" IS 'name of the constraint';
+COMMENT ON COLUMN pgmaint.unvalidated_constraints.kind IS 'foreign key, check, not null';
+COMMENT ON COLUMN pgmaint.unvalidated_constraints.command IS 'the command that validates it';
 
 -- The catalog is asked, because the version does not tell: 19 was to have this
 -- function, and its release candidate has not.

@@ -151,6 +151,23 @@ ORDER BY r.run_id, t.task_id;
 
 COMMENT ON VIEW pgmaint.progress IS
 	'what every task worker is doing now; percent_done is that of the command''s present phase, slept what cost-based delays took of it (18 and later, with track_cost_delay_timing), mode that of VACUUM (19: normal, aggressive or failsafe), changes_applied the row changes of other sessions that REPACK (CONCURRENTLY) has caught up with (19)';
+COMMENT ON COLUMN pgmaint.progress.run_id IS 'the run in pgmaint.runs';
+COMMENT ON COLUMN pgmaint.progress.plan IS 'name of the plan, or of the action where run_action() was called';
+COMMENT ON COLUMN pgmaint.progress.step IS 'number of the step of the run, from 1';
+COMMENT ON COLUMN pgmaint.progress.action IS 'name of the action';
+COMMENT ON COLUMN pgmaint.progress.target IS 'the object that the task works on, as it was named when the task was planned';
+COMMENT ON COLUMN pgmaint.progress.phase IS 'what the command is doing, as the server''s progress views or pgmaint name it';
+COMMENT ON COLUMN pgmaint.progress.percent_done IS 'share of the present phase that is done, in percent, 0 to 100; 0 also where it is not known';
+COMMENT ON COLUMN pgmaint.progress.elapsed IS 'how long the present attempt of the task has taken';
+COMMENT ON COLUMN pgmaint.progress.tasks_finished IS 'tasks of the step that have ended, in whatever state';
+COMMENT ON COLUMN pgmaint.progress.tasks_planned IS 'tasks of the step';
+COMMENT ON COLUMN pgmaint.progress.step_of IS 'number of the step of all steps of the run, such as 2 of 7';
+COMMENT ON COLUMN pgmaint.progress.attempt IS 'number of the present attempt, from 1';
+COMMENT ON COLUMN pgmaint.progress.pid IS 'process ID of the task worker';
+COMMENT ON COLUMN pgmaint.progress.command IS 'the command that the task executes';
+COMMENT ON COLUMN pgmaint.progress.slept IS 'how long cost-based delays held up the command; null: before PostgreSQL 18, without track_cost_delay_timing, or none';
+COMMENT ON COLUMN pgmaint.progress.mode IS 'mode of a VACUUM: normal, aggressive or failsafe; null: another command, or before PostgreSQL 19';
+COMMENT ON COLUMN pgmaint.progress.changes_applied IS 'row changes of other sessions that REPACK (CONCURRENTLY) has caught up with; null: it is not in that phase, or before PostgreSQL 19';
 
 REVOKE ALL ON pgmaint.progress FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -8,6 +8,10 @@ CREATE TABLE pgmaint.plan_definitions (
 );
 
 COMMENT ON TABLE pgmaint.plan_definitions IS 'the plans that users defined; one of the name of a built-in plan takes its place';
+COMMENT ON COLUMN pgmaint.plan_definitions.plan IS 'name of the plan';
+COMMENT ON COLUMN pgmaint.plan_definitions.steps IS 'the steps in their order: an array of objects with action and options';
+COMMENT ON COLUMN pgmaint.plan_definitions.defined_by IS 'the role that defined the plan last; only roles with its rights may replace or drop it';
+COMMENT ON COLUMN pgmaint.plan_definitions.defined_at IS 'when the plan was defined last';
 
 -- dumped and restored with the database
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.plan_definitions', '');
@@ -31,6 +35,11 @@ CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(p.steps) WITH ORDINALITY AS s
 ORDER BY p.plan, s.step;
 
 COMMENT ON VIEW pgmaint.plans IS 'every plan''s steps';
+COMMENT ON COLUMN pgmaint.plans.plan IS 'name of the plan';
+COMMENT ON COLUMN pgmaint.plans.step IS 'number of the step, from 1';
+COMMENT ON COLUMN pgmaint.plans.action IS 'name of the action, see pgmaint.actions()';
+COMMENT ON COLUMN pgmaint.plans.options IS 'options of the step; null: the defaults';
+COMMENT ON COLUMN pgmaint.plans.origin IS 'user (see pgmaint.plan_definitions), built-in (comes with pgmaint)';
 
 CREATE FUNCTION pgmaint.define_plan(plan text, steps jsonb)
 RETURNS void

@@ -154,6 +154,17 @@ FROM both_sides b
 ORDER BY b.plan, b.scheduled_by;
 
 COMMENT ON VIEW pgmaint.schedules IS 'the schedules of this database: when each comes round, what came of it the last time, and what is wrong with it';
+COMMENT ON COLUMN pgmaint.schedules.plan IS 'name of the plan, or tick';
+COMMENT ON COLUMN pgmaint.schedules.schedule IS 'when it runs, in the syntax of pg_cron: as pg_cron has it, else as schedule() was told';
+COMMENT ON COLUMN pgmaint.schedules.database IS 'name of this database';
+COMMENT ON COLUMN pgmaint.schedules.active IS 'whether pg_cron runs the job; null: pg_cron has no such job, hides it, or could not be asked';
+COMMENT ON COLUMN pgmaint.schedules.next_run IS 'when it comes round next; null: the job is not active';
+COMMENT ON COLUMN pgmaint.schedules.last_run IS 'when it last began, as the newest run in pgmaint.runs or pg_cron says; null: not known';
+COMMENT ON COLUMN pgmaint.schedules.last_outcome IS 'state of that run, and its error; what pg_cron says where no run came of it; null: not known';
+COMMENT ON COLUMN pgmaint.schedules.scheduled_by IS 'the role that the job connects as';
+COMMENT ON COLUMN pgmaint.schedules.job_id IS 'number of the job in pg_cron';
+COMMENT ON COLUMN pgmaint.schedules.command IS 'what the job executes; null where active is';
+COMMENT ON COLUMN pgmaint.schedules.problem IS 'what is wrong with the schedule, and what to do about it; null: nothing';
 
 REVOKE ALL ON pgmaint_internal.plan_schedules, pgmaint.schedules FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -11,9 +11,13 @@ CREATE TABLE pgmaint.maintenance_windows (
 );
 
 COMMENT ON TABLE pgmaint.maintenance_windows IS 'the hours in which disruptive work is allowed, as they were defined';
-COMMENT ON COLUMN pgmaint.maintenance_windows.days IS 'the days on which it opens, 0 being Sunday';
+COMMENT ON COLUMN pgmaint.maintenance_windows.name IS 'name of the window';
+COMMENT ON COLUMN pgmaint.maintenance_windows.days IS 'the days on which it opens, 0 (Sunday) to 6';
 COMMENT ON COLUMN pgmaint.maintenance_windows.starts IS 'when it opens, by the clock on the wall of its time zone';
 COMMENT ON COLUMN pgmaint.maintenance_windows.duration IS 'for how long it is open, in elapsed time: a change of the clock makes it neither longer nor shorter';
+COMMENT ON COLUMN pgmaint.maintenance_windows.timezone IS 'name of the time zone that days and starts are in';
+COMMENT ON COLUMN pgmaint.maintenance_windows.added_by IS 'the role that added it';
+COMMENT ON COLUMN pgmaint.maintenance_windows.added_at IS 'when it was added';
 
 -- windows belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.maintenance_windows', '');
@@ -105,6 +109,14 @@ ORDER BY w.name;
 
 COMMENT ON VIEW pgmaint.windows IS
 	'the maintenance windows; closes is when the work in one that is open has to end, later than its own end where another overlaps or adjoins';
+COMMENT ON COLUMN pgmaint.windows.name IS 'name of the window';
+COMMENT ON COLUMN pgmaint.windows.days IS 'the days on which it opens, 0 (Sunday) to 6';
+COMMENT ON COLUMN pgmaint.windows.starts IS 'when it opens, by the clock on the wall of its time zone';
+COMMENT ON COLUMN pgmaint.windows.duration IS 'for how long it is open, in elapsed time';
+COMMENT ON COLUMN pgmaint.windows.timezone IS 'name of the time zone that days and starts are in';
+COMMENT ON COLUMN pgmaint.windows.open IS 'whether it is open now';
+COMMENT ON COLUMN pgmaint.windows.opens_next IS 'when it opens next, after now';
+COMMENT ON COLUMN pgmaint.windows.closes IS 'when work has to end that runs in it now, later than its own end where another window overlaps or adjoins; infinity: not within two weeks; null: it is not open';
 
 CREATE FUNCTION pgmaint.add_window(
 	name text,

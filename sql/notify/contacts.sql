@@ -34,16 +34,18 @@ CREATE TABLE pgmaint.contacts (
 );
 
 COMMENT ON TABLE pgmaint.contacts IS 'who is told of troubles, and when: made by pgmaint.add_contact()';
+COMMENT ON COLUMN pgmaint.contacts.name IS 'name of the contact, for drop_contact()';
 COMMENT ON COLUMN pgmaint.contacts.level IS '1 is told first; a trouble that was told to a higher level is escalated';
 COMMENT ON COLUMN pgmaint.contacts.address IS 'https://..., mailto:..., or notify:channel';
-COMMENT ON COLUMN pgmaint.contacts.server IS 'the relay: what mail goes through, or the keys for a webhook';
+COMMENT ON COLUMN pgmaint.contacts.server IS 'the relay, a foreign server: what mail goes through, or the keys for a webhook; null: none is needed';
 COMMENT ON COLUMN pgmaint.contacts.severity IS 'troubles of this severity, and worse ones, are told';
 COMMENT ON COLUMN pgmaint.contacts.after IS 'how long a trouble has that severity, neither resolved nor acknowledged, before this contact is told';
-COMMENT ON COLUMN pgmaint.contacts.repeats IS 'a trouble that was noticed so often is told at once';
+COMMENT ON COLUMN pgmaint.contacts.repeats IS 'a trouble that was noticed so often is told at once; null: never for that reason';
 COMMENT ON COLUMN pgmaint.contacts.windows IS 'whether the contact is told what will run, before a maintenance window opens';
-COMMENT ON COLUMN pgmaint.contacts.notice IS 'how long before that';
+COMMENT ON COLUMN pgmaint.contacts.notice IS 'how long before a maintenance window opens that message is sent';
+COMMENT ON COLUMN pgmaint.contacts.added_by IS 'the role that added the contact, whose user mapping has the password or the keys';
+COMMENT ON COLUMN pgmaint.contacts.added_at IS 'when the contact was added';
 COMMENT ON COLUMN pgmaint.contacts.identity IS 'of the database that the contact was added to: a copy, or a restored dump, tells it once that it is suspended, and nothing more until take_over()';
-COMMENT ON COLUMN pgmaint.contacts.added_by IS 'whose user mapping has the password or the keys';
 
 -- contacts belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.contacts', '');

@@ -28,11 +28,23 @@ CREATE INDEX notifications_unsent ON pgmaint.notifications (contact, notificatio
 CREATE INDEX notifications_contact ON pgmaint.notifications (contact, sent_at);
 
 COMMENT ON TABLE pgmaint.notifications IS 'the messages to contacts: what is to be sent, and what was';
+COMMENT ON COLUMN pgmaint.notifications.notification_id IS 'key: number of the message';
 COMMENT ON COLUMN pgmaint.notifications.message_id IS 'goes with the message however often it is sent, so that a receiver can tell';
-COMMENT ON COLUMN pgmaint.notifications.state IS 'pending, failed (and to be tried again), sent, given up';
-COMMENT ON COLUMN pgmaint.notifications.error IS 'why the last attempt failed';
-COMMENT ON COLUMN pgmaint.notifications.body IS 'for a person';
-COMMENT ON COLUMN pgmaint.notifications.payload IS 'for a machine';
+COMMENT ON COLUMN pgmaint.notifications.contact IS 'name of the contact, which may be dropped by now';
+COMMENT ON COLUMN pgmaint.notifications.kind IS 'trouble (open ones), resolved (ones that are over), window (a maintenance window opens), suspended (this database tells the contact nothing more)';
+COMMENT ON COLUMN pgmaint.notifications.severity IS 'the worst severity of what the message is about: warning or critical; null: a maintenance window';
+COMMENT ON COLUMN pgmaint.notifications.subject IS 'subject of the message, one line';
+COMMENT ON COLUMN pgmaint.notifications.state IS 'pending, failed (and to be tried again), sent, given up (three days old, or the contact was dropped)';
+COMMENT ON COLUMN pgmaint.notifications.attempts IS 'how often sending was tried';
+COMMENT ON COLUMN pgmaint.notifications.created_at IS 'when the message was written';
+COMMENT ON COLUMN pgmaint.notifications.next_attempt IS 'when sending is tried next; null: it was sent or given up';
+COMMENT ON COLUMN pgmaint.notifications.sent_at IS 'when the message was sent; null: it was not';
+COMMENT ON COLUMN pgmaint.notifications.error IS 'why the last attempt failed, or why the message was given up; null: neither';
+COMMENT ON COLUMN pgmaint.notifications.body IS 'text of the message, for a person';
+COMMENT ON COLUMN pgmaint.notifications.payload IS 'content of the message as a JSON object, for a machine';
+COMMENT ON COLUMN pgmaint.notifications.window_name IS 'the maintenance window that the message announces; null: it announces none';
+COMMENT ON COLUMN pgmaint.notifications.window_opens IS 'when that window opens; null where window_name is';
+COMMENT ON COLUMN pgmaint.notifications.identity IS 'the database that wrote the message, see pgmaint.identities';
 
 CREATE FUNCTION pgmaint_internal.host_name()
 RETURNS text

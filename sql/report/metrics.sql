@@ -216,7 +216,11 @@ JOIN pgmaint_internal.metric_families() f USING (name)
 WHERE s.value IS NOT NULL;
 
 COMMENT ON VIEW pgmaint.metrics IS 'what a monitoring system reads, a sample in each row, in the naming of Prometheus';
+COMMENT ON COLUMN pgmaint.metrics.name IS 'name of the metric';
+COMMENT ON COLUMN pgmaint.metrics.labels IS 'labels of the sample, a JSON object of names and values';
+COMMENT ON COLUMN pgmaint.metrics.value IS 'value of the sample in the base unit of the metric: bytes, seconds, seconds since 1970-01-01 UTC, a share from 0 to 1, or a number';
 COMMENT ON COLUMN pgmaint.metrics.type IS 'gauge, or counter for what only grows';
+COMMENT ON COLUMN pgmaint.metrics.help IS 'what the metric means';
 
 CREATE FUNCTION pgmaint.metrics_text()
 RETURNS text

@@ -49,9 +49,29 @@ FROM (
 ) t;
 
 COMMENT ON VIEW pgmaint.task_results IS 'what each task did, and in gain what came of it, in words; of tasks that versions before 0.3 carried out, the result';
+COMMENT ON COLUMN pgmaint.task_results.task_id IS 'the task in pgmaint.tasks';
+COMMENT ON COLUMN pgmaint.task_results.run_id IS 'the run in pgmaint.runs';
+COMMENT ON COLUMN pgmaint.task_results.step IS 'number of the step of the run, from 1';
+COMMENT ON COLUMN pgmaint.task_results.action IS 'name of the action';
+COMMENT ON COLUMN pgmaint.task_results.target IS 'the object, as it was named when the task was planned, in one line';
+COMMENT ON COLUMN pgmaint.task_results.what IS 'the command that the task executes, in one line';
+COMMENT ON COLUMN pgmaint.task_results.state IS 'as in pgmaint.tasks';
+COMMENT ON COLUMN pgmaint.task_results.attempt IS 'how often the task was begun';
+COMMENT ON COLUMN pgmaint.task_results.worker IS 'number of the task worker within its run; null: the task has not begun';
+COMMENT ON COLUMN pgmaint.task_results.started_at IS 'when the last attempt began; null: the task has not begun';
+COMMENT ON COLUMN pgmaint.task_results.finished_at IS 'when the task ended; null: it is pending or running';
+COMMENT ON COLUMN pgmaint.task_results.seconds IS 'how long the last attempt took, in seconds; null: it has not ended, or did not begin';
+COMMENT ON COLUMN pgmaint.task_results.reason IS 'why the task was planned, in one line';
+COMMENT ON COLUMN pgmaint.task_results.error IS 'why the task failed, was skipped or was stopped, in one line; null: none of these';
+COMMENT ON COLUMN pgmaint.task_results.gain IS 'what came of the task, in words, in one line; of tasks that versions before 0.3 carried out, the result; empty: nothing to tell';
+COMMENT ON COLUMN pgmaint.task_results.returned_bytes IS 'bytes that the task gave back to the file system; 0 also where that is not known';
+COMMENT ON COLUMN pgmaint.task_results.removed_rows IS 'dead rows that the task removed; 0 also where that is not known';
+COMMENT ON COLUMN pgmaint.task_results.left_rows IS 'rows that left the table of a retention policy; null: another action, or not done';
+COMMENT ON COLUMN pgmaint.task_results.archived_bytes IS 'size in bytes of the objects that these rows were archived in; null: they were not archived';
+COMMENT ON COLUMN pgmaint.task_results.bytes_before IS 'as in pgmaint.tasks';
 COMMENT ON COLUMN pgmaint.task_results.one_of_many IS 'whether a report counts it with others of its kind, unless it failed';
 COMMENT ON COLUMN pgmaint.task_results.one_for_all IS 'whether a step has one such task, so that a report tells it with the step, unless it failed';
-COMMENT ON COLUMN pgmaint.task_results.remarks IS 'what there is to say besides';
+COMMENT ON COLUMN pgmaint.task_results.remarks IS 'what else there is to tell of the task, a line each; null: nothing';
 
 CREATE VIEW pgmaint.step_results AS
 SELECT
@@ -129,6 +149,22 @@ CROSS JOIN LATERAL (
 ) g;
 
 COMMENT ON VIEW pgmaint.step_results IS 'what came of each step of each run, in words and in figures';
+COMMENT ON COLUMN pgmaint.step_results.run_id IS 'the run in pgmaint.runs';
+COMMENT ON COLUMN pgmaint.step_results.step IS 'number of the step of the run, from 1';
+COMMENT ON COLUMN pgmaint.step_results.action IS 'name of the action';
+COMMENT ON COLUMN pgmaint.step_results.outcome IS 'what came of the step, in words';
+COMMENT ON COLUMN pgmaint.step_results.gain IS 'what came of the tasks of the step, in words; null: nothing to tell';
+COMMENT ON COLUMN pgmaint.step_results.reached IS 'whether the run has begun the step';
+COMMENT ON COLUMN pgmaint.step_results.planned IS 'tasks of the step';
+COMMENT ON COLUMN pgmaint.step_results.succeeded IS 'how many of these have succeeded';
+COMMENT ON COLUMN pgmaint.step_results.failed IS 'how many of these have failed';
+COMMENT ON COLUMN pgmaint.step_results.skipped IS 'how many of these were skipped';
+COMMENT ON COLUMN pgmaint.step_results.stopped IS 'how many of these were cancelled or interrupted';
+COMMENT ON COLUMN pgmaint.step_results.open IS 'how many of these are pending or running';
+COMMENT ON COLUMN pgmaint.step_results.started_at IS 'when the first of these began; null: none has';
+COMMENT ON COLUMN pgmaint.step_results.seconds IS 'seconds from the first beginning of a task to the last end of one; 0: none has ended';
+COMMENT ON COLUMN pgmaint.step_results.returned_bytes IS 'bytes that the tasks gave back to the file system; null: there are no tasks';
+COMMENT ON COLUMN pgmaint.step_results.remarks IS 'what else there is to tell of the tasks that succeeded, a line each; null: nothing';
 
 -- A name may hold a line that is a command by itself.
 CREATE FUNCTION pgmaint.may_be_copied(command text)
@@ -193,8 +229,27 @@ CROSS JOIN LATERAL (
 LEFT JOIN LATERAL (SELECT x.* FROM pgmaint.escalations x WHERE x.escalation_id = f.escalation_id LIMIT 1) e ON true;
 
 COMMENT ON VIEW pgmaint.finding_results IS 'what each finding says, the commands that end it, and what has become of the trouble that it is about';
-COMMENT ON COLUMN pgmaint.finding_results.commands IS 'up to ten commands that a person may execute; remarks has as many elements';
+COMMENT ON COLUMN pgmaint.finding_results.finding_id IS 'the finding in pgmaint.findings';
+COMMENT ON COLUMN pgmaint.finding_results.run_id IS 'the run in pgmaint.runs that noticed it; null: no run did';
+COMMENT ON COLUMN pgmaint.finding_results.check_id IS 'which check it was, as in pgmaint.findings';
+COMMENT ON COLUMN pgmaint.finding_results.severity IS 'severity of the finding: info, warning, critical';
+COMMENT ON COLUMN pgmaint.finding_results.object IS 'what the finding is about, by name, in one line; null: nothing in particular';
+COMMENT ON COLUMN pgmaint.finding_results.message IS 'what was noticed, in one line, or in lines of its own for index_advice';
+COMMENT ON COLUMN pgmaint.finding_results.commands IS 'up to ten commands that a person may execute; null: there are none; remarks has as many elements';
+COMMENT ON COLUMN pgmaint.finding_results.remarks IS 'what each of the commands is about: a size, a detail; empty: nothing to tell';
+COMMENT ON COLUMN pgmaint.finding_results.more_commands IS 'number of commands in detail of pgmaint.findings beyond these ten';
 COMMENT ON COLUMN pgmaint.finding_results.state IS 'of the trouble, as in pgmaint.escalations; null: it was not noted yet, or the finding is information';
+COMMENT ON COLUMN pgmaint.finding_results.trouble_severity IS 'severity of the alert: warning, critical; null where state is';
+COMMENT ON COLUMN pgmaint.finding_results.condition IS 'why the alert is critical though its findings are warnings, or which condition of escalation it meets; null: none';
+COMMENT ON COLUMN pgmaint.finding_results.occurrences IS 'how many runs noticed the alert; null where state is';
+COMMENT ON COLUMN pgmaint.finding_results.first_seen IS 'when the alert was first noticed; null where state is';
+COMMENT ON COLUMN pgmaint.finding_results.level IS 'the highest level of the contacts that were told; 0: none was; null where state is';
+COMMENT ON COLUMN pgmaint.finding_results.next_contact IS 'name of the contact who is told next; null: none is';
+COMMENT ON COLUMN pgmaint.finding_results.next_step IS 'when that contact is told; null: none is';
+COMMENT ON COLUMN pgmaint.finding_results.acknowledged_by IS 'the role that acknowledged the alert; null: none has';
+COMMENT ON COLUMN pgmaint.finding_results.acknowledged_at IS 'when the alert was acknowledged; null: it was not';
+COMMENT ON COLUMN pgmaint.finding_results.resolved_at IS 'when the alert was resolved; null: it is not';
+COMMENT ON COLUMN pgmaint.finding_results.resolution IS 'why the alert counts as resolved; null: it is not';
 
 REVOKE ALL ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results FROM PUBLIC;
 GRANT SELECT ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results TO pg_monitor;

@@ -20,12 +20,19 @@ CREATE TABLE pgmaint.retention_policies (
 );
 
 COMMENT ON TABLE pgmaint.retention_policies IS 'which rows of which tables are aged out, and where they are archived';
-COMMENT ON COLUMN pgmaint.retention_policies.keep IS 'rows whose time is further back than this leave';
-COMMENT ON COLUMN pgmaint.retention_policies.filter IS 'only rows for which this condition is true';
+COMMENT ON COLUMN pgmaint.retention_policies.policy_id IS 'number of the policy, for drop_retention()';
+COMMENT ON COLUMN pgmaint.retention_policies.relation IS 'the table, partitioned or not, whose rows are aged out';
+COMMENT ON COLUMN pgmaint.retention_policies.time_column IS 'the column of the table that tells how old a row is';
+COMMENT ON COLUMN pgmaint.retention_policies.keep IS 'rows whose time is further back than this leave the table';
+COMMENT ON COLUMN pgmaint.retention_policies.filter IS 'a condition: only rows for which it is true leave; null: all rows of that age do';
 COMMENT ON COLUMN pgmaint.retention_policies.archive IS 'whether rows are archived before they are deleted';
-COMMENT ON COLUMN pgmaint.retention_policies.storage IS 'the foreign server that archives go to';
+COMMENT ON COLUMN pgmaint.retention_policies.storage IS 'the foreign server that archives go to; null: rows are not archived';
+COMMENT ON COLUMN pgmaint.retention_policies.compression IS 'compression of the archives: gzip, zstd or none; null: rows are not archived';
+COMMENT ON COLUMN pgmaint.retention_policies.compression_level IS 'level of the compression; null: rows are not archived';
 COMMENT ON COLUMN pgmaint.retention_policies.slice IS 'the time range of one task and one object; null: chosen by size';
 COMMENT ON COLUMN pgmaint.retention_policies.owner IS 'owner of the table when the policy was added: the filter is evaluated with these rights, and the policy rests while another role owns the table';
+COMMENT ON COLUMN pgmaint.retention_policies.added_by IS 'the role that added the policy';
+COMMENT ON COLUMN pgmaint.retention_policies.added_at IS 'when the policy was added';
 COMMENT ON COLUMN pgmaint.retention_policies.timezone IS 'the time zone in which keep is subtracted from the present time; null: the server''s own';
 COMMENT ON COLUMN pgmaint.retention_policies.pass_triggers IS 'whether partitions leave as a whole although row-level DELETE triggers of theirs do not fire then';
 

@@ -18,12 +18,17 @@ CREATE INDEX query_plans_query ON pgmaint.query_plans (queryid, userid, last_see
 CREATE INDEX query_plans_run ON pgmaint.query_plans (run_id);
 
 COMMENT ON TABLE pgmaint.query_plans IS 'generic plans of the queries that took most time, a row for each time that it was found to be another than before; the action review_queries makes them, and executes nothing';
-COMMENT ON COLUMN pgmaint.query_plans.role IS 'the role that executed the query, with whose rights it was planned';
+COMMENT ON COLUMN pgmaint.query_plans.plan_id IS 'key: number of the plan';
+COMMENT ON COLUMN pgmaint.query_plans.queryid IS 'identifier of the query, as pg_stat_statements has it';
+COMMENT ON COLUMN pgmaint.query_plans.userid IS 'OID of the role that executed the query';
+COMMENT ON COLUMN pgmaint.query_plans.role IS 'name of that role when the plan was first seen; the query was planned with its rights';
+COMMENT ON COLUMN pgmaint.query_plans.first_seen_at IS 'when the query was first found to be planned so, after another plan or none';
 COMMENT ON COLUMN pgmaint.query_plans.last_seen_at IS 'when the query was last found to be planned so';
-COMMENT ON COLUMN pgmaint.query_plans.run_id IS 'the run that saw the plan last';
-COMMENT ON COLUMN pgmaint.query_plans.cost IS 'what the planner reckoned, in its units, when the plan was last seen';
+COMMENT ON COLUMN pgmaint.query_plans.run_id IS 'the run in pgmaint.runs that saw the plan last; null: the run is forgotten';
+COMMENT ON COLUMN pgmaint.query_plans.cost IS 'total cost in the planner''s units when the plan was last seen';
 COMMENT ON COLUMN pgmaint.query_plans.outline IS 'the plan without figures: what tells it from others';
-COMMENT ON COLUMN pgmaint.query_plans.plan IS 'as EXPLAIN (GENERIC_PLAN, FORMAT JSON) has it';
+COMMENT ON COLUMN pgmaint.query_plans.plan IS 'the plan when it was last seen, as EXPLAIN (GENERIC_PLAN, FORMAT JSON) has it';
+COMMENT ON COLUMN pgmaint.query_plans.query IS 'text of the query when the plan was first seen, as pg_stat_statements has it';
 
 -- What sessions of a role begin with.
 CREATE FUNCTION pgmaint_internal.search_path_of(role oid)

@@ -15,9 +15,12 @@ CREATE TABLE pgmaint.thresholds (
 );
 
 COMMENT ON TABLE pgmaint.thresholds IS 'from where on a check of pgmaint.validate() warns, or is critical: change value';
-COMMENT ON COLUMN pgmaint.thresholds.value IS 'what holds; null: never';
-COMMENT ON COLUMN pgmaint.thresholds.default_value IS 'what held from the start';
-COMMENT ON COLUMN pgmaint.thresholds.kind IS 'what value must be: an interval, a number, or a number of bytes';
+COMMENT ON COLUMN pgmaint.thresholds.check_id IS 'the check of pgmaint.validate(), or the condition on which an alert becomes critical';
+COMMENT ON COLUMN pgmaint.thresholds.threshold IS 'what the check, or the alert, becomes: warning or critical';
+COMMENT ON COLUMN pgmaint.thresholds.value IS 'the threshold in force, as a text of this kind; null: the check never becomes that';
+COMMENT ON COLUMN pgmaint.thresholds.default_value IS 'the threshold that comes with pgmaint, as a text of this kind';
+COMMENT ON COLUMN pgmaint.thresholds.kind IS 'what value must be: interval, number, or bytes (a number of bytes)';
+COMMENT ON COLUMN pgmaint.thresholds.description IS 'what is compared with the threshold';
 
 -- What was changed is dumped; when it comes back, the row with the default is
 -- there already.

@@ -18,17 +18,20 @@ CREATE TABLE pgmaint.storage_checks (
 );
 
 COMMENT ON TABLE pgmaint.storage_checks IS 'one row for each storage that the action validate compared with the ledger: what the last comparison found';
+COMMENT ON COLUMN pgmaint.storage_checks.storage IS 'name of the storage, a foreign server';
+COMMENT ON COLUMN pgmaint.storage_checks.identity IS 'the database that compared it, see pgmaint.identities';
 COMMENT ON COLUMN pgmaint.storage_checks.checked_at IS 'when it was last compared; null: never';
-COMMENT ON COLUMN pgmaint.storage_checks.objects IS 'objects on the storage';
-COMMENT ON COLUMN pgmaint.storage_checks.known IS 'archives and backups of this database that stand in the ledger';
-COMMENT ON COLUMN pgmaint.storage_checks.missing IS 'of these, those whose object is not on the storage';
-COMMENT ON COLUMN pgmaint.storage_checks.differing IS 'of these, those whose object has another size';
-COMMENT ON COLUMN pgmaint.storage_checks.unknown IS 'complete objects of this database that stand in no row of the ledger';
-COMMENT ON COLUMN pgmaint.storage_checks.foreign_objects IS 'complete objects that stand in no row of the ledger, and are of other databases, or of no known one';
-COMMENT ON COLUMN pgmaint.storage_checks.incomplete IS 'objects without a manifest that stand in no row of the ledger';
+COMMENT ON COLUMN pgmaint.storage_checks.objects IS 'number of objects on the storage; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.known IS 'archives and backups of this database that stand in the ledger; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.missing IS 'how many of these have no object on the storage; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.differing IS 'how many of these have an object of another size; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.unknown IS 'complete objects of this database that stand in no row of the ledger; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.foreign_objects IS 'complete objects that stand in no row of the ledger, and are of other databases, or of no known one; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.incomplete IS 'objects without a manifest that stand in no row of the ledger; null: never compared';
 COMMENT ON COLUMN pgmaint.storage_checks.error IS 'why the last attempt to compare it failed; null: it did not';
-COMMENT ON COLUMN pgmaint.storage_checks.archives_read_at IS 'up to when the budget of bytes for reading archives in turn is used up';
-COMMENT ON COLUMN pgmaint.storage_checks.detail IS 'the first 100 of what is missing, differs or is unknown, by key';
+COMMENT ON COLUMN pgmaint.storage_checks.failed_at IS 'when that attempt failed; null: it did not';
+COMMENT ON COLUMN pgmaint.storage_checks.archives_read_at IS 'up to when the budget of bytes for reading archives in turn is used up; null: it never was';
+COMMENT ON COLUMN pgmaint.storage_checks.detail IS 'up to 100 each of the objects that are missing, differing or unknown, with their keys and sizes; null: never compared';
 
 CREATE VIEW pgmaint_internal.storages_in_use AS
 SELECT
