@@ -38,7 +38,12 @@ CREATE INDEX backup_records_task ON pgmaint_internal.backup_records (task_id);
 CREATE INDEX backup_records_series ON pgmaint_internal.backup_records (database, storage, started_at);
 
 COMMENT ON TABLE pgmaint_internal.backup_records IS 'one row for each backup that was begun: pgmaint.backups shows them';
-COMMENT ON COLUMN pgmaint_internal.backup_records.run_id IS 'null: it was adopted from its manifest';
+COMMENT ON COLUMN pgmaint_internal.backup_records.run_id IS 'the run that made it, which may be forgotten by now; null: it was adopted from its manifest';
+COMMENT ON COLUMN pgmaint_internal.backup_records.task_id IS 'the task that made it, which may be forgotten by now; null where run_id is';
+COMMENT ON COLUMN pgmaint_internal.backup_records.state IS 'running, succeeded, failed, expiring (being removed, or to be by the next run), expired (removed from its storage)';
+COMMENT ON COLUMN pgmaint_internal.backup_records.error IS 'why the backup failed; null: it did not';
+COMMENT ON COLUMN pgmaint_internal.backup_records.verification_run_id IS 'the run that last tried to prove it; null: none did';
+COMMENT ON COLUMN pgmaint_internal.backup_records.expired_at IS 'when it was removed from its storage; null: it was not';
 COMMENT ON COLUMN pgmaint_internal.backup_records.kind IS 'database: of pg_dump; globals: roles and tablespaces, of pg_dumpall';
 COMMENT ON COLUMN pgmaint_internal.backup_records.selection IS 'which part of the database it holds; null: all of it';
 COMMENT ON COLUMN pgmaint_internal.backup_records.bytes IS 'size of the object';
@@ -143,8 +148,11 @@ CREATE TABLE pgmaint_internal.scratch_databases (
 CREATE INDEX scratch_databases_task ON pgmaint_internal.scratch_databases (task_id);
 
 COMMENT ON TABLE pgmaint_internal.scratch_databases IS 'databases into which a backup is being restored: whatever is listed here and no task is at work on is dropped when the next run begins';
+COMMENT ON COLUMN pgmaint_internal.scratch_databases.database IS 'name of the database';
 COMMENT ON COLUMN pgmaint_internal.scratch_databases.role IS 'the role that was made for the database alone; null: none was';
 COMMENT ON COLUMN pgmaint_internal.scratch_databases.owner IS 'whose the database must be to be dropped';
+COMMENT ON COLUMN pgmaint_internal.scratch_databases.task_id IS 'the task in pgmaint.tasks that restores a backup into it';
+COMMENT ON COLUMN pgmaint_internal.scratch_databases.begun_at IS 'when the row was written, before the database was made';
 COMMENT ON COLUMN pgmaint_internal.scratch_databases.identity IS 'of the database that this was noted in, which tells a copy of it';
 
 REVOKE ALL ON pgmaint_internal.backup_records, pgmaint.backups, pgmaint_internal.scratch_databases FROM PUBLIC;

@@ -54,9 +54,13 @@ CREATE TABLE pgmaint_internal.owner_records (
 
 COMMENT ON TABLE pgmaint_internal.owner_records IS
 	'the owner records on storages that this database knows: those that its runs wrote, and those that it found when it took an identity over';
+COMMENT ON COLUMN pgmaint_internal.owner_records.storage IS 'the foreign server';
+COMMENT ON COLUMN pgmaint_internal.owner_records.identity IS 'the identity under which the record was written, see pgmaint.identities';
+COMMENT ON COLUMN pgmaint_internal.owner_records.nonce IS 'random part of the record''s key';
 COMMENT ON COLUMN pgmaint_internal.owner_records.run_id IS 'the run that wrote it; null: another database did';
-COMMENT ON COLUMN pgmaint_internal.owner_records.verdict IS
-	'what the run found beside it: clear (nothing unknown), gap (the record of the run before it is gone, so that nothing is removed), contested (records of another database), unread (the role may not write or list records there, so that nothing is removed)';
+COMMENT ON COLUMN pgmaint_internal.owner_records.noted_at IS 'when the row was written: before the record was, where a run of this database wrote it';
+COMMENT ON COLUMN pgmaint_internal.owner_records.written_at IS 'when the record was on the storage; null: not known to be';
+COMMENT ON COLUMN pgmaint_internal.owner_records.verdict IS 'what the run found beside it: clear (nothing unknown), gap (the record of the run before it is gone, so that nothing is removed), contested (records of another database), unread (the role may not write or list records there, so that nothing is removed)';
 
 CREATE VIEW pgmaint_internal.own_identities AS
 SELECT i.*

@@ -18,9 +18,20 @@ CREATE TABLE pgmaint_internal.corruption_results (
 ) WITH (fillfactor = 70);
 
 COMMENT ON TABLE pgmaint_internal.corruption_results IS 'one row for each table and index that check_corruption has ever begun to check: pgmaint.corruption_checks shows them';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.relation IS 'OID of the table, TOAST table, materialized view or index';
 COMMENT ON COLUMN pgmaint_internal.corruption_results.begun_at IS 'when a check last began, whether it came to its end or not: least recently checked is what began longest ago';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.next_block IS 'where the next run goes on, because the time was used up in the middle of the table';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.pass_begun_at IS 'when the part of the table before next_block began to be checked';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.check_name IS 'what the last check that came to its end did: heap, index, index with parent; null: none did';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.run_id IS 'the run of that check; null: there was none';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.last_checked IS 'when that check ended; null: there was none';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.last_verified IS 'when the check began that last found the relation sound; null: never';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.outcome IS 'sound, damaged: what the last check found that came to its end; null: none did';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.problems IS 'number of problems that it found';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.problems_at IS 'when a check last found damage; null: never';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.duration IS 'how long it took, or its last part where several runs shared it';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.bytes IS 'size of the relation in bytes when it ended';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.message IS 'what the damage is; null: none was found';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.next_block IS 'where the next run goes on, because the time was used up in the middle of the table; null: it did not';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.pass_begun_at IS 'when the part of the table before next_block began to be checked; null where next_block is';
 
 CREATE TABLE pgmaint_internal.checksum_readings (
 	database_id oid PRIMARY KEY,
@@ -32,7 +43,12 @@ CREATE TABLE pgmaint_internal.checksum_readings (
 );
 
 COMMENT ON TABLE pgmaint_internal.checksum_readings IS 'checksum failures of every database of the server, as check_corruption last read them';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.database_id IS 'OID of the database; 0: the objects that all databases share';
 COMMENT ON COLUMN pgmaint_internal.checksum_readings.database IS 'null: the objects that all databases share';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.failures IS 'pages with a wrong checksum that the server had counted';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.last_failure IS 'when it found the last of them; null: never';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.stats_reset IS 'since when it counted; null: since the statistics began';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.read_at IS 'when the counter was read';
 
 -- What there is to check: tables, materialized views and their TOAST tables,
 -- and the indexes of these.
@@ -67,6 +83,9 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_am a ON a.oid = c.relam;
 
 COMMENT ON VIEW pgmaint_internal.checkable_relations IS 'every table, TOAST table and valid index that is not temporary, with the table that it belongs to';
+COMMENT ON COLUMN pgmaint_internal.checkable_relations.table_oid IS 'the table that the relation is or belongs to; its own where it is a table';
+COMMENT ON COLUMN pgmaint_internal.checkable_relations.schema IS 'schema of the relation itself, pg_toast for what belongs to a TOAST table';
+COMMENT ON COLUMN pgmaint_internal.checkable_relations.table_namespace IS 'OID of the schema of that table';
 
 CREATE VIEW pgmaint.corruption_checks AS
 SELECT

@@ -15,11 +15,16 @@ CREATE TABLE pgmaint_internal.plan_schedules (
 );
 
 COMMENT ON TABLE pgmaint_internal.plan_schedules IS 'what pg_cron was told to begin, and when; a dump has neither these rows nor pg_cron''s jobs';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.plan IS 'name of the plan, or tick';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.scheduled_by IS 'the role that the job connects as';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.schedule IS 'when it runs, in the syntax of pg_cron';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.options IS 'options of the runs; null: none';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.job_id IS 'number of the job in pg_cron';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.role IS 'OID of the role in scheduled_by';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.database IS 'OID of the database in which it was scheduled, which tells a copy of it';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.scheduled_at IS 'when it was scheduled with this time by this role';
 COMMENT ON COLUMN pgmaint_internal.plan_schedules.checked_until IS 'what was missed up to here is in pgmaint.findings';
-COMMENT ON COLUMN pgmaint_internal.plan_schedules.noted_at IS 'when something missed was last noted';
+COMMENT ON COLUMN pgmaint_internal.plan_schedules.noted_at IS 'when something missed was last noted; null: never';
 
 -- pg_cron's times are GMT unless cron.timezone says otherwise
 CREATE FUNCTION pgmaint_internal.default_schedules()

@@ -152,6 +152,9 @@ CREATE TABLE pgmaint_internal.cancellations (
 CREATE INDEX cancellations_run ON pgmaint_internal.cancellations (run_id);
 
 COMMENT ON TABLE pgmaint_internal.cancellations IS 'who asked for which run to be cancelled';
+COMMENT ON COLUMN pgmaint_internal.cancellations.run_id IS 'the run in pgmaint.runs';
+COMMENT ON COLUMN pgmaint_internal.cancellations.requested_by IS 'the role that called cancel()';
+COMMENT ON COLUMN pgmaint_internal.cancellations.requested_at IS 'when it did';
 
 CREATE TABLE pgmaint_internal.bloat_measurements (
 	run_id bigint REFERENCES pgmaint.runs ON DELETE SET NULL,
@@ -178,8 +181,21 @@ CREATE INDEX bloat_measurements_time ON pgmaint_internal.bloat_measurements (mea
 CREATE INDEX bloat_measurements_relation ON pgmaint_internal.bloat_measurements (relation, measured_at);
 
 COMMENT ON TABLE pgmaint_internal.bloat_measurements IS 'what bloat_report measured, kept so that growth can be seen';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.run_id IS 'the run in pgmaint.runs that measured it; null: the run is forgotten';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.relation IS 'OID of the table or index; follows a rebuild that gives it another';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.object IS 'the table or index, with its schema, as it was named then';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.kind IS 'table (with its TOAST table) or index';
 COMMENT ON COLUMN pgmaint_internal.bloat_measurements.method IS 'access method of the table or the index';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.total_bytes IS 'size in bytes';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.live_bytes IS 'bytes of rows that VACUUM may not remove; null: an index';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.dead_bytes IS 'bytes of rows that VACUUM may remove; null: an index';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.free_bytes IS 'bytes that are free for new rows; null: an index';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.bloat_bytes IS 'how many bytes a rewrite or rebuild would give back';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.bloat_ratio IS 'bloat as a share of the size, 0 to 1';
 COMMENT ON COLUMN pgmaint_internal.bloat_measurements.margin IS '95 % margin of bloat_ratio; 0 where it is exact';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.leaf_density IS 'share of the leaf pages that is filled, 0 to 1; null: not a B-tree';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.sampled_blocks IS 'how many blocks were read';
+COMMENT ON COLUMN pgmaint_internal.bloat_measurements.total_blocks IS 'how many blocks there were';
 
 CREATE VIEW pgmaint.bloat_history AS
 SELECT

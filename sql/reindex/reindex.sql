@@ -21,6 +21,10 @@ CREATE TABLE pgmaint_internal.index_rebuilds (
 CREATE INDEX index_rebuilds_replaced ON pgmaint_internal.index_rebuilds (replaced);
 
 COMMENT ON TABLE pgmaint_internal.index_rebuilds IS 'the last rebuild of each index, and those that were not finished';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.task_id IS 'the task in pgmaint.tasks that built it';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.began_at IS 'when the rebuild was noted, before or while the new index was made';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.bytes_before IS 'size of the index in bytes before the rebuild; null: not known';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.bytes_after IS 'size of the new index in bytes; null: not finished';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.built IS 'OID of the index that was built; the same as replaced where it was built in place';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.replaced IS 'OID of the index before';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.relation IS 'OID of the table';

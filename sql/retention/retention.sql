@@ -54,9 +54,14 @@ CREATE TABLE pgmaint_internal.uploads (
 CREATE INDEX uploads_task ON pgmaint_internal.uploads (task_id);
 
 COMMENT ON TABLE pgmaint_internal.uploads IS 'objects that are being written, or were left when a task was interrupted';
+COMMENT ON COLUMN pgmaint_internal.uploads.task_id IS 'the task in pgmaint.tasks that writes the object';
+COMMENT ON COLUMN pgmaint_internal.uploads.action IS 'action of the task, which tells what the object is';
+COMMENT ON COLUMN pgmaint_internal.uploads.storage IS 'the foreign server';
+COMMENT ON COLUMN pgmaint_internal.uploads.key IS 'key of the object on the storage';
 COMMENT ON COLUMN pgmaint_internal.uploads.mark IS 'stands on the object, and tells it from one that somebody else wrote';
-COMMENT ON COLUMN pgmaint_internal.uploads.searched_at IS 'when it was first looked for after its task was interrupted; it is looked for once more an hour later, since a storage may still have been at work on it';
 COMMENT ON COLUMN pgmaint_internal.uploads.identity IS 'of the database that writes it: a copy removes nothing of another''s';
+COMMENT ON COLUMN pgmaint_internal.uploads.begun_at IS 'when the row was written, before the first byte left';
+COMMENT ON COLUMN pgmaint_internal.uploads.searched_at IS 'when it was first looked for after its task was interrupted; it is looked for once more an hour later, since a storage may still have been at work on it';
 
 -- Partitions that earlier versions have detached before they archived them; no
 -- more are added.
@@ -70,6 +75,11 @@ CREATE TABLE pgmaint_internal.detached_partitions (
 );
 
 COMMENT ON TABLE pgmaint_internal.detached_partitions IS 'partitions that an earlier version has begun to detach for a policy, until they are archived and dropped';
+COMMENT ON COLUMN pgmaint_internal.detached_partitions.relation IS 'OID of the partition';
+COMMENT ON COLUMN pgmaint_internal.detached_partitions.policy_id IS 'the policy in pgmaint.retention_policies';
+COMMENT ON COLUMN pgmaint_internal.detached_partitions.parent IS 'OID of the table that it was a partition of';
+COMMENT ON COLUMN pgmaint_internal.detached_partitions.range_from IS 'start of the partition''s range, inclusive, as text; null: it has none';
+COMMENT ON COLUMN pgmaint_internal.detached_partitions.range_to IS 'end of the partition''s range, exclusive, as text';
 
 -- policies belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.retention_policies', '');

@@ -37,7 +37,10 @@ CREATE TABLE pgmaint_internal.table_writes (
 );
 
 COMMENT ON TABLE pgmaint_internal.table_writes IS 'rows that had been written to each table, as an index would notice it, noted with snapshots of statements once a week';
+COMMENT ON COLUMN pgmaint_internal.table_writes.writes IS 'rows written by then, since the counters began';
+COMMENT ON COLUMN pgmaint_internal.table_writes.noted_at IS 'when that was noted';
 COMMENT ON COLUMN pgmaint_internal.table_writes.writes_before IS 'what the note before said; null where the counters have begun anew since';
+COMMENT ON COLUMN pgmaint_internal.table_writes.noted_before IS 'when that was noted; null where writes_before is';
 
 CREATE VIEW pgmaint_internal.table_write_counters AS
 SELECT
@@ -49,6 +52,8 @@ FROM pg_catalog.pg_stat_user_tables s
 WHERE s.schemaname NOT IN ('pgmaint', 'pgmaint_internal') AND s.schemaname !~ '^pg_temp';
 
 COMMENT ON VIEW pgmaint_internal.table_write_counters IS 'rows written to each table since the counters began, and how many of these may be what it was loaded with';
+COMMENT ON COLUMN pgmaint_internal.table_write_counters.writes IS 'rows inserted, deleted, and updated in a way that changes indexes, since the counters began';
+COMMENT ON COLUMN pgmaint_internal.table_write_counters.loaded IS 'how many of these may be what the table was loaded with: inserted rows that are still live';
 
 CREATE FUNCTION pgmaint_internal.note_table_writes()
 RETURNS void
@@ -124,11 +129,20 @@ CREATE TABLE pgmaint_internal.index_advices (
 );
 
 COMMENT ON TABLE pgmaint_internal.index_advices IS 'which indexes the action index_advice has advised, and whether they helped once somebody had made them';
+COMMENT ON COLUMN pgmaint_internal.index_advices.relation IS 'OID of the table';
+COMMENT ON COLUMN pgmaint_internal.index_advices.object IS 'name of the table when the advice was given';
+COMMENT ON COLUMN pgmaint_internal.index_advices.statement IS 'the CREATE INDEX that was advised';
+COMMENT ON COLUMN pgmaint_internal.index_advices.given_at IS 'when it was advised first';
+COMMENT ON COLUMN pgmaint_internal.index_advices.last_given_at IS 'when it was advised last';
+COMMENT ON COLUMN pgmaint_internal.index_advices.gain_ms_per_day IS 'milliseconds a day that the index was expected to save';
+COMMENT ON COLUMN pgmaint_internal.index_advices.index_bytes IS 'size in bytes that the index was expected to have';
 COMMENT ON COLUMN pgmaint_internal.index_advices.query_ids IS 'statements that were to gain from it';
 COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_before IS 'the mean time of these when the advice was given last';
+COMMENT ON COLUMN pgmaint_internal.index_advices.calls_then IS 'how often the statements had been executed when the index was noticed; null: it was not';
+COMMENT ON COLUMN pgmaint_internal.index_advices.total_ms_then IS 'what that had taken, in milliseconds; null: it was not';
+COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_after IS 'the mean time of their calls since then';
 COMMENT ON COLUMN pgmaint_internal.index_advices."index" IS 'the index, once there is one that begins as advised';
 COMMENT ON COLUMN pgmaint_internal.index_advices.noticed_at IS 'when that was first seen; calls_then and total_ms_then are what the statements had come to';
-COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_after IS 'the mean time of their calls since then';
 COMMENT ON COLUMN pgmaint_internal.index_advices.outcome IS 'helped, no help (the statements take as long as before), not used (the index was never read); null: not known yet';
 
 -- What became of earlier advice: a row for each of which something is new.

@@ -10,7 +10,11 @@ CREATE TABLE pgmaint_internal.connection_samples (
 );
 
 COMMENT ON TABLE pgmaint_internal.connection_samples IS 'how many clients were connected to the server, each time that tick() or the action connection_review looked';
-COMMENT ON COLUMN pgmaint_internal.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.connections IS 'client sessions of the whole server';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.active IS 'how many of these were executing something';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.idle_in_transaction IS 'how many of these were idle in a transaction, aborted or not';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so; null: none was';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.max_connections IS 'what the setting was';
 
 CREATE VIEW pgmaint_internal.connection_use AS
 SELECT
@@ -28,6 +32,13 @@ ORDER BY connections DESC, a.datname, a.usename, a.application_name, a.state;
 
 COMMENT ON VIEW pgmaint_internal.connection_use IS
 	'the clients that are connected, by database, role, application and state, with their share of all; longest_in_state is how long one of them has been in this state';
+COMMENT ON COLUMN pgmaint_internal.connection_use.database IS 'database of the sessions; null: none';
+COMMENT ON COLUMN pgmaint_internal.connection_use.role IS 'role of the sessions';
+COMMENT ON COLUMN pgmaint_internal.connection_use.application IS 'application_name of the sessions';
+COMMENT ON COLUMN pgmaint_internal.connection_use.state IS 'as pg_stat_activity has it; not known: the caller may not see it';
+COMMENT ON COLUMN pgmaint_internal.connection_use.connections IS 'number of sessions';
+COMMENT ON COLUMN pgmaint_internal.connection_use.percent IS 'share of all client sessions in percent, 0 to 100';
+COMMENT ON COLUMN pgmaint_internal.connection_use.longest_in_state IS 'how long the session has been in this state that has been so longest';
 
 CREATE FUNCTION pgmaint_internal.memory_of_machine()
 RETURNS bigint

@@ -12,6 +12,9 @@ CREATE TABLE pgmaint_internal.index_scans (
 );
 
 COMMENT ON TABLE pgmaint_internal.index_scans IS 'how often each index had been used when the action index_usage last looked, and since when it has said so';
+COMMENT ON COLUMN pgmaint_internal.index_scans.scans IS 'scans that the server had counted';
+COMMENT ON COLUMN pgmaint_internal.index_scans.looked_at IS 'when the action looked';
+COMMENT ON COLUMN pgmaint_internal.index_scans.timeline IS 'timeline of the cluster that counts';
 COMMENT ON COLUMN pgmaint_internal.index_scans.since IS 'when the counter came to be what it is, as far as the server knows; else the first look at which it was';
 COMMENT ON COLUMN pgmaint_internal.index_scans.system_identifier IS 'with timeline: of the cluster that counts, which a restored copy or a promoted standby is not';
 COMMENT ON COLUMN pgmaint_internal.index_scans.counted_since IS 'when counters of this index (19 and later), of this database (before) or of the server were last reset, as they are by a crash';
@@ -49,6 +52,8 @@ JOIN pg_catalog.pg_stat_database d ON d.datname = pg_catalog.current_database()
 WHERE s.schemaname NOT IN ('pgmaint', 'pgmaint_internal');
 
 COMMENT ON VIEW pgmaint_internal.index_counters IS 'how often each index has been used, and who has counted since when';
+COMMENT ON COLUMN pgmaint_internal.index_counters.scans IS 'scans since the counters began';
+COMMENT ON COLUMN pgmaint_internal.index_counters.counted_since IS 'when the counters of the index (19 and later), of the database (before) or of the server were last reset; null: never';
 COMMENT ON COLUMN pgmaint_internal.index_counters.idle_since IS 'the last scan (16 and later) or the last reset of the index''s own counters (19), whichever is later; null where the server knows of neither';
 
 -- One row for each index of users' tables, with what tells indexes apart.
@@ -96,6 +101,11 @@ WHERE t.relkind IN ('r', 'm', 'p')
 	AND n.nspname NOT LIKE E'pg\\_toast%';
 
 COMMENT ON VIEW pgmaint_internal.index_definitions IS 'every index of a table that is not temporary nor part of the system, with what tells it from others';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.keys IS 'what each key column is and how it is compared: column or expression, operator class, collation, direction';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.included IS 'numbers of the columns that are included, in ascending order';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.predicate IS 'the condition of a partial index, as pgmaint_internal.comparable() has it; null: none';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.has_constraint IS 'whether a constraint rests on the index';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.is_part IS 'whether it is attached to an index of a partitioned table';
 COMMENT ON COLUMN pgmaint_internal.index_definitions.first_column IS 'number of its first column; 0: an expression';
 
 -- Foreign keys whose referencing columns no index begins with, in any order.
@@ -132,6 +142,10 @@ WHERE k.contype = 'f'
 
 COMMENT ON VIEW pgmaint_internal.unindexed_foreign_keys IS
 	'foreign keys whose table has no index that begins with their columns: deleting or changing a row that they refer to reads all of it';
+COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.relation IS 'OID of the referencing table';
+COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.referenced IS 'OID of the table that it refers to';
+COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.command IS 'the command that would make an index';
+COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.table_bytes IS 'size of the referencing table in bytes';
 
 -- Since when each index has not been used, as far as that is known.
 CREATE VIEW pgmaint_internal.index_idleness AS
@@ -148,6 +162,7 @@ FROM pgmaint_internal.index_counters n
 LEFT JOIN pgmaint_internal.index_scans x ON x."index" = n."index";
 
 COMMENT ON VIEW pgmaint_internal.index_idleness IS 'the counters of each index, and since when it is known not to have been used';
+COMMENT ON COLUMN pgmaint_internal.index_idleness.since IS 'since when the index is known not to have been used; null: not known, or it was used';
 
 CREATE FUNCTION pgmaint_internal.unused_since("index" oid)
 RETURNS timestamptz

@@ -15,10 +15,11 @@ CREATE INDEX statement_snapshots_time ON pgmaint_internal.statement_snapshots (t
 CREATE INDEX statement_snapshots_run ON pgmaint_internal.statement_snapshots (run_id);
 
 COMMENT ON TABLE pgmaint_internal.statement_snapshots IS 'each time that the figures of pg_stat_statements were kept: by tick() every six hours, and by runs';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.run_id IS 'the run in pgmaint.runs that had it taken; null: tick() did, or the run is forgotten';
 COMMENT ON COLUMN pgmaint_internal.statement_snapshots.counted_since IS 'when pg_stat_statements was reset before that, as pgmaint_internal.statements_since() says it';
 COMMENT ON COLUMN pgmaint_internal.statement_snapshots.evicted IS 'how often pg_stat_statements had forgotten statements for want of room; null: it does not count that';
 COMMENT ON COLUMN pgmaint_internal.statement_snapshots.statements IS 'how many statements there were; those that had taken most time were kept';
-COMMENT ON COLUMN pgmaint_internal.statement_snapshots.total_ms IS 'what all of them had taken';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.total_ms IS 'what all of them had taken, in milliseconds';
 
 CREATE TABLE pgmaint_internal.statement_figures (
 	snapshot_id bigint NOT NULL REFERENCES pgmaint_internal.statement_snapshots ON DELETE CASCADE,
@@ -38,6 +39,15 @@ CREATE TABLE pgmaint_internal.statement_figures (
 );
 
 COMMENT ON TABLE pgmaint_internal.statement_figures IS 'what pg_stat_statements had counted of each statement when a snapshot was taken';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.userid IS 'OID of the role that executed the statement';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.queryid IS 'identifier of the statement, as pg_stat_statements has it';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.toplevel IS 'whether it was executed by a client, not within a function';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.total_ms IS 'execution time in milliseconds';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.max_ms IS 'longest execution in milliseconds';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.shared_hit IS 'blocks found in shared buffers';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.shared_read IS 'blocks read from outside shared buffers';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.temp_blocks IS 'blocks of temporary files read and written';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.wal_bytes IS 'bytes of WAL; null: this version does not count them';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.stats_since IS 'since when the statement was counted; null: pg_stat_statements did not say';
 
 CREATE TABLE pgmaint_internal.statement_texts (

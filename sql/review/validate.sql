@@ -13,7 +13,8 @@ CREATE TABLE pgmaint_internal.last_validation (
 );
 
 COMMENT ON TABLE pgmaint_internal.last_validation IS 'one row for each check: what the action validate found last; pgmaint.validate() looks anew';
-COMMENT ON COLUMN pgmaint_internal.last_validation.identity IS 'of the database that was validated';
+COMMENT ON COLUMN pgmaint_internal.last_validation.identity IS 'the database that was validated, see pgmaint.identities';
+COMMENT ON COLUMN pgmaint_internal.last_validation.validated_at IS 'when the action made its checks';
 COMMENT ON COLUMN pgmaint_internal.last_validation.status IS 'ok, warning, critical: the worst of all objects';
 
 CREATE FUNCTION pgmaint_internal.check_group(name text)

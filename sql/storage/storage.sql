@@ -29,6 +29,9 @@ CREATE TABLE pgmaint_internal.storage_names (
 
 COMMENT ON TABLE pgmaint_internal.storage_names IS
 	'which foreign server each storage of the ledger is: when it is renamed, the ledger follows';
+COMMENT ON COLUMN pgmaint_internal.storage_names.system_identifier IS 'system identifier of the cluster; with database: rows of another came with a copy';
+COMMENT ON COLUMN pgmaint_internal.storage_names.database IS 'OID of the database';
+COMMENT ON COLUMN pgmaint_internal.storage_names.storage IS 'name of the storage in the ledger';
 COMMENT ON COLUMN pgmaint_internal.storage_names.server IS 'OID of the server; 0: it was dropped';
 COMMENT ON COLUMN pgmaint_internal.storage_names.owner IS 'OID of the role that owned it last';
 

@@ -58,6 +58,8 @@ GROUP BY u.storage;
 
 COMMENT ON VIEW pgmaint_internal.storages_in_use IS
 	'storages on which this database has archives and backups, or which a retention policy names: the action validate compares them with the ledger';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.archives IS 'archives of this database on the storage';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.backups IS 'backups of this database on the storage';
 COMMENT ON COLUMN pgmaint_internal.storages_in_use.since IS 'when the first of these was written, or added';
 
 CREATE FUNCTION pgmaint.adopt_archive(storage text, key text)
