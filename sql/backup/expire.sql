@@ -1,5 +1,17 @@
 -- Which backups expire, and the way back from a storage to this ledger.
 
+CREATE FUNCTION pgmaint_internal.backup_series(kind text, database name, selection jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT CASE WHEN backup_series.kind = 'globals' THEN 'the globals' ELSE 'database ' || quote_ident(backup_series.database::text) END
+		|| coalesce(', the part ' || backup_series.selection::text, '');
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.backup_series(text, name, jsonb) IS
+	'the name of the series of backups that a backup belongs to: those of the same kind, database and selection expire together';
+
 -- Clocks are not trusted: backups are in the order of the ledger, days are
 -- counted back from the newest backup, and nothing expires before it was made.
 CREATE FUNCTION pgmaint.backup_expiry(
@@ -44,8 +56,7 @@ BEGIN ATOMIC
 			b.*,
 			b.started_at AT TIME ZONE 'UTC' AS at,
 			dense_rank() OVER (ORDER BY b.storage, b.kind, b.database, b.selection) AS series,
-			CASE WHEN b.kind = 'globals' THEN 'the globals' ELSE concat('database ', quote_ident(b.database::text)) END ||
-				coalesce(', the part ' || b.selection::text, '') AS series_name,
+			pgmaint_internal.backup_series(b.kind, b.database, b.selection) AS series_name,
 			b.state = 'running' AND t.state IS NOT DISTINCT FROM 'running' AS under_way,
 			b.verification IS NOT DISTINCT FROM 'not restorable' AS bad,
 			max(b.started_at) OVER (PARTITION BY b.storage, b.kind, b.database, b.selection) AS newest_of_series
@@ -64,13 +75,12 @@ BEGIN ATOMIC
 			a.series,
 			CASE
 				WHEN a.newest_of_series > clock_timestamp() THEN format(
-					'the clock shows %s UTC, but the newest backup was begun at %s UTC',
-					to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
-					to_char(a.newest_of_series AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'))
-				WHEN a.state = 'failed' THEN format('the latest attempt, at %s UTC, failed%s',
-					to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'), coalesce(': ' || a.error, ''))
-				WHEN a.state = 'running' THEN format('the latest attempt, at %s UTC, was interrupted',
-					to_char(a.at, 'YYYY-MM-DD HH24:MI:SS'))
+					'the clock shows %s, but the newest backup was begun at %s',
+					pgmaint_internal.utc_text(clock_timestamp()), pgmaint_internal.utc_text(a.newest_of_series))
+				WHEN a.state = 'failed' THEN format('the latest attempt, at %s, failed%s',
+					pgmaint_internal.utc_text(a.started_at), coalesce(': ' || a.error, ''))
+				WHEN a.state = 'running' THEN format('the latest attempt, at %s, was interrupted',
+					pgmaint_internal.utc_text(a.started_at))
 			END AS held_back
 		FROM attempts a
 		WHERE NOT a.under_way
@@ -154,8 +164,7 @@ BEGIN ATOMIC
 		format('another database made it, of identity %s', coalesce(b.identity, 'unknown')),
 		NULL,
 		b.bytes,
-		CASE WHEN b.kind = 'globals' THEN 'the globals' ELSE concat('database ', quote_ident(b.database::text)) END ||
-			coalesce(', the part ' || b.selection::text, '')
+		pgmaint_internal.backup_series(b.kind, b.database, b.selection)
 	FROM pgmaint_internal.backup_records b
 	WHERE b.state IN ('succeeded', 'expiring')
 		AND NOT EXISTS (SELECT FROM pgmaint_internal.own_identities o WHERE o.identity = b.identity)
@@ -208,8 +217,12 @@ COMMENT ON FUNCTION pgmaint.adopt_backups(text, name) IS
 	'add the backups that a storage has and this ledger does not know, of one database or of all, so that they can be verified, and expire where they are this database''s own; returns how many';
 
 REVOKE ALL ON FUNCTION
+	pgmaint_internal.backup_series(text, name, jsonb),
 	pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer),
 	pgmaint.list_backups(text),
 	pgmaint.adopt_backups(text, name)
 FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer) TO pg_monitor;
+GRANT EXECUTE ON FUNCTION
+	pgmaint_internal.backup_series(text, name, jsonb),
+	pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer)
+TO pg_monitor;

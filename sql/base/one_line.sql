@@ -17,5 +17,15 @@ END;
 
 COMMENT ON FUNCTION pgmaint.count_text(bigint) IS 'a number with its thousands set apart';
 
-REVOKE ALL ON FUNCTION pgmaint.one_line(text), pgmaint.count_text(bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint.one_line(text), pgmaint.count_text(bigint) TO pg_monitor;
+CREATE FUNCTION pgmaint_internal.utc_text(at timestamptz)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"');
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.utc_text(timestamptz) IS 'a time in UTC, to the second, whatever DateStyle and TimeZone are';
+
+REVOKE ALL ON FUNCTION pgmaint.one_line(text), pgmaint.count_text(bigint), pgmaint_internal.utc_text(timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.one_line(text), pgmaint.count_text(bigint), pgmaint_internal.utc_text(timestamptz) TO pg_monitor;

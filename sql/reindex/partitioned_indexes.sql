@@ -23,15 +23,8 @@ LANGUAGE sql STABLE ROWS 1 COST 1000
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH
-	-- whoever builds an index holds a lock on its table all the while
 	busy AS MATERIALIZED (
-		SELECT DISTINCT l.relation
-		FROM pg_locks l
-		WHERE l.locktype = 'relation' AND l.granted
-			AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-			AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-			AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = l.pid)
-			AND NOT EXISTS (SELECT FROM pg_stat_progress_analyze v WHERE v.pid = l.pid)
+		SELECT l.relation FROM pgmaint_internal.index_build_locks l
 	),
 	invalid AS MATERIALIZED (
 		SELECT i.*, c.relam, c.relname, format('%I.%I', n.nspname, c.relname) AS name, format('%I.%I', m.nspname, t.relname) AS table_name,

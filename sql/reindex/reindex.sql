@@ -98,6 +98,21 @@ END;
 COMMENT ON FUNCTION pgmaint_internal.changed_collations() IS
 	'collations of indexes whose version is another than the recorded one, and the command that records it once every index has been rebuilt';
 
+-- An index that is being built is invalid too.  The session that builds it holds
+-- a lock on its table all the while, whatever else can be seen of the session.
+CREATE VIEW pgmaint_internal.index_build_locks AS
+SELECT DISTINCT l.relation, l.pid
+FROM pg_catalog.pg_locks l
+WHERE l.locktype = 'relation' AND l.granted
+	AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+	AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum v WHERE v.pid = l.pid)
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_analyze v WHERE v.pid = l.pid);
+
+COMMENT ON VIEW pgmaint_internal.index_build_locks IS 'the tables whose invalid indexes sessions may be building, by the locks that they hold';
+COMMENT ON COLUMN pgmaint_internal.index_build_locks.relation IS 'OID of the table';
+COMMENT ON COLUMN pgmaint_internal.index_build_locks.pid IS 'process ID of the session; null: a prepared transaction';
+
 -- Every index that outlives a session, with what is known without reading it.
 CREATE FUNCTION pgmaint_internal.index_states(for_role oid)
 RETURNS TABLE (
@@ -125,16 +140,8 @@ BEGIN ATOMIC
 	WITH changed AS MATERIALIZED (
 		SELECT v.* FROM pgmaint_internal.changed_collations() v
 	),
-	-- An index that is being built is invalid too.  Whoever builds one holds a
-	-- lock on its table all the while, whatever else can be seen of it.
 	busy AS MATERIALIZED (
-		SELECT DISTINCT l.relation
-		FROM pg_locks l
-		WHERE l.locktype = 'relation' AND l.granted
-			AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-			AND l.pid IS DISTINCT FROM pg_backend_pid()
-			AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
-			AND NOT EXISTS (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = l.pid)
+		SELECT l.relation FROM pgmaint_internal.index_build_locks l WHERE l.pid IS DISTINCT FROM pg_backend_pid()
 	)
 	SELECT
 		c.oid,
@@ -278,7 +285,7 @@ END;
 COMMENT ON FUNCTION pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid) IS
 	'indexes to be built anew, most urgent first: changed collations, invalid ones, B-trees with bloat in sampled pages; and what interrupted rebuilds left';
 
-REVOKE ALL ON pgmaint_internal.index_rebuilds FROM PUBLIC;
+REVOKE ALL ON pgmaint_internal.index_rebuilds, pgmaint_internal.index_build_locks FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.may_reindex(oid, oid),
 	pgmaint_internal.database_collation_version(),
@@ -287,7 +294,7 @@ REVOKE ALL ON FUNCTION
 	pgmaint_internal.index_states(oid),
 	pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid)
 FROM PUBLIC;
-GRANT SELECT ON pgmaint_internal.index_rebuilds TO pg_monitor;
+GRANT SELECT ON pgmaint_internal.index_rebuilds, pgmaint_internal.index_build_locks TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
 	pgmaint_internal.may_reindex(oid, oid),
 	pgmaint_internal.changed_collations(),

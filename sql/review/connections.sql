@@ -47,6 +47,18 @@ AS 'MODULE_PATHNAME', 'pgmaint_memory_of_machine';
 
 COMMENT ON FUNCTION pgmaint_internal.memory_of_machine() IS 'bytes of memory that the machine has, or that the server''s control group may use';
 
+CREATE FUNCTION pgmaint_internal.reserved_connections()
+RETURNS integer
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	-- the second from PostgreSQL 16 on
+	SELECT current_setting('superuser_reserved_connections')::integer
+		+ coalesce(current_setting('reserved_connections', true)::integer, 0);
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.reserved_connections() IS 'how many of max_connections are reserved for superusers, or members of pg_use_reserved_connections';
+
 -- The arithmetic: room for half as many again as there ever were at a time.
 -- What is not needed is only given back once four weeks have been looked at.
 -- Each connection is reckoned with work_mem and 8 MB; with shared_buffers they
@@ -91,8 +103,7 @@ BEGIN ATOMIC
 	limits AS (
 		SELECT
 			current_setting('max_connections')::integer AS current,
-			current_setting('superuser_reserved_connections')::integer
-				+ coalesce(current_setting('reserved_connections', true)::integer, 0) AS reserved,
+			pgmaint_internal.reserved_connections() AS reserved,
 			-- as sessions begin with it, in kB
 			(SELECT w.reset_val::bigint * 1024 FROM pg_settings w WHERE w.name = 'work_mem') + 8 * 1024 * 1024 AS connection_bytes,
 			pg_size_bytes(current_setting('shared_buffers')) AS shared_bytes,
@@ -254,6 +265,7 @@ COMMENT ON FUNCTION pgmaint.connection_review() IS
 REVOKE ALL ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.memory_of_machine(),
+	pgmaint_internal.reserved_connections(),
 	pgmaint_internal.connection_limit(),
 	pgmaint_internal.physical_standbys(),
 	pgmaint.connection_review()
@@ -261,6 +273,7 @@ FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use TO pg_monitor;
 GRANT EXECUTE ON FUNCTION
 	pgmaint_internal.memory_of_machine(),
+	pgmaint_internal.reserved_connections(),
 	pgmaint_internal.connection_limit(),
 	pgmaint_internal.physical_standbys(),
 	pgmaint.connection_review()

@@ -252,10 +252,8 @@ BEGIN ATOMIC
 	building AS MATERIALIZED (
 		SELECT p.index_relid AS "index" FROM pg_catalog.pg_stat_progress_create_index p WHERE p.index_relid <> 0
 		UNION
-		-- it is held from the beginning of a concurrent build to its end
 		SELECT x."index" FROM indexes x
-		JOIN pg_catalog.pg_locks l ON l.relation = x.relation AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted
-			AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+		JOIN pgmaint_internal.index_build_locks l ON l.relation = x.relation
 		WHERE NOT x.is_valid
 	),
 	pairs AS MATERIALIZED (

@@ -97,7 +97,7 @@ BEGIN ATOMIC
 		CASE
 			WHEN l.newest_bad > coalesce(l.newest_restorable, '-infinity') THEN format(
 				'the backup of database %s of %s could not be restored%s', l.object,
-				to_char(l.newest_bad AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'), coalesce(': ' || l.bad_error, ''))
+				pgmaint_internal.utc_text(l.newest_bad), coalesce(': ' || l.bad_error, ''))
 			WHEN l.verified_at IS NULL THEN format('no backup of database %s was ever restored to prove it', l.object)
 			ELSE format('a backup of database %s was restored to prove it %s ago', l.object,
 				date_trunc('minute', justify_hours(greatest(clock_timestamp() - l.verified_at, interval '0')))) END,

@@ -156,7 +156,7 @@ BEGIN ATOMIC
 		'wraparound',
 		pgmaint_internal.judge('wraparound', a.age),
 		format('the oldest %s of database %I is %s transactions old; at 2 billion the server would stop', a.kind, a.datname,
-			trim(to_char(a.age, '9,999,999,990'))),
+			pgmaint.count_text(a.age)),
 		pgmaint_internal.expectation('wraparound', 'younger than %s'),
 		quote_ident(a.datname)
 	FROM ages a

@@ -188,8 +188,7 @@ BEGIN ATOMIC
 	connections AS (
 		SELECT
 			count(*) FILTER (WHERE a.backend_type = 'client backend') AS used,
-			current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer
-				- coalesce(current_setting('reserved_connections', true)::integer, 0) AS available
+			current_setting('max_connections')::integer - pgmaint_internal.reserved_connections() AS available
 		FROM pg_stat_activity a
 	),
 	restarts AS (

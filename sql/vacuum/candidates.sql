@@ -229,8 +229,8 @@ BEGIN ATOMIC
 			WHEN j.never AND j.parent THEN 'statistics of the partitioned table as a whole were never made'
 			WHEN j.never THEN 'statistics were never made'
 			WHEN j.stale THEN format('statistics are stale: %s rows changed since the last ANALYZE, of %s',
-				trim(to_char(j.modified_rows, '999,999,999,999,999')),
-				trim(to_char(j.known_rows, '999,999,999,999,999')))
+				pgmaint.count_text(j.modified_rows),
+				pgmaint.count_text(j.known_rows::bigint))
 			WHEN j.unknown THEN 'it is not known what has changed: the server''s counters do not cover its rows'
 			ELSE 'every table was asked for'
 		END,
@@ -349,18 +349,18 @@ BEGIN ATOMIC
 		coalesce(nullif(concat_ws('; ',
 			CASE WHEN j.wraparound_due THEN format(
 				'wraparound: transaction ID age %s, multixact age %s, %s',
-				trim(to_char(j.xid_age, '999,999,999,999')), trim(to_char(j.multixact_age, '999,999,999,999')),
+				pgmaint.count_text(j.xid_age), pgmaint.count_text(j.multixact_age),
 				CASE WHEN j.forced THEN 'autovacuum forces a VACUUM'
 					ELSE format('%s %% of the way to a forced vacuum', round((j.wraparound_ratio * 100)::numeric)) END) END,
 			CASE WHEN j.dead_due THEN format('dead rows: %s, %s %% of the table',
-				trim(to_char(j.dead_rows, '999,999,999,999,999')),
+				pgmaint.count_text(j.dead_rows),
 				round((100 * j.dead_rows / j.all_rows)::numeric, 1)) END,
 			CASE WHEN j.toast_due THEN format('dead rows in its TOAST table: %s',
-				trim(to_char(j.toast_dead_rows, '999,999,999,999,999'))) END,
+				pgmaint.count_text(j.toast_dead_rows)) END,
 			CASE WHEN j.sampled_dead_bytes IS NOT NULL AND NOT j.dead_due THEN format(
 				'dead rows: %s in sampled pages', pg_size_pretty(j.sampled_dead_bytes)) END,
 			CASE WHEN j.inserts_due THEN format('inserts without freeze: %s rows since the last VACUUM',
-				trim(to_char(j.inserted_rows, '999,999,999,999,999'))) END,
+				pgmaint.count_text(j.inserted_rows)) END,
 			CASE WHEN j.unknown_due THEN 'dead rows are not known: the server''s counters do not cover its rows' END), ''),
 			'every table was asked for'),
 		pg_size_pretty(b.total_bytes),
