@@ -13,8 +13,8 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/lsyscache.h"
@@ -23,6 +23,7 @@
 #include "advice/demand.h"
 #include "advice/query_mark.h"
 #include "base/compat.h"
+#include "base/rights.h"
 
 static List **collected;
 static set_rel_pathlist_hook_type next_hook;
@@ -240,8 +241,7 @@ is_of_interest(const RangeTblEntry *entry)
 	Oid schema = get_rel_namespace(entry->relid);
 
 	if (entry->relid < FirstNormalObjectId || schema == PG_CATALOG_NAMESPACE ||
-		schema == get_namespace_oid("pgmaint", true) ||
-		schema == get_namespace_oid("pgmaint_internal", true))
+		is_own_schema(schema))
 		return false;
 	return entry->relkind == RELKIND_RELATION ||
 		   entry->relkind == RELKIND_MATVIEW ||

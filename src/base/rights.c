@@ -48,6 +48,16 @@ extension_oid(bool missing_ok)
 }
 
 /*
+ * What OWN_SCHEMAS is in SQL.
+ */
+bool
+is_own_schema(Oid schema)
+{
+	return schema == get_namespace_oid("pgmaint", true) ||
+		   schema == get_namespace_oid("pgmaint_internal", true);
+}
+
+/*
  * The library and the tables must be of one version: a new library is loaded
  * as soon as it is installed, the tables follow with ALTER EXTENSION.
  */

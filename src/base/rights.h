@@ -10,6 +10,9 @@
 
 #include "access/attnum.h"
 
+/* the extension's own schemas, as a list in SQL */
+#define OWN_SCHEMAS "'pgmaint', 'pgmaint_internal'"
+
 /* what to put back when code that acted as somebody else is done */
 typedef struct SavedRights
 {
@@ -26,6 +29,7 @@ typedef struct RenamedSchema
 } RenamedSchema;
 
 extern Oid extension_oid(bool missing_ok);
+extern bool is_own_schema(Oid schema);
 extern bool schema_is_renamed(RenamedSchema *renamed);
 extern void require_extension(void);
 extern void assume_owner(SavedRights *caller);

@@ -37,7 +37,7 @@ list_stale_tables(Oid extension)
 		"SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', n.nspname, c.relname), ', ' "
 		"ORDER BY c.relname) FROM pg_catalog.pg_class c "
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-		"AND n.nspname IN ('pgmaint', 'pgmaint_internal') WHERE c.relkind = 'r' "
+		"AND n.nspname IN (" OWN_SCHEMAS ") WHERE c.relkind = 'r' "
 		"AND pg_catalog.pg_stat_get_mod_since_analyze(c.oid) > "
 		"1000 + 0.1 * greatest(c.reltuples, 0) "
 		"AND pg_catalog.current_setting('autovacuum') = 'off'");

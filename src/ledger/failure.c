@@ -41,7 +41,8 @@ find_functions(const char *context, char **functions, char **commands)
 		"l.lanname NOT IN ('c', 'internal', 'plpgsql') AS bare "
 		"FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace "
 		"JOIN pg_catalog.pg_language l ON l.oid = f.prolang "
-		"WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmaint', 'pgmaint_internal') "
+		"WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', " OWN_SCHEMAS
+		") "
 		"AND pg_catalog.strpos($1, f.proname) > 0) q "
 		"CROSS JOIN LATERAL (VALUES (q.signature, false), "
 		"(pg_catalog.substr(q.signature, pg_catalog.length(pg_catalog.quote_ident(q.nspname)) + 2), false), "

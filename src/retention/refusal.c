@@ -138,7 +138,8 @@ refuse_tables(List *relations, bool archive, Oid role, Refusal *refusals)
 			"(t.relkind NOT IN ('r', 'p'), '42809', pg_catalog.format('%s is not a table', t.name), "
 			"'Retention is for tables and partitioned tables.'), "
 			"(t.relpersistence = 't', '42809', pg_catalog.format('%s is a temporary table', t.name), NULL), "
-			"(t.oid < 16384 OR t.nspname IN ('pg_catalog', 'information_schema', 'pg_toast', 'pgmaint', 'pgmaint_internal'), "
+			"(t.oid < 16384 OR t.nspname IN ('pg_catalog', 'information_schema', 'pg_toast', " OWN_SCHEMAS
+			"), "
 			"'42501', pg_catalog.format('%s belongs to the system', t.name), NULL), "
 			"(NOT pg_catalog.pg_has_role($2, t.relowner, 'USAGE'), '42501', "
 			"pg_catalog.format('must be owner of table %s', t.name), NULL), "

@@ -55,7 +55,8 @@ plan_analyze(PlanContext *context)
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 		"WHERE " SELECTION_CONDITION("c.oid", "n.nspname", "$5", "$6")
 		/* the ledger's are the leader's, once the run is over: see upkeep.c */
-		"AND ($5 IS NOT NULL OR $6 IS NOT NULL OR n.nspname NOT IN ('pgmaint', 'pgmaint_internal')) "
+		"AND ($5 IS NOT NULL OR $6 IS NOT NULL OR n.nspname NOT IN (" OWN_SCHEMAS
+		")) "
 		/* what VACUUM (ANALYZE) did in this run */
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $7 "
 		"AND t.relation = c.oid AND t.state = 'succeeded' AND t.result @> '{\"analyzed\": true}')) "

@@ -171,7 +171,8 @@ plan_vacuum(PlanContext *context)
 		"LEFT JOIN pgmaint.stale_statistics(everything => $6, for_role => $7) s "
 		"ON s.relation = v.relation "
 		/* the ledger's statistics are renewed once the run is over: see upkeep.c */
-		"CROSS JOIN LATERAL (SELECT CASE WHEN $8 IS NULL AND $9 IS NULL AND n.nspname IN ('pgmaint', 'pgmaint_internal') THEN false "
+		"CROSS JOIN LATERAL (SELECT CASE WHEN $8 IS NULL AND $9 IS NULL AND n.nspname IN (" OWN_SCHEMAS
+		") THEN false "
 		"WHEN $1 = 'auto' THEN s.relation IS NOT NULL "
 		"ELSE $1 IN ('on', 'true') END AS due) a "
 		"WHERE ($6 OR h.rows > 0 OR pg_catalog.cardinality(v.causes) > 0) "

@@ -220,7 +220,8 @@ plan_vacuum_full(PlanContext *context)
 		"WHERE t.relation = c.oid AND t.action = 'vacuum_full' AND t.state = 'succeeded' "
 		"ORDER BY t.finished_at DESC LIMIT 1), false) AS last_gained_nothing "
 		"FROM pg_catalog.pg_class c "
-		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pgmaint', 'pgmaint_internal') "
+		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN (" OWN_SCHEMAS
+		") "
 		"JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'heap' "
 		"LEFT JOIN pg_catalog.pg_class x ON x.oid = c.reltoastrelid "
 		"CROSS JOIN LATERAL (SELECT pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) "
