@@ -14,7 +14,7 @@ WITH entries AS (
 	FROM (VALUES
 		('read'::text, 'TABLE'::text, 'SELECT'::text, 'pgmaint'::text,
 			'runs tasks findings task_results step_results finding_results progress plans plan_definitions windows maintenance_windows '
-			'schedules retention_policies archives backups storage_checks thresholds escalations bloat_history corruption_checks '
+			'schedules retention_policies archives backups storage_checks thresholds alerts bloat_history corruption_checks '
 			'sequence_usage unvalidated_constraints metrics'::text),
 		('read', 'ROUTINE', 'EXECUTE', 'pgmaint',
 			'report shown_tasks shown_findings message_pattern may_be_copied one_line count_text metrics_text actions window_open '

@@ -223,6 +223,25 @@ $run = reindex_due('twice');
 is(task($run, 'state'), 'succeeded', 'it can be built: done');
 is(indexes('twice'), 'twice_id valid', 'it can be built: valid');
 
+# VACUUM and ANALYZE hold a lock that building an index takes, too, and build none
+create_slow_table($node, 'swept');
+sql('INSERT INTO swept VALUES (1)');
+$node->psql('postgres', 'CREATE UNIQUE INDEX CONCURRENTLY swept_id ON swept (id)');
+is(indexes('swept'), 'swept_id invalid', 'an invalid index of a table that is maintained');
+foreach my $command ('VACUUM', 'ANALYZE')
+{
+	my $session = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $session->query('SELECT pg_backend_pid()');
+
+	$session->query_until(qr/begun/, "\\echo begun\nSET vacuum_cost_delay = '100ms'; SET vacuum_cost_limit = 1;\n$command swept;\n");
+	$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM pg_stat_progress_' . lc($command) . " WHERE pid = $pid") or die "no $command of swept";
+	is(sql(q(SELECT being_built FROM pgmaint_internal.index_states(10) WHERE index = 'swept_id'::regclass)), 'f', "$command: nobody is building it");
+	is(sql(q(SELECT index FROM pgmaint.index_usage('0', 0) WHERE check_id = 'H001')), 'public.swept_id', "$command: it is shown");
+	sql("SELECT pg_cancel_backend($pid)");
+	$session->quit;
+}
+sql('DROP TABLE swept');
+
 # a TOAST table's index
 sql('CREATE TABLE toasted (id int, filler text); ALTER TABLE toasted ALTER filler SET STORAGE EXTERNAL;
 	INSERT INTO toasted SELECT g, repeat($$x$$, 5000) FROM generate_series(1, 100) g');
