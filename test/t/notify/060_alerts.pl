@@ -342,7 +342,7 @@ ok($node->poll_query_until('postgres', q(SELECT count(*) = 2 FROM pgmaint.notifi
 #
 # Nothing secret is anywhere
 #
-my $tables = sql(q(SELECT string_agg(format('SELECT x::text FROM pgmaint.%I x', relname), ' UNION ALL ') FROM pg_class
+my $tables = sql(q(SELECT string_agg(format('SELECT x::text FROM %s x', oid::regclass), ' UNION ALL ') FROM pg_class
 	WHERE relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace) AND relkind IN ('r', 'v') AND relname NOT IN ('schedules')));
 my $rows = sql($tables);
 my $log = slurp_file($node->logfile);
