@@ -115,7 +115,7 @@ describe_messages(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action escalate_action = {
+DEFINE_ACTION(escalate) = {
 	.name = "escalate",
 	.description =
 		"notify contacts of alerts, level by level, until they are resolved or acknowledged",
