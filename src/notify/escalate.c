@@ -89,7 +89,7 @@ static char *
 describe_messages(const ClaimedTask *task, Jsonb *result)
 {
 	StringInfoData words;
-	int64 alerts = result_number(result, "troubles");
+	int64 alerts = result_number(result, "alerts");
 	int64 sent = result_number(result, "sent");
 	int64 failed = result_number(result, "failed");
 
