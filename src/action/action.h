@@ -133,6 +133,14 @@ struct Action
 	double (*usual_duration)(Oid relation);
 };
 
+/*
+ * Begins the definition of name_action, which engine/actions.h has a line for:
+ * no header of its room declares it.
+ */
+#define DEFINE_ACTION(name)            \
+	extern const Action name##_action; \
+	const Action name##_action
+
 /* adds one to a list; its detail is for the caller to fill in */
 extern PlannedFinding *note_finding(List **findings, const char *check_id,
 									const char *severity, char *object,

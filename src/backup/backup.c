@@ -382,7 +382,7 @@ plan_backup(PlanContext *context)
 			NULL);
 }
 
-const Action backup_action = {
+DEFINE_ACTION(backup) = {
 	.name = "backup",
 	.description =
 		"dump databases, roles and tablespaces with pg_dump and pg_dumpall, straight into objects on a storage",

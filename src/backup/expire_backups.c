@@ -218,7 +218,7 @@ describe_expiry(const ClaimedTask *task, Jsonb *result)
 	return result_text(result, "found");
 }
 
-const Action expire_backups_action = {
+DEFINE_ACTION(expire_backups) = {
 	.name = "expire_backups",
 	.description =
 		"remove backups that no rule keeps; never the newest verified one, and none of what was backed up badly the last time",

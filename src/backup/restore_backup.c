@@ -137,7 +137,7 @@ plan_restore_backup(PlanContext *context)
 	context->tasks = lappend(context->tasks, task);
 }
 
-const Action restore_backup_action = {
+DEFINE_ACTION(restore_backup) = {
 	.name = "restore_backup",
 	.description =
 		"restore a backup into a new database, or in the place of the old one, which is kept",

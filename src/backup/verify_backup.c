@@ -145,7 +145,7 @@ plan_verify_backup(PlanContext *context)
 					 NULL);
 }
 
-const Action verify_backup_action = {
+DEFINE_ACTION(verify_backup) = {
 	.name = "verify_backup",
 	.description =
 		"restore backups into a private server, and compare them with what was backed up",

@@ -238,7 +238,7 @@ describe_check(const ClaimedTask *task, Jsonb *result)
 	return result_text(result, "found");
 }
 
-const Action check_corruption_action = {
+DEFINE_ACTION(check_corruption) = {
 	.name = "check_corruption",
 	.description =
 		"check tables and indexes with amcheck, least recently checked first; checksum failures, sequences near their end, constraints that were never validated",

@@ -12,7 +12,7 @@
 
 /*
  * One line for each action, in the order in which pgmaint.actions() lists them.
- * ACTION(name) stands for name_action, which the action's own file defines.
+ * ACTION(name) stands for name_action, which its file begins by DEFINE_ACTION.
  */
 /* clang-format off */
 #define LIST_OF_ACTIONS(ACTION) \

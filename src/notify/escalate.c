@@ -89,7 +89,7 @@ static char *
 describe_messages(const ClaimedTask *task, Jsonb *result)
 {
 	StringInfoData words;
-	int64 alerts = result_number(result, "troubles");
+	int64 alerts = result_number(result, "alerts");
 	int64 sent = result_number(result, "sent");
 	int64 failed = result_number(result, "failed");
 
@@ -115,7 +115,7 @@ describe_messages(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action escalate_action = {
+DEFINE_ACTION(escalate) = {
 	.name = "escalate",
 	.description =
 		"notify contacts of alerts, level by level, until they are resolved or acknowledged",

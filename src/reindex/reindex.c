@@ -350,7 +350,7 @@ consider(TaskContext *context, char **reason)
 		context, reason, option_bytes(options, context->options, "min_free"));
 }
 
-const Action reindex_action = {
+DEFINE_ACTION(reindex) = {
 	.name = "reindex",
 	.description =
 		"rebuild the indexes that are bloated, invalid, or older than the version of their collation",

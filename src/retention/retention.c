@@ -242,7 +242,7 @@ describe_retention(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action retention_action = {
+DEFINE_ACTION(retention) = {
 	.name = "retention",
 	.description =
 		"take rows out of their tables when they are old enough, archived first unless the policy says otherwise",

@@ -210,7 +210,7 @@ describe_connections(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action connection_review_action = {
+DEFINE_ACTION(connection_review) = {
 	.name = "connection_review",
 	.description =
 		"review who uses the server's connections and how many there should be; changes nothing unless told to",

@@ -243,7 +243,7 @@ describe_index_advice(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action index_advice_action = {
+DEFINE_ACTION(index_advice) = {
 	.name = "index_advice",
 	.description =
 		"look which indexes the slowest statements would gain from, and whether those that were made as advised helped; makes none",

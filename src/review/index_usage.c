@@ -102,7 +102,7 @@ describe_index_usage(const ClaimedTask *task, Jsonb *result)
 		found == 0 ? "none" : count_text(found));
 }
 
-const Action index_usage_action = {
+DEFINE_ACTION(index_usage) = {
 	.name = "index_usage",
 	.description =
 		"look for indexes that are invalid, unused or redundant, and for foreign keys without one, by pgmaint.index_usage()",

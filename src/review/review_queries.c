@@ -283,7 +283,7 @@ describe_review(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action review_queries_action = {
+DEFINE_ACTION(review_queries) = {
 	.name = "review_queries",
 	.description =
 		"look which queries became slower after maintenance, and keep the plans of those that take most time; none is executed",

@@ -189,7 +189,7 @@ describe_validation(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action validate_action = {
+DEFINE_ACTION(validate) = {
 	.name = "validate",
 	.description =
 		"make findings of what pgmaint.validate() finds not to be in order, compare storages with the ledger, and read archives in turn",

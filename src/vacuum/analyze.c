@@ -123,7 +123,7 @@ record_analyze(TaskContext *context)
 		(long long) after.modified_rows);
 }
 
-const Action analyze_action = {
+DEFINE_ACTION(analyze) = {
 	.name = "analyze",
 	.description =
 		"ANALYZE of the tables whose statistics are stale or were never made",

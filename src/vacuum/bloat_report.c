@@ -356,7 +356,7 @@ describe_bloat(const ClaimedTask *task, Jsonb *result)
 	return words.data;
 }
 
-const Action bloat_report_action = {
+DEFINE_ACTION(bloat_report) = {
 	.name = "bloat_report",
 	.description =
 		"measure the bloat of tables and indexes from a sample of their blocks, and keep the figures",

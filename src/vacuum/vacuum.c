@@ -326,7 +326,7 @@ record_vacuum(TaskContext *context)
 	context->result = result.data;
 }
 
-const Action vacuum_action = {
+DEFINE_ACTION(vacuum) = {
 	.name = "vacuum",
 	.description =
 		"VACUUM of the tables that are due, with ANALYZE where statistics are stale",

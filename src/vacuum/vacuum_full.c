@@ -386,7 +386,7 @@ record_vacuum_full(TaskContext *context)
 																	: "false");
 }
 
-const Action vacuum_full_action = {
+DEFINE_ACTION(vacuum_full) = {
 	.name = "vacuum_full",
 	.description =
 		"VACUUM FULL of heavily bloated tables, inside a maintenance window; where it is enough, VACUUM that cuts off the free end",

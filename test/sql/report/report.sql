@@ -158,8 +158,8 @@ SELECT words('connection_review', '{"peak": 93, "current": 100, "recommended": 1
 SELECT words('review_queries', '{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "not_planned": {}}', '{"queries": 1, "plans": 1, "plans_changed": 0, "degraded": 0, "not_planned": {}}', '{"queries": 0}');
 SELECT words('index_advice', '{"looked_at": 12, "advised": 3, "reviewed": 2}', '{"looked_at": 1, "advised": 1, "reviewed": 0}', '{"advised": 0, "looked_at": 0}');
 SELECT words('index_usage', '{"indexes": 34, "found": 5}', '{"indexes": 1, "found": 0}');
-SELECT words('escalate', '{"sent": 2, "failed": 1, "contacts": 2, "troubles": 3}', '{"sent": 0, "failed": 0, "contacts": 0, "troubles": 0}',
-	'{"sent": 0, "failed": 0, "contacts": 1, "troubles": 1, "left_to_others": true, "held_up": true}', '{"sent": 0, "failed": 0, "contacts": 1, "troubles": 0}');
+SELECT words('escalate', '{"sent": 2, "failed": 1, "contacts": 2, "alerts": 3}', '{"sent": 0, "failed": 0, "contacts": 0, "alerts": 0}',
+	'{"sent": 0, "failed": 0, "contacts": 1, "alerts": 1, "left_to_others": true, "held_up": true}', '{"sent": 0, "failed": 0, "contacts": 1, "alerts": 0}');
 -- no result makes it fail
 SELECT DISTINCT a.action FROM pgmaint.actions() a CROSS JOIN (VALUES ('{}'::jsonb), ('[]'), ('"x"'), ('null'), ('{"found": 1, "settings": [], "key": {}, "rows": "many", "returned_bytes": "NaN", "checks": null}')) AS x (result)
 WHERE a.option IS NULL AND pgmaint_internal.describe_result(a.action, 'x', x.result) IS NULL;
@@ -185,7 +185,7 @@ $$;
 SELECT review(ARRAY[
 	'{"queries": 1041, "plans": 20, "plans_changed": 2, "degraded": 1, "remarks": ["7 without a plan: commands have none", "5 without a plan: c\nd", "2 without a plan for other reasons"]}',
 	'{"looked_at": 12, "advised": 3, "reviewed": 2}', '{"indexes": 34, "found": 5}', '{"peak": 93, "current": 100, "recommended": 150, "applied": false}',
-	'{"checks": 25, "warnings": 1, "critical": 2}', '{"sent": 2, "failed": 1, "contacts": 2, "troubles": 3}']::jsonb[]) AS review \gset
+	'{"checks": 25, "warnings": 1, "critical": 2}', '{"sent": 2, "failed": 1, "contacts": 2, "alerts": 3}']::jsonb[]) AS review \gset
 INSERT INTO pgmaint_internal.alert_records (alert_id, check_id, object, severity, condition, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding, level, resolved_at, resolution)
 SELECT 100 + n, 'life', n::text, 'critical', 'it goes on', 'm', n, '2026-11-01', '2026-11-22', '2026-11-08', 1, 1, n - 1, CASE WHEN n = 4 THEN '2026-11-22'::timestamptz END, CASE WHEN n = 4 THEN 'over' END
 FROM generate_series(1, 4) n;

@@ -212,7 +212,7 @@ my %defined;
 foreach my $file (glob "$root/src/*/*.c")
 {
 	my $source = slurp($file);
-	while ($source =~ /^const Action (\w+)_action = \{(.*?)^\};/msg)
+	while ($source =~ /^DEFINE_ACTION\((\w+)\) = \{(.*?)^\};/msg)
 	{
 		$defined{$1} = 1;
 		like($2, qr/\.name = "$1",.*\.describe = /s, "$1 says what came of its tasks");
