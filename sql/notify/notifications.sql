@@ -31,7 +31,7 @@ COMMENT ON TABLE pgmaint.notifications IS 'the messages to contacts: what is to 
 COMMENT ON COLUMN pgmaint.notifications.notification_id IS 'key: number of the message';
 COMMENT ON COLUMN pgmaint.notifications.message_id IS 'goes with the message however often it is sent, so that a receiver can tell';
 COMMENT ON COLUMN pgmaint.notifications.contact IS 'name of the contact, which may be dropped by now';
-COMMENT ON COLUMN pgmaint.notifications.kind IS 'trouble (open ones), resolved (ones that are over), window (a maintenance window opens), suspended (this database tells the contact nothing more)';
+COMMENT ON COLUMN pgmaint.notifications.kind IS 'alert (open ones), resolved (ones that are over), window (a maintenance window opens), suspended (this database tells the contact nothing more)';
 COMMENT ON COLUMN pgmaint.notifications.severity IS 'the worst severity of what the message is about: warning or critical; null: a maintenance window';
 COMMENT ON COLUMN pgmaint.notifications.subject IS 'subject of the message, one line';
 COMMENT ON COLUMN pgmaint.notifications.state IS 'pending, failed (and to be tried again), sent, given up (three days old, or the contact was dropped)';

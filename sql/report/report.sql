@@ -242,7 +242,7 @@ COMMENT ON COLUMN pgmaint.finding_results.remarks IS 'what each of the commands 
 COMMENT ON COLUMN pgmaint.finding_results.more_commands IS 'number of commands in detail of pgmaint.findings beyond these ten';
 COMMENT ON COLUMN pgmaint.finding_results.state IS 'state of the alert, as in pgmaint.alerts; null: it belongs to no alert yet, or its severity is info';
 COMMENT ON COLUMN pgmaint.finding_results.alert_severity IS 'severity of the alert: warning, critical; null where state is';
-COMMENT ON COLUMN pgmaint.finding_results.condition IS 'why the alert is critical though its findings are warnings, or which condition of escalation it meets; null: none';
+COMMENT ON COLUMN pgmaint.finding_results.condition IS 'the condition of escalation that made the alert critical; null: none';
 COMMENT ON COLUMN pgmaint.finding_results.occurrences IS 'how many runs noticed the alert; null where state is';
 COMMENT ON COLUMN pgmaint.finding_results.first_seen IS 'when the alert was first noticed; null where state is';
 COMMENT ON COLUMN pgmaint.finding_results.level IS 'the highest level of the contacts that were told; 0: none was; null where state is';

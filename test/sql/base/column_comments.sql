@@ -3,8 +3,6 @@ SELECT c.oid::regclass AS relation, a.attname
 FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-	-- which becomes pgmaint.alerts
-	AND c.relname <> 'escalations'
 	AND coalesce(col_description(c.oid, a.attnum), '') = ''
 ORDER BY c.relname, a.attnum;
 SELECT c.oid::regclass AS relation
