@@ -44,3 +44,6 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+-- A dump that is restored under session_replication_role = replica fires it, too.
+ALTER TABLE pgmaint.thresholds ENABLE ALWAYS TRIGGER restore_threshold;
