@@ -1,6 +1,7 @@
 -- ALTER DEFAULT PRIVILEGES of the role that creates the extension has given its
 -- tables, sequences and functions to others.  What the parts above grant, they
--- grant to two predefined roles alone.
+-- grant to two predefined roles alone.  In an update, what was there before may
+-- have been granted to the same roles since.
 DO $$
 DECLARE
 	gift record;
@@ -27,7 +28,9 @@ BEGIN
 		JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint'
 		CROSS JOIN LATERAL pg_catalog.aclexplode(x.acl) a
 		LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-		WHERE a.grantee <> x.owner AND r.rolname IS DISTINCT FROM 'pg_monitor' AND r.rolname IS DISTINCT FROM 'pg_stat_scan_tables'
+		WHERE a.grantee <> x.owner
+			AND x.class::pg_catalog.oid || ':' || x.oid <> ALL (pg_catalog.string_to_array(pg_catalog.current_setting('pgmaint_script.members'), ' '))
+			AND r.rolname IS DISTINCT FROM 'pg_monitor' AND r.rolname IS DISTINCT FROM 'pg_stat_scan_tables'
 			AND EXISTS (SELECT FROM pg_catalog.pg_default_acl f CROSS JOIN LATERAL pg_catalog.aclexplode(f.defaclacl) g
 				WHERE f.defaclrole = x.owner AND g.grantee = a.grantee)
 	LOOP

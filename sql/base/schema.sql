@@ -1,6 +1,9 @@
 -- complain if the script is sourced in psql rather than through CREATE EXTENSION
 \echo Use "CREATE EXTENSION pgmaint" to load this file. \quit
 
+-- nothing was there before
+SELECT pg_catalog.set_config('pgmaint_script.members', '', true);
+
 -- Everything below is called by its qualified name, with the rights of whoever
 -- runs maintenance.  So nobody but the extension's owner may be able to create
 -- objects in its schema, or superusers: a dump gives the schema back to the one that
