@@ -1,5 +1,9 @@
 # The extension script as a part of an update: what makes or fills tables is left
-# out, and functions and views are replaced where they are there.
+# out, and functions and views are replaced where they are there.  Rights are given
+# and taken on what is new, by a function of sql/update.sql: what the server's
+# administrators have granted, or revoked, on the rest is theirs.  (A GRANT in the
+# script of an extension would also make all rights on the object initial ones, which
+# pg_dump leaves out.)
 #
 # A statement begins at the start of a line.  It ends with a semicolon at the end of
 # one, unless that is quoted with $$ or in a body that BEGIN ATOMIC begins.
@@ -13,6 +17,9 @@
 		end = "\\quit$"
 	if (/^CREATE (FUNCTION|PROCEDURE|VIEW) /)
 		sub(/^CREATE/, "CREATE OR REPLACE")
+	rights = /^(GRANT|REVOKE) /
+	if (rights)
+		printf "SELECT pgmaint_internal.change_rights_of_new($rights$"
 }
 
 inside && /^BEGIN ATOMIC/ {
@@ -20,10 +27,16 @@ inside && /^BEGIN ATOMIC/ {
 }
 
 {
+	if (rights && /;$/)
+		sub(/;$/, "$rights$);")
 	if (!left_out)
 		print
 	# each pair of signs ends where the next begins
 	quoted = (quoted + gsub(/\$\$/, "$$")) % 2
 	if (inside && !quoted && $0 ~ end)
-		inside = left_out = 0
+		inside = left_out = rights = 0
+}
+
+END {
+	print "DROP FUNCTION pgmaint_internal.change_rights_of_new(text);"
 }

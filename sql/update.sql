@@ -1,12 +1,18 @@
 -- complain if the script is sourced in psql rather than through ALTER EXTENSION
 \echo Use "ALTER EXTENSION pgmaint UPDATE" to load this file. \quit
 
--- What is there now, for the last part: who has been granted something on it keeps
--- that, also where default privileges give the same.
-SELECT pg_catalog.set_config('pgmaint_update.members', coalesce(pg_catalog.string_agg(d.classid || '/' || d.objid, ' '), ''), true)
-FROM pg_catalog.pg_depend d
-JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint'
-WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e';
+-- What is made belongs to the extension's owner, whichever superuser updates it.
+SELECT pg_catalog.set_config('role', r.rolname, true)
+FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_roles r ON r.oid = e.extowner
+WHERE e.extname = 'pgmaint' AND r.rolsuper AND r.rolname <> CURRENT_USER;
+
+-- what is there already, for those statements that are about the rest
+SELECT pg_catalog.set_config('pgmaint_script.members', pg_catalog.concat_ws(' ',
+	'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid || ':' || 'pgmaint'::pg_catalog.regnamespace::pg_catalog.oid,
+	(SELECT pg_catalog.string_agg(d.classid || ':' || d.objid, ' ')
+	FROM pg_catalog.pg_depend d
+	JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint'
+	WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e')), true);
 
 -- The machinery has a schema of its own.  What is moved keeps its rows and its
 -- privileges, and the sequences of a table go with it.
@@ -171,3 +177,33 @@ FROM (VALUES
 	('nobody_is_told', 'warning', 'so many alerts are critical, and there is no contact')
 ) AS d (check_id, threshold, description)
 WHERE t.check_id = d.check_id AND t.threshold = d.threshold;
+
+-- A dump that is restored under session_replication_role = replica fires it, too.
+ALTER TABLE pgmaint.thresholds ENABLE ALWAYS TRIGGER restore_threshold;
+
+-- Executes a GRANT or a REVOKE for those of its objects that this script has made.
+CREATE FUNCTION pgmaint_internal.change_rights_of_new(statement text)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	known CONSTANT text[] := string_to_array(current_setting('pgmaint_script.members'), ' ');
+	verb CONSTANT text := substring(statement FROM '^(.*?)\sON\s');
+	kind CONSTANT text := coalesce(substring(statement FROM '\sON\s+(FUNCTION|PROCEDURE|SCHEMA)\s'), 'TABLE');
+	roles CONSTANT text := substring(statement FROM '\s(?:TO|FROM)\s[^()]*$');
+	names CONSTANT text := regexp_replace(left(substr(statement, length(verb) + 1), -length(roles)), '^\s+ON\s+(FUNCTION\s|PROCEDURE\s|SCHEMA\s)?', '');
+	name text;
+	address text;
+BEGIN
+	FOR name IN SELECT btrim(n, E' \t\n') FROM regexp_split_to_table(names, ',(?![^()]*\))') n LOOP
+		address := CASE
+			WHEN kind = 'SCHEMA' THEN 'pg_namespace'::regclass::oid || ':' || name::regnamespace::oid
+			WHEN kind = 'TABLE' THEN 'pg_class'::regclass::oid || ':' || name::regclass::oid
+			WHEN name ~ '\(' THEN 'pg_proc'::regclass::oid || ':' || name::regprocedure::oid
+			ELSE 'pg_proc'::regclass::oid || ':' || name::regproc::oid END;
+		CONTINUE WHEN address = ANY (known);
+		EXECUTE format('%s ON %s %s%s', verb, kind, name, roles);
+	END LOOP;
+END
+$$;

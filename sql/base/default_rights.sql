@@ -1,7 +1,7 @@
 -- ALTER DEFAULT PRIVILEGES of the role that creates the extension has given its
 -- tables, sequences and functions to others.  What the parts above grant, they
--- grant to two predefined roles alone.  What was there before an update, people may
--- have granted since.
+-- grant to two predefined roles alone.  In an update, what was there before may
+-- have been granted to the same roles since.
 DO $$
 DECLARE
 	gift record;
@@ -28,11 +28,11 @@ BEGIN
 		JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint'
 		CROSS JOIN LATERAL pg_catalog.aclexplode(x.acl) a
 		LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
-		WHERE a.grantee <> x.owner AND r.rolname IS DISTINCT FROM 'pg_monitor' AND r.rolname IS DISTINCT FROM 'pg_stat_scan_tables'
+		WHERE a.grantee <> x.owner
+			AND x.class::pg_catalog.oid || ':' || x.oid <> ALL (pg_catalog.string_to_array(pg_catalog.current_setting('pgmaint_script.members'), ' '))
+			AND r.rolname IS DISTINCT FROM 'pg_monitor' AND r.rolname IS DISTINCT FROM 'pg_stat_scan_tables'
 			AND EXISTS (SELECT FROM pg_catalog.pg_default_acl f CROSS JOIN LATERAL pg_catalog.aclexplode(f.defaclacl) g
 				WHERE f.defaclrole = x.owner AND g.grantee = a.grantee)
-			AND pg_catalog.concat(x.class::pg_catalog.oid, '/', x.oid) <> ALL (pg_catalog.string_to_array(
-				coalesce(pg_catalog.current_setting('pgmaint_update.members', true), ''), ' '))
 	LOOP
 		CONTINUE WHEN gift.kind = 'TYPE' AND gift.grantee = 'PUBLIC';
 		EXECUTE pg_catalog.format('REVOKE ALL ON %s %s FROM %s', gift.kind, gift.name, gift.grantee);

@@ -1,9 +1,13 @@
 -- complain if the script is sourced in psql rather than through CREATE EXTENSION
 \echo Use "CREATE EXTENSION pgmaint" to load this file. \quit
 
+-- nothing was there before
+SELECT pg_catalog.set_config('pgmaint_script.members', '', true);
+
 -- Everything below is called by its qualified name, with the rights of whoever
 -- runs maintenance.  So nobody but the extension's owner may be able to create
--- objects in its schema.
+-- objects in its schema, or superusers: a dump gives the schema back to the one that
+-- had it, before another restores the extension.
 DO $$
 DECLARE
 	outsider text;
@@ -12,7 +16,9 @@ BEGIN
 	FROM pg_catalog.pg_namespace n
 	WHERE n.nspname OPERATOR(pg_catalog.=) 'pgmaint'
 		AND n.nspowner OPERATOR(pg_catalog.<>) (SELECT r.oid FROM pg_catalog.pg_roles r
-			WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER);
+			WHERE r.rolname OPERATOR(pg_catalog.=) CURRENT_USER)
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r
+			WHERE r.oid OPERATOR(pg_catalog.=) n.nspowner AND r.rolsuper);
 	IF outsider IS NOT NULL THEN
 		RAISE EXCEPTION 'schema "pgmaint" already exists and belongs to role "%"', outsider
 			USING ERRCODE = 'invalid_schema_definition',

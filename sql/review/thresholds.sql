@@ -41,6 +41,9 @@ COMMENT ON FUNCTION pgmaint_internal.restore_threshold() IS 'a threshold that co
 CREATE TRIGGER restore_threshold BEFORE INSERT ON pgmaint.thresholds
 	FOR EACH ROW EXECUTE FUNCTION pgmaint_internal.restore_threshold();
 
+-- under session_replication_role = replica too, as which restore_backup restores
+ALTER TABLE pgmaint.thresholds ENABLE ALWAYS TRIGGER restore_threshold;
+
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.thresholds', 'WHERE value IS DISTINCT FROM default_value');
 
 CREATE FUNCTION pgmaint_internal.threshold(check_id text, threshold text)

@@ -237,6 +237,8 @@ fate_of(const DumpEntry *entry, const char *tag, const EntryChoice *choice,
 	if (is_one_of(entry->description, links, lengthof(links)) ||
 		names_missing_role(entry, choice))
 		return LEFT_OUT;
+	if (is_kind(entry, "SCHEMA") && is_in(tag, choice->created_schemas))
+		return PASSED_OVER;
 	if (!choice->for_scratch)
 		return RESTORED;
 	if (is_kind(entry, "EXTENSION"))
@@ -245,8 +247,6 @@ fate_of(const DumpEntry *entry, const char *tag, const EntryChoice *choice,
 	if (is_about(entry, "EXTENSION") || is_about(entry, "SCHEMA") ||
 		is_kind(entry, "ACL") || is_kind(entry, "DEFAULT ACL") ||
 		is_kind(entry, "SECURITY LABEL") || is_kind(entry, "ROW SECURITY"))
-		return PASSED_OVER;
-	if (is_kind(entry, "SCHEMA") && is_in(tag, choice->created_schemas))
 		return PASSED_OVER;
 	return is_beyond_rights(entry, choice, types) ? LEFT_OUT : RESTORED;
 }

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * prepare.c
- *	  What must be in a scratch database before a dump is restored into it.
+ *	  What must be in a database before a dump is restored into it.
  *
- * The owner of the database lets the scratch role create objects in the schema
+ * In a scratch database, the owner of the database lets the scratch role create objects in the schema
  * public, and a superuser creates extensions that take one.  This is all that
  * ever runs in the database with more rights than the scratch role's, and it
  * comes before the first statement of the dump.
@@ -236,7 +236,8 @@ open_public(const Preparation *preparation)
  * The rows of an extension's own tables are in the dump, the tables are not: they
  * are a superuser's, as whom the server looks up foreign keys and carries out
  * what follows from them.  Whoever could refer to such a table, or give it a
- * trigger, would have code called as its owner.
+ * trigger, would have code called as its owner.  UPDATE is for the tables' own
+ * triggers, such as that of pgmaint.thresholds.
  */
 static void
 grant_rights(const Preparation *preparation)
@@ -248,7 +249,7 @@ grant_rights(const Preparation *preparation)
 		psprintf(
 			"SET search_path = pg_catalog;\n"
 			"SELECT pg_catalog.format('GRANT %%s %%I.%%I TO %%I', "
-			"CASE c.relkind WHEN 'S' THEN 'SELECT, UPDATE ON SEQUENCE' ELSE 'SELECT, INSERT ON TABLE' END, "
+			"CASE c.relkind WHEN 'S' THEN 'SELECT, UPDATE ON SEQUENCE' ELSE 'SELECT, INSERT, UPDATE ON TABLE' END, "
 			"n.nspname, c.relname, %s) "
 			"FROM " TABLES_OF_EXTENSIONS " WHERE c.relkind IN ('r', 'p', 'S') "
 			"UNION ALL SELECT DISTINCT pg_catalog.format('GRANT USAGE ON SCHEMA %%I TO %%I', n.nspname, %s) "
@@ -319,4 +320,54 @@ prepare_scratch(Preparation *preparation)
 	preparation->choice.settings = read_lines(preparation, settings);
 	preparation->choice.extension_tables =
 		read_lines(preparation, extension_tables);
+}
+
+/*
+ * Restoring may turn ordinary triggers off, of which 0.2 has one: a changed
+ * threshold takes the place of the default.
+ */
+static const char enable_triggers[] =
+	"SELECT pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', "
+	"t.tgrelid::pg_catalog.regclass, t.tgname) FROM pg_catalog.pg_trigger t "
+	"WHERE t.tgrelid = pg_catalog.to_regclass('pgmaint.thresholds') AND NOT t.tgisinternal \\gexec\n";
+
+/*
+ * The dump was made with an earlier version: its views may read, and its grants
+ * name, what has moved since.  So the objects are there as that version had them,
+ * until all of the dump is.  The schema is made by the role that makes the
+ * extension; the dump's statement for it would fail.
+ */
+bool
+create_earlier_version(const Login *login, const char *settings,
+					   const BackupDescription *description,
+					   EntryChoice *choice)
+{
+	ListCell *cell;
+
+	foreach (cell, description->extensions)
+	{
+		const BackupExtension *extension = lfirst(cell);
+
+		if (strcmp(extension->name, "pgmaint") != 0 ||
+			extension->version == NULL ||
+			strcmp(extension->version, PGMAINT_VERSION) == 0)
+			continue;
+		(void) run_psql(login, settings,
+						psprintf("CREATE SCHEMA IF NOT EXISTS pgmaint;\n"
+								 "CREATE EXTENSION pgmaint VERSION %s;\n%s",
+								 quote_literal_cstr(extension->version),
+								 enable_triggers));
+		choice->created_schemas =
+			lappend(choice->created_schemas, pstrdup("pgmaint"));
+		return true;
+	}
+	return false;
+}
+
+void
+update_earlier_version(const Login *login, const char *settings)
+{
+	(void) run_psql(login, settings,
+					"ALTER EXTENSION pgmaint UPDATE TO '" PGMAINT_VERSION
+					"';\n");
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * prepare.h
- *	  What must be in a scratch database before a dump is restored into it.
+ *	  What must be in a database before a dump is restored into it.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,5 +36,14 @@ extern void prepare_scratch(Preparation *preparation);
 
 /* for a database that is to be kept: what cannot be in it */
 extern List *extensions_elsewhere(const BackupDescription *description);
+
+/*
+ * The same: pgmaint in the version that the dump has, if that is an earlier one,
+ * until the dump is restored.  Takes a superuser.
+ */
+extern bool create_earlier_version(const Login *login, const char *settings,
+								   const BackupDescription *description,
+								   EntryChoice *choice);
+extern void update_earlier_version(const Login *login, const char *settings);
 
 #endif /* PGMAINT_PREPARE_H */

@@ -60,6 +60,7 @@ restore_and_compare(Restoration *restoration)
 {
 	RestoreJob *restore = &restoration->restore;
 	Comparison *comparison = &restoration->comparison;
+	bool earlier;
 
 	begin_restoring();
 	restoration->choice.without_extensions =
@@ -77,9 +78,15 @@ restore_and_compare(Restoration *restoration)
 	if (restoration->no_owner)
 		restore->arguments =
 			list_make2(pstrdup("--no-owner"), pstrdup("--no-privileges"));
+	earlier =
+		restore->login->superuser &&
+		create_earlier_version(restore->login, restore->settings,
+							   restoration->description, &restoration->choice);
 	restoration->refusal = restore_object(restore);
 	if (restoration->refusal == NULL)
 	{
+		if (earlier)
+			update_earlier_version(restore->login, restore->settings);
 		comparison->login = restore->login;
 		comparison->settings = restore->settings;
 		comparison->description = restoration->description;
