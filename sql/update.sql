@@ -189,18 +189,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	known CONSTANT text[] := string_to_array(current_setting('pgmaint_script.members'), ' ');
-	verb CONSTANT text := substring(statement FROM '^(.*?)\sON\s');
-	kind CONSTANT text := coalesce(substring(statement FROM '\sON\s+(FUNCTION|PROCEDURE|SCHEMA)\s'), 'TABLE');
-	roles CONSTANT text := substring(statement FROM '\s(?:TO|FROM)\s[^()]*$');
-	names CONSTANT text := regexp_replace(left(substr(statement, length(verb) + 1), -length(roles)), '^\s+ON\s+(FUNCTION\s|PROCEDURE\s|SCHEMA\s)?', '');
+	verb CONSTANT text := substring(statement FROM E'^(.*?)\\sON\\s');
+	kind CONSTANT text := coalesce(substring(statement FROM E'\\sON\\s+(FUNCTION|PROCEDURE|SCHEMA)\\s'), 'TABLE');
+	roles CONSTANT text := substring(statement FROM E'\\s(?:TO|FROM)\\s[^()]*$');
+	names CONSTANT text := regexp_replace(left(substr(statement, length(verb) + 1), -length(roles)), E'^\\s+ON\\s+(FUNCTION\\s|PROCEDURE\\s|SCHEMA\\s)?', '');
 	name text;
 	address text;
 BEGIN
-	FOR name IN SELECT btrim(n, E' \t\n') FROM regexp_split_to_table(names, ',(?![^()]*\))') n LOOP
+	FOR name IN SELECT btrim(n, E' \t\n') FROM regexp_split_to_table(names, E',(?![^()]*\\))') n LOOP
 		address := CASE
 			WHEN kind = 'SCHEMA' THEN 'pg_namespace'::regclass::oid || ':' || name::regnamespace::oid
 			WHEN kind = 'TABLE' THEN 'pg_class'::regclass::oid || ':' || name::regclass::oid
-			WHEN name ~ '\(' THEN 'pg_proc'::regclass::oid || ':' || name::regprocedure::oid
+			WHEN name ~ E'\\(' THEN 'pg_proc'::regclass::oid || ':' || name::regprocedure::oid
 			ELSE 'pg_proc'::regclass::oid || ':' || name::regproc::oid END;
 		CONTINUE WHEN address = ANY (known);
 		EXECUTE format('%s ON %s %s%s', verb, kind, name, roles);
