@@ -172,7 +172,7 @@ foreach my $name (@spoiled)
 ok((grep { $_ eq 'vanished succeeded' } @said), 'one that is gone already is done with');
 is(state_of($id{vanished}) . sql("SELECT result ->> 'removed' FROM pgmaint.tasks WHERE run_id = $run AND target LIKE '%vanished%'"), 'expiredfalse', '... and the ledger says so');
 is(sql("SELECT gain FROM pgmaint.task_results WHERE run_id = $run AND target LIKE '%vanished%'"), 'the object was gone already', '... in words too');
-like(sql("SELECT string_agg(gain, '; ') FROM pgmaint.task_results WHERE action = 'expire_backups' AND state = 'succeeded' AND removed_rows IS NULL"), qr/\d \S+ removed from the storage/, 'what was removed is said');
+like(sql("SELECT string_agg(gain, '; ') FROM pgmaint.task_results WHERE action = 'expire_backups' AND state = 'succeeded'"), qr/\d \S+ removed from the storage/, 'what was removed is said');
 sql("UPDATE pgmaint_internal.backup_records SET state = 'expired' WHERE state = 'succeeded' AND key <> '$key{newest}'");
 
 #
