@@ -22,20 +22,6 @@
 
 PG_FUNCTION_INFO_V1(pgmaint_acknowledge);
 
-/*
- * The columns of an alert, with a number of it that is of no other alert.  The
- * update to version 0.3 sees to it that each alert has one.
- */
-#define ALERT_COLUMNS(a)                                                 \
-	a ".alert_id, " a ".resolved_at IS NULL, " a ".severity, " a         \
-	  ".first_finding, " a ".last_finding, "                             \
-	  "CASE WHEN " a ".alert_id = " a ".first_finding THEN " a           \
-	  ".alert_id ELSE " a                                                \
-	  ".last_finding END, pgmaint.one_line(pg_catalog.concat_ws(' ', " a \
-	  ".check_id,"                                                       \
-	  " pg_catalog.left(" a ".object, 200)))"
-#define ALERT_COLUMN_COUNT 7
-
 typedef struct Alert
 {
 	int64 alert_id; /* 0: there is none */
@@ -60,19 +46,24 @@ typedef struct Meanings
 } Meanings;
 
 static void
-read_alert(Alert *alert, int column)
+read_alert(Alert *alert, uint64 row)
 {
-	alert->name = ledger_text(0, column + 6);
-	if (ledger_text(0, column) == NULL)
+	alert->name = named_text(row, "name");
+	if (named_text(row, "alert_id") == NULL)
 		return;
-	alert->alert_id = ledger_bigint(0, column);
-	alert->unresolved = ledger_boolean(0, column + 1);
-	alert->severity = ledger_text(0, column + 2);
-	alert->first_finding = ledger_bigint(0, column + 3);
-	alert->last_finding = ledger_bigint(0, column + 4);
-	alert->number = ledger_bigint(0, column + 5);
+	alert->alert_id = named_bigint(row, "alert_id");
+	alert->unresolved = named_boolean(row, "unresolved");
+	alert->severity = named_text(row, "severity");
+	alert->first_finding = named_bigint(row, "first_finding");
+	alert->last_finding = named_bigint(row, "last_finding");
+	alert->number = named_bigint(row, "number");
 }
 
+/*
+ * A row for the alert that the finding of this number belongs to, and one for the
+ * alert of this number.  Each has a number of the alert that is of no other: the
+ * update to version 0.3 sees to it that there is one.
+ */
 static void
 look_up_number(Meanings *meanings, int64 number)
 {
@@ -82,16 +73,20 @@ look_up_number(Meanings *meanings, int64 number)
 	bind_bigint(&query, number);
 	(void) ledger_query(
 		&query,
-		"SELECT f.severity, f.alert_id IS NULL, " ALERT_COLUMNS("b") ", " ALERT_COLUMNS(
-			"a") " "
-				 "FROM (VALUES ($1)) n (number) "
-				 "LEFT JOIN pgmaint.findings f ON f.finding_id = n.number "
-				 "LEFT JOIN pgmaint_internal.alert_records b ON b.alert_id = f.alert_id "
-				 "LEFT JOIN pgmaint_internal.alert_records a ON a.alert_id = n.number");
-	meanings->noticed = ledger_text(0, 1);
-	meanings->pending = ledger_boolean(0, 2);
-	read_alert(&meanings->noted, 3);
-	read_alert(&meanings->named, 3 + ALERT_COLUMN_COUNT);
+		"SELECT f.severity AS noticed, f.alert_id IS NULL AS pending, "
+		"a.alert_id, a.resolved_at IS NULL AS unresolved, a.severity, a.first_finding, a.last_finding, "
+		"CASE WHEN a.alert_id = a.first_finding THEN a.alert_id ELSE a.last_finding END AS number, "
+		"pgmaint.one_line(pg_catalog.concat_ws(' ', a.check_id, pg_catalog.left(a.object, 200))) AS name "
+		"FROM (VALUES ($1)) n (number) "
+		"LEFT JOIN pgmaint.findings f ON f.finding_id = n.number "
+		"CROSS JOIN (VALUES (1), (2)) m (meaning) "
+		"LEFT JOIN pgmaint_internal.alert_records a "
+		"ON a.alert_id = CASE m.meaning WHEN 1 THEN f.alert_id ELSE n.number END "
+		"ORDER BY m.meaning");
+	meanings->noticed = named_text(0, "noticed");
+	meanings->pending = named_boolean(0, "pending");
+	read_alert(&meanings->noted, 0);
+	read_alert(&meanings->named, 1);
 }
 
 /*

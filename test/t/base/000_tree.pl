@@ -164,6 +164,7 @@ is_deeply([ check_tree('check-columns', %columns) ], [ 0, '' ], 'columns in orde
 foreach my $bad (
 	[ 'a number', qq(\nx = ledger_text(row, 3);\n), 'column 3 is read by its number, not by a name' ],
 	[ 'a number on a line of its own', qq(\nx = ledger_datum(i + 1,\n\t12, &isnull);\n), 'column 12 is read by its number, not by a name' ],
+	[ 'a number that is computed', qq(\nx = ledger_oid(0, column + 1);\n), 'column column + 1 is read by its number, not by a name' ],
 	[ 'a name of no query', qq(q("SELECT c.reasons");\nx = named_text(row, "reason");\n), 'no query has a column "reason"' ],
 	[ 'a name of a query elsewhere', qq(\nx = named_text(row, "size");\n), 'no query has a column "size"' ])
 {
