@@ -39,4 +39,6 @@ inside && /^BEGIN ATOMIC/ {
 
 END {
 	print "DROP FUNCTION pgmaint_internal.change_rights_of_new(text);"
+	print "SELECT pg_catalog.set_config('role', pg_catalog.current_setting('pgmaint_script.role'), true)"
+	print "WHERE pg_catalog.current_setting('role') <> pg_catalog.current_setting('pgmaint_script.role');"
 }

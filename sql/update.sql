@@ -1,7 +1,25 @@
 -- complain if the script is sourced in psql rather than through ALTER EXTENSION
 \echo Use "ALTER EXTENSION pgmaint UPDATE" to load this file. \quit
 
--- What is made belongs to the extension's owner, whichever superuser updates it.
+-- What is made belongs to the extension's owner, whichever superuser updates it.  What
+-- is set in a script stays so until the end of the transaction: the role that it was
+-- is set again at the end.
+DO $$
+DECLARE
+	owner name;
+BEGIN
+	SELECT r.rolname INTO owner
+	FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_roles r ON r.oid = e.extowner
+	WHERE e.extname = 'pgmaint' AND r.rolsuper AND r.rolname <> CURRENT_USER;
+	IF NOT pg_catalog.pg_has_role(SESSION_USER, owner, 'MEMBER') THEN
+		RAISE EXCEPTION 'permission denied to update extension "pgmaint"'
+			USING ERRCODE = 'insufficient_privilege',
+				DETAIL = pg_catalog.format('It belongs to role "%s", which role "%s" may not become.', owner, SESSION_USER),
+				HINT = 'Log in as a superuser, then execute ALTER EXTENSION pgmaint UPDATE.';
+	END IF;
+END
+$$;
+SELECT pg_catalog.set_config('pgmaint_script.role', pg_catalog.current_setting('role'), true);
 SELECT pg_catalog.set_config('role', r.rolname, true)
 FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_roles r ON r.oid = e.extowner
 WHERE e.extname = 'pgmaint' AND r.rolsuper AND r.rolname <> CURRENT_USER;
@@ -140,10 +158,15 @@ ALTER TABLE pgmaint.notifications ADD CONSTRAINT notifications_kind_check CHECK 
 UPDATE pgmaint_internal.notified_alerts SET kind = 'alert' WHERE kind = 'trouble';
 
 -- Alerts have the numbers of findings from now on: of findings whose numbers are
--- above all that alerts have had so far.
-SELECT pg_catalog.setval('pgmaint.findings_finding_id_seq', o.last_value)
-FROM pgmaint_internal.troubles_escalation_id_seq o, pgmaint.findings_finding_id_seq f
-WHERE o.is_called AND o.last_value >= f.last_value + f.is_called::integer;
+-- above all that alerts have had so far.  Rows that a publisher has sent have not
+-- moved the sequences.
+SELECT pg_catalog.setval('pgmaint.findings_finding_id_seq', n.highest)
+FROM pgmaint.findings_finding_id_seq f
+CROSS JOIN (SELECT greatest(
+		(SELECT o.last_value FROM pgmaint_internal.troubles_escalation_id_seq o WHERE o.is_called),
+		(SELECT pg_catalog.max(a.alert_id) FROM pgmaint_internal.alert_records a),
+		(SELECT pg_catalog.max(g.finding_id) FROM pgmaint.findings g))) AS n (highest)
+WHERE n.highest >= f.last_value + f.is_called::integer;
 ALTER TABLE pgmaint_internal.alert_records ALTER COLUMN alert_id DROP IDENTITY;
 
 -- The last finding of each alert has a number that is of no other alert: by that it

@@ -23,6 +23,7 @@
 
 #include "base/compat.h"
 #include "base/extension_member.h"
+#include "base/rights.h"
 
 PG_FUNCTION_INFO_V1(pgmaint_statements_refused);
 PG_FUNCTION_INFO_V1(pgmaint_statement_statistics);
@@ -122,6 +123,7 @@ statements_are_counted(void)
 {
 	bool counted;
 
+	require_extension();
 	SPI_connect();
 	if (SPI_execute(
 			"SELECT WHERE pgmaint_internal.statements_missing() IS NULL", true,

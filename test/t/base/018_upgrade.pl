@@ -180,7 +180,8 @@ foreach my $version (@released)
 	$node->safe_psql($database, q(INSERT INTO pgmaint.runs (plan, requested_by, role, database, steps, settings, state, finished_at)
 		SELECT 'weekly', 'somebody', 10, d.oid, '[]', '{}', x.state, x.finished_at FROM pg_database d, (VALUES (1, 'succeeded', now()), (2, 'queued', NULL)) x (n, state, finished_at)
 		WHERE d.datname = current_database() ORDER BY x.n));
-	foreach my $sql (q(SELECT pgmaint.run('weekly')), q(CALL pgmaint.run_and_wait('weekly')), 'SELECT pgmaint.cancel(1)', 'SELECT pgmaint.tick()')
+	foreach my $sql (q(SELECT pgmaint.run('weekly')), q(CALL pgmaint.run_and_wait('weekly')), 'SELECT pgmaint.cancel(1)', 'SELECT pgmaint.tick()',
+		$version eq '0.1' ? () : 'SELECT * FROM pgmaint.slow_queries()')
 	{
 		my ($status, $stdout, $stderr) = $node->psql($database, $sql);
 		isnt($status, 0, "$version: $sql is refused");
@@ -286,7 +287,20 @@ cmp_ok(scalar @given, '>', 200, "$previous in use: pg_dump writes what was grant
 
 # a schema of the extension's in which others may create objects is refused: not before, then
 $node->safe_psql('used', $gifts =~ s/ALL ON TYPES/ALL ON SCHEMAS/gr);
-$node->safe_psql('used', 'ALTER EXTENSION pgmaint UPDATE', extra_params => [ '-U', 'somebody' ]);
+# who may not become the owner is told what to do
+$node->safe_psql('postgres', 'CREATE ROLE member LOGIN IN ROLE somebody');
+my ($refused, $nothing, $reason) = $node->psql('used', 'SET ROLE somebody; ALTER EXTENSION pgmaint UPDATE', extra_params => [ '-U', 'member' ]);
+like($reason, qr/ERROR:  permission denied to update extension "pgmaint"\nDETAIL:  It belongs to role .*, which role "member" may not become\.\nHINT:  Log in as a superuser/,
+	"$previous in use: a session that cannot become the owner is refused, with a hint");
+
+# a function of the owner's can do it for others, where no role can be set
+$node->safe_psql('used', 'CREATE FUNCTION public.update_it() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$BEGIN ALTER EXTENSION pgmaint UPDATE; END$$');
+is($node->safe_psql('used', q(BEGIN; SELECT public.update_it() IS NULL; SELECT extversion FROM pg_extension WHERE extname = 'pgmaint'; ROLLBACK), extra_params => [ '-U', 'member' ]),
+	"f\n$newest", "$previous in use: a function that belongs to the owner can update it");
+
+# what else the transaction makes is the role's that it was
+$node->safe_psql('used', 'BEGIN; ALTER EXTENSION pgmaint UPDATE; CREATE TABLE public.made_after (); COMMIT', extra_params => [ '-U', 'somebody' ]);
+is($node->safe_psql('used', q(SELECT tableowner FROM pg_tables WHERE tablename = 'made_after')), 'somebody', "$previous in use: the transaction goes on as the role that it was");
 is($node->safe_psql('used', q(SELECT string_agg(b.name, ', ' ORDER BY b.name) FROM public.before b
 	WHERE b.kind IN ('table', 'relation') AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = b.object))), '', "$previous in use: every relation is still there");
 foreach my $table (split /\n/, $node->safe_psql('used', q(SELECT DISTINCT b.object::regclass FROM public.before b JOIN pg_class c ON c.oid = b.object WHERE b.kind = 'table')))

@@ -157,5 +157,15 @@ sql(q(CREATE EXTENSION pgmaint VERSION '0.2'; SELECT setval('pgmaint.troubles_es
 	INSERT INTO pgmaint.findings (check_id, severity, message) VALUES ('new', 'warning', 'm')));
 is(sql('SELECT max(finding_id) FROM pgmaint.findings'), '51', 'no new alert gets a number that an old one had');
 
+# ... and where rows have come from a publisher, which moves no sequence
+$node->safe_psql('postgres', "DROP DATABASE $database");
+$node->safe_psql('postgres', "CREATE DATABASE $database");
+sql(q(CREATE EXTENSION pgmaint VERSION '0.2';
+	INSERT INTO pgmaint.findings (finding_id, check_id, severity, object, message) OVERRIDING SYSTEM VALUE VALUES (1, 'c', 'warning', 'two', 'm'), (2, 'c', 'warning', 'one', 'm');
+	INSERT INTO pgmaint.troubles (escalation_id, check_id, object, severity, message, occurrences, first_seen, last_seen, severe_since, first_finding, last_finding)
+	OVERRIDING SYSTEM VALUE SELECT n, 'c', o, 'warning', 'm', 1, now(), now(), now(), f, f FROM (VALUES (1, 'one', 2), (2, 'two', 1)) x (n, o, f);
+	ALTER EXTENSION pgmaint UPDATE));
+is(sql('SELECT string_agg(alert_id || \' \' || finding_id, \', \' ORDER BY alert_id) FROM pgmaint.alerts'), '1 3, 2 4', 'rows of a publisher: the numbers go on after them');
+
 $node->stop;
 done_testing();
