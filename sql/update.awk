@@ -6,9 +6,27 @@
 # pg_dump leaves out.)
 #
 # A statement begins at the start of a line.  It ends with a semicolon at the end of
-# one, unless that is quoted with $$ or in a body that BEGIN ATOMIC begins.
+# one, unless that is quoted with $$ or in a body that BEGIN ATOMIC begins.  What is not
+# known here, or does not end so, is an error: it would be missing in the update, or hide
+# what follows it.
 
-!inside && /^[A-Z\\]/ {
+function refuse(complaint) {
+	printf "%s:%d: %s\n", FILENAME, FNR, complaint > "/dev/stderr"
+	refused = 1
+	exit 1
+}
+
+FNR == 1 && inside {
+	refuse("the statement at the end of the file before does not end")
+}
+
+inside && !quoted && /^(CREATE|COMMENT ON|GRANT|REVOKE|ALTER|DROP|DO) / {
+	refuse("the statement before this one does not end")
+}
+
+!inside && !/^$|^--/ {
+	if (!/^(CREATE (TABLE|INDEX|UNIQUE INDEX|SCHEMA|TRIGGER|SERVER|FOREIGN DATA WRAPPER|FUNCTION|PROCEDURE|VIEW)|COMMENT ON|GRANT|REVOKE|INSERT INTO|SELECT|ALTER TABLE|DO|\\echo)( |$)/)
+		refuse("an update does not know what to do with this statement")
 	inside = 1
 	quoted = 0
 	end = ";$"
@@ -38,6 +56,10 @@ inside && /^BEGIN ATOMIC/ {
 }
 
 END {
+	if (!refused && inside)
+		refuse("the statement at the end of the file does not end")
+	if (refused)
+		exit 1
 	print "DROP FUNCTION pgmaint_internal.change_rights_of_new(text);"
 	print "SELECT pg_catalog.set_config('role', pg_catalog.current_setting('pgmaint_script.role'), true)"
 	print "WHERE pg_catalog.current_setting('role') <> pg_catalog.current_setting('pgmaint_script.role');"

@@ -181,6 +181,35 @@ my @left_out = grep { !/^released/ && !$listed{"sql/$_"} }
   map { s{^\Q$root\E/sql/}{}r } glob "$root/sql/*/*.sql";
 is_deeply(\@left_out, [], 'every part in sql/ is in the extension script');
 
+# What an update leaves out is what it knows to leave out.
+sub update_of
+{
+	my ($part) = @_;
+	my $file = tempdir(CLEANUP => 1) . '/part.sql';
+	open my $out, '>', $file or die "could not write $file: $!";
+	print $out $part;
+	close $out;
+	my $script = `awk -f '$root/sql/update.awk' '$file' 2>&1`;
+	return ($? >> 8, $script =~ s/^\Q$file\E://r);
+}
+my ($updates, $update) = update_of("-- one\nCREATE TABLE a (\n\tb int);\n\nCREATE VIEW c AS\nSELECT 1;\n");
+is($updates, 0, 'update: a part in order');
+like($update, qr/\A-- one\n\nCREATE OR REPLACE VIEW c AS\nSELECT 1;\n(?!.*CREATE TABLE)/s, '... without its table');
+my $unknown = 'an update does not know what to do with this statement';
+foreach my $bad (
+	[ 'CREATE TYPE a AS (b int);', "1: $unknown" ],
+	[ 'create table a ();', "1: $unknown" ],
+	[ "\tCREATE TABLE a ();", "1: $unknown" ],
+	[ 'UPDATE a SET b = 1;', "1: $unknown" ],
+	[ 'CREATE TABLE a (', '1: the statement at the end of the file does not end' ],
+	[ "CREATE TABLE a (); -- one\nCREATE VIEW b AS SELECT 1;", '2: the statement before this one does not end' ])
+{
+	my ($part, $expected) = @$bad;
+	($updates, $update) = update_of("$part\n");
+	is($updates, 1, "update: " . ($part =~ s/\s+/ /gr) . ": refused");
+	like($update, qr/^\Q$expected\E$/m, '... and why');
+}
+
 # Every check that makes findings is known to the report.
 my %checks;
 foreach my $file (glob "$root/src/*/*.c")
