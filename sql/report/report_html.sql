@@ -10,14 +10,22 @@ SET intervalstyle = 'postgres'
 SET jit = off
 AS $$
 DECLARE
-	chosen bigint := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));
-	style text := pgmaint_internal.html_style();
+	chosen bigint;
+	style text;
 	title text;
 	head text;
 	main text;
 	contents text;
 	tasks record;
 BEGIN
+	-- names lead to whoever has taken them; what has a body of OIDs need not ask
+	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint' AND e.extnamespace = to_regnamespace('pgmaint')
+		WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')) THEN
+		RAISE EXCEPTION 'schema "pgmaint" or "pgmaint_internal" of extension "pgmaint" was renamed'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The function tick() of the extension names the command that renames it back.';
+	END IF;
+	chosen := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));
+	style := pgmaint_internal.html_style();
 	IF report_html.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM pgmaint.runs r WHERE r.run_id = chosen) THEN
 		RAISE EXCEPTION 'run % does not exist', chosen
 			USING ERRCODE = 'undefined_object',

@@ -35,12 +35,19 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-	missing text := pgmaint_internal.statements_missing();
+	missing text;
 	choices CONSTANT text[] := ARRAY['total', 'mean', 'max', 'calls', 'rows', 'reads', 'temp', 'wal', 'change'];
 	first pgmaint_internal.statement_snapshots;
 	previous bigint;
 	counted timestamptz;
 BEGIN
+	-- names lead to whoever has taken them; what has a body of OIDs need not ask
+	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint' AND e.extnamespace = to_regnamespace('pgmaint')
+		WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')) THEN
+		RAISE EXCEPTION 'schema "pgmaint" or "pgmaint_internal" of extension "pgmaint" was renamed'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The function tick() of the extension names the command that renames it back.';
+	END IF;
+	missing := pgmaint_internal.statements_missing();
 	IF NOT coalesce(slow_queries.order_by = ANY (choices), false) THEN
 		RAISE EXCEPTION USING
 			ERRCODE = 'invalid_parameter_value',

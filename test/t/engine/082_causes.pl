@@ -226,9 +226,9 @@ my $offset = -s $node->logfile;
 sql('ALTER SCHEMA pgmaint RENAME TO "other name"; CREATE SCHEMA pgmaint');
 $node->wait_for_log(qr/pgmaint run $run is interrupted because schema "pgmaint" was renamed to "other name"/, $offset);
 no_processes_left($node, 'schema renamed: all processes end');
-foreach my $call (q(run('weekly')), q(tick()), 'validate()', "cancel($run)")
+foreach my $call (map({ "\"other name\".$_" } q(run('weekly')), q(tick()), 'validate()', "cancel($run)"), q(pgmaint_internal.check_group('validate_data')))
 {
-	like(sql_error("SELECT * FROM \"other name\".$call"),
+	like(sql_error("SELECT * FROM $call"),
 		qr/schema "pgmaint" of extension "pgmaint" was renamed to "other name"\n.*HINT:  Execute ALTER SCHEMA "other name" RENAME TO pgmaint\./s,
 		"schema renamed: $call says so");
 }
@@ -238,6 +238,56 @@ sql('DROP SCHEMA pgmaint; ALTER SCHEMA "other name" RENAME TO pgmaint');
 my $next = sql(q(SELECT pgmaint.run_action('analyze', '{"tables": "slow"}')));
 is(wait_for_end($node, $next), 'succeeded', 'schema renamed back: a run');
 is(run_state($node, $run), 'interrupted', 'schema renamed back: the run that was stopped');
+
+# ... that of the machinery, and another takes the name: nothing of that is called
+sql(q(CREATE ROLE mallory LOGIN));
+sql(q(GRANT CREATE ON DATABASE postgres TO mallory));
+$run = sql("SELECT pgmaint.run_action('vacuum', $options)");
+wait_for_slow_vacuum($node, 'public.slow');
+$offset = -s $node->logfile;
+my @machinery = split /\n/, sql(q{SELECT format('%I(%s) RETURNS %s%s', p.proname, pg_get_function_identity_arguments(p.oid),
+		CASE WHEN p.proretset THEN 'SETOF ' ELSE '' END, p.prorettype::regtype)
+	FROM pg_proc p WHERE p.pronamespace = 'pgmaint_internal'::regnamespace AND p.prokind = 'f' AND coalesce(NOT p.proargmodes && '{o,t,b}', true)
+		AND p.prorettype NOT IN ('record'::regtype, 'void'::regtype) AND p.proargtypes::oid[] && ARRAY['internal'::regtype::oid] IS NOT TRUE
+		AND p.oid::regprocedure::text !~ '[(,]pgmaint' AND p.prorettype::regtype::text !~ '^pgmaint'});
+my @tables = split /\n/, sql(q(SELECT relname FROM pg_class WHERE relnamespace = 'pgmaint_internal'::regnamespace AND relkind IN ('r', 'v')));
+cmp_ok(scalar @machinery, '>', 50, 'schema of the machinery renamed: there is something to take the place of');
+sql('ALTER SCHEMA pgmaint_internal RENAME TO "other machinery"');
+$node->safe_psql('postgres', join(";\n", 'CREATE SCHEMA pgmaint_internal; GRANT ALL ON SCHEMA pgmaint_internal TO PUBLIC',
+	q(CREATE FUNCTION pgmaint_internal.trap() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'mallory was called by %', current_user; RETURN true; END $$),
+	(map { "CREATE FUNCTION pgmaint_internal.$_ LANGUAGE plpgsql AS \$\$ BEGIN RAISE LOG 'mallory was called by %', current_user; RETURN"
+		  . (/RETURNS SETOF/ ? '' : ' NULL') . '; END $$' } grep { !/RETURNS trigger/ } @machinery),
+	map { "CREATE VIEW pgmaint_internal.\"$_\" AS SELECT 1 AS n WHERE pgmaint_internal.trap()" } @tables),
+	extra_params => [ '-U', 'mallory' ]);
+$node->wait_for_log(qr/pgmaint run $run is interrupted because schema "pgmaint_internal" was renamed to "other machinery"/, $offset);
+no_processes_left($node, 'schema of the machinery renamed: all processes end');
+foreach my $call (q(run('weekly')), q(run_action('vacuum')), q(tick()), 'validate()', "cancel($run)", q(dry_run('weekly')), q(define_plan('p', '["vacuum"]')),
+	q(drop_plan('p')), q(add_window('w', '{0}', '02:00', '1 hour')), q(drop_window('w')), q(add_contact('c', 'notify:c')), q(drop_contact('c')), 'acknowledge(1)',
+	q(add_retention('slow', 'id', '1 year', archive => false)), 'drop_retention(1)', q(add_verification('postgres', 'SELECT true')), 'drop_verification(1)',
+	q(adopt_backups('pgmaint_local')), 'take_over()', 'stay_copy()', q(list_backups('pgmaint_local')), q(restore_archive(1, 'slow')), 'verify_archive(1)')
+{
+	my $error = sql_error("SELECT * FROM pgmaint.$call");
+
+	like($error, qr/schema "pgmaint_internal" of extension "pgmaint" was renamed to "other machinery"\n.*HINT:  Execute ALTER SCHEMA "other machinery" RENAME TO pgmaint_internal\./s,
+		"schema of the machinery renamed: $call says so");
+}
+like(sql_error(q(CALL pgmaint.run_and_wait('weekly'))), qr/schema "pgmaint_internal" of extension "pgmaint" was renamed/, 'schema of the machinery renamed: run_and_wait() says so');
+like(sql_error("SELECT pgmaint.$_"), qr/schema "pgmaint" or "pgmaint_internal" of extension "pgmaint" was renamed\n.*tick\(\)/s, "schema of the machinery renamed: $_ says so")
+  foreach qw(report_html() slow_queries());
+# what has its parts by their OIDs, and may go on
+sql_error($_)
+  foreach map { "SELECT * FROM pgmaint.$_" } qw(report() report_html() table_bloat() index_bloat() vacuum_candidates() reindex_candidates() stale_statistics()
+	slow_queries() index_advice() index_usage() connection_review() metrics_text() actions() xmin_holders() schedule_all() validate_ok() degraded_queries()
+	generic_plan('SELECT') check_storage('pgmaint_local') list_objects('pgmaint_local') window_open() next_run('weekly')),
+  split /\n/, sql(q(SELECT relname FROM pg_class WHERE relnamespace = 'pgmaint'::regnamespace AND relkind IN ('r', 'v')));
+my $log = substr PostgreSQL::Test::Utils::slurp_file($node->logfile), $offset;
+unlike($log, qr/LOG:  mallory was called by/, 'schema of the machinery renamed: nothing is called that took its name');
+unlike($log, qr/was terminated by signal|PANIC/, '... and nothing crashes');
+sql('DROP OWNED BY mallory CASCADE');
+sql('ALTER SCHEMA "other machinery" RENAME TO pgmaint_internal');
+$next = sql(q(SELECT pgmaint.run_action('analyze', '{"tables": "slow"}')));
+is(wait_for_end($node, $next), 'succeeded', 'schema of the machinery renamed back: a run');
+is(run_state($node, $run), 'interrupted', 'schema of the machinery renamed back: the run that was stopped');
 
 no_processes_left($node, 'nothing is left');
 $node->stop;
