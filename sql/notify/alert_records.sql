@@ -68,7 +68,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_acknowledge';
 
 COMMENT ON FUNCTION pgmaint.acknowledge(bigint) IS
-	'acknowledge an alert, by its number or by that of one of its findings: contacts are not notified of it any more, unless it becomes critical; false if it is resolved; an error if the number is of two alerts';
+	'Acknowledges an alert, by its number or by that of one of its findings: contacts are not notified of it any more, unless it becomes critical. Returns false if it is resolved. Errors: an unknown number, one that may mean two alerts.';
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, 'critical', d.value, d.value, d.kind, d.description

@@ -181,7 +181,7 @@ foreach my $version (@released)
 		SELECT 'weekly', 'somebody', 10, d.oid, '[]', '{}', x.state, x.finished_at FROM pg_database d, (VALUES (1, 'succeeded', now()), (2, 'queued', NULL)) x (n, state, finished_at)
 		WHERE d.datname = current_database() ORDER BY x.n));
 	foreach my $sql (q(SELECT pgmaint.run('weekly')), q(CALL pgmaint.run_and_wait('weekly')), 'SELECT pgmaint.cancel(1)', 'SELECT pgmaint.tick()',
-		$version eq '0.1' ? () : 'SELECT * FROM pgmaint.slow_queries()')
+		$version eq '0.1' ? () : 'SELECT * FROM pgmaint.statements_since()')
 	{
 		my ($status, $stdout, $stderr) = $node->psql($database, $sql);
 		isnt($status, 0, "$version: $sql is refused");
