@@ -100,6 +100,14 @@ BEGIN
 		RAISE EXCEPTION 'role with OID % does not exist', role::oid
 			USING ERRCODE = 'undefined_object';
 	END IF;
+	-- what has the name instead of a schema that was renamed is anybody's
+	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint'
+		WHERE d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')
+			AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e') THEN
+		RAISE EXCEPTION 'schema "pgmaint_internal" of extension "pgmaint" was renamed'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Rename it back with ALTER SCHEMA.';
+	END IF;
 	SELECT e.extowner INTO STRICT owner FROM pg_extension e WHERE e.extname = 'pgmaint';
 	IF NOT pg_has_role(owner, 'USAGE') THEN
 		RAISE EXCEPTION 'permission denied to grant access to pgmaint'

@@ -117,6 +117,10 @@ pgmaint_statements_refused(PG_FUNCTION_ARGS)
 /*
  * Are statements counted?  Without its library, pg_stat_statements raises an
  * error instead of answering.
+ *
+ * The statement runs with the caller's rights, and names a schema that is
+ * anybody's where the tables are of a version that has none, or where it was
+ * renamed.
  */
 static bool
 statements_are_counted(void)

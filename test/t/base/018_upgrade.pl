@@ -348,7 +348,11 @@ foreach my $sql ('pgmaint.report(1)', 'pgmaint.runs', 'pgmaint.tasks', 'pgmaint.
 
 # A schema of the name that others have made before is refused, whatever is in it.
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE DATABASE planted; GRANT CREATE ON DATABASE planted TO mallory');
-$node->safe_psql('planted', 'CREATE SCHEMA pgmaint_internal; CREATE FUNCTION pgmaint_internal.built_in_plans() RETURNS int LANGUAGE sql AS $$SELECT 1$$', extra_params => [ '-U', 'mallory' ]);
+$node->safe_psql('planted', <<'EOS', extra_params => [ '-U', 'mallory' ]);
+CREATE SCHEMA pgmaint_internal;
+CREATE FUNCTION pgmaint_internal.built_in_plans() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+CREATE FUNCTION pgmaint_internal.statements_missing() RETURNS text LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN 'nothing'; END $$;
+EOS
 my ($status, $stdout, $stderr) = $node->psql('planted', 'CREATE EXTENSION pgmaint');
 like($stderr, qr/ERROR:  schema "pgmaint_internal" already exists/, 'a planted schema: CREATE EXTENSION is refused');
 is($node->safe_psql('planted', q(SELECT count(*) FROM pg_extension WHERE extname = 'pgmaint') . q( UNION ALL SELECT count(*) FROM pg_namespace WHERE nspname = 'pgmaint')), "0\n0", '... and leaves nothing');
@@ -358,9 +362,16 @@ foreach my $version (@released)
 	($status, $stdout, $stderr) = $node->psql('planted', 'ALTER EXTENSION pgmaint UPDATE');
 	like($stderr, qr/ERROR:  schema "pgmaint_internal" already exists/, "a planted schema: an update from $version is refused");
 	is($node->safe_psql('planted', q(SELECT extversion FROM pg_extension WHERE extname = 'pgmaint')), $version, '... and changes nothing');
+	foreach my $function ('statement_statistics()', 'statements_since()')
+	{
+		next if $node->safe_psql('planted', "SELECT to_regprocedure('pgmaint.$function') IS NULL") eq 't';
+		($status, $stdout, $stderr) = $node->psql('planted', "SELECT * FROM pgmaint.$function");
+		like($stderr, qr/ERROR:  extension "pgmaint" has version \Q$version\E in this database/, "... and $function of it is refused");
+	}
+	is($node->safe_psql('planted', q(SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory')), 'f', "... and nothing of the schema's owner was called");
 	$node->safe_psql('planted', 'DROP EXTENSION pgmaint; DROP SCHEMA pgmaint');
 }
-is($node->safe_psql('planted', q(SELECT count(*) FROM pg_proc WHERE pronamespace = 'pgmaint_internal'::regnamespace)), '1', 'a planted schema: is left alone');
+is($node->safe_psql('planted', q(SELECT count(*) FROM pg_proc WHERE pronamespace = 'pgmaint_internal'::regnamespace)), '2', 'a planted schema: is left alone');
 $node->safe_psql('planted', 'DROP SCHEMA pgmaint_internal CASCADE; CREATE EXTENSION pgmaint');
 
 # What goes with the extension, and what keeps it.
@@ -372,6 +383,22 @@ $node->safe_psql('planted', 'ALTER TABLE pgmaint_internal.kept SET SCHEMA public
 is($node->safe_psql('planted', q(SELECT count(*) FROM pg_namespace WHERE nspname = 'pgmaint_internal')), '0', '... without it, the schema goes, too');
 $node->safe_psql('planted', 'CREATE EXTENSION pgmaint');
 is_deeply([ differences(members('planted'), $members) ], [], '... and CREATE EXTENSION makes it again');
+
+# a schema that takes the name of the one that was renamed
+$node->safe_psql('planted', 'ALTER SCHEMA pgmaint_internal RENAME TO renamed; CREATE ROLE granted');
+$node->safe_psql('planted', <<'EOS', extra_params => [ '-U', 'mallory' ]);
+CREATE SCHEMA pgmaint_internal;
+CREATE FUNCTION pgmaint_internal.statements_missing() RETURNS text LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN 'nothing'; END $$;
+CREATE VIEW pgmaint_internal.access_levels AS
+SELECT 1 AS rank, 'TABLE' AS kind, 'SELECT' AS privilege, 'pgmaint.runs TO mallory; ALTER ROLE mallory SUPERUSER; --' AS object;
+EOS
+foreach my $sql ("SELECT pgmaint.grant_access('granted', 'read')", 'SELECT * FROM renamed.statement_statistics()', 'SELECT * FROM renamed.statements_since()')
+{
+	($status, $stdout, $stderr) = $node->psql('planted', $sql);
+	like($stderr, qr/ERROR:  schema "pgmaint_internal" of extension "pgmaint" was renamed/, "a renamed schema: $sql is refused");
+}
+is($node->safe_psql('planted', q(SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory')), 'f', "a renamed schema: nothing of the other's owner was called");
+$node->safe_psql('planted', 'DROP SCHEMA pgmaint_internal CASCADE; ALTER SCHEMA renamed RENAME TO pgmaint_internal; DROP ROLE granted');
 
 # with default privileges, on a new one
 $node->safe_psql('planted', "DROP EXTENSION pgmaint; $gifts");
