@@ -338,7 +338,7 @@ static const char enable_triggers[] =
  * extension; the dump's statement for it would fail.
  */
 bool
-create_earlier_version(const Login *login, const char *settings,
+create_earlier_version(const Login *login, const char *session,
 					   const BackupDescription *description,
 					   EntryChoice *choice)
 {
@@ -352,7 +352,7 @@ create_earlier_version(const Login *login, const char *settings,
 			extension->version == NULL ||
 			strcmp(extension->version, PGMAINT_VERSION) == 0)
 			continue;
-		(void) run_psql(login, settings,
+		(void) run_psql(login, session,
 						psprintf("CREATE SCHEMA IF NOT EXISTS pgmaint;\n"
 								 "CREATE EXTENSION pgmaint VERSION %s;\n%s",
 								 quote_literal_cstr(extension->version),
@@ -365,9 +365,9 @@ create_earlier_version(const Login *login, const char *settings,
 }
 
 void
-update_earlier_version(const Login *login, const char *settings)
+update_earlier_version(const Login *login, const char *session)
 {
-	(void) run_psql(login, settings,
+	(void) run_psql(login, session,
 					"ALTER EXTENSION pgmaint UPDATE TO '" PGMAINT_VERSION
 					"';\n");
 }
