@@ -41,9 +41,9 @@ extern List *extensions_elsewhere(const BackupDescription *description);
  * The same: pgmaint in the version that the dump has, if that is an earlier one,
  * until the dump is restored.  Takes a superuser.
  */
-extern bool create_earlier_version(const Login *login, const char *settings,
+extern bool create_earlier_version(const Login *login, const char *session,
 								   const BackupDescription *description,
 								   EntryChoice *choice);
-extern void update_earlier_version(const Login *login, const char *settings);
+extern void update_earlier_version(const Login *login, const char *session);
 
 #endif /* PGMAINT_PREPARE_H */
