@@ -37,7 +37,7 @@ AS $$
 DECLARE
 	missing text;
 	choices CONSTANT text[] := ARRAY['total', 'mean', 'max', 'calls', 'rows', 'reads', 'temp', 'wal', 'change'];
-	first pgmaint_internal.statement_snapshots;
+	first record;
 	previous bigint;
 	counted timestamptz;
 BEGIN

@@ -388,14 +388,16 @@ is_deeply([ differences(members('planted'), $members) ], [], '... and CREATE EXT
 $node->safe_psql('planted', 'ALTER SCHEMA pgmaint_internal RENAME TO renamed; CREATE ROLE granted');
 $node->safe_psql('planted', <<'EOS', extra_params => [ '-U', 'mallory' ]);
 CREATE SCHEMA pgmaint_internal;
-CREATE FUNCTION pgmaint_internal.statements_missing() RETURNS text LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE mallory SUPERUSER; RETURN 'nothing'; END $$;
+CREATE FUNCTION pgmaint_internal.statements_missing() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'called'; ALTER ROLE mallory SUPERUSER; RETURN 'nothing'; END $$;
+CREATE DOMAIN pgmaint_internal.statement_snapshots AS text CHECK (pgmaint_internal.statements_missing() IS NOT NULL);
 CREATE VIEW pgmaint_internal.access_levels AS
 SELECT 1 AS rank, 'TABLE' AS kind, 'SELECT' AS privilege, 'pgmaint.runs TO mallory; ALTER ROLE mallory SUPERUSER; --' AS object;
 EOS
-foreach my $sql ("SELECT pgmaint.grant_access('granted', 'read')", 'SELECT * FROM renamed.statement_statistics()', 'SELECT * FROM renamed.statements_since()')
+foreach my $sql ("SELECT pgmaint.grant_access('granted', 'read')", 'SELECT * FROM pgmaint.slow_queries()', 'SELECT * FROM renamed.statement_statistics()', 'SELECT * FROM renamed.statements_since()')
 {
 	($status, $stdout, $stderr) = $node->psql('planted', $sql);
-	like($stderr, qr/ERROR:  schema "pgmaint_internal" of extension "pgmaint" was renamed/, "a renamed schema: $sql is refused");
+	like($stderr, qr/ERROR:  schema .*"pgmaint_internal" of extension "pgmaint" was renamed/, "a renamed schema: $sql is refused");
+	unlike($stderr, qr/called/, '... before anything in the other is called');
 }
 is($node->safe_psql('planted', q(SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory')), 'f', "a renamed schema: nothing of the other's owner was called");
 $node->safe_psql('planted', 'DROP SCHEMA pgmaint_internal CASCADE; ALTER SCHEMA renamed RENAME TO pgmaint_internal; DROP ROLE granted');
