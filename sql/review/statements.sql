@@ -91,7 +91,7 @@ CREATE FUNCTION pgmaint_internal.is_own_statement(query text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
-RETURN coalesce(query ~ E'\\mpgmaint\\.', false);
+RETURN coalesce(query ~ E'\\mpgmaint(_internal)?\\.', false);
 
 COMMENT ON FUNCTION pgmaint_internal.is_own_statement(text) IS 'whether a statement asks something of pgmaint; false where its text is not known';
 

@@ -19,6 +19,7 @@ SELECT * FROM pgmaint.slow_queries(since => '178000000 years');
 \set VERBOSITY default
 
 SELECT pgmaint_internal.short_query(E'  SELECT 1,\n\t\t2  ', 60), pgmaint_internal.short_query('SELECT 1234567890', 10), pgmaint_internal.short_query(NULL, 10);
+SELECT q, pgmaint_internal.is_own_statement(q) AS own FROM unnest(ARRAY['SELECT * FROM pgmaint.runs', 'UPDATE pgmaint_internal.uploads SET', 'SELECT 1 FROM my_pgmaint.runs', NULL]) WITH ORDINALITY a (q, nth) ORDER BY nth;
 
 CREATE TABLE present AS SELECT now() AS t;
 -- a snapshot so many days ago, of statements with so many calls of so many milliseconds
