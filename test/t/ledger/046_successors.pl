@@ -290,7 +290,7 @@ sub verifies
 	# it is the successor
 	sql($node, 'SELECT pgmaint.take_over()', 'restored');
 	escalate($node, 'restored');
-	is(messages($node, 'restored'), 'suspended 1, alert 1', "$name, the successor: the contact is told");
+	is(messages($node, 'restored'), 'alert 1, suspended 1', "$name, the successor: the contact is told");
 	$original->nothing_lost("$name, the successor");
 	$run = expire($node, 1);
 	certain($node, $run, "the original of $name");
