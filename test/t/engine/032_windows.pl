@@ -20,15 +20,21 @@ sub sql
 	return $node->safe_psql('postgres', $query);
 }
 
+# Sets the clock of the windows to a time, in a session.
+sub set_clock
+{
+	my ($time) = @_;
+
+	return "LOAD 'pgmaint'; DO \$\$ BEGIN PERFORM set_config('pgmaint.clock_offset',
+		(ceil(extract(epoch FROM '$time'::timestamptz - clock_timestamp()))::integer)::text, false); END \$\$;";
+}
+
 # Run vacuum_full when the clock of the windows shows a time; returns the run.
 sub run_at
 {
 	my ($time, $options, @settings) = @_;
 
-	return sql(join "\n", q(LOAD 'pgmaint';), @settings,
-		"DO \$\$ BEGIN PERFORM set_config('pgmaint.clock_offset',
-			(ceil(extract(epoch FROM '$time'::timestamptz - clock_timestamp()))::integer)::text, false); END \$\$;",
-		"SELECT pgmaint.run_action('vacuum_full', '$options')");
+	return sql(join "\n", set_clock($time), @settings, "SELECT pgmaint.run_action('vacuum_full', '$options')");
 }
 
 sub outcome
@@ -83,7 +89,7 @@ is(outcome($run),
 	join("\n", map { qq(public.$_ skipped no maintenance window is open ("noon" opens at 2026-11-29 12:00:00+00)) } qw(a b c)),
 	'a closed window: tasks');
 like(finding($run), qr/would give back \d+ kB$/, 'a closed window: no advice to define one');
-is( sql(q(LOAD 'pgmaint'; SET pgmaint.clock_offset = '-1d') . "; SELECT bool_and(disruptive AND held_back LIKE 'no maintenance window%'
+is( sql(set_clock('2026-11-29 11:58:00+00') . " SELECT bool_and(disruptive AND held_back LIKE 'no maintenance window%'
 		AND estimate_duration > '0' AND estimate_basis = 'a cautious guess of 5 MB per second') FROM pgmaint.dry_run('weekly', '{\"tables\": [\"a\", \"b\"], \"vacuum_full\": {\"min_gain\": 0}}') WHERE action = 'vacuum_full'"),
 	't', 'a closed window: dry_run() says so');
 
