@@ -44,8 +44,8 @@ sub measure
 sub rows_of
 {
 	my ($run) = @_;
-	return sql("SELECT concat_ws(' ', " . join(', ', map { "(SELECT count(*) FROM pgmaint.$_ WHERE run_id = $run)" }
-			qw(runs tasks findings cancellations bloat_measurements)) . ')');
+	return sql("SELECT concat_ws(' ', " . join(', ', map { "(SELECT count(*) FROM $_ WHERE run_id = $run)" }
+			qw(pgmaint.runs pgmaint.tasks pgmaint.findings pgmaint_internal.cancellations pgmaint_internal.bloat_measurements)) . ')');
 }
 
 sub make_older

@@ -252,9 +252,9 @@ sql('TRUNCATE pgmaint.query_plans');
 $run = review('{"plans": 100}', '-U', 'victim');
 is(sql('SELECT string_agg(DISTINCT role::text, $$ $$) FROM pgmaint.query_plans'), 'victim', 'a role has its own queries planned');
 like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/role victim has not the rights of the role that executed it/, '... and no others');
-foreach my $table (qw(query_plans statement_texts statement_figures))
+foreach my $table (qw(pgmaint.query_plans pgmaint_internal.statement_texts pgmaint_internal.statement_figures))
 {
-	isnt($node->psql('postgres', "SELECT FROM pgmaint.$table", extra_params => [ '-U', 'victim' ]), 0, "$table is not for everybody");
+	isnt($node->psql('postgres', "SELECT FROM $table", extra_params => [ '-U', 'victim' ]), 0, "$table is not for everybody");
 }
 isnt($node->psql('postgres', 'SELECT FROM pgmaint.slow_queries()', extra_params => [ '-U', 'victim' ]), 0, 'nor is slow_queries');
 sql('CREATE ROLE watcher LOGIN IN ROLE pg_monitor');

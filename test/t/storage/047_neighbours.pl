@@ -236,9 +236,9 @@ my $run;
 	sql($subscriber, "CREATE SUBSCRIPTION everything CONNECTION '@{[ $node->connstr ]} dbname=app' PUBLICATION everything");
 	# numbers do not come with the rows, nor do tables that had rows of their own
 	sql($subscriber, q(SELECT setval(oid::regclass, 1000) FROM pg_class WHERE relkind = 'S' AND relnamespace IN ('pgmaint'::regnamespace, 'pgmaint_internal'::regnamespace)));
-	foreach my $table (qw(backup_records archives contacts identities runs))
+	foreach my $table (qw(pgmaint_internal.backup_records pgmaint.archives pgmaint.contacts pgmaint.identities pgmaint.runs))
 	{
-		$subscriber->poll_query_until('app', "SELECT srsubstate IN ('r', 's') FROM pg_subscription_rel WHERE srrelid = 'pgmaint.$table'::regclass")
+		$subscriber->poll_query_until('app', "SELECT srsubstate IN ('r', 's') FROM pg_subscription_rel WHERE srrelid = '$table'::regclass")
 		  or die "$table does not come";
 	}
 	is(backups_of($subscriber), 'first second third', "$name has the rows of the ledger");
