@@ -209,13 +209,7 @@ sub perform
 sub create_bucket
 {
 	my ($self, $bucket) = @_;
-	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
-
 	$self->perform('PUT', "/$bucket");
-	# on a busy machine radosgw may refuse the first object, as if the bucket were
-	# another user's
-	sleep 0.1 until $self->request('PUT', "/$bucket/probe")->{success} || time > $deadline;
-	$self->perform('DELETE', "/$bucket/probe");
 }
 
 sub put
