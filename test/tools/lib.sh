@@ -14,6 +14,7 @@
 #   start_server [line...]  makes a cluster with these configuration lines
 #   stop_server             stops it
 #   select_tests            the names of tests
+#   require_tests           that all that were asked for are there
 #   run_regress             runs regression or isolation tests and counts them
 #   run_regress_at          runs regression tests with the clock at another date
 #   report_slowest          prints which tests took longest
@@ -313,8 +314,8 @@ stop_server()
 	as_server pg_ctl -D "$work/data" -w -m fast stop >/dev/null
 }
 
-# The tests of a kind, or those of them that were asked for by name or by room, as
-# ROOM/NAME.
+# The tests of a kind, or those of them that were asked for by name, or by room as
+# ROOM/: tests and rooms have the same names.  Prints ROOM/NAME.
 select_tests()
 {
 	local folder=$1 suffix=$2 file name
@@ -324,8 +325,22 @@ select_tests()
 		name=$(basename "$file" "$suffix")
 		file=${file#"$root/test/$folder/"}
 		case " ${TESTS:-$name} " in
-			*" $name "* | *" $name$suffix "* | *" ${file%/*} "*) printf '%s\n' "${file%"$suffix"}" ;;
+			*" $name "* | *" $name$suffix "* | *" ${file%/*}/ "*) printf '%s\n' "${file%"$suffix"}" ;;
 		esac
+	done
+}
+
+# Complains about tests that were asked for and are not among these.
+require_tests()
+{
+	local name
+
+	for name in ${TESTS:-}; do
+		case $name in
+			*/) case " $* " in *" $name"*) continue ;; esac ;;
+			*) case " $* " in *"/${name%.*} "*) continue ;; esac ;;
+		esac
+		die "there is no test named $name"
 	done
 }
 

@@ -325,4 +325,15 @@ like(rows(qq($pairs; compare_row faster one what against "{ratio >= 7}×" a b)),
 like(rows(qq($pairs; compare_row time one what against "{ratio <= 7} times" b a)),
 	qr/\| at most 7 times: met \| 7\.0 times the time \(4\.0 to 8\.0; 8\.00 s, 1\.00 s; CPU 3\.00 s, 1\.00 s\) </, 'in both directions');
 
+# Tests and rooms have the same names: a name is that of a test alone.
+sub selected
+{
+	my ($tests) = @_;
+	return `bash -c 'TESTS="$tests"; . "$root/test/tools/lib.sh"; mapfile -t tap < <(select_tests t .pl); echo "\${tap[@]}"; require_tests "\${tap[@]}"' 2>&1`;
+}
+like(selected('retention'), qr/^\n.*there is no test named retention$/, 'a room is none of its tests');
+like(selected('retention/'), qr{^(?:retention/\w+ ){5,}retention/\w+\n$}, 'with a slash it is all of them');
+is(selected('012_locks 000_tree.pl'), "base/000_tree engine/012_locks\n", 'tests by their names');
+like(selected('reten/'), qr/there is no test named reten\//, 'a room that is none');
+
 done_testing();
