@@ -20,11 +20,7 @@
 char *
 evidence_text(const ClaimedTask *task, const char *name)
 {
-	JsonbValue *value = json_field(task->evidence, name);
-
-	if (value == NULL || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
+	return json_string(task->evidence, name);
 }
 
 int64
@@ -44,7 +40,5 @@ evidence_number(const ClaimedTask *task, const char *name, int64 otherwise)
 bool
 evidence_flag(const ClaimedTask *task, const char *name)
 {
-	JsonbValue *value = json_field(task->evidence, name);
-
-	return value != NULL && value->type == jbvBool && value->val.boolean;
+	return json_flag(task->evidence, name);
 }

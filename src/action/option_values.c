@@ -36,6 +36,30 @@ json_field(Jsonb *given, const char *name)
 }
 
 /*
+ * A field that is a string; NULL where there is none.
+ */
+char *
+json_string(Jsonb *given, const char *name)
+{
+	JsonbValue *value = json_field(given, name);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/*
+ * Is the field there, and true?
+ */
+bool
+json_flag(Jsonb *given, const char *name)
+{
+	JsonbValue *value = json_field(given, name);
+
+	return value != NULL && value->type == jbvBool && value->val.boolean;
+}
+
+/*
  * A scalar as text; NULL for arrays and objects.
  */
 char *

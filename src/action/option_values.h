@@ -15,6 +15,8 @@
 extern JsonbValue *json_field(Jsonb *given, const char *name);
 
 /* a scalar; NULL for arrays and objects */
+extern char *json_string(Jsonb *given, const char *name);
+extern bool json_flag(Jsonb *given, const char *name);
 extern char *json_text(const JsonbValue *value);
 
 /* a name or an array of names; NIL for anything else */

@@ -55,9 +55,7 @@ result_fraction(Jsonb *result, const char *name)
 bool
 result_flag(Jsonb *result, const char *name)
 {
-	JsonbValue *value = json_field(result, name);
-
-	return value != NULL && value->type == jbvBool && value->val.boolean;
+	return json_flag(result, name);
 }
 
 /*
@@ -66,11 +64,9 @@ result_flag(Jsonb *result, const char *name)
 char *
 result_text(Jsonb *result, const char *name)
 {
-	JsonbValue *value = json_field(result, name);
+	char *text = json_string(result, name);
 
-	if (value == NULL || value->type != jbvString)
-		return pstrdup("");
-	return pnstrdup(value->val.string.val, value->val.string.len);
+	return text != NULL ? text : pstrdup("");
 }
 
 /*
