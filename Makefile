@@ -6,6 +6,7 @@
 #   make check             all tests, on a private server; TESTS="name ..." for some of them
 #   make bench             measure it; writes test/bench/RESULTS.md
 #   make figures           brings the figures in README.md and docs/ up to date with that
+#   make reference         brings docs/reference.md up to date with the extension
 #   make check-dates       the regression tests, at dates at which time is odd
 #   make check-servers     make check on every server that Debian can give: 15, 17, 18 and 19
 #   make check-sanitizers  the regression tests under ASan, UBSan and valgrind
@@ -119,13 +120,13 @@ PROVE_TESTS = test/t/*/*.pl
 
 # These need no PGXS: they find or install a server first, and call make again.
 CHECKS = check-dates check-servers check-sanitizers check-package check-includes check-format check-lint
-TOOLS = check demo bench figures lint $(CHECKS)
+TOOLS = check demo bench figures reference lint $(CHECKS)
 
 ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)
 
 .PHONY: $(TOOLS)
 
-check demo bench $(CHECKS):
+check demo bench reference $(CHECKS):
 	@test/tools/$@
 
 figures:

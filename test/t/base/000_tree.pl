@@ -270,6 +270,23 @@ foreach my $bad ([ 'src/base/bad.c', "\n/* \xe2\x80\xa6 */\n", 'not ASCII' ], [ 
 	is($complaints, "$file:2: $expected\n", "$file, $expected: named, with its line");
 }
 
+# Words for which there is a plain one, in everything that is read.
+is_deeply([ check_tree('check-words') ], [ 0, '' ], 'no word leaves open who or what is meant');
+my %plain = ('src/base/plain.c' => "/* Use a relay; see tools. */\nchar *key = \"troubles\";\n", 'README.md' => "See toast, \"troubles_count\" and `pgmaint_troubles`.\n");
+is_deeply([ check_tree('check-words', %plain) ], [ 0, '' ], 'other words, and names that stay, pass');
+foreach my $bad ([ 'src/base/bad.c', "\n/* Whoever asks. */\n", 'Whoever', 'the role, the session' ],
+	[ 'sql/base/bad.sql', "\n-- it is not there any more\n", 'any more', '"no longer"' ],
+	[ 'docs/bad.md', "\nSomebody must see to it\n", 'see to', 'the verb that says what is done' ],
+	[ 'expected/base/bad.out', "\nNOTICE:  2 troubles\n", 'troubles', 'an alert, a finding, or what failed' ],
+	[ 'README.md', "\nNobody is told.\n", 'Nobody', 'the session, the role, the user, the contact' ],
+	[ 'contrib/prometheus/bad.yml', "\nthe table is written anew\n", 'written anew', 'a rewrite, a rebuild' ])
+{
+	my ($file, $text, $word, $instead) = @$bad;
+	my ($status, $complaints) = check_tree('check-words', %plain, $file => $text);
+	is($status, 1, "$file, $word: found");
+	like($complaints, qr/^\Q$file:2: "$word": write $instead\E$/m, "$file, $word: named, with its line");
+}
+
 # What is said of measurements is what was measured.
 is_deeply([ check_tree('check-figures') ], [ 0, '' ], 'the figures in README.md and docs/ are those of RESULTS.md');
 my $table = "| what | against | asked | measured |\n| --- | --- | --- | --- |\n";
