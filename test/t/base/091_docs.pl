@@ -156,8 +156,9 @@ foreach my $chapter (@chosen)
 		if ($block->{run}) { isnt($failed, '', "$place: a run that does not succeed"); }
 		else { is($failed, '', "$place: its runs"); }
 	}
-	# the next chapter begins without the jobs of this one
+	# the next chapter begins without the jobs and the storages of this one
 	$node->safe_psql('postgres', "DELETE FROM cron.job");
+	$node->safe_psql('postgres', "DROP EXTENSION IF EXISTS pgmaint CASCADE");
 }
 
 $node->stop;

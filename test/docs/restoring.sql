@@ -1,0 +1,12 @@
+-- a storage with a backup, which has the number 17
+CREATE SERVER backups FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://my-bucket/prod');
+SELECT setval('pgmaint_internal.backup_records_backup_id_seq', 16);
+SELECT pgmaint.run_action('backup', '{"storage": "backups"}');
+-- a database of which nothing but its backups is left
+CREATE DATABASE crm;
+\c crm
+CREATE EXTENSION pgmaint;
+CREATE SERVER crm_backups FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 's3://my-bucket/crm');
+CALL pgmaint.run_and_wait('daily', '{"storage": "crm_backups"}');
+\c postgres
+DROP DATABASE crm WITH (FORCE);
