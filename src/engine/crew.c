@@ -234,8 +234,7 @@ crew_look_after(bool cancelled)
 		(void) end_pending_tasks(
 			crew.run->run_id, "failed",
 			psprintf(
-				"task workers of role \"%s\" ended before they could begin "
-				"a task; the server log says why",
+				"task workers of role \"%s\" ended before they began a task; the cause is in the server log",
 				crew.run->requested_by));
 		return crew.present > 0 ? CREW_AT_WORK : CREW_DONE;
 	}

@@ -81,9 +81,7 @@ find_cron_server(CronServer *server)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("schedules need pg_cron, which is not loaded"),
 			 errhint(
-				 "Install it, set shared_preload_libraries = '%s%spg_cron', "
-				 "restart the server, and execute CREATE EXTENSION pg_cron in "
-				 "database \"%s\".",
+				 "Install pg_cron, set shared_preload_libraries = '%s%spg_cron', restart the server, and execute CREATE EXTENSION pg_cron in database \"%s\".",
 				 others, others[0] == '\0' ? "" : ", ",
 				 server->database_name)));
 	server->database = get_database_oid(server->database_name, true);
@@ -91,11 +89,10 @@ find_cron_server(CronServer *server)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_DATABASE),
-			 errmsg("database \"%s\", in which pg_cron is to keep its "
-					"jobs, does not exist",
+			 errmsg("database \"%s\" of pg_cron does not exist",
 					server->database_name),
-			 errhint("Set cron.database_name to another, restart the "
-					 "server, and execute CREATE EXTENSION pg_cron in it.")));
+			 errhint(
+				 "Set cron.database_name to an existing database, restart the server, and execute CREATE EXTENSION pg_cron in that database.")));
 	server->background_workers =
 		strcmp(cron_setting("cron.use_background_workers", "off"), "on") == 0;
 }
@@ -159,17 +156,16 @@ add_hint(void *arg)
 	internalerrposition(0);
 	internalerrquery(NULL);
 	if (code == ERRCODE_INSUFFICIENT_PRIVILEGE && hints->role != NULL)
-		errhint("A superuser can allow it, in database \"%s\": GRANT USAGE ON "
-				"SCHEMA cron TO %s; GRANT EXECUTE ON FUNCTION "
-				"cron.schedule_in_database TO %s.",
-				hints->database, hints->role, hints->role);
+		errhint(
+			"As a superuser, execute in database \"%s\": GRANT USAGE ON SCHEMA cron TO %s; GRANT EXECUTE ON FUNCTION cron.schedule_in_database TO %s.",
+			hints->database, hints->role, hints->role);
 	else if (code == ERRCODE_INVALID_PARAMETER_VALUE)
-		errhint("Not every version of pg_cron knows all forms; five fields of "
-				"numbers, such as '0 3 * * 0', all do.");
+		errhint(
+			"Use five fields of numbers, such as '0 3 * * 0', which every version of pg_cron accepts.");
 	else if (code == ERRCODE_UNDEFINED_FUNCTION)
-		errhint("pg_cron 1.4 or later is needed: execute ALTER EXTENSION "
-				"pg_cron UPDATE in database \"%s\".",
-				hints->database);
+		errhint(
+			"Update pg_cron to 1.4 or later with ALTER EXTENSION pg_cron UPDATE in database \"%s\".",
+			hints->database);
 }
 
 /*
@@ -193,7 +189,7 @@ query_cron(const CronQuestion *question, int count, const char *sql)
 	}
 	result = SPI_execute_with_args(sql, count, types, values, NULL, false, 0);
 	if (result != SPI_OK_SELECT)
-		elog(ERROR, "pg_cron gave no answer: %s",
+		elog(ERROR, "pg_cron returned no result: %s",
 			 SPI_result_code_string(result));
 	return SPI_tuptable;
 }
@@ -306,10 +302,12 @@ answer_cron_question(const CronQuestion *question)
 	if (!superuser())
 		hints.role = quote_identifier(GetUserNameFromId(GetUserId(), false));
 	if (!OidIsValid(get_extension_oid("pg_cron", true)))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("pg_cron is not installed in database \"%s\"",
-							   hints.database),
-						errhint("Execute CREATE EXTENSION pg_cron there.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("pg_cron is not installed in database \"%s\"",
+					hints.database),
+			 errhint("Execute CREATE EXTENSION pg_cron in that database.")));
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	callback.callback = add_hint;

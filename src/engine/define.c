@@ -42,7 +42,7 @@ check_plan_is_ours(const char *plan, Oid role)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to change plan \"%s\"", plan),
-				 errdetail("It was defined by role \"%s\".", owner)));
+				 errdetail("The plan was defined by role \"%s\".", owner)));
 }
 
 /*
@@ -72,7 +72,7 @@ check_plan_is_not_built_in(const char *plan, Oid role)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to replace the built-in plan \"%s\"",
 					plan),
-			 errhint("Define a plan of another name.")));
+			 errhint("Define a plan with another name.")));
 }
 
 /*
@@ -95,11 +95,11 @@ check_plan_is_not_scheduled(const char *plan, Oid role)
 			"FROM pg_catalog.pg_roles r WHERE r.rolname = s.scheduled_by), false) LIMIT 1") ==
 			0)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied to define plan \"%s\"", plan),
-			 errdetail("It is scheduled by role \"%s\".", ledger_text(0, 1)),
-			 errhint("Define a plan of another name.")));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied to define plan \"%s\"", plan),
+					errdetail("The plan is scheduled by role \"%s\".",
+							  ledger_text(0, 1)),
+					errhint("Define a plan with another name.")));
 }
 
 /*

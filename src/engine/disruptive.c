@@ -46,7 +46,7 @@ report_held_back(PlanContext *context, const Step *step, int count, int64 gain,
 					 count, count == 1 ? "task" : "tasks", step->action->name,
 					 count == 1 ? "was" : "were", because);
 	if (gain > 0)
-		appendStringInfo(&message, "; %s would give back %s",
+		appendStringInfo(&message, "; %s would free %s",
 						 count == 1 ? "it" : "they", size_text(gain));
 	appendStringInfoString(&message, remedy);
 	plan_finding(
@@ -109,9 +109,7 @@ hold_back_disruptive_tasks(PlanContext *context, const Step *step)
 			context, step, count, gain, because,
 			state.defined
 				? ""
-				: ". Define one, such as SELECT pgmaint.add_window('sunday', "
-				  "'{0}', '02:00', '4 hours'), or run the action with "
-				  "{\"ignore_window\": true} at an hour that suits");
+				: "; define a window, for example SELECT pgmaint.add_window('sunday', '{0}', '02:00', '4 hours'), or run the action with {\"ignore_window\": true} at a time when it may block other sessions");
 }
 
 /*
@@ -144,10 +142,10 @@ window_has_room(TaskContext *context, char **reason)
 		return true;
 	context->window_left = time_left(&state);
 	if (!state.open)
-		*reason = "the maintenance window closed before its turn came";
+		*reason = "the maintenance window closed before the task began";
 	else if (task->predicted > context->window_left)
 		*reason = psprintf(
-			"predicted to take %s (by %s), but window \"%s\" is open for only %s more",
+			"predicted to take %s (based on %s), but window \"%s\" closes in %s",
 			duration_text(task->predicted), task->predicted_from, state.name,
 			duration_text(context->window_left));
 	else

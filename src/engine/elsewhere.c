@@ -98,7 +98,7 @@ start_worker(dsm_segment *segment)
 					   true, &handle))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no background worker slot is free to ask pg_cron"),
+				 errmsg("no background worker slot is free to query pg_cron"),
 				 errhint("Try again later, or raise max_worker_processes.")));
 	return handle;
 }
@@ -123,8 +123,8 @@ receive_answer(shm_mq_handle *queue, volatile bool *ended)
 				ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg(
-					 "the worker that was to ask pg_cron ended without an answer"),
-				 errhint("The server's log says why.")));
+					 "the background worker that queried pg_cron ended without a result"),
+				 errhint("Look for the cause in the server log.")));
 		initStringInfo(&message);
 		appendBinaryStringInfo(&message, data, (int) size);
 		type = (char) pq_getmsgbyte(&message);
@@ -241,7 +241,7 @@ pgmaint_cron_worker_main(Datum main_arg)
 	if (segment == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the session that asked for this worker is gone")));
+				 errmsg("the session that started this worker has ended")));
 	shared = dsm_segment_address(segment);
 	queue = (shm_mq *) ((char *) shared + shared->queue);
 	shm_mq_set_sender(queue, MyProc);

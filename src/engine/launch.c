@@ -196,7 +196,7 @@ see_to_wanted_leader(XactEvent event)
 					 errmsg(
 						 "no background worker slot is free to start the pgmaint leader"),
 					 errdetail(
-						 "The run stays queued until a leader is started by the next call, by pgmaint.tick(), or by the leader of another database that ends."),
+						 "The run stays queued until the next call, pgmaint.tick(), or the end of a run in another database starts a leader."),
 					 errhint(
 						 "Wait for other workers to end, or raise max_worker_processes.")));
 			break;
@@ -211,7 +211,7 @@ see_to_wanted_leader(XactEvent event)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg(
 					 "cannot PREPARE a transaction that has queued a pgmaint run"),
-				 errhint("Queue the run in a transaction of its own.")));
+				 errhint("Queue the run in a separate transaction.")));
 			break;
 		default:
 			break;

@@ -322,9 +322,9 @@ reconcile(void)
 	ledger_begin(&scope, arguments.extension);
 	(void) ensure_identity();
 	(void) interrupt_running_tasks(
-		"the server or the leader stopped while the run was going on");
+		"the server or the leader stopped during the run");
 	(void) interrupt_running_runs(
-		"the server or the leader stopped while the run was going on");
+		"the server or the leader stopped during the run");
 	interrupt_copied_runs();
 	if (arguments.resume)
 		resume_interrupted_runs();

@@ -157,10 +157,12 @@ become_leader(Oid extension)
 	ereport(
 		LOG,
 		(errmsg(
-			 "pgmaint leader of database \"%s\" leaves: other databases use the worker slots",
+			 "pgmaint leader of database \"%s\" stops: other databases use the worker slots",
 			 get_database_name(MyDatabaseId)),
-		 errdetail("It is started again when the run of another ends."),
-		 errhint("Raise max_worker_processes, or spread the schedules.")));
+		 errdetail(
+			 "The leader starts again when a run in another database ends."),
+		 errhint(
+			 "Raise max_worker_processes, or schedule the databases at different times.")));
 	CommitTransactionCommand();
 	proc_exit(0);
 }

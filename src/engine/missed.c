@@ -116,17 +116,17 @@ add_missed_finding(int64 run_id, const PlanSchedule *schedule,
 
 	initStringInfo(&message);
 	if (missed->count == 1)
-		appendStringInfo(&message, "plan %s was to begin at %s, and did not",
+		appendStringInfo(&message,
+						 "scheduled run of plan \"%s\" at %s was missed",
 						 schedule->plan, last);
 	else
 		appendStringInfo(&message,
-						 "plan %s was to begin " INT64_FORMAT
-						 " times from %s to %s, and did not",
-						 schedule->plan, missed->count,
+						 INT64_FORMAT " scheduled runs of plan \"%s\" from "
+									  "%s to %s were missed",
+						 missed->count, schedule->plan,
 						 timestamptz_to_str(missed->first), last);
 	if (PgStartTime > missed->last)
-		appendStringInfo(&message,
-						 "; the server was started after that, at %s",
+		appendStringInfo(&message, "; the server started later, at %s",
 						 timestamptz_to_str(PgStartTime));
 	appendStringInfoString(&message, "; see pgmaint.schedules");
 

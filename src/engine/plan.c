@@ -51,10 +51,9 @@ complain_about_steps(const char *plan, int number)
 			 ? errmsg(
 				   "the steps of plan \"%s\" must be an array with at least one step",
 				   plan)
-			 : errmsg("step %d of plan \"%s\" is not valid", number, plan),
+			 : errmsg("invalid step %d of plan \"%s\"", number, plan),
 		 errhint(
-			 "A step is the name of an action, or an object such as "
-			 "{\"action\": \"vacuum\", \"options\": {\"scope\": \"all\"}}.")));
+			 "Write a step as the name of an action, or as an object such as {\"action\": \"vacuum\", \"options\": {\"scope\": \"all\"}}.")));
 }
 
 /*

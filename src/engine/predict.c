@@ -50,29 +50,30 @@ predict(const Action *action, PlannedTask *task, const TaskHistory *history,
 	if (history->runs > 0)
 	{
 		duration = history->rate * work_for(task);
-		task->predicted_from = psprintf("%d earlier %s of it", history->runs,
-										history->runs == 1 ? "run" : "runs");
+		task->predicted_from =
+			psprintf("%d earlier %s on the object", history->runs,
+					 history->runs == 1 ? "task" : "tasks");
 	}
 	else if (!task->disruptive && action->usual_duration != NULL)
 	{
 		duration = action->usual_duration(task->relation);
-		task->predicted_from = "the server's own account of it";
+		task->predicted_from = "the server's statistics of the object";
 	}
 	if (duration < 0 && others >= 0)
 	{
 		duration = others * work_for(task);
-		task->predicted_from = "runs on other objects";
+		task->predicted_from = "tasks on other objects";
 	}
 	if (duration < 0 && task->disruptive)
 	{
 		duration = 1000.0 * work_for(task) / GUESSED_BYTES_PER_SECOND;
-		task->predicted_from = "a cautious guess of 5 MB per second";
+		task->predicted_from = "an assumed rate of 5 MB per second";
 	}
 	if (history->cut_short * CUT_SHORT_FACTOR > duration &&
 		history->cut_short > 0)
 	{
 		duration = history->cut_short * CUT_SHORT_FACTOR;
-		task->predicted_from = "a run of it that was cancelled";
+		task->predicted_from = "a cancelled task on the object";
 	}
 	if (duration < 0)
 		task->predicted_from = NULL;

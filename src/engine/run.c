@@ -55,8 +55,7 @@ check_run_is_possible(const char *function)
 			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 			 errmsg("%s cannot be executed on a standby", function),
 			 errhint(
-				 "Run it on the primary.  Functions that only look, such as "
-				 "pgmaint.table_bloat(), work here.")));
+				 "Call the function on the primary.  Functions that only read, such as pgmaint.table_bloat(), work on a standby.")));
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
 	if (InSecurityRestrictedOperation())
@@ -81,7 +80,7 @@ check_run_is_possible(const char *function)
 				 GetUserNameFromId(role, false)),
 			 errdetail(
 				 "Before PostgreSQL 17, a background worker can act only as a role with LOGIN."),
-			 errhint("Call it as a role that can log in.")));
+			 errhint("Call the function as a role that can log in.")));
 }
 
 /*
@@ -174,11 +173,11 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("run %lld does not exist", (long long) run_id)));
 	if (!superuser_arg(role) && !has_privs_of_role(role, run.role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to cancel run %lld",
-						(long long) run_id),
-				 errdetail("It belongs to role \"%s\".", run.requested_by)));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to cancel run %lld",
+							   (long long) run_id),
+						errdetail("The run belongs to role \"%s\".",
+								  run.requested_by)));
 	state = read_run_state(run_id, NULL);
 	unfinished = strcmp(state, "queued") == 0 || strcmp(state, "running") == 0;
 	if (unfinished)

@@ -187,8 +187,7 @@ send_back(const Run *run, int number)
 	send_run_back(
 		run->run_id, number,
 		psprintf(
-			"no background worker slot was free for %d s "
-			"(max_worker_processes = %s): the run was sent back to the queue",
+			"no background worker slot was free for %d s (max_worker_processes = %s): the run was queued again",
 			run->worker_timeout,
 			GetConfigOption("max_worker_processes", false, false)));
 }

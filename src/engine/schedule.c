@@ -56,15 +56,14 @@ require_cron_line(const char *schedule, CronLine *line)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid schedule: \"%s\"", schedule),
 			 errhint(
-				 "A schedule is five fields, minute, hour, day of the month, "
-				 "month and day of the week: '0 3 * * 0' is Sundays at 03:00, "
-				 "'30 2 1 * *' the first of each month at 02:30.")));
+				 "Write five fields: minute, hour, day of the month, month, day of the week; '0 3 * * 0' is Sundays at 03:00, '30 2 1 * *' the first of each month at 02:30.")));
 	if (!line->at_start &&
 		next_cron_time(line, GetCurrentTimestamp(), cron_timezone(),
 					   cron_wants_both_days()) == DT_NOEND)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("schedule \"%s\" never comes round", schedule),
-						errhint("No month that it names has that day.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schedule \"%s\" never occurs", schedule),
+				 errhint("Choose a day that occurs in one of the months.")));
 }
 
 /*
@@ -125,7 +124,7 @@ check_job_is_possible(const CronServer *server, const char *plan,
 			 errmsg(
 				 "role \"%s\" cannot have schedules because it is not permitted to log in",
 				 role_name),
-			 errhint("Call it as a role that can log in.")));
+			 errhint("Call the function as a role that can log in.")));
 
 	ledger_enter(&scope);
 	bind_oid(&query, role);
@@ -138,13 +137,14 @@ check_job_is_possible(const CronServer *server, const char *plan,
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not execute %s, which its schedule would",
-					role_name, function),
-			 errhint("Grant EXECUTE ON %s %s to it.",
+			 errmsg(
+				 "permission denied for role \"%s\" to execute %s, which the schedule would call",
+				 role_name, function),
+			 errhint("Execute GRANT EXECUTE ON %s %s TO %s.",
 					 strncmp(function, "pgmaint.run_and_wait", 20) == 0
 						 ? "PROCEDURE"
 						 : "FUNCTION",
-					 function)));
+					 function, quote_identifier(role_name))));
 
 	if (strcmp(plan, TICK) == 0)
 	{
@@ -222,10 +222,10 @@ pgmaint_schedule(PG_FUNCTION_ARGS)
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("plan \"%s\" has no schedule of its own", plan),
-				 errhint("Say when, such as pgmaint.schedule(%s, '0 3 * * 0') "
-						 "for Sundays at 03:00.",
-						 quote_literal_cstr(plan))));
+				 errmsg("plan \"%s\" has no default schedule", plan),
+				 errhint(
+					 "Pass a schedule, for example SELECT pgmaint.schedule(%s, '0 3 * * 0') for Sundays at 03:00.",
+					 quote_literal_cstr(plan))));
 		}
 	}
 	PG_RETURN_INT64(schedule_plan(&server, plan, schedule, options));
@@ -251,10 +251,9 @@ pgmaint_unschedule(PG_FUNCTION_ARGS)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg(
-				 "permission denied to unschedule what role \"%s\" has scheduled",
-				 role_name),
-			 errhint("Call it as that role, or as a superuser.")));
+			 errmsg("permission denied to remove a schedule of role \"%s\"",
+					role_name),
+			 errhint("Call the function as that role, or as a superuser.")));
 	find_cron_server(&server);
 	question.arguments[0] = cron_job_name(plan);
 	question.arguments[1] = role_name;
@@ -381,7 +380,7 @@ pgmaint_cron_jobs(PG_FUNCTION_ARGS)
 	if (error != NULL)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
-				 errmsg("pg_cron could not be asked: %s", error->message),
+				 errmsg("could not query pg_cron: %s", error->message),
 				 error->detail == NULL
 					 ? 0
 					 : errdetail_internal("%s", error->detail),

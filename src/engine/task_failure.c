@@ -80,8 +80,7 @@ text_of_lock_failure(const TaskContext *context)
 	PG_END_TRY();
 
 	return psprintf("no lock within %d ms%s%s", context->lock_timeout,
-					holders == NULL ? "; whoever held it is gone by now"
-									: ": ",
+					holders == NULL ? "; its holder has ended since" : ": ",
 					holders == NULL ? "" : holders);
 }
 

@@ -225,9 +225,9 @@ cancel_and_leave(Watch *watch)
 		hold_nothing();
 	}
 	RESUME_CANCEL_INTERRUPTS();
-	ereport(NOTICE, (errmsg("run %lld %s", (long long) watch->run_id,
-							is_over(watch) ? "was cancelled"
-										   : "was asked to cancel")));
+	ereport(NOTICE,
+			(errmsg("run %lld %s", (long long) watch->run_id,
+					is_over(watch) ? "was cancelled" : "is being cancelled")));
 	CHECK_FOR_INTERRUPTS();
 	ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 					errmsg("canceling statement due to user request")));
@@ -240,10 +240,10 @@ static const char *
 describe_wait(void)
 {
 	if (leader_is_alive())
-		return "It begins when the run before it has ended.";
+		return "The run begins when the previous run has ended.";
 	if (count_free_units(LEADER_UNITS) < LEADER_UNITS)
-		return "It begins when a run of another database has ended.";
-	return "It begins when a background worker slot is free.";
+		return "The run begins when a run of another database has ended.";
+	return "The run begins when a background worker slot is free.";
 }
 
 /*
@@ -360,11 +360,9 @@ pgmaint_run_and_wait(PG_FUNCTION_ARGS)
 			 errmsg(
 				 "pgmaint.run_and_wait() cannot be executed in a transaction block"),
 			 errdetail(
-				 "It commits while it waits, so that it holds no snapshot."),
+				 "The procedure commits while it waits, because a snapshot would hold back VACUUM."),
 			 errhint(
-				 "Call it by itself, outside a transaction block and not from a "
-				 "function; SELECT pgmaint.run(...) works in a transaction and "
-				 "does not wait.")));
+				 "Execute CALL outside of transaction blocks and functions, or queue the run with SELECT pgmaint.run(...), which does not wait.")));
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("the plan must not be null")));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * child_pipes.h
- *	  The pipes to a program that runs beside this process.
+ *	  The pipes to a child process.
  *
  *-------------------------------------------------------------------------
  */
@@ -46,7 +46,10 @@ extern ssize_t read_pipe(ChildPipes *pipes, ChildPipe which, char *buffer,
 						 size_t size);
 extern ssize_t write_pipe(ChildPipes *pipes, const char *data, size_t length);
 
-/* for the pipe, or so many milliseconds; what nobody waits for is read, too */
+/*
+ * waits for the pipe, or so many milliseconds; reads the other output
+ * meanwhile
+ */
 extern void wait_for_pipe(ChildPipes *pipes, ChildPipe which, long timeout);
 extern void hear_pipes(ChildPipes *pipes);
 

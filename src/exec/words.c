@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * words.c
- *	  What a program says on standard error: the beginning, where the cause is,
+ *	  The standard error of a program: the beginning, where the cause is,
  *	  and the end.
  *
  *-------------------------------------------------------------------------
@@ -25,8 +25,9 @@ keep_words(Words *words, const char *data, size_t length)
 }
 
 /*
- * They go into the ledger, and may be in any encoding, cut off anywhere, or no
- * text at all: what is no character here becomes a question mark.
+ * Error output goes into the ledger, and may be in any encoding, cut off
+ * anywhere, or no text at all: a question mark replaces bytes that are no
+ * character here.
  */
 static char *
 as_text(const StringInfoData *bytes)

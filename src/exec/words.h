@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * words.h
- *	  What a program says on standard error: the beginning, where the cause is,
+ *	  The standard error of a program: the beginning, where the cause is,
  *	  and the end.
  *
  *-------------------------------------------------------------------------

@@ -96,7 +96,7 @@ is($node->safe_psql('postgres', "SELECT requested_by, role::regrole FROM pgmaint
 	'app_owner|app_owner', 'the ledger has the role');
 like( $node->safe_psql('postgres',
 		"SELECT message FROM pgmaint.findings WHERE run_id = $run AND severity = 'info' AND check_id = 'privileges' AND message LIKE '%VACUUM%'"),
-	qr/left alone, for want of rights: .*public\.theirs/,
+	qr/on which the role of the run lacks privileges: .*public\.theirs/,
 	'what is left alone is named');
 is( $node->safe_psql('postgres', "SELECT n_dead_tup > 0 FROM pg_stat_user_tables WHERE relname = 'theirs'"),
 	't', 'and left alone');
@@ -136,7 +136,7 @@ $node->safe_psql('postgres', 'GRANT USAGE ON SCHEMA pgmaint TO other_owner; GRAN
 my $vacuum = slow_vacuum('public.slow');
 $run = as('other_owner', "SELECT pgmaint.run_action('vacuum', $vacuum)");
 my $worker = wait_for_slow_vacuum($node, 'public.slow');
-refused('app_owner', "SELECT pgmaint.cancel($run)", qr/permission denied to cancel run $run\nDETAIL:  It belongs to role "other_owner"/, "cancel of another's run");
+refused('app_owner', "SELECT pgmaint.cancel($run)", qr/permission denied to cancel run $run\nDETAIL:  The run belongs to role "other_owner"/, "cancel of another's run");
 is($node->safe_psql('postgres', "SELECT usename FROM pg_stat_activity WHERE pid = $worker"), 'other_owner', 'the task worker is connected as the role');
 is( $node->safe_psql('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 7"),
 	't', "pgmaint's locks show in pg_locks");

@@ -138,7 +138,7 @@ $holder->quit;
 	create_slow_table($node, 'swept');
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
-	my $own = $node->pg_version->major >= 19 ? ' in a VACUUM of its own' : '';
+	my $own = $node->pg_version->major >= 19 ? ' \(VACUUM\)' : '';
 	$session->query_until(qr/begun/, "\\echo begun\nSET vacuum_cost_delay = '100ms'; SET vacuum_cost_limit = 1;\nVACUUM swept;\n");
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_progress_vacuum WHERE pid = $pid") or die 'no VACUUM of swept';
 	my $run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "swept"}')));

@@ -125,10 +125,10 @@ nothing_left('no text');
 # they die
 instead('pg_dump', q(note_pid(); kill 'SEGV', $$; sleep 10;));
 ($state, $error) = backup();
-is("$state $error", 'failed pg_dump was ended by signal 11', 'a signal without words is told');
+is("$state $error", 'failed pg_dump was terminated by signal 11', 'a signal without words is told');
 instead('pg_dump', q(note_pid(); print STDERR "last words\n"; kill 'KILL', $$; sleep 10;));
 ($state, $error) = backup();
-is("$state $error", 'failed pg_dump was ended by signal 9: last words', 'a signal and words are told');
+is("$state $error", 'failed pg_dump was terminated by signal 9: last words', 'a signal and words are told');
 instead('pg_dump', q(note_pid(); exit 0;));
 ($state, $error) = backup();
 like("$state $error", qr/^failed the dump /, 'an end that is too early is no success');
