@@ -116,11 +116,10 @@ require_member_function(const char *extension, const char *name, int count,
 	if (!find_member_function(extension, name, count, types, &function))
 	{
 		if (function.refusal != NULL)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("function %s of extension \"%s\" is not called: %s",
-						name, extension, function.refusal)));
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot call function %s of extension \"%s\": %s",
+							name, extension, function.refusal)));
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("extension \"%s\" has no function %s", extension,
@@ -164,7 +163,7 @@ require_member_table(const char *extension, const char *schema,
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s of extension \"%s\" is not read",
+				 errmsg("cannot read table %s of extension \"%s\"",
 						quote_qualified_identifier(schema, name), extension),
 				 errdetail("%s belongs to role \"%s\", which is not a "
 						   "superuser.",

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * cronjobs.c
- *	  pg_cron: where it lives, and what is asked of it there.
+ *	  Queries of pg_cron, and its settings.
  *
- * pg_cron keeps the jobs of all databases in one of them.  What is asked of it
- * is asked with the rights of the caller: in this session where it is in this
- * database, and in a worker elsewhere.
+ * pg_cron keeps the jobs of all databases in one of them.  All queries have the
+ * rights of the caller: in this session if pg_cron is in this database, else in
+ * a background worker.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@
 #define JOB_NAME_BYTES (NAMEDATALEN - 1)
 
 /*
- * A setting of pg_cron as text, with what holds where it has none.
+ * A setting of pg_cron as text, or the given default.
  */
 static const char *
 cron_setting(const char *name, const char *instead)
@@ -43,7 +43,7 @@ cron_setting(const char *name, const char *instead)
 }
 
 /*
- * Is pg_cron's library in the postmaster?  Its settings may be there without
+ * Has the postmaster loaded pg_cron's library?  Its settings may exist without
  * it.
  */
 static bool
@@ -67,7 +67,7 @@ cron_is_loaded(void)
 }
 
 /*
- * Where pg_cron is, or an error that says how to get it.
+ * Find the database of pg_cron, or raise an error that says how to install it.
  */
 void
 find_cron_server(CronServer *server)
@@ -98,7 +98,7 @@ find_cron_server(CronServer *server)
 }
 
 /*
- * The time zone that schedules are in.
+ * The time zone of schedules.
  */
 pg_tz *
 cron_timezone(void)
@@ -118,7 +118,7 @@ cron_wants_both_days(void)
 }
 
 /*
- * The name of a plan's job: no other plan's, and no other database's.
+ * The name of a plan's job, unique across plans and databases.
  */
 char *
 cron_job_name(const char *plan)
@@ -136,7 +136,7 @@ cron_job_name(const char *plan)
 					(uint32) hash);
 }
 
-/* what is needed to say what to do; an error is no time to look it up */
+/* for hints, which must not look up names during an error */
 typedef struct Hints
 {
 	const char *database;
@@ -144,7 +144,7 @@ typedef struct Hints
 } Hints;
 
 /*
- * Say what to do about an error that pg_cron, or the way to it, raised.
+ * Add a hint to an error that pg_cron, or the query of it, raised.
  */
 static void
 add_hint(void *arg)
@@ -152,7 +152,7 @@ add_hint(void *arg)
 	const Hints *hints = arg;
 	int code = geterrcode();
 
-	/* the statement is ours, and no help to whoever gave us the arguments */
+	/* hide the internal statement, which does not help the caller */
 	internalerrposition(0);
 	internalerrquery(NULL);
 	if (code == ERRCODE_INSUFFICIENT_PRIVILEGE && hints->role != NULL)
@@ -170,8 +170,8 @@ add_hint(void *arg)
 
 /*
  * Execute a statement whose parameters are the first of these arguments.  It
- * names pg_cron's tables, in a schema in which nobody but superusers can have
- * put others in their place.
+ * names pg_cron's tables, in a schema in which only superusers can replace
+ * them.
  */
 static SPITupleTable *
 query_cron(const CronQuestion *question, int count, const char *sql)
@@ -196,8 +196,8 @@ query_cron(const CronQuestion *question, int count, const char *sql)
 
 /*
  * Call pg_cron's function for a schedule with the first of these arguments.
- * What comes after them is null or, as the last of schedule_in_database(),
- * whether the job is active.
+ * The others are null or, for the last of schedule_in_database(), whether the
+ * job is active.
  */
 static char *
 call_schedule(const CronQuestion *question, const char *name, int given,
@@ -219,8 +219,7 @@ call_schedule(const CronQuestion *question, const char *name, int given,
 }
 
 /*
- * Unschedule the jobs whose numbers a statement finds; returns how many there
- * were.
+ * Unschedule the jobs whose numbers a statement returns; returns their number.
  */
 static char *
 unschedule_jobs(const CronQuestion *question, int count, const char *sql)
@@ -249,22 +248,22 @@ ask_to_schedule(const CronQuestion *question)
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID,
 								TEXTOID, TEXTOID, BOOLOID};
 
-	/* pg_cron would leave a job that is paused as it is */
+	/* pg_cron would not activate a job that is paused */
 	(void) unschedule_jobs(
 		question, 1,
 		"SELECT j.jobid FROM cron.job j "
 		"WHERE j.jobname::pg_catalog.text OPERATOR(pg_catalog.=) $1 "
 		"AND j.username OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.text "
 		"AND NOT j.active");
-	/* everybody with USAGE may schedule in pg_cron's own database */
+	/* every role with USAGE may schedule in pg_cron's own database */
 	if (strcmp(question->arguments[3], get_database_name(MyDatabaseId)) == 0)
 		return call_schedule(question, "schedule", 3, 3, types);
 	return call_schedule(question, "schedule_in_database", 4, 6, types);
 }
 
 /*
- * The jobs of a database, with what became of each the last time.  Only
- * superusers see those of other roles.
+ * The jobs of a database, with the last execution of each.  Only superusers
+ * see the jobs of other roles.
  */
 static char *
 ask_for_list(const CronQuestion *question)
@@ -287,7 +286,7 @@ ask_for_list(const CronQuestion *question)
 }
 
 /*
- * Ask pg_cron in this database, with the rights of the current user.
+ * Query pg_cron in this database, with the rights of the current user.
  */
 char *
 answer_cron_question(const CronQuestion *question)

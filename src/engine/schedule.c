@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * schedule.c
- *	  Plans at their times, as jobs of pg_cron: schedule, unschedule,
- *	  schedule_all, and what pgmaint.schedules shows.
+ *	  Schedules, which are jobs of pg_cron: schedule, unschedule,
+ *	  schedule_all, and the view pgmaint.schedules.
  *
- * Where pg_cron lives in this database, its job is made in the caller's
- * transaction.  Otherwise it is made in one of its own, over there, and stays
- * when the caller's is rolled back; pgmaint.schedules shows it then.
+ * If pg_cron is in this database, its job is created in the caller's
+ * transaction.  Otherwise it is created in a transaction in the database of
+ * pg_cron, and stays when the caller's is rolled back; pgmaint.schedules shows
+ * it then.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,11 +42,11 @@ PG_FUNCTION_INFO_V1(pgmaint_next_run);
 PG_FUNCTION_INFO_V1(pgmaint_cron_command);
 PG_FUNCTION_INFO_V1(pgmaint_cron_jobs);
 
-/* what is no plan, but belongs to every set of schedules */
+/* not a plan, but part of every set of schedules */
 #define TICK "tick"
 
 /*
- * Read a schedule, or say what one looks like.
+ * Parse a schedule, or raise an error with a hint on the syntax.
  */
 static void
 require_cron_line(const char *schedule, CronLine *line)
@@ -67,9 +68,9 @@ require_cron_line(const char *schedule, CronLine *line)
 }
 
 /*
- * The statement of a job.  pg_cron's client sessions may take their time, and
- * then its record of the job is that of the run.  In a background worker the
- * scheduler itself would wait for the end.
+ * The command of a job.  In a client session of pg_cron, the job waits for the
+ * run, and pg_cron's record shows the outcome of the run.  In a background
+ * worker, the scheduler itself would wait for the end.
  */
 static char *
 cron_command(const CronServer *server, const char *plan, Jsonb *options)
@@ -162,7 +163,7 @@ check_job_is_possible(const CronServer *server, const char *plan,
 }
 
 /*
- * Make a job, and write down that there is one.
+ * Create a job, and record it.
  */
 static int64
 schedule_plan(const CronServer *server, const char *plan, const char *schedule,
@@ -217,7 +218,7 @@ pgmaint_schedule(PG_FUNCTION_ARGS)
 		ledger_leave(&scope);
 		if (schedule == NULL)
 		{
-			/* if it is no plan, say that */
+			/* if it is no plan, the error says so */
 			(void) steps_of_plan(plan, NULL);
 			ereport(
 				ERROR,
@@ -344,7 +345,7 @@ pgmaint_cron_command(PG_FUNCTION_ARGS)
 					 PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1))));
 }
 
-/* what pg_cron is asked, and what it says */
+/* pg_cron's database, and its answer */
 typedef struct Inquiry
 {
 	CronQuestion question;
@@ -364,8 +365,8 @@ inquire(void *argument)
 /*
  * pgmaint_internal.cron_jobs() returns jsonb
  *
- * Null, with a warning, where pg_cron cannot be asked: whoever looks at the
- * schedules sees the rest of them.
+ * Null, with a warning, if pg_cron could not be queried: the view still shows
+ * the schedules that pgmaint knows.
  */
 Datum
 pgmaint_cron_jobs(PG_FUNCTION_ARGS)

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * wait.c
- *	  run_and_wait: queue a run, wait for its end, tell how it goes.
+ *	  run_and_wait: queues a run, shows its progress and waits for its end.
  *
- * A procedure, because it must hold no snapshot while it waits: one would keep
- * VACUUM from removing anything, and REINDEX CONCURRENTLY would wait for it
- * for ever.  It commits before every wait.
+ * It is a procedure, because it must hold no snapshot while it waits: a snapshot
+ * would keep VACUUM from removing rows, and REINDEX CONCURRENTLY would wait for
+ * it forever.  It commits before every wait.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,43 +36,43 @@
 
 PG_FUNCTION_INFO_V1(pgmaint_run_and_wait);
 
-/* a look at the ledger is cheap; the first ones come soon after each other */
+/* reading the ledger is cheap; the first reads follow each other closely */
 #define FIRST_INTERVAL_MS 10
 #define LAST_INTERVAL_MS 200
 
-/* between them: this part of the time that has passed */
+/* interval between reads, as a part of the time that has passed */
 #define INTERVAL_PART 16
 
-/* for how long a cancelled run is waited for before Ctrl-C gives in */
+/* how long Ctrl-C waits for the end of a cancelled run */
 #define CANCEL_WAIT_MS 10000
 
-/* how soon a run that nobody takes on gets another leader, and how soon at last */
+/* first and last interval between starts of a leader for a queued run */
 #define LAUNCH_INTERVAL_MS 1000
 #define LAST_LAUNCH_INTERVAL_MS 15000
 
-/* a step with more tasks than this is told of in tenths */
+/* steps with more tasks than this are shown in tenths */
 #define MANY_TASKS 100
 
 typedef struct Watch
 {
 	int64 run_id;
-	TimestampTz last_finished; /* of the tasks that have been told of */
+	TimestampTz last_finished; /* the last task that was shown */
 	int64 last_task;
-	int step; /* the one whose tasks are being told of */
+	int step; /* the step of the tasks that are shown */
 	int64 told;
-	int64 untold; /* of them, only counted so far */
+	int64 untold; /* tasks that were counted, but not shown yet */
 	int64 planned;
 	int64 steps;
 	bool queued_said;
 	TimestampTz last_launch;
 	int launch_interval;
-	MemoryContext context; /* of what the last look saw */
+	MemoryContext context; /* the state that was last read */
 	char *state;
 	char *error;
 } Watch;
 
 /*
- * Let go of everything: commit, and make sure that no snapshot is left.
+ * Commit, and make sure that no snapshot is left.
  */
 static void
 hold_nothing(void)
@@ -83,7 +83,7 @@ hold_nothing(void)
 }
 
 /*
- * How many tasks the step has, and how many steps the run.
+ * Read the number of tasks of the step, and of steps of the run.
  */
 static void
 begin_to_tell_step(Watch *watch, int step)
@@ -105,10 +105,10 @@ begin_to_tell_step(Watch *watch, int step)
 }
 
 /*
- * One NOTICE for each task that has finished since the last look.  They become
- * visible in the order of finished_at, and one step after the other.  Where a
- * step has very many, those that were quick and went well are told of by the
- * tenth of the step.
+ * Show a NOTICE for each task that has ended since the last read.  Tasks
+ * become visible in the order of finished_at, and steps one after the other.
+ * In a step with very many tasks, quick tasks that succeeded are counted, and
+ * shown after each tenth of the step.
  */
 static void
 tell_finished_tasks(Watch *watch)
@@ -172,7 +172,7 @@ tell_finished_tasks(Watch *watch)
 }
 
 /*
- * Look at the run once.
+ * Read the state of the run.
  */
 static void
 look(Watch *watch)
@@ -198,8 +198,8 @@ is_over(const Watch *watch)
 }
 
 /*
- * The user has asked for an end, or a timeout has: cancel the run, wait a
- * little for it to end, and let the interrupt take its course.
+ * On a cancel or a timeout: cancel the run, wait a little for its end, and let
+ * the interrupt end the procedure.
  */
 static void
 cancel_and_leave(Watch *watch)
@@ -213,7 +213,7 @@ cancel_and_leave(Watch *watch)
 	ledger_leave(&scope);
 	launch_leader_at_commit(false);
 	hold_nothing();
-	/* where no leader can be started, there is nothing to wait for */
+	/* where no leader can be started, waiting is useless */
 	while (!is_over(watch) && !ProcDiePending &&
 		   !TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
 									   leader_is_alive() ? CANCEL_WAIT_MS
@@ -234,7 +234,7 @@ cancel_and_leave(Watch *watch)
 }
 
 /*
- * What a queued run waits for.
+ * The reason why a queued run has not begun.
  */
 static const char *
 describe_wait(void)
@@ -247,12 +247,12 @@ describe_wait(void)
 }
 
 /*
- * A run that is still queued waits for another, or for a worker slot: say so
- * once, and see that there is a leader.  One that can do nothing is not started
- * again and again: the pauses become longer.
+ * Show once that a run is still queued, and start a leader if there is none.
+ * The pauses between starts become longer, because a leader may be unable to
+ * begin the run.
  */
 static void
-see_to_queued_run(Watch *watch)
+watch_queued_run(Watch *watch)
 {
 	if (!watch->queued_said)
 	{
@@ -274,7 +274,7 @@ see_to_queued_run(Watch *watch)
 }
 
 /*
- * Wait for the end of the run.  Interrupts are looked at between two looks at
+ * Wait for the end of the run.  Interrupts are handled between two reads of
  * the ledger, and held off during them.
  */
 static void
@@ -300,7 +300,7 @@ wait_for_end(Watch *watch)
 		if (watch->state != NULL && strcmp(watch->state, "queued") == 0 &&
 			TimestampDifferenceExceeds(queued_since, GetCurrentTimestamp(),
 									   LAUNCH_INTERVAL_MS / 2))
-			see_to_queued_run(watch);
+			watch_queued_run(watch);
 		hold_nothing();
 		RESUME_CANCEL_INTERRUPTS();
 		if (is_over(watch))
@@ -314,7 +314,7 @@ wait_for_end(Watch *watch)
 }
 
 /*
- * A run that did not succeed is an error here, so that scripts notice.
+ * A run that did not succeed is an error, for scripts to notice.
  */
 static void
 raise_outcome(const Watch *watch)
@@ -367,7 +367,7 @@ pgmaint_run_and_wait(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("the plan must not be null")));
 
-	/* what is still needed after a commit */
+	/* memory that is needed after a commit */
 	previous = MemoryContextSwitchTo(PortalContext);
 	plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!PG_ARGISNULL(1))

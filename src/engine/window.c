@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * window.c
- *	  add_window, drop_window, window_open: the windows that users define.
+ *	  add_window, drop_window, window_open: maintenance windows of users.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(pgmaint_window_open);
 #define DAYS_PER_WINDOW 7
 
 /*
- * All but the time zone must be given.
+ * All arguments but the time zone are required.
  */
 static void
 check_arguments(FunctionCallInfo fcinfo)
@@ -52,8 +52,7 @@ check_name(const char *name)
 }
 
 /*
- * The days of the week on which a window opens: at least one, none outside of
- * 0 to 6.
+ * The days of the week on which a window opens: at least one, from 0 to 6.
  */
 static void
 check_days(ArrayType *chosen)
@@ -82,8 +81,8 @@ check_days(ArrayType *chosen)
 }
 
 /*
- * A duration in hours, minutes and seconds: days of 23 or 25 hours are none of
- * its concern.
+ * A duration in hours, minutes and seconds, independent of days of 23 or 25
+ * hours.
  */
 static Interval *
 elapsed_time(const Interval *duration)
@@ -107,7 +106,7 @@ elapsed_time(const Interval *duration)
 }
 
 /*
- * A time zone by its name, the server's unless one is given.
+ * A time zone by its name; that of the session if none is given.
  */
 static const char *
 zone_name(FunctionCallInfo fcinfo, int argument)

@@ -36,7 +36,7 @@ SELECT c.oid::regclass AS relation FROM pg_class c WHERE c.relnamespace IN ('pgm
 	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'i');
 
 -- What the planner is told of functions that return sets: 1000 rows, and the cost of
--- an addition for functions in C, are what it assumes where nobody said.
+-- an addition for functions in C, are its defaults.
 SELECT function FROM functions JOIN pg_language l ON l.oid = prolang
 WHERE proretset AND (prorows = 1000 OR lanname = 'c' AND procost = 1) ORDER BY 1;
 -- these were looked at

@@ -172,7 +172,7 @@ SKIP:
 	untouched('... and nobody else\'s function is called');
 	sql('ALTER SCHEMA cron OWNER TO builder');
 	my ($status, $stdout, $stderr) = $node->psql('postgres', q(SELECT pgmaint.schedule('weekly', '0 3 * * 0')));
-	like($stderr, qr/table cron\.job of extension "pg_cron" is not read\nDETAIL:  Its schema belongs to role "builder", which is not a superuser\.\nHINT:  As a superuser, execute ALTER SCHEMA cron OWNER TO CURRENT_USER\./,
+	like($stderr, qr/cannot read table cron\.job of extension "pg_cron"\nDETAIL:  Its schema belongs to role "builder", which is not a superuser\.\nHINT:  As a superuser, execute ALTER SCHEMA cron OWNER TO CURRENT_USER\./,
 		'tables in a schema that others can rename are not read');
 }
 

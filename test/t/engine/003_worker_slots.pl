@@ -172,7 +172,7 @@ is(wait_for_end($node, $slow, 'other'), 'cancelled', 'each database has its own 
 no_processes_left($node, 'no process is left');
 is(markers(), '', 'nor any marker');
 
-# a run with many workers gives back what it does not need any more
+# a run with many workers releases the units that it no longer needs
 restart_with_slots(5, 'pgmaint.max_workers = 3');
 sql('CREATE TABLE small AS SELECT 1 AS id', 'other');
 $options =~ s/"slow", "slower"/"small", "slow", "slower"/;

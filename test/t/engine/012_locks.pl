@@ -22,7 +22,7 @@ sub sql
 	return $node->safe_psql('postgres', $sql);
 }
 
-# Whoever waits for a lock in here, or takes long, gets an error.
+# A session that waits for a lock in here, or takes long, gets an error.
 sub sql_without_waiting
 {
 	my ($sql) = @_;

@@ -98,7 +98,7 @@ sub no_processes_left_in_postgres
 }
 
 # Told to end twice, while a worker that holds no lock takes its time to end:
-# the leader does not leave, and nobody marks the run, before the worker is gone.
+# the leader does not leave, and no process marks the run, before the worker has ended.
 create_sleeping_table('sleeping', 'false');
 foreach my $times (1, 2)
 {

@@ -1,7 +1,6 @@
 # Schedules with a real pg_cron, in both of its modes, from databases that it
-# does not live in: jobs fire and runs come of them, the view says what pg_cron
-# knows and what is wrong, nobody gets rights by it, and what was missed is
-# found.
+# does not live in: jobs fire and runs come of them, the view shows what pg_cron
+# knows and what is wrong, no role gains rights, and missed runs are found.
 #
 # slow: begins first
 
@@ -128,7 +127,7 @@ refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied
 sql(q(GRANT EXECUTE ON PROCEDURE pgmaint.run_and_wait TO app));
 refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for schema cron\nHINT:  As a superuser, execute in database "keeper": GRANT USAGE ON SCHEMA cron TO app; GRANT EXECUTE ON FUNCTION cron\.schedule_in_database TO app/, 'no right to pg_cron');
 sql('GRANT USAGE ON SCHEMA cron TO app', 'keeper');
-refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for function schedule_in_database\nHINT:  A superuser/, 'no right to other databases');
+refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for function schedule_in_database\nHINT:  As a superuser/, 'no right to other databases');
 sql('GRANT EXECUTE ON FUNCTION cron.schedule_in_database TO app', 'keeper');
 sql(q(SET ROLE app; SELECT pgmaint.schedule('weekly', '0 1 * * 1')));
 sql(q(SELECT pgmaint.schedule('weekly', '0 2 * * 2')));
@@ -175,7 +174,7 @@ sql(qq(SELECT pgmaint.define_plan('$long', '["analyze"]'); SELECT pgmaint.define
 is(sql(q(SELECT count(DISTINCT job_id), count(problem) FROM pgmaint.schedules WHERE plan LIKE 'xxx%')), '2|0', 'long names: two jobs');
 is(sql(qq(SELECT pgmaint.unschedule('$long'), pgmaint.unschedule('${long}y'))), 't|t', 'long names: unscheduled');
 
-# whoever waits for pg_cron's table does not for ever, and can be cancelled
+# a session that waits for pg_cron's table does not wait forever, and can be cancelled
 {
 	my $locker = $node->background_psql('keeper');
 

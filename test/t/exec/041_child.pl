@@ -34,7 +34,7 @@ use POSIX ();
 \$| = 1;
 sub note_pid { open my \$f, '>>', '$seen' or die; print \$f "\$\$\\n"; close \$f }
 sub real { exec '$real/$name', \@ARGV or die }
-# somebody who has the pipes, and does nothing with them
+# a process that has the pipes, and does nothing with them
 sub leave_one { my \$pid = fork; return if \$pid; note_pid(); \$SIG{\$_} = 'IGNORE' foreach qw(INT TERM); sleep 300; POSIX::_exit(0) }
 $code
 EOS
