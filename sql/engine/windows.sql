@@ -129,7 +129,7 @@ AS 'MODULE_PATHNAME', 'pgmaint_add_window';
 COMMENT ON FUNCTION pgmaint.add_window(text, integer[], time, interval, text) IS
 	'Adds a maintenance window, in which disruptive tasks may run. days are days of the week from 0 (Sunday) to 6, starts is the local time at which the window opens, duration is from 1 minute to 7 days, '
 	'timezone is a name in pg_timezone_names (null: the time zone of the session). '
-	'Windows are dumped and restored with the database. Superusers and roles with access level manage may call this function. '
+	'Windows are dumped and restored with the database. '
 	'Errors: an argument that is null or out of range, unknown time zone, a window with the same name, standby, read-only transaction.';
 
 CREATE FUNCTION pgmaint.drop_window(name text)
@@ -139,7 +139,7 @@ AS 'MODULE_PATHNAME', 'pgmaint_drop_window';
 
 COMMENT ON FUNCTION pgmaint.drop_window(text) IS
 	'Drops a maintenance window. No disruptive task begins in the window from then on. '
-	'Superusers and roles with access level manage may call this function. Errors: unknown window, standby, read-only transaction.';
+	'Errors: unknown window, standby, read-only transaction.';
 
 CREATE FUNCTION pgmaint.window_open(name text DEFAULT NULL, at timestamptz DEFAULT NULL)
 RETURNS boolean

@@ -150,7 +150,7 @@ watch_children(void (*watch)(void))
  * another ERROR.
  */
 static void
-look_around(void)
+handle_interrupts(void)
 {
 	TimestampTz now;
 
@@ -179,7 +179,7 @@ child_read(Child *child, char *buffer, size_t size)
 	{
 		ssize_t length;
 
-		look_around();
+		handle_interrupts();
 		length = read_pipe(pipes, OUTPUT_PIPE, buffer, size);
 		if (length >= 0)
 			return (size_t) length;
@@ -201,7 +201,7 @@ child_write(Child *child, const char *data, size_t length)
 	{
 		ssize_t written;
 
-		look_around();
+		handle_interrupts();
 		written = write_pipe(pipes, data, length);
 		if (written >= 0)
 		{
@@ -237,21 +237,21 @@ child_wait(Child *child, ChildEnd *end)
 		pipes->output = unwanted;
 	while (pipe_is_open(pipes, OUTPUT_PIPE) && !has_ended(child))
 	{
-		look_around();
+		handle_interrupts();
 		wait_for_pipe(pipes, OUTPUT_PIPE, QUIET);
 		resetStringInfo(unwanted);
 	}
 	while (pipe_is_open(pipes, WORDS_PIPE) && !has_ended(child))
 	{
-		look_around();
+		handle_interrupts();
 		wait_for_pipe(pipes, NO_PIPE, 100);
 	}
 	while (!has_ended(child))
 	{
-		look_around();
+		handle_interrupts();
 		wait_for_pipe(pipes, NO_PIPE, 10);
 	}
-	hear_pipes(pipes);
+	read_pipes(pipes);
 	/*
 	 * the signal that ended the child may have been sent to this process, too
 	 */
@@ -263,6 +263,6 @@ child_wait(Child *child, ChildEnd *end)
 		WIFEXITED(child->status)
 			? psprintf("exited with code %d", WEXITSTATUS(child->status))
 			: psprintf("was terminated by signal %d", WTERMSIG(child->status));
-	end->words = words_text(&pipes->words);
+	end->words = captured_text(&pipes->capture);
 	child_kill(child);
 }

@@ -156,7 +156,7 @@ write_pipe(ChildPipes *pipes, const char *data, size_t length)
  * into a pipe, since a child may write faster than this process reads.
  */
 void
-hear_pipes(ChildPipes *pipes)
+read_pipes(ChildPipes *pipes)
 {
 	char buffer[8192];
 	ssize_t length;
@@ -166,7 +166,7 @@ hear_pipes(ChildPipes *pipes)
 		length = read_pipe(pipes, WORDS_PIPE, buffer, sizeof(buffer));
 		if (length <= 0)
 			break;
-		keep_words(&pipes->words, buffer, (size_t) length);
+		capture_stderr(&pipes->capture, buffer, (size_t) length);
 	}
 	for (size_t heard = 0; pipes->output != NULL && heard < PIPE_SIZE;
 		 heard += (size_t) length)
@@ -219,5 +219,5 @@ wait_for_pipe(ChildPipes *pipes, ChildPipe which, long timeout)
 	PG_END_TRY();
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-	hear_pipes(pipes);
+	read_pipes(pipes);
 }

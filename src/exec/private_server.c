@@ -35,7 +35,7 @@
 #include "exec/private_server.h"
 #include "exec/remains.h"
 #include "exec/spawn.h"
-#include "exec/words.h"
+#include "exec/stderr_capture.h"
 
 #define PASSWORD_BYTES 32
 #define ROLE_BYTES 8
@@ -279,16 +279,16 @@ static char *
 read_log(const char *folder)
 {
 	FILE *file = AllocateFile(psprintf("%s/log", folder), PG_BINARY_R);
-	Words words = {0};
+	StderrCapture capture = {0};
 	char buffer[1024];
 	size_t length;
 
 	if (file == NULL)
 		return pstrdup("");
 	while ((length = fread(buffer, 1, sizeof(buffer), file)) > 0)
-		keep_words(&words, buffer, length);
+		capture_stderr(&capture, buffer, length);
 	(void) FreeFile(file);
-	return words_text(&words);
+	return captured_text(&capture);
 }
 
 static void

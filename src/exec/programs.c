@@ -27,7 +27,7 @@
 #include "exec/programs.h"
 
 /* variables that would redirect a program, or change its output */
-static const char *const misleading[] = {
+static const char *const env_vars_to_clear[] = {
 	"PGHOST",	   "PGHOSTADDR",	   "PGPORT",	  "PGDATABASE",
 	"PGUSER",	   "PGPASSWORD",	   "PGSERVICE",	  "PGTZ",
 	"PGDATESTYLE", "PGCLIENTENCODING", "PGSSLMODE",	  "PGTARGETSESSIONATTRS",
@@ -170,8 +170,8 @@ clean_environment(void)
 {
 	List *environment = NIL;
 
-	for (int i = 0; i < lengthof(misleading); i++)
-		environment = lappend(environment, pstrdup(misleading[i]));
+	for (int i = 0; i < lengthof(env_vars_to_clear); i++)
+		environment = lappend(environment, pstrdup(env_vars_to_clear[i]));
 	return lappend(environment, pstrdup("LC_ALL=C"));
 }
 

@@ -87,7 +87,7 @@ make_arguments(const char *path, List *arguments)
  * that was started with a lower priority keeps it.
  */
 static void
-stand_apart(void)
+separate_process(void)
 {
 	(void) setsid();
 	(void) setpriority(PRIO_PROCESS, 0, APART_NICENESS);
@@ -112,8 +112,8 @@ stand_apart(void)
  * system calls only.
  */
 static void
-become_program(const Program *program, const int files[STANDARD_FILES],
-			   long descriptors)
+execute_program(const Program *program, const int files[STANDARD_FILES],
+				long descriptors)
 {
 	sigset_t none;
 
@@ -128,7 +128,7 @@ become_program(const Program *program, const int files[STANDARD_FILES],
 		_exit(127);
 #endif
 	if (program->apart)
-		stand_apart();
+		separate_process();
 	for (int which = 0; which < STANDARD_FILES; which++)
 	{
 		if (dup2(files[which], which) < 0)
@@ -172,7 +172,7 @@ spawn(const Program *program, const int files[STANDARD_FILES])
 	pid = fork();
 	reason = errno;
 	if (pid == 0)
-		become_program(program, files, descriptors);
+		execute_program(program, files, descriptors);
 	(void) sigprocmask(SIG_SETMASK, &previous, NULL);
 	for (int which = 0; which < STANDARD_FILES; which++)
 		(void) close(files[which]);
