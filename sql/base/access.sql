@@ -1,13 +1,13 @@
--- Who may do what: each function and relation of the schema pgmaint belongs to one
--- of the levels of grant_access(), or to none.
+-- Access levels: each function and relation of the schema pgmaint belongs to one of
+-- the levels of grant_access(), or to none.
 
--- A level contains those before it.  Nothing is in a level that shows what other
--- roles' sessions and statements do, that reads or removes what is on storages, or
--- that acts with rights that the caller may not have.
+-- A level includes those before it.  No level has objects that show sessions and
+-- statements of other roles, that read or remove objects on storages, or that act
+-- with rights that the caller may not have.
 --
--- The functions of pgmaint_internal are those that views of the level call, for which
--- the server asks the rights of whoever reads the view.  Dumps name them: they keep
--- their names.
+-- The functions of pgmaint_internal are those that views of the level call: the server
+-- checks EXECUTE on them for the role that reads the view.  Dumps name these functions,
+-- which must keep their names.
 CREATE VIEW pgmaint_internal.access_levels AS
 WITH entries AS (
 	SELECT e.level, e.kind, e.privilege, e.schema, n.name
@@ -25,22 +25,22 @@ WITH entries AS (
 		-- commands act with the rights of the role
 		('run', 'ROUTINE', 'EXECUTE', 'pgmaint', 'run run_action run_and_wait dry_run cancel'),
 
-		-- Plans, policies and schedules are for their owner to change.  Windows, contacts
-		-- and thresholds are the database's, whoever added them.
+		-- Only their owner may change plans, policies and schedules.  Windows, contacts
+		-- and thresholds belong to the database, independent of who added them.
 		('manage', 'ROUTINE', 'EXECUTE', 'pgmaint',
 			'define_plan drop_plan add_window drop_window schedule schedule_all unschedule tick add_retention drop_retention '
 			'add_contact drop_contact acknowledge check_storage list_objects'),
 		('manage', 'TABLE', 'SELECT', 'pgmaint', 'contacts notifications'),
 		('manage', 'TABLE', 'UPDATE (value)', 'pgmaint', 'thresholds'),
 
-		-- statements and sessions of other roles, and what is told of the server itself
+		-- statements and sessions of other roles, and facts about the server itself
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint',
 			'slow_queries degraded_queries connection_review xmin_holders validate validate_ok report_html index_advice generic_plan'),
 		('none', 'TABLE', 'SELECT', 'pgmaint', 'query_plans identities'),
-		-- the answer of a verification tells of rows that the role may not read
+		-- the answer of a verification reveals rows that the role may not read
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint', 'add_verification drop_verification'),
 		('none', 'TABLE', 'SELECT', 'pgmaint', 'verifications verification_results'),
-		-- other roles' rows, and whose backups may be removed
+		-- rows of other roles, and the removal of backups
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint',
 			'verify_archive restore_archive adopt_archive remove_object list_backups adopt_backups take_over stay_copy'),
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint', 'grant_access')
@@ -71,12 +71,12 @@ FROM entries e
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = e.schema
 LEFT JOIN members m ON m.kind = e.kind AND m.namespace = n.oid AND m.name = e.name;
 
-COMMENT ON VIEW pgmaint_internal.access_levels IS 'what each level of grant_access() gives, and in level none what no level gives';
-COMMENT ON COLUMN pgmaint_internal.access_levels.rank IS 'a level contains what those of lower rank give; 0: no level';
-COMMENT ON COLUMN pgmaint_internal.access_levels.object IS 'the relation or the function as GRANT takes it; null: there is none of this name';
+COMMENT ON VIEW pgmaint_internal.access_levels IS 'objects that each level of grant_access() grants; level none has the objects that no level grants';
+COMMENT ON COLUMN pgmaint_internal.access_levels.rank IS 'rank of the level: a level includes all lower ranks; 0: no level';
+COMMENT ON COLUMN pgmaint_internal.access_levels.object IS 'relation or function in the syntax of GRANT; null: no object has this name';
 
--- The statements are executed with the rights of the caller: nobody grants what is
--- not theirs to grant.
+-- The statements act with the rights of the caller, who cannot grant more than their
+-- own rights allow.
 CREATE FUNCTION pgmaint.grant_access(role regrole, level text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -100,26 +100,26 @@ BEGIN
 		RAISE EXCEPTION 'role with OID % does not exist', role::oid
 			USING ERRCODE = 'undefined_object';
 	END IF;
-	-- what has the name instead of a schema that was renamed is anybody's
+	-- after a rename, any role may have created another schema of this name
 	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint'
 		WHERE d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')
 			AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e') THEN
 		RAISE EXCEPTION 'schema "pgmaint_internal" of extension "pgmaint" was renamed'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-				HINT = 'Rename it back with ALTER SCHEMA.';
+				HINT = 'Rename the schema back with ALTER SCHEMA.';
 	END IF;
 	SELECT e.extowner INTO STRICT owner FROM pg_extension e WHERE e.extname = 'pgmaint';
 	IF NOT pg_has_role(owner, 'USAGE') THEN
 		RAISE EXCEPTION 'permission denied to grant access to pgmaint'
 			USING ERRCODE = 'insufficient_privilege',
 				DETAIL = format('The extension belongs to role %s.', owner),
-				HINT = 'Call it as a member of that role, or as a superuser.';
+				HINT = 'Call the function as a member of that role, or as a superuser.';
 	END IF;
 	IF role = owner OR role::text IN ('pg_monitor', 'pg_stat_scan_tables') THEN
 		RAISE EXCEPTION 'the privileges of role "%" on pgmaint cannot be changed', role
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-				DETAIL = CASE WHEN role = owner THEN 'It owns the extension.' ELSE 'They come with the extension.' END,
-				HINT = 'Name another role.';
+				DETAIL = CASE WHEN role = owner THEN 'The role owns the extension.' ELSE 'The privileges come with the extension.' END,
+				HINT = 'Pass another role.';
 	END IF;
 
 	FOR statement IN
@@ -132,7 +132,7 @@ BEGIN
 		WHERE a.rank BETWEEN 1 AND wanted AND a.object IS NOT NULL
 		UNION ALL
 		SELECT CASE WHEN wanted = 0
-			-- an update may have given that on the second
+			-- an update may have granted USAGE on the second
 			THEN format('REVOKE USAGE ON SCHEMA pgmaint, pgmaint_internal FROM %s', role)
 			ELSE format('GRANT USAGE ON SCHEMA pgmaint TO %s', role) END
 	LOOP
@@ -142,10 +142,10 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint.grant_access(regrole, text) IS
-	'Lets a role use pgmaint. level is read (the ledger, reports, what is due), run (read, and runs whose commands act with the role''s rights), '
-	'manage (run, and plans, windows, schedules, retention of its own tables, contacts, thresholds) or none, which takes all of that away. '
-	'A lower level takes away what a higher one gave; what was granted otherwise stays. '
-	'For members of the role that owns the extension; that role, pg_monitor and pg_stat_scan_tables are refused.';
+	'Grants a role an access level of pgmaint. level is read (ledger, reports, and what is due), run (read, and runs whose commands act with the rights of the role), manage (run, and plans, windows, schedules, retention policies of its own tables, contacts and thresholds) or none, which revokes what the levels grant. '
+	'A lower level revokes what a higher level granted; other grants stay. '
+	'Superusers and members of the role that owns the extension may call this function: the GRANT and REVOKE commands act with the rights of the caller. '
+	'Errors: null, unknown level, PUBLIC, the owner of the extension, pg_monitor and pg_stat_scan_tables, whose privileges come with the extension.';
 
 REVOKE ALL ON pgmaint_internal.access_levels FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmaint.grant_access(regrole, text) FROM PUBLIC;

@@ -1,7 +1,7 @@
--- ALTER DEFAULT PRIVILEGES of the role that creates the extension has given its
--- tables, sequences and functions to others.  What the parts above grant, they
--- grant to two predefined roles alone.  In an update, what was there before may
--- have been granted to the same roles since.
+-- ALTER DEFAULT PRIVILEGES of the role that creates the extension may have granted its
+-- tables, sequences and functions to other roles.  The parts above grant to two
+-- predefined roles only.  In an update, older members are left out: administrators may
+-- have granted them to the same roles since.
 DO $$
 DECLARE
 	gift record;

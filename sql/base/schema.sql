@@ -1,13 +1,13 @@
 -- complain if the script is sourced in psql rather than through CREATE EXTENSION
 \echo Use "CREATE EXTENSION pgmaint" to load this file. \quit
 
--- nothing was there before
+-- no members existed before
 SELECT pg_catalog.set_config('pgmaint_script.members', '', true);
 
--- Everything below is called by its qualified name, with the rights of whoever
--- runs maintenance.  So nobody but the extension's owner may be able to create
--- objects in its schema, or superusers: a dump gives the schema back to the one that
--- had it, before another restores the extension.
+-- Objects below are called by their qualified names, with the rights of the role that
+-- runs maintenance.  Therefore only the extension's owner and superusers may be able to
+-- create objects in its schema.  (A restore creates the schema with its former owner,
+-- before another role may restore the extension.)
 DO $$
 DECLARE
 	outsider text;
@@ -40,10 +40,10 @@ BEGIN
 END
 $$;
 
--- An error where it exists already: what is in it would be called with the rights
--- of whoever runs maintenance.
+-- An error if the schema exists already: its objects would be called with the rights
+-- of the role that runs maintenance.
 CREATE SCHEMA pgmaint_internal;
-COMMENT ON SCHEMA pgmaint_internal IS 'the machinery of pgmaint, which no user calls';
+COMMENT ON SCHEMA pgmaint_internal IS 'internal objects of pgmaint, which users do not call';
 
 REVOKE ALL ON SCHEMA pgmaint, pgmaint_internal FROM PUBLIC;
 GRANT USAGE ON SCHEMA pgmaint TO pg_monitor, pg_stat_scan_tables;

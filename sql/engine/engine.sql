@@ -1,4 +1,4 @@
--- The engine: asking for runs, and seeing what they do.
+-- The engine: functions that queue and cancel runs, and their progress.
 
 CREATE FUNCTION pgmaint.run(plan text, options jsonb DEFAULT NULL)
 RETURNS bigint
@@ -6,10 +6,12 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_run';
 
 COMMENT ON FUNCTION pgmaint.run(text, jsonb) IS
-	'Queues a plan as a run and returns run_id; the run begins when the transaction commits. '
-	'options is a JSON object: an option for all steps, or the name of an action with an object of options for that step. '
-	'The commands act with the caller''s rights; an equal run of the same role that has not begun is returned instead. '
-	'Errors: unknown plan or option, standby, read-only transaction, before PostgreSQL 17 a role that cannot log in.';
+	'Queues a plan as a run and returns its run_id at once. The run begins when the transaction commits, and never if the transaction rolls back. '
+	'options is a JSON object: an option for all steps, or the name of an action with an object of options for its steps; null means the options of the plan. '
+	'Commands act with the rights of the caller. Runs of one database execute one after the other; roles take turns. '
+	'If an equal run of the same role (same plan, options and settings) is queued and has not begun, its run_id is returned and no second run is queued. '
+	'Without a free background worker slot, the run stays queued, with a WARNING. '
+	'Errors: unknown plan or option, standby, read-only transaction, and before PostgreSQL 17 a role that cannot log in. A transaction that has called this function cannot be prepared for two-phase commit.';
 
 CREATE FUNCTION pgmaint.run_action(action text, options jsonb DEFAULT NULL)
 RETURNS bigint
@@ -17,17 +19,20 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_run_action';
 
 COMMENT ON FUNCTION pgmaint.run_action(text, jsonb) IS
-	'Queues one action as a run of a single step and returns run_id; the run begins when the transaction commits. '
-	'options is a JSON object of the options that pgmaint.actions() lists for the action. Errors as of pgmaint.run().';
+	'Queues one action as a run with a single step and returns its run_id at once. The run begins when the transaction commits. '
+	'options is a JSON object of the options that pgmaint.actions() lists for the action; null means the defaults. '
+	'Rights, order and errors are those of pgmaint.run().';
 
 CREATE PROCEDURE pgmaint.run_and_wait(plan text, options jsonb DEFAULT NULL, INOUT run_id bigint DEFAULT NULL)
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'pgmaint_run_and_wait';
 
 COMMENT ON PROCEDURE pgmaint.run_and_wait(text, jsonb, bigint) IS
-	'Queues a plan and waits for the end of the run, with a NOTICE for each finished task (where a step has more than 100, for each tenth of those that were quick). '
-	'options as of pgmaint.run(); run_id returns the number of the run. Raises an error that names the failed tasks if the run did not succeed. '
-	'A cancel of the CALL cancels the run. Refused in a transaction block and in a function.';
+	'Queues a plan and waits for the end of the run. options is as in pgmaint.run(), run_id returns the number of the run. '
+	'A NOTICE for each finished task has the progress of the run in percent, the position of the task in its step, and its outcome; in steps of more than 100 tasks, quick tasks are counted together. '
+	'Raises an error that names the failed tasks if the run did not succeed. '
+	'To cancel the run, cancel the CALL; statement_timeout does so, too. If the waiting session is terminated, the run continues. '
+	'Errors: a transaction block, a call from a function, and those of pgmaint.run().';
 
 CREATE FUNCTION pgmaint.dry_run(plan text, options jsonb DEFAULT NULL)
 RETURNS TABLE (
@@ -51,9 +56,9 @@ SET quote_all_identifiers = off
 AS 'MODULE_PATHNAME', 'pgmaint_dry_run';
 
 COMMENT ON FUNCTION pgmaint.dry_run(text, jsonb) IS
-	'Lists the tasks that a run of the plan would do now; changes nothing, and works on a standby. options as of pgmaint.run(). '
-	'A row for each task: estimate_bytes in bytes, estimate_duration with its source in estimate_basis (both null: unknown), '
-	'disruptive (only in a maintenance window), held_back (why a disruptive task would be skipped). A step that cannot be planned is a WARNING.';
+	'Lists the tasks that a run of the plan would execute now. The function changes nothing and works on a standby. options is as in pgmaint.run(). '
+	'Returns a row for each task: step, action, target, command, reason, estimate_bytes (bytes; null: unknown), estimate_duration (null: unknown), estimate_basis (the source of the estimate), disruptive (whether the task runs only in a maintenance window) and held_back (why a disruptive task would be skipped now; null: it would run). '
+	'A step that cannot be planned is a WARNING. Errors: unknown plan or option.';
 
 CREATE FUNCTION pgmaint.cancel(run_id bigint)
 RETURNS boolean
@@ -61,8 +66,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_cancel';
 
 COMMENT ON FUNCTION pgmaint.cancel(bigint) IS
-	'Asks a run to end and interrupts its running commands; returns false if the run had ended. '
-	'For superusers and members of the role of the run. Error: unknown run_id.';
+	'Cancels a run and interrupts the commands that it is executing. Returns true if the run had not ended, else false. '
+	'Superusers and members of the role of the run may cancel it. Errors: unknown run_id, missing membership, standby, read-only transaction.';
 
 CREATE FUNCTION pgmaint.tick()
 RETURNS boolean
@@ -70,8 +75,8 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_tick';
 
 COMMENT ON FUNCTION pgmaint.tick() IS
-	'Starts runs that are still queued, queues the rest of runs that a crash interrupted, records missed schedules and sends messages that are due. '
-	'Returns true if there was anything to run. For pg_cron, every few minutes.';
+	'Does the work that is left over between runs: starts a leader for runs that are still queued, marks runs that a crash left running as interrupted and queues their remaining tasks again, records missed schedules, samples connections and statements, and starts a process that notifies contacts. '
+	'Returns true if a run was queued or running. Schedule this function every few minutes: pgmaint.schedule_all() does so. Errors: standby, read-only transaction.';
 
 CREATE VIEW pgmaint.progress AS
 SELECT
@@ -99,7 +104,7 @@ SELECT
 			WHEN i.tuples_total > 0 THEN 100.0 * i.tuples_done / i.tuples_total
 			ELSE 100.0 * i.blocks_done / nullif(i.blocks_total, 0)
 		END, 1),
-		-- its indexes come after the heap, and are not counted beforehand
+		-- the indexes come after the heap, and the view does not have their number
 		CASE WHEN u.phase = 'seq scanning heap' THEN
 			pg_catalog.round(100.0 * u.heap_blks_scanned / nullif(u.heap_blks_total, 0), 1)
 			WHEN u.phase = 'rebuilding index' THEN
@@ -135,13 +140,13 @@ SELECT
 	CASE WHEN u.phase = 'catch-up' THEN w.param5 - w.param4 + w.param6 + w.param7 END AS changes_applied
 FROM pgmaint.runs r
 JOIN pgmaint.tasks t ON t.run_id = r.run_id AND t.state = 'running'
--- the row of a worker that is gone stays until the next leader sees to it
+-- the row of a worker that has ended stays until the next leader updates it
 JOIN pg_catalog.pg_stat_activity s ON s.pid = t.pid AND s.backend_type = 'pgmaint task worker'
 LEFT JOIN pg_catalog.pg_stat_progress_vacuum v ON v.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_analyze a ON a.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_create_index i ON i.pid = t.pid
 LEFT JOIN pg_catalog.pg_stat_progress_cluster u ON u.pid = t.pid
--- what is pg_stat_progress_repack from 19 on, where the view above has less of it:
+-- pg_stat_progress_repack from 19 on, of which the view above has fewer columns there:
 -- rows scanned, inserted, updated and deleted are its parameters 4 to 7
 LEFT JOIN pg_catalog.pg_stat_get_progress_info(CASE
 	WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 190000 THEN 'REPACK' ELSE 'CLUSTER' END) w ON w.pid = t.pid
@@ -159,23 +164,22 @@ CROSS JOIN LATERAL (
 WHERE r.state = 'running'
 ORDER BY r.run_id, t.task_id;
 
-COMMENT ON VIEW pgmaint.progress IS
-	'what every task worker is doing now; percent_done is that of the command''s present phase, slept what cost-based delays took of it (18 and later, with track_cost_delay_timing), mode that of VACUUM (19: normal, aggressive or failsafe), changes_applied the row changes of other sessions that REPACK (CONCURRENTLY) has caught up with (19)';
+COMMENT ON VIEW pgmaint.progress IS 'running tasks: a row for each task worker with the phase and the percentage of its command';
 COMMENT ON COLUMN pgmaint.progress.run_id IS 'the run in pgmaint.runs';
 COMMENT ON COLUMN pgmaint.progress.plan IS 'name of the plan, or of the action where run_action() was called';
 COMMENT ON COLUMN pgmaint.progress.step IS 'number of the step of the run, from 1';
 COMMENT ON COLUMN pgmaint.progress.action IS 'name of the action';
 COMMENT ON COLUMN pgmaint.progress.target IS 'the object that the task works on, as it was named when the task was planned';
-COMMENT ON COLUMN pgmaint.progress.phase IS 'what the command is doing, as the server''s progress views or pgmaint name it';
-COMMENT ON COLUMN pgmaint.progress.percent_done IS 'share of the present phase that is done, in percent, 0 to 100; 0 also where it is not known';
-COMMENT ON COLUMN pgmaint.progress.elapsed IS 'how long the present attempt of the task has taken';
-COMMENT ON COLUMN pgmaint.progress.tasks_finished IS 'tasks of the step that have ended, in whatever state';
-COMMENT ON COLUMN pgmaint.progress.tasks_planned IS 'tasks of the step';
+COMMENT ON COLUMN pgmaint.progress.phase IS 'phase of the command, as in the server''s progress views or as named by pgmaint';
+COMMENT ON COLUMN pgmaint.progress.percent_done IS 'percentage of the current phase that is done, 0 to 100; 0 also if it is unknown';
+COMMENT ON COLUMN pgmaint.progress.elapsed IS 'duration of the current attempt so far';
+COMMENT ON COLUMN pgmaint.progress.tasks_finished IS 'number of tasks of the step that have ended, in any state';
+COMMENT ON COLUMN pgmaint.progress.tasks_planned IS 'number of tasks of the step';
 COMMENT ON COLUMN pgmaint.progress.step_of IS 'number of the step of all steps of the run, such as 2 of 7';
-COMMENT ON COLUMN pgmaint.progress.attempt IS 'number of the present attempt, from 1';
+COMMENT ON COLUMN pgmaint.progress.attempt IS 'number of the current attempt, from 1';
 COMMENT ON COLUMN pgmaint.progress.pid IS 'process ID of the task worker';
 COMMENT ON COLUMN pgmaint.progress.command IS 'the command that the task executes';
-COMMENT ON COLUMN pgmaint.progress.slept IS 'how long cost-based delays held up the command; null: before PostgreSQL 18, without track_cost_delay_timing, or none';
+COMMENT ON COLUMN pgmaint.progress.slept IS 'time that the command has spent in cost-based delays; null: before PostgreSQL 18, without track_cost_delay_timing, or none';
 COMMENT ON COLUMN pgmaint.progress.mode IS 'mode of a VACUUM: normal, aggressive or failsafe; null: another command, or before PostgreSQL 19';
 COMMENT ON COLUMN pgmaint.progress.changes_applied IS 'row changes of other sessions that REPACK (CONCURRENTLY) has caught up with; null: it is not in that phase, or before PostgreSQL 19';
 

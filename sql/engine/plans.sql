@@ -7,7 +7,7 @@ CREATE TABLE pgmaint.plan_definitions (
 	defined_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint.plan_definitions IS 'the plans that users defined; one of the name of a built-in plan takes its place';
+COMMENT ON TABLE pgmaint.plan_definitions IS 'plans that users have defined; a plan with the name of a built-in plan replaces it';
 COMMENT ON COLUMN pgmaint.plan_definitions.plan IS 'name of the plan';
 COMMENT ON COLUMN pgmaint.plan_definitions.steps IS 'the steps in their order: an array of objects with action and options';
 COMMENT ON COLUMN pgmaint.plan_definitions.defined_by IS 'the role that defined the plan last; only roles with its rights may replace or drop it';
@@ -34,7 +34,7 @@ FROM (
 CROSS JOIN LATERAL pg_catalog.jsonb_array_elements(p.steps) WITH ORDINALITY AS s (definition, step)
 ORDER BY p.plan, s.step;
 
-COMMENT ON VIEW pgmaint.plans IS 'every plan''s steps';
+COMMENT ON VIEW pgmaint.plans IS 'steps of all plans: a row for each step';
 COMMENT ON COLUMN pgmaint.plans.plan IS 'name of the plan';
 COMMENT ON COLUMN pgmaint.plans.step IS 'number of the step, from 1';
 COMMENT ON COLUMN pgmaint.plans.action IS 'name of the action, see pgmaint.actions()';
@@ -47,8 +47,9 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_define_plan';
 
 COMMENT ON FUNCTION pgmaint.define_plan(text, jsonb) IS
-	'Defines or replaces a plan. steps is a JSON array whose elements are action names, or objects with "action" and "options". '
-	'Errors: an unknown action or option, the name of an action, a plan of another role; for roles that are no superusers also the name of a built-in plan.';
+	'Defines a plan, or replaces one with the same name. steps is a JSON array of action names, or of objects with "action" and "options", at least one; pgmaint.actions() lists both. '
+	'Only members of the role that defined a plan may replace it. Only superusers may define a plan with the name of a built-in plan, which then replaces the built-in plan. '
+	'Errors: unknown action or option, a plan name that is empty or the name of an action, a plan that another role has defined or scheduled, standby, read-only transaction.';
 
 CREATE FUNCTION pgmaint.drop_plan(plan text)
 RETURNS void
@@ -56,7 +57,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_plan';
 
 COMMENT ON FUNCTION pgmaint.drop_plan(text) IS
-	'Drops a plan that a user defined; a built-in plan of the same name is in force again. Errors: unknown or built-in plan, a plan of another role.';
+	'Drops a plan that a user has defined. A built-in plan of the same name is then in effect again. '
+	'Only members of the role that defined the plan may drop it. Errors: unknown plan, built-in plan, a plan of another role, standby, read-only transaction.';
 
 CREATE FUNCTION pgmaint.actions()
 RETURNS TABLE (action text, option text, value text, default_value text, description text)
@@ -64,15 +66,14 @@ LANGUAGE c STABLE ROWS 130 COST 1000
 AS 'MODULE_PATHNAME', 'pgmaint_actions';
 
 COMMENT ON FUNCTION pgmaint.actions() IS
-	'Lists every action with its options: a row for each option, with the values it takes, its default (null: none) and what it does; option is null in the row that describes the action.';
+	'Lists every action and its options. Returns a row for each action, with null in option, and a row for each of its options: action, option, value (the values that the option takes), default_value (null: none) and description.';
 
 CREATE FUNCTION pgmaint_internal.describe_result(action text, target text, result jsonb)
 RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_describe_result';
 
-COMMENT ON FUNCTION pgmaint_internal.describe_result(text, text, jsonb) IS
-	'the outcome that a task of an action with such a result has in pgmaint.tasks; null if there is no such action';
+COMMENT ON FUNCTION pgmaint_internal.describe_result(text, text, jsonb) IS 'outcome of a task, in words, from its action, target and result; null: no such action';
 
 REVOKE ALL ON pgmaint.plan_definitions, pgmaint.plans FROM PUBLIC;
 REVOKE ALL ON FUNCTION

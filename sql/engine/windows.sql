@@ -1,4 +1,4 @@
--- Maintenance windows: the hours in which disruptive work is allowed.
+-- Maintenance windows: the hours in which disruptive tasks may run.
 
 CREATE TABLE pgmaint.maintenance_windows (
 	name text PRIMARY KEY,
@@ -10,14 +10,14 @@ CREATE TABLE pgmaint.maintenance_windows (
 	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint.maintenance_windows IS 'the hours in which disruptive work is allowed, as they were defined';
+COMMENT ON TABLE pgmaint.maintenance_windows IS 'maintenance windows, in which disruptive tasks may run, as defined by add_window()';
 COMMENT ON COLUMN pgmaint.maintenance_windows.name IS 'name of the window';
-COMMENT ON COLUMN pgmaint.maintenance_windows.days IS 'the days on which it opens, 0 (Sunday) to 6';
-COMMENT ON COLUMN pgmaint.maintenance_windows.starts IS 'when it opens, by the clock on the wall of its time zone';
-COMMENT ON COLUMN pgmaint.maintenance_windows.duration IS 'for how long it is open, in elapsed time: a change of the clock makes it neither longer nor shorter';
-COMMENT ON COLUMN pgmaint.maintenance_windows.timezone IS 'name of the time zone that days and starts are in';
-COMMENT ON COLUMN pgmaint.maintenance_windows.added_by IS 'the role that added it';
-COMMENT ON COLUMN pgmaint.maintenance_windows.added_at IS 'when it was added';
+COMMENT ON COLUMN pgmaint.maintenance_windows.days IS 'days of the week on which the window opens, 0 (Sunday) to 6';
+COMMENT ON COLUMN pgmaint.maintenance_windows.starts IS 'local time in timezone at which the window opens';
+COMMENT ON COLUMN pgmaint.maintenance_windows.duration IS 'how long the window stays open, in elapsed time, which daylight saving time does not change';
+COMMENT ON COLUMN pgmaint.maintenance_windows.timezone IS 'name of the time zone of days and starts';
+COMMENT ON COLUMN pgmaint.maintenance_windows.added_by IS 'role that added the window';
+COMMENT ON COLUMN pgmaint.maintenance_windows.added_at IS 'when the window was added';
 
 -- windows belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.maintenance_windows', '');
@@ -27,8 +27,7 @@ RETURNS timestamptz
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_window_clock';
 
-COMMENT ON FUNCTION pgmaint_internal.window_clock() IS
-	'the time that windows go by: the server''s, unless pgmaint.clock_offset shifts it';
+COMMENT ON FUNCTION pgmaint_internal.window_clock() IS 'current time for maintenance windows: the time of the server, shifted by pgmaint.clock_offset';
 
 CREATE FUNCTION pgmaint_internal.wall_clock_time(day date, at time, timezone text)
 RETURNS timestamptz
@@ -36,15 +35,14 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_wall_clock_time';
 
 COMMENT ON FUNCTION pgmaint_internal.wall_clock_time(date, time, text) IS
-	'when the clocks of a time zone show a time on a day: later by the change where clocks go forward over it, for the second time where they show it twice';
+	'time at which the clocks of a time zone show a local time on a day: later by the shift if clocks skip the local time, the second occurrence if clocks show it twice';
 
 CREATE FUNCTION pgmaint_internal.end_of_period(since timestamptz, until timestamptz)
 RETURNS timestamptz
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_end_of_period';
 
-COMMENT ON FUNCTION pgmaint_internal.end_of_period(timestamptz, timestamptz) IS
-	'the second time; an error if the period between the two is not finite, or is longer than ten years';
+COMMENT ON FUNCTION pgmaint_internal.end_of_period(timestamptz, timestamptz) IS 'end of a period; raises an error if the period is infinite or longer than 10 years';
 
 -- Openings that overlap the given time; by default, those of the next seven days.
 CREATE FUNCTION pgmaint.window_hours(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
@@ -70,11 +68,12 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.window_hours(timestamptz, timestamptz) IS
-	'Lists the openings of maintenance windows that overlap the time from since (null: now) until until (null: 168 hours later): a row for each opening. '
+	'Lists when maintenance windows are open between since (null: now) and until (null: 168 hours after since). '
+	'Returns a row for each opening that overlaps the period: name of the window, opens and closes. '
 	'Error: a period that is infinite or longer than 10 years.';
 
--- Windows that overlap or adjoin are one, as far as work in them is concerned.
--- What goes on for two weeks never ends.
+-- Windows that overlap or adjoin count as one.  An opening of two weeks or more
+-- counts as infinite.
 CREATE FUNCTION pgmaint_internal.open_until(at timestamptz)
 RETURNS timestamptz
 LANGUAGE sql VOLATILE SECURITY DEFINER
@@ -89,8 +88,7 @@ BEGIN ATOMIC
 	WHERE r.hours @> open_until.at;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.open_until(timestamptz) IS
-	'when the hours for disruptive work end in which a time falls; null where it falls into none';
+COMMENT ON FUNCTION pgmaint_internal.open_until(timestamptz) IS 'end of the maintenance windows that are open at a time, where windows that overlap or adjoin count as one; null: no window is open then';
 
 CREATE VIEW pgmaint.windows AS
 SELECT
@@ -108,16 +106,15 @@ LEFT JOIN pgmaint.window_hours(c.now, c.now + '336 hours'::pg_catalog.interval) 
 GROUP BY w.name, c.now
 ORDER BY w.name;
 
-COMMENT ON VIEW pgmaint.windows IS
-	'the maintenance windows; closes is when the work in one that is open has to end, later than its own end where another overlaps or adjoins';
+COMMENT ON VIEW pgmaint.windows IS 'maintenance windows: a row for each with its definition, whether it is open, and when it opens and closes';
 COMMENT ON COLUMN pgmaint.windows.name IS 'name of the window';
-COMMENT ON COLUMN pgmaint.windows.days IS 'the days on which it opens, 0 (Sunday) to 6';
-COMMENT ON COLUMN pgmaint.windows.starts IS 'when it opens, by the clock on the wall of its time zone';
-COMMENT ON COLUMN pgmaint.windows.duration IS 'for how long it is open, in elapsed time';
-COMMENT ON COLUMN pgmaint.windows.timezone IS 'name of the time zone that days and starts are in';
-COMMENT ON COLUMN pgmaint.windows.open IS 'whether it is open now';
-COMMENT ON COLUMN pgmaint.windows.opens_next IS 'when it opens next, after now';
-COMMENT ON COLUMN pgmaint.windows.closes IS 'when work has to end that runs in it now, later than its own end where another window overlaps or adjoins; infinity: not within two weeks; null: it is not open';
+COMMENT ON COLUMN pgmaint.windows.days IS 'days of the week on which the window opens, 0 (Sunday) to 6';
+COMMENT ON COLUMN pgmaint.windows.starts IS 'local time in timezone at which the window opens';
+COMMENT ON COLUMN pgmaint.windows.duration IS 'how long the window stays open, in elapsed time, which daylight saving time does not change';
+COMMENT ON COLUMN pgmaint.windows.timezone IS 'name of the time zone of days and starts';
+COMMENT ON COLUMN pgmaint.windows.open IS 'whether the window is open now';
+COMMENT ON COLUMN pgmaint.windows.opens_next IS 'next time after now at which the window opens; null: not within two weeks';
+COMMENT ON COLUMN pgmaint.windows.closes IS 'when disruptive tasks that run in the window now must end, which is later than the end of the window if another window overlaps or adjoins; infinity: not within two weeks; null: the window is not open';
 
 CREATE FUNCTION pgmaint.add_window(
 	name text,
@@ -130,8 +127,10 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_window';
 
 COMMENT ON FUNCTION pgmaint.add_window(text, integer[], time, interval, text) IS
-	'Adds a maintenance window, in which disruptive tasks may run. days are 0 (Sunday) to 6, starts is the local time at which it opens, duration from 1 minute to 7 days, '
-	'timezone a name in pg_timezone_names (null: that of the session). Errors: an argument that is null or out of range, a window of that name.';
+	'Adds a maintenance window, in which disruptive tasks may run. days are days of the week from 0 (Sunday) to 6, starts is the local time at which the window opens, duration is from 1 minute to 7 days, '
+	'timezone is a name in pg_timezone_names (null: the time zone of the session). '
+	'Windows are dumped and restored with the database. '
+	'Errors: an argument that is null or out of range, unknown time zone, a window with the same name, standby, read-only transaction.';
 
 CREATE FUNCTION pgmaint.drop_window(name text)
 RETURNS void
@@ -139,15 +138,15 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_window';
 
 COMMENT ON FUNCTION pgmaint.drop_window(text) IS
-	'Drops a maintenance window: no disruptive task begins in it any more. Error: unknown window.';
+	'Drops a maintenance window. No disruptive task begins in the window from then on. '
+	'Errors: unknown window, standby, read-only transaction.';
 
 CREATE FUNCTION pgmaint.window_open(name text DEFAULT NULL, at timestamptz DEFAULT NULL)
 RETURNS boolean
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_window_open';
 
-COMMENT ON FUNCTION pgmaint.window_open(text, timestamptz) IS
-	'Returns whether a maintenance window is open at a time (null: now); name null means any window. Error: unknown window.';
+COMMENT ON FUNCTION pgmaint.window_open(text, timestamptz) IS 'Returns whether a maintenance window is open at a time. name is the window (null: any window), at is the time (null: now). Error: unknown window.';
 
 REVOKE ALL ON pgmaint.maintenance_windows, pgmaint.windows FROM PUBLIC;
 REVOKE ALL ON FUNCTION

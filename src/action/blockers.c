@@ -1,9 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * blockers.c
- *	  Who stands in the way of a task, for the person who can tell them.
+ *	  Sessions that block a task, described for the person who reads the
+ *	  ledger.
  *
- * The caller is inside a ledger scope: the owner sees every session.
+ * The caller is inside a ledger scope: the owner of the extension sees every
+ * session.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,13 +20,13 @@
 #include "action/blockers.h"
 
 /*
- * What a session is doing, and since when, is for those to know who may see it
- * in pg_stat_activity too.  A worker's session user is the role of the run.
+ * Show the state of a session, and since when, only to roles that may see them
+ * in pg_stat_activity.  A worker's session user is the role of the run.
  */
 #define MAY_SEE_SESSIONS \
 	"pg_catalog.pg_has_role(session_user, 'pg_read_all_stats', 'USAGE')"
 
-/* a holder this old will not go away while a task is tried again */
+/* a holder this old is not expected to end while a task is tried again */
 #define OLD_HOLDER_SECONDS 60
 
 #define THIS_DATABASE                              \
@@ -32,7 +34,7 @@
 	"WHERE d.datname = pg_catalog.current_database())"
 
 /*
- * The modes of locks that are in the way of this one, as text[].
+ * The modes of locks that conflict with this one, as text[].
  */
 static Datum
 conflicting_modes(LOCKMODE awaited)
@@ -51,8 +53,8 @@ conflicting_modes(LOCKMODE awaited)
 }
 
 /*
- * Which sessions hold a lock on one of these tables that is in the way of this
- * one, and whose transactions are as old as that.
+ * The sessions that hold a lock on one of these tables that conflicts with the
+ * awaited mode, and whose transactions have at least this age.
  */
 static char *
 name_holders(List *relations, LOCKMODE awaited, int milliseconds)
@@ -69,16 +71,16 @@ name_holders(List *relations, LOCKMODE awaited, int milliseconds)
 		"' of role ' || pg_catalog.quote_ident(a.usename), "
 		"' (' || nullif(a.application_name, '') || ')', "
 		"CASE WHEN a.usename IS NULL THEN ', ' || a.backend_type || CASE v.progress ->> 'started_by' "
-		"WHEN 'autovacuum_wraparound' THEN ' that prevents wraparound and does not give way' ELSE '' END || ',' "
+		"WHEN 'autovacuum_wraparound' THEN ' (to prevent wraparound)' ELSE '' END || ',' "
 		"WHEN " MAY_SEE_SESSIONS
 		" THEN ', ' || a.state || CASE v.progress ->> 'started_by' "
-		"WHEN 'manual' THEN ' in a VACUUM of its own' ELSE '' END || ',' END, "
+		"WHEN 'manual' THEN ' (VACUUM)' ELSE '' END || ',' END, "
 		"' holds ', l.mode, ' on ', l.relation::pg_catalog.regclass, "
 		"CASE WHEN " MAY_SEE_SESSIONS " THEN ' since ' "
 		"|| pg_catalog.date_trunc('second', a.xact_start) END), '; ') "
 		"FROM pg_catalog.pg_locks l "
 		"LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid "
-		/* 19 tells who started a VACUUM */
+		/* 19 shows who started a VACUUM */
 		"LEFT JOIN (SELECT p.pid, pg_catalog.to_jsonb(p) AS progress FROM pg_catalog.pg_stat_progress_vacuum p) v "
 		"ON v.pid = l.pid "
 		"WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1) "
@@ -98,7 +100,7 @@ tables_of_task(int64 task_id)
 	uint64 rows;
 
 	bind_bigint(&query, task_id);
-	/* slices of a table are at work side by side, and claim none */
+	/* slices of a table run in parallel, and claim no table */
 	rows = ledger_query(
 		&query,
 		"SELECT pg_catalog.unnest(CASE WHEN t.relations = '{}' THEN ARRAY[t.relation] "
@@ -109,8 +111,8 @@ tables_of_task(int64 task_id)
 }
 
 /*
- * Which sessions hold a lock on one of the task's tables that is in the way of
- * the one that the task wants; NULL when none does any more.
+ * The sessions that hold a lock on one of the task's tables that conflicts
+ * with the lock that the task needs; NULL if there are none now.
  */
 char *
 name_lock_holders(int64 task_id, LOCKMODE awaited)
@@ -128,8 +130,8 @@ name_lock_holders_of(List *relations, LOCKMODE awaited)
 }
 
 /*
- * Who will not make way within the lock timeout, to judge by how long it has
- * held any lock on the task's tables.
+ * The sessions that probably keep their locks beyond the lock timeout, judged
+ * by how long they have held any lock on the task's tables.
  */
 char *
 name_old_lock_holders(int64 task_id, int milliseconds)
@@ -140,9 +142,9 @@ name_old_lock_holders(int64 task_id, int milliseconds)
 
 /*
  * The oldest holder of a snapshot that keeps dead rows of the relation, other
- * than pgmaint itself, and for how long; NULL when there is none that is as
- * old as the horizon that was met with.  The time is that of a slot, whose
- * start nobody knows, when it is negative.
+ * than pgmaint itself, and for how long; NULL if there is none as old as the
+ * horizon that the task met.  The time is negative for a slot, whose start is
+ * unknown.
  */
 char *
 name_xmin_holder(Oid relation, TransactionId horizon, int64 *seconds_held)
@@ -169,12 +171,12 @@ name_xmin_holder(Oid relation, TransactionId horizon, int64 *seconds_held)
 }
 
 /*
- * The oldest transaction, of at least this age, that REINDEX CONCURRENTLY of
- * an index of this table would have to wait for: one that has a lock on the
- * table, or a snapshot.  NULL when there is none.
+ * The oldest transaction of at least this age for which REINDEX CONCURRENTLY
+ * of an index of this table would have to wait: one with a lock on the table,
+ * or with a snapshot.  NULL if there is none.
  *
- * Snapshots of VACUUM, and of others who build an index concurrently, are not
- * waited for.
+ * REINDEX does not wait for snapshots of VACUUM and of other concurrent index
+ * builds.
  */
 char *
 name_stalling_transaction(Oid table, int64 milliseconds)
@@ -214,7 +216,7 @@ name_stalling_transaction(Oid table, int64 milliseconds)
 }
 
 /*
- * Would it be of no use to try again soon?
+ * Would another attempt soon be useless?
  */
 bool
 holder_is_old(int64 seconds_held)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * blockers.h
- *	  Who stands in the way of a task, for the person who can tell them.
+ *	  Sessions that block a task, described for the person who reads the
+ *	  ledger.
  *
  *-------------------------------------------------------------------------
  */

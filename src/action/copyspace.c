@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * copyspace.c
- *	  Is there room on disk for a copy of a table?
+ *	  Disk space for a copy of a table.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +12,10 @@
 #include "base/diskspace.h"
 
 /*
- * A rewrite writes what is kept of the table, and all its indexes, each on its
- * own tablespace, and sorts the largest index on the database's.  Returns what
- * is missing, where something is, or NULL.  The caller is inside a ledger
- * scope.
+ * A rewrite writes the remaining rows of the table and all its indexes, each
+ * on its own tablespace, and sorts the largest index on the tablespace of the
+ * database.  Returns a message if space is missing, or NULL.  The caller is
+ * inside a ledger scope.
  */
 char *
 describe_want_of_space(const TableBloat *bloat, int64 min_free)
@@ -36,7 +36,7 @@ describe_want_of_space(const TableBloat *bloat, int64 min_free)
 		"UNION ALL SELECT i.reltablespace, i.bytes FROM indexes i "
 		"UNION ALL SELECT 0, pg_catalog.max(i.bytes) FROM indexes i) p "
 		"GROUP BY p.reltablespace HAVING pg_catalog.sum(p.bytes) > 0 ORDER BY p.reltablespace");
-	/* tablespaces may lie on one disk */
+	/* tablespaces may be on one disk */
 	for (uint64 row = 0; row < rows; row++)
 	{
 		Oid tablespace = ledger_oid(row, 1);

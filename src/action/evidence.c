@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * evidence.c
- *	  What the plan wrote down for a task.
+ *	  Fields of the evidence that the plan recorded for a task.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@
 #include "action/option_values.h"
 
 /*
- * NULL where there is none.
+ * NULL if there is no such field.
  */
 char *
 evidence_text(const ClaimedTask *task, const char *name)
@@ -35,7 +35,7 @@ evidence_number(const ClaimedTask *task, const char *name, int64 otherwise)
 }
 
 /*
- * Is it there, and true?
+ * Is the field there, and true?
  */
 bool
 evidence_flag(const ClaimedTask *task, const char *name)

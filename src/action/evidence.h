@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * evidence.h
- *	  What the plan wrote down for a task.
+ *	  Fields of the evidence that the plan recorded for a task.
  *
  *-------------------------------------------------------------------------
  */

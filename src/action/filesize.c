@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * filesize.c
- *	  How large the files of many relations are, without opening them.
+ *	  Sizes of the files of many relations, without opening the relations.
  *
- * pg_relation_size() takes a lock on each relation and builds its relcache
- * entry, which for some thousand tables takes longer than all the rest of
- * planning, and keeps the memory.
+ * pg_relation_size() locks each relation and builds its relcache entry, which
+ * for thousands of tables takes longer than the rest of planning, and keeps the
+ * memory.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,12 +22,13 @@
 PG_FUNCTION_INFO_V1(pgmaint_file_size);
 
 /*
- * pgmaint_internal.file_size(filenode oid, tablespace oid, pages integer) returns bigint
+ * pgmaint_internal.file_size(filenode oid, tablespace oid, pages integer)
+ * returns bigint
  *
- * The bytes in the main fork of a relation that is not temporary, from what
- * pg_class says of it.  Where pg_class does not name the file, because it is
- * mapped, or names one that has just been replaced, what it says of the pages
- * has to do: to ask the server would be to wait for a lock.
+ * The bytes in the main fork of a relation that is not temporary, from its row
+ * in pg_class.  If pg_class does not name the file, because the relation is
+ * mapped, or names a file that was just replaced, the number of pages in
+ * pg_class has to do: a call of pg_relation_size() would wait for a lock.
  */
 Datum
 pgmaint_file_size(PG_FUNCTION_ARGS)

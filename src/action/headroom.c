@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * headroom.c
- *	  Is there room on the disk for what a command writes beside the old?
+ *	  Disk space for the copy that a command writes.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,15 +33,15 @@ compare_with_free(Oid tablespace, int64 needed, int64 min_free)
 	if (needed <= free_bytes && min_free <= free_bytes - needed)
 		return NULL;
 	return psprintf(
-		"not enough room on the disk: %s needed in %s and %s to stay free "
-		"there, but %s free",
+		"not enough disk space: %s needed in %s and %s to be kept free there, but only %s free",
 		size_text(needed), name_of_tablespace(tablespace), size_text(min_free),
 		size_text(free_bytes));
 }
 
 /*
- * What is wanting, for a copy on a tablespace and files to sort with on the
- * database's own, where the tasks' sessions have them; NULL where nothing is.
+ * Returns which space is missing for a copy on a tablespace and for sort files
+ * on the tablespace of the database, where the sessions of the tasks put them;
+ * NULL if none is.
  */
 char *
 lack_of_room(Oid tablespace, int64 copy_bytes, int64 sort_bytes,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * headroom.h
- *	  Is there room on the disk for what a command writes beside the old?
+ *	  Disk space for the copy that a command writes.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #define MIN_FREE_OPTION                     \
 	PLAIN_OPTION(                           \
 		"min_free", OPTION_BYTES, "100 MB", \
-		"how much must stay free on the disk beside what the copy takes")
+		"disk space that must stay free in addition to the space for the copy")
 
 extern char *lack_of_room(Oid tablespace, int64 copy_bytes, int64 sort_bytes,
 						  int64 min_free);

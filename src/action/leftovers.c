@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * leftovers.c
- *	  What interrupted tasks have left on storages, and taking it away.
+ *	  Leftovers of interrupted tasks on storages, and their removal.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 #include "objects/uploads.h"
 
 /*
- * Objects that do not count: a task was interrupted, or could not commit.
+ * Plan the removal of objects whose task was interrupted, or could not commit.
  */
 void
 plan_leftovers(PlanContext *context, const char *action)
@@ -47,24 +47,24 @@ plan_leftovers(PlanContext *context, const char *action)
 
 		if (!named_boolean(row, "storage_exists"))
 		{
-			plan_finding(context, action, "warning", object,
-						 psprintf("%s may be left from task %lld, but its "
-								  "storage does not exist any more",
-								  object,
-								  (long long) named_bigint(row, "task_id")),
-						 NULL);
+			plan_finding(
+				context, action, "warning", object,
+				psprintf(
+					"%s may be a leftover of task %lld, but its storage no longer exists",
+					object, (long long) named_bigint(row, "task_id")),
+				NULL);
 			continue;
 		}
 		task = palloc0(sizeof(PlannedTask));
 		task->action = action;
 		task->target = object;
 		task->bytes = -1;
-		task->command = psprintf("remove what is left of %s", object);
+		task->command = psprintf("remove leftover %s", object);
 		task->reason = psprintf(
-			"task %lld began to write it at %s and did not commit%s",
+			"task %lld began to write the object at %s and did not commit%s",
 			(long long) named_bigint(row, "task_id"),
 			named_text(row, "begun_at"),
-			named_boolean(row, "searched") ? "; looked for once more" : "");
+			named_boolean(row, "searched") ? "; searched for again" : "");
 		task->evidence = psprintf(
 			"{\"kind\": \"leftover\", \"upload_id\": %lld, \"storage\": %s}",
 			(long long) named_bigint(row, "upload_id"),
@@ -82,8 +82,8 @@ is_leftover(const ClaimedTask *task)
 }
 
 /*
- * Remove what an earlier attempt of the same task has left.  Whoever has the row
- * locked is still at it.
+ * Remove the leftover of an earlier attempt of the same task.  A session that
+ * has the row locked is still uploading.
  */
 bool
 remove_leftover(int64 upload_id)
@@ -105,9 +105,9 @@ remove_leftover(int64 upload_id)
 }
 
 /*
- * A clone of the machine, made in the middle of an upload that the original has
- * committed since, takes the object for a leftover.  A complete one stays until
- * the original has had the time to show that it is alive.
+ * A clone of the machine, made during an upload that the original has
+ * committed since, takes the object for a leftover.  So a complete object
+ * stays until the original has had time to show that it is alive.
  */
 static bool
 has_waited(const Upload *upload)
@@ -149,7 +149,7 @@ carry_out_leftover(TaskContext *context)
 }
 
 /*
- * What came of a task for a leftover, from its result.
+ * The outcome of a task for a leftover, from its result.
  */
 char *
 describe_leftover(Jsonb *result)
@@ -157,13 +157,13 @@ describe_leftover(Jsonb *result)
 	if (result_flag(result, "removed"))
 		return "leftover removed from the storage";
 	if (result_flag(result, "complete"))
-		return "nothing removed: the object is complete, and stays for "
-			   "pgmaint.takeover_delay";
+		return "nothing removed: the object is complete and is kept for pgmaint.takeover_delay";
 	return "nothing removed: the task left no object";
 }
 
 /*
- * Note what an attempt of a task is about to write, before its first request.
+ * Record the object that an attempt of a task is about to write, before its
+ * first request.
  */
 void
 note_upload_of_attempt(TaskContext *context, const char *action,
@@ -180,10 +180,10 @@ note_upload_of_attempt(TaskContext *context, const char *action,
 }
 
 /*
- * The process that has not committed its uploads knows that they do not count.
- * Where it also knows that nothing was begun on the storage, because the first
- * request was refused, nothing is there to be looked for: a later run could not
- * look either, as long as the storage refuses.
+ * After an ERROR, the uploads of this process are leftovers.  If its first
+ * request was refused, nothing was begun on the storage, and there is nothing
+ * to search for: a later run could not search either as long as the storage
+ * refuses requests.
  */
 void
 remove_uploads_of_task(const TaskContext *context)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * leftovers.h
- *	  What interrupted tasks have left on storages, and taking it away.
+ *	  Leftovers of interrupted tasks on storages, and their removal.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option_values.c
- *	  The values of options, as JSON has them.
+ *	  Values of options in JSON.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #include "action/option_values.h"
 
 /*
- * A value of a JSON object, or NULL.  JSON's null counts as not there.
+ * A value of a JSON object, or NULL.  A JSON null counts as absent.
  */
 JsonbValue *
 json_field(Jsonb *given, const char *name)
@@ -36,7 +36,7 @@ json_field(Jsonb *given, const char *name)
 }
 
 /*
- * A field that is a string; NULL where there is none.
+ * A field that is a string; NULL if there is none.
  */
 char *
 json_string(Jsonb *given, const char *name)

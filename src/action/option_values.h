@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * option_values.h
- *	  The values of options, as JSON has them.
+ *	  Values of options in JSON.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
-/* of an object; NULL: not there, or null */
+/* of an object; NULL: absent, or null */
 extern JsonbValue *json_field(Jsonb *given, const char *name);
 
 /* a scalar; NULL for arrays and objects */

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  The options of actions: which there are, checking and reading what is
- *	  given.
+ *	  The options of actions: their definition, checks, and values.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +21,7 @@
 #include "action/options.h"
 #include "action/step_settings.h"
 
-/* what an option can take is shorter, so that no clock overflows */
+/* options are shorter, to prevent overflows of times */
 #define MAX_SECONDS 1e9
 
 const ActionOption *
@@ -52,7 +51,7 @@ list_options(const ActionOption *options)
 }
 
 /*
- * What an option's value has to be, for a person.
+ * The valid values of an option, for a hint.
  */
 const char *
 option_kind_name(const ActionOption *option)
@@ -76,7 +75,7 @@ option_kind_name(const ActionOption *option)
 		case OPTION_SWITCH:
 			return "one of: auto, on, off";
 		case OPTION_TEXT:
-			return "a text";
+			return "text";
 		case OPTION_NAMES:
 			return "a name or an array of names";
 		case OPTION_RELATIONS:
@@ -125,7 +124,7 @@ is_choice(const char *choices, const char *word)
 }
 
 /*
- * Relations must exist and be such that maintenance has something to do.
+ * Relations must exist and be of a kind that maintenance applies to.
  */
 static void
 check_relations(const char *action, const ActionOption *option,
@@ -154,8 +153,8 @@ check_relations(const char *action, const ActionOption *option,
 }
 
 /*
- * A number, or text with units: what is wrong with the text, and which units
- * there are, the server says itself.
+ * A number, or text with units; the server's own error says what is wrong with
+ * the text, and which units are valid.
  */
 static void
 check_quantity(const char *action, const ActionOption *option,
@@ -177,7 +176,7 @@ check_quantity(const char *action, const ActionOption *option,
 }
 
 /*
- * Refuse what an action does not know, before any work starts.
+ * Refuse invalid values before any work starts.
  */
 static void
 check_value(const char *action, const ActionOption *option, JsonbValue *value)
@@ -257,14 +256,15 @@ check_options(const char *action, const ActionOption *options, Jsonb *given)
 		name = json_text(&element);
 		option = find_option(options, name);
 		if (option == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unrecognized option \"%s\" for action \"%s\"",
-							name, action),
-					 options[0].name == NULL
-						 ? errhint("It has no options.")
-						 : errhint("Valid options are: %s.",
-								   list_options(options))));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unrecognized option \"%s\" for action \"%s\"", name,
+						action),
+				 options[0].name == NULL
+					 ? errhint("Remove the option: the action has no options.")
+					 : errhint("Valid options are: %s.",
+							   list_options(options))));
 		/* its value comes next */
 		(void) JsonbIteratorNext(&iterator, &element, true);
 		if (element.type != jbvNull)
@@ -279,7 +279,7 @@ option_given(Jsonb *given, const char *name)
 }
 
 /*
- * A scalar option as text; NULL when it has neither value nor fallback.
+ * A scalar option as text; NULL if it has neither a value nor a default.
  */
 char *
 option_text(const ActionOption *options, Jsonb *given, const char *name)

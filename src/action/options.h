@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.h
- *	  The options of actions: which there are, checking and reading them.
+ *	  The options of actions: their definition, checks, and values.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@ typedef struct ActionOption
 {
 	const char *name;
 	OptionKind kind;
-	const char *fallback; /* what holds when it is not given, as text */
+	const char *fallback; /* the default, as text */
 	const char *description;
 	const char *choices; /* of OPTION_CHOICE, comma-separated */
 	double minimum;		 /* of OPTION_INTEGER and OPTION_NUMBER */
@@ -66,7 +66,7 @@ extern char *list_options(const ActionOption *options);
 extern void check_options(const char *action, const ActionOption *options,
 						  Jsonb *given);
 
-/* reading: what is not given reads as its fallback */
+/* reading: absent options have their default */
 extern bool option_given(Jsonb *given, const char *name);
 extern char *option_text(const ActionOption *options, Jsonb *given,
 						 const char *name);

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * repack.c
- *	  REPACK (CONCURRENTLY), and the backups that it must not meet.
+ *	  REPACK (CONCURRENTLY), and its exclusion of backups.
  *
- * Its rows have the transaction that wrote the table anew as their inserter, so
- * a snapshot from before its end sees none of them, and pg_dump would dump
- * none.  A backup finds out about that (backup/rewrites.c); the lock here saves
- * it the attempt, and REPACK the wait for the locks of pg_dump.
+ * The rows that REPACK writes are inserted by its own transaction, so a snapshot
+ * from before its end sees none of them, and pg_dump would dump none.  A backup
+ * detects that (backup/rewrites.c); the lock in this file saves the failed
+ * attempt, and saves REPACK the wait for the locks of pg_dump.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "ledger/ledger.h"
 
 /*
- * It takes replication slots of a kind of their own.
+ * REPACK takes replication slots of a kind of its own.
  */
 bool
 server_can_repack(void)
@@ -46,7 +46,7 @@ is_repack(const ClaimedTask *task)
 }
 
 /*
- * The databases that backups are made of, or are about to be made of.
+ * The databases of which backups are running, or wait to begin.
  */
 char *
 name_backups_in_progress(void)
@@ -62,11 +62,11 @@ name_backups_in_progress(void)
 	names = ledger_text(0, 1);
 	return names == NULL
 			   ? NULL
-			   : psprintf("a backup is being made of database %s", names);
+			   : psprintf("a backup of database %s is running", names);
 }
 
 /*
- * The databases that REPACK is at work in.
+ * The databases in which REPACK is running.
  */
 static char *
 name_repacks_in_progress(void)
@@ -85,7 +85,7 @@ name_repacks_in_progress(void)
 }
 
 /*
- * A backup has begun since the task was considered.
+ * End the attempt: a backup has begun since the task was considered.
  */
 static void
 give_way_to_backup(TaskContext *context)
@@ -97,15 +97,15 @@ give_way_to_backup(TaskContext *context)
 	backups = name_backups_in_progress();
 	ledger_commit(&scope);
 	context->gave_up =
-		backups == NULL ? pstrdup("a backup was being made") : backups;
+		backups == NULL ? pstrdup("a backup was running") : backups;
 	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg_internal("%s", context->gave_up)));
 }
 
 /*
- * No backup of pgmaint's, of whatever database, begins before a REPACK is
- * committed.  A worker that is terminated loses the lock with its session.
- * Other commands keep what snapshots see.
+ * Execute a command.  No backup of pgmaint in any database begins before a
+ * REPACK has committed.  A worker that is terminated loses the lock with its
+ * session.  Other commands preserve the rows that older snapshots see.
  */
 void
 execute_rewrite(TaskContext *context)
@@ -129,24 +129,26 @@ execute_rewrite(TaskContext *context)
 }
 
 /*
- * Tell when it ended: older snapshots of others cannot be known here.
+ * Record when REPACK ended: older snapshots of other sessions cannot be known
+ * here.
  */
 void
 note_repack(TaskContext *context)
 {
 	(void) note_finding(
 		&context->findings, "repack", "info", pstrdup(context->task->target),
-		psprintf("%s ended at %s: " REPACK_WARNING
-				 "; repeat a dump that others began before that and ended "
-				 "after it",
-				 context->task->command,
-				 timestamptz_to_str(GetCurrentTimestamp())));
+		psprintf(
+			"%s ended at %s: " REPACK_WARNING
+			"; repeat each dump made without pgmaint that began before and ended after that time",
+			context->task->command,
+			timestamptz_to_str(GetCurrentTimestamp())));
 }
 
 /*
- * Before a backup takes its snapshot.  REPACK ends by itself and waits for no
- * backup, so there is no deadlock, and no limit but that of the person who may
- * cancel it: the transaction has no snapshot that would hold up anybody.
+ * Call this before a backup takes its snapshot.  REPACK ends by itself and
+ * does not wait for backups, so there is no deadlock, and no timeout is
+ * needed: the transaction has no snapshot that could hold back VACUUM, and a
+ * person can cancel it.
  */
 void
 keep_out_repack(const char *database)
@@ -163,7 +165,7 @@ keep_out_repack(const char *database)
 	ledger_leave(&scope);
 	pgstat_report_activity(
 		STATE_RUNNING,
-		psprintf("backup: waits for REPACK (CONCURRENTLY) in database %s",
+		psprintf("backup: waiting for REPACK (CONCURRENTLY) in database %s",
 				 names));
 	InvalidateCatalogSnapshot();
 	level = NewGUCNestLevel();

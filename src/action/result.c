@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * result.c
- *	  What a task wrote into its result, for putting it into words.
+ *	  Fields of a task's result, from which its outcome is described.
  *
- * Nothing here raises an error for what is missing or of another type: words
- * must not make a task fail that is done.
+ * These functions raise no error for fields that are absent or of another type:
+ * the description must not make a task fail that has succeeded.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ result_has(Jsonb *result, const char *name)
 }
 
 /*
- * 0 where there is none.
+ * 0 if there is no such number.
  */
 int64
 result_number(Jsonb *result, const char *name)
@@ -36,7 +36,7 @@ result_number(Jsonb *result, const char *name)
 }
 
 /*
- * 0 where there is none.  Sizes and counts are exact up to 2^53.
+ * 0 if there is no such number.  Sizes and counts are exact up to 2^53.
  */
 double
 result_fraction(Jsonb *result, const char *name)
@@ -50,7 +50,7 @@ result_fraction(Jsonb *result, const char *name)
 }
 
 /*
- * Is it there, and true?
+ * Is the field there, and true?
  */
 bool
 result_flag(Jsonb *result, const char *name)
@@ -59,7 +59,7 @@ result_flag(Jsonb *result, const char *name)
 }
 
 /*
- * Empty where there is none.
+ * Empty if there is no such text.
  */
 char *
 result_text(Jsonb *result, const char *name)
@@ -70,7 +70,7 @@ result_text(Jsonb *result, const char *name)
 }
 
 /*
- * Add to a list of phrases, which commas set apart.
+ * Append to a list of phrases, which commas separate.
  */
 void
 add_phrase(StringInfo phrases, const char *phrase)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * result.h
- *	  What a task wrote into its result, for putting it into words.
+ *	  Fields of a task's result, from which its outcome is described.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,8 +12,8 @@
 #include "utils/jsonb.h"
 
 /*
- * Figures that reports add up over the tasks of a step have the same keys in the
- * result of every action.
+ * Figures that reports add up over the tasks of a step have the same keys in
+ * the results of all actions.
  */
 #define RETURNED_BYTES "returned_bytes" /* to the file system */
 #define DELETED_ROWS "deleted_rows"		/* on purpose, by age */
@@ -30,7 +30,7 @@ extern char *result_text(Jsonb *result, const char *name);
 
 extern void add_phrase(StringInfo phrases, const char *phrase);
 
-/* the figures above, as far as they are not zero */
+/* describes these figures, unless they are zero */
 extern void add_removed_rows(StringInfo phrases, Jsonb *result);
 extern void add_returned_bytes(StringInfo phrases, Jsonb *result);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * selection.c
- *	  Which tables a step is about, and the tasks that come of them.
+ *	  The tables that a step selects, and their tasks.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,9 +52,8 @@ bind_names(LedgerQuery *query, List *names, bool relations)
 }
 
 /*
- * Bind two parameters for SELECTION_CONDITION: the tables and the schemas that
- * were asked for, or NULL.  A table that has been dropped since matches
- * nothing.
+ * Bind two parameters for SELECTION_CONDITION: the tables and the schemas of
+ * the options, or NULL.  A table that was dropped since then matches nothing.
  */
 void
 bind_selection(PlanContext *context, LedgerQuery *query)
@@ -70,7 +69,7 @@ bind_selection(PlanContext *context, LedgerQuery *query)
 }
 
 /*
- * Is every table wanted, due or not?  Who names tables means those.
+ * Does the step select all tables, due or not?  A list of tables implies that.
  */
 bool
 scope_is_all(PlanContext *context, const ActionOption *options)
@@ -83,8 +82,8 @@ scope_is_all(PlanContext *context, const ActionOption *options)
 }
 
 /*
- * A task from a row of a planning query, which has the columns relation, target,
- * reason, bytes, evidence and relations.  The command is the caller's to add.
+ * A task from a row of a planning query, which has the columns relation,
+ * target, reason, bytes, evidence and relations.  The caller adds the command.
  */
 PlannedTask *
 task_from_row(PlanContext *context, const char *action, uint64 row)
@@ -122,7 +121,7 @@ plan_finding(PlanContext *context, const char *check_id, const char *severity,
 		->detail = detail == NULL ? NULL : pstrdup(detail);
 }
 
-/* why a server without the fix is refused */
+/* why servers without the fix are refused */
 static const char *const dangers[] = {
 	[FIX_MAINTENANCE_AS_OWNER] =
 		"executes code of a table's owner with the rights of the role of the "
@@ -131,8 +130,7 @@ static const char *const dangers[] = {
 		"lets the owner of a table execute code with the rights of the role "
 		"of the run (CVE-2024-7348)",
 	[FIX_COMMANDS_IN_DUMPS] =
-		"lets names of objects smuggle commands into its output "
-		"(CVE-2025-8715)",
+		"lets names of objects inject commands into its output (CVE-2025-8715)",
 };
 
 static char *
@@ -145,7 +143,7 @@ describe_danger(ReleaseFix fix, const char *fixed_in)
 }
 
 /*
- * On a server that lacks the fix, the work has no tasks and the run fails.
+ * On a server that lacks the fix, the step has no tasks and the run fails.
  */
 bool
 refuse_unsafe_release(PlanContext *context, ReleaseFix fix,
@@ -162,7 +160,7 @@ refuse_unsafe_release(PlanContext *context, ReleaseFix fix,
 }
 
 /*
- * Where doing without the work would be worse.
+ * For commands whose omission would be worse than the danger.
  */
 void
 warn_of_unsafe_release(PlanContext *context, ReleaseFix fix,
@@ -171,14 +169,15 @@ warn_of_unsafe_release(PlanContext *context, ReleaseFix fix,
 	char *fixed_in = find_missing_fix(fix);
 
 	if (fixed_in != NULL)
-		plan_finding(
-			context, "server_release", "warning", (char *) command,
-			psprintf("%s is of %s", command, describe_danger(fix, fixed_in)),
-			NULL);
+		plan_finding(context, "server_release", "warning", (char *) command,
+					 psprintf("%s is part of %s", command,
+							  describe_danger(fix, fixed_in)),
+					 NULL);
 }
 
 /*
- * Say which tables need work that the role of the run may not do.
+ * Record a finding that names the tables for which the role of the run lacks
+ * privileges.
  */
 void
 note_left_alone(PlanContext *context, const char *action, List *targets)
@@ -190,12 +189,11 @@ note_left_alone(PlanContext *context, const char *action, List *targets)
 	if (targets == NIL)
 		return;
 	initStringInfo(&message);
-	appendStringInfo(&message,
-					 "%d %s for which %s is due %s left alone, for want of "
-					 "rights: ",
-					 list_length(targets),
-					 list_length(targets) == 1 ? "table" : "tables", action,
-					 list_length(targets) == 1 ? "was" : "were");
+	appendStringInfo(
+		&message,
+		"%s is due for %d %s on which the role of the run lacks privileges: ",
+		action, list_length(targets),
+		list_length(targets) == 1 ? "table" : "tables");
 	foreach (cell, targets)
 	{
 		if (shown == 10)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * selection.h
- *	  Which tables a step is about: the options tables, schemas and scope.
+ *	  The tables that a step selects: the options tables, schemas and scope.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,30 +12,30 @@
 #include "base/compat.h"
 
 /* for the tables of options; the macros go first in every list */
-#define SELECTION_OPTIONS                                                    \
-	PLAIN_OPTION(                                                            \
-		"tables", OPTION_RELATIONS, NULL,                                    \
-		"only these tables; a partitioned table stands for its partitions"), \
-		PLAIN_OPTION("schemas", OPTION_NAMES, NULL,                          \
+#define SELECTION_OPTIONS                                                  \
+	PLAIN_OPTION(                                                          \
+		"tables", OPTION_RELATIONS, NULL,                                  \
+		"only these tables; a partitioned table includes its partitions"), \
+		PLAIN_OPTION("schemas", OPTION_NAMES, NULL,                        \
 					 "only tables of these schemas")
 #define SCOPE_OPTION               \
 	CHOICE_OPTION(                 \
 		"scope", "due, all", NULL, \
-		"due: what needs it (the default); all: every table (the default where tables are named)")
+		"due: tables that need the action (the default); all: every table (the default where tables are named)")
 #define SETTINGS_OPTION                    \
 	PLAIN_OPTION(                          \
 		"settings", OPTION_SETTINGS, NULL, \
-		"settings of the tasks' sessions, such as {\"maintenance_work_mem\": \"1GB\"}")
+		"settings for the sessions of the tasks, such as {\"maintenance_work_mem\": \"1GB\"}")
 
 #define WINDOW_OPTION                             \
 	PLAIN_OPTION(                                 \
 		"ignore_window", OPTION_BOOLEAN, "false", \
-		"do disruptive work outside of maintenance windows, too, and past their end")
+		"run disruptive tasks also outside of maintenance windows and past their end")
 
 /*
- * Columns of a planning query that task_from_row() reads, for the table c in the
- * schema n: what the task is about, and the tables that nothing else works on
- * meanwhile.
+ * Columns of a planning query that task_from_row() reads, for the table c in
+ * the schema n: the relation of the task, and the tables that no other task
+ * may use meanwhile.
  */
 #define TARGET_TABLE      \
 	"c.oid AS relation, " \

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * step_settings.c
- *	  The settings that a step's options bring its tasks' sessions to.
+ *	  Settings that the options of a step set in the sessions of its tasks.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,8 +15,8 @@
 #include "base/settings.h"
 
 /*
- * Settings must exist, must be the caller's to set, and must not be among
- * those that keep workers safe.
+ * Settings must exist, the caller must be allowed to set them, and they must
+ * not be among those that keep workers safe.
  */
 static void
 walk_settings(JsonbValue *value, bool apply)
@@ -46,9 +46,8 @@ walk_settings(JsonbValue *value, bool apply)
 				ERROR,
 				(errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
 				 errmsg("setting \"%s\" cannot be changed for a step", name),
-				 errhint("Task workers keep it at a value that is safe; "
-						 "for lock_timeout, set pgmaint.lock_timeout "
-						 "before the call.")));
+				 errhint(
+					 "Remove the setting, which task workers keep at a safe value.  To change lock_timeout, set pgmaint.lock_timeout before the call.")));
 		(void) set_config_option(
 			name, text, superuser() ? PGC_SUSET : PGC_USERSET, PGC_S_SESSION,
 			GUC_ACTION_SET, apply, ERROR, false);
@@ -62,7 +61,7 @@ check_settings(JsonbValue *settings)
 }
 
 /*
- * Bring this session to the settings of a step; checked when it was queued.
+ * Set the settings of a step, which were checked when the run was queued.
  */
 void
 apply_settings(Jsonb *given)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * step_settings.h
- *	  The settings that a step's options bring its tasks' sessions to.
+ *	  Settings that the options of a step set in the sessions of its tasks.
  *
  *-------------------------------------------------------------------------
  */

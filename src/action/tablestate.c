@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * tablestate.c
- *	  What the server knows of a table, before and after a task.
+ *	  The server's statistics of a table, before and after a task.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(pgmaint_autovacuum_scores);
 	DatumGetInt64(DirectFunctionCall1(function, ObjectIdGetDatum(relation)))
 
 /*
- * When something was done to a relation; zero for never.
+ * The time that a statistics function returns for a relation; zero for never.
  */
 static TimestampTz
 time_of(PGFunction function, Oid relation)
@@ -44,7 +44,7 @@ time_of(PGFunction function, Oid relation)
 }
 
 /*
- * Everything is zero for a relation that is gone.
+ * Everything is zero for a relation that was dropped.
  */
 void
 read_table_state(Oid relation, TableState *state)
@@ -70,7 +70,7 @@ read_table_state(Oid relation, TableState *state)
 }
 
 /*
- * The age of a table's relfrozenxid; zero where it has none.
+ * The age of a table's relfrozenxid; zero if it has none.
  */
 int64
 transaction_age(Oid relation)
@@ -101,8 +101,8 @@ mean(double total, int64 count)
 }
 
 /*
- * Milliseconds that VACUUM of the relation took on average, autovacuum's too;
- * negative where nothing is known.
+ * The average duration of VACUUM of the relation, including autovacuum, in
+ * milliseconds; negative if unknown.
  */
 double
 usual_vacuum_duration(Oid relation)
@@ -139,12 +139,11 @@ usual_analyze_duration(Oid relation)
 #endif
 
 /*
- * VACUUM and ANALYZE that pass a table over say so with no more than a
- * warning.  The server's own note of the last one tells, where it is kept and is
- * up to date at once.  (Its count of them would start anew, and could come to
- * the same number, when statistics are reset meanwhile.)  Where it lags, what
- * tells is whether the reason to pass a table over is there: rights that are gone,
- * or the table itself.
+ * VACUUM and ANALYZE skip a table with a mere warning.  The server's time of
+ * the last one shows it, where that is recorded and current at once.  (Its
+ * counter would restart when statistics are reset meanwhile, and could reach
+ * the same number.)  Where statistics lag, the reasons for skipping are
+ * checked: missing rights, or a table that was dropped.
  */
 bool
 nothing_was_done(Oid relation, TimestampTz before, TimestampTz after)
@@ -156,9 +155,9 @@ nothing_was_done(Oid relation, TimestampTz before, TimestampTz after)
 }
 
 /*
- * pgmaint_internal.autovacuum_scores(): how urgent the server thinks each table is.  The
- * SQL of the extension cannot name a function that only some servers have.  The
- * rows are the server's own: ours has the same columns.
+ * pgmaint_internal.autovacuum_scores(): how urgent each table is to
+ * autovacuum.  The SQL of the extension cannot name a function that only some
+ * servers have.  The rows are passed through: the columns are the same.
  */
 Datum
 pgmaint_autovacuum_scores(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * tablestate.h
- *	  What the server knows of a table, before and after a task.
+ *	  The server's statistics of a table, before and after a task.
  *
  *-------------------------------------------------------------------------
  */

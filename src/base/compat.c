@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compat.c
- *	  What older servers lack.
+ *	  Functions that older servers lack.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 
 #include "base/compat.h"
 
-/* of each fix, the first minor release of 14 that has it, of 15, and so on */
+/* for each fix, the first minor release with it, of 14, 15 and so on */
 #define FIXED_MAJORS 4
 static const int fixed_releases[][FIXED_MAJORS] = {
 	[FIX_MAINTENANCE_AS_OWNER] = {3, 0, 0, 0},
@@ -23,8 +23,8 @@ static const int fixed_releases[][FIXED_MAJORS] = {
 };
 
 /*
- * Which release to update to; NULL if the server has the fix.  The server that
- * runs counts, not the one whose headers pgmaint was built with.
+ * Returns the release to update to; NULL if the server has the fix.  This
+ * looks at the running server, not at the headers that pgmaint was built with.
  */
 char *
 find_missing_fix(ReleaseFix fix)

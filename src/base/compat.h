@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * compat.h
- *	  What differs between the servers that pgmaint builds on, 14 to 19.
+ *	  Differences between the servers that pgmaint supports, 14 to 19.
  *
- * The room base: what all other rooms stand on: differences between
- * servers, settings, locks, rights, texts.
+ * The room base: what all other rooms use: differences between servers,
+ * settings, locks, rights, texts.
  *
- * This is the only file that looks at PG_VERSION_NUM.  Everything else calls
- * the names below, which follow the newest server where there is a choice.
+ * This is the only file that looks at PG_VERSION_NUM.  All other files use the
+ * names below, which follow the newest server where there is a choice.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,7 +38,7 @@
 
 #define SERVER_MAJOR_VERSION (PG_VERSION_NUM / 10000)
 
-/* minor releases matter, too: without these fixes, some work is dangerous */
+/* minor releases without these fixes make some tasks dangerous */
 typedef enum ReleaseFix
 {
 	/* CVE-2022-1552: the server maintains tables and indexes as their owner */

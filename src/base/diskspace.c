@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * diskspace.c
- *	  How much room there is on the disk of a tablespace.
+ *	  Free space on the disk of a tablespace.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(pgmaint_free_bytes_of_tablespace);
 PG_FUNCTION_INFO_V1(pgmaint_used_bytes_of_tablespace);
 
 /*
- * Where a tablespace is, as seen from the data directory.
+ * The folder of a tablespace, relative to the data directory.
  */
 static char *
 tablespace_folder(Oid tablespace)
@@ -38,7 +38,7 @@ static void
 could_not_ask(const char *folder)
 {
 	ereport(ERROR, (errcode_for_file_access(),
-					errmsg("could not ask for the free space of \"%s\": %m",
+					errmsg("could not determine the free space of \"%s\": %m",
 						   folder)));
 }
 
@@ -53,8 +53,8 @@ ask_file_system(const char *folder)
 }
 
 /*
- * What the server may still write there: the file system may keep a part of
- * what is free for root.
+ * The bytes that the server may still write: the file system may reserve a
+ * part of the free space for root.
  */
 int64
 free_bytes_of_folder(const char *folder)
@@ -65,7 +65,7 @@ free_bytes_of_folder(const char *folder)
 }
 
 /*
- * The same of a folder that is open, whatever its name leads to by now.
+ * The same for an open folder, which may have been renamed since.
  */
 int64
 free_bytes_of_descriptor(int fd, const char *folder)
@@ -84,8 +84,7 @@ free_bytes_of_tablespace(Oid tablespace)
 }
 
 /*
- * Are two tablespaces on one file system, so that what is written to one is
- * missing in the other?
+ * Are two tablespaces on one file system, and share its free space?
  */
 bool
 tablespaces_share_disk(Oid one, Oid other)
@@ -115,8 +114,8 @@ pgmaint_free_bytes_of_tablespace(PG_FUNCTION_ARGS)
 /*
  * pgmaint_internal.used_bytes_of_tablespace(tablespace oid) returns bigint
  *
- * What is used of its file system, by whomever: at least what is in it, which
- * takes as many calls to find out as there are files.
+ * The used bytes of its file system, an upper bound for the size of the
+ * tablespace.  The size itself would take a system call for each file.
  */
 Datum
 pgmaint_used_bytes_of_tablespace(PG_FUNCTION_ARGS)

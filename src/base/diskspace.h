@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * diskspace.h
- *	  How much room there is on the disk of a folder, or of a tablespace.
+ *	  Free space on the disk of a folder or a tablespace.
  *
  *-------------------------------------------------------------------------
  */

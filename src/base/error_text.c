@@ -3,25 +3,24 @@
  * error_text.c
  *	  An ERROR as one text, without values of rows.
  *
- * Errors end up in pgmaint.tasks and pgmaint.findings, in reports and in
- * messages to contacts.  Those who read them need no right to read the tables
- * that the errors are about, so no value of a row may get there.  The SQLSTATE
- * decides what is kept, never the wording:
+ * Errors are shown in pgmaint.tasks and pgmaint.findings, in reports and in
+ * messages to contacts.  Their readers need no right to read the tables
+ * concerned, so the text must not contain values of rows.  The SQLSTATE decides
+ * which parts are kept:
  *
- * - the message, but for class 22: its parameters are the values that could not
- *   be used, so that the message stands without them, or, where it comes from a
- *   parallel worker, another server or another language, and has no format, not
- *   at all.  22023 is about the arguments of a function, and is kept whole;
- * - the DETAIL only of classes that are about objects, rights, statements and
- *   the server: "Key (a)=(secret) already exists" has class 23, "Failing row
- *   contains" 23 or 44, the DETAIL of a RAISE P0;
- * - the HINT, which is advice;
- * - neither CONTEXT nor QUERY: the lines of COPY, of JSON and of statements with
- *   constants have values.  The functions that the CONTEXT names are told by
- *   ledger/failure.c.
+ * - the message, except in class 22: its parameters are invalid values, so the
+ *   format of the message is kept instead; nothing is kept if there is no
+ *   format, as in messages from parallel workers, other servers and other
+ *   languages.  22023 is about arguments of functions, and is kept;
+ * - the DETAIL of classes about objects, rights, statements and the server only:
+ *   "Key (a)=(secret) already exists" has class 23, "Failing row contains" 23 or
+ *   44, the DETAIL of a RAISE P0;
+ * - the HINT;
+ * - neither CONTEXT nor QUERY: lines of COPY, JSON and statements with constants
+ *   contain values.  ledger/failure.c adds the functions that the CONTEXT names.
  *
- * What a function's author writes into the message of a RAISE is the author's to
- * answer for.  The server log has everything.
+ * The author of a function is responsible for the message of a RAISE.  The
+ * server log has the complete error.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,8 +64,8 @@ detail_is_kept(int sqlstate)
 }
 
 /*
- * The message of a RAISE in PL/pgSQL, which is its author's?  Its format is "%s",
- * as it is of what others pass on.
+ * Does the message come from RAISE in PL/pgSQL?  Its format is "%s", like that
+ * of errors that are passed on.
  */
 static bool
 is_raised(const ErrorData *error)
@@ -76,8 +75,8 @@ is_raised(const ErrorData *error)
 }
 
 /*
- * The message.  Where its parameters may be values of rows, the format is told
- * instead, as it stands in the source: invalid input syntax for type %s: "%s".
+ * The message.  If its parameters may be values of rows, the format as it
+ * stands in the source: invalid input syntax for type %s: "%s".
  */
 char *
 message_without_values(const ErrorData *error)

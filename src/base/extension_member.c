@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * extension_member.c
- *	  Functions and tables of other extensions, and calling them.
+ *	  Functions and tables of other extensions, and calls of them.
  *
- * An extension may be in a schema in which others create functions, and one
- * whose arguments fit better wins over the extension's own: verify_heapam(oid)
- * over verify_heapam(regclass).  So functions are called by OID, never by name.
+ * An extension may be in a schema in which other roles create functions, and a
+ * function whose arguments match better would be called instead:
+ * verify_heapam(oid) instead of verify_heapam(regclass).  So functions are
+ * called by OID, never by name.
  *
- * Being a member proves little, since the owner of an extension can add what is
- * his.  Only what is written in C and belongs to a superuser is called: nobody
- * else can make such a function.
+ * Membership is not enough, since the owner of an extension can add functions to
+ * it.  Only functions that are written in C and belong to a superuser are
+ * called: only superusers can create these.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,8 +43,8 @@
 #include "base/rights.h"
 
 /*
- * Why a member is not to be called, or NULL.  The owner is named, since that is
- * who has added it.
+ * Returns why a member must not be called, or NULL.  The text names the owner,
+ * since that role added the member.
  */
 static char *
 refuse_function(Form_pg_proc function)
@@ -56,18 +57,16 @@ refuse_function(Form_pg_proc function)
 						signature, owner);
 	if (!superuser_arg(function->proowner))
 		return psprintf(
-			"function %s belongs to role \"%s\", which is not a superuser "
-			"(a superuser can take it: ALTER FUNCTION %s OWNER TO "
-			"CURRENT_USER)",
+			"function %s belongs to role \"%s\", which is not a superuser (execute as a superuser: ALTER FUNCTION %s OWNER TO CURRENT_USER)",
 			signature, owner, signature);
 	return NULL;
 }
 
 /*
- * Look for the member of an extension with this name and exactly these types
- * of arguments, in whatever schema it is.  A member that is refused gives way
- * to one that is not: both may have this signature, in two schemas.  Returns
- * whether there is one to be called.
+ * Find the member of an extension with this name and exactly these types of
+ * arguments, in any schema.  Two schemas may have a member with the same
+ * signature: one that may be called takes precedence over one that is
+ * refused.  Returns whether there is a member that may be called.
  */
 bool
 find_member_function(const char *extension, const char *name, int count,
@@ -106,7 +105,7 @@ find_member_function(const char *extension, const char *name, int count,
 }
 
 /*
- * The same for callers that cannot do without the function.
+ * The same for callers that need the function: its absence is an ERROR.
  */
 Oid
 require_member_function(const char *extension, const char *name, int count,
@@ -117,11 +116,10 @@ require_member_function(const char *extension, const char *name, int count,
 	if (!find_member_function(extension, name, count, types, &function))
 	{
 		if (function.refusal != NULL)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("function %s of extension \"%s\" is not called: %s",
-						name, extension, function.refusal)));
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot call function %s of extension \"%s\": %s",
+							name, extension, function.refusal)));
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("extension \"%s\" has no function %s", extension,
@@ -131,9 +129,9 @@ require_member_function(const char *extension, const char *name, int count,
 }
 
 /*
- * A table of an extension is read by its name.  That is safe where it is a
- * member, and it and its schema belong to superusers: nobody else can put a
- * view, a rule or a policy in its place, or rename the schema.
+ * A table of an extension is read by its name.  That is safe if it is a
+ * member, and the table and its schema belong to superusers: no other role can
+ * replace it with a view, add a rule or a policy, or rename the schema.
  */
 void
 require_member_table(const char *extension, const char *schema,
@@ -165,7 +163,7 @@ require_member_table(const char *extension, const char *schema,
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table %s of extension \"%s\" is not read",
+				 errmsg("cannot read table %s of extension \"%s\"",
 						quote_qualified_identifier(schema, name), extension),
 				 errdetail("%s belongs to role \"%s\", which is not a "
 						   "superuser.",
@@ -180,8 +178,8 @@ require_member_table(const char *extension, const char *schema,
 }
 
 /*
- * A call by OID asks for nobody's rights, so those are checked here that the
- * server asks for when the call is one in SQL, with its messages.
+ * The server checks no rights in a call by OID.  Check those that it checks in
+ * a call in SQL, with the same messages.
  */
 static void
 check_rights(Oid function)
@@ -221,8 +219,8 @@ call_member_function(Oid function, int count, const NullableDatum *arguments)
 }
 
 /*
- * Call a function that returns a set, and hand its rows back.  They are in the
- * current memory context, as is all else that this leaves behind.
+ * Call a function that returns a set, and return its rows, which are in the
+ * current memory context, as are all other allocations of this function.
  */
 Tuplestorestate *
 call_member_set(Oid function, int count, const NullableDatum *arguments,

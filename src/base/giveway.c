@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * giveway.c
- *	  Locks that are held through long work, and given back when another
- *	  session has waited for one of them too long.
+ *	  Locks that are held through long work, and released if another session
+ *	  has waited too long for one of them.
  *
- * The work itself calls give_way_if_due() wherever it looks for interrupts: while
- * rows are copied, and while an answer of a storage is waited for.
+ * The work itself calls give_way_if_due() wherever it checks for interrupts:
+ * while it copies rows, and while it waits for an answer of a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,8 +39,8 @@ static struct
 } held;
 
 /*
- * The locks have been taken in the current transaction, and not in a
- * subtransaction that is still open.
+ * The locks must have been taken in the current transaction, and not in an
+ * open subtransaction.
  */
 void
 begin_giving_way(List *relations, LOCKMODE mode, List *read, int timeout)
@@ -57,8 +57,8 @@ begin_giving_way(List *relations, LOCKMODE mode, List *read, int timeout)
 }
 
 /*
- * Returns for which session the locks were given back; NULL if they were not.
- * Must be called after an ERROR, too.
+ * Returns why the locks were released; NULL if they were not.  Must be called
+ * after an ERROR, too.
  */
 char *
 end_giving_way(void)
@@ -75,8 +75,9 @@ set_tag(LOCKTAG *tag, Oid relation)
 }
 
 /*
- * The lock by which others wait for the end of this transaction: they want a row
- * that it has locked, as that of a schema that they rename.
+ * The lock by which other sessions wait for the end of this transaction: they
+ * wait for a row that it has locked, such as that of a schema that they
+ * rename.
  */
 static bool
 set_transaction_tag(LOCKTAG *tag)
@@ -111,9 +112,10 @@ is_waited_for(void)
 }
 
 /*
- * May a session wait for a table that is only read?  Whoever waits does so for
- * AccessExclusiveLock.  Our own lock may be one of those that the server's table
- * of locks does not have, so it is asked whether it has any.
+ * Might a session wait for a table that is only read?  Only
+ * AccessExclusiveLock has to wait for such a lock.  Our own lock may be a
+ * fast-path lock, which the lock table does not have, so ask whether the
+ * transaction has any.
  */
 static bool
 reading_may_be_waited_for(void)
@@ -132,7 +134,7 @@ reading_may_be_waited_for(void)
 }
 
 /*
- * Is it one of the locks that this session waits for?
+ * Does this session wait for one of the locks?
  */
 static bool
 waits_for_us(const LockInstanceData *instance)
@@ -155,7 +157,7 @@ waits_for_us(const LockInstanceData *instance)
 }
 
 /*
- * The session that has waited longest; false if none does any more.
+ * Find the session that has waited longest; false if no session waits.
  */
 static bool
 find_waiter(LockInstanceData *waiter)
@@ -184,9 +186,9 @@ find_waiter(LockInstanceData *waiter)
 }
 
 /*
- * The locks go before the ERROR: on its way to the end of the transaction an
- * upload is given up, which may take a while.  Nothing that the transaction has
- * done can be committed after this.
+ * Release the locks before the ERROR: aborting an upload on the way to the end
+ * of the transaction may take a while.  The transaction cannot commit after
+ * this.
  */
 static void
 give_way(const LockInstanceData *waiter)
@@ -197,13 +199,13 @@ give_way(const LockInstanceData *waiter)
 	ListCell *cell;
 
 	if (waiter->locktag.locktag_type == LOCKTAG_TRANSACTION)
-		held.reason = psprintf("process %d has waited for this transaction, "
-							   "which was rolled back",
+		held.reason = psprintf("transaction was rolled back because process "
+							   "%d waited for its end",
 							   waiter->pid);
 	else
-		held.reason = psprintf("process %d has waited for a lock on \"%s\", "
-							   "which was given back",
-							   waiter->pid, name == NULL ? "" : name);
+		held.reason = psprintf("lock on \"%s\" was released because process "
+							   "%d waited for it",
+							   name == NULL ? "" : name, waiter->pid);
 	MemoryContextSwitchTo(previous);
 	CurrentResourceOwner = TopTransactionResourceOwner;
 	foreach (cell, held.relations)
@@ -218,8 +220,8 @@ give_way(const LockInstanceData *waiter)
 }
 
 /*
- * Give the locks back if a session has waited for as long as it may.  What must
- * not be interrupted is not interrupted here either.
+ * Release the locks if a session has waited longer than the timeout.  Does
+ * nothing while interrupts are held off.
  */
 void
 give_way_if_due(void)
@@ -242,7 +244,7 @@ give_way_if_due(void)
 }
 
 /*
- * When give_way_if_due() wants to be called again.
+ * When give_way_if_due() must be called again.
  */
 TimestampTz
 next_look_for_waiters(void)
@@ -253,7 +255,7 @@ next_look_for_waiters(void)
 }
 
 /*
- * Give the locks back to the session that waits, however long it has.
+ * Release the locks if a session waits, for however short a time.
  */
 void
 give_way_at_once(void)

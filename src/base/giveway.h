@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * giveway.h
- *	  Locks that are held through long work, and given back when another
- *	  session has waited for one of them too long.
+ *	  Locks that are held through long work, and released if another session
+ *	  has waited too long for one of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@ extern char *end_giving_way(void);
 extern void give_way_if_due(void);
 extern TimestampTz next_look_for_waiters(void);
 
-/* for work that could not go on anyway */
+/* for work that cannot continue for another reason */
 extern bool is_waited_for(void);
 extern void give_way_at_once(void);
 

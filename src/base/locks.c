@@ -1,21 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * locks.c
- *	  The locks by which pgmaint's own processes know of each other.
+ *	  Locks by which the processes of pgmaint exclude each other.
  *
- * They are advisory locks of a kind that no SQL function can take, so that
- * nobody can hold up maintenance by guessing a key.  (pg_advisory_unlock_all()
- * would release them, so whoever keeps one for longer than a transaction guards
- * it while code of others runs.)  In pg_locks they show up with locktype
- * "advisory" and objsubid 7.
+ * They are advisory locks of a kind that no SQL function can take, so users
+ * cannot hold up maintenance by guessing a key.  (pg_advisory_unlock_all() would
+ * release them, so a process that keeps one for longer than a transaction guards
+ * it while code of users runs.)  pg_locks shows them with locktype "advisory"
+ * and objsubid 7.
  *
- * Slots of max_worker_processes are shared by all databases, and so are the
- * units by which leaders share them out: they are locks of no database, with
- * objsubid 8.
+ * All databases share the slots of max_worker_processes, which leaders divide
+ * among themselves in units: locks of no database, with objsubid 8.
  *
- * What must not happen at the same time in any two databases has objsubid 9.
- * There database 0 stands for the lock itself; a backup holds the same lock of
- * the database that it dumps, too, so that pg_locks says which that is.
+ * Locks that exclude each other across databases have objsubid 9.  Database 0
+ * stands for the lock itself; a backup also holds the same lock of the database
+ * that it dumps, for pg_locks to show which one that is.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,13 +34,16 @@
 /* the only lock of that class: backups against REPACK (CONCURRENTLY) */
 #define BACKUP_LOCK 1
 
-/* units are numbered from 1; who counts or takes some holds this one first */
+/*
+ * units are numbered from 1; a process must hold this one to count or take
+ * units
+ */
 #define UNIT_GATE 0
 
-/* what this process holds beyond its transactions, by EngineLock */
+/* locks that this process holds beyond its transactions, by EngineLock */
 static LOCKMODE held[LOCK_STORAGE_NAMES + 1];
 
-/* the units that it holds */
+/* the units that this process holds */
 static int held_units[MAX_HELD_UNITS];
 static int held_unit_count = 0;
 
@@ -77,8 +79,8 @@ unlock_unit(int unit, bool session)
 }
 
 /*
- * Take a lock that outlives transactions.  Returns false when it was not to
- * be had at once and the caller did not want to wait.
+ * Take a lock that outlives transactions.  Returns false if the lock was not
+ * available at once and the caller did not want to wait.
  */
 bool
 hold_engine_lock(EngineLock which, bool exclusive, bool wait)
@@ -104,8 +106,8 @@ release_engine_lock(EngineLock which, bool exclusive)
 }
 
 /*
- * Before code of others runs in a process that holds locks: hold them for the
- * transaction as well, which no SQL function can end.
+ * Before code of users runs in a process that holds locks: hold the locks for
+ * the transaction as well, which no SQL function can end.
  */
 void
 guard_engine_locks(void)
@@ -121,8 +123,8 @@ guard_engine_locks(void)
 }
 
 /*
- * After it, in the same transaction: what the code has let go of is held again,
- * and what it has taken itself is given back.
+ * After code of users has run, in the same transaction: take again the locks
+ * that the code released, and release those that it took.
  */
 void
 restore_engine_locks(void)
@@ -145,8 +147,8 @@ restore_engine_locks(void)
 }
 
 /*
- * Give back everything that this process holds beyond its transactions, before
- * it looks for others who could do with it.
+ * Release all locks that this process holds beyond its transactions, before it
+ * looks for other processes that may need them.
  */
 void
 release_all_engine_locks(void)
@@ -157,7 +159,7 @@ release_all_engine_locks(void)
 }
 
 /*
- * Take a lock that goes with the transaction, after its commit is visible.
+ * Take a lock that the transaction releases after its commit is visible.
  */
 void
 lock_in_transaction(EngineLock which, bool exclusive)
@@ -170,7 +172,7 @@ lock_in_transaction(EngineLock which, bool exclusive)
 }
 
 /*
- * The same, exclusively, unless that means to wait.
+ * The same, exclusively; false if the lock is not available at once.
  */
 bool
 try_lock_in_transaction(EngineLock which)
@@ -183,9 +185,9 @@ try_lock_in_transaction(EngineLock which)
 }
 
 /*
- * Is there a leader?  Asked by trying a lock that it holds; that is not the
- * lock which decides who becomes leader, so that asking stands in nobody's way.
- * Not to be asked by the leader of that database itself.
+ * Is there a leader?  Try a lock that it holds, but not the lock that decides
+ * who becomes leader, which would hold up a candidate.  The leader itself must
+ * not call this.
  */
 bool
 leader_is_alive_in(Oid database)
@@ -213,11 +215,12 @@ set_backup_tag(LOCKTAG *tag, Oid database)
 }
 
 /*
- * REPACK (CONCURRENTLY) is about to begin: false if a backup is being made, or
- * waits to begin.  The mode is in the way of those, but not of another REPACK.
+ * Call this before REPACK (CONCURRENTLY) begins.  Returns false if a backup is
+ * running, or waits to begin.  The mode conflicts with backups, but not with
+ * another REPACK.
  *
- * Code in an index expression could release a lock of the session.  Then a
- * backup may begin too early, and notices the rewrite itself.
+ * Code in an index expression could release a lock of the session.  A backup
+ * may then begin too early; it notices the rewrite itself.
  */
 bool
 try_repack_lock(void)
@@ -239,8 +242,8 @@ release_repack_lock(void)
 }
 
 /*
- * A backup of a database is about to begin.  Both locks go with the
- * transaction, however it ends; a REPACK never waits for them.
+ * Call this before the backup of a database begins.  The transaction releases
+ * both locks, however it ends; a REPACK never waits for them.
  */
 bool
 lock_out_repack(Oid database, bool wait)
@@ -265,7 +268,7 @@ holds_unit(int unit)
 }
 
 /*
- * The launcher of logical replication has one slot of its own.
+ * The launcher of logical replication occupies one slot.
  */
 int
 slots_for_units(void)
@@ -275,12 +278,12 @@ slots_for_units(void)
 }
 
 /*
- * Lock up to so many free units for a moment, and keep them if they are as many
- * as that.  Returns how many there were.
+ * Lock up to this many free units for a moment, and keep them if there are
+ * enough.  Returns how many there were.
  *
- * The gate makes this one step: of two leaders that need two units each where
- * there are three, one gets its two.  All but the units that are kept are locks
- * of the transaction, so that an ERROR leaves none behind.
+ * The gate makes this one step: of two leaders that need two units each while
+ * three are free, one gets two.  Units that are not kept are locks of the
+ * transaction, which an ERROR releases.
  */
 static int
 look_for_units(int wanted, bool keep)
@@ -325,7 +328,7 @@ take_units(int count)
 }
 
 /*
- * Give back all units but that many.  Returns whether there were more.
+ * Release all units but that many.  Returns whether any were released.
  */
 bool
 keep_units(int count)
@@ -338,7 +341,7 @@ keep_units(int count)
 }
 
 /*
- * How many are free, up to a limit?
+ * The number of free units, up to a limit.
  */
 int
 count_free_units(int limit)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * locks.h
- *	  The locks by which pgmaint's own processes know of each other.
+ *	  Locks by which the processes of pgmaint exclude each other.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +34,7 @@ extern bool leader_is_alive_in(Oid database);
 /*
  * Backups and REPACK (CONCURRENTLY) exclude each other in the whole cluster.
  * try_repack_lock: for the session, never waits.  lock_out_repack: for the
- * transaction, which dumps this database; false: a REPACK is at work, and the
+ * transaction, which dumps this database; false: a REPACK is running, and the
  * caller did not want to wait.
  */
 extern bool try_repack_lock(void);
@@ -42,17 +42,17 @@ extern void release_repack_lock(void);
 extern bool lock_out_repack(Oid database, bool wait);
 
 /*
- * The cluster's worker slots are shared out in units.  A leader needs this
+ * The worker slots of the cluster are divided into units.  A leader needs this
  * many, for itself and for its first task worker.
  */
 #define LEADER_UNITS 2
 
-/* what one process may hold: itself and 64 task workers */
+/* units that one process may hold: for itself and 64 task workers */
 #define MAX_HELD_UNITS 65
 
 extern int slots_for_units(void);
 
-/* in a transaction; what is taken stays beyond it */
+/* to be called in a transaction; units outlive it */
 extern bool take_units(int count);
 extern bool keep_units(int count);
 extern int count_free_units(int limit);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * memory.c
- *	  How much memory there is for the server.
+ *	  The amount of memory that the server may use.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,8 +15,8 @@
 PG_FUNCTION_INFO_V1(pgmaint_memory_of_machine);
 
 /*
- * A number that a file consists of; -1 where there is none, as where a control
- * group may use all there is.
+ * The number that a file contains; -1 if there is none, as in a control group
+ * without a limit.
  */
 static int64
 number_in_file(const char *path)
@@ -35,8 +35,8 @@ number_in_file(const char *path)
 }
 
 /*
- * A container sees the limits of its own control group at the top, of version
- * 2 or of version 1.
+ * A container sees the limits of its own control group at the top of the
+ * hierarchy, of version 2 or version 1.
  */
 static int64
 memory_of_group(void)

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * pieces.c
- *	  Memory for many small pieces.
+ *	  Memory for many small allocations.
  *
- * Pieces have no headers and are not rounded to the next power of two, which
- * would take as much memory again as a hundred thousand tasks do.
+ * Pieces have no headers and are not rounded up to a power of two, which would
+ * double the memory of a hundred thousand tasks.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +42,7 @@ keep_string(Pieces *pieces, const char *string)
 }
 
 /*
- * Keep a string unless it is the same as the one that was kept last.
+ * Copy a string, or return the last copy if the string is the same.
  */
 char *
 keep_another(Pieces *pieces, char **last, const char *string)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pieces.h
- *	  Memory for many small pieces.
+ *	  Memory for many small allocations.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 /* all but the context is zero at first */
 typedef struct Pieces
 {
-	MemoryContext context; /* gives them back, all together */
+	MemoryContext context; /* frees all of them together */
 	char *next;
 	Size left;
 } Pieces;

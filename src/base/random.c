@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * random.c
- *	  Names that nobody else draws.
+ *	  Random names, unique across databases and servers.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,7 @@
 #include "base/random.h"
 
 /*
- * So many random bytes, in hexadecimal.
+ * That many random bytes, in hexadecimal.
  */
 char *
 random_name(int bytes)
@@ -23,7 +23,7 @@ random_name(int bytes)
 
 	if (!pg_strong_random(random, bytes))
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-						errmsg("could not draw a random name")));
+						errmsg("could not generate a random name")));
 	name[hex_encode(random, bytes, name)] = '\0';
 	pfree(random);
 	return name;

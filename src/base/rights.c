@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * rights.c
- *	  Whose rights the current code has.
+ *	  Switches between the rights of roles.
  *
- * Commands act as the role that asked for a run; the ledger is written with
- * the rights of the extension's owner.  Everything that switches between the
- * two is here.
+ * Commands act with the rights of the role that queued the run; the ledger is
+ * written with the rights of the extension's owner.  All switches between the
+ * two are in this file.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,8 +38,8 @@ PG_FUNCTION_INFO_V1(pgmaint_may_maintain);
 PG_FUNCTION_INFO_V1(pgmaint_may_reindex);
 
 /*
- * The extension's own OID, which tells this installation from one that was
- * dropped and created again under our feet.
+ * The extension's own OID, which differs from that of an installation that was
+ * dropped and created again meanwhile.
  */
 Oid
 extension_oid(bool missing_ok)
@@ -48,7 +48,7 @@ extension_oid(bool missing_ok)
 }
 
 /*
- * What OWN_SCHEMAS is in SQL.
+ * Is a schema one of OWN_SCHEMAS?
  */
 bool
 is_own_schema(Oid schema)
@@ -58,8 +58,8 @@ is_own_schema(Oid schema)
 }
 
 /*
- * The library and the tables must be of one version: a new library is loaded
- * as soon as it is installed, the tables follow with ALTER EXTENSION.
+ * The library and the tables must have the same version: a new library is
+ * loaded as soon as it is installed, the tables follow with ALTER EXTENSION.
  */
 static void
 check_version(const char *version)
@@ -72,8 +72,7 @@ check_version(const char *version)
 				 "extension \"pgmaint\" has version %s in this database, but its library has version %s",
 				 version, PGMAINT_VERSION),
 			 errhint(
-				 "Execute ALTER EXTENSION pgmaint UPDATE; if that was done "
-				 "already, start a new session.")));
+				 "Execute ALTER EXTENSION pgmaint UPDATE, or start a new session if the extension is up to date.")));
 }
 
 /* the row of the extension */
@@ -86,7 +85,7 @@ typedef struct ExtensionRow
 } ExtensionRow;
 
 /*
- * Returns false where there is none.
+ * Read the row of the extension; false if there is none.
  */
 static bool
 read_extension(ExtensionRow *row)
@@ -151,10 +150,9 @@ member_schema(Oid extension)
 }
 
 /*
- * The name that one of the two schemas should have and has not, and the one that
- * it has; false where both are called as they should be.  ALTER SCHEMA RENAME
- * does not ask the extension, and a schema that has taken the name since may be
- * anybody's.
+ * Find a schema of the extension that was renamed; false if both have their
+ * names.  ALTER SCHEMA RENAME does not ask the extension, and any role may
+ * have created another schema of the old name since.
  */
 static bool
 find_renamed_schema(const ExtensionRow *row, RenamedSchema *renamed)
@@ -185,10 +183,9 @@ schema_is_renamed(RenamedSchema *renamed)
 }
 
 /*
- * Who owns the extension, and so its tables.
+ * The owner of the extension, and so of its tables.
  *
- * Statements have the names of the schemas in them, so that nothing works while
- * one of them has another.
+ * Statements name the schemas, so none works while one of them is renamed.
  */
 static Oid
 extension_owner(void)
@@ -212,8 +209,7 @@ extension_owner(void)
 }
 
 /*
- * An ERROR, in words that say what to do, where pgmaint cannot work as it is in
- * this database.
+ * Raise an ERROR with a hint if pgmaint cannot work in this database.
  */
 void
 require_extension(void)
@@ -222,9 +218,9 @@ require_extension(void)
 }
 
 /*
- * Take on the rights of the extension's owner, under a search path in which
- * nobody else's operators or functions can come first.  An ERROR undoes both
- * with the transaction; otherwise resume_caller() does.
+ * Assume the rights of the extension's owner, under a search path in which no
+ * other role's operators or functions come first.  An ERROR undoes both with
+ * the transaction; otherwise resume_caller() does.
  */
 void
 assume_owner(SavedRights *caller)
@@ -239,10 +235,10 @@ assume_owner(SavedRights *caller)
 }
 
 /*
- * Take on the rights of a table's owner, whose code may run: in a
- * security-restricted operation, so that nothing that it does can get back to
- * the role that asked for the run.  resume_caller() ends it, and so does an
- * ERROR, with the transaction.
+ * Assume the rights of a table's owner, whose code may run: in a
+ * security-restricted operation, so that the code cannot affect the role that
+ * queued the run.  resume_caller() ends it, and so does an ERROR, with the
+ * transaction.
  */
 void
 assume_table_owner(Oid owner, SavedRights *caller)
@@ -256,7 +252,7 @@ assume_table_owner(Oid owner, SavedRights *caller)
 }
 
 /*
- * Give the owner's rights back.
+ * Return to the rights of the caller.
  */
 void
 resume_caller(const SavedRights *caller)
@@ -266,8 +262,8 @@ resume_caller(const SavedRights *caller)
 }
 
 /*
- * Who owns an object of a catalog that has a cache by OID; InvalidOid if it is
- * gone.
+ * The owner of an object of a catalog with a cache by OID; InvalidOid if the
+ * object was dropped.
  */
 Oid
 owner_of_object(int cache, Oid object, AttrNumber column)
@@ -284,8 +280,8 @@ owner_of_object(int cache, Oid object, AttrNumber column)
 }
 
 /*
- * May the role VACUUM and ANALYZE the relation?  The server itself skips what
- * it may not touch with no more than a warning, so pgmaint asks beforehand.
+ * May the role VACUUM and ANALYZE the relation?  The server skips other
+ * relations with a mere warning, so pgmaint asks beforehand.
  */
 bool
 may_maintain_relation(Oid relation, Oid role)
@@ -322,7 +318,8 @@ pgmaint_may_maintain(PG_FUNCTION_ARGS)
 /*
  * pgmaint_internal.may_reindex(index oid, role oid) returns boolean
  *
- * As the server asks for one index by name: owning the database is not enough.
+ * The server's own check for one index by name: ownership of the database is
+ * not enough.
  */
 Datum
 pgmaint_may_reindex(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rights.h
- *	  Whose rights the current code has.
+ *	  Switches between the rights of roles.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,7 @@
 /* the extension's own schemas, as a list in SQL */
 #define OWN_SCHEMAS "'pgmaint', 'pgmaint_internal'"
 
-/* what to put back when code that acted as somebody else is done */
+/* state to restore after code that acted with the rights of another role */
 typedef struct SavedRights
 {
 	Oid user;
@@ -21,7 +21,7 @@ typedef struct SavedRights
 	int settings_level;
 } SavedRights;
 
-/* a schema of the extension, and what it is called instead */
+/* a schema of the extension, and its current name */
 typedef struct RenamedSchema
 {
 	const char *name;

@@ -40,11 +40,11 @@ int pgmaint_proof_memory = 512;
 #define EVERYBODY (WORKERS | CHILDREN | ROUND_TRIPS)
 
 /*
- * What a role, a database or a session may have set, and what would change the
- * meaning of a command or of a value, or end a command half-way.
+ * Settings of a role, a database or a session that would change the meaning of
+ * a command or of a value, or end a command half-way.
  *
- * A dump's amounts of money are as the server writes them, so that lc_monetary
- * is for archives alone, which pgmaint reads back itself.
+ * lc_monetary is pinned for archives only, which pgmaint reads back itself: a
+ * dump has amounts of money as the server writes them.
  */
 static const struct
 {
@@ -84,10 +84,16 @@ static const struct
 	{"ignore_checksum_failure", "off", WORKERS | PRIVILEGED},
 	{"allow_system_table_mods", "off", WORKERS | PRIVILEGED},
 	{"lo_compat_privileges", "off", WORKERS | PRIVILEGED},
-	/* the next run would know nothing of what this one has done, and repeat it */
+	/*
+	 * without counts, the next run would not know what this run did, and
+	 * repeat it
+	 */
 	{"track_counts", "on", WORKERS | PRIVILEGED},
 
-	/* those at login, which would run as the superuser who logs in */
+	/*
+	 * event triggers at login would run with the rights of the superuser who
+	 * logs in
+	 */
 	{"event_triggers", "off", PRIVILEGED},
 	{"search_path", "pg_catalog, pg_temp", WORKERS | ROUND_TRIPS},
 	{"row_security", "on", WORKERS},
@@ -99,21 +105,22 @@ static const struct
 };
 
 /*
- * A password in a setting can be read by everybody.
+ * Every role can read a password in a setting.
  */
 static bool
 check_connection(char **value, void **extra, GucSource source)
 {
 	if (*value == NULL || strstr(*value, "password") == NULL)
 		return true;
-	GUC_check_errdetail("A password does not belong into a setting.");
+	GUC_check_errdetail(
+		"Every role that may read the setting would see the password.");
 	GUC_check_errhint(
 		"Use a password file (passfile=...), which libpq reads.");
 	return false;
 }
 
 /*
- * Relative to what, nobody could say.
+ * A relative path would depend on the working directory.
  */
 static bool
 check_proof_directory(char **value, void **extra, GucSource source)
@@ -133,85 +140,85 @@ define_settings(void)
 	DefineCustomIntVariable(
 		"pgmaint.max_workers",
 		"Sets the number of task workers that a run uses at the same time.",
-		"Each is a background worker, beside the leader's own: max_worker_processes must have room for them.",
+		"Each task worker and the leader of the run need a background worker slot; raise max_worker_processes accordingly.",
 		&pgmaint_max_workers, 2, 1, 64, PGC_SUSET, 0, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.lock_timeout",
-		"Sets how long a task waits for a lock before it gives way.",
-		"The task is tried again later, pgmaint.lock_retries times.",
+		"Sets the maximum time that a task waits for a lock.",
+		"After it, the attempt ends, and the task is tried again up to pgmaint.lock_retries times.",
 		&pgmaint_lock_timeout, 5000, 10, INT_MAX, PGC_SUSET, GUC_UNIT_MS, NULL,
 		NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.lock_retries",
-		"Sets how often a task that did not get its lock is tried again before it is skipped.",
+		"Sets the number of times that a task is tried again after it did not get a lock, before it is skipped.",
 		NULL, &pgmaint_lock_retries, 3, 0, 100, PGC_SUSET, 0, NULL, NULL,
 		NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.max_wait",
-		"Sets how long the rebuild of an index waits for a transaction of others before it is given up.",
-		"It blocks nobody meanwhile, and is tried again later, pgmaint.lock_retries times.",
+		"Sets the maximum time that the rebuild of an index waits for the transactions of other sessions.",
+		"After it, the attempt ends, and the rebuild is tried again up to pgmaint.lock_retries times.  The waiting rebuild blocks no other session.",
 		&pgmaint_max_wait, 10 * 60 * 1000, 10, INT_MAX, PGC_SUSET, GUC_UNIT_MS,
 		NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.worker_timeout",
-		"Sets how long a run waits for a free background worker slot before it goes back to the queue.",
+		"Sets the maximum time that a run waits for a free background worker slot before it is queued again.",
 		NULL, &pgmaint_worker_timeout, 300, 1, INT_MAX / 1000, PGC_SUSET,
 		GUC_UNIT_S, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.keep_history",
-		"Sets how long finished runs and bloat measurements stay in the ledger.",
-		"What is older goes at the end of a run.  -1 keeps everything.",
+		"Sets the time for which the ledger keeps finished runs and bloat measurements.",
+		"Older rows are deleted at the end of each run.  -1 keeps all rows.",
 		&pgmaint_keep_history, 365 * 24 * 60, -1, INT_MAX, PGC_SUSET,
 		GUC_UNIT_MIN, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.clock_offset",
-		"Shifts the time that maintenance windows go by.",
-		"For trying out what a run would do at another hour.",
+		"Shifts the clock by which maintenance windows open and close.",
+		"Use it to test what a run would do at another time.",
 		&pgmaint_clock_offset, 0, -INT_MAX, INT_MAX, PGC_SUSET,
 		GUC_UNIT_S | GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.takeover_delay",
-		"Sets how long a database that may be a copy waits for a sign of its former self.",
-		"After it, what the database wrote since to storages expires, and its interrupted runs are resumed.",
+		"Sets how long a database that may be a copy waits for a sign of its original.",
+		"After that time without a sign, backups that the database has written since the doubt began may expire, and its interrupted runs are resumed.",
 		&pgmaint_takeover_delay, 24 * 60 * 60, 0, INT_MAX / 1000, PGC_SIGHUP,
 		GUC_UNIT_S, NULL, NULL, NULL);
 
 	DefineCustomStringVariable(
 		"pgmaint.program_directory",
-		"Sets the folder of pg_dump, pg_dumpall, pg_restore and psql.",
-		"Empty: the folder of the server's own programs.",
+		"Sets the folder that contains pg_dump, pg_dumpall, pg_restore and psql.",
+		"An empty string means the folder of the server's own programs.",
 		&pgmaint_program_directory, "", PGC_SUSET, 0, NULL, NULL, NULL);
 
 	DefineCustomStringVariable(
 		"pgmaint.connection",
-		"Sets how these programs connect to the server, as in 'user=postgres host=localhost'.",
-		"What it leaves out is this server, through its socket, and the role of the run.",
+		"Sets the libpq connection parameters of pg_dump, pg_dumpall, pg_restore and psql, such as 'user=postgres host=localhost'.",
+		"Defaults are the socket of this server and the role of the run.",
 		&pgmaint_connection, "", PGC_SUSET, GUC_SUPERUSER_ONLY,
 		check_connection, NULL, NULL);
 
 	DefineCustomStringVariable(
 		"pgmaint.pg_dump_options",
-		"Sets more options for pg_dump, as on its command line.",
-		"A space or a backslash in one of them needs a backslash before it.",
+		"Sets additional command-line options of pg_dump.",
+		"Write a backslash before a space or a backslash that is part of an option.",
 		&pgmaint_pg_dump_options, "", PGC_SUSET, 0, NULL, NULL, NULL);
 
 	DefineCustomStringVariable(
 		"pgmaint.proof_directory",
-		"Sets the folder in which servers are made to prove backups in.",
-		"Empty: the folder that the data directory is in.",
+		"Sets the folder in which private servers for the verification of backups are created.",
+		"An empty string means the parent folder of the data directory.",
 		&pgmaint_proof_directory, "", PGC_SUSET, 0, check_proof_directory,
 		NULL, NULL);
 
 	DefineCustomIntVariable(
 		"pgmaint.proof_memory",
-		"Sets how much memory a server that a backup is proven in may use.",
+		"Sets the maximum memory of a private server in which a backup is verified.",
 		NULL, &pgmaint_proof_memory, 512, 64, MAX_PROOF_MEMORY, PGC_SUSET,
 		GUC_UNIT_MB, NULL, NULL, NULL);
 
@@ -219,7 +226,7 @@ define_settings(void)
 }
 
 /*
- * Is this setting to be pinned there, and does this server have it?
+ * Is this setting pinned for these sessions, and does the server have it?
  */
 static bool
 is_pinned_for(int i, int where)
@@ -229,8 +236,8 @@ is_pinned_for(int i, int where)
 }
 
 /*
- * Brings a worker's session to known settings, whatever was set for its role
- * or its database.
+ * Set the settings of a worker's session to known values, regardless of those
+ * of its role or its database.
  */
 void
 pin_session_settings(void)
@@ -244,8 +251,8 @@ pin_session_settings(void)
 }
 
 /*
- * Values are written so that they read back as the same values, and read as
- * they were written, up to the end of the present nest level of settings.
+ * Until the end of the current nest level of settings, values are written so
+ * that they read back as the same values.
  */
 void
 pin_round_trip_settings(void)
@@ -260,7 +267,8 @@ pin_round_trip_settings(void)
 }
 
 /*
- * As the server reads PGOPTIONS: a space ends a value, a backslash keeps it.
+ * Append a setting in the format of PGOPTIONS: a space ends a value, a
+ * backslash escapes.
  */
 void
 append_setting(StringInfo settings, const char *name, const char *value)
@@ -288,9 +296,9 @@ append_pinned_settings(StringInfo settings, bool superuser)
 }
 
 /*
- * Steps may bring settings of their own, but none of those that workers pin:
- * all but statement_timeout, which can only make a task end sooner, and
- * TimeZone, which only code of the user's depends on.
+ * Steps may have their own settings, except for those that workers pin: all
+ * but statement_timeout, which can only end a task earlier, and TimeZone, on
+ * which only code of users depends.
  */
 bool
 setting_is_pinned(const char *name)

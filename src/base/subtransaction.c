@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * subtransaction.c
- *	  What may fail without taking the rest with it.
+ *	  Work in subtransactions, whose failure does not abort the transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,8 +14,8 @@
 #include "base/subtransaction.h"
 
 /*
- * Work in a subtransaction, which is then kept, or else rolled back as after
- * an ERROR.
+ * Execute work in a subtransaction, which is then committed or, as after an
+ * ERROR, rolled back.
  */
 static ErrorData *
 work_in_subtransaction(void (*work)(void *argument), void *argument, bool keep)
@@ -48,8 +48,8 @@ work_in_subtransaction(void (*work)(void *argument), void *argument, bool keep)
 }
 
 /*
- * Work in a subtransaction; returns the ERROR that it was rolled back for, or
- * NULL.  Which errors are to be raised again is for the caller to say.
+ * Execute work in a subtransaction.  Returns the ERROR that ended it, or
+ * NULL.  The caller decides which errors it raises again.
  */
 ErrorData *
 try_in_subtransaction(void (*work)(void *argument), void *argument)
@@ -58,8 +58,8 @@ try_in_subtransaction(void (*work)(void *argument), void *argument)
 }
 
 /*
- * Anybody's function can raise an ERROR with these codes, and would end the work
- * of others if it were believed: only the server's own look for interrupts counts.
+ * Any function can raise an ERROR with these codes to end the work of other
+ * roles, so only an ERROR from the server's own check for interrupts counts.
  */
 bool
 asks_to_stop(const ErrorData *error)
@@ -71,7 +71,8 @@ asks_to_stop(const ErrorData *error)
 }
 
 /*
- * For those to whom any other ERROR is an answer.
+ * Execute work in a subtransaction.  Returns the ERROR that ended it, but
+ * raises cancels and shutdowns again.
  */
 ErrorData *
 try_unless_stopped(void (*work)(void *argument), void *argument)
@@ -84,9 +85,8 @@ try_unless_stopped(void (*work)(void *argument), void *argument)
 }
 
 /*
- * The same as try_in_subtransaction(), but nothing that the work did to the
- * database, to settings, to locks or to whose rights it has stays, whether it
- * ended well or not.
+ * The same as try_in_subtransaction(), but all effects of the work on the
+ * database, settings, locks and current role are undone, also after success.
  */
 ErrorData *
 try_and_undo(void (*work)(void *argument), void *argument)

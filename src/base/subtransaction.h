@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * subtransaction.h
- *	  What may fail without taking the rest with it.
+ *	  Work in subtransactions, whose failure does not abort the transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@ extern ErrorData *try_unless_stopped(void (*work)(void *argument),
 									 void *argument);
 extern ErrorData *try_and_undo(void (*work)(void *argument), void *argument);
 
-/* is it no answer, but the end: somebody has cancelled it, or the server stops? */
+/* does the ERROR come from a cancel or a shutdown of the server? */
 extern bool asks_to_stop(const ErrorData *error);
 
 #endif /* PGMAINT_SUBTRANSACTION_H */

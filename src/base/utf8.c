@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * utf8.c
- *	  Text of the database in UTF-8.
+ *	  Text of the database, converted to UTF-8.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,8 +16,8 @@
 #include "base/utf8.h"
 
 /*
- * The JSON string around a place, or the whole text where it is no JSON: mostly
- * a name.  Bytes that are no ASCII are written as \xNN.
+ * The JSON string around a position, mostly a name, or the whole text if it is
+ * no JSON.  Bytes that are not ASCII are written as \xNN.
  */
 static char *
 name_around(const char *text, int place)
@@ -45,9 +45,10 @@ name_around(const char *text, int place)
 }
 
 /*
- * What is read outside of the database is in UTF-8: keys and manifests.  Names
- * of an SQL_ASCII database may be in any encoding, and the same name must come
- * back when it is read, so that none is guessed at or replaced.
+ * Keys and manifests, which are read outside of the database, are in UTF-8.
+ * Names in an SQL_ASCII database may be in any encoding, and the same name
+ * must result when it is read, so no encoding is guessed and no byte is
+ * replaced.
  */
 char *
 text_in_utf8(const char *text)
@@ -64,10 +65,9 @@ text_in_utf8(const char *text)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("name \"%s\" is not valid UTF-8",
 						name_around(text, valid)),
-				 errdetail("Keys and manifests of a storage are in UTF-8; "
-						   "database \"%s\" has encoding SQL_ASCII, which "
-						   "does not say what its names are in.",
-						   get_database_name(MyDatabaseId)),
+				 errdetail(
+					 "Keys and manifests of a storage are in UTF-8, but database \"%s\" has encoding SQL_ASCII, in which the encoding of names is unknown.",
+					 get_database_name(MyDatabaseId)),
 				 errhint("Rename the object: ALTER TABLE ... RENAME TO ...")));
 	}
 	return pg_server_to_any(text, length, PG_UTF8);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wording.c
- *	  Sizes, durations and names, for a person.
+ *	  Sizes, durations and names as text for people.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 PG_FUNCTION_INFO_V1(pgmaint_one_line);
 
 /*
- * As pg_size_pretty() says it.
+ * In the format of pg_size_pretty().
  */
 char *
 size_text(int64 bytes)
@@ -27,7 +27,7 @@ size_text(int64 bytes)
 }
 
 /*
- * A number with its thousands set apart.
+ * A number with commas between groups of three digits.
  */
 char *
 count_text(int64 number)
@@ -48,7 +48,7 @@ count_text(int64 number)
 }
 
 /*
- * A number with the noun that goes with it.
+ * A number with its noun in the singular or plural.
  */
 char *
 counted(int64 number, const char *one, const char *more)
@@ -71,8 +71,8 @@ duration_text(int64 milliseconds)
 }
 
 /*
- * Length of the control character at a place: those of ASCII, and in UTF-8 the
- * 32 that begin with U+0080, which terminals obey too.  0: it is none.
+ * Length of the control character at a position, 0 if there is none: those of
+ * ASCII, and in UTF-8 the 32 from U+0080 on, which terminals obey, too.
  */
 static int
 control_character_length(const char *text)
@@ -88,9 +88,9 @@ control_character_length(const char *text)
 }
 
 /*
- * A text without control characters, each run of which becomes a space.  Names
- * may hold line breaks, and what follows them would look like a line of
- * pgmaint's own in a report, a message or a header.
+ * A text in which a space replaces each sequence of control characters.  Names
+ * may contain line breaks, and the rest of such a name would look like a line
+ * of pgmaint's own in a report, a message or a header.
  */
 char *
 one_line(const char *text)

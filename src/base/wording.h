@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wording.h
- *	  Sizes, durations and names, for a person.
+ *	  Sizes, durations and names as text for people.
  *
  *-------------------------------------------------------------------------
  */

@@ -13,7 +13,7 @@
 static const Action *const actions[] = {LIST_OF_ACTIONS(POINT_TO_ACTION)};
 
 /*
- * For walking over all of them; NULL past the last.
+ * To iterate over all actions; NULL past the last.
  */
 const Action *
 action_by_number(int number)
@@ -22,7 +22,7 @@ action_by_number(int number)
 }
 
 /*
- * Find an action by its name; NULL when there is none.
+ * Find an action by its name; NULL if there is none.
  */
 const Action *
 find_action(const char *name)

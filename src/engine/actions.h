@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * actions.h
- *	  The table of actions: which there are.
+ *	  The table of all actions.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,8 +11,9 @@
 #include "action/action.h"
 
 /*
- * One line for each action, in the order in which pgmaint.actions() lists them.
- * ACTION(name) stands for name_action, which its file begins by DEFINE_ACTION.
+ * One line for each action, in the order in which pgmaint.actions() lists
+ * them.  ACTION(name) stands for name_action, which its file defines by
+ * DEFINE_ACTION.
  */
 /* clang-format off */
 #define LIST_OF_ACTIONS(ACTION) \

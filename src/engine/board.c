@@ -1,21 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * board.c
- *	  Which tasks the task workers of a leader have claimed.
+ *	  The tasks that the task workers of a leader have claimed.
  *
- * No two running tasks share a table.  Whoever claims one has to know which
- * others are running, without a search through the ledger: see unfinished.c.
- * So the leader and its workers share a piece of memory, in which each worker
- * has a place for the task that it has claimed.  It is written before the claim
- * is committed, and read, under LOCK_TASKS.  This says where to look; whether a
- * task is running, and on which tables, is in its row.  A lock on each table
- * would not do: a task may have thousands, more than the server's lock table has
- * room for.
+ * No two running tasks share a table.  A worker that claims a task has to know
+ * which others are running, without a search through the ledger: see
+ * unfinished.c.  So the leader and its workers share a piece of memory, in which
+ * each worker has a place for the task that it has claimed.  It is written
+ * before the claim is committed, and read, under LOCK_TASKS.  It only lists
+ * candidates: whether a task is running, and on which tables, is in its row.  A
+ * lock on each table is no alternative: a task may have thousands, more than the
+ * server's lock table has room for.
  *
- * A place names the previous task as well until the transaction that ends it
- * has committed.  So a worker that dies leaves no running task that its place
- * does not name; the leader writes down that they were interrupted, and clears
- * the place.
+ * A place also names the previous task until the transaction that ends it has
+ * committed.  So a worker that dies leaves no running task that its place does
+ * not name; the leader records that they were interrupted, and clears the place.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +27,7 @@
 typedef struct Place
 {
 	pg_atomic_uint64 task;	   /* 0: none */
-	pg_atomic_uint64 previous; /* its end is not committed; 0: none */
+	pg_atomic_uint64 previous; /* its end has not committed; 0: none */
 	pg_atomic_uint32 has_claimed;
 } Place;
 
@@ -60,7 +59,7 @@ share_board(void)
 }
 
 /*
- * For the next worker that gets the place.
+ * Clear a place for its next worker.
  */
 void
 clear_place(int place)
@@ -80,7 +79,7 @@ add_claimed(ClaimedTasks *claimed, pg_atomic_uint64 *task)
 }
 
 /*
- * What the worker of a place may have left behind.
+ * The tasks that the worker of a place may have left unfinished.
  */
 ClaimedTasks *
 tasks_of_place(int place)
@@ -103,7 +102,7 @@ place_has_claimed(int place)
 }
 
 /*
- * Returns false where the leader is gone.
+ * Returns false if the leader has ended.
  */
 bool
 attach_to_board(dsm_handle handle, int place)
@@ -119,7 +118,7 @@ attach_to_board(dsm_handle handle, int place)
 }
 
 /*
- * What the other workers have claimed.  Under LOCK_TASKS.
+ * The tasks that the other workers have claimed.  Under LOCK_TASKS.
  */
 ClaimedTasks *
 tasks_of_others(void)
@@ -138,7 +137,7 @@ tasks_of_others(void)
 }
 
 /*
- * This worker claims a task, or none (0), and ends the one that it had, when its
+ * This worker claims a task, or none (0), and ends its previous one, when its
  * transaction commits.  Under LOCK_TASKS.
  */
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * board.h
- *	  Which tasks the task workers of a leader have claimed.
+ *	  The tasks that the task workers of a leader have claimed.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * catalog.c
- *	  actions: which actions there are, and what options they take; what their
- *	  results say in words.
+ *	  Lists actions and their options, and describes results.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,8 +58,8 @@ pgmaint_actions(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint_internal.describe_result(action text, target text, result jsonb) returns
- * text: so that tests can try what tasks seldom come to.
+ * pgmaint_internal.describe_result(action text, target text, result jsonb)
+ * returns text: for tests of results that are rare.
  */
 Datum
 pgmaint_describe_result(PG_FUNCTION_ARGS)

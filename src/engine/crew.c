@@ -27,7 +27,7 @@
 /* how many workers in a row may end without having finished a task */
 #define MAX_FUTILE_STARTS 3
 
-/* how often the ledger is looked at while workers are at work */
+/* how often the ledger is read while workers run */
 #define LOOK_INTERVAL_MS 200
 
 typedef struct CrewMember
@@ -44,14 +44,14 @@ static struct
 	int present;
 	UnfinishedTasks unfinished;
 	int futile_starts;
-	TimestampTz no_slot_since; /* 0: there was one */
+	TimestampTz no_slot_since; /* 0: a worker could be started */
 } crew;
 
-/* numbers go on through the steps of a run, so that none is used twice */
+/* numbers continue through the steps of a run, and none is used twice */
 static int last_worker = 0;
 
 /*
- * A run that was begun by another leader had workers already.
+ * A run that another leader began has had workers already.
  */
 void
 crew_number_workers_from(int last)
@@ -74,14 +74,14 @@ crew_begin(const Run *run, int step, Oid extension)
 	crew.arguments.run_id = run->run_id;
 	crew.arguments.step = step;
 	crew.arguments.board = share_board();
-	/* a crew that was dismissed has left its places as they were */
+	/* places are not cleared when a crew is dismissed */
 	for (int i = 0; i < MAX_CREW; i++)
 		clear_place(i);
 }
 
 /*
- * Write down that the task was interrupted that a worker had claimed and not
- * finished, and free its place.  Returns whether it had claimed any at all.
+ * Free the place of a worker, and record that the task was interrupted that it
+ * had claimed and not finished.  Returns whether it had claimed any task.
  */
 static bool
 free_place(int place)
@@ -101,9 +101,9 @@ free_place(int place)
 }
 
 /*
- * Free the places of workers that have ended.  A task that one of them had
- * claimed and not finished was interrupted.  What there is to do is counted
- * after that, so that the count has all that they did.
+ * Free the places of workers that have ended; a task that one of them had
+ * claimed and not finished was interrupted.  Tasks are counted after that, to
+ * include all that these workers did.
  */
 static void
 count_those_present(TaskCounts *counts)
@@ -127,7 +127,7 @@ count_those_present(TaskCounts *counts)
 		futile[i] = !free_place(i);
 		ended[i] = true;
 	}
-	/* with one more than can be running, one that is pending is among them */
+	/* the limit is one more than can be running, to include a pending task */
 	count_tasks(&crew.unfinished, crew.run->max_workers + 1, counts);
 	for (int i = 0; i < MAX_CREW; i++)
 	{
@@ -143,8 +143,8 @@ count_those_present(TaskCounts *counts)
 }
 
 /*
- * Put one more worker to work; false when no slot is free.  The leader has a
- * unit for one of them from the start.
+ * Start one more worker; false if no slot is free.  The leader has a unit for
+ * the first worker from the start.
  */
 static bool
 add_member(void)
@@ -181,8 +181,8 @@ add_member(void)
 }
 
 /*
- * Bring the crew up to its strength.  Returns false when no worker could be
- * started for pgmaint.worker_timeout, and none is left.
+ * Start workers up to the number of tasks and pgmaint.max_workers.  Returns
+ * false if none could be started for pgmaint.worker_timeout, and none is left.
  */
 static bool
 fill_up(const TaskCounts *counts)
@@ -218,8 +218,8 @@ fill_up(const TaskCounts *counts)
 }
 
 /*
- * See to the workers and the tasks of the step.  The caller is inside a ledger
- * scope.
+ * Start workers that are missing, and end the step when its tasks have ended.
+ * The caller is inside a ledger scope.
  */
 CrewState
 crew_look_after(bool cancelled)
@@ -234,8 +234,7 @@ crew_look_after(bool cancelled)
 		(void) end_pending_tasks(
 			crew.run->run_id, "failed",
 			psprintf(
-				"task workers of role \"%s\" ended before they could begin "
-				"a task; the server log says why",
+				"task workers of role \"%s\" ended before they began a task; the cause is in the server log",
 				crew.run->requested_by));
 		return crew.present > 0 ? CREW_AT_WORK : CREW_DONE;
 	}
@@ -243,8 +242,8 @@ crew_look_after(bool cancelled)
 }
 
 /*
- * Interrupt what the workers are executing.  Said again at every look, in case
- * a command swallowed it.
+ * Interrupt the commands of the workers.  Repeated each time, because a
+ * command may swallow the signal.
  */
 void
 crew_interrupt(void)
@@ -261,8 +260,8 @@ crew_interrupt(void)
 }
 
 /*
- * Wait until a worker starts or ends, somebody sets the latch, or it is time
- * for another look.
+ * Wait until a worker starts or ends, the latch is set, or it is time to read
+ * the ledger again.
  */
 void
 crew_wait(void)
@@ -299,7 +298,7 @@ crew_dismiss(void)
 }
 
 /*
- * The leader goes away with an error: nobody would look after its workers.
+ * The leader ends with an error, and its workers must end with it.
  */
 void
 crew_dismiss_at_exit(int code, Datum arg)

@@ -13,8 +13,8 @@
 typedef enum CrewState
 {
 	CREW_AT_WORK,
-	CREW_DONE,		  /* nothing is left to do */
-	CREW_WITHOUT_SLOT /* no worker could be started for too long */
+	CREW_DONE,		  /* all tasks have ended */
+	CREW_WITHOUT_SLOT /* no worker could be started for pgmaint.worker_timeout */
 } CrewState;
 
 extern void crew_number_workers_from(int last);

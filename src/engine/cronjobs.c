@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * cronjobs.c
- *	  pg_cron: where it lives, and what is asked of it there.
+ *	  Queries of pg_cron, and its settings.
  *
- * pg_cron keeps the jobs of all databases in one of them.  What is asked of it
- * is asked with the rights of the caller: in this session where it is in this
- * database, and in a worker elsewhere.
+ * pg_cron keeps the jobs of all databases in one of them.  All queries have the
+ * rights of the caller: in this session if pg_cron is in this database, else in
+ * a background worker.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@
 #define JOB_NAME_BYTES (NAMEDATALEN - 1)
 
 /*
- * A setting of pg_cron as text, with what holds where it has none.
+ * A setting of pg_cron as text, or the given default.
  */
 static const char *
 cron_setting(const char *name, const char *instead)
@@ -43,7 +43,7 @@ cron_setting(const char *name, const char *instead)
 }
 
 /*
- * Is pg_cron's library in the postmaster?  Its settings may be there without
+ * Has the postmaster loaded pg_cron's library?  Its settings may exist without
  * it.
  */
 static bool
@@ -67,7 +67,7 @@ cron_is_loaded(void)
 }
 
 /*
- * Where pg_cron is, or an error that says how to get it.
+ * Find the database of pg_cron, or raise an error that says how to install it.
  */
 void
 find_cron_server(CronServer *server)
@@ -81,9 +81,7 @@ find_cron_server(CronServer *server)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("schedules need pg_cron, which is not loaded"),
 			 errhint(
-				 "Install it, set shared_preload_libraries = '%s%spg_cron', "
-				 "restart the server, and execute CREATE EXTENSION pg_cron in "
-				 "database \"%s\".",
+				 "Install pg_cron, set shared_preload_libraries = '%s%spg_cron', restart the server, and execute CREATE EXTENSION pg_cron in database \"%s\".",
 				 others, others[0] == '\0' ? "" : ", ",
 				 server->database_name)));
 	server->database = get_database_oid(server->database_name, true);
@@ -91,17 +89,16 @@ find_cron_server(CronServer *server)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_DATABASE),
-			 errmsg("database \"%s\", in which pg_cron is to keep its "
-					"jobs, does not exist",
+			 errmsg("database \"%s\" of pg_cron does not exist",
 					server->database_name),
-			 errhint("Set cron.database_name to another, restart the "
-					 "server, and execute CREATE EXTENSION pg_cron in it.")));
+			 errhint(
+				 "Set cron.database_name to an existing database, restart the server, and execute CREATE EXTENSION pg_cron in that database.")));
 	server->background_workers =
 		strcmp(cron_setting("cron.use_background_workers", "off"), "on") == 0;
 }
 
 /*
- * The time zone that schedules are in.
+ * The time zone of schedules.
  */
 pg_tz *
 cron_timezone(void)
@@ -121,7 +118,7 @@ cron_wants_both_days(void)
 }
 
 /*
- * The name of a plan's job: no other plan's, and no other database's.
+ * The name of a plan's job, unique across plans and databases.
  */
 char *
 cron_job_name(const char *plan)
@@ -139,7 +136,7 @@ cron_job_name(const char *plan)
 					(uint32) hash);
 }
 
-/* what is needed to say what to do; an error is no time to look it up */
+/* for hints, which must not look up names during an error */
 typedef struct Hints
 {
 	const char *database;
@@ -147,7 +144,7 @@ typedef struct Hints
 } Hints;
 
 /*
- * Say what to do about an error that pg_cron, or the way to it, raised.
+ * Add a hint to an error that pg_cron, or the query of it, raised.
  */
 static void
 add_hint(void *arg)
@@ -155,27 +152,26 @@ add_hint(void *arg)
 	const Hints *hints = arg;
 	int code = geterrcode();
 
-	/* the statement is ours, and no help to whoever gave us the arguments */
+	/* hide the internal statement, which does not help the caller */
 	internalerrposition(0);
 	internalerrquery(NULL);
 	if (code == ERRCODE_INSUFFICIENT_PRIVILEGE && hints->role != NULL)
-		errhint("A superuser can allow it, in database \"%s\": GRANT USAGE ON "
-				"SCHEMA cron TO %s; GRANT EXECUTE ON FUNCTION "
-				"cron.schedule_in_database TO %s.",
-				hints->database, hints->role, hints->role);
+		errhint(
+			"As a superuser, execute in database \"%s\": GRANT USAGE ON SCHEMA cron TO %s; GRANT EXECUTE ON FUNCTION cron.schedule_in_database TO %s.",
+			hints->database, hints->role, hints->role);
 	else if (code == ERRCODE_INVALID_PARAMETER_VALUE)
-		errhint("Not every version of pg_cron knows all forms; five fields of "
-				"numbers, such as '0 3 * * 0', all do.");
+		errhint(
+			"Use five fields of numbers, such as '0 3 * * 0', which every version of pg_cron accepts.");
 	else if (code == ERRCODE_UNDEFINED_FUNCTION)
-		errhint("pg_cron 1.4 or later is needed: execute ALTER EXTENSION "
-				"pg_cron UPDATE in database \"%s\".",
-				hints->database);
+		errhint(
+			"Update pg_cron to 1.4 or later with ALTER EXTENSION pg_cron UPDATE in database \"%s\".",
+			hints->database);
 }
 
 /*
  * Execute a statement whose parameters are the first of these arguments.  It
- * names pg_cron's tables, in a schema in which nobody but superusers can have
- * put others in their place.
+ * names pg_cron's tables, in a schema in which only superusers can replace
+ * them.
  */
 static SPITupleTable *
 query_cron(const CronQuestion *question, int count, const char *sql)
@@ -193,15 +189,15 @@ query_cron(const CronQuestion *question, int count, const char *sql)
 	}
 	result = SPI_execute_with_args(sql, count, types, values, NULL, false, 0);
 	if (result != SPI_OK_SELECT)
-		elog(ERROR, "pg_cron gave no answer: %s",
+		elog(ERROR, "pg_cron returned no result: %s",
 			 SPI_result_code_string(result));
 	return SPI_tuptable;
 }
 
 /*
  * Call pg_cron's function for a schedule with the first of these arguments.
- * What comes after them is null or, as the last of schedule_in_database(),
- * whether the job is active.
+ * The others are null or, for the last of schedule_in_database(), whether the
+ * job is active.
  */
 static char *
 call_schedule(const CronQuestion *question, const char *name, int given,
@@ -223,8 +219,7 @@ call_schedule(const CronQuestion *question, const char *name, int given,
 }
 
 /*
- * Unschedule the jobs whose numbers a statement finds; returns how many there
- * were.
+ * Unschedule the jobs whose numbers a statement returns; returns their number.
  */
 static char *
 unschedule_jobs(const CronQuestion *question, int count, const char *sql)
@@ -253,22 +248,22 @@ ask_to_schedule(const CronQuestion *question)
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID,
 								TEXTOID, TEXTOID, BOOLOID};
 
-	/* pg_cron would leave a job that is paused as it is */
+	/* pg_cron would not activate a job that is paused */
 	(void) unschedule_jobs(
 		question, 1,
 		"SELECT j.jobid FROM cron.job j "
 		"WHERE j.jobname::pg_catalog.text OPERATOR(pg_catalog.=) $1 "
 		"AND j.username OPERATOR(pg_catalog.=) CURRENT_USER::pg_catalog.text "
 		"AND NOT j.active");
-	/* everybody with USAGE may schedule in pg_cron's own database */
+	/* every role with USAGE may schedule in pg_cron's own database */
 	if (strcmp(question->arguments[3], get_database_name(MyDatabaseId)) == 0)
 		return call_schedule(question, "schedule", 3, 3, types);
 	return call_schedule(question, "schedule_in_database", 4, 6, types);
 }
 
 /*
- * The jobs of a database, with what became of each the last time.  Only
- * superusers see those of other roles.
+ * The jobs of a database, with the last execution of each.  Only superusers
+ * see the jobs of other roles.
  */
 static char *
 ask_for_list(const CronQuestion *question)
@@ -291,7 +286,7 @@ ask_for_list(const CronQuestion *question)
 }
 
 /*
- * Ask pg_cron in this database, with the rights of the current user.
+ * Query pg_cron in this database, with the rights of the current user.
  */
 char *
 answer_cron_question(const CronQuestion *question)
@@ -306,10 +301,12 @@ answer_cron_question(const CronQuestion *question)
 	if (!superuser())
 		hints.role = quote_identifier(GetUserNameFromId(GetUserId(), false));
 	if (!OidIsValid(get_extension_oid("pg_cron", true)))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("pg_cron is not installed in database \"%s\"",
-							   hints.database),
-						errhint("Execute CREATE EXTENSION pg_cron there.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("pg_cron is not installed in database \"%s\"",
+					hints.database),
+			 errhint("Execute CREATE EXTENSION pg_cron in that database.")));
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	callback.callback = add_hint;

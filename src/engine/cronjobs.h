@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cronjobs.h
- *	  pg_cron: where it lives, and what is asked of it there.
+ *	  Queries of pg_cron, and its settings.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,15 +12,15 @@
 
 typedef struct CronServer
 {
-	Oid database; /* the one that pg_cron keeps its jobs in */
+	Oid database; /* the database in which pg_cron keeps its jobs */
 	const char *database_name;
-	bool background_workers; /* jobs run in them, not in client sessions */
+	bool background_workers; /* not in client sessions */
 } CronServer;
 
 typedef enum CronQuestionKind
 {
 	CRON_SCHEDULE,	 /* job, schedule, command, database: the job's number */
-	CRON_UNSCHEDULE, /* job, role: how many there were */
+	CRON_UNSCHEDULE, /* job, role: the number of jobs that were removed */
 	CRON_LIST		 /* database: its jobs, as JSON */
 } CronQuestionKind;
 

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * cronline.c
- *	  When a schedule as pg_cron understands it comes round.
+ *	  The times of a schedule, as pg_cron determines them.
  *
- * pg_cron fires, but tells nobody when it will, or should have.  This reads
- * what pg_cron reads, apart from what it takes by an oversight: fewer fields
- * than five, or text behind them.  Times are found as pg_cron finds them: a
- * schedule comes round in each minute whose local time it matches, so that an
- * hour that summer time skips does not come, and one that it repeats comes
+ * pg_cron does not show when it will run a job, or should have run it.  This
+ * parser accepts the syntax of pg_cron, except for what pg_cron accepts by
+ * mistake: fewer than five fields, or text behind them.  Times are determined as
+ * in pg_cron: a schedule matches each minute by its local time, so an hour that
+ * daylight saving time skips has no runs, and one that it repeats has them
  * twice.
  *
  *-------------------------------------------------------------------------
@@ -49,8 +49,8 @@ skip_blanks(const char *at)
 }
 
 /*
- * A number, or one of the names, which count from first.  Returns what follows
- * it, or NULL.
+ * A number, or one of the names, which count from first.  Returns the rest of
+ * the text, or NULL.
  */
 static const char *
 parse_number(const char *at, int first, const char *const *names, int *number)
@@ -126,7 +126,7 @@ parse_field(const char *at, int first, int last, const char *const *names,
 }
 
 /*
- * "30 seconds", as pg_cron has it since 1.5.
+ * "30 seconds", which pg_cron accepts since 1.5.
  */
 static bool
 parse_interval(const char *at, int *seconds)
@@ -144,7 +144,7 @@ parse_interval(const char *at, int *seconds)
 }
 
 /*
- * Read a schedule; false if it is none.
+ * Parse a schedule; false if it is invalid.
  */
 bool
 parse_cron_line(const char *text, CronLine *line)
@@ -198,8 +198,8 @@ takes(uint64 values, int value)
 }
 
 /*
- * Is it a day of the schedule?  Where both the day of the month and that of
- * the week are restricted, one of them is enough, as in every cron.
+ * Does the schedule match the day?  If both the day of the month and the day
+ * of the week are restricted, one of them is enough, as in every cron.
  */
 static bool
 matches_day(const CronLine *line, const struct pg_tm *now, bool last_day,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cronline.h
- *	  When a schedule as pg_cron understands it comes round.
+ *	  The times of a schedule, as pg_cron determines them.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "datatype/timestamp.h"
 #include "pgtime.h"
 
-/* bit n of a field is set where the schedule takes the value n */
+/* bit n of a field is set if the schedule matches the value n */
 typedef struct CronLine
 {
 	uint64 minutes;
@@ -21,7 +21,7 @@ typedef struct CronLine
 	uint64 weekdays;
 	bool last_day; /* of the month, besides days */
 	bool any_day;  /* days, or weekdays, begin with an asterisk */
-	bool at_start; /* when the server starts, and at no other time */
+	bool at_start; /* only when the server starts */
 	int seconds;   /* an interval instead of times; 0: none */
 } CronLine;
 

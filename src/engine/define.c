@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * define.c
- *	  define_plan and drop_plan: the plans that users make.
+ *	  define_plan and drop_plan: plans of users.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,8 @@ PG_FUNCTION_INFO_V1(pgmaint_define_plan);
 PG_FUNCTION_INFO_V1(pgmaint_drop_plan);
 
 /*
- * Others run a plan by its name, with rights of their own.  So a plan is for
- * whoever defined it to change.  The caller is inside a ledger scope.
+ * Other roles run a plan by its name, with their own rights.  So only the role
+ * that defined a plan may change it.  The caller is inside a ledger scope.
  */
 static void
 check_plan_is_ours(const char *plan, Oid role)
@@ -42,7 +42,7 @@ check_plan_is_ours(const char *plan, Oid role)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to change plan \"%s\"", plan),
-				 errdetail("It was defined by role \"%s\".", owner)));
+				 errdetail("The plan was defined by role \"%s\".", owner)));
 }
 
 /*
@@ -61,7 +61,7 @@ is_built_in(const char *plan)
 }
 
 /*
- * For the same reason a built-in plan is for superusers to replace.
+ * For the same reason only superusers may replace a built-in plan.
  */
 static void
 check_plan_is_not_built_in(const char *plan, Oid role)
@@ -72,12 +72,12 @@ check_plan_is_not_built_in(const char *plan, Oid role)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied to replace the built-in plan \"%s\"",
 					plan),
-			 errhint("Define a plan of another name.")));
+			 errhint("Define a plan with another name.")));
 }
 
 /*
- * A plan that was dropped may still be scheduled, to run with the rights of who
- * scheduled it.  The caller is inside a ledger scope.
+ * A plan that was dropped may still be scheduled, and would run with the
+ * rights of the role that scheduled it.  The caller is inside a ledger scope.
  */
 static void
 check_plan_is_not_scheduled(const char *plan, Oid role)
@@ -95,17 +95,17 @@ check_plan_is_not_scheduled(const char *plan, Oid role)
 			"FROM pg_catalog.pg_roles r WHERE r.rolname = s.scheduled_by), false) LIMIT 1") ==
 			0)
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied to define plan \"%s\"", plan),
-			 errdetail("It is scheduled by role \"%s\".", ledger_text(0, 1)),
-			 errhint("Define a plan of another name.")));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("permission denied to define plan \"%s\"", plan),
+					errdetail("The plan is scheduled by role \"%s\".",
+							  ledger_text(0, 1)),
+					errhint("Define a plan with another name.")));
 }
 
 /*
  * pgmaint.define_plan(plan text, steps jsonb) returns void
  *
- * Whatever is wrong with a plan is said now, not on the night it runs.
+ * Reports all mistakes in a plan now, not when it runs.
  */
 Datum
 pgmaint_define_plan(PG_FUNCTION_ARGS)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * disruptive.c
- *	  Disruptive tasks run while a maintenance window is open, and no longer.
+ *	  Disruptive tasks run only while a maintenance window is open.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,12 +17,12 @@
 #include "engine/disruptive.h"
 #include "ledger/windows.h"
 
-/* when the window of the task at work ends */
+/* when the window of the current task ends */
 static TimeoutId window_timeout = MAX_TIMEOUTS;
 static volatile sig_atomic_t window_ended = false;
 
 /*
- * Has the caller asked to do such work at any time?
+ * Has the caller allowed disruptive tasks at any time?
  */
 static bool
 ignores_windows(const Action *action, Jsonb *options)
@@ -32,8 +32,8 @@ ignores_windows(const Action *action, Jsonb *options)
 }
 
 /*
- * One finding for all tasks of a step that are not begun: what they would gain,
- * and what to do so that they are.
+ * Record one finding for all tasks of a step that are held back: what they
+ * would gain, and what to do about it.
  */
 static void
 report_held_back(PlanContext *context, const Step *step, int count, int64 gain,
@@ -46,7 +46,7 @@ report_held_back(PlanContext *context, const Step *step, int count, int64 gain,
 					 count, count == 1 ? "task" : "tasks", step->action->name,
 					 count == 1 ? "was" : "were", because);
 	if (gain > 0)
-		appendStringInfo(&message, "; %s would give back %s",
+		appendStringInfo(&message, "; %s would free %s",
 						 count == 1 ? "it" : "they", size_text(gain));
 	appendStringInfoString(&message, remedy);
 	plan_finding(
@@ -56,9 +56,9 @@ report_held_back(PlanContext *context, const Step *step, int count, int64 gain,
 }
 
 /*
- * Outside of any window disruptive tasks are not even begun.  Inside, what has a
- * gentler way is done in that way if it would not come to its end.  The caller
- * is inside a ledger scope.
+ * Hold back disruptive tasks outside of windows.  Inside, a task that would
+ * not end in time uses its gentler command, if it has one.  The caller is
+ * inside a ledger scope.
  */
 void
 hold_back_disruptive_tasks(PlanContext *context, const Step *step)
@@ -109,13 +109,11 @@ hold_back_disruptive_tasks(PlanContext *context, const Step *step)
 			context, step, count, gain, because,
 			state.defined
 				? ""
-				: ". Define one, such as SELECT pgmaint.add_window('sunday', "
-				  "'{0}', '02:00', '4 hours'), or run the action with "
-				  "{\"ignore_window\": true} at an hour that suits");
+				: "; define a window, for example SELECT pgmaint.add_window('sunday', '{0}', '02:00', '4 hours'), or run the action with {\"ignore_window\": true} at a time when it may block other sessions");
 }
 
 /*
- * Read what is left of the window, in a ledger scope of its own.
+ * Read the time left in the window, in a separate ledger scope.
  */
 static int64
 time_left(WindowState *state)
@@ -129,8 +127,8 @@ time_left(WindowState *state)
 }
 
 /*
- * Is a window open, now that it is the task's turn, and for long enough?  The
- * caller is in a transaction.
+ * Is a window open now that the task is about to begin, and for long enough?
+ * The caller is in a transaction.
  */
 bool
 window_has_room(TaskContext *context, char **reason)
@@ -144,10 +142,10 @@ window_has_room(TaskContext *context, char **reason)
 		return true;
 	context->window_left = time_left(&state);
 	if (!state.open)
-		*reason = "the maintenance window closed before its turn came";
+		*reason = "the maintenance window closed before the task began";
 	else if (task->predicted > context->window_left)
 		*reason = psprintf(
-			"predicted to take %s (by %s), but window \"%s\" is open for only %s more",
+			"predicted to take %s (based on %s), but window \"%s\" closes in %s",
 			duration_text(task->predicted), task->predicted_from, state.name,
 			duration_text(context->window_left));
 	else
@@ -173,7 +171,7 @@ handle_window_timeout(void)
 }
 
 /*
- * See that the task does not outlast its window.
+ * Interrupt the task if it outlasts its window.
  */
 void
 begin_to_watch_window(TaskContext *context)
@@ -187,7 +185,7 @@ begin_to_watch_window(TaskContext *context)
 }
 
 /*
- * The task is done.  A window that ended after that is nobody's concern.
+ * The task has ended.  The end of its window has no effect from now on.
  */
 void
 stop_watching_window(void)
@@ -201,8 +199,8 @@ stop_watching_window(void)
 }
 
 /*
- * Was a task interrupted because of its window?  Then say so, and in a finding:
- * its work was lost.
+ * Was a task interrupted because its window ended?  Then record a finding,
+ * because the work of the task was lost.
  */
 bool
 window_has_ended(const TaskContext *context, char **error, List **findings)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * disruptive.h
- *	  Disruptive tasks run while a maintenance window is open, and no longer.
+ *	  Disruptive tasks run only while a maintenance window is open.
  *
  *-------------------------------------------------------------------------
  */

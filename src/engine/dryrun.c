@@ -65,7 +65,7 @@ put_task(ReturnSetInfo *result, int step, const PlannedTask *task)
 /*
  * pgmaint.dry_run(plan text, options jsonb)
  *
- * Asks the actions as the leader would, with the rights of the caller, and
+ * Plans the steps as the leader would, with the rights of the caller, and
  * writes nothing; so it works on a standby.
  */
 Datum

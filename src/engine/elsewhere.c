@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * elsewhere.c
- *	  Asking pg_cron, in whichever database of the cluster it is.
+ *	  Queries pg_cron, in any database of the cluster.
  *
- * In another database a background worker connects as the role that asks, so it
- * can do what that role could do there itself and no more.  It answers, or
- * raises its error, over a queue in shared memory.  What it does is committed
- * when it answers, whatever becomes of the transaction that asked.
+ * In another database, a background worker connects as the calling role, and has
+ * no more rights than that role has there.  It returns its answer, or its error,
+ * through a queue in shared memory.  Its work is committed when it answers,
+ * independent of the caller's transaction.
  *
- * The asker waits inside a function, so it holds a snapshot and maybe locks.
- * The worker is in another database and needs none of them, and it gives up
- * waiting for a lock after a few seconds.
+ * The caller waits inside a function, and holds a snapshot and maybe locks.  The
+ * worker is in another database and needs none of them, and it stops waiting for
+ * a lock after a few seconds.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,12 +40,12 @@ PGDLLEXPORT void pgmaint_cron_worker_main(Datum main_arg);
 
 #define QUEUE_BYTES 65536
 
-/* the type of the message that is the answer; errors have the protocol's */
+/* message type of the answer; errors have the type of the protocol */
 #define ANSWER_MESSAGE 'D'
 #define ERROR_MESSAGE 'E'
 #define NOTICE_MESSAGE 'N'
 
-/* what stands at the beginning of the shared memory; the queue follows */
+/* the beginning of the shared memory; the queue follows */
 typedef struct SharedQuestion
 {
 	Oid database;
@@ -98,14 +98,14 @@ start_worker(dsm_segment *segment)
 					   true, &handle))
 		ereport(ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("no background worker slot is free to ask pg_cron"),
+				 errmsg("no background worker slot is free to query pg_cron"),
 				 errhint("Try again later, or raise max_worker_processes.")));
 	return handle;
 }
 
 /*
- * Read messages up to the answer.  The worker's error, with which it ends, is
- * raised as our own.
+ * Read messages up to the answer.  An error, which ends the worker, is raised
+ * as an error of this session.
  */
 static char *
 receive_answer(shm_mq_handle *queue, volatile bool *ended)
@@ -123,8 +123,8 @@ receive_answer(shm_mq_handle *queue, volatile bool *ended)
 				ERROR,
 				(errcode(ERRCODE_CONNECTION_FAILURE),
 				 errmsg(
-					 "the worker that was to ask pg_cron ended without an answer"),
-				 errhint("The server's log says why.")));
+					 "the background worker that queried pg_cron ended without a result"),
+				 errhint("Look for the cause in the server log.")));
 		initStringInfo(&message);
 		appendBinaryStringInfo(&message, data, (int) size);
 		type = (char) pq_getmsgbyte(&message);
@@ -143,7 +143,8 @@ receive_answer(shm_mq_handle *queue, volatile bool *ended)
 }
 
 /*
- * Have a worker ask pg_cron in another database, and wait for what it says.
+ * Start a worker that queries pg_cron in another database, and wait for its
+ * answer.
  */
 static char *
 ask_elsewhere(Oid database, const CronQuestion *question)
@@ -177,7 +178,7 @@ ask_elsewhere(Oid database, const CronQuestion *question)
 }
 
 /*
- * Ask pg_cron where it is.
+ * Query pg_cron in its database.
  */
 char *
 ask_cron(const CronServer *server, const CronQuestion *question)
@@ -195,7 +196,7 @@ ask_cron_for_number(const CronServer *server, const CronQuestion *question)
 }
 
 /*
- * The question as it is in shared memory, in this database's encoding.
+ * The question from shared memory, in the encoding of this database.
  */
 static void
 read_question(const SharedQuestion *shared, CronQuestion *question)
@@ -241,11 +242,11 @@ pgmaint_cron_worker_main(Datum main_arg)
 	if (segment == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the session that asked for this worker is gone")));
+				 errmsg("the session that started this worker has ended")));
 	shared = dsm_segment_address(segment);
 	queue = (shm_mq *) ((char *) shared + shared->queue);
 	shm_mq_set_sender(queue, MyProc);
-	/* from here on errors go to whoever asked */
+	/* from here on errors go to the calling session */
 	pq_redirect_to_shm_mq(segment, shm_mq_attach(queue, segment, NULL));
 	BackgroundWorkerInitializeConnectionByOid(shared->database, shared->role,
 											  WORKER_BYPASS_LOGIN);

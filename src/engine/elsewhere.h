@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * elsewhere.h
- *	  Asking pg_cron, in whichever database of the cluster it is.
+ *	  Queries pg_cron, in any database of the cluster.
  *
  *-------------------------------------------------------------------------
  */

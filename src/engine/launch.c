@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * launch.c
- *	  Starting the leader and the task workers.
+ *	  Starts leaders, task workers and messengers.
  *
- * All are dynamic background workers: nothing of pgmaint runs while nothing
- * is due, and shared_preload_libraries is not needed.
+ * All are dynamic background workers: no process of pgmaint exists while there
+ * is no work, and shared_preload_libraries is not needed.
  *
- * Their slots are those of the whole cluster.  A leader is started where there
- * are units for it (see base/locks.c); a database that has to wait for some has
- * a marker (see waiting.c), which is written before it is looked whether there
- * are any.  Whoever gives units back looks for markers after that.  So there
- * is no moment in which a database waits, and nobody would come to start its
- * leader; but for a leader that a crash, a FATAL error or a person ends, whose
- * work pgmaint.tick() takes up again.
+ * All databases of the cluster share the slots.  A leader is started if there
+ * are units for it (see base/locks.c); a database that has to wait for units has
+ * a marker (see waiting.c), which is written before units are counted.  A
+ * process that releases units looks for markers after that.  So there is no
+ * moment in which a database waits and no process will start its leader, except
+ * after a crash, a FATAL error or a termination of a leader, whose work
+ * pgmaint.tick() continues.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +39,7 @@ StaticAssertDecl(sizeof(TaskWorkerArguments) <= BGW_EXTRALEN,
 #define SLOT_TRIES 10
 #define SLOT_WAIT_MS 20
 
-/* what to start when this transaction commits, if the database is set */
+/* processes to start when this transaction commits, if the database is set */
 static LeaderArguments wanted_leader;
 static MessengerArguments wanted_messenger;
 
@@ -47,15 +47,15 @@ static MessengerArguments wanted_messenger;
 static bool wanted_after_abort = false;
 
 /*
- * The leader that this session started last.  The handle's memory is taken
- * beforehand, since a commit is no place to run out of it.
+ * The leader that this session started last.  The memory of the handle is
+ * allocated beforehand, because a commit must not run out of memory.
  */
 static BackgroundWorkerHandle *last_leader = NULL;
 static MemoryContext leader_context = NULL;
 
 /*
- * Ask for a process.  The constants fit, so that nothing in here can fail but
- * for want of a slot: it is called in the middle of a commit.
+ * Register a process.  Only the lack of a slot can make this fail: it is
+ * called during a commit.
  */
 bool
 launch_worker(const char *type, const char *name, const char *function,
@@ -103,7 +103,9 @@ start_wanted_leader(void)
 	bool launched;
 
 	forget_wanted_leader();
-	/* who has just ended gave its units back before its slot is free */
+	/*
+	 * a process that has just ended releases its units before its slot is free
+	 */
 	for (int i = 0;
 		 !(launched = launch_leader_of(&arguments, &handle)) && i < SLOT_TRIES;
 		 i++)
@@ -128,8 +130,9 @@ last_leader_status(void)
 }
 
 /*
- * Before the commit: is a leader to be started?  Not if there is one, nor if
- * other leaders have all the units, which start this database's when they end.
+ * Before the commit, decide whether to start a leader: not if there is one,
+ * nor if other leaders have all the units, because these start this database's
+ * leader when they end.
  */
 static void
 prepare_wanted_leader(void)
@@ -156,7 +159,7 @@ prepare_wanted_leader(void)
 }
 
 /*
- * For want of a slot messages wait for the next tick.
+ * Without a slot, messages wait for the next tick.
  */
 static void
 start_wanted_messenger(void)
@@ -171,17 +174,17 @@ start_wanted_messenger(void)
 
 /*
  * The row of the run becomes visible with the commit, so the leader is started
- * then and not before.  An ERROR at that point would be a PANIC, so whether
- * there is a leader already is asked before it.
+ * then and not before.  An ERROR at that point would be a PANIC, so the check
+ * for an existing leader comes before the commit.
  *
- * A leader that was seen alive, or that has yet to start, does not leave
- * without looking at the queue after this transaction: see stop_leading() in
- * leadership.c.  Between the two there is a moment in which a session that queues
- * many runs starts more leaders than one; those that are too many leave, and
- * for want of a slot for one of them the run does not wait.
+ * A leader that was alive then, or that has yet to start, does not end without
+ * reading the queue after this transaction: see stop_leading() in
+ * leadership.c.  Between the two there is a moment in which a session that
+ * queues many runs starts several leaders; all but one end, and the run does
+ * not need a slot for them.
  */
 static void
-see_to_wanted_leader(XactEvent event)
+launch_wanted_leader(XactEvent event)
 {
 	switch (event)
 	{
@@ -196,7 +199,7 @@ see_to_wanted_leader(XactEvent event)
 					 errmsg(
 						 "no background worker slot is free to start the pgmaint leader"),
 					 errdetail(
-						 "The run stays queued until a leader is started by the next call, by pgmaint.tick(), or by the leader of another database that ends."),
+						 "The run stays queued until the next call, pgmaint.tick(), or the end of a run in another database starts a leader."),
 					 errhint(
 						 "Wait for other workers to end, or raise max_worker_processes.")));
 			break;
@@ -211,7 +214,7 @@ see_to_wanted_leader(XactEvent event)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg(
 					 "cannot PREPARE a transaction that has queued a pgmaint run"),
-				 errhint("Queue the run in a transaction of its own.")));
+				 errhint("Queue the run in a separate transaction.")));
 			break;
 		default:
 			break;
@@ -219,13 +222,13 @@ see_to_wanted_leader(XactEvent event)
 }
 
 /*
- * The leader comes first: the last slot is not for messages.
+ * The leader comes first: messages must not take the last slot.
  */
 static void
 at_end_of_transaction(XactEvent event, void *arg)
 {
 	if (OidIsValid(wanted_leader.database))
-		see_to_wanted_leader(event);
+		launch_wanted_leader(event);
 	if (!OidIsValid(wanted_messenger.database))
 		return;
 	if (event == XACT_EVENT_COMMIT)
@@ -257,8 +260,8 @@ register_callback(void)
 }
 
 /*
- * Start a leader when this transaction commits, unless there is one.  A
- * savepoint that is rolled back leaves a leader that finds nothing to do.
+ * Start a leader when this transaction commits, unless there is one.  After a
+ * savepoint is rolled back, the leader finds nothing to do and ends.
  */
 void
 launch_leader_at_commit(bool resume)
@@ -269,14 +272,15 @@ launch_leader_at_commit(bool resume)
 }
 
 /*
- * The same, and also if this transaction is rolled back: it has kept a run from
- * being begun, by a lock on its row, so that a leader may have left without it.
+ * The same, and also if this transaction is rolled back: by its lock on the
+ * row it has prevented a run from beginning, and a leader may have ended
+ * without it.
  */
 void
 launch_leader_at_end(void)
 {
 	launch_leader_at_commit(false);
-	/* an abort is no time to write one; one too many does no harm */
+	/* an abort must not allocate one; an unnecessary leader is harmless */
 	mark_waiting(wanted_leader.database, wanted_leader.extension);
 	wanted_after_abort = true;
 }
@@ -295,7 +299,7 @@ launch_leader_if_room(void)
 
 /*
  * Can a process connect to this database?  Not if it was dropped, or is being
- * dropped: the server says so by an impossible limit of connections.
+ * dropped, which the server marks by an impossible connection limit.
  */
 static bool
 database_accepts_leader(Oid database)
@@ -313,11 +317,10 @@ database_accepts_leader(Oid database)
 }
 
 /*
- * Start the leaders of databases that wait, as many as there are units for.
- * This database's own does not count where it has a leader, or where that
- * leader has just found that it can do nothing.  Returns false where there are
- * units and no slot: others have it, which know nothing of units.  In a
- * transaction.
+ * Start the leaders of databases that wait, as many as there are units for, in
+ * a transaction.  Skip this database if it has a leader, or if its leader has
+ * just found that it can do nothing.  Returns false if there are units but no
+ * slot: processes that use no units have it.
  */
 bool
 launch_waiting_leaders(bool own)
@@ -353,8 +356,7 @@ launch_waiting_leaders(bool own)
 }
 
 /*
- * Start a messenger when this transaction commits.  Those that are too many
- * leave.
+ * Start a messenger when this transaction commits.  Unnecessary ones end.
  */
 void
 launch_messenger_at_commit(void)

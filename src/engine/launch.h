@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * launch.h
- *	  Starting the leader and the task workers.
+ *	  Starts leaders, task workers and messengers.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,15 +11,15 @@
 #include "postmaster/bgworker.h"
 #include "storage/dsm.h"
 
-/* what a leader has to know; goes into bgw_extra */
+/* arguments of a leader; in bgw_extra */
 typedef struct LeaderArguments
 {
 	Oid database;
 	Oid extension;
-	bool resume; /* queue again what it finds interrupted */
+	bool resume; /* queue interrupted runs again */
 } LeaderArguments;
 
-/* what a messenger has to know */
+/* arguments of a messenger */
 typedef struct MessengerArguments
 {
 	Oid database;
@@ -27,7 +27,7 @@ typedef struct MessengerArguments
 	int clock_offset;
 } MessengerArguments;
 
-/* what a task worker has to know */
+/* arguments of a task worker */
 typedef struct TaskWorkerArguments
 {
 	Oid database;

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * leader.c
- *	  The leader: one for each database in which a run is due.
+ *	  The leader: one for each database that has queued runs.
  *
- * It takes queued runs one after the other.  For each step of a run it asks
- * the action for tasks, starts task workers, and watches them.  Every change
- * of state is committed when it happens, and between two looks at the ledger
- * the leader has no transaction and no snapshot.
+ * The leader executes queued runs one after the other.  For each step of a run
+ * it lets the action plan tasks, starts task workers, and watches them.  Every
+ * change of state is committed when it happens, and between two reads of the
+ * ledger the leader has no transaction and no snapshot.
  *
- * The leader is connected as the bootstrap superuser and executes no SQL but
- * pgmaint's own.
+ * The leader is connected as the bootstrap superuser and executes only pgmaint's
+ * own SQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,15 +50,18 @@
 
 PGDLLEXPORT void pgmaint_leader_main(Datum main_arg);
 
-/* how often a leader that leaves tries to start others, and how soon again */
+/*
+ * how often a leader that ends tries to start others, and its pause between
+ * tries
+ */
 #define LAUNCH_ATTEMPTS 60
 #define LAUNCH_INTERVAL_MS 500
 
 static LeaderArguments arguments;
 
 /*
- * SIGTERM interrupts what the leader is executing, but leaves it alive for
- * long enough to write down the truth.
+ * SIGTERM interrupts the leader's command, but leaves the leader alive for
+ * long enough to record that runs and tasks were interrupted.
  */
 static void
 handle_terminate(SIGNAL_ARGS)
@@ -74,8 +77,8 @@ handle_terminate(SIGNAL_ARGS)
 
 /*
  * Code of a table's owner runs here while a step is planned, and may catch the
- * ERROR that a signal has become.  What it does next is its end, and this
- * leader's: neither it nor the server's shutdown must wait for ever.
+ * ERROR that a signal has become.  Its next message ends it, and this leader:
+ * neither the leader nor the server's shutdown must wait forever.
  */
 static void
 /* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a callback */
@@ -90,9 +93,10 @@ heed_caught_signal(SubXactEvent event, SubTransactionId subtransaction,
 }
 
 /*
- * Leave for good.  The units that this leader had are for others now, but their
- * leaders may find no slot: a messenger or a parallel query has it.  As nobody
- * else would come, this process stays a little longer.
+ * End for good.  The units of this leader are available to others now, but
+ * their leaders may find no slot while a messenger or a parallel query has
+ * it.  No other process would start them, so this process tries for a little
+ * longer.
  */
 static void
 leave(int code, bool own)
@@ -116,7 +120,7 @@ leave(int code, bool own)
 }
 
 /*
- * Write down that what was running was stopped, and leave.
+ * Record that running tasks and runs were stopped, and end.
  */
 static void
 leave_interrupted(void)
@@ -134,8 +138,8 @@ leave_interrupted(void)
 }
 
 /*
- * Was the extension dropped during the run?  Then there is no ledger to write
- * to, and nobody who would read it.
+ * If the extension was dropped during the run, there is no ledger to write to:
+ * end.
  */
 static void
 leave_if_dropped(const Run *run)
@@ -150,9 +154,9 @@ leave_if_dropped(const Run *run)
 }
 
 /*
- * Was a schema of the extension renamed during the run?  Then the ledger cannot be written
- * until it is renamed back; the next leader writes down that the run was
- * interrupted.
+ * If a schema of the extension was renamed during the run, the ledger cannot
+ * be written until it is renamed back: end, and let the next leader record
+ * that the run was interrupted.
  */
 static void
 leave_if_renamed(const Run *run)
@@ -176,8 +180,8 @@ leave_if_renamed(const Run *run)
 }
 
 /*
- * A run that could not be carried out: the tasks that were begun are told to
- * stop, the run ends, others go on.
+ * End a run that failed with an ERROR: its running tasks are interrupted, and
+ * the next run begins.
  */
 static void
 give_up_run(const Run *run, const ErrorData *error)
@@ -204,8 +208,8 @@ give_up_run(const Run *run, const ErrorData *error)
 	end_run(run->run_id, cancelled ? "cancelled" : "failed", reason);
 	if (!cancelled)
 	{
-		add_failed_run(run->run_id, step_at_work(), reason);
-		/* the step in which contacts are told is not reached */
+		add_failed_run(run->run_id, current_step_number(), reason);
+		/* the step that notifies contacts is not reached */
 		launch_messenger_at_commit();
 	}
 	ledger_commit(&scope);
@@ -213,8 +217,8 @@ give_up_run(const Run *run, const ErrorData *error)
 }
 
 /*
- * The same, with whatever goes wrong.  Returns false when the run was sent back
- * to the queue.
+ * Execute a run, and handle all errors.  Returns false if the run was queued
+ * again.
  */
 static bool
 carry_out_run_safely(const Run *run, MemoryContext context)
@@ -235,7 +239,7 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
-		/* nobody has caught it on the way */
+		/* no handler has caught it before */
 		ProcDiePending = false;
 		RESUME_INTERRUPTS();
 		if (ShutdownRequestPending)
@@ -249,8 +253,8 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 }
 
 /*
- * Take on the runs that are queued.  Returns false when one was sent back: no
- * other would fare better.
+ * Execute the runs that are queued.  Returns false if one was queued again:
+ * other runs would find no slot either.
  */
 static bool
 carry_out_queued_runs(void)
@@ -281,7 +285,8 @@ carry_out_queued_runs(void)
 
 /*
  * End the task workers of a leader that died, if any outlived it, and wait for
- * them: they would go on working on tables that this leader gives to others.
+ * them: they would continue to work on tables that this leader gives to
+ * others.
  */
 static void
 end_stray_workers(void)
@@ -310,8 +315,8 @@ end_stray_workers(void)
 }
 
 /*
- * Set right what an earlier leader left behind that died, and what came along
- * when this database was copied from another.
+ * Update rows of an earlier leader that died, and rows that came from another
+ * database of which this one is a copy.
  */
 static void
 reconcile(void)
@@ -322,9 +327,9 @@ reconcile(void)
 	ledger_begin(&scope, arguments.extension);
 	(void) ensure_identity();
 	(void) interrupt_running_tasks(
-		"the server or the leader stopped while the run was going on");
+		"the server or the leader stopped during the run");
 	(void) interrupt_running_runs(
-		"the server or the leader stopped while the run was going on");
+		"the server or the leader stopped during the run");
 	interrupt_copied_runs();
 	if (arguments.resume)
 		resume_interrupted_runs();
@@ -334,8 +339,8 @@ reconcile(void)
 }
 
 /*
- * Lead until nothing is left to do.  Returns whether this database may be in
- * want of another leader all the same.
+ * Lead until no work is left.  Returns whether this database may need another
+ * leader all the same.
  */
 static bool
 lead(void)

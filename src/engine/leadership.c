@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * leadership.c
- *	  How a process becomes the leader of its database, and stops being it.
+ *	  Taking and releasing the leadership of a database.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 #include "ledger/ledger.h"
 #include "ledger/queue.h"
 
-/* how long a leader that has nothing left to do waits for commits of others */
+/* how long a leader without work waits for commits of other sessions */
 #define COMMIT_WAIT_MS 60000
 
 /*
@@ -42,9 +42,9 @@ extension_is_there(Oid extension)
 }
 
 /*
- * Wait until those have committed who counted on this leader, without standing
- * in the way of others: a commit may take as long as another server makes it.
- * Returns false if somebody else has become the leader, or it takes too long.
+ * Wait for the commits of sessions that saw this leader alive, without holding
+ * them up: a commit may wait for another server.  Returns false if another
+ * process has become the leader, or the wait takes too long.
  */
 static bool
 wait_for_commits(Oid extension)
@@ -59,7 +59,9 @@ wait_for_commits(Oid extension)
 		if (TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
 									   COMMIT_WAIT_MS))
 		{
-			/* whatever leader ends next, or pgmaint.tick(), sees to it */
+			/*
+			 * the next leader that ends, or pgmaint.tick(), starts the leader
+			 */
 			mark_waiting(MyDatabaseId, extension);
 			return false;
 		}
@@ -73,11 +75,12 @@ wait_for_commits(Oid extension)
 }
 
 /*
- * Stop being the leader.  Returns true when a run was queued meanwhile.
+ * Release leadership, then wait for transactions that are queueing runs.
+ * Returns true if a run was queued meanwhile.
  *
- * First nobody can count on this leader any more, then whoever did is waited
- * for, to the end of the transaction; what they queued can be seen then.  A run
- * that a session keeps from being begun is left to that session.
+ * After the release no session sees this leader alive; those that did are
+ * waited for, to the end of their transactions, and their runs are visible
+ * then.  A run that a session has locked is left to that session.
  */
 bool
 stop_leading(Oid extension)
@@ -97,7 +100,7 @@ stop_leading(Oid extension)
 }
 
 /*
- * In a transaction of its own, as taking units needs one.
+ * In a transaction of its own, which taking units needs.
  */
 static bool
 find_units(void)
@@ -111,11 +114,12 @@ find_units(void)
 }
 
 /*
- * Take the lock that makes a leader; false where there is one.
+ * Take the lock that makes a leader; false if there is a leader.
  *
- * Who has it and is not alive has yet to find units, and leaves if there are
- * none.  If it has looked before those came free that this process was started
- * for, nobody else would come: so this process looks after it.
+ * A process that has the lock and is not alive has yet to find units, and ends
+ * if there are none.  If it looked before the units were released for which
+ * this process was started, no other process would come: so this process waits
+ * for it.
  */
 static bool
 claim_leadership(void)
@@ -134,8 +138,8 @@ claim_leadership(void)
 }
 
 /*
- * Become the leader, with a slot for the first task worker.  Where there is
- * none, the database waits for the leader of another to end.
+ * Become the leader, with a slot for the first task worker.  If there is none,
+ * the database waits for the leader of another database to end.
  */
 bool
 become_leader(Oid extension)
@@ -157,10 +161,12 @@ become_leader(Oid extension)
 	ereport(
 		LOG,
 		(errmsg(
-			 "pgmaint leader of database \"%s\" leaves: other databases use the worker slots",
+			 "pgmaint leader of database \"%s\" stops: other databases use the worker slots",
 			 get_database_name(MyDatabaseId)),
-		 errdetail("It is started again when the run of another ends."),
-		 errhint("Raise max_worker_processes, or spread the schedules.")));
+		 errdetail(
+			 "The leader starts again when a run in another database ends."),
+		 errhint(
+			 "Raise max_worker_processes, or schedule the databases at different times.")));
 	CommitTransactionCommand();
 	proc_exit(0);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * leadership.h
- *	  How a process becomes the leader of its database, and stops being it.
+ *	  Taking and releasing the leadership of a database.
  *
  *-------------------------------------------------------------------------
  */

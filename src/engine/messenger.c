@@ -3,8 +3,8 @@
  * messenger.c
  *	  The messenger: notifies contacts of alerts while no run does.
  *
- * It is connected as the bootstrap superuser and executes no SQL but pgmaint's
- * own.
+ * The messenger is connected as the bootstrap superuser and executes only
+ * pgmaint's own SQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@
 
 PGDLLEXPORT void pgmaint_messenger_main(Datum main_arg);
 
-/* the next is started before that, and goes on */
+/* the next messenger is started before that, and continues */
 #define SECONDS_FOR_MESSAGES 300
 
 /*

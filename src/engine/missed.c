@@ -1,13 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * missed.c
- *	  Schedules that should have begun a run and did not.
+ *	  Scheduled runs that were missed.
  *
- * Nobody hears of a night on which nothing happened, unless somebody looks.
- * The times at which a schedule came round are compared with the runs of its
- * plan in the ledger.  A time counts as kept if a run was asked for then or
- * before the next, by whatever hand, or if one was still going on: pg_cron
- * waits for it.
+ * The times of a schedule are compared with the runs of its plan in the ledger.
+ * A time counts as kept if a run was queued at that time or before the next, by
+ * any session, or if a run had not ended: pg_cron waits for it.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,13 +21,13 @@
 #include "ledger/findings.h"
 #include "ledger/schedules.h"
 
-/* pg_cron may be late: its scheduler does one thing after the other */
+/* pg_cron may be late: its scheduler executes one job after the other */
 #define GRACE (10 * USECS_PER_MINUTE)
 
-/* a schedule that goes on missing is a finding once a day, with a number */
+/* a schedule that is still missed gets one finding a day, with a number */
 #define PAUSE (23 * USECS_PER_HOUR)
 
-/* times further back than this were nobody's business for long */
+/* older times are not of interest */
 #define LOOK_BACK (INT64CONST(366) * USECS_PER_DAY)
 
 typedef struct Missed
@@ -40,8 +38,8 @@ typedef struct Missed
 } Missed;
 
 /*
- * Which of the times before the horizon nothing was begun at?  Returns false
- * if none was due.
+ * The times before the horizon at which no run began.  Returns false if there
+ * were none.
  */
 static bool
 find_missed(const PlanSchedule *schedule, const CronLine *line,
@@ -81,7 +79,7 @@ find_missed(const PlanSchedule *schedule, const CronLine *line,
 }
 
 /*
- * The same for an interval, whose times depend on the run before.
+ * The same for an interval, whose times depend on the previous run.
  */
 static bool
 find_missed_interval(const PlanSchedule *schedule, const CronLine *line,
@@ -116,17 +114,17 @@ add_missed_finding(int64 run_id, const PlanSchedule *schedule,
 
 	initStringInfo(&message);
 	if (missed->count == 1)
-		appendStringInfo(&message, "plan %s was to begin at %s, and did not",
+		appendStringInfo(&message,
+						 "scheduled run of plan \"%s\" at %s was missed",
 						 schedule->plan, last);
 	else
 		appendStringInfo(&message,
-						 "plan %s was to begin " INT64_FORMAT
-						 " times from %s to %s, and did not",
-						 schedule->plan, missed->count,
+						 INT64_FORMAT " scheduled runs of plan \"%s\" from "
+									  "%s to %s were missed",
+						 missed->count, schedule->plan,
 						 timestamptz_to_str(missed->first), last);
 	if (PgStartTime > missed->last)
-		appendStringInfo(&message,
-						 "; the server was started after that, at %s",
+		appendStringInfo(&message, "; the server started later, at %s",
 						 timestamptz_to_str(PgStartTime));
 	appendStringInfoString(&message, "; see pgmaint.schedules");
 
@@ -165,7 +163,7 @@ check_schedule(int64 run_id, const PlanSchedule *schedule, TimestampTz horizon)
 			  : find_missed(schedule, &line, horizon, runs, count, &missed);
 	if (!due)
 	{
-		/* the runs before the last are of no interest any more */
+		/* runs before the last one do not matter */
 		if (count > 1)
 			mark_schedule_checked(schedule, runs[count - 1].requested_at,
 								  false);
@@ -173,7 +171,7 @@ check_schedule(int64 run_id, const PlanSchedule *schedule, TimestampTz horizon)
 	}
 	if (missed.count > 0)
 	{
-		/* told already, and nothing has changed since */
+		/* recorded already, and unchanged since */
 		if (schedule->noted_at > horizon - PAUSE &&
 			(count == 0 || runs[count - 1].requested_at < schedule->noted_at))
 			return;
@@ -183,9 +181,9 @@ check_schedule(int64 run_id, const PlanSchedule *schedule, TimestampTz horizon)
 }
 
 /*
- * Make a finding of each schedule that was missed since the last look.  The
- * finding belongs to the run, or to none.  The caller is inside a ledger
- * scope.
+ * Record a finding for each schedule of which runs were missed since the last
+ * check.  The finding belongs to the run, or to none.  The caller is inside a
+ * ledger scope.
  */
 void
 note_missed_schedules(int64 run_id)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * missed.h
- *	  Schedules that should have begun a run and did not.
+ *	  Scheduled runs that were missed.
  *
  *-------------------------------------------------------------------------
  */

@@ -51,10 +51,9 @@ complain_about_steps(const char *plan, int number)
 			 ? errmsg(
 				   "the steps of plan \"%s\" must be an array with at least one step",
 				   plan)
-			 : errmsg("step %d of plan \"%s\" is not valid", number, plan),
+			 : errmsg("invalid step %d of plan \"%s\"", number, plan),
 		 errhint(
-			 "A step is the name of an action, or an object such as "
-			 "{\"action\": \"vacuum\", \"options\": {\"scope\": \"all\"}}.")));
+			 "Write a step as the name of an action, or as an object such as {\"action\": \"vacuum\", \"options\": {\"scope\": \"all\"}}.")));
 }
 
 /*
@@ -139,8 +138,8 @@ merge_options(Jsonb *a, Jsonb *b)
 }
 
 /*
- * Does an option of a run hold the options of one action?  An option of
- * another action may have the same name, but no object as its value.
+ * Is an option of a run an object with the options of one action?  An option
+ * of another action may have the same name, but its value is no object.
  */
 static bool
 is_for_one_action(Jsonb *options, const char *name)
@@ -153,8 +152,8 @@ is_for_one_action(Jsonb *options, const char *name)
 }
 
 /*
- * The options of a run are for those steps that know them, or, under the name
- * of an action, for its steps alone.  What no step can use is an error.
+ * Apply the options of a run to the steps that have them, or, under the name
+ * of an action, to its steps only.  An option that no step has is an error.
  */
 static void
 distribute_options(const char *plan, List *steps, Jsonb *options)
@@ -239,8 +238,8 @@ distribute_options(const char *plan, List *steps, Jsonb *options)
 
 /*
  * Tables are named in the caller's search path, which workers do not have:
- * keep them by their full names.  Where tables are patterns, and perhaps of
- * another database, they are left as they are.
+ * qualify their names.  Tables as patterns, which may be of another database,
+ * stay as they are.
  */
 static Jsonb *
 qualify_tables(const ActionOption *known, Jsonb *options)
@@ -288,7 +287,7 @@ check_steps(List *steps)
 }
 
 /*
- * The stored steps of a plan.  A user's plan comes before a built-in one.
+ * The stored steps of a plan.  A user's plan precedes a built-in one.
  */
 static Jsonb *
 load_plan(const char *plan)
@@ -356,7 +355,7 @@ step_of_action(const char *action, Jsonb *options)
 }
 
 /*
- * As they are kept with the run.
+ * The format in which steps are kept with the run.
  */
 Jsonb *
 steps_to_jsonb(List *steps)
@@ -386,7 +385,7 @@ steps_to_jsonb(List *steps)
 }
 
 /*
- * Let the action of a step look at what it plans for, in transactions of its
+ * Call the survey function of a step's action, which uses transactions of its
  * own.
  */
 void
@@ -398,7 +397,7 @@ survey_step(PlanContext *context, const Step *step)
 }
 
 /*
- * Ask the action of a step for its tasks.  The caller is inside a ledger
+ * Call the plan function of a step's action.  The caller is inside a ledger
  * scope.
  */
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * predict.c
- *	  How long tasks will take, and in which order they are done.
+ *	  The predicted durations of tasks, and their order.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,15 +15,18 @@
 #include "ledger/history.h"
 
 /*
- * Where nothing is known, disruptive work is taken to be slow: better begun in
- * a longer window than cancelled in a short one.
+ * Without any figures, disruptive tasks are assumed to be slow: it is better
+ * to begin them in a longer window than to cancel them in a short one.
  */
 #define GUESSED_BYTES_PER_SECOND (5 * 1024 * 1024)
 
-/* what was stopped after some time takes this many times as long, or more */
+/*
+ * a task that was stopped after some time takes this many times as long, or
+ * more
+ */
 #define CUT_SHORT_FACTOR 1.5
 
-/* a task with what is known of earlier ones, for sorting */
+/* a task with the history of its object, for sorting */
 typedef struct Candidate
 {
 	PlannedTask *task;
@@ -38,8 +41,8 @@ work_for(const PlannedTask *task)
 }
 
 /*
- * By pgmaint's own history of the object, by the server's, by what other
- * objects took, or by a guess where the task must not take too long.
+ * Predict from earlier tasks on the object, from the server's statistics, from
+ * tasks on other objects, or, for disruptive tasks, from an assumed rate.
  */
 static void
 predict(const Action *action, PlannedTask *task, const TaskHistory *history,
@@ -50,29 +53,30 @@ predict(const Action *action, PlannedTask *task, const TaskHistory *history,
 	if (history->runs > 0)
 	{
 		duration = history->rate * work_for(task);
-		task->predicted_from = psprintf("%d earlier %s of it", history->runs,
-										history->runs == 1 ? "run" : "runs");
+		task->predicted_from =
+			psprintf("%d earlier %s on the object", history->runs,
+					 history->runs == 1 ? "task" : "tasks");
 	}
 	else if (!task->disruptive && action->usual_duration != NULL)
 	{
 		duration = action->usual_duration(task->relation);
-		task->predicted_from = "the server's own account of it";
+		task->predicted_from = "the server's statistics of the object";
 	}
 	if (duration < 0 && others >= 0)
 	{
 		duration = others * work_for(task);
-		task->predicted_from = "runs on other objects";
+		task->predicted_from = "tasks on other objects";
 	}
 	if (duration < 0 && task->disruptive)
 	{
 		duration = 1000.0 * work_for(task) / GUESSED_BYTES_PER_SECOND;
-		task->predicted_from = "a cautious guess of 5 MB per second";
+		task->predicted_from = "an assumed rate of 5 MB per second";
 	}
 	if (history->cut_short * CUT_SHORT_FACTOR > duration &&
 		history->cut_short > 0)
 	{
 		duration = history->cut_short * CUT_SHORT_FACTOR;
-		task->predicted_from = "a run of it that was cancelled";
+		task->predicted_from = "a cancelled task on the object";
 	}
 	if (duration < 0)
 		task->predicted_from = NULL;
@@ -80,8 +84,8 @@ predict(const Action *action, PlannedTask *task, const TaskHistory *history,
 }
 
 /*
- * Disruptive tasks go before others, because their time is short, and among
- * them what was last begun longest ago.
+ * Disruptive tasks precede others, because the time for them is short, and
+ * among them those whose last attempt is oldest.
  */
 static int
 compare_candidates(const ListCell *left, const ListCell *right)
@@ -97,8 +101,8 @@ compare_candidates(const ListCell *left, const ListCell *right)
 }
 
 /*
- * See to the tasks that an action has planned.  The caller is inside a ledger
- * scope.
+ * Predict the durations of the tasks that an action has planned, and sort the
+ * tasks.  The caller is inside a ledger scope.
  */
 void
 predict_and_order(PlanContext *context, const Step *step)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * predict.h
- *	  How long tasks will take, and in which order they are done.
+ *	  The predicted durations of tasks, and their order.
  *
  *-------------------------------------------------------------------------
  */

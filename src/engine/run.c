@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * run.c
- *	  Asking for runs, and for their end: run, run_action, cancel, tick.
+ *	  The functions run, run_action, cancel and tick.
  *
- * Nothing here waits.  What is asked for is a row, written in the caller's
- * transaction; the leader finds it after the commit.
+ * None of them waits.  A request is a row, written in the caller's transaction,
+ * which the leader finds after the commit.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,7 +40,7 @@ PG_FUNCTION_INFO_V1(pgmaint_cancel);
 PG_FUNCTION_INFO_V1(pgmaint_tick);
 
 /*
- * Refuse where a run could not work, in words that say why.
+ * Raise an error if a run could not work.
  */
 void
 check_run_is_possible(const char *function)
@@ -55,8 +55,7 @@ check_run_is_possible(const char *function)
 			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 			 errmsg("%s cannot be executed on a standby", function),
 			 errhint(
-				 "Run it on the primary.  Functions that only look, such as "
-				 "pgmaint.table_bloat(), work here.")));
+				 "Call the function on the primary.  Functions that only read, such as pgmaint.table_bloat(), work on a standby.")));
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
 	if (InSecurityRestrictedOperation())
@@ -81,11 +80,11 @@ check_run_is_possible(const char *function)
 				 GetUserNameFromId(role, false)),
 			 errdetail(
 				 "Before PostgreSQL 17, a background worker can act only as a role with LOGIN."),
-			 errhint("Call it as a role that can log in.")));
+			 errhint("Call the function as a role that can log in.")));
 }
 
 /*
- * Queue a run of these steps as the current user, or join one that waits.
+ * Queue a run of these steps as the current user, or join a queued one.
  */
 static int64
 queue_steps(const char *plan, Jsonb *options, List *steps)
@@ -109,7 +108,7 @@ queue_steps(const char *plan, Jsonb *options, List *steps)
 }
 
 /*
- * Queue a run of a plan: what run() and run_and_wait() have in common.
+ * Queue a run of a plan: the common part of run() and run_and_wait().
  */
 int64
 queue_run(const char *function, const char *plan, Jsonb *options)
@@ -153,8 +152,8 @@ pgmaint_run_action(PG_FUNCTION_ARGS)
 /*
  * pgmaint.cancel(run_id bigint) returns boolean
  *
- * True when the run had not ended: the leader, which this wakes or starts,
- * interrupts what is running.
+ * Returns true if the run had not ended: the leader, which this function wakes
+ * or starts, interrupts the running commands.
  */
 Datum
 pgmaint_cancel(PG_FUNCTION_ARGS)
@@ -174,11 +173,11 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("run %lld does not exist", (long long) run_id)));
 	if (!superuser_arg(role) && !has_privs_of_role(role, run.role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to cancel run %lld",
-						(long long) run_id),
-				 errdetail("It belongs to role \"%s\".", run.requested_by)));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied to cancel run %lld",
+							   (long long) run_id),
+						errdetail("The run belongs to role \"%s\".",
+								  run.requested_by)));
 	state = read_run_state(run_id, NULL);
 	unfinished = strcmp(state, "queued") == 0 || strcmp(state, "running") == 0;
 	if (unfinished)
@@ -192,14 +191,14 @@ pgmaint_cancel(PG_FUNCTION_ARGS)
 /*
  * pgmaint.tick() returns boolean
  *
- * Starts a leader where a run was left queued for want of a worker slot, or
- * was left running by a crash; the leader sets the ledger right.  What was
- * interrupted is queued again, here or, where nobody has written down yet that
- * it was, by the leader.  It also counts connections and looks at what
- * statements did, since it comes by often.
+ * Starts a leader if a run was left queued because no worker slot was free, or
+ * was left running by a crash, after which the leader updates the ledger.
+ * Interrupted runs are queued again, here or, if the interruption is not
+ * recorded yet, by the leader.  Because it is called often, tick also samples
+ * connections and statements.
  *
- * A crash takes the leaders away that would start those of databases that wait:
- * this database's leader does it instead, even if it has nothing else to do.
+ * A crash ends the leaders that would start those of waiting databases: this
+ * database's leader does it instead, even if it has no other work.
  */
 Datum
 pgmaint_tick(PG_FUNCTION_ARGS)

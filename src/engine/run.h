@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * run.h
- *	  Asking for runs, and for their end.
+ *	  Queueing and cancelling of runs.
  *
  * The room engine: a run from the call to its end: plans, the leader, its
  * workers, windows, schedules, and the table of actions.

@@ -30,10 +30,10 @@
 #include "ledger/tasks.h"
 #include "objects/storage_names.h"
 
-/* the extension that the ledger belongs to */
+/* the extension that owns the ledger */
 static Oid extension;
 
-/* the step that is being planned or carried out; 0: none yet */
+/* the current step; 0: none yet */
 static int step_number;
 
 typedef enum StepEnd
@@ -44,7 +44,7 @@ typedef enum StepEnd
 } StepEnd;
 
 /*
- * Storages that were renamed are known by their new names from here on.
+ * Update the ledger with the new names of renamed storages.
  */
 static void
 follow_names(void)
@@ -57,7 +57,7 @@ follow_names(void)
 }
 
 /*
- * Ask an action for its tasks and write them down.
+ * Let an action plan its tasks, and add them to the ledger.
  */
 static void
 plan_and_record(const Run *run, int number, const Step *step)
@@ -96,8 +96,8 @@ plan_and_record(const Run *run, int number, const Step *step)
 }
 
 /*
- * What the run has not done, for a person: work that could not be planned, and
- * tasks that did not succeed.  NULL if there is neither.
+ * Describe for a person which work of the run is missing: steps that could not
+ * be planned, and tasks that did not succeed.  NULL if there is none.
  */
 static char *
 describe_what_is_missing(const Run *run)
@@ -114,7 +114,7 @@ describe_what_is_missing(const Run *run)
 }
 
 /*
- * Bring a run to its end, and say which.
+ * End a run, in the state that its tasks determine.
  */
 static void
 finish_run(const Run *run, bool cancelled)
@@ -138,8 +138,8 @@ finish_run(const Run *run, bool cancelled)
 }
 
 /*
- * Begin a run, unless it is over before its first task.  One that was sent back
- * to the queue goes on where it was.
+ * Begin a run, unless it ends before its first task.  A run that was queued
+ * again continues where it was.
  */
 static bool
 begin_or_end_run(const Run *run)
@@ -169,7 +169,7 @@ begin_or_end_run(const Run *run)
 		{
 			note_doubt(run->run_id);
 			note_missed_schedules(run->run_id);
-			/* to compare with, if the run should make anything slower */
+			/* to compare with, in case the run makes statements slower */
 			(void) snapshot_statements(run->run_id, "10 minutes");
 		}
 	}
@@ -178,7 +178,7 @@ begin_or_end_run(const Run *run)
 }
 
 /*
- * Queue the run again: it cannot go on, and its leader would take up a slot
+ * Queue the run again: it cannot continue, and its leader would occupy a slot
  * while it waits.
  */
 static void
@@ -187,14 +187,13 @@ send_back(const Run *run, int number)
 	send_run_back(
 		run->run_id, number,
 		psprintf(
-			"no background worker slot was free for %d s "
-			"(max_worker_processes = %s): the run was sent back to the queue",
+			"no background worker slot was free for %d s (max_worker_processes = %s): the run was queued again",
 			run->worker_timeout,
 			GetConfigOption("max_worker_processes", false, false)));
 }
 
 /*
- * Carry out one step: keep workers going until no task is left.
+ * Execute one step: keep workers running until no task is left.
  */
 static StepEnd
 carry_out_step(const Run *run, int number)
@@ -250,8 +249,8 @@ carry_out_step(const Run *run, int number)
 }
 
 /*
- * One run from its first step to its last, or from the step in which it was
- * sent back to the queue.  Returns false when it was sent back now.
+ * Execute a run from its first step to its last, or from the step in which it
+ * was queued again.  Returns false if it was queued again now.
  */
 bool
 carry_out_run(const Run *run, Oid of_extension)
@@ -270,7 +269,7 @@ carry_out_run(const Run *run, Oid of_extension)
 	{
 		if (++step_number < run->current_step)
 			continue;
-		/* the tasks of a step that was begun are there */
+		/* the tasks of a step that has begun exist already */
 		if (step_number > run->current_step)
 			plan_and_record(run, step_number, lfirst(cell));
 		end = carry_out_step(run, step_number);
@@ -284,10 +283,10 @@ carry_out_run(const Run *run, Oid of_extension)
 }
 
 /*
- * Where the run was, for who writes down that it ended with an ERROR.
+ * Current step, for error reporting.
  */
 int
-step_at_work(void)
+current_step_number(void)
 {
 	return step_number;
 }

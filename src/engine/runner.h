@@ -11,6 +11,6 @@
 #include "ledger/runs.h"
 
 extern bool carry_out_run(const Run *run, Oid of_extension);
-extern int step_at_work(void);
+extern int current_step_number(void);
 
 #endif /* PGMAINT_RUNNER_H */

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * schedule.c
- *	  Plans at their times, as jobs of pg_cron: schedule, unschedule,
- *	  schedule_all, and what pgmaint.schedules shows.
+ *	  Schedules, which are jobs of pg_cron: schedule, unschedule,
+ *	  schedule_all, and the view pgmaint.schedules.
  *
- * Where pg_cron lives in this database, its job is made in the caller's
- * transaction.  Otherwise it is made in one of its own, over there, and stays
- * when the caller's is rolled back; pgmaint.schedules shows it then.
+ * If pg_cron is in this database, its job is created in the caller's
+ * transaction.  Otherwise it is created in a transaction in the database of
+ * pg_cron, and stays when the caller's is rolled back; pgmaint.schedules shows
+ * it then.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,11 +42,11 @@ PG_FUNCTION_INFO_V1(pgmaint_next_run);
 PG_FUNCTION_INFO_V1(pgmaint_cron_command);
 PG_FUNCTION_INFO_V1(pgmaint_cron_jobs);
 
-/* what is no plan, but belongs to every set of schedules */
+/* not a plan, but part of every set of schedules */
 #define TICK "tick"
 
 /*
- * Read a schedule, or say what one looks like.
+ * Parse a schedule, or raise an error with a hint on the syntax.
  */
 static void
 require_cron_line(const char *schedule, CronLine *line)
@@ -56,21 +57,20 @@ require_cron_line(const char *schedule, CronLine *line)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid schedule: \"%s\"", schedule),
 			 errhint(
-				 "A schedule is five fields, minute, hour, day of the month, "
-				 "month and day of the week: '0 3 * * 0' is Sundays at 03:00, "
-				 "'30 2 1 * *' the first of each month at 02:30.")));
+				 "Write five fields: minute, hour, day of the month, month, day of the week; '0 3 * * 0' is Sundays at 03:00, '30 2 1 * *' the first of each month at 02:30.")));
 	if (!line->at_start &&
 		next_cron_time(line, GetCurrentTimestamp(), cron_timezone(),
 					   cron_wants_both_days()) == DT_NOEND)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("schedule \"%s\" never comes round", schedule),
-						errhint("No month that it names has that day.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("schedule \"%s\" never occurs", schedule),
+				 errhint("Choose a day that occurs in one of the months.")));
 }
 
 /*
- * The statement of a job.  pg_cron's client sessions may take their time, and
- * then its record of the job is that of the run.  In a background worker the
- * scheduler itself would wait for the end.
+ * The command of a job.  In a client session of pg_cron, the job waits for the
+ * run, and pg_cron's record shows the outcome of the run.  In a background
+ * worker, the scheduler itself would wait for the end.
  */
 static char *
 cron_command(const CronServer *server, const char *plan, Jsonb *options)
@@ -125,7 +125,7 @@ check_job_is_possible(const CronServer *server, const char *plan,
 			 errmsg(
 				 "role \"%s\" cannot have schedules because it is not permitted to log in",
 				 role_name),
-			 errhint("Call it as a role that can log in.")));
+			 errhint("Call the function as a role that can log in.")));
 
 	ledger_enter(&scope);
 	bind_oid(&query, role);
@@ -138,13 +138,14 @@ check_job_is_possible(const CronServer *server, const char *plan,
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not execute %s, which its schedule would",
-					role_name, function),
-			 errhint("Grant EXECUTE ON %s %s to it.",
+			 errmsg(
+				 "permission denied for role \"%s\" to execute %s, which the schedule would call",
+				 role_name, function),
+			 errhint("Execute GRANT EXECUTE ON %s %s TO %s.",
 					 strncmp(function, "pgmaint.run_and_wait", 20) == 0
 						 ? "PROCEDURE"
 						 : "FUNCTION",
-					 function)));
+					 function, quote_identifier(role_name))));
 
 	if (strcmp(plan, TICK) == 0)
 	{
@@ -162,7 +163,7 @@ check_job_is_possible(const CronServer *server, const char *plan,
 }
 
 /*
- * Make a job, and write down that there is one.
+ * Create a job, and record it.
  */
 static int64
 schedule_plan(const CronServer *server, const char *plan, const char *schedule,
@@ -217,15 +218,15 @@ pgmaint_schedule(PG_FUNCTION_ARGS)
 		ledger_leave(&scope);
 		if (schedule == NULL)
 		{
-			/* if it is no plan, say that */
+			/* if it is no plan, the error says so */
 			(void) steps_of_plan(plan, NULL);
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("plan \"%s\" has no schedule of its own", plan),
-				 errhint("Say when, such as pgmaint.schedule(%s, '0 3 * * 0') "
-						 "for Sundays at 03:00.",
-						 quote_literal_cstr(plan))));
+				 errmsg("plan \"%s\" has no default schedule", plan),
+				 errhint(
+					 "Pass a schedule, for example SELECT pgmaint.schedule(%s, '0 3 * * 0') for Sundays at 03:00.",
+					 quote_literal_cstr(plan))));
 		}
 	}
 	PG_RETURN_INT64(schedule_plan(&server, plan, schedule, options));
@@ -251,10 +252,9 @@ pgmaint_unschedule(PG_FUNCTION_ARGS)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg(
-				 "permission denied to unschedule what role \"%s\" has scheduled",
-				 role_name),
-			 errhint("Call it as that role, or as a superuser.")));
+			 errmsg("permission denied to remove a schedule of role \"%s\"",
+					role_name),
+			 errhint("Call the function as that role, or as a superuser.")));
 	find_cron_server(&server);
 	question.arguments[0] = cron_job_name(plan);
 	question.arguments[1] = role_name;
@@ -345,7 +345,7 @@ pgmaint_cron_command(PG_FUNCTION_ARGS)
 					 PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1))));
 }
 
-/* what pg_cron is asked, and what it says */
+/* pg_cron's database, and its answer */
 typedef struct Inquiry
 {
 	CronQuestion question;
@@ -365,8 +365,8 @@ inquire(void *argument)
 /*
  * pgmaint_internal.cron_jobs() returns jsonb
  *
- * Null, with a warning, where pg_cron cannot be asked: whoever looks at the
- * schedules sees the rest of them.
+ * Null, with a warning, if pg_cron could not be queried: the view still shows
+ * the schedules that pgmaint knows.
  */
 Datum
 pgmaint_cron_jobs(PG_FUNCTION_ARGS)
@@ -381,7 +381,7 @@ pgmaint_cron_jobs(PG_FUNCTION_ARGS)
 	if (error != NULL)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
-				 errmsg("pg_cron could not be asked: %s", error->message),
+				 errmsg("could not query pg_cron: %s", error->message),
 				 error->detail == NULL
 					 ? 0
 					 : errdetail_internal("%s", error->detail),

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * task.c
- *	  One task, from its claim to its ending.
+ *	  The execution of one task, from its claim to its end.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,8 +36,8 @@
 #include "objects/owners.h"
 
 /*
- * Is the object still what the task was planned for?  Takes AccessShareLock
- * until the end of the transaction.
+ * Is the object still the one that the task was planned for?  Takes
+ * AccessShareLock until the end of the transaction.
  */
 static bool
 target_is_there(const ClaimedTask *task, char **reason)
@@ -63,7 +63,7 @@ target_is_there(const ClaimedTask *task, char **reason)
 }
 
 /*
- * What a table or an index takes on disk, TOAST and maps included.
+ * The size of a table or an index on disk, including TOAST and maps.
  */
 static int64
 bytes_on_disk(Oid relation)
@@ -73,8 +73,8 @@ bytes_on_disk(Oid relation)
 }
 
 /*
- * Look at the object before work begins: is it still there, does it still make
- * sense?  Returns false when the task has ended here.
+ * Check the object before the task begins: whether it exists, and whether the
+ * task is still useful.  Returns false if the task has ended here.
  */
 static bool
 prepare_task(TaskContext *context, Ending *ending)
@@ -100,7 +100,10 @@ prepare_task(TaskContext *context, Ending *ending)
 		hold_back = HOLD_BACK_SKIP;
 	else
 	{
-		/* a partitioned table has no file; its plan may know of partitions */
+		/*
+		 * a partitioned table has no file; its plan may have the size of its
+		 * partitions
+		 */
 		if (OidIsValid(task->relation) &&
 			get_rel_relkind(task->relation) != RELKIND_PARTITIONED_TABLE)
 			ending->outcome.bytes_before = bytes_on_disk(task->relation);
@@ -121,7 +124,7 @@ prepare_task(TaskContext *context, Ending *ending)
 }
 
 /*
- * Do the work, as the role of the run.
+ * Execute the task as the role of the run.
  */
 static void
 execute_task(TaskContext *context)
@@ -150,8 +153,8 @@ execute_task(TaskContext *context)
 }
 
 /*
- * Have the action say what came of the task.  What has been done must not fail
- * for want of words.
+ * Let the action describe the outcome.  A failure of that must not make a task
+ * fail that has succeeded.
  */
 static void
 describe_outcome(const TaskContext *context, Ending *ending)
@@ -174,7 +177,7 @@ describe_outcome(const TaskContext *context, Ending *ending)
 }
 
 /*
- * See what came of it.
+ * Measure the object after the task.
  */
 static void
 record_task(TaskContext *context, Ending *ending)
@@ -188,9 +191,9 @@ record_task(TaskContext *context, Ending *ending)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(previous);
 	/*
-	 * What has been done must not fail for want of its new size.  A partitioned
-	 * table has no file: its zero bytes would look like all that its partitions
-	 * had before.
+	 * An unknown size must not make a task fail that has succeeded.  A
+	 * partitioned table has no file: its zero bytes would look as if all bytes
+	 * of its partitions had been freed.
 	 */
 	if (OidIsValid(relation) &&
 		ConditionalLockRelationOid(relation, AccessShareLock) &&
@@ -228,8 +231,8 @@ record_task(TaskContext *context, Ending *ending)
 }
 
 /*
- * A cancel is meant for the task, not for what sets right what it has left.
- * But this is also how a lock that does not come makes itself felt.
+ * A cancel is for the task, not for its cleanup.  But a lock timeout raises
+ * the same signal.
  */
 static void
 cancel_if_timed_out(SIGNAL_ARGS)
@@ -239,8 +242,8 @@ cancel_if_timed_out(SIGNAL_ARGS)
 }
 
 /*
- * Let the action take away what an attempt has left behind.  That may turn
- * out to be a success, but for its end.
+ * Let the action clean up after an attempt.  The attempt may turn out to have
+ * succeeded.
  */
 static void
 clean_up_after(TaskContext *context, Ending *ending)
@@ -289,7 +292,7 @@ clean_up_after(TaskContext *context, Ending *ending)
 }
 
 /*
- * An ERROR as the ending of a task.
+ * Turn an ERROR into the ending of a task.
  */
 static void
 end_with_error(const TaskContext *context, const ErrorData *error,
@@ -316,7 +319,7 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 		case ERRCODE_QUERY_CANCELED:
 			if (!asks_to_stop(error))
 				break;
-			/* statement_timeout has the same code, but is no request */
+			/* statement_timeout has the same code, but is no cancellation */
 			if (window_has_ended(context, &ending->outcome.error,
 								 &ending->findings) ||
 				StatementTimeout == 0 ||
@@ -330,7 +333,7 @@ end_with_error(const TaskContext *context, const ErrorData *error,
 }
 
 /*
- * From a claimed task to its ending, whatever happens on the way.
+ * Execute a claimed task to its end, whatever error occurs.
  */
 void
 carry_out_task(TaskContext *context, Ending *ending)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * task.h
- *	  One task, from its claim to its ending.
+ *	  The execution of one task, from its claim to its end.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,12 +10,12 @@
 
 #include "action/action.h"
 
-/* how a task ended, and what has to be said about it */
+/* how a task ended, and how the ledger records it */
 typedef struct Ending
 {
 	TaskOutcome outcome;
-	bool retry;	 /* it gave way: try again, unless that has been done enough */
-	int retries; /* what is enough; negative: as for locks */
+	bool retry;	 /* the attempt ended early: try again */
+	int retries; /* number of retries; negative: as for locks */
 	int64
 		retry_delay; /* milliseconds before the next attempt; 0: as for locks */
 	bool accounted_for; /* skipped, and the action has a finding for it */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * task_failure.c
- *	  How a task goes on after an ERROR, and what it says of it.
+ *	  Recovery from the ERROR of a task, and its text.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
 #include "ledger/failure.h"
 
 /*
- * Go on after an ERROR, outside of any transaction.
+ * Recover from an ERROR, outside of any transaction.
  */
 ErrorData *
 recover_from_error(MemoryContext caller)
@@ -41,7 +41,7 @@ recover_from_error(MemoryContext caller)
 }
 
 /*
- * What a lock was that did not come, as far as the action knows.
+ * The mode of the lock that was not available, as far as the action knows.
  */
 static LOCKMODE
 awaited_lock(const TaskContext *context)
@@ -53,7 +53,7 @@ awaited_lock(const TaskContext *context)
 }
 
 /*
- * Who was in the way, as long as they can still be seen.  To find out may
+ * The sessions that held the lock, if they still do.  The query for them may
  * fail.
  */
 char *
@@ -80,13 +80,12 @@ text_of_lock_failure(const TaskContext *context)
 	PG_END_TRY();
 
 	return psprintf("no lock within %d ms%s%s", context->lock_timeout,
-					holders == NULL ? "; whoever held it is gone by now"
-									: ": ",
+					holders == NULL ? "; its holder has ended since" : ": ",
 					holders == NULL ? "" : holders);
 }
 
 /*
- * The cause of a failure, with the functions that it came from, as far as the
+ * The cause of a failure, with the functions in which it was raised, if the
  * ledger can be read.
  */
 char *

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * task_failure.h
- *	  How a task goes on after an ERROR, and what it says of it.
+ *	  Recovery from the ERROR of a task, and its text.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,10 +3,10 @@
  * upkeep.c
  *	  Statistics of the ledger's own tables.
  *
- * In the middle of a run, statistics of the ledger would show a step whose tasks
- * are all pending, or all done, and would be wrong a minute later.  So runs leave
- * these tables to autovacuum, and where that is off, to the leader: when no run
- * is left to do.
+ * During a run, ANALYZE of the ledger would see a step whose tasks are all
+ * pending, or have all ended, and its statistics would be wrong a minute later.
+ * So runs leave these tables to autovacuum, or, if autovacuum is off, to the
+ * leader after the last run.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,8 @@
 #include "ledger/ledger.h"
 
 /*
- * Tables of which enough rows have changed, as a list for ANALYZE; NULL if there
- * are none.
+ * Tables of which enough rows have changed, as a list for ANALYZE; NULL if
+ * there are none.
  */
 static char *
 list_stale_tables(Oid extension)
@@ -47,9 +47,9 @@ list_stale_tables(Oid extension)
 }
 
 /*
- * The server switches to the tables' owner.  ANALYZE keeps nobody from reading
- * or writing them, and passes over what somebody has locked.  If it fails, the
- * next leader tries again.
+ * The server switches to the tables' owner.  ANALYZE blocks neither reads nor
+ * writes, and skips tables that are locked.  If it fails, the next leader
+ * tries again.
  */
 void
 analyze_ledger(Oid extension)

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * wait.c
- *	  run_and_wait: queue a run, wait for its end, tell how it goes.
+ *	  run_and_wait: queues a run, shows its progress and waits for its end.
  *
- * A procedure, because it must hold no snapshot while it waits: one would keep
- * VACUUM from removing anything, and REINDEX CONCURRENTLY would wait for it
- * for ever.  It commits before every wait.
+ * It is a procedure, because it must hold no snapshot while it waits: a snapshot
+ * would keep VACUUM from removing rows, and REINDEX CONCURRENTLY would wait for
+ * it forever.  It commits before every wait.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,46 +36,46 @@
 
 PG_FUNCTION_INFO_V1(pgmaint_run_and_wait);
 
-/* a look at the ledger is cheap; the first ones come soon after each other */
+/* reading the ledger is cheap; the first reads follow each other closely */
 #define FIRST_INTERVAL_MS 10
 #define LAST_INTERVAL_MS 200
 
-/* between them: this part of the time that has passed */
+/* interval between reads, as a part of the time that has passed */
 #define INTERVAL_PART 16
 
-/* for how long a cancelled run is waited for before Ctrl-C gives in */
+/* how long Ctrl-C waits for the end of a cancelled run */
 #define CANCEL_WAIT_MS 10000
 
-/* how soon a run that nobody takes on gets another leader, and how soon at last */
+/* first and last interval between starts of a leader for a queued run */
 #define LAUNCH_INTERVAL_MS 1000
 #define LAST_LAUNCH_INTERVAL_MS 15000
 
-/* a step with more tasks than this is told of in tenths */
+/* steps with more tasks than this are shown in tenths */
 #define MANY_TASKS 100
 
 typedef struct Watch
 {
 	int64 run_id;
-	TimestampTz last_finished; /* of the tasks that have been told of */
+	TimestampTz last_finished; /* the last task that was shown */
 	int64 last_task;
-	int step; /* the one whose tasks are being told of */
-	int64 told;
-	int64 untold; /* of them, only counted so far */
+	int step; /* the step of the tasks that are shown */
+	int64 shown;
+	int64 not_shown; /* tasks that were counted, but not shown yet */
 	int64 planned;
 	int64 steps;
-	bool queued_said;
+	bool queued_shown;
 	TimestampTz last_launch;
 	int launch_interval;
-	MemoryContext context; /* of what the last look saw */
+	MemoryContext context; /* the state that was last read */
 	char *state;
 	char *error;
 } Watch;
 
 /*
- * Let go of everything: commit, and make sure that no snapshot is left.
+ * Commit, and make sure that no snapshot is left.
  */
 static void
-hold_nothing(void)
+release_snapshots(void)
 {
 	SPI_commit();
 	InvalidateCatalogSnapshot();
@@ -83,10 +83,10 @@ hold_nothing(void)
 }
 
 /*
- * How many tasks the step has, and how many steps the run.
+ * Read the number of tasks of the step, and of steps of the run.
  */
 static void
-begin_to_tell_step(Watch *watch, int step)
+begin_step(Watch *watch, int step)
 {
 	LedgerQuery query = {0};
 
@@ -98,20 +98,20 @@ begin_to_tell_step(Watch *watch, int step)
 						"WHERE t.run_id = r.run_id AND t.step = $2) "
 						"FROM pgmaint.runs r WHERE r.run_id = $1");
 	watch->step = step;
-	watch->told = 0;
-	watch->untold = 0;
+	watch->shown = 0;
+	watch->not_shown = 0;
 	watch->steps = Max(ledger_bigint(0, 1), 1);
 	watch->planned = Max(ledger_bigint(0, 2), 1);
 }
 
 /*
- * One NOTICE for each task that has finished since the last look.  They become
- * visible in the order of finished_at, and one step after the other.  Where a
- * step has very many, those that were quick and went well are told of by the
- * tenth of the step.
+ * Show a NOTICE for each task that has ended since the last read.  Tasks
+ * become visible in the order of finished_at, and steps one after the other.
+ * In a step with very many tasks, quick tasks that succeeded are counted, and
+ * shown after each tenth of the step.
  */
 static void
-tell_finished_tasks(Watch *watch)
+show_finished_tasks(Watch *watch)
 {
 	LedgerQuery query = {0};
 	SPITupleTable *tasks;
@@ -142,40 +142,41 @@ tell_finished_tasks(Watch *watch)
 		SPI_tuptable = tasks;
 		step = (int) named_bigint(row, "step");
 		if (step != watch->step)
-			begin_to_tell_step(watch, step);
+			begin_step(watch, step);
 		SPI_tuptable = tasks;
 		watch->last_finished =
 			DatumGetTimestampTz(named_datum(row, "finished_at", &isnull));
 		watch->last_task = named_bigint(row, "task_id");
-		watch->told++;
+		watch->shown++;
 		what = named_text(row, "line");
 		if (watch->planned > MANY_TASKS && !named_boolean(row, "worth_a_line"))
 		{
-			watch->untold++;
-			if (watch->told < watch->planned &&
-				watch->told * 10 / watch->planned ==
-					(watch->told - 1) * 10 / watch->planned)
+			watch->not_shown++;
+			if (watch->shown < watch->planned &&
+				watch->shown * 10 / watch->planned ==
+					(watch->shown - 1) * 10 / watch->planned)
 				continue;
-			what = psprintf("%lld of %s succeeded", (long long) watch->untold,
-							named_text(row, "action"));
-			watch->untold = 0;
+			what =
+				psprintf("%lld of %s succeeded", (long long) watch->not_shown,
+						 named_text(row, "action"));
+			watch->not_shown = 0;
 		}
 		ereport(NOTICE, (errmsg_internal(
 							"[%3d %%] %lld of %lld: %s",
 							(int) (100 *
 								   (watch->step - 1 +
-									(double) watch->told / watch->planned) /
+									(double) watch->shown / watch->planned) /
 								   watch->steps),
-							(long long) watch->told,
+							(long long) watch->shown,
 							(long long) watch->planned, one_line(what))));
 	}
 }
 
 /*
- * Look at the run once.
+ * Read the state of the run.
  */
 static void
-look(Watch *watch)
+update_watch(Watch *watch)
 {
 	LedgerScope scope;
 	MemoryContext previous;
@@ -185,7 +186,7 @@ look(Watch *watch)
 	ledger_enter(&scope);
 	watch->state = read_run_state(watch->run_id, &watch->error);
 	if (watch->state != NULL)
-		tell_finished_tasks(watch);
+		show_finished_tasks(watch);
 	ledger_leave(&scope);
 	MemoryContextSwitchTo(previous);
 }
@@ -198,8 +199,8 @@ is_over(const Watch *watch)
 }
 
 /*
- * The user has asked for an end, or a timeout has: cancel the run, wait a
- * little for it to end, and let the interrupt take its course.
+ * On a cancel or a timeout: cancel the run, wait a little for its end, and let
+ * the interrupt end the procedure.
  */
 static void
 cancel_and_leave(Watch *watch)
@@ -212,8 +213,8 @@ cancel_and_leave(Watch *watch)
 	add_cancellation(watch->run_id, GetUserNameFromId(GetUserId(), false));
 	ledger_leave(&scope);
 	launch_leader_at_commit(false);
-	hold_nothing();
-	/* where no leader can be started, there is nothing to wait for */
+	release_snapshots();
+	/* where no leader can be started, waiting is useless */
 	while (!is_over(watch) && !ProcDiePending &&
 		   !TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
 									   leader_is_alive() ? CANCEL_WAIT_MS
@@ -221,47 +222,47 @@ cancel_and_leave(Watch *watch)
 	{
 		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
 						 PG_WAIT_EXTENSION);
-		look(watch);
-		hold_nothing();
+		update_watch(watch);
+		release_snapshots();
 	}
 	RESUME_CANCEL_INTERRUPTS();
-	ereport(NOTICE, (errmsg("run %lld %s", (long long) watch->run_id,
-							is_over(watch) ? "was cancelled"
-										   : "was asked to cancel")));
+	ereport(NOTICE,
+			(errmsg("run %lld %s", (long long) watch->run_id,
+					is_over(watch) ? "was cancelled" : "is being cancelled")));
 	CHECK_FOR_INTERRUPTS();
 	ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 					errmsg("canceling statement due to user request")));
 }
 
 /*
- * What a queued run waits for.
+ * The reason why a queued run has not begun.
  */
 static const char *
 describe_wait(void)
 {
 	if (leader_is_alive())
-		return "It begins when the run before it has ended.";
+		return "The run begins when the previous run has ended.";
 	if (count_free_units(LEADER_UNITS) < LEADER_UNITS)
-		return "It begins when a run of another database has ended.";
-	return "It begins when a background worker slot is free.";
+		return "The run begins when a run of another database has ended.";
+	return "The run begins when a background worker slot is free.";
 }
 
 /*
- * A run that is still queued waits for another, or for a worker slot: say so
- * once, and see that there is a leader.  One that can do nothing is not started
- * again and again: the pauses become longer.
+ * Show once that a run is still queued, and start a leader if there is none.
+ * The pauses between starts become longer, because a leader may be unable to
+ * begin the run.
  */
 static void
-see_to_queued_run(Watch *watch)
+watch_queued_run(Watch *watch)
 {
-	if (!watch->queued_said)
+	if (!watch->queued_shown)
 	{
 		const char *wait = describe_wait();
 
 		ereport(NOTICE,
 				(errmsg("run %lld is queued", (long long) watch->run_id),
 				 errdetail("%s", wait)));
-		watch->queued_said = true;
+		watch->queued_shown = true;
 	}
 	if (!TimestampDifferenceExceeds(watch->last_launch, GetCurrentTimestamp(),
 									watch->launch_interval) ||
@@ -274,7 +275,7 @@ see_to_queued_run(Watch *watch)
 }
 
 /*
- * Wait for the end of the run.  Interrupts are looked at between two looks at
+ * Wait for the end of the run.  Interrupts are handled between two reads of
  * the ledger, and held off during them.
  */
 static void
@@ -296,12 +297,12 @@ wait_for_end(Watch *watch)
 		CHECK_FOR_INTERRUPTS();
 
 		HOLD_CANCEL_INTERRUPTS();
-		look(watch);
+		update_watch(watch);
 		if (watch->state != NULL && strcmp(watch->state, "queued") == 0 &&
 			TimestampDifferenceExceeds(queued_since, GetCurrentTimestamp(),
 									   LAUNCH_INTERVAL_MS / 2))
-			see_to_queued_run(watch);
-		hold_nothing();
+			watch_queued_run(watch);
+		release_snapshots();
 		RESUME_CANCEL_INTERRUPTS();
 		if (is_over(watch))
 			return;
@@ -314,7 +315,7 @@ wait_for_end(Watch *watch)
 }
 
 /*
- * A run that did not succeed is an error here, so that scripts notice.
+ * A run that did not succeed is an error, for scripts to notice.
  */
 static void
 raise_outcome(const Watch *watch)
@@ -360,16 +361,14 @@ pgmaint_run_and_wait(PG_FUNCTION_ARGS)
 			 errmsg(
 				 "pgmaint.run_and_wait() cannot be executed in a transaction block"),
 			 errdetail(
-				 "It commits while it waits, so that it holds no snapshot."),
+				 "The procedure commits while it waits, because a snapshot would hold back VACUUM."),
 			 errhint(
-				 "Call it by itself, outside a transaction block and not from a "
-				 "function; SELECT pgmaint.run(...) works in a transaction and "
-				 "does not wait.")));
+				 "Execute CALL outside of transaction blocks and functions, or queue the run with SELECT pgmaint.run(...), which does not wait.")));
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("the plan must not be null")));
 
-	/* what is still needed after a commit */
+	/* memory that is needed after a commit */
 	previous = MemoryContextSwitchTo(PortalContext);
 	plan = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!PG_ARGISNULL(1))
@@ -381,7 +380,7 @@ pgmaint_run_and_wait(PG_FUNCTION_ARGS)
 	watch.last_finished = DT_NOBEGIN;
 	watch.context = AllocSetContextCreate(PortalContext, "pgmaint look",
 										  ALLOCSET_DEFAULT_SIZES);
-	hold_nothing();
+	release_snapshots();
 	wait_for_end(&watch);
 	SPI_finish();
 	raise_outcome(&watch);

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.c
- *	  The databases that wait for a leader.
+ *	  Markers of the databases that wait for a leader.
  *
- * When no worker slot is to be had, no process of the database is left that
- * could wait for one, and another database cannot read its ledger.  So each
- * database that has queued runs and no leader has a marker: an empty file in a
- * folder of the data directory, named after the database and the extension.
- * Leaders that end start the oldest.
+ * If no worker slot is free, the database has no process that could wait for
+ * one, and another database cannot read its ledger.  So each database that has
+ * queued runs and no leader has a marker: an empty file in a folder of the data
+ * directory, named after the database and the extension.  Leaders that end start
+ * a leader for the oldest.
  *
- * A marker too many is harmless: the leader that it starts removes it and
- * leaves.  So is one that came along with a base backup.  One that a crash of
- * the system has lost is made up for by pgmaint.tick().
+ * An unnecessary marker is harmless: the leader that it starts removes it and
+ * ends.  So is a marker in a base backup.  If a crash of the system has lost a
+ * marker, pgmaint.tick() starts the leader.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,8 +36,8 @@ marker_path(Oid database, Oid extension)
 }
 
 /*
- * Write down that this database waits, from now on if it did not already.  The
- * server's own modes: who may copy the data directory may copy this, too.
+ * Create the marker of this database, unless it exists.  The file has the
+ * server's own mode, because readers of the data directory may read it, too.
  */
 void
 mark_waiting(Oid database, Oid extension)
@@ -74,7 +74,7 @@ unmark_waiting(Oid database, Oid extension)
 }
 
 /*
- * One that cannot be started after all must not keep the others waiting.
+ * A database whose leader cannot be started must not hold up the others.
  */
 void
 move_to_back(const WaitingDatabase *waiting)
@@ -89,7 +89,7 @@ move_to_back(const WaitingDatabase *waiting)
 }
 
 /*
- * Is this the name of a marker?  Anything else in the folder is not ours.
+ * Is this the name of a marker?  Other files in the folder are ignored.
  */
 static bool
 read_marker(const char *name, WaitingDatabase *waiting)
@@ -103,7 +103,7 @@ read_marker(const char *name, WaitingDatabase *waiting)
 	if (*rest != '.')
 		return false;
 	waiting->extension = (Oid) strtoul(rest + 1, NULL, 10);
-	/* the numbers must be the whole name, as it is written here */
+	/* the whole name must be as it is written here */
 	path = marker_path(waiting->database, waiting->extension);
 	ours = strcmp(path + strlen(WAITING_FOLDER "/"), name) == 0 &&
 		   lstat(path, &status) == 0 && S_ISREG(status.st_mode);
@@ -125,7 +125,7 @@ compare_waiting(const ListCell *left, const ListCell *right)
 }
 
 /*
- * All that wait, the one that has waited longest first.
+ * All databases that wait, the one that has waited longest first.
  */
 List *
 find_waiting_databases(void)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * waiting.h
- *	  The databases that wait for a leader.
+ *	  Markers of the databases that wait for a leader.
  *
  *-------------------------------------------------------------------------
  */

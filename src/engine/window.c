@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * window.c
- *	  add_window, drop_window, window_open: the windows that users define.
+ *	  add_window, drop_window, window_open: maintenance windows of users.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(pgmaint_window_open);
 #define DAYS_PER_WINDOW 7
 
 /*
- * All but the time zone must be given.
+ * All arguments but the time zone are required.
  */
 static void
 check_arguments(FunctionCallInfo fcinfo)
@@ -52,8 +52,7 @@ check_name(const char *name)
 }
 
 /*
- * The days of the week on which a window opens: at least one, none outside of
- * 0 to 6.
+ * The days of the week on which a window opens: at least one, from 0 to 6.
  */
 static void
 check_days(ArrayType *chosen)
@@ -68,26 +67,22 @@ check_days(ArrayType *chosen)
 	{
 		if (nulls[i] || DatumGetInt32(values[i]) < 0 ||
 			DatumGetInt32(values[i]) > 6)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 nulls[i] ? errmsg("a day of a window must not be null")
-						  : errmsg("invalid day of a window: %d",
-								   DatumGetInt32(values[i])),
-				 errhint(
-					 "Days are 0 (Sunday), 1, 2, 3, 4, 5 and 6 (Saturday).")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 nulls[i] ? errmsg("a day of a window must not be null")
+							  : errmsg("invalid day of a window: %d",
+									   DatumGetInt32(values[i])),
+					 errhint("Use days from 0 (Sunday) to 6 (Saturday).")));
 	}
 	if (count == 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("a window must have at least one day"),
-			 errhint("Days are 0 (Sunday), 1, 2, 3, 4, 5 and 6 (Saturday).")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a window must have at least one day"),
+						errhint("Use days from 0 (Sunday) to 6 (Saturday).")));
 }
 
 /*
- * A duration in hours, minutes and seconds: days of 23 or 25 hours are none of
- * its concern.
+ * A duration in hours, minutes and seconds, independent of days of 23 or 25
+ * hours.
  */
 static Interval *
 elapsed_time(const Interval *duration)
@@ -105,14 +100,13 @@ elapsed_time(const Interval *duration)
 				 errmsg("invalid duration of a window: %s",
 						DatumGetCString(DirectFunctionCall1(
 							interval_out, IntervalPGetDatum(duration)))),
-				 errhint("A window is open for at least one minute and at "
-						 "most %d days.",
+				 errhint("Use a duration from 1 minute to %d days.",
 						 DAYS_PER_WINDOW)));
 	return elapsed;
 }
 
 /*
- * A time zone by its name, the server's unless one is given.
+ * A time zone by its name; that of the session if none is given.
  */
 static const char *
 zone_name(FunctionCallInfo fcinfo, int argument)
@@ -125,11 +119,12 @@ zone_name(FunctionCallInfo fcinfo, int argument)
 	name = text_to_cstring(PG_GETARG_TEXT_PP(argument));
 	zone = pg_tzset(name);
 	if (zone == NULL || !pg_tz_acceptable(zone))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("time zone \"%s\" not recognized", name),
-				 errhint("Valid time zones are listed in pg_timezone_names, "
-						 "such as \"UTC\" and \"Europe/Berlin\".")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("time zone \"%s\" not recognized", name),
+			 errhint(
+				 "Use a name in pg_timezone_names, such as \"UTC\" or \"Europe/Berlin\".")));
 	return pg_get_timezone_name(zone);
 }
 
@@ -138,12 +133,11 @@ complain_about_missing(const char *name)
 {
 	char *names = list_windows();
 
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("window \"%s\" does not exist", name),
-			 names == NULL
-				 ? errhint("Define one with pgmaint.add_window().")
-				 : errhint("Windows that are defined are: %s.", names)));
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("window \"%s\" does not exist", name),
+					names == NULL
+						? errhint("Define a window with pgmaint.add_window().")
+						: errhint("Defined windows are: %s.", names)));
 }
 
 /*
@@ -177,10 +171,11 @@ pgmaint_add_window(PG_FUNCTION_ARGS)
 			"SELECT $1, pg_catalog.array_agg(d.day ORDER BY d.day), $3, $4, $5, $6 "
 			"FROM (SELECT DISTINCT u.day FROM pg_catalog.unnest($2) AS u (day)) d "
 			"ON CONFLICT (name) DO NOTHING RETURNING 1") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("window \"%s\" already exists", name),
-				 errhint("Drop it first, with pgmaint.drop_window().")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("window \"%s\" already exists", name),
+			 errhint("Drop the window first with pgmaint.drop_window().")));
 	ledger_leave(&scope);
 	PG_RETURN_VOID();
 }

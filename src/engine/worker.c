@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  A task worker: claims the tasks of one step, one after the other.
+ *	  A task worker: executes tasks of one step, one after the other.
  *
- * The process is connected as the role that asked for the run, and its
- * commands have that role's rights and no more.  An ERROR ends a task, never
- * the run.
+ * The process is connected as the role of the run, and its commands have that
+ * role's rights and no more.  An ERROR ends a task, never the run.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,11 +39,11 @@ static TaskWorkerArguments arguments;
 static Run run;
 static const Step *step;
 
-/* the tasks of the step, as far as this worker has looked */
+/* the tasks of the step that this worker has read */
 static UnfinishedTasks unfinished;
 
 /*
- * Read what the run and the step want of this worker.
+ * Read the arguments from the run and the step.
  */
 static void
 read_orders(void)
@@ -64,7 +63,7 @@ read_orders(void)
 }
 
 /*
- * Bring the session to its settings: known ones, then those of the step.
+ * Set the session's settings: known values, then those of the step.
  */
 static void
 apply_session_settings(void)
@@ -81,8 +80,8 @@ apply_session_settings(void)
 }
 
 /*
- * How long to wait before the next attempt: 1, 2, 4 ... 60 seconds for a lock; for
- * what the action has a delay of its own for, that, twice that ... up to an hour.
+ * The pause before the next attempt: 1, 2, 4 ... 60 seconds for a lock; if the
+ * action has its own delay, that, twice that ... up to an hour.
  */
 static int64
 pause_before_attempt(int attempts, const Ending *ending)
@@ -94,7 +93,7 @@ pause_before_attempt(int attempts, const Ending *ending)
 }
 
 /*
- * Write down how a task ended.  The caller is inside a ledger scope.
+ * Record how a task ended.  The caller is inside a ledger scope.
  */
 static void
 record_ending(const ClaimedTask *task, const Ending *ending)
@@ -136,8 +135,8 @@ record_ending(const ClaimedTask *task, const Ending *ending)
 }
 
 /*
- * Claim a task; false where none is to be had now.  Then milliseconds says when
- * to ask again; a negative number: never.
+ * Claim a task; false if none is available now.  Then milliseconds is set to
+ * the time until the next try; negative: never.
  */
 static bool
 claim_next(ClaimedTask *next, int64 *milliseconds)
@@ -163,11 +162,11 @@ claim_next(ClaimedTask *next, int64 *milliseconds)
 }
 
 /*
- * Write down how the last task ended, if there was one, and claim the next, in
- * one transaction.  When none is to be had now, milliseconds says when to ask
- * again; a negative number: never.
+ * Record how the last task ended, if there was one, and claim the next, in one
+ * transaction.  If none is available now, milliseconds is set to the time
+ * until the next try; negative: never.
  *
- * A cancel that arrives in here is for the next task, or for none.
+ * A cancel that arrives in this function is for the next task, or for none.
  */
 static bool
 next_task(const ClaimedTask *last, const Ending *ending, ClaimedTask *next,
@@ -181,7 +180,7 @@ next_task(const ClaimedTask *last, const Ending *ending, ClaimedTask *next,
 	if (last != NULL)
 		record_ending(last, ending);
 	*milliseconds = -1;
-	/* without a leader nobody would know what is done here */
+	/* a worker must end with its leader, which records interruptions */
 	if (leader_is_alive())
 		claimed = claim_next(next, milliseconds);
 	if (step->action->repeatable)
@@ -194,7 +193,7 @@ next_task(const ClaimedTask *last, const Ending *ending, ClaimedTask *next,
 }
 
 /*
- * Claim and carry out tasks until there are none.
+ * Claim and execute tasks until there are none.
  */
 static void
 work(void)
@@ -204,7 +203,7 @@ work(void)
 	Ending ending;
 	ClaimedTask *last = NULL;
 
-	/* a task's memory is needed until its ending is written down */
+	/* a task's memory is needed until its end is recorded */
 	for (int i = 0; i < 2; i++)
 		contexts[i] = AllocSetContextCreate(TopMemoryContext, "pgmaint task",
 											ALLOCSET_DEFAULT_SIZES);
@@ -244,7 +243,7 @@ work(void)
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 Min(milliseconds, 1000), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
-		/* a cancel while nothing runs is for nobody */
+		/* a cancel while no task runs has no effect */
 		QueryCancelPending = false;
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * as_role.c
- *	  Working as another role, without leaving anything behind.
+ *	  Work as another role, without lasting effects.
  *
- * For planning the queries of others: in a security-restricted operation and a
- * read-only subtransaction that is rolled back in any case, and with functions
- * only of those who have the role's rights anyway (trusted.c).
+ * Used to plan queries of other roles: in a security-restricted operation and in
+ * a read-only subtransaction that is always rolled back, and only with functions
+ * of owners that have the rights of the role (trusted.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -63,11 +63,12 @@ work_as_role(void *argument)
 		set("lock_timeout", psprintf("%d", pgmaint_lock_timeout));
 	/*
 	 * Functions may execute queries while a statement is planned, and parallel
-	 * workers know nothing of trusted functions.  Plans stay as they are.
+	 * workers do not know about trusted functions.  This does not change
+	 * plans.
 	 */
 	set("max_parallel_workers", "0");
 	become_restricted(job->role);
-	/* the caller's temporary tables are nobody else's */
+	/* other roles may have no part in the caller's temporary tables */
 	set("search_path", strstr(job->search_path, "pg_temp") != NULL
 						   ? job->search_path
 						   : psprintf("%s, pg_temp", job->search_path));

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * child.c
- *	  A program that runs beside this process.
+ *	  A program that runs as a child of this process.
  *
- * Those that there are stand in a list, so that whatever ends a transaction, or
- * this process, ends them, too.
+ * All children are in a list, so that the end of a transaction, or of this
+ * process, can end them, too.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,12 +22,15 @@
 #include "exec/child.h"
 #include "exec/child_pipes.h"
 
-/* how long a pipe is quiet before the child is looked after, in milliseconds */
+/*
+ * how long a pipe is quiet before the child's state is checked, in
+ * milliseconds
+ */
 #define QUIET 1000
 
 struct Child
 {
-	pid_t pid;	/* 0: it is gone, and has been waited for */
+	pid_t pid;	/* 0: the child has ended, and was waited for */
 	int status; /* of waitpid, then */
 	ChildPipes pipes;
 	Child *next;
@@ -55,7 +58,7 @@ forget_child(Child *child)
 }
 
 /*
- * Has it ended?  Then there is no process any more that its number means.
+ * Has the child ended?  Then its process ID may belong to another process.
  */
 static bool
 has_ended(Child *child)
@@ -74,8 +77,8 @@ has_ended(Child *child)
 }
 
 /*
- * It gets no time to tidy up: what it was doing is not wanted any more, and the
- * server rolls back what it has begun.
+ * The child gets no time to clean up: its work is no longer needed, and the
+ * server rolls back its transactions.
  */
 void
 child_kill(Child *child)
@@ -143,10 +146,11 @@ watch_children(void (*watch)(void))
 }
 
 /*
- * Interrupts come first: whoever has had enough need not hear of anything else.
+ * Check for interrupts before calling the watch function, which may raise
+ * another ERROR.
  */
 static void
-look_around(void)
+handle_interrupts(void)
 {
 	TimestampTz now;
 
@@ -163,8 +167,8 @@ look_around(void)
 }
 
 /*
- * What a child has started may keep its pipes open; what counts is what it has
- * written itself until it ended.
+ * Processes that the child has started may keep its pipes open; only what the
+ * child itself wrote until its end counts.
  */
 size_t
 child_read(Child *child, char *buffer, size_t size)
@@ -175,7 +179,7 @@ child_read(Child *child, char *buffer, size_t size)
 	{
 		ssize_t length;
 
-		look_around();
+		handle_interrupts();
 		length = read_pipe(pipes, OUTPUT_PIPE, buffer, size);
 		if (length >= 0)
 			return (size_t) length;
@@ -197,7 +201,7 @@ child_write(Child *child, const char *data, size_t length)
 	{
 		ssize_t written;
 
-		look_around();
+		handle_interrupts();
 		written = write_pipe(pipes, data, length);
 		if (written >= 0)
 		{
@@ -219,7 +223,7 @@ child_gather(Child *child, StringInfo output)
 }
 
 /*
- * A program that has closed its pipes is about to end, so it is asked at short
+ * A program that has closed its pipes is about to end, so poll at short
  * intervals.
  */
 void
@@ -233,22 +237,24 @@ child_wait(Child *child, ChildEnd *end)
 		pipes->output = unwanted;
 	while (pipe_is_open(pipes, OUTPUT_PIPE) && !has_ended(child))
 	{
-		look_around();
+		handle_interrupts();
 		wait_for_pipe(pipes, OUTPUT_PIPE, QUIET);
 		resetStringInfo(unwanted);
 	}
 	while (pipe_is_open(pipes, WORDS_PIPE) && !has_ended(child))
 	{
-		look_around();
+		handle_interrupts();
 		wait_for_pipe(pipes, NO_PIPE, 100);
 	}
 	while (!has_ended(child))
 	{
-		look_around();
+		handle_interrupts();
 		wait_for_pipe(pipes, NO_PIPE, 10);
 	}
-	hear_pipes(pipes);
-	/* what has ended it may have been meant for us, too */
+	read_pipes(pipes);
+	/*
+	 * the signal that ended the child may have been sent to this process, too
+	 */
 	CHECK_FOR_INTERRUPTS();
 
 	end->succeeded =
@@ -256,7 +262,7 @@ child_wait(Child *child, ChildEnd *end)
 	end->status =
 		WIFEXITED(child->status)
 			? psprintf("exited with code %d", WEXITSTATUS(child->status))
-			: psprintf("was ended by signal %d", WTERMSIG(child->status));
-	end->words = words_text(&pipes->words);
+			: psprintf("was terminated by signal %d", WTERMSIG(child->status));
+	end->words = captured_text(&pipes->capture);
 	child_kill(child);
 }

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * child.h
- *	  A program that runs beside this process.
+ *	  A program that runs as a child of this process.
  *
- * The room exec: programs beside this process, servers of our own, commands
- * at top level, and statements planned as another role.
+ * The room exec: programs beside this process, private servers, commands at top
+ * level, and statements planned as another role.
  *
- * Whatever it may have in mind, a child ends with the transaction that it was
- * started in, and with this process.
+ * A child ends with the transaction in which it was started, and with this
+ * process.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,37 +23,37 @@ typedef struct Child Child;
 typedef struct ChildEnd
 {
 	bool succeeded; /* it exited with 0 */
-	char *status;	/* "exited with code 1", "was ended by signal 9" */
-	char *words;	/* what it said on standard error; "" for nothing */
+	char *status;	/* "exited with code 1", "was terminated by signal 9" */
+	char *words;	/* its standard error; "" if empty */
 } ChildEnd;
 
 /*
- * arguments: texts, without the program's name.  environment: texts like
- * "NAME=value", which go before what this process has; "NAME" alone takes NAME
- * away.  Of what it writes to standard error the beginning and the end are kept.
+ * arguments: texts, without the program's name.  environment: texts such as
+ * "NAME=value", which override the environment of this process; "NAME" alone
+ * removes NAME.  The beginning and the end of standard error are kept.
  */
 extern Child *child_start(const char *path, List *arguments,
 						  List *environment);
 
-/* what it writes to standard output; 0: there will be no more */
+/* reads its standard output; 0: end of output */
 extern size_t child_read(Child *child, char *buffer, size_t size);
 
-/* instead of that: as it comes, while anything else is waited for */
+/* alternatively, collects its standard output during all other waits */
 extern void child_gather(Child *child, StringInfo output);
 
-/* to its standard input; false: it does not read any more */
+/* writes to its standard input; false: the child has closed it */
 extern bool child_write(Child *child, const char *data, size_t length);
 
-/* closes its input, waits for its end; output that is not gathered is lost */
+/* closes its input, waits for its end; output that is not collected is lost */
 extern void child_wait(Child *child, ChildEnd *end);
 
 /*
- * Called about once a second while any child is read from, written to or waited
- * for; may raise an ERROR.  NULL: nothing more is to be watched.
+ * The function is called about once a second while any child is read from,
+ * written to or waited for; it may raise an ERROR.  NULL: no function.
  */
 extern void watch_children(void (*watch)(void));
 
-/* end one, or all, at once; safe to call in any state of this process */
+/* end one child, or all, at once; safe in any state of this process */
 extern void child_kill(Child *child);
 extern void kill_children(void);
 

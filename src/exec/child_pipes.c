@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * child_pipes.c
- *	  The pipes to a program that runs beside this process.
+ *	  The pipes to a child process.
  *
- * The three are looked after together: whichever of them is waited for, what the
- * child has to say on standard error is read meanwhile, so that it never waits
- * for us while we wait for it.  The waits can be interrupted.
+ * While this process waits for any of the three pipes, it reads the child's
+ * standard error, so that parent and child never wait for each other.  The waits
+ * can be interrupted.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,10 @@
 #include "base/compat.h"
 #include "exec/child_pipes.h"
 
-/* as much as Linux lets anybody have; less is no error */
+/*
+ * the largest size that Linux grants unprivileged users; a smaller pipe is no
+ * error
+ */
 #define PIPE_SIZE 1048576
 
 void
@@ -51,7 +54,7 @@ close_pipe(ChildPipes *pipes, ChildPipe which)
 }
 
 /*
- * In any state that opening them may have left behind.
+ * Close the pipes, in any state that a failure to open them may have left.
  */
 void
 close_pipes(ChildPipes *pipes)
@@ -66,7 +69,7 @@ close_pipes(ChildPipes *pipes)
 }
 
 /*
- * Neither end gets into other programs.
+ * Create a pipe of which other programs inherit neither end.
  */
 static bool
 make_pipe(int pair[2])
@@ -82,7 +85,7 @@ make_pipe(int pair[2])
 }
 
 /*
- * The ends that are ours do not block.
+ * The parent's ends do not block.
  */
 void
 open_pipes(ChildPipes *pipes, const char *program, int files[STANDARD_FILES])
@@ -101,9 +104,9 @@ open_pipes(ChildPipes *pipes, const char *program, int files[STANDARD_FILES])
 			while (--which >= 0)
 				(void) close(files[which]);
 			errno = reason;
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-					 errmsg("could not make a pipe to \"%s\": %m", program)));
+			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+							errmsg("could not create a pipe to \"%s\": %m",
+								   program)));
 		}
 		pipes->ends[which] = pair[ours];
 		files[which] = pair[1 - ours];
@@ -129,7 +132,7 @@ read_pipe(ChildPipes *pipes, ChildPipe which, char *buffer, size_t size)
 }
 
 /*
- * To its input.
+ * Write to the child's standard input.
  */
 ssize_t
 write_pipe(ChildPipes *pipes, const char *data, size_t length)
@@ -149,11 +152,11 @@ write_pipe(ChildPipes *pipes, const char *data, size_t length)
 }
 
 /*
- * Hear what nobody waits for: as much as fits into a pipe, since a child may
- * talk faster than we listen.
+ * Read standard error, and the other output that is collected: as much as fits
+ * into a pipe, since a child may write faster than this process reads.
  */
 void
-hear_pipes(ChildPipes *pipes)
+read_pipes(ChildPipes *pipes)
 {
 	char buffer[8192];
 	ssize_t length;
@@ -163,7 +166,7 @@ hear_pipes(ChildPipes *pipes)
 		length = read_pipe(pipes, WORDS_PIPE, buffer, sizeof(buffer));
 		if (length <= 0)
 			break;
-		keep_words(&pipes->words, buffer, (size_t) length);
+		capture_stderr(&pipes->capture, buffer, (size_t) length);
 	}
 	for (size_t heard = 0; pipes->output != NULL && heard < PIPE_SIZE;
 		 heard += (size_t) length)
@@ -176,8 +179,8 @@ hear_pipes(ChildPipes *pipes)
 }
 
 /*
- * Wait until something can be done with the pipe, or some time has passed;
- * what is said on standard error is heard meanwhile.
+ * Wait until the pipe is ready, or some time has passed; standard error is
+ * read meanwhile.
  */
 void
 wait_for_pipe(ChildPipes *pipes, ChildPipe which, long timeout)
@@ -186,7 +189,7 @@ wait_for_pipe(ChildPipes *pipes, ChildPipe which, long timeout)
 	WaitEvent event;
 
 	CHECK_FOR_INTERRUPTS();
-	/* nothing that we know of the catalogs holds back a VACUUM meanwhile */
+	/* release the catalog snapshot, which would hold back VACUUM meanwhile */
 	InvalidateCatalogSnapshotConditionally();
 	events = create_wait_event_set(STANDARD_FILES + 2);
 	PG_TRY();
@@ -216,5 +219,5 @@ wait_for_pipe(ChildPipes *pipes, ChildPipe which, long timeout)
 	PG_END_TRY();
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-	hear_pipes(pipes);
+	read_pipes(pipes);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * child_pipes.h
- *	  The pipes to a program that runs beside this process.
+ *	  The pipes to a child process.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "lib/stringinfo.h"
 
 #include "exec/spawn.h"
-#include "exec/words.h"
+#include "exec/stderr_capture.h"
 
 /* in the order of the child's standard files */
 typedef enum ChildPipe
@@ -26,7 +26,7 @@ typedef struct ChildPipes
 {
 	int ends[STANDARD_FILES]; /* that are ours; -1 when closed */
 	int descriptors;		  /* that were asked of fd.c */
-	Words words;
+	StderrCapture capture;
 	StringInfo output; /* where its output is gathered, or NULL */
 } ChildPipes;
 
@@ -46,8 +46,11 @@ extern ssize_t read_pipe(ChildPipes *pipes, ChildPipe which, char *buffer,
 						 size_t size);
 extern ssize_t write_pipe(ChildPipes *pipes, const char *data, size_t length);
 
-/* for the pipe, or so many milliseconds; what nobody waits for is read, too */
+/*
+ * waits for the pipe, or so many milliseconds; reads the other output
+ * meanwhile
+ */
 extern void wait_for_pipe(ChildPipes *pipes, ChildPipe which, long timeout);
-extern void hear_pipes(ChildPipes *pipes);
+extern void read_pipes(ChildPipes *pipes);
 
 #endif /* PGMAINT_CHILD_PIPES_H */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * folder_processes.c
- *	  The processes that work in a folder, whoever started them.
+ *	  The processes whose working directory is a given folder.
  *
  * All processes of a server have its data directory as their working directory.
- * Only Linux tells.
+ * Only Linux shows it, in /proc.
  *
  *-------------------------------------------------------------------------
  */
@@ -71,9 +71,10 @@ kill_process(pid_t pid)
 }
 
 /*
- * Linux shares the processors out among sessions first, and each process of a
- * server is one, so that the priority that it has inherited counts for nothing.
- * The kernel takes one such change in 100 ms; the others come the next time.
+ * Linux divides processor time among sessions first, and each process of a
+ * server is a session of its own, so its inherited priority has no effect.
+ * The kernel accepts one such change in 100 ms; other processes follow at the
+ * next call.
  */
 static void
 yield_process(pid_t pid)

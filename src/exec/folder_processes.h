@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * folder_processes.h
- *	  The processes that work in a folder, whoever started them.
+ *	  The processes whose working directory is a given folder.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef PGMAINT_FOLDER_PROCESSES_H
 #define PGMAINT_FOLDER_PROCESSES_H
 
-/* both return how many there were; always 0 where the system does not tell */
+/*
+ * both return the number of processes; always 0 where the system does not show
+ * them
+ */
 extern int kill_processes_in(const char *folder);
 extern int yield_processes_in(const char *folder);
 

@@ -4,11 +4,10 @@
  *	  The plan of a statement whose parameters have no values, as
  *	  pg_stat_statements shows it.
  *
- * It goes through the server's own EXPLAIN, so that extensions which listen to
- * that, such as hypopg, are heard.  EXPLAIN takes such statements from 16 on.
- * What it lacked before is little: parameters have to be let in, which the
- * parser can do, and the executor must not look at their values when it skips
- * partitions.
+ * The plan comes from the server's own EXPLAIN, so that extensions with hooks in
+ * it, such as hypopg, take part.  EXPLAIN accepts such statements from 16 on.
+ * For older servers, the parser has to accept parameters, and the executor must
+ * not look at their values when it prunes partitions.
  *
  *-------------------------------------------------------------------------
  */
@@ -72,8 +71,8 @@ explain(PlannedStmt *command, const char *query, DestReceiver *receiver)
 #else
 
 /*
- * Have all partitions shown that the plan has.  The executor would choose
- * among them by the values of parameters.
+ * Show all partitions of the plan.  The executor would prune them by the
+ * values of parameters.
  */
 static void
 /* NOLINTNEXTLINE(misc-no-recursion): a plan is a tree */
@@ -111,7 +110,7 @@ forget_pruning(Plan *plan)
 }
 
 /*
- * What EXPLAIN does with each query, and forget_pruning between the two.
+ * What EXPLAIN does with each query, with forget_pruning() in between.
  */
 static void
 explain_one_query(Query *query, int cursor_options, IntoClause *into,
@@ -150,8 +149,8 @@ explain(PlannedStmt *command, const char *query, DestReceiver *receiver)
 #endif
 
 /*
- * Say in which text an error is: positions are not those of the text that the
- * client sent.
+ * Add the query to the context of errors: positions do not refer to the text
+ * that the client sent.
  */
 static void
 add_query(void *arg)
@@ -170,7 +169,7 @@ add_query(void *arg)
 }
 
 /*
- * SELECT INTO hides in the grammar as a SELECT; in a UNION, in its first one.
+ * SELECT INTO is a SELECT in the grammar; in a UNION, the first one.
  */
 static bool
 is_select_into(Node *statement)
@@ -186,8 +185,8 @@ is_select_into(Node *statement)
 }
 
 /*
- * Parse the query, and refuse what is not one statement that has a plan.
- * After this, nothing in its text can turn the EXPLAIN into something else.
+ * Parse the query, and refuse anything but one statement that has a plan.
+ * After this, its text cannot turn the EXPLAIN into another statement.
  */
 static RawStmt *
 parse_query(const char *query)
@@ -221,8 +220,8 @@ parse_query(const char *query)
 }
 
 /*
- * Put EXPLAIN around a statement, and find out what its parameters are from
- * where they stand, as PREPARE does.
+ * Wrap a statement into EXPLAIN, and infer the types of its parameters from
+ * their context, as PREPARE does.
  */
 static PlannedStmt *
 make_explain(RawStmt *raw, const char *query)
@@ -251,8 +250,8 @@ make_explain(RawStmt *raw, const char *query)
 }
 
 /*
- * The plan of a query, as EXPLAIN (FORMAT JSON) shows it.  Nothing is executed
- * but what planning itself calls.
+ * The plan of a query, in the format of EXPLAIN (FORMAT JSON).  Nothing is
+ * executed, except for functions that planning calls.
  */
 char *
 generic_plan_of(char *query)

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * private_server.c
- *	  A throw-away PostgreSQL server, of this server's own binaries.
+ *	  A temporary PostgreSQL server that uses this server's binaries.
  *
- * Its postmaster is a child of this process: Linux ends it when this process is
- * killed, by the signal for an immediate shutdown, which it passes on.  What none
- * of that ends is found by remains.c.
+ * Its postmaster is a child of this process.  If this process is killed, Linux
+ * sends the postmaster the signal for an immediate shutdown, which it passes
+ * on.  remains.c finds processes that none of this ends.
  *
- * Nothing in it is to survive, so that nothing is made durable.  Its superuser
- * and its roles log in with passwords, since others who are this user for the
- * system would not be asked for any.
+ * Nothing is made durable, because no data has to survive.  Its superuser and
+ * its roles log in with passwords, because other processes of the same operating
+ * system user could otherwise log in, too.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +35,7 @@
 #include "exec/private_server.h"
 #include "exec/remains.h"
 #include "exec/spawn.h"
-#include "exec/words.h"
+#include "exec/stderr_capture.h"
 
 #define PASSWORD_BYTES 32
 #define ROLE_BYTES 8
@@ -46,14 +46,14 @@
 /* how long an immediate shutdown may take, in milliseconds */
 #define STOP_TIMEOUT 10000
 
-/* what this process has; it is not in memory that an abort takes away */
+/* resources of this process; not in memory that an abort frees */
 static pid_t postmaster = 0;
 static char *postmaster_folder = NULL;
 static bool registered = false;
 
 /*
- * No library but those that are given in addition, no process that does anything
- * by itself, no word of what is in its tables in its log.
+ * No libraries except for those in addition, no background processes, and no
+ * contents of tables in the log.
  */
 static const char usual_settings[] = "listen_addresses = ''\n"
 									 "port = 5432\n"
@@ -85,7 +85,8 @@ static const char usual_settings[] = "listen_addresses = ''\n"
 static const char access_rules[] = "local all all scram-sha-256\n";
 
 /*
- * Children first: initdb would go on filling the folder that is being removed.
+ * End the children first: initdb would continue to fill the folder that is
+ * removed.
  */
 static void
 stop_at_exit(int code, Datum arg)
@@ -96,8 +97,8 @@ stop_at_exit(int code, Datum arg)
 }
 
 /*
- * Whoever may rename the folder of a server could put a server of one's own in
- * its place, which would be told the password, and all rows.
+ * A user who may rename the folder of a server could replace it with a server
+ * of their own, which would receive the password and all rows.
  */
 static void
 check_parent(const char *folder)
@@ -107,22 +108,21 @@ check_parent(const char *folder)
 
 	get_parent_directory(parent);
 	if (stat(parent, &state) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not look at folder \"%s\": %m", parent)));
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not stat folder \"%s\": %m", parent)));
 	if ((state.st_mode & S_IWOTH) != 0 && (state.st_mode & S_ISVTX) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("folder \"%s\" is not safe for a private server: "
-						"every user of the operating system may rename what "
-						"is in it",
-						parent),
-				 errhint("Take that right away with chmod o-w, or set "
-						 "pgmaint.proof_directory to another folder.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg(
+				 "folder \"%s\" is not safe for a private server: every user of the operating system may rename files in it",
+				 parent),
+			 errhint(
+				 "Execute chmod o-w on the folder, or set pgmaint.proof_directory to another folder.")));
 }
 
 /*
- * libpq takes a comma for the end of a folder's name.
+ * libpq treats a comma as the end of a folder's name.
  */
 void
 check_private_folder(const char *folder)
@@ -130,20 +130,23 @@ check_private_folder(const char *folder)
 	int room = UNIXSOCK_PATH_BUFLEN - (int) strlen("/.s.PGSQL.5432") - 1;
 
 	if ((int) strlen(folder) > room)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("the name of folder \"%s\" is too long for a server's "
-						"socket to be in it: %d bytes, at most %d",
-						folder, (int) strlen(folder), room),
-				 errhint("Set pgmaint.proof_directory to a folder with a "
-						 "shorter name.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_NAME_TOO_LONG),
+			 errmsg(
+				 "path of folder \"%s\" is too long for the socket of a server: %d bytes, at most %d",
+				 folder, (int) strlen(folder), room),
+			 errhint(
+				 "Set pgmaint.proof_directory to a folder with a shorter path.")));
 	if (strchr(folder, ',') != NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
-						errmsg("the name of folder \"%s\" has a comma: no "
-							   "program could connect to a socket in it",
-							   folder),
-						errhint("Set pgmaint.proof_directory to a folder "
-								"without a comma in its name.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_NAME),
+			 errmsg(
+				 "path of folder \"%s\" contains a comma: no program could connect to a socket in the folder",
+				 folder),
+			 errhint(
+				 "Set pgmaint.proof_directory to a folder without a comma in its path.")));
 	check_parent(folder);
 }
 
@@ -174,9 +177,9 @@ setting_line(const char *name, const char *value)
 }
 
 /*
- * The password goes through a pipe, so that it is in no file.  Databases are made
- * from template0, which takes any encoding and locale; the names of roles are in
- * the encoding of this database.
+ * The password goes through a pipe, not through a file.  Databases are created
+ * from template0, which allows any encoding and locale; the names of roles are
+ * in the encoding of this database.
  */
 static void
 run_initdb(const PrivateServer *server)
@@ -210,16 +213,18 @@ make_private_server(const char *folder)
 	PrivateServer *server = palloc0(sizeof(PrivateServer));
 
 	if (postmaster_folder != NULL)
-		elog(ERROR, "this process has a private server already");
+		elog(ERROR, "this process already has a private server");
 	check_private_folder(folder);
 	server->folder = pstrdup(folder);
 	server->role = psprintf("pgmaint_%s", random_name(ROLE_BYTES));
 	server->password = random_name(PASSWORD_BYTES);
 	if (mkdir(folder, S_IRWXU) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not create folder \"%s\": %m", folder),
-						errhint("Set pgmaint.proof_directory to a folder in "
-								"which the server may create others.")));
+		ereport(
+			ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not create folder \"%s\": %m", folder),
+			 errhint(
+				 "Set pgmaint.proof_directory to a folder in which the server may create folders.")));
 	if (!registered)
 		before_shmem_exit(stop_at_exit, (Datum) 0);
 	registered = true;
@@ -246,7 +251,7 @@ postmaster_has_ended(void)
 }
 
 /*
- * Its input is nothing, and what it says goes into a file.
+ * Input is empty, and output goes into a file.
  */
 static void
 open_files(const char *folder, int files[STANDARD_FILES])
@@ -268,22 +273,22 @@ open_files(const char *folder, int files[STANDARD_FILES])
 }
 
 /*
- * What it said before it gave up.
+ * The log of a server that failed to start.
  */
 static char *
 read_log(const char *folder)
 {
 	FILE *file = AllocateFile(psprintf("%s/log", folder), PG_BINARY_R);
-	Words words = {0};
+	StderrCapture capture = {0};
 	char buffer[1024];
 	size_t length;
 
 	if (file == NULL)
 		return pstrdup("");
 	while ((length = fread(buffer, 1, sizeof(buffer), file)) > 0)
-		keep_words(&words, buffer, length);
+		capture_stderr(&capture, buffer, length);
 	(void) FreeFile(file);
-	return words_text(&words);
+	return captured_text(&capture);
 }
 
 static void
@@ -292,13 +297,13 @@ wait_until_ready(const PrivateServer *server)
 	while (!postmaster_is_ready(server->folder, postmaster))
 	{
 		if (postmaster_has_ended())
-			ereport(ERROR,
-					(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-					 errmsg("the private server could not start: %s",
-							read_log(server->folder)),
-					 errhint("Remove the cause; or restore into a database of "
-							 "this server, with the option "
-							 "{\"where\": \"database\"}.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not start the private server: %s",
+						read_log(server->folder)),
+				 errhint(
+					 "Remove the cause, or restore into a database of this server with the option {\"where\": \"database\"}.")));
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 START_PAUSE, PG_WAIT_EXTENSION);
@@ -308,9 +313,9 @@ wait_until_ready(const PrivateServer *server)
 }
 
 /*
- * The variables that tell a postmaster's processes how much memory may be theirs
- * are those of this server.  So is the socket of systemd, which would be told
- * that this server is stopping, and might kill it.
+ * Remove the variables by which a postmaster's processes learn their memory
+ * limits, which are those of this server, and the socket of systemd, which
+ * would take the end of the private server for the end of this server.
  */
 void
 start_private_server(const PrivateServer *server, const char *settings)
@@ -340,16 +345,18 @@ start_private_server(const PrivateServer *server, const char *settings)
 }
 
 /*
- * Sessions of a postmaster that is gone go on for as long as they do not wait.
+ * Sessions continue after their postmaster has ended, until they wait.
  */
 void
 check_private_server(void)
 {
 	if (postmaster_folder != NULL && postmaster != 0 && postmaster_has_ended())
-		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("the private server has ended: %s",
-							   read_log(postmaster_folder)),
-						errhint("This does not count against the backup.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("the private server has stopped: %s",
+						read_log(postmaster_folder)),
+				 errdetail("The failure does not count against the backup."),
+				 errhint("Verify the backup again.")));
 }
 
 Login *
@@ -360,7 +367,7 @@ private_login(const PrivateServer *server, const char *database)
 }
 
 /*
- * Nothing in it is worth a moment's wait.
+ * Stop at once: no data has to survive.
  */
 void
 stop_private_server(void)

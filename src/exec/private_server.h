@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * private_server.h
- *	  A throw-away PostgreSQL server, of this server's own binaries.
+ *	  A temporary PostgreSQL server that uses this server's binaries.
  *
- * It lives in a folder that nobody else may enter, listens on a socket in there
- * and nowhere else, and ends with this process.  A process has one at a time.
+ * It is in a folder that no other operating system user may enter, listens on a
+ * socket in that folder only, and ends with this process.  A process has one at
+ * a time.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,12 +19,12 @@
 
 typedef struct PrivateServer
 {
-	char *folder;	/* everything of it */
+	char *folder;	/* the folder of the server and all its files */
 	char *role;		/* its superuser */
 	char *password; /* of that role */
 } PrivateServer;
 
-/* raises an ERROR where no socket could be in a folder of this name */
+/* raises an ERROR if a socket cannot be in a folder of this name */
 extern void check_private_folder(const char *folder);
 
 /* a line for postgresql.conf */
@@ -34,18 +35,19 @@ extern PrivateServer *make_private_server(const char *folder);
 extern void start_private_server(const PrivateServer *server,
 								 const char *settings);
 
-/* raises an ERROR where the one of this process has ended by itself */
+/* raises an ERROR if the server of this process has ended unexpectedly */
 extern void check_private_server(void);
 
-/* as its superuser; nothing is tried */
+/* as its superuser; does not try to connect */
 extern Login *private_login(const PrivateServer *server, const char *database);
 
-/* at once, and in any state of this process; none need be up */
+/* at once, in any state of this process; also without a server */
 extern void stop_private_server(void);
 
 /*
- * Stops whatever runs in the folder, whoever started it, and removes it.  False
- * where something of it is left; a WARNING says what.
+ * Stops all processes that run in the folder, also those of other sessions,
+ * and removes it.  Returns false, after a WARNING, if a part of it could not
+ * be removed.
  */
 extern bool remove_private_folder(const char *folder);
 

@@ -1,14 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * programs.c
- *	  PostgreSQL's own programs: where they are, and how they get into a
- *	  database of this server.
+ *	  The client and server programs of PostgreSQL: finding them, and their
+ *	  logins to databases of this server.
  *
- * The server asks them who they are as it asks everybody who connects, so
- * whether there is a way in is found out by trying.  A login as another role is
- * followed by SET ROLE: what is done has the rights of the role that it is done
- * for.  Where code out of the database could undo that, only a login as the role
- * itself will do.
+ * The server authenticates these programs like all other clients, so a login is
+ * found by trying.  A login as another role is followed by SET ROLE: the session
+ * acts with the rights of the role for which it works.  Where code in the
+ * database could undo SET ROLE, only a login as the role itself is used.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,15 +26,15 @@
 #include "base/settings.h"
 #include "exec/programs.h"
 
-/* these would lead a program elsewhere, or change what it says */
-static const char *const misleading[] = {
+/* variables that would redirect a program, or change its output */
+static const char *const env_vars_to_clear[] = {
 	"PGHOST",	   "PGHOSTADDR",	   "PGPORT",	  "PGDATABASE",
 	"PGUSER",	   "PGPASSWORD",	   "PGSERVICE",	  "PGTZ",
 	"PGDATESTYLE", "PGCLIENTENCODING", "PGSSLMODE",	  "PGTARGETSESSIONATTRS",
 	"PGGEQO",	   "PSQL_PAGER",	   "PSQL_HISTORY"};
 
 /*
- * The folder of the program that this server is.
+ * The folder of this server's executable.
  */
 static char *
 server_folder(void)
@@ -56,12 +55,12 @@ find_program(const char *name)
 		name);
 
 	if (access(path, X_OK) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not find the program \"%s\": %m", path),
-				 errhint("Install PostgreSQL's client programs of the "
-						 "server's version, or set "
-						 "pgmaint.program_directory to their folder.")));
+		ereport(
+			ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not find program \"%s\": %m", path),
+			 errhint(
+				 "Install the client programs of the server's PostgreSQL version, or set pgmaint.program_directory to their folder.")));
 	return path;
 }
 
@@ -71,17 +70,17 @@ find_server_program(const char *name)
 	char *path = psprintf("%s/%s", server_folder(), name);
 
 	if (access(path, X_OK) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not find the program \"%s\": %m", path),
-				 errhint("Install all of PostgreSQL's server programs; or "
-						 "restore into a database of this server, with the "
-						 "option {\"where\": \"database\"}.")));
+		ereport(
+			ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not find program \"%s\": %m", path),
+			 errhint(
+				 "Install all server programs of PostgreSQL, or restore into a database of this server with the option {\"where\": \"database\"}.")));
 	return path;
 }
 
 /*
- * A keyword and its value, for a connection string.
+ * Append a keyword and its value to a connection string.
  */
 static void
 append_keyword(StringInfo conninfo, const char *keyword, const char *value)
@@ -112,7 +111,7 @@ socket_folder(void)
 }
 
 /*
- * What is said later in a connection string goes before what was said earlier.
+ * Later keywords of a connection string override earlier ones.
  */
 static Login *
 make_login(const char *host, const char *user, const char *forced_user,
@@ -140,8 +139,8 @@ make_login(const char *host, const char *user, const char *forced_user,
 }
 
 /*
- * There are no other ways into a server of our own, and nobody to listen on the
- * way, since its folder is closed to all others.
+ * A private server has no other way in, and no eavesdropper on the way, since
+ * its folder is closed to all other users.
  */
 Login *
 socket_login(const char *folder, const char *database, const char *role,
@@ -156,7 +155,7 @@ socket_login(const char *folder, const char *database, const char *role,
 	append_keyword(&conninfo, "user", role);
 	append_keyword(&conninfo, "sslmode", "disable");
 	append_keyword(&conninfo, "gssencmode", "disable");
-	/* what the environment asks of servers is asked of this one */
+	/* requirements on servers in the environment apply to this server, too */
 	append_keyword(&conninfo, "channel_binding", "disable");
 	append_keyword(&conninfo, "requirepeer", "");
 	append_keyword(&conninfo, "dbname", database);
@@ -171,8 +170,8 @@ clean_environment(void)
 {
 	List *environment = NIL;
 
-	for (int i = 0; i < lengthof(misleading); i++)
-		environment = lappend(environment, pstrdup(misleading[i]));
+	for (int i = 0; i < lengthof(env_vars_to_clear); i++)
+		environment = lappend(environment, pstrdup(env_vars_to_clear[i]));
 	return lappend(environment, pstrdup("LC_ALL=C"));
 }
 
@@ -261,7 +260,8 @@ split_lines(const char *output)
 }
 
 /*
- * Does it work, and as whom?  If not, what is in the way is noted.
+ * Try a login, and read its session's role.  A failure is appended to the
+ * list.
  */
 static bool
 try_login(Login *login, StringInfo failures)
@@ -286,7 +286,7 @@ try_login(Login *login, StringInfo failures)
 }
 
 /*
- * The first of several that works.  Alone, the role cannot log in as another.
+ * The first login that works.  alone: a login as the role itself.
  */
 static Login *
 first_login(List *candidates, const char *database, const char *role,
@@ -301,26 +301,23 @@ first_login(List *candidates, const char *database, const char *role,
 		if (try_login(lfirst(cell), &failures))
 			return lfirst(cell);
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-			 errmsg("could not log in to database \"%s\" as role \"%s\"",
-					database, role),
-			 errdetail_internal("%s", failures.data),
-			 alone ? errhint("Allow it in pg_hba.conf, or set "
-							 "pgmaint.connection to where the role itself can "
-							 "log in without being asked for a password, for "
-							 "example 'host=localhost "
-							 "passfile=/etc/pgmaint.pgpass'.")
-				   : errhint("Allow it in pg_hba.conf, or set "
-							 "pgmaint.connection to what works, without a "
-							 "password, for example 'user=postgres' or "
-							 "'host=localhost "
-							 "passfile=/etc/pgmaint.pgpass'.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+		 errmsg("could not log in to database \"%s\" as role \"%s\"", database,
+				role),
+		 errdetail_internal("%s", failures.data),
+		 alone
+			 ? errhint(
+				   "Allow the login in pg_hba.conf, or set pgmaint.connection to parameters with which the role itself can log in without a password prompt, for example 'host=localhost passfile=/etc/pgmaint.pgpass'.")
+			 : errhint(
+				   "Allow the login in pg_hba.conf, or set pgmaint.connection to parameters that work without a password, for example 'user=postgres' or 'host=localhost passfile=/etc/pgmaint.pgpass'.")));
 	return NULL;
 }
 
 /*
- * Whom this process is for the operating system, if that is a role, too.
+ * The name of the operating system user of this process, if a role has that
+ * name.
  */
 static char *
 role_of_process(void)
@@ -336,7 +333,8 @@ role_of_process(void)
 }
 
 /*
- * Where the server listens; the socket, which needs no encryption, first.
+ * The addresses on which the server listens; the socket, which needs no
+ * encryption, comes first.
  */
 static List *
 hosts(void)
@@ -353,8 +351,8 @@ hosts(void)
 }
 
 /*
- * In a session of its own, the role is the user whatever pgmaint.connection says:
- * that may name a superuser.
+ * With own_session, the user is the role, whatever pgmaint.connection says,
+ * which may name a superuser.
  */
 Login *
 role_login(const char *database, Oid role, bool own_session)
@@ -370,7 +368,10 @@ role_login(const char *database, Oid role, bool own_session)
 	{
 		const char *host = lfirst(cell);
 
-		/* not before what may be the only one that is quiet */
+		/*
+		 * not before the candidate that may be the only one to work without a
+		 * password prompt
+		 */
 		if (process != NULL && strcmp(process, name) != 0 && host[0] == '/')
 			candidates = lappend(candidates, make_login(host, process, NULL,
 														database, name, NULL));

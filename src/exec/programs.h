@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * programs.h
- *	  PostgreSQL's own programs: where they are, and how they get into a
- *	  database of this server.
+ *	  The client and server programs of PostgreSQL: finding them, and their
+ *	  logins to databases of this server.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 
 #include "exec/child.h"
 
-/* a way into a database that was tried, and works */
+/* a login to a database that was tried, and works */
 typedef struct Login
 {
 	char *conninfo; /* for -d; never a password */
@@ -22,26 +22,26 @@ typedef struct Login
 } Login;
 
 /*
- * Both raise an ERROR with a hint where there is no such program: one of the
- * client programs, or one that belongs to this server's own binaries.
+ * Both raise an ERROR with a hint if there is no such program: one of the
+ * client programs, or one of the server's own programs.
  */
 extern char *find_program(const char *name);
 extern char *find_server_program(const char *name);
 
-/* for an environment: variables that would lead a program elsewhere, taken away */
+/* an environment without variables that would redirect a program */
 extern List *clean_environment(void);
 
 /*
- * In a transaction.  role_login: with the rights of an existing role, by
- * whatever the server lets the operating system's user do; own_session: not by
- * SET ROLE out of a session with more rights, which code in the database could
- * undo.  password_login: as a role that has this password.
+ * To be called in a transaction.  role_login: with the rights of an existing
+ * role, by any login that the server allows the operating system user;
+ * own_session: not by SET ROLE in a session with more rights, which code in
+ * the database could undo.  password_login: as a role that has this password.
  */
 extern Login *role_login(const char *database, Oid role, bool own_session);
 extern Login *password_login(const char *database, const char *role,
 							 const char *password);
 
-/* into another server, by its socket; nothing is tried */
+/* for another server, by its socket; does not try to connect */
 extern Login *socket_login(const char *folder, const char *database,
 						   const char *role, const char *password,
 						   bool superuser);
@@ -53,8 +53,8 @@ extern Login *socket_login(const char *folder, const char *database,
 extern List *login_environment(const Login *login, const char *settings);
 
 /*
- * The output of a script in psql's language, one line for each row, the columns
- * separated by tabs; raises an ERROR with psql's words.
+ * The output of a psql script, one line for each row, the columns separated by
+ * tabs; raises an ERROR with the error output of psql.
  */
 extern char *run_psql(const Login *login, const char *settings,
 					  const char *script);
@@ -62,11 +62,11 @@ extern char *run_psql(const Login *login, const char *settings,
 /* such output, a text for each line */
 extern List *split_lines(const char *output);
 
-/* the same, but however psql ends, end says so: nothing is raised */
+/* the same, but raises no ERROR: end has the status of psql */
 extern char *run_psql_script(const Login *login, const char *settings,
 							 const char *script, ChildEnd *end);
 
-/* raises an ERROR with the program's words unless it has succeeded */
+/* raises an ERROR with the program's error output unless it has succeeded */
 extern void check_end(const char *what, const ChildEnd *end);
 
 #endif /* PGMAINT_PROGRAMS_H */

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * remains.c
- *	  What is left of a private server.
+ *	  The removal of a private server that is left over.
  *
- * Whoever started it may be gone, and so may the machine have been: a number in
- * postmaster.pid is of that server only as long as somebody answers on the
- * socket beside it.  A postmaster that was killed leaves its other processes; an
- * endless loop in one of them notices nothing.  They are known by the folder that
- * they work in, which has a random name.
+ * The process that started the server may have ended, and the machine may have
+ * restarted: a process ID in postmaster.pid belongs to the server only if a
+ * server answers on the socket in the folder.  A postmaster that was killed
+ * leaves its other processes; one in an endless loop does not notice.  These are
+ * recognized by their working directory, which has a random name.
  *
  *-------------------------------------------------------------------------
  */
@@ -68,7 +68,7 @@ pid_in_file(const char *folder)
 }
 
 /*
- * A postmaster that was killed leaves its file, which says that it is ready.
+ * A postmaster that was killed leaves its file, which still says "ready".
  */
 bool
 postmaster_is_ready(const char *folder, pid_t pid)
@@ -81,7 +81,7 @@ postmaster_is_ready(const char *folder, pid_t pid)
 }
 
 static bool
-somebody_listens(const char *folder)
+server_listens(const char *folder)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int length = snprintf(address.sun_path, sizeof(address.sun_path),
@@ -101,28 +101,28 @@ somebody_listens(const char *folder)
 }
 
 /*
- * It gets the time to end its own processes, and to give its memory back.
+ * The postmaster gets the time to end its own processes, and to free its
+ * memory.
  */
 static void
 stop_postmaster(const char *folder)
 {
 	pid_t pid = pid_in_file(folder);
 
-	if (pid <= 1 || !somebody_listens(folder))
+	if (pid <= 1 || !server_listens(folder))
 		return;
 	(void) kill(pid, SIGQUIT);
-	for (int waited = 0; waited < STOP_TIMEOUT && somebody_listens(folder) &&
-						 kill(pid, 0) == 0;
+	for (int waited = 0;
+		 waited < STOP_TIMEOUT && server_listens(folder) && kill(pid, 0) == 0;
 		 waited += STOP_PAUSE)
 		pg_usleep(STOP_PAUSE * 1000L);
-	if (somebody_listens(folder))
+	if (server_listens(folder))
 		(void) kill(pid, SIGKILL);
 }
 
 /*
- * A postmaster that was killed leaves the segment by which it would have known
- * its own processes.  The system has given its number to another one unless the
- * same process made it.
+ * A postmaster that was killed leaves its shared memory segment.  Its number
+ * may belong to another segment by now, unless the same process created it.
  */
 static void
 remove_shared_memory(const char *folder)
@@ -148,7 +148,7 @@ remove_shared_memory(const char *folder)
 }
 
 /*
- * A process that was killed may write on for a moment.
+ * A process that was killed may still write for a moment.
  */
 static void
 end_processes(const char *folder)
@@ -176,9 +176,11 @@ remove_remains(const char *folder)
 	}
 	if (!S_ISDIR(state.st_mode) || state.st_uid != geteuid())
 	{
-		ereport(WARNING, (errmsg("\"%s\" is left alone: it is no folder of "
-								 "this server's user",
-								 folder)));
+		ereport(
+			WARNING,
+			(errmsg(
+				"could not remove \"%s\": it is not a folder of the server's operating system user",
+				folder)));
 		return false;
 	}
 	end_processes(folder);

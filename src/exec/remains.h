@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * remains.h
- *	  What is left of a private server.
+ *	  The removal of a private server that is left over.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,8 +15,9 @@
 extern bool postmaster_is_ready(const char *folder, pid_t pid);
 
 /*
- * Ends all processes of the server in this folder, whoever started them, and
- * removes the folder.  False, after a WARNING, where that could not be done.
+ * Ends all processes of the server in this folder, also those of other
+ * sessions, and removes the folder.  Returns false, after a WARNING, if that
+ * failed.
  */
 extern bool remove_remains(const char *folder);
 

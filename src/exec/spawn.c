@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * spawn.c
- *	  Starting another program as a process of its own.
+ *	  Starts a program as another process.
  *
- * The child is in our process group, which the postmaster and
- * pg_cancel_backend() signal as a whole.  A server is apart from it: it ends by
- * a signal that it passes on to its own processes, has a lower priority, and
- * is the first to go where memory runs out.
+ * The child is in the process group of this process, to which the postmaster and
+ * pg_cancel_backend() send signals.  A server is not: it ends by a signal that
+ * it passes on to its own processes, has a lower priority, and is the first that
+ * the out-of-memory killer ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,8 @@
 #include "exec/spawn.h"
 
 /*
- * What this process has, but for what is given, as execve() wants it.
+ * The environment of this process and the given variables, in the format of
+ * execve().
  */
 static char **
 make_environment(List *given)
@@ -82,11 +83,11 @@ make_arguments(const char *path, List *arguments)
 #define APART_OOM_SCORE "800"
 
 /*
- * Nothing here is an error where the system refuses it.  What was started with
- * a lower priority than this keeps it.
+ * The system may refuse each of these calls, which is no error.  A process
+ * that was started with a lower priority keeps it.
  */
 static void
-stand_apart(void)
+separate_process(void)
 {
 	(void) setsid();
 	(void) setpriority(PRIO_PROCESS, 0, APART_NICENESS);
@@ -107,12 +108,12 @@ stand_apart(void)
 }
 
 /*
- * The other process.  There may have been other threads in the one that it is
- * a copy of, so it uses nothing but system calls.
+ * The child process.  The parent may have had other threads, so the child uses
+ * system calls only.
  */
 static void
-become_program(const Program *program, const int files[STANDARD_FILES],
-			   long descriptors)
+execute_program(const Program *program, const int files[STANDARD_FILES],
+				long descriptors)
 {
 	sigset_t none;
 
@@ -121,13 +122,13 @@ become_program(const Program *program, const int files[STANDARD_FILES],
 	(void) sigemptyset(&none);
 	(void) sigprocmask(SIG_SETMASK, &none, NULL);
 #ifdef __linux__
-	/* it does not outlive a process that was killed, or has been by now */
+	/* end with the parent, which may have ended already */
 	(void) prctl(PR_SET_PDEATHSIG, program->apart ? SIGQUIT : SIGKILL);
 	if (getppid() != MyProcPid)
 		_exit(127);
 #endif
 	if (program->apart)
-		stand_apart();
+		separate_process();
 	for (int which = 0; which < STANDARD_FILES; which++)
 	{
 		if (dup2(files[which], which) < 0)
@@ -154,8 +155,8 @@ prepare_program(Program *program, const char *path, List *arguments,
 }
 
 /*
- * fork() with nothing that could come in between; the files are closed,
- * whatever comes of it.
+ * fork() without anything in between; the files are closed also after a
+ * failure.
  */
 pid_t
 spawn(const Program *program, const int files[STANDARD_FILES])
@@ -171,7 +172,7 @@ spawn(const Program *program, const int files[STANDARD_FILES])
 	pid = fork();
 	reason = errno;
 	if (pid == 0)
-		become_program(program, files, descriptors);
+		execute_program(program, files, descriptors);
 	(void) sigprocmask(SIG_SETMASK, &previous, NULL);
 	for (int which = 0; which < STANDARD_FILES; which++)
 		(void) close(files[which]);

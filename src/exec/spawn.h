@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * spawn.h
- *	  Starting another program as a process of its own.
+ *	  Starts a program as another process.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,13 +10,13 @@
 
 #include "nodes/pg_list.h"
 
-/* what execve() wants to know */
+/* arguments of execve() */
 typedef struct Program
 {
 	const char *path;
 	char **arguments;
 	char **environment;
-	bool apart; /* a server of its own: see spawn.c */
+	bool apart; /* a private server: see spawn.c */
 } Program;
 
 /* its input, its output and its standard error */
@@ -26,7 +26,7 @@ typedef struct Program
 extern void prepare_program(Program *program, const char *path,
 							List *arguments, List *environment);
 
-/* the files are the child's from then on, and closed here */
+/* the files belong to the child from then on, and are closed here */
 extern pid_t spawn(const Program *program, const int files[STANDARD_FILES]);
 
 #endif /* PGMAINT_SPAWN_H */

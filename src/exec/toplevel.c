@@ -3,11 +3,10 @@
  * toplevel.c
  *	  Commands that PostgreSQL allows at top level only.
  *
- * VACUUM, REINDEX CONCURRENTLY and CREATE DATABASE commit transactions of
- * their own and refuse to run inside a function or a transaction block.  SPI
- * always looks like a function to them.  A background worker, though, may run
- * them as the server's own main loop does: through a portal, as a statement
- * from a client.
+ * VACUUM, REINDEX CONCURRENTLY and CREATE DATABASE commit transactions of their
+ * own and refuse to run inside a function or a transaction block, which SPI
+ * always is to them.  A background worker can execute them as the server's main
+ * loop does: through a portal, like a statement from a client.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,12 +68,12 @@ open_portal(const char *command, MemoryContext context)
 }
 
 /*
- * Run one command as if a client had sent it.  Results are thrown away.
+ * Execute one command like a statement from a client.  Results are discarded.
  *
- * Called outside a transaction, and leaves none behind.  An ERROR is the
- * caller's to catch: the command's memory stays until the next call, so that
- * the error can still be reported with its statement.  statement_timeout,
- * which the main loop would arm, is armed here.
+ * Must be called outside of a transaction, and leaves none behind.  The caller
+ * catches an ERROR: the memory of the command stays until the next call,
+ * because the error is reported with its statement.  statement_timeout, which
+ * the main loop would arm, is armed here.
  */
 void
 execute_at_top_level(const char *command)

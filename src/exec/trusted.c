@@ -1,24 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * trusted.c
- *	  Working with rights that nobody else's functions may get hold of.
+ *	  Protects work with rights from functions of other roles.
  *
  * Planning a query calls functions: those that it folds into constants, those
- * behind operators that it estimates, input functions of types, checks of
- * domains.  Whoever owns one can put anything into it, and would then have it
- * executed with the rights of whoever plans.  A role takes that upon itself
- * when it executes a query, but not when pgmaint plans it later.  So a function
+ * behind operators whose selectivity it estimates, input functions of types,
+ * checks of domains.  Their owners can put any code into them, which would be
+ * executed with the rights of the role that plans.  A role accepts this when it
+ * executes a query, but not when pgmaint plans the query later.  So a function
  * is called only if its owner has the rights of the current user anyway.
  *
- * The server's own functions are anybody's to call.  The planner calls those
- * that are stable for its estimates, and among these is table_to_xml(), which
- * executes the query of a view.  So a query is planned only if the owners of
- * the views, policies and rules in it have the rights of the current user, too.
+ * Every role may call the server's own functions.  The planner calls the stable
+ * ones for its estimates, and among these is table_to_xml(), which executes the
+ * query of a view.  So a query is planned only if the owners of its views,
+ * policies and rules have the rights of the current user, too.
  *
- * The function manager asks at each call, whichever way it came about, unless
- * somebody has looked the function up before, and kept what was found.  Plans
- * do, and are made anew; in a session that has done other things before, so do
- * types and operator classes, which advice/trust.c looks at.
+ * The function manager asks at each call, unless the function was looked up
+ * before, and the lookup was kept.  Plans keep it, and are planned again; in a
+ * session with earlier work, types and operator classes keep it, too, which
+ * advice/trust.c checks.
  *
  *-------------------------------------------------------------------------
  */
@@ -58,7 +58,7 @@ static fmgr_hook_type previous_hook;
 static planner_hook_type previous_planner;
 
 /*
- * Of a function that is gone nobody knows.
+ * A function that was dropped has no owner.
  */
 static void
 look_up(Oid function, Oid *owner, Oid *language)
@@ -81,7 +81,7 @@ is_trusted(Oid owner)
 }
 
 /*
- * Is it one that a type or an operator class may keep?
+ * May a type or an operator class keep the lookup of this function?
  */
 static bool
 may_be_kept(Oid function)
@@ -111,11 +111,11 @@ may_be_kept(Oid function)
 }
 
 /*
- * Which functions are to be asked about.  The answer may be kept for longer
- * than the current user stays the same, so it does not depend on that, but for
- * functions in SQL that only plans keep: the planner does not inline what is
- * asked about, and would plan another query than the one that is executed.
- * Whatever such a function calls is asked about by itself.
+ * Which functions are checked.  The answer may be kept for longer than the
+ * current user stays the same, so it does not depend on the user, except for
+ * functions in SQL, which only plans keep: the planner does not inline
+ * functions that are checked, and would plan another query than the one that
+ * is executed.  Functions that these call are checked by themselves.
  */
 static bool
 must_be_checked(Oid function)
@@ -157,7 +157,9 @@ check_call(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 						OidIsValid(owner) ? GetUserNameFromId(owner, true)
 										  : "none",
 						GetUserNameFromId(GetUserId(), false)),
-				 errdetail("Its owner has not the rights of that role.")));
+				 errdetail(
+					 "The owner of the function does not have the rights of role \"%s\".",
+					 GetUserNameFromId(GetUserId(), false))));
 	}
 	if (previous_hook != NULL)
 		previous_hook(event, function, private);
@@ -202,7 +204,8 @@ has_row_security(Oid relation)
 
 /*
  * Refuse a rewritten query with a part that an untrusted role has written.  An
- * expanded view stays in the range table; what a rule has made says so.
+ * expanded view stays in the range table; queries that a rule added are
+ * marked.
  */
 static bool
 /* NOLINTNEXTLINE(misc-no-recursion): a query is a tree */
@@ -241,8 +244,8 @@ plan_if_trusted(PLANNER_PARAMETERS)
 }
 
 /*
- * Work under this rule.  A function that is called meanwhile may get here, too:
- * for another role, perhaps, but the rule is in force already.
+ * Execute work under these checks.  A function that is called meanwhile may
+ * get here, too, for another role; the checks are in force already.
  */
 void
 with_trusted_functions(void (*work)(void *argument), void *argument)
@@ -255,7 +258,7 @@ with_trusted_functions(void (*work)(void *argument), void *argument)
 		previous_hook = fmgr_hook;
 		previous_planner = planner_hook;
 	}
-	/* with functions in them that were inlined for somebody else */
+	/* discard plans with functions that were inlined for another role */
 	ResetPlanCache();
 	PG_TRY();
 	{
@@ -272,7 +275,7 @@ with_trusted_functions(void (*work)(void *argument), void *argument)
 			fmgr_hook = previous_hook;
 			planner_hook = previous_planner;
 		}
-		/* with functions in them that were not inlined */
+		/* discard plans with functions that were not inlined */
 		ResetPlanCache();
 	}
 	PG_END_TRY();

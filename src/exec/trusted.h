@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * trusted.h
- *	  Working with rights that nobody else's functions may get hold of.
+ *	  Protects work with rights from functions of other roles.
  *
  *-------------------------------------------------------------------------
  */

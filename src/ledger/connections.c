@@ -11,9 +11,9 @@
 #include "ledger/ledger.h"
 
 /*
- * Count the clients of the whole server, and forget what is older than anybody
- * compares with.  The time is a subquery: clock_timestamp() in a condition makes
- * the server read all rows.
+ * Count the clients of the whole server, and delete samples that are older
+ * than any comparison needs.  The time is a subquery: with clock_timestamp()
+ * in a condition the server would read all rows.
  */
 void
 sample_connections(void)

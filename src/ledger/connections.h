@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * connections.h
- *	  How many clients were connected, over time.
+ *	  Samples of the number of client connections.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * failure.c
- *	  An ERROR as the cause of a failure, with the functions it came from.
+ *	  An ERROR as the cause of a failure, with the functions in which it was
+ *	  raised.
  *
  * Triggers, index expressions, defaults and checks call functions of users.  The
- * CONTEXT of an ERROR says which, but also has statements and lines of data, of
- * which nobody can tell in every language what is a value of a row.  So the text
- * stays out; the functions in the catalog that it names are told.
+ * CONTEXT of an ERROR names them, but also contains statements and lines of
+ * data, and values of rows cannot be recognized in every language.  So the
+ * CONTEXT itself is left out; only functions of the catalog that it names are
+ * added.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,14 +18,14 @@
 #include "ledger/failure.h"
 #include "ledger/ledger.h"
 
-/* the functions of users that are told, innermost first */
+/* the number of functions of users that are named, innermost first */
 #define NAMED_FUNCTIONS "5"
 
 /*
- * PL/pgSQL gives its functions with the types of their arguments, and with or
- * without the schema, as search_path was when they were compiled; SQL and other
- * languages give the bare name.  Returns the functions and the commands that
- * would give each a search_path; false if there are none.
+ * PL/pgSQL shows its functions with the types of their arguments, and with or
+ * without the schema, depending on search_path when they were compiled; SQL
+ * and other languages show the bare name.  Returns the functions and the
+ * commands that would give each a search_path; false if there are none.
  */
 static bool
 find_functions(const char *context, char **functions, char **commands)
@@ -57,8 +59,8 @@ find_functions(const char *context, char **functions, char **commands)
 }
 
 /*
- * Was a name not found?  pgmaint's sessions have search_path pinned, so that a
- * function that counts on another one finds nothing of its own.
+ * Was a name not found?  pgmaint's sessions have search_path pinned, so a
+ * function that depends on another one does not find its objects.
  */
 static bool
 is_about_missing_name(int sqlstate)

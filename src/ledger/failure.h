@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * failure.h
- *	  An ERROR as the cause of a failure, with the functions it came from.
+ *	  An ERROR as the cause of a failure, with the functions in which it was
+ *	  raised.
  *
  *-------------------------------------------------------------------------
  */

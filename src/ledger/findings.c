@@ -10,9 +10,9 @@
 #include "ledger/findings.h"
 
 /*
- * Record what a person should know.  run_id 0 stands for no run, step 0 for none
- * of its steps, task_id 0 for no task; object and detail, a JSON object, may be
- * NULL.  The caller is inside a ledger scope.
+ * Record a finding.  run_id 0 stands for no run, step 0 for none of its steps,
+ * task_id 0 for no task; object and detail, a JSON object, may be NULL.  The
+ * caller is inside a ledger scope.
  */
 void
 add_finding(int64 run_id, int step, int64 task_id, const char *check_id,
@@ -36,8 +36,7 @@ add_finding(int64 run_id, int step, int64 task_id, const char *check_id,
 }
 
 /*
- * A run that could not be carried out, for which no task stands; step 0 if none
- * was begun.
+ * Record the failure of a run that no task shows; step 0 if no step has begun.
  */
 void
 add_failed_run(int64 run_id, int step, const char *error)
@@ -52,6 +51,6 @@ add_failed_run(int64 run_id, int step, const char *error)
 		"INSERT INTO pgmaint.findings (run_id, step, check_id, severity, object, message) "
 		"SELECT r.run_id, nullif($2, 0), 'failed', 'warning', r.plan, "
 		"pg_catalog.concat('run ', r.run_id, ' of plan ', r.plan, ' failed', "
-		"' in its step ' || nullif($2, 0) || ', ' || (r.steps -> ($2 - 1) ->> 'action'), "
+		"' in step ' || nullif($2, 0) || ', ' || (r.steps -> ($2 - 1) ->> 'action'), "
 		"': ', $3) FROM pgmaint.runs r WHERE r.run_id = $1");
 }

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * history.c
- *	  What the ledger knows of earlier tasks.
+ *	  Durations of earlier tasks in the ledger.
  *
- * The caller is inside a ledger scope.  Gentle and disruptive commands of an
- * action are told apart: they take different times.
+ * The caller is inside a ledger scope.  Disruptive and other commands of an
+ * action are kept apart: they take different times.
  *
  *-------------------------------------------------------------------------
  */
@@ -90,8 +90,8 @@ read_histories(List *tasks)
 }
 
 /*
- * Milliseconds for each byte that an action took of late, anywhere in this
- * database; negative when nothing is known.
+ * Milliseconds per byte of the latest tasks of an action in this database;
+ * negative if unknown.
  */
 double
 usual_rate(const char *action, bool disruptive)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * history.h
- *	  What the ledger knows of earlier tasks.
+ *	  Durations of earlier tasks in the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +13,9 @@
 #include "ledger/tasks.h"
 
 /*
- * Of a query for tasks t of one action, those that tell how long such tasks
- * take.  Rows of the index tasks_action, read from its end, and of no others.
+ * Of a query for tasks t of one action, those from which durations are
+ * predicted.  They are exactly the rows of the index tasks_action, read from
+ * its end.
  */
 #define TELLING_TASKS                                \
 	"t.error IS NULL AND t.finished_at IS NOT NULL " \
@@ -23,11 +24,11 @@
 /* earlier tasks of one action on one object */
 typedef struct TaskHistory
 {
-	int runs;			 /* that succeeded, of the last few */
-	double rate;		 /* their milliseconds for each byte */
-	int64 cut_short;	 /* milliseconds that one took which was stopped since;
-						  * 0: none was */
-	TimestampTz last_at; /* when the last was begun; 0: never */
+	int runs;	 /* that succeeded, of the last few */
+	double rate; /* their milliseconds for each byte */
+	int64
+		cut_short; /* milliseconds of a task that was stopped since; 0: none was */
+	TimestampTz last_at; /* when the last task began; 0: never */
 } TaskHistory;
 
 extern TaskHistory *read_histories(List *tasks);

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * identity.c
- *	  Which database this is.
+ *	  The identity of this database.
  *
- * A copy of a database has a copy of its ledger: what the ledger says was done
- * may have been done by the original, which goes on.  So a database has a random
- * identity, and beside it stands what was true when it was used last.  Where
- * that differs from what is true now, this may be a copy: it gets a new identity
- * and is in doubt, until a person says which it is.
+ * A copy of a database has a copy of its ledger: the original, which continues,
+ * may have done what the ledger records.  So a database has a random identity,
+ * recorded with properties of the server.  If these have changed, this database
+ * may be a copy: it gets a new identity and is in doubt, until a person decides
+ * whether it is the successor or a copy.
  *
  * The caller is inside a ledger scope.
  *
@@ -31,9 +31,9 @@
 #define IDENTITY_BYTES 16
 
 /*
- * What tells this database from others: the first four decide, a change of the
- * last two is only told.  Neither device numbers nor addresses: they change
- * when a machine starts again.
+ * Properties that distinguish this database from others: the first four
+ * decide, a change of the last two is only a finding.  Device numbers and
+ * addresses are not among them: they change when a machine restarts.
  */
 typedef struct Signs
 {
@@ -58,7 +58,7 @@ data_directory_inode(void)
 }
 
 /*
- * The operating system's own identifier, where it has one.
+ * The operating system's own identifier, if it has one.
  */
 static char *
 machine_id(void)
@@ -76,7 +76,7 @@ machine_id(void)
 }
 
 /*
- * The name of the machine that the server runs on, or NULL.
+ * The host name of the machine, or NULL.
  */
 char *
 host_name(void)
@@ -121,15 +121,15 @@ bind_signs(LedgerQuery *query, const Signs *signs)
 	bind_text(query, signs->host);
 }
 
-/* the identity that has the signs which bind_signs() has bound */
+/* the identity with the signs that bind_signs() has bound */
 #define IDENTITY_OF_SIGNS                               \
 	"pgmaint.identities i WHERE i.state = 'current' "   \
 	"AND i.system_identifier = $1 AND i.database = $2 " \
 	"AND i.timeline = $3 AND i.directory_inode = $4"
 
 /*
- * The identity that has these signs; NULL: none, or they have changed.  A change
- * of the machine is noted by one transaction, for which no other waits.
+ * The identity with these signs; NULL: none, or the signs have changed.  One
+ * transaction records a change of the machine, and no other waits for it.
  */
 static char *
 find_by_signs(const Signs *signs)
@@ -141,18 +141,17 @@ find_by_signs(const Signs *signs)
 			&query,
 			"SELECT i.identity, i.machine_id IS DISTINCT FROM $5 OR i.host IS DISTINCT FROM $6 AS has_changed, "
 			"pg_catalog.concat_ws(', ', "
-			"CASE WHEN i.host IS DISTINCT FROM $6 THEN pg_catalog.format('its name was %s and is %s', "
+			"CASE WHEN i.host IS DISTINCT FROM $6 THEN pg_catalog.format('host name was %s, now %s', "
 			"coalesce(i.host, 'unknown'), coalesce($6, 'unknown')) END, "
-			"CASE WHEN i.machine_id IS DISTINCT FROM $5 THEN pg_catalog.format('its id was %s and is %s', "
+			"CASE WHEN i.machine_id IS DISTINCT FROM $5 THEN pg_catalog.format('machine ID was %s, now %s', "
 			"coalesce(i.machine_id, 'unknown'), coalesce($5, 'unknown')) END) AS changes "
 			"FROM " IDENTITY_OF_SIGNS) == 0)
 		return NULL;
 	if (named_boolean(0, "has_changed"))
 	{
 		char *identity = named_text(0, "identity");
-		char *message =
-			psprintf("the machine that the server runs on has changed: %s",
-					 named_text(0, "changes"));
+		char *message = psprintf("the machine of the server has changed: %s",
+								 named_text(0, "changes"));
 
 		if (ledger_query(
 				&query,
@@ -166,8 +165,8 @@ find_by_signs(const Signs *signs)
 }
 
 /*
- * Why the identities in the ledger may be another database's, or NULL where
- * there are none.  What this database was last comes first.
+ * Why the identities in the ledger may belong to another database, or NULL if
+ * there are none.  The last identity of this database comes first.
  */
 static char *
 explain_change(const Signs *signs)
@@ -179,15 +178,15 @@ explain_change(const Signs *signs)
 			&query,
 			"SELECT pg_catalog.concat_ws(', ', "
 			"CASE WHEN i.system_identifier <> $1 THEN pg_catalog.format("
-			"'the system identifier of its cluster was %s and is %s', i.system_identifier, $1) END, "
+			"'system identifier was %s, now %s', i.system_identifier, $1) END, "
 			"CASE WHEN i.database <> $2 THEN pg_catalog.format("
-			"'the OID of the database was %s and is %s', i.database, $2) END, "
+			"'OID of the database was %s, now %s', i.database, $2) END, "
 			"CASE WHEN i.timeline <> $3 THEN pg_catalog.format("
-			"'its timeline was %s and is %s', i.timeline, $3) END, "
+			"'timeline was %s, now %s', i.timeline, $3) END, "
 			"CASE WHEN i.directory_inode <> $4 THEN pg_catalog.format("
-			"'the inode of its data directory was %s and is %s', i.directory_inode, $4) END, "
+			"'inode of the data directory was %s, now %s', i.directory_inode, $4) END, "
 			"CASE WHEN i.host <> $6 THEN pg_catalog.format("
-			"'its host was %s and is %s', i.host, $6) END) "
+			"'host name was %s, now %s', i.host, $6) END) "
 			"FROM pgmaint.identities i WHERE i.state IN ('current', 'former') "
 			"ORDER BY i.state = 'current' DESC, i.system_identifier = $1 AND i.database = $2 DESC, "
 			"i.created_at DESC LIMIT 1") == 0)
@@ -196,8 +195,8 @@ explain_change(const Signs *signs)
 }
 
 /*
- * A new identity for this database.  With a doubt, all that it was so far it may
- * not be any more; a doubt that waits for a person does so under another name.
+ * Create an identity for this database.  With a doubt, all of its identities
+ * so far become former ones; a doubt that only a person ends does so, too.
  */
 static char *
 create_identity(const Signs *signs, const char *doubt, bool until_told)
@@ -227,8 +226,8 @@ create_identity(const Signs *signs, const char *doubt, bool until_told)
 }
 
 /*
- * The identity of this database, made now if it has none.  NULL on a standby,
- * which is nobody yet.
+ * The identity of this database, created now if it has none.  NULL on a
+ * standby, which cannot record one.
  */
 char *
 ensure_identity(void)
@@ -255,8 +254,8 @@ ensure_identity(void)
 }
 
 /*
- * Something other than the signs tells that this may not be the only database
- * that calls itself by this identity: a person must say which it is.
+ * Start a doubt for another reason than the signs: a second database seems to
+ * use the same identity, and a person must decide which one keeps it.
  */
 void
 begin_to_doubt(const char *doubt)
@@ -270,7 +269,7 @@ begin_to_doubt(const char *doubt)
 }
 
 /*
- * The one that an identity was taken over from is alive.
+ * Start a doubt because a database whose identity was taken over is alive.
  */
 void
 doubt_what_was_taken_over(const char *identity, const char *doubt)
@@ -291,7 +290,7 @@ doubt_what_was_taken_over(const char *identity, const char *doubt)
 }
 
 /*
- * While this database is in doubt, its former self was seen at work.
+ * While this database is in doubt, record that the original is alive.
  */
 void
 note_former_seen(void)
@@ -306,7 +305,7 @@ note_former_seen(void)
 }
 
 /*
- * The identity of this database, NULL where it has none yet.
+ * The identity of this database, NULL if it has none yet.
  */
 char *
 known_identity(void)
@@ -318,7 +317,8 @@ known_identity(void)
 }
 
 /*
- * What stands of it in keys, so that no two databases use the same.
+ * The part of the identity that is part of keys, which keeps keys of databases
+ * apart.
  */
 char *
 identity_tag(void)
@@ -356,7 +356,7 @@ is_own_identity(const char *identity)
 }
 
 /*
- * The same, or it was before this database began to doubt.
+ * The same, also for identities from before this database was in doubt.
  */
 bool
 was_own_identity(const char *identity)
@@ -371,7 +371,7 @@ was_own_identity(const char *identity)
 }
 
 /*
- * Every run tells it, as long as it lasts.
+ * Record the doubt as a finding of each run, as long as it lasts.
  */
 void
 note_doubt(int64 run_id)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * identity.h
- *	  Which database this is.
+ *	  The identity of this database.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,10 +10,13 @@
 
 #include "ledger/ledger.h"
 
-/* how much of an identity stands in keys */
+/* the number of digits of an identity that are part of keys */
 #define IDENTITY_TAG_LENGTH 8
 
-/* as keys and values of a manifest: the database that writes it, and its server */
+/*
+ * as keys and values of a manifest: the database that writes it, and its
+ * server
+ */
 #define MANIFEST_ORIGIN                                                \
 	"'server_version', pg_catalog.current_setting('server_version'), " \
 	"'extension_version', '" PGMAINT_VERSION "', "                     \

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ledger.c
- *	  Reading and writing pgmaint's own tables with their owner's rights.
+ *	  Queries of pgmaint's own tables with the rights of their owner.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,14 +25,14 @@
 /*
  * Begin to work on the ledger inside the caller's transaction.
  *
- * SPI's own memory ends with the scope; what is allocated in the scope goes to
- * the caller's context, which stays current all through.
+ * The memory of SPI ends with the scope; allocations in the scope are made in
+ * the caller's context, which stays current.
  */
 void
 ledger_enter(LedgerScope *scope)
 {
 	scope->context = CurrentMemoryContext;
-	/* foreign keys need one that outlives the statement */
+	/* foreign keys need a snapshot that outlives the statement */
 	scope->snapshot_set = !ActiveSnapshotSet();
 	if (scope->snapshot_set)
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -52,11 +52,11 @@ ledger_leave(LedgerScope *scope)
 }
 
 /*
- * The same in a transaction of its own.
+ * Begin to work on the ledger in a new transaction.
  *
  * The lock on the extension comes first, as it does in DROP EXTENSION, so that
- * the two cannot deadlock over the ledger's tables.  Once it is there, the
- * extension must be the one that this process was started for.
+ * the two cannot deadlock over the ledger's tables.  With the lock held, the
+ * extension must be the one for which this process was started.
  */
 void
 ledger_begin(LedgerScope *scope, Oid extension)
@@ -65,7 +65,7 @@ ledger_begin(LedgerScope *scope, Oid extension)
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	/* lock_timeout is for users' tables; the ledger is worth waiting for */
+	/* lock_timeout is meant for tables of users; the ledger has to wait */
 	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_LOCAL, true, 0, false);
 	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
@@ -86,16 +86,16 @@ ledger_commit(LedgerScope *scope)
 }
 
 /*
- * The same, but do not wait for the disk, for states of tasks that can be done
- * again.  The record of this commit follows that of the task's command in the
- * WAL: a crash may lose the end of a task that was done, but leaves no end of
- * one that was not.
+ * Commit without waiting for the disk, for states of tasks that can be
+ * repeated.  The record of this commit follows that of the task's command in
+ * the WAL: a crash may lose the end of a task that was done, but never leaves
+ * the end of one that was not.
  */
 void
 ledger_commit_without_waiting(LedgerScope *scope)
 {
 	ledger_leave(scope);
-	/* not before, as this ends with the settings of the scope */
+	/* not earlier, because the setting ends with those of the scope */
 	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
 	CommitTransactionCommand();
@@ -153,7 +153,7 @@ bind_double(LedgerQuery *query, double value)
 }
 
 /*
- * A NULL pointer is the SQL NULL.
+ * A NULL pointer stands for the SQL NULL.
  */
 void
 bind_text(LedgerQuery *query, const char *value)
@@ -198,8 +198,8 @@ bind_oids(LedgerQuery *query, List *oids)
 }
 
 /*
- * A list of char * as text[]; none of them is NULL, as options that are not
- * given are.
+ * A list of char * as text[].  None may be NULL, unlike options that are
+ * absent.
  */
 void
 bind_texts(LedgerQuery *query, const List *texts)
@@ -253,8 +253,8 @@ create_kept_plans(void)
  * with the extension.
  *
  * Statements by index are the same for every value of their parameters: the
- * plan is generic from the start, and was made without regard to how large the
- * tables seemed to be when the first task was planned.
+ * plan is generic from the start, and independent of how large the tables
+ * seemed when the first task was planned.
  */
 static SPIPlanPtr
 find_plan(const LedgerQuery *query, const char *sql, LedgerPlan kind)
@@ -285,8 +285,8 @@ find_plan(const LedgerQuery *query, const char *sql, LedgerPlan kind)
 }
 
 /*
- * Let the planner find rows by indexes alone, until the settings are restored
- * to the returned level.  It may have to plan again at any time.
+ * Let the planner use indexes only, until the settings are restored to the
+ * returned level.  The server may plan again at any time.
  */
 static int
 plan_by_index(void)
@@ -324,8 +324,7 @@ ledger_execute_kept(LedgerQuery *query, const char *sql, LedgerPlan kind)
 }
 
 /*
- * The same with a text that was put together, whose plan nobody would find
- * again.
+ * The same for a text that is composed at run time, whose plan is not kept.
  */
 uint64
 ledger_query_once(LedgerQuery *query, const char *sql)

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * ledger.h
- *	  Reading and writing pgmaint's own tables with their owner's rights.
+ *	  Queries of pgmaint's own tables with the rights of their owner.
  *
- * The room ledger: pgmaint's own tables, and the only code that writes
- * runs, tasks and findings.
+ * The room ledger: pgmaint's own tables, and the only code that writes runs,
+ * tasks and findings.
  *
  *-------------------------------------------------------------------------
  */
@@ -59,9 +59,9 @@ extern void bind_datum(LedgerQuery *query, Oid type, Datum value);
 /*
  * Run a statement; returns the number of rows, which are in SPI_tuptable.
  *
- * The plan of a statement is kept for as long as the process lives, so its text
- * has to be a string literal; the compiler refuses everything else.  What is
- * put together goes to ledger_query_once().
+ * The plan of a statement is kept for the life of the process, so its text has
+ * to be a string literal, which the compiler checks.  For texts composed at
+ * run time, use ledger_query_once().
  *
  * ledger_query_by_index() is for statements that run for each task: see
  * find_plan() in ledger.c.
@@ -82,10 +82,10 @@ extern uint64 ledger_execute_kept(LedgerQuery *query, const char *sql,
 extern uint64 ledger_query_once(LedgerQuery *query, const char *sql);
 
 /*
- * A column of a row of the last query; instead is for NULL.
+ * A column of a row of the last query; instead is returned for NULL.
  *
- * Queries of one or two columns may have them read by number.  Others have them
- * read by the names that they give them, which test/tools/check-columns sees to.
+ * Queries of one or two columns may be read by number, all others by the names
+ * of the columns, which test/tools/check-columns checks.
  */
 extern char *ledger_text(uint64 row, int column);
 extern int64 ledger_bigint(uint64 row, int column);

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * queue.c
- *	  The runs that wait for their turn.
+ *	  The queue of runs.
  *
- * No lock on a row is waited for here: a session may keep one for as long as
- * its transaction lasts.  The caller is inside a ledger scope.
+ * No statement here waits for the lock of a row: a session may keep one for as
+ * long as its transaction lasts.  The caller is inside a ledger scope.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,20 +18,20 @@
 #include "ledger/queue.h"
 #include "ledger/tasks.h"
 
-/* the settings of a run that is asked for, by the parameters of add_run() */
+/* the settings of a run, from the parameters of add_run() */
 #define WANTED_SETTINGS                                                 \
 	"pg_catalog.jsonb_build_object('max_workers', $6, 'lock_timeout', " \
 	"$7, 'lock_retries', $8, 'worker_timeout', $9, 'clock_offset', "    \
 	"$11, 'max_wait', $12)"
 
 /*
- * A run that was asked for in the same words by the same role and waits for its
- * turn: one is enough.  It does not begin before this transaction ends, whose
- * changes it has to see: the leader passes over runs whose rows are locked.
+ * Find a queued run of the same role with the same plan, options and settings:
+ * one is enough.  It must not begin before this transaction ends, whose
+ * changes it has to see: the leader skips runs whose rows are locked.
  *
- * The lock is the weakest that the leader heeds, so that it is not in the way
- * of one that was quicker.  Where a snapshot lasts as long as the transaction,
- * being slower would be an ERROR.
+ * The lock is the weakest that the leader respects, so that it does not block
+ * a leader that was faster.  In a transaction with one snapshot, losing that
+ * race would be an ERROR.
  */
 static int64
 join_queued_run(LedgerQuery *query)
@@ -53,7 +53,7 @@ join_queued_run(LedgerQuery *query)
 
 /*
  * Queue a run, or join one.  The pgmaint.* settings are those of this session,
- * so that SET pgmaint.max_workers before a call means what it says.
+ * so SET pgmaint.max_workers before a call takes effect.
  */
 int64
 add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
@@ -89,16 +89,16 @@ add_run(const char *plan, Jsonb *options, Oid role, const char *role_name,
 	return ledger_bigint(0, 1);
 }
 
-/* runs that this database, and no copy of it, is to begin */
+/* runs that this database, and no copy of it, has to begin */
 #define QUEUED_HERE                  \
 	"state = 'queued' AND identity " \
 	"= (SELECT pgmaint_internal.current_identity()) "
 
 /*
- * Begin the run whose turn it is: roles take turns, so that one's many runs do
- * not hold back another's, and the runs of a role have their order.  One that a
- * session keeps from being begun is passed over.  One that is begun again keeps
- * the time of its first beginning.
+ * Begin the next run: roles take turns, so that many runs of one role do not
+ * hold back those of others, and the runs of a role keep their order.  Runs
+ * that a session has locked are skipped.  A run that begins again keeps its
+ * first start.
  */
 bool
 take_queued_run(Run *run)
@@ -128,7 +128,7 @@ take_queued_run(Run *run)
 }
 
 /*
- * Would take_queued_run() find one?
+ * Would take_queued_run() find a run?
  */
 bool
 queued_run_can_begin(void)
@@ -140,8 +140,8 @@ queued_run_can_begin(void)
 }
 
 /*
- * Queue a run again that cannot go on now.  Its pending tasks stay, and one
- * finding says why, however often that happens.
+ * Queue a run again that cannot continue now.  Its pending tasks stay, and one
+ * finding records the reason, however often that happens.
  */
 void
 send_run_back(int64 run_id, int step, const char *reason)
@@ -160,7 +160,7 @@ send_run_back(int64 run_id, int step, const char *reason)
 }
 
 /*
- * A run that was cancelled while it was queued.
+ * End a run that was cancelled while it was queued.
  */
 void
 end_cancelled_run(int64 run_id, bool begun)
@@ -175,7 +175,7 @@ end_cancelled_run(int64 run_id, bool begun)
 }
 
 /*
- * What is cancelled before its turn need not wait for it.
+ * Cancelled runs end at once, before their turn.
  */
 void
 end_cancelled_queued_runs(void)

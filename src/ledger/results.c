@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * results.c
- *	  Reading the rows of the last query, by the number or the name of a column.
+ *	  Columns of the rows of the last query, by number or by name.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,9 +12,9 @@
 #include "ledger/ledger.h"
 
 /*
- * The number of the column that the query calls so.  It must be one, and one
- * only: a name that fits nothing, or two columns, is a mistake in the query, and
- * would otherwise read as NULL or as somebody else's value.
+ * The number of the column with this name, which must be unique: a name
+ * without a column, or with two, is a mistake in the query, and would
+ * otherwise read as NULL or as the value of another column.
  */
 int
 ledger_column(const char *name)

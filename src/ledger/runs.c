@@ -103,8 +103,8 @@ end_run(int64 run_id, const char *state, const char *error)
 }
 
 /*
- * Something that the run could not do and that no task stands for.  It goes on,
- * and has failed for that reason in the end.
+ * Record a failure of the run that no task shows.  The run continues, and
+ * fails in the end.
  */
 void
 add_run_failure(int64 run_id, const char *failure)
@@ -153,8 +153,8 @@ unfinished_runs_exist(void)
 }
 
 /*
- * Only a leader, of which there is one, may say this of runs that it did not
- * begin: nobody else can be at work on them.
+ * To be called by a leader only, of which there is one: no other process can
+ * be executing the runs that this leader did not begin.
  */
 uint64
 interrupt_running_runs(const char *error)
@@ -174,7 +174,7 @@ interrupt_running_runs(const char *error)
 }
 
 /*
- * This database goes on under another identity, and with what was queued in it.
+ * This database continues under another identity: keep the queued runs.
  */
 void
 keep_queued_runs(const char *identity)
@@ -189,9 +189,9 @@ keep_queued_runs(const char *identity)
 }
 
 /*
- * A copy of a database has a copy of its ledger, and so has a subscriber: what
- * was queued in the original is the original's to do.  Runs of an earlier version
- * do not say where they were queued.
+ * A copy of a database has a copy of its ledger, and so has a subscriber: the
+ * original executes the runs that were queued in it.  Runs of an earlier
+ * version do not record where they were queued.
  */
 void
 interrupt_copied_runs(void)
@@ -203,24 +203,24 @@ interrupt_copied_runs(void)
 		"WITH stopped AS (UPDATE pgmaint.runs SET state = 'interrupted', "
 		"error = CASE WHEN identity IS NULL "
 		"THEN 'the run was queued by an earlier version of pgmaint: run the plan again' "
-		"ELSE 'the run was queued in another database, of which this may be a copy' END, "
+		"ELSE 'the run was queued in another database, and this database may be a copy of it' END, "
 		"finished_at = pg_catalog.clock_timestamp() WHERE state = 'queued' "
 		"AND identity IS DISTINCT FROM pgmaint_internal.current_identity() RETURNING run_id) "
 		"UPDATE pgmaint.tasks t SET state = 'cancelled', not_before = NULL, "
-		"error = 'the run was begun in another database', "
+		"error = 'the run began in another database', "
 		"finished_at = pg_catalog.clock_timestamp() FROM stopped s "
 		"WHERE t.run_id = s.run_id AND t.state = 'pending'");
 }
 
 /*
- * Queue again what was interrupted, as a run of its own: what is done already
- * is not due then.  Once only, as the run itself may be what crashes the
- * server, and not when it is a day old, or was asked for again, or cancelled.
- * What another database began it goes on with itself.
+ * Queue interrupted runs again, each as a new run: work that is done already
+ * is not due then.  Only once, because the run itself may be what crashes the
+ * server, and not if it is a day old, or was queued again, or cancelled.
+ * Another database continues its own runs.
  *
- * An action by itself was asked for by somebody who was there to see; plans
- * are what runs at night.  The role is the one that asked for the run, if it
- * still might.
+ * Only plans are resumed, which run at night: a person started an action by
+ * itself and can repeat it.  The role of the run must still be allowed to
+ * queue it.
  */
 void
 resume_interrupted_runs(void)
@@ -250,17 +250,17 @@ resume_interrupted_runs(void)
 }
 
 /*
- * From when on the ledger keeps what has ended.  A subquery: clock_timestamp() in
- * a condition makes the server read all rows.
+ * The age up to which the ledger keeps rows that have ended.  A subquery: with
+ * clock_timestamp() in a condition the server would read all rows.
  */
 #define KEPT_SINCE                          \
 	"(SELECT pg_catalog.clock_timestamp() " \
 	"- pg_catalog.make_interval(mins => $1))"
 
 /*
- * Keep the ledger from growing without end: runs, with their tasks and
- * findings, measurements, backups that are no more, and alerts that are
- * resolved, with their messages, go after pgmaint.keep_history.
+ * Limit the growth of the ledger: runs with their tasks and findings,
+ * measurements, backups that no longer exist, and resolved alerts with their
+ * messages are deleted after pgmaint.keep_history.
  */
 void
 forget_old_runs(void)

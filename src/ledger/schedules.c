@@ -16,8 +16,8 @@
 #include "ledger/schedules.h"
 
 /*
- * Write down what pg_cron was told.  What is told again as it was keeps its
- * age, so that what was missed before is still found.
+ * Record the schedule that was passed to pg_cron.  An unchanged schedule keeps
+ * its age, so that runs missed before are still found.
  */
 void
 note_schedule(const char *plan, const char *schedule, Jsonb *options, Oid role,
@@ -52,7 +52,7 @@ note_schedule(const char *plan, const char *schedule, Jsonb *options, Oid role,
 }
 
 /*
- * Was there such a row?
+ * Delete a schedule.  Returns whether there was one.
  */
 bool
 forget_schedule(const char *plan, const char *role_name)
@@ -67,7 +67,7 @@ forget_schedule(const char *plan, const char *role_name)
 }
 
 /*
- * When a plan runs unless told otherwise; NULL if that is for its user to say.
+ * The default schedule of a plan; NULL if it has none.
  */
 char *
 default_schedule(const char *plan)
@@ -84,7 +84,8 @@ default_schedule(const char *plan)
 }
 
 /*
- * The default set, each as it is scheduled where it is.
+ * The default schedules; those that exist already keep their times and
+ * options.
  */
 List *
 find_default_schedules(const char *role_name)
@@ -115,8 +116,9 @@ find_default_schedules(const char *role_name)
 }
 
 /*
- * What may have been missed.  Rows that another process is looking at are left
- * to it; those of a database of which this is a copy are not ours.
+ * Find the schedules of which runs may have been missed.  Rows that another
+ * process has locked are skipped, as are those of a database of which this is
+ * a copy.
  */
 List *
 find_schedules_to_check(void)
@@ -147,8 +149,8 @@ find_schedules_to_check(void)
 }
 
 /*
- * The runs of the plan by the same role that were asked for, or went on, since
- * the schedule was last checked, in the order in which they were asked for.
+ * The runs of the plan by the same role that were queued, or continued, since
+ * the schedule was last checked, in the order in which they were queued.
  */
 int
 find_scheduled_runs(const PlanSchedule *schedule, ScheduledRun **runs)

@@ -13,22 +13,22 @@
 
 #include "ledger/ledger.h"
 
-/* what is to begin, and when */
+/* a schedule to check for missed runs */
 typedef struct PlanSchedule
 {
 	char *plan;
 	char *schedule;
 	Oid role;
 	char *scheduled_by;
-	TimestampTz checked_until; /* what was missed before is on record */
-	TimestampTz noted_at;	   /* DT_NOBEGIN: nothing was missed */
+	TimestampTz checked_until; /* runs missed before this time are recorded */
+	TimestampTz noted_at;	   /* DT_NOBEGIN: none was missed */
 } PlanSchedule;
 
-/* a run that may be what a schedule began */
+/* a run that a schedule may have queued */
 typedef struct ScheduledRun
 {
 	TimestampTz requested_at;
-	TimestampTz finished_at; /* DT_NOEND: it goes on */
+	TimestampTz finished_at; /* DT_NOEND: it has not ended */
 } ScheduledRun;
 
 extern void note_schedule(const char *plan, const char *schedule,

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * statement_counts.c
- *	  What pg_stat_statements counts, in the columns of any of its versions.
+ *	  The statistics of pg_stat_statements, in the columns of all its
+ *	  versions.
  *
- * Its functions are called by OID.  Its views are not read: they are found by
- * their names, and the owner of their schema can have others there.
+ * Its functions are called by OID.  Its views are not used: they are found by
+ * name, and the owner of their schema can create others with these names.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,12 +32,14 @@ PG_FUNCTION_INFO_V1(pgmaint_statements_since);
 
 #define EXTENSION "pg_stat_statements"
 
-/* as many columns of pg_stat_statements are added up to one of ours, at most */
+/*
+ * at most this many columns of pg_stat_statements are added up to one of ours
+ */
 #define MAX_PARTS 4
 
 /*
- * The columns of pgmaint_internal.statement_statistics(), each with the columns of newer
- * and of older versions that it comes from.
+ * The columns of pgmaint_internal.statement_statistics(), each with the source
+ * columns of newer and of older versions.
  */
 static const char *const sources[][2] = {
 	{"userid"},
@@ -79,7 +82,7 @@ static const char *const sources[][2] = {
 #define COLUMNS lengthof(sources)
 #define DATABASE_COLUMN 1
 
-/* where a column comes from: the numbers of columns that are added up */
+/* source of a column: the numbers of columns that are added up */
 typedef struct Parts
 {
 	int count; /* 0: this version does not count it */
@@ -116,11 +119,10 @@ pgmaint_statements_refused(PG_FUNCTION_ARGS)
 
 /*
  * Are statements counted?  Without its library, pg_stat_statements raises an
- * error instead of answering.
+ * error instead of returning rows.
  *
- * The statement runs with the caller's rights, and names a schema that is
- * anybody's where the tables are of a version that has none, or where it was
- * renamed.
+ * The statement has the caller's rights, and names a schema that another role
+ * may own where the tables are of an older version, or the schema was renamed.
  */
 static bool
 statements_are_counted(void)
@@ -156,7 +158,7 @@ find_column(TupleDesc descriptor, const char *name, Oid type)
 }
 
 /*
- * Find all the columns whose names stand in a source.
+ * Find all columns of a source.
  */
 static bool
 find_parts(TupleDesc descriptor, const char *source, Oid type, Parts *parts)
@@ -251,10 +253,11 @@ pgmaint_statement_statistics(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint_internal.statements_since(OUT counted_since timestamptz, OUT evicted bigint)
+ * pgmaint_internal.statements_since(OUT counted_since timestamptz, OUT evicted
+ * bigint)
  *
- * Before 1.9 pg_stat_statements does not say; it has counted since the server
- * started, unless it was told to forget or keeps its file.
+ * Versions before 1.9 of pg_stat_statements do not record it; they have
+ * counted since the server started, unless they were reset or kept their file.
  */
 Datum
 pgmaint_statements_since(PG_FUNCTION_ARGS)

@@ -13,9 +13,9 @@
 #include "ledger/statements.h"
 
 /*
- * Keep what pg_stat_statements has counted so far, unless that was done within
- * the interval.  Returns whether there is a new snapshot.  run_id 0 stands for
- * no run.
+ * Take a snapshot of pg_stat_statements, unless there is one within the
+ * interval.  Returns whether there is a new snapshot.  run_id 0 stands for no
+ * run.
  */
 bool
 snapshot_statements(int64 run_id, const char *interval)
@@ -36,7 +36,7 @@ snapshot_statements(int64 run_id, const char *interval)
 }
 
 /*
- * Has the run done to tables what may change how queries are executed?
+ * Has the run executed tasks that may change the plans of queries?
  */
 bool
 maintained_tables(int64 run_id)

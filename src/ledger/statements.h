@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * statements.h
- *	  What pg_stat_statements has counted, over time.
+ *	  Snapshots of the statistics of pg_stat_statements.
  *
  *-------------------------------------------------------------------------
  */

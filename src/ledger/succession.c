@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * succession.c
- *	  take_over and stay_copy: a person says which database this is.
+ *	  take_over and stay_copy: a person decides which database this is.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,19 +37,22 @@ static void
 check_identity(const char *identity)
 {
 	if (strlen(identity) != 32 || strspn(identity, "0123456789abcdef") != 32)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid identity: \"%s\"", identity),
-				 errhint("An identity has 32 hexadecimal digits: see "
-						 "pgmaint.identities, and the column identity of "
-						 "pgmaint.list_backups().")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid identity: \"%s\"", identity),
+			 errhint(
+				 "Pass the 32 hexadecimal digits of an identity, as in pgmaint.identities and column identity of pgmaint.list_backups().")));
 }
 
 #define FORGOTTEN_IDENTITIES \
 	"(SELECT f.identity FROM pgmaint.identities f WHERE f.state = 'forgotten')"
 
-/* what this database was, and what the rows of a restored dump name: a row that
- * was adopted names a database that may go on, which is taken over by name only */
+/*
+ * former identities of this database, and those in rows of a restored dump; an
+ * adopted row names a database that may be alive, which is taken over by name
+ * only
+ */
 #define FORMER_IDENTITIES                                                      \
 	"SELECT x.identity FROM (SELECT a.identity FROM pgmaint.archives a "       \
 	"WHERE a.adopted_at IS NULL UNION "                                        \
@@ -58,7 +61,7 @@ check_identity(const char *identity)
 	"WHERE x.identity ~ '^[0-9a-f]{32}$' AND x.identity NOT IN " FORGOTTEN_IDENTITIES
 
 /*
- * Give the identities that a query finds, all of them another's, the signs of
+ * Give the identities that a query finds, all of other databases, the signs of
  * this database; returns how many.
  */
 static uint64
@@ -83,8 +86,9 @@ take_over_identities(LedgerQuery *query, const char *identities)
 }
 
 /*
- * Records that others wrote under what is taken over are accepted once, when
- * each storage is used next: what is known of them now is not enough.
+ * End the doubt.  Records that others wrote under these identities are
+ * accepted once, when each storage is next used: the records known now are not
+ * enough.
  */
 static void
 end_doubt(void)
@@ -130,14 +134,15 @@ pgmaint_take_over(PG_FUNCTION_ARGS)
 	if (count == 0)
 		ereport(
 			NOTICE,
-			(errmsg("there is nothing to take over: this database is not in "
-					"doubt, and has no rows of another")));
+			(errmsg(
+				"nothing to take over: this database is not in doubt and has no rows of another database")));
 	PG_RETURN_INT32((int32) count);
 }
 
 /*
- * Did a dump bring contacts or archives of another database?  Those that an
- * earlier stay_copy() has settled, or that were adopted, do not say so.
+ * Does the ledger have contacts or archives that a dump of another database
+ * brought?  Rows that an earlier stay_copy() has settled, or that were
+ * adopted, do not count.
  */
 static bool
 has_rows_of_another(void)
@@ -153,9 +158,9 @@ has_rows_of_another(void)
 }
 
 /*
- * Everything in the ledger by which the original's objects would be looked for,
- * waited for or told of.  Where archived rows went stays on record: reading them
- * harms nobody.
+ * Delete all rows by which objects of the original would be searched for,
+ * waited for or notified of.  The locations of archived rows stay: reading
+ * them is harmless.
  */
 static void
 forget_original(const char *identity)
@@ -180,12 +185,13 @@ forget_original(const char *identity)
 		"WHERE b.identity IS DISTINCT FROM $1 AND b.state = 'succeeded'), "
 		"(SELECT pg_catalog.count(*) FROM pgmaint.contacts c "
 		"WHERE c.identity IS DISTINCT FROM $1)");
-	ereport(NOTICE,
-			(errmsg("backups of the original that are forgotten: %lld, "
-					"contacts that are dropped: %lld",
-					(long long) ledger_bigint(0, 1),
-					(long long) ledger_bigint(0, 2))));
-	/* take_over() is not to find them in what a dump has brought */
+	ereport(
+		NOTICE,
+		(errmsg(
+			"forgotten backups of the original: %lld; dropped contacts: %lld",
+			(long long) ledger_bigint(0, 1),
+			(long long) ledger_bigint(0, 2))));
+	/* so that take_over() does not find them in rows of a dump */
 	(void) ledger_query(
 		&counting,
 		"INSERT INTO pgmaint.identities (identity, state) "
@@ -214,10 +220,10 @@ pgmaint_stay_copy(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("pgmaint.stay_copy()");
 	ledger_enter(&scope);
 	identity = ensure_identity();
-	/* a copy that nothing tells from its original gets another name all the same */
+	/* a copy without any doubt also gets a new identity */
 	if (current_doubt() == NULL && !has_rows_of_another())
 	{
-		begin_to_doubt("it was declared to be a copy");
+		begin_to_doubt("stay_copy() was called");
 		identity = known_identity();
 	}
 	lock_in_transaction(LOCK_IDENTITY, true);

@@ -3,9 +3,9 @@
  * tasks.c
  *	  The rows of pgmaint.tasks.
  *
- * The caller is inside a ledger scope.  Whatever changes the state of a task
- * takes LOCK_TASKS first and keeps it until its commit: so two workers cannot
- * claim tasks of one table at a time, and tasks become visible as finished in
+ * The caller is inside a ledger scope.  All changes of a task's state take
+ * LOCK_TASKS first and keep it until their commit: two workers cannot claim
+ * tasks of one table at the same time, and tasks become visible as finished in
  * the order of finished_at.
  *
  *-------------------------------------------------------------------------
@@ -41,7 +41,7 @@ bind_size(LedgerQuery *query, int64 bytes)
 		bind_bigint(query, bytes);
 }
 
-/* the tasks that one INSERT writes down, by their number and their size */
+/* limits of the tasks that one INSERT adds, in number and size */
 #define TASKS_AT_ONCE 500
 #define BYTES_AT_ONCE (1024 * 1024)
 
@@ -55,7 +55,7 @@ append_field(StringInfo json, const char *name, const char *value)
 }
 
 /*
- * A planned task as a JSON object; what it lacks is NULL in the row.
+ * A planned task as a JSON object; absent fields are NULL in the row.
  */
 static void
 append_task(StringInfo json, const PlannedTask *task)
@@ -116,8 +116,8 @@ insert_tasks(int64 run_id, int step, StringInfo json)
 }
 
 /*
- * Write down tasks: to be done, or, where they are held back, why not.  The
- * order of the list becomes that of task_id.
+ * Add tasks: pending ones, or, where they are held back, skipped ones with the
+ * reason.  The order of the list becomes that of task_id.
  */
 void
 add_tasks(int64 run_id, int step, List *tasks)
@@ -149,8 +149,8 @@ add_tasks(int64 run_id, int step, List *tasks)
 }
 
 /*
- * Take on a task, unless the run is to be cancelled.  The caller has found it
- * under LOCK_TASKS: see unfinished.c.
+ * Claim a task, unless the run was cancelled.  The caller has found it under
+ * LOCK_TASKS: see unfinished.c.
  */
 bool
 claim_task(int64 task_id, int worker, ClaimedTask *task)
@@ -213,8 +213,8 @@ finish_task(int64 task_id, const TaskOutcome *outcome)
 }
 
 /*
- * Put a task back that has given way, to be tried again after a while.  Returns
- * when.
+ * Make a task pending again whose lock was not available.  Returns when it is
+ * tried again.
  */
 TimestampTz
 postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
@@ -235,7 +235,7 @@ postpone_task(int64 task_id, const TaskOutcome *outcome, int64 milliseconds)
 }
 
 /*
- * The highest number that a worker of the run had; 0 if it had none.
+ * The highest worker number of the run so far; 0 if it had no worker.
  */
 int
 last_worker_of(int64 run_id)
@@ -250,7 +250,7 @@ last_worker_of(int64 run_id)
 }
 
 /*
- * What will not be begun any more.
+ * End tasks that have not begun.
  */
 uint64
 end_pending_tasks(int64 run_id, const char *state, const char *error)
@@ -269,7 +269,7 @@ end_pending_tasks(int64 run_id, const char *state, const char *error)
 }
 
 /*
- * A task worker is gone, and may have left one of these tasks unfinished.
+ * A task worker has ended, and may have left one of these tasks unfinished.
  */
 uint64
 interrupt_tasks_of(int64 run_id, int worker, const int64 *task_ids, int count,
@@ -294,8 +294,8 @@ interrupt_tasks_of(int64 run_id, int worker, const int64 *task_ids, int count,
 }
 
 /*
- * What a leader finds that died, or leaves that dies: see
- * interrupt_running_runs(), which must follow.
+ * For a leader that finds tasks of one that has died, or that is about to end:
+ * see interrupt_running_runs(), which must follow.
  */
 uint64
 interrupt_running_tasks(const char *error)
@@ -315,8 +315,8 @@ interrupt_running_tasks(const char *error)
 }
 
 /*
- * The tasks that a run did not bring to their end, for the run's error; NULL
- * when there are none.  Skipped tasks have been accounted for by a finding.
+ * The tasks of a run that did not succeed, for the run's error; NULL if there
+ * are none.  A finding records each skipped task.
  */
 char *
 describe_unfinished_work(int64 run_id)
@@ -341,7 +341,7 @@ describe_unfinished_work(int64 run_id)
 }
 
 /*
- * An object lives on under another OID: what is known of it goes along.
+ * An object has another OID now: rows about it follow.
  */
 void
 follow_relation(Oid old, Oid successor)

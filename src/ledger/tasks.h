@@ -14,7 +14,7 @@
 
 #include "ledger/ledger.h"
 
-/* what an action wants done */
+/* a task that an action has planned */
 typedef struct PlannedTask
 {
 	const char *action;
@@ -26,15 +26,15 @@ typedef struct PlannedTask
 	List *relations; /* OIDs of all tables that are worked on */
 	int64 bytes;
 	bool disruptive;			 /* may run only while a window is open */
-	int64 gain_bytes;			 /* what it would give back; 0: not known */
-	struct PlannedTask *gentler; /* instead, where no window is long enough */
+	int64 gain_bytes;			 /* bytes that it would free; 0: unknown */
+	struct PlannedTask *gentler; /* instead, if no window is long enough */
 	/* the engine's own */
-	int64 predicted; /* milliseconds; negative: not known */
+	int64 predicted; /* milliseconds; negative: unknown */
 	const char *predicted_from;
-	char *held_back; /* why it is not to be begun at all, or NULL */
+	char *held_back; /* why it must not begin at all, or NULL */
 } PlannedTask;
 
-/* what a task worker has taken on */
+/* a task that a worker has claimed */
 typedef struct ClaimedTask
 {
 	int64 task_id;
@@ -45,7 +45,7 @@ typedef struct ClaimedTask
 	int attempt;
 	Jsonb *evidence;
 	bool disruptive;
-	int64 predicted; /* milliseconds; negative: not known */
+	int64 predicted; /* milliseconds; negative: unknown */
 	char *predicted_from;
 } ClaimedTask;
 
@@ -56,7 +56,7 @@ typedef struct TaskOutcome
 	int64 bytes_before;
 	int64 bytes_after;
 	char *result;	   /* JSON object, or NULL */
-	char *description; /* what came of it, in words, or NULL */
+	char *description; /* the outcome in words, or NULL */
 	const char *shown_as;
 	const char *sqlstate;
 	char *error;

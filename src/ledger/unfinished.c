@@ -1,19 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * unfinished.c
- *	  What a process knows of the unfinished tasks of a step.
+ *	  The unfinished tasks of a step, as a process knows them.
  *
- * Each change of a task's state leaves a dead row version with its entries in
- * the indexes, and as long as any session has an old snapshot, no VACUUM takes
- * them away.  A step of 20,000 tasks would visit more of them at each look.  So
- * nobody looks for tasks by their state.  Tasks are read in the order of
- * task_id, each once, and those that have not ended are kept in a list in
- * memory: the few that are running, put back or passed over.  These are read
- * again by their primary key.  Tasks are added to a step before it is carried
- * out, so that the end, once reached, remains the end.
+ * Each change of a task's state leaves a dead row version with its index
+ * entries, and as long as any session has an old snapshot, VACUUM cannot remove
+ * them.  A search by state in a step of 20,000 tasks would visit more of them
+ * each time.  So tasks are read in the order of task_id, each once, and those
+ * that have not ended are kept in a list in memory: the few that are running,
+ * postponed or skipped.  These are read again by their primary key.  All tasks
+ * of a step are added before it is executed, so the end, once reached, remains
+ * the end.
  *
- * The ledger alone decides: whoever claims a task reads it under LOCK_TASKS.
- * The caller is inside a ledger scope.
+ * Only the ledger decides: a worker reads a task under LOCK_TASKS before it
+ * claims it.  The caller is inside a ledger scope.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,8 +29,8 @@
 #define READ_AT_ONCE 64
 
 /*
- * Columns of an unfinished task p.  The tables that are in use are put together
- * once for each statement, from the tasks of other workers in $1: these are
+ * Columns of an unfinished task p.  The tables that are in use are determined
+ * once for each statement, from the tasks of other workers in $1, which are
  * found by their primary key.
  */
 #define UNFINISHED_COLUMNS                                                          \
@@ -43,7 +43,7 @@
 static const ClaimedTasks no_others = {0};
 
 /*
- * Begin with a step.  A caller who knows up to which position all tasks have
+ * Begin with a step.  A caller that knows up to which position all tasks have
  * ended sets it.
  */
 void
@@ -93,7 +93,7 @@ fill_unfinished_task(UnfinishedTask *task, uint64 row)
 }
 
 /*
- * Make room for so many tasks more.
+ * Enlarge the list by that many tasks.
  */
 static void
 make_room(UnfinishedTasks *unfinished, int more)
@@ -110,10 +110,10 @@ make_room(UnfinishedTasks *unfinished, int more)
 }
 
 /*
- * Append the next unfinished tasks after the position, at most so many.
+ * Append the next unfinished tasks after the position, at most limit.
  *
- * The conditions are comparisons of rows, as a plan by any other index than the
- * one of these columns would have to sort.
+ * The conditions are comparisons of rows, because a plan with any index other
+ * than the one on these columns would have to sort.
  */
 static void
 read_further(UnfinishedTasks *unfinished, int limit,
@@ -143,8 +143,8 @@ read_further(UnfinishedTasks *unfinished, int limit,
 }
 
 /*
- * Read again the tasks before the given place of the list that are marked.
- * Those that have ended leave it.  Returns where the place is then.
+ * Read the marked tasks before the given place of the list again, and remove
+ * those that have ended.  Returns the new place.
  */
 static int
 read_marked_tasks(UnfinishedTasks *unfinished, int end,
@@ -205,9 +205,8 @@ first_claimable(const UnfinishedTasks *unfinished, int from, int end,
 }
 
 /*
- * Mark tasks of the list whose time has come and that nobody has claimed,
- * beginning at a place.  Returns where to go on; nothing is marked if that is
- * the end.
+ * Mark tasks of the list that may begin and that no worker has claimed, from a
+ * place on.  Returns the next place; if that is the end, nothing is marked.
  */
 static int
 mark_due_tasks(UnfinishedTasks *unfinished, int from, TimestampTz now,
@@ -232,8 +231,8 @@ mark_due_tasks(UnfinishedTasks *unfinished, int from, TimestampTz now,
 }
 
 /*
- * Read some tasks of the list again, beginning at a place, which moves on.
- * Returns the first that can be claimed, or 0.
+ * Read some tasks of the list again, from a place on, which advances.  Returns
+ * the first that can be claimed, or 0.
  */
 static int64
 look_again(UnfinishedTasks *unfinished, int *place, TimestampTz now,
@@ -252,12 +251,12 @@ look_again(UnfinishedTasks *unfinished, int *place, TimestampTz now,
 }
 
 /*
- * A task whose time has come and whose tables nobody else works on; 0 if none
- * was found.  The caller holds LOCK_TASKS, and has its own task ended.
+ * Find a task that may begin and whose tables no other worker uses; 0 if there
+ * is none.  The caller holds LOCK_TASKS, and has ended its own task.
  *
- * Thousands of tasks may share a table, and a worker that has nothing else to do
- * asks many times a second.  So each call reads again the first tasks of the
- * list, with those that follow while some have ended, and others in turn.
+ * Thousands of tasks may share a table, and an idle worker asks many times a
+ * second.  So each call reads the first tasks of the list again, with those
+ * that follow while some have ended, and others in turn.
  */
 int64
 find_claimable_task(UnfinishedTasks *unfinished, const ClaimedTasks *others)
@@ -282,7 +281,7 @@ find_claimable_task(UnfinishedTasks *unfinished, const ClaimedTasks *others)
 	while (task_id == 0 && !unfinished->at_end)
 	{
 		place = unfinished->count;
-		/* as a rule, the others' tasks and the one that follows */
+		/* usually the tasks of others and the one that follows */
 		read_further(unfinished, others->count + 1, others);
 		task_id = first_claimable(unfinished, place, unfinished->count, now);
 	}
@@ -307,7 +306,7 @@ forget_task(UnfinishedTasks *unfinished, int64 task_id)
 }
 
 /*
- * The caller has put a task back that it had claimed.
+ * The caller has postponed a task that it had claimed.
  */
 void
 remember_postponed_task(UnfinishedTasks *unfinished, int64 task_id,
@@ -346,11 +345,11 @@ next_pending_task(const UnfinishedTasks *unfinished)
 }
 
 /*
- * How many milliseconds until a pending task may be tried again, where
- * find_claimable_task() has found none; negative when none is pending.
+ * Milliseconds until a pending task may be tried again, after
+ * find_claimable_task() has found none; negative if none is pending.
  *
- * A task whose time has yet to come is read again all the same, as somebody may
- * have ended it; then they may all have ended.
+ * Tasks that may not begin yet are read again, too, because another process
+ * may have ended them; then all of them may have ended.
  */
 int64
 time_to_next_task(UnfinishedTasks *unfinished, const ClaimedTasks *others)
@@ -381,8 +380,8 @@ time_to_next_task(UnfinishedTasks *unfinished, const ClaimedTasks *others)
 }
 
 /*
- * How many tasks of a step are pending and running, up to a limit.  Where more
- * tasks have not ended than that, the first of them are counted.
+ * The number of pending and of running tasks of a step, up to a limit.  If more
+ * tasks have not ended, the first of them are counted.
  */
 void
 count_tasks(UnfinishedTasks *unfinished, int limit, TaskCounts *counts)
@@ -405,7 +404,7 @@ count_tasks(UnfinishedTasks *unfinished, int limit, TaskCounts *counts)
 }
 
 /*
- * All tasks up to this one have ended, by the last count.
+ * All tasks up to this one had ended at the last count.
  */
 int64
 position_before_unfinished(const UnfinishedTasks *unfinished)

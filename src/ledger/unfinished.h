@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * unfinished.h
- *	  What a process knows of the unfinished tasks of a step.
+ *	  The unfinished tasks of a step, as a process knows them.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 
 #include "ledger/tasks.h"
 
-/* a pending or running task, as it was when it was read last */
+/* a pending or running task, as it was last read */
 typedef struct UnfinishedTask
 {
 	int64 task_id;
@@ -31,7 +31,7 @@ typedef struct UnfinishedTasks
 	UnfinishedTask *tasks; /* in the order of task_id */
 	int count;
 	int room;
-	int turn; /* place in the list where the next look goes on */
+	int turn; /* place in the list from which the next search continues */
 } UnfinishedTasks;
 
 /* tasks that other workers have claimed */

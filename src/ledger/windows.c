@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * windows.c
- *	  The hours in which disruptive work is allowed.
+ *	  Maintenance windows: the hours in which disruptive tasks may run.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,12 +22,12 @@ PG_FUNCTION_INFO_V1(pgmaint_window_clock);
 PG_FUNCTION_INFO_V1(pgmaint_wall_clock_time);
 PG_FUNCTION_INFO_V1(pgmaint_end_of_period);
 
-/* who asks for more has made a mistake, and would get millions of rows */
+/* longer periods are mistakes, and would return millions of rows */
 #define LONGEST_PERIOD_DAYS 3660
 
 /*
- * The time that windows go by.  pgmaint.clock_offset shifts it, for those who
- * want to see what happens at another hour.
+ * The time by which windows open and close.  pgmaint.clock_offset shifts it,
+ * to test another time.
  */
 TimestampTz
 window_clock(void)
@@ -45,11 +45,12 @@ pgmaint_window_clock(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint_internal.wall_clock_time(day date, at time, timezone text) returns timestamptz
+ * pgmaint_internal.wall_clock_time(day date, at time, timezone text) returns
+ * timestamptz
  *
- * AT TIME ZONE would do, if it did not take names such as CET or EST for
- * abbreviations, which know no daylight-saving time, before it takes them for
- * time zones.
+ * AT TIME ZONE takes names such as CET or EST for abbreviations without
+ * daylight saving time before it takes them for time zones, and cannot be used
+ * here.
  */
 Datum
 pgmaint_wall_clock_time(PG_FUNCTION_ARGS)
@@ -79,10 +80,10 @@ pgmaint_wall_clock_time(PG_FUNCTION_ARGS)
 }
 
 /*
- * pgmaint_internal.end_of_period(since timestamptz, until timestamptz) returns timestamptz
+ * pgmaint_internal.end_of_period(since timestamptz, until timestamptz) returns
+ * timestamptz
  *
- * The second argument, once it is known that a list of the days between the two
- * has an end.
+ * Returns the second argument, after a check that the period is finite.
  */
 Datum
 pgmaint_end_of_period(PG_FUNCTION_ARGS)
@@ -121,8 +122,8 @@ read_window_state(WindowState *state)
 }
 
 /*
- * What is left of the hours in which the work is allowed: zero outside of any
- * window, PG_INT64_MAX where they never end.
+ * The time left in the open windows: zero if none is open, PG_INT64_MAX if
+ * they never close.
  */
 int64
 window_milliseconds_left(const WindowState *state)
@@ -135,7 +136,7 @@ window_milliseconds_left(const WindowState *state)
 }
 
 /*
- * Which window opens next, and when; NULL when none does.
+ * The window that opens next, and when; NULL if none does.
  */
 char *
 describe_next_window(void)
@@ -154,7 +155,7 @@ describe_next_window(void)
 }
 
 /*
- * The names of all windows, for hints; NULL when there is none.
+ * The names of all windows, for hints; NULL if there are none.
  */
 char *
 list_windows(void)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * windows.h
- *	  The hours in which disruptive work is allowed.
+ *	  Maintenance windows: the hours in which disruptive tasks may run.
  *
  *-------------------------------------------------------------------------
  */

@@ -114,7 +114,7 @@ SELECT count(*) FROM pgmaint.backup_expiry(storage => 'nowhere');
 SELECT count(*) FROM pgmaint.backup_expiry(databases => '{}');
 
 -- nothing leaves where the latest attempt came to nothing; others do
-SELECT made('2025-01-05', state => 'failed', error => 'pg_dump was ended by signal 9') \g /dev/null
+SELECT made('2025-01-05', state => 'failed', error => 'pg_dump was terminated by signal 9') \g /dev/null
 SELECT made('2025-01-05', 'shop', 'near', 'running') \g /dev/null
 SELECT made('2025-01-03 12:00', NULL, 'far', 'failed') \g /dev/null
 SELECT storage, series, key, held_back FROM pgmaint.backup_expiry(keep => 3) WHERE expires;

@@ -139,7 +139,7 @@ SELECT pgmaint.cancel(3);
 RESET ROLE;
 REVOKE pgmaint_regress_other FROM pgmaint_regress_user;
 
--- settings of a step are those that the caller may set, whoever defined the plan
+-- settings of a step are those that the caller may set, independent of who defined the plan
 SELECT pgmaint.define_plan('loud', '[{"action": "vacuum", "options": {"tables": "privileges.mine", "settings": {"log_min_messages": "debug5"}}}]');
 SET ROLE pgmaint_regress_owner;
 SELECT pgmaint.run('loud');
@@ -181,7 +181,7 @@ END
 $$;
 RESET ROLE;
 
--- nobody is led to ask by an index function that runs with somebody else's rights
+-- an index function that runs with the rights of another role cannot queue a run
 SET ROLE pgmaint_regress_owner;
 CREATE FUNCTION privileges.evil(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN

@@ -208,8 +208,8 @@ SELECT state, error, started_at, finished_at IS NOT NULL AS is_over FROM pgmaint
 SELECT count(*) FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs);
 SELECT requested_by = current_user AS by_me FROM pgmaint_internal.cancellations;
 
--- a run that nobody took on, and one that nobody is carrying out any more: there is
--- no leader either, which has set the ledger right when it began
+-- a run that no leader took on, and one that no process executes: there is no
+-- leader either, which would have updated the ledger when it began
 CALL wait_while_there_are($w$pg_stat_activity WHERE backend_type = 'pgmaint leader' AND datname = current_database()$w$);
 INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database) SELECT plan, requested_by, role, steps, settings, database FROM pgmaint.runs WHERE run_id = 5;
 INSERT INTO pgmaint.runs (plan, requested_by, role, steps, settings, database, state, started_at) SELECT plan, requested_by, role, steps, settings, database, 'running', now() FROM pgmaint.runs WHERE run_id = 5;

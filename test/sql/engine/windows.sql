@@ -100,7 +100,7 @@ SELECT pgmaint.add_window('week', '{4}', '08:00', '7 days', 'UTC');
 SELECT * FROM at('2026-11-30 13:00:00+00');
 SELECT pgmaint.drop_window('week');
 
--- who may: nobody, unless granted; and no setting is a way round
+-- who may: no role, unless granted; and no setting is a way round
 CREATE ROLE pgmaint_regress_window;
 GRANT USAGE ON SCHEMA pgmaint TO pgmaint_regress_window;
 SET ROLE pgmaint_regress_window;

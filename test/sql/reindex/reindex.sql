@@ -140,7 +140,7 @@ CALL pgmaint.run_and_wait('reindexing');
 SELECT DISTINCT state, error FROM outcome;
 
 -- the report knows of it
-SELECT regexp_replace(line, '[0-9]+ (bytes|[kMGTP]B)', 'N', 'g') AS line FROM pgmaint.report() AS line WHERE line LIKE '%not enough room%' LIMIT 1;
+SELECT regexp_replace(line, '[0-9]+ (bytes|[kMGTP]B)', 'N', 'g') AS line FROM pgmaint.report() AS line WHERE line LIKE '%not enough disk space%' LIMIT 1;
 
 -- rights: those of the table's owner, or MAINTAIN where the server has it
 CREATE ROLE pgmaint_regress_indexer LOGIN;

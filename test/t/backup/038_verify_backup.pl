@@ -211,7 +211,7 @@ like("$state $error", qr/^failed the manifest of "daily\/good.dump.gz" is not th
 no_verdict('a manifest of something else');
 write_object($node, 'daily/good.json', $manifest);
 ($state, $error) = run_backup_action($node, 'verify_backup', at('database', '{"min_free": "1000000 TB"}'));
-like("$state $error", qr/^skipped not enough room on the disk: .* needed in .* and .* to stay free there, but .* free/, 'too little room');
+like("$state $error", qr/^skipped not enough disk space: .* needed in .* and .* to be kept free there, but only .* free/, 'too little room');
 no_verdict('too little room');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{"min_free": "1000000 TB"}');
 like("$state $error", qr/^skipped not enough room on the disk: the proof needs .* in "\Q@{[$node->host]}\E" and .* to stay free there, but .* free; the setting pgmaint\.proof_directory names another folder$/,
@@ -478,7 +478,7 @@ my ($restore) = grep { slurp_file("/proc/$_/comm") =~ /^pg_restore/ } split ' ',
 ok($restore, 'pg_restore is the child of the worker');
 kill 'KILL', $restore;
 is(wait_for_end($node, $run), 'failed', 'pg_restore killed');
-like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"), qr/pg_restore was ended by signal 9/, '... is said');
+like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"), qr/pg_restore was terminated by signal 9/, '... is said');
 none_left_after_next('pg_restore killed');
 
 begin_slow();

@@ -268,7 +268,7 @@ sub fails
 my $folder = PostgreSQL::Test::Utils::tempdir();
 symlink "$real/psql", "$folder/psql";
 set('pgmaint.program_directory', $folder);
-$run = fails('no pg_dump', qr/could not find the program "\Q$folder\E\/pg_dump": No such file or directory/);
+$run = fails('no pg_dump', qr/could not find program "\Q$folder\E\/pg_dump": No such file or directory/);
 like(told($run), qr/^warning: the backup of empty failed: could not find/, '... a failure is a finding');
 append_to_file("$folder/pg_dump", <<'EOS');
 #!/bin/sh

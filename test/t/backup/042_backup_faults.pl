@@ -159,7 +159,7 @@ foreach my $storage (@storages)
 	is(scalar(grep { index($said, $_) >= 0 } $password, $s3 ? $s3->secret_key : ()), 0, '... with no secret in sight');
 	kill 'KILL', $pid;
 	is(wait_for_end($node, $run), 'failed', '... and fails when pg_dump is killed');
-	is(sql("SELECT error FROM pgmaint.backups WHERE run_id = $run"), 'pg_dump was ended by signal 9', '... which it says');
+	is(sql("SELECT error FROM pgmaint.backups WHERE run_id = $run"), 'pg_dump was terminated by signal 9', '... which it says');
 	nothing_left("$storage: pg_dump killed", $storage);
 
 	foreach my $way ('pgmaint.cancel(RUN)', 'pg_cancel_backend(PID)', 'pg_terminate_backend(PID)')

@@ -188,7 +188,7 @@ my $waits = sub {
 
 $other->query_safe('SELECT hold_repack_lock()');
 $run = $waits->();
-is(sql('SELECT query ' . $worker->($run)), 'backup: waits for REPACK (CONCURRENTLY) in database other', 'a backup waits for REPACK, and says so');
+is(sql('SELECT query ' . $worker->($run)), 'backup: waiting for REPACK (CONCURRENTLY) in database other', 'a backup waits for REPACK, and says so');
 is(sql('SELECT backend_xmin IS NULL AND backend_xid IS NULL ' . $worker->($run)), 't', '... without a snapshot');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND application_name = 'pgmaint'"), '0', '... and pg_dump has not begun');
 sql("SELECT pgmaint.cancel($run)");
@@ -214,7 +214,7 @@ SKIP:
 	my $concurrently = q('{"tables": "keyed", "min_gain": 0, "concurrently": true, "ignore_window": true}');
 	my $vacuum = $there->("LOAD 'pgmaint'; SET pgmaint.lock_retries = 0; SELECT pgmaint.run_action('vacuum_full', $concurrently)");
 	wait_for_end($node, $vacuum, 'other');
-	is($there->("SELECT state || ': ' || error FROM pgmaint.tasks WHERE run_id = $vacuum"), 'skipped: a backup is being made of database shop', 'REPACK is put off, and says why');
+	is($there->("SELECT state || ': ' || error FROM pgmaint.tasks WHERE run_id = $vacuum"), 'skipped: a backup of database shop is running', 'REPACK is put off, and says why');
 	sql('SELECT pg_terminate_backend(pid) ' . $worker->($run));
 	$session->query_safe('COMMIT');
 	wait_for_end($node, $run);
@@ -222,7 +222,7 @@ SKIP:
 	$vacuum = $there->("SELECT pgmaint.run_action('vacuum_full', $concurrently)");
 	is(wait_for_end($node, $vacuum, 'other'), 'succeeded', 'REPACK runs when the backup has ended') or diag run_error($node, $vacuum, 'other');
 	like($there->("SELECT severity || ': ' || message FROM pgmaint.findings WHERE run_id = $vacuum AND check_id = 'repack'"),
-		qr/^info: REPACK \(CONCURRENTLY\) public\.keyed ended at .*: a transaction whose snapshot is older than its end, such as a pg_dump that others have started, reads the table as empty/,
+		qr/^info: REPACK \(CONCURRENTLY\) public\.keyed ended at .*: a transaction with a snapshot from before its end, such as a pg_dump started without pgmaint, reads the table as empty/,
 		'... a finding has the warning');
 }
 if (!$repack)

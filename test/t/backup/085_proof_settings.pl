@@ -85,8 +85,8 @@ my $long = "$parent/" . 'x' x (100 - length $parent);
 mkdir $_ or die "$_: $!" for $long, "$parent/a,b", "$parent/closed", "$parent/a 'b\" \\";
 chmod 0500, "$parent/closed" or die;
 for my $case (
-	[ $long, qr/^failed the name of folder "\Q$long\E\/pgmaint_proof_\w+" is too long for a server's socket to be in it: \d+ bytes, at most \d+/ ],
-	[ "$parent/a,b", qr/^failed the name of folder "\Q$parent\E\/a,b\/pgmaint_proof_\w+" has a comma: no program could connect to a socket in it/ ],
+	[ $long, qr/^failed path of folder "\Q$long\E\/pgmaint_proof_\w+" is too long for the socket of a server: \d+ bytes, at most \d+/ ],
+	[ "$parent/a,b", qr/^failed path of folder "\Q$parent\E\/a,b\/pgmaint_proof_\w+" contains a comma: no program could connect to a socket in the folder/ ],
 	[ "$parent/none", qr/^failed could not .*"\Q$parent\E\/none.*": No such file or directory/ ],
 	[ "$parent/closed", qr/^failed could not create folder "\Q$parent\E\/closed\/pgmaint_proof_\w+": Permission denied/ ])
 {
@@ -109,7 +109,7 @@ SKIP:
 {
 	skip 'this system gives memory that it does not have', 3 if slurp_file('/proc/sys/vm/overcommit_memory') =~ /^1/;
 	set('pgmaint.proof_memory', '1048576');
-	like(prove($plain), qr/^failed the private server could not start: .*could not map anonymous shared memory: Cannot allocate memory/s, 'more memory than there is');
+	like(prove($plain), qr/^failed could not start the private server: .*could not map anonymous shared memory: Cannot allocate memory/s, 'more memory than there is');
 	is(verification_of($plain), 'restorable', '... says nothing about the backup');
 	is(databases_left($node), '0|0|0', '... and nothing is left');
 	set('pgmaint.proof_memory', '512');

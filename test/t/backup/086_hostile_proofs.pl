@@ -96,8 +96,8 @@ chmod 0777, $open or die "$open: $!";
 $node->append_conf('postgresql.conf', "pgmaint.proof_directory = '$open'");
 $node->reload;
 prove('"amcheck": "off"');
-is("$state $error", qq(failed folder "$open" is not safe for a private server: every user of the operating system may rename what is in it; )
-	  . 'HINT: Take that right away with chmod o-w, or set pgmaint.proof_directory to another folder.',
+is("$state $error", qq(failed folder "$open" is not safe for a private server: every user of the operating system may rename files in it; )
+	  . 'HINT: Execute chmod o-w on the folder, or set pgmaint.proof_directory to another folder.',
 	'no server is made in a folder of everybody');
 chmod 01777, $open or die "$open: $!";
 prove('"amcheck": "off"');

@@ -1,5 +1,5 @@
 # What holds for the files themselves: code depends on code below it, and in no
-# circle on itself, nobody's function can take the place of one that is called,
+# circle on itself, no function of another role can take the place of one that is called,
 # columns of queries are read by their names, every part of the extension script is
 # installed, and the version stands in one place only.  Each rule about src/ is
 # tried on a bad example too.

@@ -1,6 +1,6 @@
 # Settings of the database and of the role that would stop maintenance half-way
 # or change what it does: workers start from known ones.  And a search path on
-# which somebody put operators and functions of their own gets nothing of theirs
+# which a role put operators and functions of its own gets none of them
 # executed by pgmaint's functions, neither in the workers nor in the session.
 
 use strict;

@@ -2,7 +2,7 @@
 # can still be installed, and ALTER EXTENSION makes of it what CREATE EXTENSION
 # makes of the newest, with what was in its tables.  Until it is called, what
 # works on the tables refuses, and says what to do.  What users have made of it is
-# kept: rows, rights, views; and nobody gets a right from it.
+# kept: rows, rights, views; and no role gains a right.
 
 use strict;
 use warnings;
@@ -269,7 +269,7 @@ $node->safe_psql('used', q[
 		pgmaint.may_be_copied(text), pgmaint.one_line(text), pgmaint.count_text(bigint) TO app_owner;
 	GRANT UPDATE (value) ON pgmaint.thresholds TO reader;
 	GRANT SELECT ON SEQUENCE pgmaint.runs_run_id_seq TO reader;
-	-- and what nobody is to read but those who are named
+	-- and objects that only named roles may read
 	REVOKE SELECT ON pgmaint.contacts FROM pg_monitor;
 	REVOKE EXECUTE ON FUNCTION pgmaint.metrics_text() FROM pg_monitor]);
 is($node->safe_psql('used', q(SELECT string_agg(c.relname, ', ') FROM pg_class c WHERE c.relnamespace = 'pgmaint'::regnamespace AND c.relkind = 'r'

@@ -236,8 +236,8 @@ foreach my $case (
 	[ q('app_owner', 'write'), qr/unknown access level "write"\nHINT:  Choose one of these: none, read, run, manage\./ ],
 	[ q('app_owner', NULL), qr/level must not be null/ ],
 	[ q(NULL, 'read'), qr/role must not be null/ ],
-	[ q('postgres', 'none'), qr/the privileges of role "postgres" on pgmaint cannot be changed\nDETAIL:  It owns the extension\./ ],
-	[ q('pg_monitor', 'none'), qr/the privileges of role "pg_monitor" on pgmaint cannot be changed\nDETAIL:  They come with the extension\./ ])
+	[ q('postgres', 'none'), qr/the privileges of role "postgres" on pgmaint cannot be changed\nDETAIL:  The role owns the extension\./ ],
+	[ q('pg_monitor', 'none'), qr/the privileges of role "pg_monitor" on pgmaint cannot be changed\nDETAIL:  The privileges come with the extension\./ ])
 {
 	refused('postgres', "SELECT pgmaint.grant_access($case->[0])", $case->[1], $case->[0]);
 }

@@ -88,7 +88,7 @@ foreach my $victim ('task worker', 'leader')
 	is(wait_for_end($node, $next), 'succeeded', 'leader terminated: and then goes through');
 }
 
-# whoever waits for the run hears of it
+# a session that waits for the run gets an error
 {
 	my $caller = $node->background_psql('postgres', on_error_stop => 0);
 	my $options = slow_vacuum('slow');

@@ -1,5 +1,5 @@
 # Cancelling: a run that is going on ends within seconds, one that waits never
-# begins, and whoever waits for a run in run_and_wait() cancels it by Ctrl-C or
+# begins, and a session that waits for a run in run_and_wait() cancels it by Ctrl-C or
 # by a timeout of the session.
 
 use strict;

@@ -51,7 +51,7 @@ my ($status, $first, $stderr) =
 is($status, 0, 'no leader: the call succeeds');
 like($stderr, qr/WARNING:  no background worker slot is free to start the pgmaint leader/, 'no leader: with a warning');
 like($stderr, qr/WARNING:  no pgmaint run can begin with max_worker_processes = 1\nHINT:  Set max_worker_processes to at least 3, and restart the server\./, 'no leader: what can never work is said');
-like($stderr, qr/DETAIL:  The run stays queued until a leader is started by the next call, by pgmaint\.tick\(\), or/,
+like($stderr, qr/DETAIL:  The run stays queued until the next call, pgmaint\.tick\(\), or/,
 	'no leader: what happens now');
 like($stderr, qr/HINT:  .*raise max_worker_processes/, 'no leader: what to do');
 is(run_state($node, $first), 'queued', 'no leader: the run waits');
@@ -65,7 +65,7 @@ is(sql('SELECT pgmaint.tick()'), 't', 'no leader: tick cannot help');
 (undef, undef, $stderr) = $node->psql('postgres',
 	"SET statement_timeout = '2s';\nCALL pgmaint.run_and_wait('weekly');");
 my $third = last_run($node);
-like($stderr, qr/NOTICE:  run $third is queued\n.*It begins when a background worker slot is free\./,
+like($stderr, qr/NOTICE:  run $third is queued\n.*The run begins when a background worker slot is free\./,
 	'no leader: run_and_wait() says what it waits for');
 like($stderr, qr/canceling statement due to statement timeout/, 'no leader: and can be ended');
 is(sql("SELECT pgmaint.cancel($third)"), 't', 'no leader: cancel');
@@ -86,7 +86,7 @@ is(run_state($node, $second), 'queued', 'no task worker: the run after it was no
 is(markers(), 'postgres', 'no task worker: the database has a marker');
 my $finding = "SELECT string_agg(concat(severity, ' ', message), '|') FROM pgmaint.findings WHERE check_id = 'worker_slots' AND run_id = $first";
 is( sql($finding),
-	'warning no background worker slot was free for 1 s (max_worker_processes = 2): the run was sent back to the queue',
+	'warning no background worker slot was free for 1 s (max_worker_processes = 2): the run was queued again',
 	'no task worker: a finding');
 my $begun = sql("SELECT started_at FROM pgmaint.runs WHERE run_id = $first");
 
@@ -162,7 +162,7 @@ wait_for_slow_vacuum($node, "public.$_", 'other') foreach qw(slow slower);
 (undef, my $waiting, $stderr) = $node->psql('postgres', "SELECT pgmaint.run_action('vacuum', $small)");
 is($stderr, '', 'all slots taken: the call has nothing to complain about');
 (undef, undef, $stderr) = $node->psql('postgres', "SET statement_timeout = '2s';\nCALL pgmaint.run_and_wait('steps');");
-like($stderr, qr/NOTICE:  run \d+ is queued\n.*It begins when a run of another database has ended\./, 'all slots taken: run_and_wait() says so');
+like($stderr, qr/NOTICE:  run \d+ is queued\n.*The run begins when a run of another database has ended\./, 'all slots taken: run_and_wait() says so');
 is(run_state($node, $waiting), 'queued', 'all slots taken: the run waits');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pgmaint leader'"), '1', '... and no process does');
 is(markers(), 'postgres', '... but a marker');
@@ -172,7 +172,7 @@ is(wait_for_end($node, $slow, 'other'), 'cancelled', 'each database has its own 
 no_processes_left($node, 'no process is left');
 is(markers(), '', 'nor any marker');
 
-# a run with many workers gives back what it does not need any more
+# a run with many workers releases the units that it no longer needs
 restart_with_slots(5, 'pgmaint.max_workers = 3');
 sql('CREATE TABLE small AS SELECT 1 AS id', 'other');
 $options =~ s/"slow", "slower"/"small", "slow", "slower"/;

@@ -96,7 +96,7 @@ is(run_state($node, $run), 'running', 'DROP EXTENSION rolled back: the run goes 
 $node->safe_psql('postgres', "SELECT pgmaint.cancel($run)");
 is(wait_for_end($node, $run), 'cancelled', 'DROP EXTENSION rolled back: it can be cancelled');
 
-# somebody waits for the run of an extension that is dropped
+# a session waits for the run of an extension that is dropped
 $session = $node->background_psql('postgres', on_error_stop => 0);
 $session->query_until(qr/go/, "\\echo go\nCALL pgmaint.run_and_wait('weekly', jsonb_build_object('vacuum', $vacuum\::jsonb));\n");
 wait_for_slow_vacuum($node, "public.$_") foreach qw(slow slower);

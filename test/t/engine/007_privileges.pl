@@ -1,6 +1,6 @@
 # Who may do what: nothing is open to PUBLIC, a run has the rights of the role
-# that asked for it and no others, nobody but that role can stop it, and code of
-# a table's owner never runs with the rights of whoever maintains the table.
+# that asked for it and no others, only that role can stop it, and code of a table's
+# owner never runs with the rights of the role that maintains the table.
 
 use strict;
 use warnings;
@@ -96,7 +96,7 @@ is($node->safe_psql('postgres', "SELECT requested_by, role::regrole FROM pgmaint
 	'app_owner|app_owner', 'the ledger has the role');
 like( $node->safe_psql('postgres',
 		"SELECT message FROM pgmaint.findings WHERE run_id = $run AND severity = 'info' AND check_id = 'privileges' AND message LIKE '%VACUUM%'"),
-	qr/left alone, for want of rights: .*public\.theirs/,
+	qr/on which the role of the run lacks privileges: .*public\.theirs/,
 	'what is left alone is named');
 is( $node->safe_psql('postgres', "SELECT n_dead_tup > 0 FROM pg_stat_user_tables WHERE relname = 'theirs'"),
 	't', 'and left alone');
@@ -136,7 +136,7 @@ $node->safe_psql('postgres', 'GRANT USAGE ON SCHEMA pgmaint TO other_owner; GRAN
 my $vacuum = slow_vacuum('public.slow');
 $run = as('other_owner', "SELECT pgmaint.run_action('vacuum', $vacuum)");
 my $worker = wait_for_slow_vacuum($node, 'public.slow');
-refused('app_owner', "SELECT pgmaint.cancel($run)", qr/permission denied to cancel run $run\nDETAIL:  It belongs to role "other_owner"/, "cancel of another's run");
+refused('app_owner', "SELECT pgmaint.cancel($run)", qr/permission denied to cancel run $run\nDETAIL:  The run belongs to role "other_owner"/, "cancel of another's run");
 is($node->safe_psql('postgres', "SELECT usename FROM pg_stat_activity WHERE pid = $worker"), 'other_owner', 'the task worker is connected as the role');
 is( $node->safe_psql('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 7"),
 	't', "pgmaint's locks show in pg_locks");
@@ -246,8 +246,8 @@ is(wait_for_end($node, $run), 'failed', 'statement_timeout of a step: run');
 is($node->safe_psql('postgres', "SELECT state, sqlstate, error FROM pgmaint.tasks WHERE run_id = $run"),
 	'failed|57014|canceling statement due to statement timeout', 'statement_timeout of a step: task');
 
-# an index of an owner who means harm: its function runs as the owner, whoever
-# maintains the table, and has no way out of that
+# an index of an owner who means harm: its function runs as the owner, for every role
+# that maintains the table, and has no way out of that
 $node->safe_psql('postgres', 'CREATE SCHEMA evil AUTHORIZATION other_owner; GRANT CREATE ON SCHEMA evil TO other_owner');
 as('other_owner', <<'EOS');
 CREATE TABLE evil.log (who name, what text);
@@ -300,7 +300,7 @@ $run = as('landlord', q(SELECT pgmaint.run_action('vacuum', '{"tables": ["public
 is(wait_for_end($node, $run), 'succeeded', 'database owner: run');
 is(tasks($node, $run), 'public.mine succeeded, public.theirs succeeded', 'database owner: tasks');
 
-# nobody holds maintenance up by guessing the key of a lock
+# no role holds maintenance up by guessing the key of a lock
 my $session = $node->background_psql('postgres');
 $session->query_safe('SELECT count(pg_advisory_lock(k)) FROM generate_series(0, 10) k');
 $session->query_safe('SELECT count(pg_advisory_lock(k, j)) FROM generate_series(0, 10) k, generate_series(0, 10) j');

@@ -22,7 +22,7 @@ sub sql
 	return $node->safe_psql('postgres', $sql);
 }
 
-# Whoever waits for a lock in here, or takes long, gets an error.
+# A session that waits for a lock in here, or takes long, gets an error.
 sub sql_without_waiting
 {
 	my ($sql) = @_;
@@ -138,7 +138,7 @@ $holder->quit;
 	create_slow_table($node, 'swept');
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	my $pid = $session->query_safe('SELECT pg_backend_pid()');
-	my $own = $node->pg_version->major >= 19 ? ' in a VACUUM of its own' : '';
+	my $own = $node->pg_version->major >= 19 ? ' \(VACUUM\)' : '';
 	$session->query_until(qr/begun/, "\\echo begun\nSET vacuum_cost_delay = '100ms'; SET vacuum_cost_limit = 1;\nVACUUM swept;\n");
 	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_progress_vacuum WHERE pid = $pid") or die 'no VACUUM of swept';
 	my $run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "swept"}')));

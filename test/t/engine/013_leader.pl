@@ -98,7 +98,7 @@ sub no_processes_left_in_postgres
 }
 
 # Told to end twice, while a worker that holds no lock takes its time to end:
-# the leader does not leave, and nobody marks the run, before the worker is gone.
+# the leader does not leave, and no process marks the run, before the worker has ended.
 create_sleeping_table('sleeping', 'false');
 foreach my $times (1, 2)
 {
@@ -215,7 +215,7 @@ foreach my $times (1, 2)
 
 	is(sql('SELECT pgmaint.tick()', 'copy'), 't', 'a copy: tick has something to do');
 	is(wait_for_end($node, $run, 'copy'), 'interrupted', 'a copy: run');
-	like(run_error($node, $run, 'copy'), qr/queued in another database, of which this may be a copy/, 'a copy: reason');
+	like(run_error($node, $run, 'copy'), qr/queued in another database, and this database may be a copy of it/, 'a copy: reason');
 	is(tasks($node, $run, 'copy'), 'none', 'a copy: nothing was executed');
 	my $own = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "small"}')), 'copy');
 	is(wait_for_end($node, $own, 'copy'), 'succeeded', 'a copy: its own runs go through');

@@ -1,6 +1,6 @@
-# run_and_wait holds no snapshot and no lock while it waits: whoever needs old
-# snapshots to go, such as REINDEX CONCURRENTLY or VACUUM, is not held up by it,
-# and ends while it still waits.
+# run_and_wait holds no snapshot and no lock while it waits: commands
+# that wait for old snapshots, such as REINDEX CONCURRENTLY or VACUUM, are not held
+# up, and end while it still waits.
 
 use strict;
 use warnings;

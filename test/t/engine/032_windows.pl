@@ -73,7 +73,7 @@ my $all = '{"tables": ["a", "b", "c"], "min_gain": 0}';
 my $run = run_at('2026-11-29 12:00:00+00', $all);
 is(wait_for_end($node, $run), 'succeeded', 'no window: the run succeeds');
 is(outcome($run), join("\n", map { "public.$_ skipped no maintenance window is defined" } qw(a b c)), 'no window: tasks');
-like(finding($run), qr/^warning 3 disruptive tasks of "vacuum_full" were skipped: no maintenance window is defined; they would give back 4[0-9]{3} kB\. Define one, such as SELECT pgmaint\.add_window\(.*\), or run the action with \{"ignore_window": true\}/,
+like(finding($run), qr/^warning 3 disruptive tasks of "vacuum_full" were skipped: no maintenance window is defined; they would free 4[0-9]{3} kB; define a window, for example SELECT pgmaint\.add_window\(.*\), or run the action with \{"ignore_window": true\}/,
 	'no window: one finding says what is lost, and what to do');
 unlike(finding($run), qr/\n/, 'no window: it is one');
 my ($advice) = finding($run) =~ /(SELECT pgmaint\.add_window\([^)]*\))/;
@@ -88,9 +88,9 @@ is(wait_for_end($node, $run), 'succeeded', 'a closed window: the run succeeds');
 is(outcome($run),
 	join("\n", map { qq(public.$_ skipped no maintenance window is open ("noon" opens at 2026-11-29 12:00:00+00)) } qw(a b c)),
 	'a closed window: tasks');
-like(finding($run), qr/would give back \d+ kB$/, 'a closed window: no advice to define one');
+like(finding($run), qr/would free \d+ kB$/, 'a closed window: no advice to define one');
 is( sql(set_clock('2026-11-29 11:58:00+00') . " SELECT bool_and(disruptive AND held_back LIKE 'no maintenance window%'
-		AND estimate_duration > '0' AND estimate_basis = 'a cautious guess of 5 MB per second') FROM pgmaint.dry_run('weekly', '{\"tables\": [\"a\", \"b\"], \"vacuum_full\": {\"min_gain\": 0}}') WHERE action = 'vacuum_full'"),
+		AND estimate_duration > '0' AND estimate_basis = 'an assumed rate of 5 MB per second') FROM pgmaint.dry_run('weekly', '{\"tables\": [\"a\", \"b\"], \"vacuum_full\": {\"min_gain\": 0}}') WHERE action = 'vacuum_full'"),
 	't', 'a closed window: dry_run() says so');
 
 # one that is open: b first, to be the one that was maintained last
@@ -111,7 +111,7 @@ sql('VACUUM b');
 $run = run_at('2026-11-29 12:10:00+00', '{"tables": ["a", "b", "c"], "min_gain": 0}', 'SET pgmaint.max_workers = 1;');
 is(wait_for_end($node, $run), 'succeeded', 'the order') or diag run_error($node, $run);
 is(sql("SELECT string_agg(target || ' ' || state || ' ' || predicted_from, ', ' ORDER BY started_at) FROM pgmaint.tasks WHERE run_id = $run"),
-	'public.c succeeded runs on other objects, public.b succeeded 1 earlier run of it, public.a succeeded 1 earlier run of it',
+	'public.c succeeded tasks on other objects, public.b succeeded 1 earlier task on the object, public.a succeeded 1 earlier task on the object',
 	'the order: longest ago first, and what the predictions rest on');
 
 # what does not fit: as if the task had taken an hour before
@@ -126,7 +126,7 @@ foreach my $table ('d', 'e')
 }
 $run = run_at('2026-11-29 13:30:00+00', '{"tables": "d", "min_gain": 0}');
 is(wait_for_end($node, $run), 'succeeded', 'no room: the run succeeds');
-like(outcome($run), qr/^public\.d skipped predicted to take (\d+ min \d\d s|1 h 0\d min) \(by 1 earlier run of it\), but window "noon" is open for only 29 min \d\d s more$/,
+like(outcome($run), qr/^public\.d skipped predicted to take (\d+ min \d\d s|1 h 0\d min) \(based on 1 earlier task on the object\), but window "noon" closes in 29 min \d\d s$/,
 	'no room: both figures');
 like(sql("SELECT message FROM pgmaint.findings WHERE run_id = $run AND check_id = 'skipped'"), qr/ was skipped: predicted to take /, 'no room: finding');
 # with a window that follows on, there is room
@@ -163,7 +163,7 @@ my $file = sql(q(SELECT pg_relation_filepath('slow1')));
 $run = run_at('2026-11-29 13:59:54+00', '{"tables": ["slow1", "slow2"], "min_gain": 0}', 'SET pgmaint.max_workers = 1;');
 is(wait_for_end($node, $run), 'failed', 'the end of a window: the run has failed');
 like(outcome($run), qr/^public\.slow1 cancelled maintenance window "noon" ended, \d\.\d s after the task began
-public\.slow2 skipped the maintenance window closed before its turn came$/, 'the end of a window: one is stopped, one not begun')
+public\.slow2 skipped the maintenance window closed before the task began$/, 'the end of a window: one is stopped, one not begun')
   or diag outcome($run);
 is(sql("SELECT sqlstate FROM pgmaint.tasks WHERE run_id = $run AND state = 'cancelled'"), '57014', 'the end of a window: sqlstate');
 like(run_error($node, $run), qr/^1 of 2 tasks did not succeed: vacuum_full public\.slow1 \(cancelled\)/, 'the end of a window: the run says which');
@@ -176,7 +176,7 @@ bloat('f');
 $run = run_at('2026-11-29 13:59:54+00', '{"tables": ["slow1", "f"], "min_gain": 0}', 'SET pgmaint.max_workers = 1;');
 is(wait_for_end($node, $run), 'succeeded', 'after a cancel');
 like(outcome($run), qr/^public\.f succeeded
-public\.slow1 skipped predicted to take \d\.\d s \(by a run of it that was cancelled\), but window "noon" is open for only \d\.\d s more$/,
+public\.slow1 skipped predicted to take \d\.\d s \(based on a cancelled task on the object\), but window "noon" closes in \d\.\d s$/,
 	'after a cancel: others go first, and it is not begun again in vain')
   or diag outcome($run);
 

@@ -1,7 +1,6 @@
 # Schedules with a real pg_cron, in both of its modes, from databases that it
-# does not live in: jobs fire and runs come of them, the view says what pg_cron
-# knows and what is wrong, nobody gets rights by it, and what was missed is
-# found.
+# does not live in: jobs fire and runs come of them, the view shows what pg_cron
+# knows and what is wrong, no role gains rights, and missed runs are found.
 #
 # slow: begins first
 
@@ -65,10 +64,10 @@ refused(q(SELECT pgmaint.schedule('weekly')),
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_cron'\ncron.host = '" . $node->host . "'");
 $node->restart;
 refused(q(SELECT pgmaint.schedule('weekly')),
-	qr/ERROR:  pg_cron is not installed in database "keeper"\nHINT:  Execute CREATE EXTENSION pg_cron there/,
+	qr/ERROR:  pg_cron is not installed in database "keeper"\nHINT:  Execute CREATE EXTENSION pg_cron in that database/,
 	'no extension');
 like(($node->psql($odd, 'SELECT count(*) FROM pgmaint.schedules'))[2],
-	qr/WARNING:  pg_cron could not be asked: pg_cron is not installed/, 'no extension: the view warns');
+	qr/WARNING:  could not query pg_cron: pg_cron is not installed/, 'no extension: the view warns');
 sql('CREATE EXTENSION pg_cron', 'keeper');
 
 my $background = start_cron_server('background', 'cron.use_background_workers = on', "shared_preload_libraries = 'pg_cron'");
@@ -111,30 +110,30 @@ is(sql(q(SELECT jobname FROM cron.job WHERE command ~ 'weekly'), 'keeper'), 'pgm
 
 # one that cannot be
 refused(q(SELECT pgmaint.schedule('weekly', '0 3 * *')), qr/ERROR:  invalid schedule: "0 3 \* \*"\nHINT:  .*five fields/, 'four fields');
-refused(q(SELECT pgmaint.schedule('weekly', '0 3 31 2 *')), qr/ERROR:  schedule "0 3 31 2 \*" never comes round/, 'never');
+refused(q(SELECT pgmaint.schedule('weekly', '0 3 31 2 *')), qr/ERROR:  schedule "0 3 31 2 \*" never occurs/, 'never');
 refused(q(SELECT pgmaint.schedule('nothing')), qr/ERROR:  plan "nothing" does not exist/, 'no plan');
-refused('SELECT pgmaint.schedule(' . literal($odd_plan) . ')', qr/has no schedule of its own\nHINT:  Say when, such as pgmaint\.schedule\(.*, '0 3 \* \* 0'\)/, 'no time');
+refused('SELECT pgmaint.schedule(' . literal($odd_plan) . ')', qr/has no default schedule\nHINT:  Pass a schedule, for example SELECT pgmaint\.schedule\(.*, '0 3 \* \* 0'\)/, 'no time');
 refused(q(SELECT pgmaint.schedule('weekly', options => '{"no": 1}')), qr/unrecognized option "no"/, 'no option');
 refused(q(SELECT pgmaint.schedule('weekly', options => '{"tables": "t"}')), qr/relation "t" does not exist/, 'a table without its schema');
 refused(q(SELECT pgmaint.schedule('tick', options => '{}')), qr/"tick" takes no options/, 'options for tick');
-refused(q(SELECT pgmaint.schedule('weekly', '10 seconds')), qr/ERROR:  invalid schedule: 10 seconds\nHINT:  Not every version of pg_cron knows/, 'what an older pg_cron does not know')
+refused(q(SELECT pgmaint.schedule('weekly', '10 seconds')), qr/ERROR:  invalid schedule: 10 seconds\nHINT:  Use five fields of numbers, such as/, 'what an older pg_cron does not know')
   if $version =~ /^1\.[1-4](\D|$)/;
 
 # whose rights
 sql(q(CREATE ROLE app LOGIN; CREATE ROLE "odd role" LOGIN; CREATE ROLE nologin; GRANT USAGE ON SCHEMA pgmaint TO app, nologin;
 	GRANT EXECUTE ON FUNCTION pgmaint.schedule, pgmaint.unschedule TO app, nologin));
 refused(q(SET ROLE nologin; SELECT pgmaint.schedule('weekly')), qr/role "nologin" cannot (have schedules|run maintenance) because it is not permitted to log in/, 'no login');
-refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/role "app" may not execute pgmaint\.run_and_wait.*\nHINT:  Grant EXECUTE ON PROCEDURE pgmaint\.run_and_wait\(text, jsonb, bigint\)/, 'no right to run');
+refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for role "app" to execute pgmaint\.run_and_wait.*\nHINT:  Execute GRANT EXECUTE ON PROCEDURE pgmaint\.run_and_wait\(text, jsonb, bigint\) TO app\./, 'no right to run');
 sql(q(GRANT EXECUTE ON PROCEDURE pgmaint.run_and_wait TO app));
-refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for schema cron\nHINT:  A superuser can allow it, in database "keeper": GRANT USAGE ON SCHEMA cron TO app; GRANT EXECUTE ON FUNCTION cron\.schedule_in_database TO app/, 'no right to pg_cron');
+refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for schema cron\nHINT:  As a superuser, execute in database "keeper": GRANT USAGE ON SCHEMA cron TO app; GRANT EXECUTE ON FUNCTION cron\.schedule_in_database TO app/, 'no right to pg_cron');
 sql('GRANT USAGE ON SCHEMA cron TO app', 'keeper');
-refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for function schedule_in_database\nHINT:  A superuser/, 'no right to other databases');
+refused(q(SET ROLE app; SELECT pgmaint.schedule('weekly')), qr/permission denied for function schedule_in_database\nHINT:  As a superuser/, 'no right to other databases');
 sql('GRANT EXECUTE ON FUNCTION cron.schedule_in_database TO app', 'keeper');
 sql(q(SET ROLE app; SELECT pgmaint.schedule('weekly', '0 1 * * 1')));
 sql(q(SELECT pgmaint.schedule('weekly', '0 2 * * 2')));
 is(sql(q(SELECT string_agg(username || ' ' || schedule, ', ' ORDER BY username) FROM cron.job WHERE jobname = 'pgmaint weekly in it''s "odd"'), 'keeper'),
 	'app 0 1 * * 1, ' . $node->safe_psql('postgres', 'SELECT current_user') . ' 0 2 * * 2', 'two roles schedule the same plan');
-refused(q(SET ROLE app; SELECT pgmaint.unschedule('weekly', 'postgres')), qr/permission denied to unschedule what role "postgres" has scheduled/, 'what is another\'s');
+refused(q(SET ROLE app; SELECT pgmaint.unschedule('weekly', 'postgres')), qr/permission denied to remove a schedule of role "postgres"/, 'what is another\'s');
 is(sql(q(SET ROLE app; SELECT pgmaint.unschedule('weekly'))), 't', 'unscheduled by its role');
 is(sql(q(SET ROLE app; SELECT pgmaint.unschedule('weekly'))), 'f', 'which it was');
 sql(q(SET ROLE app; SELECT pgmaint.schedule('weekly', '0 1 * * 1')));
@@ -148,14 +147,14 @@ is(sql(q(SELECT concat_ws('|', schedule, active, next_run, problem) FROM pgmaint
 sql(q(SELECT pgmaint.schedule('weekly', '0 2 * * 2')));
 is(sql(q(SELECT concat_ws('|', schedule, active, problem) FROM pgmaint.schedules WHERE plan = 'weekly')), '0 2 * * 2|t', 'the view: scheduled again');
 sql(q(UPDATE cron.job SET schedule = '0 9 * * 2' WHERE schedule = '0 2 * * 2'), 'keeper');
-is(sql(q(SELECT concat_ws('|', schedule, problem) FROM pgmaint.schedules WHERE plan = 'weekly')), '0 9 * * 2|its time was changed in pg_cron: schedule the plan again', 'the view: another time');
+is(sql(q(SELECT concat_ws('|', schedule, problem) FROM pgmaint.schedules WHERE plan = 'weekly')), '0 9 * * 2|schedule was changed in pg_cron: schedule the plan again', 'the view: another time');
 sql(q(DELETE FROM cron.job WHERE schedule = '0 9 * * 2'), 'keeper');
 like(sql(q(SELECT problem FROM pgmaint.schedules WHERE plan = 'weekly')), qr/^pg_cron has no such job/, 'the view: lost');
 is(sql(q(SELECT pgmaint.unschedule('weekly'))), 't', 'the view: and forgotten');
 
 # a rollback: elsewhere the job stays, here it does not
 sql(q(BEGIN; SELECT pgmaint.schedule('monthly', '1 1 1 1 *'); ROLLBACK));
-is(sql(q(SELECT concat_ws('|', schedule, problem) FROM pgmaint.schedules WHERE plan = 'monthly')), '1 1 1 1 *|only pg_cron knows it: schedule the plan again, or unschedule it', 'rolled back: the job is there and shows');
+is(sql(q(SELECT concat_ws('|', schedule, problem) FROM pgmaint.schedules WHERE plan = 'monthly')), '1 1 1 1 *|job is known to pg_cron only: schedule the plan again, or unschedule it', 'rolled back: the job is there and shows');
 is(sql(q(SELECT pgmaint.unschedule('monthly'))), 't', 'rolled back: unscheduled');
 is(sql(q(SELECT count(*) FROM pgmaint.schedules WHERE plan = 'monthly')), '0', 'rolled back: and gone');
 sql('CREATE EXTENSION pgmaint', 'keeper');
@@ -175,7 +174,7 @@ sql(qq(SELECT pgmaint.define_plan('$long', '["analyze"]'); SELECT pgmaint.define
 is(sql(q(SELECT count(DISTINCT job_id), count(problem) FROM pgmaint.schedules WHERE plan LIKE 'xxx%')), '2|0', 'long names: two jobs');
 is(sql(qq(SELECT pgmaint.unschedule('$long'), pgmaint.unschedule('${long}y'))), 't|t', 'long names: unscheduled');
 
-# whoever waits for pg_cron's table does not for ever, and can be cancelled
+# a session that waits for pg_cron's table does not wait forever, and can be cancelled
 {
 	my $locker = $node->background_psql('keeper');
 
@@ -210,7 +209,7 @@ my $sundays = q(SELECT string_agg(severity || ' ' || object || ': ' || regexp_re
 sql(q(SELECT pgmaint.schedule('weekly', '0 3 * * 0'); SELECT pgmaint.tick()));
 is(sql($sundays), '', 'missed: nothing yet');
 sql(q(UPDATE pgmaint_internal.plan_schedules SET checked_until = pgmaint.next_run('0 3 * * 0', now() - interval '15 days') - interval '1 hour' WHERE plan = 'weekly'; SELECT pgmaint.tick()));
-like(sql($sundays), qr/^warning weekly: plan weekly was to begin (2|3) times from SUNDAY to SUNDAY, and did not; the server was started after that, at .*; see pgmaint\.schedules \1$/,
+like(sql($sundays), qr/^warning weekly: (2|3) scheduled runs of plan "weekly" from SUNDAY to SUNDAY were missed; the server started later, at .*; see pgmaint\.schedules \1$/,
 	'missed: two weeks are one finding');
 my $found = sql($sundays);
 sql('SELECT pgmaint.tick()') for 1 .. 2;
@@ -246,7 +245,7 @@ is(sql(q(SELECT r.plan, f.object FROM pgmaint.findings f JOIN pgmaint.runs r USI
 # the other mode
 $node->append_conf('postgresql.conf', 'cron.use_background_workers = on');
 $node->restart;
-is(sql(q(SELECT string_agg(DISTINCT problem, ', ') FROM pgmaint.schedules WHERE plan <> 'tick'), 'postgres'), 'made for the other mode of pg_cron: schedule the plan again', 'the other mode: shows');
+is(sql(q(SELECT string_agg(DISTINCT problem, ', ') FROM pgmaint.schedules WHERE plan <> 'tick'), 'postgres'), 'job was made for another value of cron.use_background_workers: schedule the plan again', 'the other mode: shows');
 is(the_set(), $set, 'the other mode: the set is made again');
 is(sql(q(SELECT string_agg(DISTINCT problem, ', ') FROM pgmaint.schedules), 'postgres'), '', 'the other mode: and is right');
 

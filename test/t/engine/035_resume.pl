@@ -1,6 +1,6 @@
 # What a crash interrupts is done after all: tick queues the run of a plan
-# again, as the role that asked for it and with its options, once; and nothing
-# that nobody would want.
+# again, as the role that asked for it and with its options, once; and
+# no run that is unwanted.
 
 use strict;
 use warnings;
@@ -61,7 +61,7 @@ sub cancel
 	no_processes_left($node, 'no process is left');
 }
 
-# nobody has written down yet that it was interrupted
+# no process has recorded yet that it was interrupted
 my $run = begin_slow_run('app');
 crash();
 sql('ALTER ROLE app RENAME TO "app of old"');
@@ -94,7 +94,7 @@ wait_for_slow_vacuum($node, 'public.slow');
 cancel(the_rest($run));
 is(sql('SELECT pgmaint.tick()'), 'f', 'a restart: what is cancelled then is not begun again');
 
-# What nobody would want: in each case the server is stopped, and tick looks.
+# Runs that are unwanted: in each case the server is stopped, and tick looks.
 sub not_resumed
 {
 	my ($name, $sql, $run) = @_;

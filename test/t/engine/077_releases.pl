@@ -69,7 +69,7 @@ foreach my $release (sort keys %dumps)
 	my $findings = $node->safe_psql('postgres', "SELECT message FROM pgmaint.findings WHERE run_id = $run AND check_id = 'server_release' AND severity = 'warning'");
 
 	is($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint.tasks WHERE run_id = $run AND action = 'backup'"), 2, "$release: dumps are made");
-	is(join(', ', sort map { s/ .* / /sr } $findings =~ /((?:pg_dump|pg_dumpall) is of PostgreSQL \Q$release\E, which .+ \(CVE-[-\d]+\); update the server to \S+) or later/g),
+	is(join(', ', sort map { s/ .* / /sr } $findings =~ /((?:pg_dump|pg_dumpall) is part of PostgreSQL \Q$release\E, which .+ \(CVE-[-\d]+\); update the server to \S+) or later/g),
 		$dumps{$release}, '... with a warning: ' . ($dumps{$release} || 'none'));
 }
 

@@ -1,5 +1,5 @@
 # What a role that means harm can do by waiting, and by changing names at the
-# right moment: nobody else's maintenance waits for it, a leader ends when it is
+# right moment: maintenance of other roles does not wait, a leader ends when it is
 # told to, and no code runs with more than its owner's rights.
 
 use strict;
@@ -92,7 +92,7 @@ sql(q(CREATE TABLE m.t (id int, at timestamptz NOT NULL); CREATE INDEX ON m.t (a
 	is(callers($offset), '', "renamed schema: mallory's code is not called");
 	is(sql('SELECT (SELECT count(*) FROM m.t) || (SELECT $$ $$ || count(*) FROM n.t)'), '0 10', 'renamed schema: the rows that were meant have left');
 
-	# a rename that has begun holds up nobody
+	# a rename that has begun holds up no session
 	sql(q(INSERT INTO m.t VALUES (1, '2020-01-01')));
 	my $rename = $node->background_psql('postgres', extra_params => [ '-U', 'mallory' ]);
 	$rename->query_safe('BEGIN; ALTER SCHEMA m RENAME TO x');

@@ -34,7 +34,7 @@ use POSIX ();
 \$| = 1;
 sub note_pid { open my \$f, '>>', '$seen' or die; print \$f "\$\$\\n"; close \$f }
 sub real { exec '$real/$name', \@ARGV or die }
-# somebody who has the pipes, and does nothing with them
+# a process that has the pipes, and does nothing with them
 sub leave_one { my \$pid = fork; return if \$pid; note_pid(); \$SIG{\$_} = 'IGNORE' foreach qw(INT TERM); sleep 300; POSIX::_exit(0) }
 $code
 EOS
@@ -125,10 +125,10 @@ nothing_left('no text');
 # they die
 instead('pg_dump', q(note_pid(); kill 'SEGV', $$; sleep 10;));
 ($state, $error) = backup();
-is("$state $error", 'failed pg_dump was ended by signal 11', 'a signal without words is told');
+is("$state $error", 'failed pg_dump was terminated by signal 11', 'a signal without words is told');
 instead('pg_dump', q(note_pid(); print STDERR "last words\n"; kill 'KILL', $$; sleep 10;));
 ($state, $error) = backup();
-is("$state $error", 'failed pg_dump was ended by signal 9: last words', 'a signal and words are told');
+is("$state $error", 'failed pg_dump was terminated by signal 9: last words', 'a signal and words are told');
 instead('pg_dump', q(note_pid(); exit 0;));
 ($state, $error) = backup();
 like("$state $error", qr/^failed the dump /, 'an end that is too early is no success');

@@ -131,12 +131,12 @@ sql('CREATE ROLE ann; CREATE ROLE bob; CREATE ROLE boss SUPERUSER; CREATE ROLE m
 	GRANT EXECUTE ON FUNCTION pgmaint.define_plan(text, jsonb), pgmaint.drop_plan(text) TO ann, bob, member');
 sql(q(SET ROLE ann; SELECT pgmaint.define_plan('hers', '["vacuum"]')));
 like(sql_error(q(SET ROLE bob; SELECT pgmaint.define_plan('hers', '["analyze"]'))),
-	qr/permission denied to change plan "hers"\s.*It was defined by role "ann"/s, 'plans: another role cannot replace one');
+	qr/permission denied to change plan "hers"\s.*The plan was defined by role "ann"/s, 'plans: another role cannot replace one');
 like(sql_error(q(SET ROLE bob; SELECT pgmaint.drop_plan('hers'))),
-	qr/permission denied to change plan "hers"\s.*It was defined by role "ann"/s, 'plans: nor drop it');
+	qr/permission denied to change plan "hers"\s.*The plan was defined by role "ann"/s, 'plans: nor drop it');
 is(sql(q(SELECT defined_by, steps->0->>'action' FROM pgmaint.plan_definitions WHERE plan = 'hers')), 'ann|vacuum', 'plans: it is what it was');
 is(sql_error(q(SET ROLE member; SELECT pgmaint.define_plan('hers', '["analyze"]'))), 'no error', 'plans: a member of the role can');
-is(sql_error(q(SET ROLE ann; SELECT pgmaint.drop_plan('hers'))), qq(psql:<stdin>:1: ERROR:  permission denied to change plan "hers"\nDETAIL:  It was defined by role "member".), 'plans: and then it is theirs');
+is(sql_error(q(SET ROLE ann; SELECT pgmaint.drop_plan('hers'))), qq(psql:<stdin>:1: ERROR:  permission denied to change plan "hers"\nDETAIL:  The plan was defined by role "member".), 'plans: and then it is theirs');
 is(sql_error(q(SET ROLE boss; SELECT pgmaint.define_plan('hers', '["bloat_report"]'))), 'no error', 'plans: superusers can replace one');
 like(sql_error(q(SET ROLE ann; SELECT pgmaint.drop_plan('hers'))), qr/permission denied/, 'plans: superusers\' are not for others');
 is(sql_error(q(SET ROLE boss; SELECT pgmaint.drop_plan('hers'))), 'no error', 'plans: superusers can drop one');

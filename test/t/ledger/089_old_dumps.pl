@@ -100,7 +100,7 @@ sub check_restored_0_2
 	is($node->safe_psql($database, 'SELECT archive_id, rows FROM pgmaint.archives WHERE archive_id > 1'), '2|1', "$name: ... into the next archive");
 	no_processes_left($node, "$name: ... and nothing is left");
 
-	# whoever followed the README
+	# a role that followed the README
 	like(as('app_owner', $database, 'SELECT pgmaint.report(1)'), qr/^Run 1: nightly, succeeded/, "$name: the owner of tables reads a report");
 	like(as('app_owner', $database, "SELECT count(*) FROM pgmaint.$_"), qr/^\d+$/, "$name: ... and $_")
 	  foreach qw(runs tasks findings task_results step_results finding_results);

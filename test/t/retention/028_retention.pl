@@ -360,7 +360,7 @@ sql(q(INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark)
 	FROM unnest(ARRAY['archives/app/public.audit_events/left.csv.gz', 'archives/app/public.audit_events/never.csv.gz']) k));
 $run = retain('{"tables": "days"}');
 is(sql("SELECT string_agg(state || coalesce(result ->> 'removed', ''), ',') FROM pgmaint.tasks WHERE run_id = $run AND target LIKE 'pgmaint_local/%'"), 'succeededfalse,succeededfalse', 'leftovers of another mark: nothing is removed');
-like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/remove what is left of .*nothing removed: the task left no object/, '... which the report says');
+like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/remove leftover .*nothing removed: the task left no object/, '... which the report says');
 ok(-e "$folder/left.csv.gz" && -e "$folder/20200101T000000Z_20200201T000000Z-1.csv.gz", '... what others wrote is there');
 is(sql('SELECT count(*) FROM pgmaint_internal.uploads WHERE searched_at IS NOT NULL'), 2, '... and the notes stay for another look');
 is(sql("SELECT count(*) FROM pgmaint.tasks WHERE run_id = ${\ retain('{\"tables\": \"days\"}')} AND target LIKE 'pgmaint_local/%'"), 0, '... not a moment later');

@@ -290,7 +290,7 @@ my $session = $node->background_psql('postgres');
 $session->query_safe('BEGIN; SELECT pgmaint.tick()');
 is(sql(q(SET statement_timeout = '60s'; SELECT pgmaint.tick())), 'f', 'another name of the machine: nobody waits for the session that notes it');
 $session->query_safe('COMMIT');
-is(sql(q(SELECT count(*) FROM pgmaint.findings WHERE message LIKE 'the machine that the server runs on has changed: %')), 1, '... it is told once');
+is(sql(q(SELECT count(*) FROM pgmaint.findings WHERE message LIKE 'the machine of the server has changed: %')), 1, '... it is told once');
 
 # Another database that is found to write as this one, while a run is queued.
 append_to_file("$folder/.pgmaint/owners/$identity/00000000000000aa", '{}');

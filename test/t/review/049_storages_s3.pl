@@ -147,7 +147,7 @@ foreach my $case (
 	is(uploads(), 1, '... and what may be left stays noted');
 	$proxy->clear;
 }
-like(backup_to('pgmaint_local'), qr/^succeeded remove what is left of tried\/[^,]* succeeded$/, '... until it was looked for');
+like(backup_to('pgmaint_local'), qr/^succeeded remove leftover tried\/[^,]* succeeded$/, '... until it was looked for');
 
 # A storage that is renamed in the middle of a run: what has begun goes on with
 # the same storage, what comes later fails.

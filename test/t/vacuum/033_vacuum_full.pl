@@ -92,7 +92,7 @@ is(commands(vacuum_full("{$due}")), 'VACUUM (FULL, ANALYZE) public.stuck succeed
 fill('large', 'id % 4 = 0');
 $run = vacuum_full(qq({$due, "min_free": "900 TB"}));
 is(run_state($node, $run), 'succeeded', 'no room: the run succeeds');
-like(error($run), qr/^not enough room on the disk: \d+ [kM]B needed in the database's own tablespace and 900 TB to stay free there, but \d+ [MGT]B free$/, 'no room: both figures');
+like(error($run), qr/^not enough disk space: \d+ [kM]B needed in the database's own tablespace and 900 TB to be kept free there, but only \d+ [MGT]B free$/, 'no room: both figures');
 
 # an old snapshot keeps what was deleted
 my $holder = $node->background_psql('postgres');
@@ -137,7 +137,7 @@ fill('theirs', 'id % 4 = 0');
 sql('CREATE ROLE app LOGIN; GRANT USAGE ON SCHEMA pgmaint TO app; GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO app');
 $run = vacuum_full("{$due}", 'SET ROLE app;');
 is(commands($run), 'none', 'without rights: left alone');
-like(sql("SELECT message FROM pgmaint.findings WHERE run_id = $run"), qr/VACUUM FULL is due was left alone, for want of rights: public\.theirs$/, 'without rights: finding');
+like(sql("SELECT message FROM pgmaint.findings WHERE run_id = $run"), qr/VACUUM FULL is due for 1 table on which the role of the run lacks privileges: public\.theirs$/, 'without rights: finding');
 sql('ALTER TABLE theirs OWNER TO app');
 is(commands(vacuum_full("{$due}", 'SET ROLE app;')), 'VACUUM (FULL, ANALYZE) public.theirs succeeded', 'as the owner');
 
@@ -194,7 +194,7 @@ SKIP:
 	};
 	is($planned->(''), 'VACUUM (FULL, ANALYZE) public.keyed true', 'REPACK is not used unasked');
 	is($planned->(', "concurrently": true'), 'REPACK (CONCURRENTLY) public.keyed true', 'REPACK: asked for, and disruptive');
-	is(sql("SELECT reason ~ 'such as a pg_dump that others have started, reads the table as empty' FROM pgmaint.dry_run('weekly', '{\"vacuum_full\": {$due, \"tables\": \"keyed\", \"concurrently\": true}}') WHERE action = 'vacuum_full'"), 't', '... the reason has the warning');
+	is(sql("SELECT reason ~ 'such as a pg_dump started without pgmaint, reads the table as empty' FROM pgmaint.dry_run('weekly', '{\"vacuum_full\": {$due, \"tables\": \"keyed\", \"concurrently\": true}}') WHERE action = 'vacuum_full'"), 't', '... the reason has the warning');
 	$rows = sql('SELECT count(*), sum(hashtext(k::text)) FROM keyed k');
 	my $bytes = sql(q(SELECT pg_table_size('keyed')));
 	$run = vacuum_full("{$due, \"tables\": \"keyed\", \"concurrently\": true}");

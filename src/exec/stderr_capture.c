@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * words.c
- *	  What a program says on standard error: the beginning, where the cause is,
+ * stderr_capture.c
+ *	  The standard error of a program: the beginning, where the cause is,
  *	  and the end.
  *
  *-------------------------------------------------------------------------
@@ -11,22 +11,23 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
-#include "exec/words.h"
+#include "exec/stderr_capture.h"
 
 void
-keep_words(Words *words, const char *data, size_t length)
+capture_stderr(StderrCapture *capture, const char *data, size_t length)
 {
-	size_t first = Min(length, WORDS_KEPT - words->first_length);
+	size_t first = Min(length, STDERR_KEPT - capture->first_length);
 
-	memcpy(words->first + words->first_length, data, first);
-	words->first_length += first;
+	memcpy(capture->first + capture->first_length, data, first);
+	capture->first_length += first;
 	for (size_t i = first; i < length; i++)
-		words->last[words->more++ % WORDS_KEPT] = data[i];
+		capture->last[capture->more++ % STDERR_KEPT] = data[i];
 }
 
 /*
- * They go into the ledger, and may be in any encoding, cut off anywhere, or no
- * text at all: what is no character here becomes a question mark.
+ * Error output goes into the ledger, and may be in any encoding, cut off
+ * anywhere, or no text at all: a question mark replaces bytes that are no
+ * character here.
  */
 static char *
 as_text(const StringInfoData *bytes)
@@ -54,18 +55,19 @@ as_text(const StringInfoData *bytes)
 }
 
 char *
-words_text(const Words *words)
+captured_text(const StderrCapture *capture)
 {
 	StringInfoData bytes;
-	uint64 kept = Min(words->more, WORDS_KEPT);
+	uint64 kept = Min(capture->more, STDERR_KEPT);
 
 	initStringInfo(&bytes);
-	appendBinaryStringInfo(&bytes, words->first, (int) words->first_length);
-	if (words->more > kept)
+	appendBinaryStringInfo(&bytes, capture->first,
+						   (int) capture->first_length);
+	if (capture->more > kept)
 		appendStringInfo(&bytes, "\n(" UINT64_FORMAT " bytes left out)\n",
-						 words->more - kept);
-	for (uint64 i = words->more - kept; i < words->more; i++)
-		appendStringInfoChar(&bytes, words->last[i % WORDS_KEPT]);
+						 capture->more - kept);
+	for (uint64 i = capture->more - kept; i < capture->more; i++)
+		appendStringInfoChar(&bytes, capture->last[i % STDERR_KEPT]);
 	while (bytes.len > 0 && bytes.data[bytes.len - 1] == '\n')
 		bytes.len--;
 	return as_text(&bytes);
