@@ -43,13 +43,14 @@ require_arguments(FunctionCallInfo fcinfo)
 	for (int i = 0; i < lengthof(names); i++)
 	{
 		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s of a verification must not be null", names[i]),
-					 i == ARG_EXPECTED
-						 ? errhint("Where null is expected, give the text "
-								   "'null'.")
-						 : 0));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s of a verification must not be null", names[i]),
+				 i == ARG_EXPECTED
+					 ? errhint(
+						   "To expect a null answer, pass the text 'null'.")
+					 : 0));
 	}
 }
 
@@ -67,18 +68,20 @@ check_time_limit(const Interval *time_limit)
 						"interval, not %s",
 						DatumGetCString(DirectFunctionCall1(
 							interval_out, IntervalPGetDatum(time_limit)))),
-				 errhint("Give for example interval '5 minutes'.")));
+				 errhint("Pass for example interval '5 minutes'.")));
 }
 
 static void
 check_expected(const char *expected)
 {
 	if (pg_mbstrlen(expected) > MAX_EXPECTED)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("expected of a verification must not have more "
-							   "than %d characters",
-							   MAX_EXPECTED),
-						errhint("Let the query compare, and expect true.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("expected of a verification must not have more "
+					"than %d characters",
+					MAX_EXPECTED),
+			 errhint("Compare the value inside the query, and expect true.")));
 }
 
 /*
@@ -96,8 +99,8 @@ notice_unknown_database(const char *database)
 			"UNION ALL (SELECT FROM pgmaint_internal.backup_records b "
 			"WHERE b.database = $1::pg_catalog.name LIMIT 1)") == 0)
 		ereport(NOTICE,
-				(errmsg("database \"%s\" does not exist, and the ledger has "
-						"no backup of it",
+				(errmsg("database \"%s\" does not exist and has no backup in "
+						"the ledger",
 						database)));
 }
 
@@ -122,10 +125,11 @@ refuse_equal(const char *database, const char *query, const char *expected)
 		0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("verification %lld of database \"%s\" has the same "
-						"query and expects the same",
+				 errmsg("verification %lld of database \"%s\" already has "
+						"this query and expected answer",
 						(long long) ledger_bigint(0, 1), database),
-				 errhint("To change its time limit, drop it first: SELECT "
+				 errhint("To change the time limit, drop the existing "
+						 "verification first: SELECT "
 						 "pgmaint.drop_verification(%lld).",
 						 (long long) ledger_bigint(0, 1))));
 }
@@ -202,11 +206,13 @@ pgmaint_drop_verification(PG_FUNCTION_ARGS)
 
 		if (!superuser_arg(role) &&
 			!has_privs_of_role(role, get_role_oid(adder, true)))
-			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-							errmsg("permission denied to drop verification "
-								   "%lld",
-								   (long long) PG_GETARG_INT64(0)),
-							errdetail("It was added by role \"%s\".", adder)));
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to drop verification "
+							"%lld",
+							(long long) PG_GETARG_INT64(0)),
+					 errdetail("Verification %lld was added by role \"%s\".",
+							   (long long) PG_GETARG_INT64(0), adder)));
 		(void) ledger_query(
 			&query,
 			"DELETE FROM pgmaint.verifications WHERE verification_id = $1");

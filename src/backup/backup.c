@@ -30,10 +30,10 @@
 
 #define LOCAL_STORAGE "pgmaint_local"
 
-#define HOW_TO_CREATE_STORAGE                                           \
-	"create a storage, CREATE SERVER backups FOREIGN DATA WRAPPER "     \
-	"pgmaint_storage OPTIONS (url 's3://bucket/prefix'), and give its " \
-	"name as the option \"storage\""
+#define HOW_TO_CREATE_STORAGE                                     \
+	"create a storage with CREATE SERVER backups FOREIGN DATA "   \
+	"WRAPPER pgmaint_storage OPTIONS (url 's3://bucket/prefix') " \
+	"and set the option \"storage\" to its name"
 
 /*
  * What is put into a key later: 9 bytes more of a time than its name has, of an
@@ -64,19 +64,21 @@ key_template(PlanContext *context, bool several)
 		return several ? "{plan}/{database}/backup-" KEY_TIME "-{identity}"
 					   : "{plan}/backup-" KEY_TIME "-{identity}";
 	if (!says(given, KEY_TIME))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"key\" of action \"backup\" has no "
-							   "%s: \"%s\"",
-							   KEY_TIME, given),
-						errhint("Every backup has a key of its own: give for "
-								"example \"nightly/{database}-{time}\".")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"key\" of action \"backup\" lacks the "
+						"placeholder %s: \"%s\"",
+						KEY_TIME, given),
+				 errhint("Use a key that is different for each backup, for "
+						 "example \"nightly/{database}-{time}\".")));
 	if (several && !says(given, "{database}"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"key\" of action \"backup\" has no "
-						"{database}, but there are several: \"%s\"",
+				 errmsg("option \"key\" of action \"backup\" lacks the "
+						"placeholder {database}, but several databases are "
+						"backed up: \"%s\"",
 						given),
-				 errhint("Give for example \"nightly/{database}-{time}\".")));
+				 errhint("Use for example \"nightly/{database}-{time}\".")));
 	return given;
 }
 
@@ -178,13 +180,12 @@ describe_last_backup(const char *kind, const char *storage,
 	{
 		*dump_bytes = 0;
 		*object_bytes = 0;
-		return psprintf("there is no backup of it on storage %s yet",
+		return psprintf("no earlier backup on storage %s",
 						quote_identifier(storage));
 	}
 	*dump_bytes = named_bigint(0, "dump_bytes");
 	*object_bytes = named_bigint(0, "bytes");
-	return psprintf("the last backup of it is of %s",
-					named_text(0, "started_at"));
+	return psprintf("last backup: %s", named_text(0, "started_at"));
 }
 
 static void
@@ -261,8 +262,8 @@ note_closed_databases(PlanContext *context, List *names, bool all)
 	rows = ledger_query(
 		&query,
 		"SELECT pg_catalog.quote_ident(d.datname), CASE d.datconnlimit "
-		"WHEN -2 THEN 'it is invalid, since DROP DATABASE was interrupted; drop it' "
-		"ELSE 'it allows no connections' END FROM pg_catalog.pg_database d "
+		"WHEN -2 THEN 'the database is invalid because DROP DATABASE was interrupted; drop the database' "
+		"ELSE 'the database allows no connections' END FROM pg_catalog.pg_database d "
 		"WHERE d.datconnlimit = -2 AND ($2 OR d.datname = ANY ($1)) "
 		"OR $2 AND NOT d.datallowconn AND d.datname <> 'template0' "
 		"ORDER BY d.datname");
@@ -292,9 +293,9 @@ find_databases(PlanContext *context)
 	if (names != NIL && all)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("action \"backup\" has the options \"databases\" and "
-						"\"all_databases\""),
-				 errhint("Leave out one of them.")));
+				 errmsg("options \"databases\" and \"all_databases\" of "
+						"action \"backup\" cannot be combined"),
+				 errhint("Remove one of the two options.")));
 	note_closed_databases(context, names, all);
 	bind_texts(&query, names);
 	bind_boolean(&query, all);
@@ -328,17 +329,18 @@ has_no_storage(PlanContext *context)
 					 "SELECT pg_catalog.has_server_privilege($2, s.oid, "
 					 "'USAGE') FROM pg_catalog.pg_foreign_server s "
 					 "WHERE s.srvname = $1::pg_catalog.name") == 0)
-		plan_finding(
-			context, "backup", "warning", LOCAL_STORAGE,
-			"nothing is backed up: no storage is named, and there is no " LOCAL_STORAGE
-			": " HOW_TO_CREATE_STORAGE,
-			NULL);
+		plan_finding(context, "backup", "warning", LOCAL_STORAGE,
+					 "no backup is made: option \"storage\" is not set, and "
+					 "storage " LOCAL_STORAGE
+					 " does not exist; " HOW_TO_CREATE_STORAGE,
+					 NULL);
 	else if (!ledger_boolean(0, 1))
 		plan_finding(
 			context, "backup", "warning", LOCAL_STORAGE,
 			psprintf(
-				"nothing is backed up: no storage is named, and role %s has no USAGE on " LOCAL_STORAGE
-				": " HOW_TO_CREATE_STORAGE,
+				"no backup is made: option \"storage\" is not set, and role "
+				"%s lacks USAGE on storage " LOCAL_STORAGE
+				"; " HOW_TO_CREATE_STORAGE,
 				quote_identifier(GetUserNameFromId(context->role, false))),
 			NULL);
 	else
@@ -378,14 +380,16 @@ plan_backup(PlanContext *context)
 	if (strcmp(storage, LOCAL_STORAGE) == 0)
 		plan_finding(
 			context, "backup", "info", LOCAL_STORAGE,
-			"backups go to the disk that the databases are on, and would be lost with it: " HOW_TO_CREATE_STORAGE,
+			"storage " LOCAL_STORAGE
+			" is on the disk of the data directory, and its backups would be "
+			"lost with that disk; " HOW_TO_CREATE_STORAGE,
 			NULL);
 }
 
 DEFINE_ACTION(backup) = {
 	.name = "backup",
-	.description =
-		"dump databases, roles and tablespaces with pg_dump and pg_dumpall, straight into objects on a storage",
+	.description = "dump databases, roles and tablespaces with pg_dump and "
+				   "pg_dumpall into objects on a storage",
 	.options = backup_options,
 	.uses_storage = true,
 	.plan = plan_backup,

@@ -18,6 +18,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
@@ -42,14 +43,17 @@ check_rights(void)
 {
 	if (has_privs_of_role(GetUserId(), ROLE_PG_EXECUTE_SERVER_PROGRAM))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("permission denied to run pg_dump"),
-					errdetail("Role \"%s\" does not have the privileges of "
-							  "role \"%s\".",
-							  GetUserNameFromId(GetUserId(), false),
-							  "pg_execute_server_program"),
-					errhint("Grant it to the role, or let another one run "
-							"backups.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("permission denied to run pg_dump"),
+		 errdetail("Role \"%s\" does not have the privileges of "
+				   "role \"%s\".",
+				   GetUserNameFromId(GetUserId(), false),
+				   "pg_execute_server_program"),
+		 errhint(
+			 "As a superuser, execute GRANT pg_execute_server_program TO %s.",
+			 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 static void
@@ -57,9 +61,11 @@ check_database(const char *database)
 {
 	if (database == NULL || OidIsValid(get_database_oid(database, true)))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
-					errmsg("database \"%s\" does not exist", database),
-					errhint("See pg_database for those that do.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_DATABASE),
+		 errmsg("database \"%s\" does not exist", database),
+		 errhint("To list the databases: SELECT datname FROM pg_database.")));
 }
 
 /*
@@ -76,14 +82,14 @@ check_room(const TaskContext *context, Storage *storage)
 
 	if (available < 0 || available >= expected + min_free)
 		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_DISK_FULL),
-		 errmsg("no room for the backup on storage \"%s\": %s are free, it "
-				"will take about %s, and %s must stay free",
-				storage_name(storage), size_text(available),
-				size_text(expected), size_text(min_free)),
-		 errhint("Make room, expire old backups, or use another storage.")));
+	ereport(ERROR, (errcode(ERRCODE_DISK_FULL),
+					errmsg("not enough room for the backup on storage "
+						   "\"%s\": %s are free, about %s are needed, and %s "
+						   "must stay free",
+						   storage_name(storage), size_text(available),
+						   size_text(expected), size_text(min_free)),
+					errhint("Make room, remove old backups with the action "
+							"expire_backups, or use another storage.")));
 }
 
 /*
@@ -176,7 +182,8 @@ carry_out_backup(TaskContext *context)
 	ledger_enter(&scope);
 	if (!find_backup_of_task(task->task_id, &record) ||
 		!find_upload_of_task(task->task_id, &job.upload))
-		elog(ERROR, "task %lld has no backup", (long long) task->task_id);
+		elog(ERROR, "task %lld has no backup record",
+			 (long long) task->task_id);
 	ledger_leave(&scope);
 	job.record = &record;
 	job.arguments = record.database == NULL
@@ -213,7 +220,7 @@ describe_backup_result(const ClaimedTask *task, Jsonb *result)
 {
 	if (is_leftover(task))
 		return describe_leftover(result);
-	return psprintf("%s in %s, of a dump of %s",
+	return psprintf("%s in %s, %s before compression",
 					size_text(result_number(result, "bytes")),
 					result_text(result, "key"),
 					size_text(result_number(result, "dump_bytes")));
@@ -274,12 +281,11 @@ note_failure(TaskContext *context)
 	const ClaimedTask *task = context->task;
 	bool repeated = failed_before(task);
 
-	(void) note_finding(&context->findings, "backup",
-						repeated ? "critical" : "warning",
-						pstrdup(task->target),
-						psprintf("the backup of %s failed%s: %s", task->target,
-								 repeated ? ", as did the one before it" : "",
-								 context->error));
+	(void) note_finding(
+		&context->findings, "backup", repeated ? "critical" : "warning",
+		pstrdup(task->target),
+		psprintf("the backup of %s failed%s: %s", task->target,
+				 repeated ? ", as did the previous one" : "", context->error));
 }
 
 void

@@ -132,7 +132,7 @@ static const char judge[] =
 	"UNION ALL SELECT 5, pg_catalog.format('sequence %I.%I is at %s (is_called %s), but was at %s (%s)', schema, name, "
 	"found, called, value, is_called) FROM fq WHERE relation IS NOT NULL AND value IS NOT NULL "
 	"AND (found, called) IS DISTINCT FROM (value, is_called) "
-	"UNION ALL SELECT 6, pg_catalog.format('there are %s of kind %s, but %s were backed up', "
+	"UNION ALL SELECT 6, pg_catalog.format('the database has %s objects of kind %s, but %s were backed up', "
 	"coalesce(k.found, 0), x.key, x.wanted) "
 	"FROM (SELECT e.key, e.value::pg_catalog.int8 - (SELECT pg_catalog.count(*) FROM left_out l WHERE l.kind = e.key) AS wanted "
 	"FROM m CROSS JOIN LATERAL pg_catalog.jsonb_each_text(coalesce(m -> 'counts', '{}')) AS e) AS x "
@@ -233,17 +233,17 @@ check_all_indexes(Comparison *comparison)
 	if (strncmp(message, ERROR_LABEL, strlen(ERROR_LABEL)) != 0 ||
 		strspn(sqlstate, SQLSTATE_DIGITS) != SQLSTATE_LENGTH ||
 		is_server_trouble(sqlstate))
-		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("could not check indexes: psql %s, and the "
-							   "last error was of the server or its session",
-							   end.status)));
-	comparison->differences =
-		psprintf("an index is not sound: %s",
-				 is_of_amcheck(end.words)
-					 ? message
-					 : psprintf("error with SQLSTATE %s, raised by code of "
-								"the dump",
-								sqlstate));
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not check indexes: psql %s, and its last "
+						"error came from the server or the session",
+						end.status)));
+	comparison->differences = psprintf(
+		"index check failed: %s",
+		is_of_amcheck(end.words)
+			? message
+			: psprintf("error with SQLSTATE %s, raised by code in the dump",
+					   sqlstate));
 }
 
 static void
@@ -272,8 +272,8 @@ read_verdict(Comparison *comparison, const char *verdict)
 		comparison->differences = psprintf(
 			"%lld %s: %s%s", (long long) named_bigint(0, "different"),
 			named_bigint(0, "different") == 1
-				? "difference from its manifest"
-				: "differences from its manifest",
+				? "difference from the manifest"
+				: "differences from the manifest",
 			named_text(0, "first"),
 			named_bigint(0, "different") > NAMED_DIFFERENCES ? "; ..." : "");
 	ledger_leave(&scope);
@@ -304,7 +304,8 @@ compare_with_manifest(Comparison *comparison)
 	char *counts;
 
 	INSTR_TIME_SET_CURRENT(begun);
-	pgstat_report_activity(STATE_RUNNING, "comparing with the manifest");
+	pgstat_report_activity(STATE_RUNNING,
+						   "comparing the database with its manifest");
 	counts = ask(comparison,
 				 ask(comparison, psprintf("%s%s", expected, list_statements)));
 	comparison->checked_indexes = -1;

@@ -41,9 +41,8 @@ field(Jsonb *object, const char *name)
 static void
 refuse_field(const char *name)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("its field \"%s\" is not what it should be", name)));
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("field \"%s\" is missing or invalid", name)));
 }
 
 static char *

@@ -107,18 +107,20 @@ compare_with_manifest(Storage *storage, ExpiringBackup *backup,
 		error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
 		ReThrowError(error);
 	if (error != NULL)
-		return psprintf("its manifest cannot be read: %s", error->message);
+		return psprintf("the manifest cannot be read: %s", error->message);
 	if (!parsing.is_manifest)
-		return "what is in the place of its manifest is none of a backup";
+		return "the object with the key of its manifest is not a manifest of "
+			   "a backup";
 	if (differ(said->key, backup->key))
-		return psprintf("its manifest is that of \"%s\"", said->key);
+		return psprintf("the manifest describes another object, \"%s\"",
+						said->key);
 	if (differ(said->sha256, backup->sha256))
-		return psprintf("its manifest has the digest %s, the ledger %s",
+		return psprintf("the manifest has SHA-256 %s, the ledger has %s",
 						said->sha256, backup->sha256);
 	if (differ(manifest->mark, said->mark))
-		return "its manifest does not carry the mark that it names";
+		return "the manifest does not carry the mark that it names";
 	if (object != NULL && differ(object->mark, said->mark))
-		return "the object does not carry the mark that its manifest names";
+		return "the object does not carry the mark that the manifest names";
 	backup->mark = pstrdup(said->mark);
 	return NULL;
 }
@@ -140,14 +142,15 @@ why_not_to_remove(Storage *storage, ExpiringBackup *backup)
 	{
 		if ((object_found && differ(object.mark, backup->mark)) ||
 			(manifest_found && differ(manifest.mark, backup->mark)))
-			return "what is there now is not what was to be removed: it does "
-				   "not carry the mark that was noted";
+			return "the object or its manifest was replaced after its "
+				   "removal began: the mark differs from the one in the "
+				   "ledger";
 		return NULL;
 	}
 	if (manifest_found)
 		return compare_with_manifest(storage, backup,
 									 object_found ? &object : NULL, &manifest);
-	return object_found ? "there is no manifest that describes it" : NULL;
+	return object_found ? "the object has no manifest" : NULL;
 }
 
 /*

@@ -234,12 +234,12 @@ name_sessions(const char *database)
 	bind_text(&query, database);
 	(void) ledger_query(
 		&query,
-		"SELECT pg_catalog.string_agg(pg_catalog.format('%s (process %s%s)', coalesce(a.usename, 'nobody'), a.pid, "
+		"SELECT pg_catalog.string_agg(pg_catalog.format('%s (process %s%s)', coalesce(a.usename, 'no role'), a.pid, "
 		"CASE WHEN a.application_name <> '' THEN ', ' || a.application_name END), ', ') "
 		"FROM (SELECT * FROM pg_catalog.pg_stat_activity WHERE datname = $1::pg_catalog.name "
 		"ORDER BY backend_start LIMIT 10) AS a");
 	sessions = ledger_text(0, 1);
 	ledger_leave(&scope);
-	return sessions == NULL ? pstrdup("sessions that are gone by now")
+	return sessions == NULL ? pstrdup("sessions that have ended since")
 							: sessions;
 }

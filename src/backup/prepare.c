@@ -97,7 +97,7 @@ create_extension(Preparation *preparation, const BackupExtension *extension)
 	StringInfoData script;
 
 	if (login == NULL)
-		return pstrdup("it takes a superuser to create it");
+		return pstrdup("only a superuser may create the extension");
 	initStringInfo(&script);
 	if (is_ours_to_make(extension))
 	{
@@ -130,14 +130,15 @@ reason_against(const Preparation *preparation,
 	for (int i = 0; i < lengthof(reaching_out); i++)
 	{
 		if (strcmp(extension->name, reaching_out[i]) == 0)
-			return pstrdup("its functions reach what is outside of the "
-						   "database");
+			return pstrdup("its functions can access files or other servers");
 	}
 	if (!extension->elsewhere)
 		return NULL;
 	if (!preparation->alone)
-		return pstrdup("it can be in one database of a server only");
-	return extension->available ? NULL : pstrdup("it is not installed");
+		return pstrdup("only one database of a server can have the extension");
+	return extension->available
+			   ? NULL
+			   : pstrdup("the extension is not installed on this server");
 }
 
 static void

@@ -47,8 +47,8 @@ refuse_data_directory(const char *directory)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("folder \"%s\" is in the data directory", directory),
-			 errhint("Set pgmaint.proof_directory to a folder outside of "
-					 "it.")));
+			 errhint("Set pgmaint.proof_directory to a folder outside of the "
+					 "data directory.")));
 }
 
 /*

@@ -54,21 +54,21 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 	int64 free_bytes;
 
 	if (access(directory, X_OK) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not make a private server in folder "
-							   "\"%s\": %m",
-							   directory),
-						errhint("Set pgmaint.proof_directory to a folder in "
-								"which the server may create others.")));
+		ereport(
+			ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not create a private server in folder \"%s\": %m",
+					directory),
+			 errhint("Set pgmaint.proof_directory to a folder in which the "
+					 "server may create folders.")));
 	free_bytes = free_bytes_of_folder(directory);
 	if (needed <= free_bytes && min_free <= free_bytes - needed)
 		return NULL;
-	return psprintf(
-		"not enough room on the disk: the proof needs %s in \"%s\" "
-		"and %s to stay free there, but %s free; the setting "
-		"pgmaint.proof_directory names another folder",
-		size_text(needed), directory, size_text(min_free),
-		size_text(free_bytes));
+	return psprintf("not enough room on the disk: verification needs %s in "
+					"\"%s\", %s must stay free there, and %s are free; to "
+					"use another disk, set pgmaint.proof_directory",
+					size_text(needed), directory, size_text(min_free),
+					size_text(free_bytes));
 }
 
 /*
@@ -83,26 +83,25 @@ watch_proof(void)
 
 	check_private_server();
 	if (access(watched_folder, F_OK) != 0 && errno == ENOENT)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("the folder of the private server is gone: "
-							   "\"%s\"",
-							   watched_folder),
-						errhint("Leave it to pgmaint to remove, and prove the "
-								"backup again. This does not count against "
-								"the backup.")));
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("folder \"%s\" of the private server was removed",
+						watched_folder),
+				 errhint("Do not remove folders of private servers, which "
+						 "pgmaint does, and verify the backup again. This "
+						 "failure does not count against the backup.")));
 	free_bytes = free_bytes_of_folder(watched_folder);
 	(void) yield_processes_in(watched_folder);
 	if (free_bytes < watched_min_free)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DISK_FULL),
-			 errmsg("the proof was ended before the disk of \"%s\" is "
-					"full: %s free",
-					watched_folder, size_text(free_bytes)),
-			 errdetail("%s were to stay free.", size_text(watched_min_free)),
-			 errhint("Set pgmaint.proof_directory to a folder on a disk "
-					 "with more room. This does not count against the "
-					 "backup.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DISK_FULL),
+				 errmsg("verification was stopped before the disk of \"%s\" "
+						"is full: %s are free",
+						watched_folder, size_text(free_bytes)),
+				 errdetail("%s must stay free.", size_text(watched_min_free)),
+				 errhint("Set pgmaint.proof_directory to a folder on a disk "
+						 "with more room. This failure does not count "
+						 "against the backup.")));
 }
 
 static void
@@ -213,8 +212,9 @@ create_database(Proof *proof, const BackupDescription *description,
 				 errmsg("could not create a database with the encoding and "
 						"the locale of the backup: %s",
 						end.words),
-				 errhint("Install the locale that the backup's database has. "
-						 "This does not count against the backup.")));
+				 errhint("Install the locale of the backed-up database on "
+						 "this machine. This failure does not count against "
+						 "the backup.")));
 }
 
 /*

@@ -211,10 +211,11 @@ finish_backup_record(const BackupRecord *record, const char *server_version)
 			"finished_at = pg_catalog.clock_timestamp() WHERE backup_id = $1") ==
 		0)
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("backup %lld was forgotten while it was made",
+						errmsg("record of backup %lld was deleted while the "
+							   "backup was being made",
 							   (long long) record->backup_id),
-						errdetail("pgmaint.stay_copy() forgets backups that "
-								  "were begun before.")));
+						errdetail("pgmaint.stay_copy() deletes the records "
+								  "of backups that began before the call.")));
 }
 
 /*

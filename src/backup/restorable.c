@@ -168,8 +168,10 @@ read_description(void *argument)
 		(strcmp(description->kind, "database") == 0
 			 ? description->database == NULL || description->encoding == NULL
 			 : strcmp(description->kind, "globals") != 0))
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("it does not describe this backup")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("required fields are missing or do not describe this "
+						"backup")));
 }
 
 /*
@@ -184,10 +186,10 @@ check_server(const BackupDescription *description)
 	if (description->server_version_num / 10000 > SERVER_MAJOR_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the backup is of PostgreSQL %s, which is newer than "
-						"this server",
+				 errmsg("the backup was made from PostgreSQL %s, which is "
+						"newer than this server",
 						description->server_version),
-				 errhint("Restore it on PostgreSQL %d or later.",
+				 errhint("Restore the backup on PostgreSQL %d or later.",
 						 description->server_version_num / 10000)));
 	initStringInfo(&missing);
 	foreach (cell, description->extensions)
@@ -199,12 +201,14 @@ check_server(const BackupDescription *description)
 							 extension->name);
 	}
 	if (missing.len > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FILE),
-				 errmsg("the backup needs extensions that are not installed "
-						"on this server: %s",
-						missing.data),
-				 errhint("Install their packages, and try again.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_FILE),
+			 errmsg("the backup needs extensions that are not installed "
+					"on this server: %s",
+					missing.data),
+			 errhint(
+				 "Install the packages of these extensions, and try again.")));
 }
 
 BackupDescription *
@@ -216,20 +220,19 @@ describe_backup(Storage *storage, const char *key)
 
 	description->manifest = read_manifest(storage, key);
 	if (description->manifest == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("\"%s\" on storage \"%s\" has no manifest \"%s\"", key,
-						storage_name(storage), manifest_key(key)),
-				 errdetail("A backup of pgmaint's counts once its manifest is "
-						   "there."),
-				 errhint("pg_restore can read the object by itself, if it is "
-						 "a dump.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("object \"%s\" on storage \"%s\" has no manifest \"%s\"",
+					key, storage_name(storage), manifest_key(key)),
+			 errdetail("A backup without a manifest is not complete."),
+			 errhint("If the object is a dump, restore it with pg_restore.")));
 	error = try_unless_stopped(read_description, &reading);
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("\"%s\" on storage \"%s\" is no manifest of this "
-						"backup: %s",
+				 errmsg("object \"%s\" on storage \"%s\" is not a valid "
+						"manifest of this backup: %s",
 						manifest_key(key), storage_name(storage),
 						error->message)));
 	check_server(description);
@@ -242,8 +245,7 @@ refute_object(Storage *storage, const BackupDescription *description)
 	StoredObject object;
 
 	if (!storage_stat(storage, description->key, &object))
-		return psprintf("the object is gone: \"%s\" is not on storage \"%s\" "
-						"any more",
+		return psprintf("object \"%s\" no longer exists on storage \"%s\"",
 						description->key, storage_name(storage));
 	if (object.bytes != description->bytes)
 		return psprintf("the object has %lld bytes, but %lld were written",

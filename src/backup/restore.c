@@ -125,9 +125,10 @@ end_pg_restore(Passage *passage)
 	instr_time end;
 
 	if (passage->child == NULL)
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("the dump ends before its table of contents "
-							   "does")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the dump ends before the end of its table of contents")));
 	child_wait(passage->child, &passage->end);
 	passage->child = NULL;
 	FileClose(passage->list);
@@ -195,7 +196,9 @@ restore_on_the_way(void *argument)
 				 errmsg("the backup is compressed with \"%s\", which this "
 						"build cannot read",
 						description->compression),
-				 errhint("It can read: %s.", compression_names())));
+				 errhint("Use a build of pgmaint that supports this method. "
+						 "This build supports: %s.",
+						 compression_names())));
 	object = hashing_source_create(
 		storage_reader(passage->storage, description->key));
 	content = decompressor_create(method, object);
@@ -294,12 +297,14 @@ classify_restore_error(const Passage *passage)
 			 ? errdetail("The session of pg_restore was ended, or the entry "
 						 "that failed could not be executed again.")
 		 : strcmp(sqlstate, "00000") == 0
-			 ? errdetail("Executed again, the entry did not fail.")
-			 : errdetail("Executed again, the entry failed with SQLSTATE "
-						 "%s, which is about the server.",
+			 ? errdetail("The entry that failed was executed again and did "
+						 "not fail.")
+			 : errdetail("The entry that failed was executed again and "
+						 "failed with SQLSTATE %s, which is an error of the "
+						 "server.",
 						 sqlstate),
-		 errhint("This does not count against the backup. Remove the "
-				 "cause, and restore it again.")));
+		 errhint("Remove the cause, and restore the backup again. This "
+				 "failure does not count against the backup.")));
 	return NULL;
 }
 
@@ -323,8 +328,8 @@ restore_object(RestoreJob *job)
 	if (refusal != NULL)
 		return refusal;
 	if (error != NULL)
-		return psprintf("the dump cannot be read, although the object is what "
-						"was written: %s",
-						error->message);
+		return psprintf(
+			"the dump cannot be read, although the object is undamaged: %s",
+			error->message);
 	return passage.end.succeeded ? NULL : classify_restore_error(&passage);
 }

@@ -157,19 +157,18 @@ settle_beside(Restoration *restoration)
 	end_restoring();
 	if (!hand_over(restoration, restoration->spare_name, NULL))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("database \"%s\", which was just restored, is "
-							   "in use",
+						errmsg("restored database \"%s\" is in use",
 							   restoration->scratch->database)));
-	context->failure = psprintf(
-		"database %s was restored as %s, but cannot take its place, since it "
-		"is in use: %s; once they are gone: ALTER DATABASE %s RENAME TO %s; "
-		"ALTER DATABASE %s RENAME TO %s",
-		quote_identifier(restoration->name),
-		quote_identifier(restoration->spare_name), sessions,
-		quote_identifier(restoration->name),
-		quote_identifier(restoration->old_name),
-		quote_identifier(restoration->spare_name),
-		quote_identifier(restoration->name));
+	context->failure =
+		psprintf("database %s was restored as %s, but not replaced, because "
+				 "sessions are using it: %s; when these have ended: ALTER "
+				 "DATABASE %s RENAME TO %s; ALTER DATABASE %s RENAME TO %s",
+				 quote_identifier(restoration->name),
+				 quote_identifier(restoration->spare_name), sessions,
+				 quote_identifier(restoration->name),
+				 quote_identifier(restoration->old_name),
+				 quote_identifier(restoration->spare_name),
+				 quote_identifier(restoration->name));
 	context->failure_state = ERRCODE_OBJECT_IN_USE;
 	add_task_finding(context, "critical", restoration->name,
 					 pstrdup(context->failure));
@@ -188,16 +187,19 @@ dress(Restoration *restoration)
 		restoration->no_owner ? NULL : restoration->choice.database_rights);
 	end_restoring();
 	foreach (cell, failures)
-		add_task_finding(restoration->context, "warning", restoration->name,
-						 psprintf("database %s was restored without: %s",
-								  quote_identifier(restoration->name),
-								  (char *) lfirst(cell)));
+		add_task_finding(
+			restoration->context, "warning", restoration->name,
+			psprintf("database %s was restored without a setting, comment or "
+					 "privilege: %s",
+					 quote_identifier(restoration->name),
+					 (char *) lfirst(cell)));
 	if (left_out != NULL)
-		add_task_finding(restoration->context, "warning", restoration->name,
-						 psprintf("database %s was restored without what must "
-								  "be in another, or would begin to work: %s",
-								  quote_identifier(restoration->name),
-								  left_out));
+		add_task_finding(
+			restoration->context, "warning", restoration->name,
+			psprintf("database %s was restored without objects that belong "
+					 "in another database, need a missing role or would "
+					 "connect to other servers: %s",
+					 quote_identifier(restoration->name), left_out));
 }
 
 static void
@@ -205,7 +207,7 @@ give_up(Restoration *restoration)
 {
 	TaskContext *context = restoration->context;
 
-	context->failure = psprintf("%s could not be restored: %s",
+	context->failure = psprintf("backup %s could not be restored: %s",
 								restoration->key, restoration->refusal);
 	context->failure_state = ERRCODE_DATA_CORRUPTED;
 	add_task_finding(context, "critical", restoration->key,
@@ -270,10 +272,11 @@ record_duration_if_possible(Restoration *restoration)
 	error = try_unless_stopped(record_duration, restoration);
 	end_restoring();
 	if (error != NULL)
-		add_task_finding(restoration->context, "info", restoration->key,
-						 psprintf("how long restoring %s took could not be "
-								  "noted in the ledger: %s",
-								  restoration->key, error_text(error)));
+		add_task_finding(
+			restoration->context, "info", restoration->key,
+			psprintf("duration of restoring %s could not be recorded in the "
+					 "ledger: %s",
+					 restoration->key, error_text(error)));
 }
 
 static void
@@ -287,11 +290,10 @@ create_missing_roles(const Restoration *restoration)
 	{
 		execute_at_top_level(psprintf("CREATE ROLE %s NOLOGIN",
 									  quote_identifier(lfirst(cell))));
-		add_task_finding(restoration->context, "info", lfirst(cell),
-						 psprintf("role %s was created, without LOGIN, for "
-								  "what is restored from %s",
-								  quote_identifier(lfirst(cell)),
-								  restoration->key));
+		add_task_finding(
+			restoration->context, "info", lfirst(cell),
+			psprintf("role %s was created without LOGIN for the restore of %s",
+					 quote_identifier(lfirst(cell)), restoration->key));
 	}
 }
 
@@ -342,9 +344,8 @@ clean_up_restoration(TaskContext *context, const char *sqlstate)
 {
 	drop_scratches_of_task(context);
 	if (context->failure == NULL && strcmp(sqlstate, "57014") != 0)
-		add_task_finding(
-			context, "critical", context->task->target,
-			psprintf("%s could not be restored, and nothing of it "
-					 "was left: %s",
-					 context->task->target, context->error));
+		add_task_finding(context, "critical", context->task->target,
+						 psprintf("backup %s could not be restored, and the "
+								  "incomplete restore was removed: %s",
+								  context->task->target, context->error));
 }

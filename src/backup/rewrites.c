@@ -117,12 +117,12 @@ check_rewrites(const Login *login, const char *settings, const DumpFile *dump,
 				ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("table %s was rewritten or replaced before pg_dump "
-						"had its lock: rows may be missing from the dump",
+						"had locked it: rows may be missing from the dump",
 						name_in_dump(dump, entry)),
-				 errhint("TRUNCATE, ALTER TABLE and REPACK (CONCURRENTLY) do "
-						 "that. Make the backup at another time, or leave "
-						 "out the table with the option \"exclude_tables\" "
-						 "or \"exclude_table_data\".")));
+				 errhint("Make the backup while no TRUNCATE, ALTER TABLE or "
+						 "REPACK (CONCURRENTLY) is running, or leave out the "
+						 "table with the option \"exclude_tables\" or "
+						 "\"exclude_table_data\".")));
 	}
 	hash_destroy(after);
 }

@@ -197,10 +197,11 @@ locale_clause(const BackupDescription *description)
 		append_option(&clause, "BUILTIN_LOCALE", description->locale);
 	}
 	else
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("the backup's database has a locale provider "
-							   "that this server does not know: \"%s\"",
-							   provider)));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("locale provider \"%s\" of the backed-up database is "
+						"not supported by this server",
+						provider)));
 	return clause.data;
 }
 
@@ -313,8 +314,8 @@ drop_scratch(const Scratch *scratch, Oid extension)
 	if (owner != NULL && strcmp(owner, scratch->owner) != 0)
 	{
 		ereport(WARNING,
-				(errmsg("database \"%s\" is left alone: it belongs to role "
-						"\"%s\", but was made for \"%s\"",
+				(errmsg("database \"%s\" was not dropped: it belongs to role "
+						"\"%s\", but was created for role \"%s\"",
 						scratch->database, owner, scratch->owner)));
 		return false;
 	}

@@ -19,13 +19,13 @@
 static void
 refuse_query(const char *detail)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the query of a verification must be one statement that "
-					"reads"),
-			 errdetail_internal("%s", detail),
-			 errhint("Give one SELECT, VALUES, TABLE or WITH, for example "
-					 "SELECT count(*) > 0 FROM public.orders.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("the query of a verification must be one read-only statement"),
+		 errdetail_internal("%s", detail),
+		 errhint("Use one SELECT, VALUES, TABLE or WITH, for example SELECT "
+				 "count(*) > 0 FROM public.orders.")));
 }
 
 /*
@@ -74,7 +74,7 @@ refuse_writing(const SelectStmt *select)
 	while (first->larg != NULL)
 		first = first->larg;
 	if (first->intoClause != NULL)
-		refuse_query("It has an INTO clause.");
+		refuse_query("The query has an INTO clause.");
 	if (select->withClause == NULL)
 		return;
 	foreach (cell, select->withClause->ctes)
@@ -82,7 +82,7 @@ refuse_writing(const SelectStmt *select)
 		const CommonTableExpr *part = lfirst(cell);
 
 		if (!IsA(part->ctequery, SelectStmt))
-			refuse_query(psprintf("\"%s\" in its WITH clause changes rows.",
+			refuse_query(psprintf("\"%s\" in the WITH clause changes rows.",
 								  part->ctename));
 	}
 }
@@ -96,10 +96,11 @@ check_verification_query(const char *text, SelectStmt **select)
 	size_t length;
 
 	if (list_length(parsed) != 1)
-		refuse_query(psprintf("It is %d statements.", list_length(parsed)));
+		refuse_query(psprintf("The query consists of %d statements.",
+							  list_length(parsed)));
 	statement = linitial_node(RawStmt, parsed);
 	if (!IsA(statement->stmt, SelectStmt))
-		refuse_query("It is a statement of another kind.");
+		refuse_query("The query is another kind of statement.");
 	refuse_writing((SelectStmt *) statement->stmt);
 	if (select != NULL)
 		*select = (SelectStmt *) statement->stmt;

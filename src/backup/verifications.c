@@ -127,9 +127,9 @@ read_rows(Answer *one, char *output)
 	size_t length = strcspn(output, "\n");
 
 	if (output[0] == '\0')
-		one->error = pstrdup("it returned no row");
+		one->error = pstrdup("the query returned no row");
 	else if (output[length] == '\n' && output[length + 1] != '\0')
-		one->error = pstrdup("it returned more than one row");
+		one->error = pstrdup("the query returned more than one row");
 	else
 		one->json = pnstrdup(output, length);
 }
@@ -195,7 +195,7 @@ ask(const Questioning *questioning, Answer *one)
 	if (one->sqlstate == NULL)
 		one->error = pstrdup(end.words[0] == '\0' ? end.status : end.words);
 	else if (strcmp(one->sqlstate, "57014") == 0)
-		one->error = pstrdup("the time limit has ended the query");
+		one->error = pstrdup("the query was cancelled at its time limit");
 	else
 	{
 		(void) execute(questioning, one, query, "default", &end);
@@ -256,7 +256,7 @@ error_to_tell(const Answer *one)
 {
 	if (one->sqlstate == NULL)
 		return one->error;
-	return psprintf("%s (pgmaint.verification_results has the message)",
+	return psprintf("%s (see pgmaint.verification_results for the message)",
 					name_error(one->sqlstate));
 }
 
@@ -284,9 +284,9 @@ conclude(Questioning *questioning, const Answer *one)
 	if (one->trouble)
 		questioning->trouble = append_clause(
 			questioning->trouble,
-			psprintf("verification %lld was not answered, with a time limit "
-					 "of %s: %s: %s",
-					 number, one->time_limit, error_to_tell(one), query));
+			psprintf(
+				"verification %lld was not answered (time limit %s): %s: %s",
+				number, one->time_limit, error_to_tell(one), query));
 	else if (one->error != NULL)
 		questioning->refusal = append_clause(
 			questioning->refusal, psprintf("verification %lld failed: %s: %s",
@@ -299,8 +299,8 @@ conclude(Questioning *questioning, const Answer *one)
 	else if (!one->ok)
 		questioning->refusal = append_clause(
 			questioning->refusal,
-			psprintf("verification %lld did not answer %s, which was "
-					 "expected, but what pgmaint.verification_results has: %s",
+			psprintf("verification %lld did not answer %s as expected (see "
+					 "pgmaint.verification_results for the answer): %s",
 					 number, shorten(one->expected), query));
 }
 
@@ -312,7 +312,8 @@ ask_verifications(Questioning *questioning)
 	questioning->answers = read_verifications(questioning->description);
 	if (questioning->answers == NIL)
 		return;
-	pgstat_report_activity(STATE_RUNNING, "asking verifications");
+	pgstat_report_activity(STATE_RUNNING,
+						   "executing the queries of verifications");
 	foreach (cell, questioning->answers)
 	{
 		Answer *one = lfirst(cell);

@@ -110,9 +110,10 @@ leave_word(void *argument)
 	if (storage_stat(storage, key, &there))
 	{
 		if (there.mark == NULL || strcmp(there.mark, description->mark) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("%s is there, and is not of this backup", key)));
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+							errmsg("object \"%s\" already exists and does "
+								   "not belong to this backup",
+								   key)));
 		if (!is_own_word(storage_get_text(storage, key, MAX_WORD_BYTES),
 						 description->identity))
 			return;
@@ -135,10 +136,9 @@ leave_word_if_possible(Verification *verification)
 	if (error != NULL)
 		add_task_finding(
 			verification->context, "info", verification->key,
-			psprintf(
-				"what verifying %s came to could not be noted beside it, only "
-				"in this ledger: %s",
-				verification->key, error_text(error)));
+			psprintf("result of verifying %s could not be stored beside the "
+					 "backup, only in the ledger: %s",
+					 verification->key, error_text(error)));
 }
 
 /*
@@ -153,23 +153,24 @@ tell_what_was_left_out(Verification *verification)
 	ListCell *cell;
 
 	foreach (cell, verification->preparation.refused)
-		add_task_finding(verification->context, "info", verification->key,
-						 psprintf("%s was verified without extension %s",
-								  verification->key, (char *) lfirst(cell)));
+		add_task_finding(
+			verification->context, "info", verification->key,
+			psprintf("backup %s was verified without extension %s",
+					 verification->key, (char *) lfirst(cell)));
 	if (verification->comparison.amcheck &&
 		verification->comparison.checked_indexes < 0)
 		add_task_finding(
 			verification->context, "warning", verification->key,
-			psprintf("%s was verified without a check of its indexes: the "
-					 "extension amcheck in it has no function "
-					 "bt_index_check that is written in C and belongs to a "
-					 "superuser",
+			psprintf("backup %s was verified without checking its indexes: "
+					 "the restored extension amcheck has no C function "
+					 "bt_index_check that belongs to a superuser",
 					 verification->key));
 	if (left_out != NULL)
 		add_task_finding(
 			verification->context, severity, verification->key,
-			psprintf("verifying %s left out what only a superuser may create, "
-					 "and what depends on it: %s",
+			psprintf("verification of %s left out objects that only a "
+					 "superuser may create, and objects that depend on them: "
+					 "%s",
 					 verification->key, left_out));
 }
 
@@ -181,10 +182,10 @@ tell_what_it_cost(Verification *verification)
 {
 	add_task_finding(
 		verification->context, "warning", verification->key,
-		psprintf("%s was restored in this server, where it took %s of its "
-				 "disk, wrote as much WAL, which went to all standbys, and "
-				 "took memory from all databases; without the option "
-				 "\"where\", a private server is made for it",
+		psprintf("backup %s was restored into a database of this server, "
+				 "used %s of its disk, wrote as much WAL, and took memory "
+				 "from all databases; to use a private server, remove the "
+				 "option \"where\"",
 				 verification->key,
 				 size_text(verification->description->database_bytes)));
 }

@@ -85,7 +85,7 @@ prepare_in_server(Verification *verification)
 	Preparation *preparation = &verification->preparation;
 	Proof *proof = verification->proof;
 
-	pgstat_report_activity(STATE_RUNNING, "making a private server");
+	pgstat_report_activity(STATE_RUNNING, "starting a private server");
 	make_proof(proof, verification->description);
 	preparation->role = proof->role;
 	preparation->login = proof->login;

@@ -131,7 +131,7 @@ http_client_create(void)
 	client->multi = curl_multi_init();
 	if (client->multi == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("could not prepare a client for HTTP")));
+						errmsg("could not create an HTTP client")));
 	client->release.func = release_client;
 	client->release.arg = client;
 	MemoryContextRegisterResetCallback(context, &client->release);
@@ -185,7 +185,7 @@ client_drive(HttpClient *client, curl_socket_t fd, int events)
 	unblock_signals(&previous);
 	if (result != CURLM_OK)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("could not go on with requests over HTTP: %s",
+						errmsg("could not continue HTTP requests: %s",
 							   curl_multi_strerror(result))));
 }
 

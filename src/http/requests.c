@@ -28,7 +28,7 @@ http_start(HttpClient *client, const HttpRequest *request)
 	result = curl_multi_add_handle(client->multi, transfer->easy);
 	if (result != CURLM_OK)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("could not start a request over HTTP: %s",
+						errmsg("could not start an HTTP request: %s",
 							   curl_multi_strerror(result))));
 	client_drive(client, CURL_SOCKET_TIMEOUT, 0);
 	return transfer;

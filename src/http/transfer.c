@@ -240,8 +240,8 @@ check_ca_file(const char *path)
 	if (path != NULL && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not a regular file", path),
-						errdetail("It was to have the certificates of the "
-								  "authorities to trust.")));
+						errdetail("A file with the certificates of trusted "
+								  "authorities is expected.")));
 }
 
 /*
@@ -265,7 +265,7 @@ transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
 					set_headers(transfer, request->headers)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not prepare a request to another server")));
+				 errmsg("could not prepare a request to a remote server")));
 }
 
 /*
@@ -339,7 +339,7 @@ static char *
 failure_in_words(const HttpTransfer *transfer)
 {
 	if (transfer->stalled)
-		return psprintf("nothing was sent or received for %d s",
+		return psprintf("no data was sent or received for %d s",
 						transfer->stall_timeout);
 	if (transfer->too_large)
 		return psprintf("the answer is larger than %zu bytes",

@@ -102,12 +102,12 @@ refuse_ambiguous(const Meanings *meanings)
 	char *hint;
 
 	if (meanings->noticed == NULL)
-		other = psprintf("finding %lld, which is not on record any more, may "
-						 "belong to another alert",
+		other = psprintf("finding %lld, which no longer exists, may belong "
+						 "to another alert",
 						 number);
 	else if (noted->alert_id == 0)
-		other = psprintf("finding %lld belongs to no alert %s", number,
-						 meanings->pending ? "yet" : "on record");
+		other = psprintf("finding %lld belongs to no %s", number,
+						 meanings->pending ? "alert yet" : "existing alert");
 	else
 		other = psprintf("finding %lld belongs to alert %lld, about %s%s",
 						 number, (long long) noted->alert_id, noted->name,
@@ -182,12 +182,12 @@ acknowledge_by_finding(const Meanings *meanings)
 											 : meanings->noticed);
 	if (noted->alert_id != 0 && named->alert_id != 0 &&
 		named->alert_id != noted->alert_id)
-		ereport(NOTICE, (errmsg("finding %lld is of alert %lld, about %s, "
-								"which is acknowledged; alert %lld is "
-								"resolved",
-								(long long) meanings->number,
-								(long long) noted->alert_id, noted->name,
-								(long long) named->alert_id)));
+		ereport(
+			NOTICE,
+			(errmsg("finding %lld belongs to alert %lld, about %s, which is "
+					"now acknowledged; alert %lld is resolved",
+					(long long) meanings->number, (long long) noted->alert_id,
+					noted->name, (long long) named->alert_id)));
 	return true;
 }
 
@@ -230,7 +230,8 @@ pgmaint_acknowledge(PG_FUNCTION_ARGS)
 					 : errmsg("finding %lld has severity info and belongs to "
 							  "no alert",
 							  number),
-				 errhint("See alert_id in pgmaint.alerts.")));
+				 errhint("To list the alerts: SELECT alert_id, message FROM "
+						 "pgmaint.alerts.")));
 	ledger_leave(&scope);
 	PG_RETURN_BOOL(unresolved);
 }

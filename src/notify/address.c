@@ -123,21 +123,22 @@ webhook_complaint(const char *address)
 	const char *path = skip_host(host);
 
 	if (memchr(host, '@', strcspn(host, "/")) != NULL)
-		return "It has a user name in it: give a token or a secret to CREATE "
-			   "USER MAPPING.";
+		return "The URL contains a user name; set a token or a secret with "
+			   "CREATE USER MAPPING instead.";
 	if (path == NULL || (*path != '\0' && *path != '/'))
-		return "After https:// it needs the name of a host, and perhaps a "
+		return "After https:// the URL needs a host name, and optionally a "
 			   "port.";
 	if (strpbrk(path, "?#") != NULL)
-		return "It has a query in it: give a path that is secret to CREATE "
-			   "USER MAPPING.";
+		return "The URL contains a query; set a secret path with CREATE USER "
+			   "MAPPING instead.";
 	for (const char *c = path; *c != '\0'; c++)
 	{
 		if (*c <= ' ' || *c >= 0x7f || strchr("\"<>\\^`{|}", *c) != NULL)
-			return "Its path has a character that does not go into a URL.";
+			return "The path contains a character that is not allowed in a "
+				   "URL.";
 	}
 	if (address[4] == ':' && !leads_to_this_machine(address))
-		return "Without TLS a webhook may only be on localhost.";
+		return "A webhook without TLS must be on localhost.";
 	return NULL;
 }
 
@@ -145,7 +146,7 @@ static char *
 channel_complaint(const char *channel)
 {
 	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
-		return "The name of a channel has 1 to 63 bytes.";
+		return "The name of a channel must have 1 to 63 bytes.";
 	return NULL;
 }
 
@@ -162,12 +163,12 @@ address_complaint(const char *address)
 		case ADDRESS_MAIL:
 			return is_mail_address(address + strlen(MAIL_PREFIX))
 					   ? NULL
-					   : "After mailto: it needs one address, such as "
+					   : "After mailto: one mail address is needed, such as "
 						 "dba@example.com.";
 		case ADDRESS_CHANNEL:
 			return channel_complaint(address + strlen(CHANNEL_PREFIX));
 		case ADDRESS_UNKNOWN:
 			break;
 	}
-	return "It begins with none of https://, mailto: and notify:.";
+	return "The address must begin with https://, mailto: or notify:.";
 }

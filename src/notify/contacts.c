@@ -53,8 +53,7 @@ check_address(const char *address)
 			 errmsg("invalid address of a contact"),
 			 errdetail("%s", complaint),
 			 errhint(
-				 "Addresses are https://host/path, mailto:somebody@host and "
-				 "notify:channel."),
+				 "Use https://host/path, mailto:name@host or notify:channel."),
 			 errhidestmt(true)));
 }
 
@@ -67,7 +66,7 @@ check_number(FunctionCallInfo fcinfo, int argument, const char *name,
 	if (number < 1 || number > maximum)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid %s of a contact: %d", name, number),
-						errhint("It is a number from 1 to %d.", maximum)));
+						errhint("Use a number from 1 to %d.", maximum)));
 }
 
 /*
@@ -85,8 +84,8 @@ choose_severity(FunctionCallInfo fcinfo, int argument, int level)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid severity of a contact: \"%s\"", severity),
-				 errhint("It is \"warning\", for those and what is critical, "
-						 "or \"critical\".")));
+				 errhint("Use \"warning\" for all alerts, or \"critical\" "
+						 "for critical ones only.")));
 	return severity;
 }
 
@@ -134,17 +133,17 @@ complain_about_relays(uint64 rows)
 						 ledger_text(row, 1));
 	if (rows > 0)
 		ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_PARAMETER),
-						errmsg("there is more than one relay for mail"),
-						errhint("Name one with the argument server: %s.",
+						errmsg("more than one relay for mail exists"),
+						errhint("Set the argument server to one of: %s.",
 								names.data)));
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_UNDEFINED_OBJECT),
-		 errmsg("there is no relay for mail"),
-		 errhint("Use CREATE SERVER mail FOREIGN DATA WRAPPER " RELAY_WRAPPER
-				 " OPTIONS (url 'smtp://host:587', sender "
-				 "'pgmaint@example.com'), and CREATE USER MAPPING for its "
-				 "password.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("no relay for mail exists"),
+			 errhint("Create a relay with CREATE SERVER mail FOREIGN DATA "
+					 "WRAPPER " RELAY_WRAPPER
+					 " OPTIONS (url 'smtp://host:587', sender "
+					 "'pgmaint@example.com'), and set its user name and "
+					 "password with CREATE USER MAPPING.")));
 }
 
 /*
@@ -184,15 +183,15 @@ check_relay(const char *address, const char *server)
 						errmsg("%s", problem)));
 	if (kind == ADDRESS_CHANNEL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a channel needs no relay"),
+						errmsg("a channel does not use a relay"),
 						errhint("Leave out the argument server.")));
 	if ((kind == ADDRESS_MAIL) != (relay.url != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("server \"%s\" is no relay for %s", server,
+				 errmsg("server \"%s\" is not a relay for %s", server,
 						kind == ADDRESS_MAIL ? "mail" : "webhooks"),
-				 errhint("A relay for mail has the option \"url\", one for "
-						 "webhooks does not.")));
+				 errhint("For mail, use a relay with the option \"url\"; for "
+						 "webhooks, use one without it.")));
 }
 
 /*
@@ -261,8 +260,9 @@ pgmaint_add_contact(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("contact \"%s\" already exists", name),
-				 errhint("Drop it first, with pgmaint.drop_contact(); in one "
-						 "transaction, so that no message is lost.")));
+				 errhint("To change the contact, execute "
+						 "pgmaint.drop_contact() and pgmaint.add_contact() "
+						 "in one transaction, which keeps its messages.")));
 	ledger_leave(&scope);
 	PG_RETURN_VOID();
 }
@@ -280,8 +280,9 @@ complain_about_missing(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("contact \"%s\" does not exist", name),
-			 names == NULL ? errhint("Add one with pgmaint.add_contact().")
-						   : errhint("Contacts that exist are: %s.", names)));
+			 names == NULL
+				 ? errhint("Add a contact with pgmaint.add_contact().")
+				 : errhint("Use one of the existing contacts: %s.", names)));
 }
 
 /*

@@ -25,7 +25,7 @@
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("retry", OPTION_BOOLEAN, "false",
-				 "try again at once what could not be sent before"),
+				 "send messages at once that could not be sent before"),
 	END_OF_OPTIONS};
 
 static void
@@ -36,8 +36,8 @@ plan_escalate(PlanContext *context)
 	task->action = "escalate";
 	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
 	task->command = "notify contacts of alerts";
-	task->reason =
-		"findings of warnings and worse are alerts until they are resolved";
+	task->reason = "findings of severity warning and critical are alerts "
+				   "until they are resolved";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
 }
@@ -100,7 +100,7 @@ describe_messages(const ClaimedTask *task, Jsonb *result)
 	if (result_number(result, "contacts") == 0)
 		add_phrase(&words, "no contacts defined");
 	else if (result_flag(result, "left_to_others"))
-		add_phrase(&words, "messages left to another process that is sending");
+		add_phrase(&words, "another process is sending the messages");
 	else if (sent == 0 && failed == 0)
 		add_phrase(&words, "no messages to send");
 	else
@@ -111,7 +111,7 @@ describe_messages(const ClaimedTask *task, Jsonb *result)
 				   psprintf("%s could not be sent", count_text(failed)));
 	if (result_flag(result, "held_up"))
 		add_phrase(&words,
-				   "new findings not evaluated: could not obtain lock");
+				   "new findings were not evaluated: could not obtain lock");
 	return words.data;
 }
 

@@ -89,7 +89,7 @@ prepare_delivery(FollowUp *work, Delivery *delivery)
 	if (problem == NULL &&
 		address_kind(notification->address) == ADDRESS_MAIL &&
 		relay.url == NULL)
-		problem = psprintf("server \"%s\" is no relay for mail",
+		problem = psprintf("server \"%s\" is not a relay for mail",
 						   notification->server);
 	if (problem != NULL)
 	{
@@ -122,10 +122,10 @@ failure_of(const Delivery *delivery, const HttpResponse *response)
 	if (response->status >= 200 && response->status < 300)
 		return NULL;
 	if (response->status >= 300 && response->status < 400)
-		return psprintf("it answered with status %d, a redirect, which is "
-						"not followed",
+		return psprintf("the webhook answered with status %d, a redirect, "
+						"which is not followed",
 						response->status);
-	return psprintf("it answered with status %d", response->status);
+	return psprintf("the webhook answered with status %d", response->status);
 }
 
 static void
@@ -312,7 +312,8 @@ follow_up(FollowUp *work)
 
 	work->lock_timeout = LockTimeout;
 	write_messages(work);
-	pgstat_report_activity(STATE_RUNNING, "pgmaint: messages to contacts");
+	pgstat_report_activity(STATE_RUNNING,
+						   "pgmaint: sending messages to contacts");
 	do
 	{
 		work->left_to_others = !hold_engine_lock(LOCK_DELIVERY, true, false);

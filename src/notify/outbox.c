@@ -199,8 +199,7 @@ note_not_sent(const Notification *notification, const char *error,
 						 "pgmaint.notifications",
 						 notification->contact, error,
 						 ledger_boolean(0, 2)
-							 ? "; what is older than three days is "
-							   "given up"
+							 ? "; messages older than 3 days are given up"
 							 : ""),
 				NULL);
 }

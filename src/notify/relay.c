@@ -98,10 +98,10 @@ is_timeout(const char *value)
 
 static const RelayRule rules[] = {
 	{"url", SERVER, is_relay_url, FIELD(url),
-	 "The value must be smtp://host or smtps://host, perhaps with a port.",
+	 "The value must be smtp://host or smtps://host, optionally with a port.",
 	 "sender"},
 	{"sender", SERVER, is_mail_address, FIELD(sender),
-	 "The value must be the address that mail comes from, such as "
+	 "The value must be the sender address of mail, such as "
 	 "pgmaint@example.com.",
 	 "url"},
 	{"ca_file", SERVER, is_file, FIELD(ca_file),
@@ -111,15 +111,15 @@ static const RelayRule rules[] = {
 	 "seconds.",
 	 NULL},
 	{"username", MAPPING, is_line, FIELD(username),
-	 "The value must fit in a line.", "password"},
+	 "The value must be a single line.", "password"},
 	{"password", MAPPING, is_line, FIELD(password),
-	 "The value must fit in a line.", "username"},
+	 "The value must be a single line.", "username"},
 	{"secret", MAPPING, is_key, FIELD(secret),
 	 "The value must be printable ASCII characters without blanks.", NULL},
 	{"token", MAPPING, is_key, FIELD(token),
 	 "The value must be printable ASCII characters without blanks.", NULL},
 	{"path", MAPPING, is_path, FIELD(path),
-	 "The value must be what follows the host in a URL, beginning with a "
+	 "The value must be the part of a URL after the host, beginning with a "
 	 "slash.",
 	 NULL},
 };
@@ -147,7 +147,7 @@ refuse_name(Oid catalog, const char *name, const RelayRule *elsewhere)
 
 	initStringInfo(&hint);
 	if (elsewhere != NULL)
-		appendStringInfo(&hint, "It is an option of the %s. ",
+		appendStringInfo(&hint, "Set this option on the %s. ",
 						 elsewhere->catalog == SERVER ? "server"
 													  : "user mapping");
 	for (int i = 0; i < (int) lengthof(rules); i++)
@@ -203,7 +203,7 @@ check_option(const List *given, DefElem *option, Oid catalog)
 	}
 	if (rule->with != NULL && !is_given(given, rule->with))
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-						errmsg("option \"%s\" needs option \"%s\" beside it",
+						errmsg("option \"%s\" requires option \"%s\"",
 							   rule->name, rule->with),
 						errhint("%s", find_rule(rule->with)->hint),
 						errhidestmt(catalog == MAPPING)));
@@ -290,7 +290,7 @@ read_relay(const char *name, Oid role, Relay *relay)
 						"wrapper is not " RELAY_WRAPPER,
 						name);
 	if (!server_usage_privilege(server->serverid, role))
-		return psprintf("role \"%s\" has no USAGE on server \"%s\"",
+		return psprintf("role \"%s\" lacks USAGE on server \"%s\"",
 						GetUserNameFromId(role, false), name);
 	take_options(server->options, relay);
 	take_mapping(server->serverid, role, relay);

@@ -96,7 +96,7 @@ signature(const char *secret, const char *signed_text)
 	explicit_bzero(key, key_length);
 	if (!done || pg_b64_encode((const void *) digest, sizeof(digest), encoded,
 							   size) < 0)
-		elog(ERROR, "could not sign a message");
+		elog(ERROR, "could not sign a message for a webhook");
 	return psprintf("v1,%s", encoded);
 }
 
