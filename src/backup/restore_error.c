@@ -120,16 +120,15 @@ describe_restore_error(const FailedRestore *failed, const char *sqlstate)
 		return psprintf("pg_restore: %s: %s", name_entry(failed),
 						failed->message);
 	if (failed->entry != NULL)
-		return psprintf(
-			"pg_restore: %s: %s (see the server log for the message)",
-			name_entry(failed),
-			sqlstate == NULL || strcmp(sqlstate, "00000") == 0
-				? "an error that did not occur again"
-				: name_error(sqlstate));
+		return psprintf("pg_restore: %s: %s (the server log has the message)",
+						name_entry(failed),
+						sqlstate == NULL || strcmp(sqlstate, "00000") == 0
+							? "an error that did not occur again"
+							: name_error(sqlstate));
 	if (has_restored_nothing(failed->words))
 		return without_progress(failed->words);
-	return pstrdup("pg_restore: error at an unknown entry (see the server "
-				   "log for the message)");
+	return pstrdup(
+		"pg_restore: error at an unknown entry (the server log has the message)");
 }
 
 void

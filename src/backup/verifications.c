@@ -256,7 +256,7 @@ error_to_tell(const Answer *one)
 {
 	if (one->sqlstate == NULL)
 		return one->error;
-	return psprintf("%s (see pgmaint.verification_results for the message)",
+	return psprintf("%s (pgmaint.verification_results has the message)",
 					name_error(one->sqlstate));
 }
 

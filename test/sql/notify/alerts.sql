@@ -253,7 +253,7 @@ SELECT masked_error('SELECT pgmaint.acknowledge(' || :old || ')');
 -- many at once are one message, of which not all is told
 INSERT INTO pgmaint.findings (check_id, severity, object, message) SELECT 'many', 'warning', g, repeat('x', 2000) FROM generate_series(1, 100) g;
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT contact, kind, regexp_replace(subject, '\[.*\]', '[]') AS subject, jsonb_array_length(payload -> 'alerts') AS listed, payload -> 'alerts_count' AS alerts, body LIKE '%... and 50 more.%' AS more
+SELECT contact, kind, regexp_replace(subject, '\[.*\]', '[]') AS subject, jsonb_array_length(payload -> 'alerts') AS listed, payload -> 'alerts_count' AS alerts, body LIKE '%... and 50 more alerts.%' AS more
 FROM pgmaint.notifications ORDER BY notification_id DESC LIMIT 1;
 
 -- a plan that cannot be carried out does not reach its step escalate

@@ -219,13 +219,13 @@ set_fsync('off');
 
 # Refused before anything is made.
 for my $case (
-	[ '{}', qr/does not know which backup/ ],
-	[ '{"storage": "pgmaint_local"}', qr/wants either key or database/ ],
-	[ '{"backup_id": 1, "storage": "pgmaint_local"}', qr/wants either backup_id or storage/ ],
+	[ '{}', qr/requires option "backup_id" or "storage"/ ],
+	[ '{"storage": "pgmaint_local"}', qr/requires option "key" or "database", but not both/ ],
+	[ '{"backup_id": 1, "storage": "pgmaint_local"}', qr/does not allow option "backup_id" together with "storage"/ ],
 	[ '{"backup_id": 999}', qr/backup 999 does not exist/ ],
 	[ '{"storage": "pgmaint_local", "key": "none.dump.gz"}', qr/has no manifest/ ],
 	[ qq({"backup_id": $backup, "into": "postgres"}), qr/database "postgres" already exists/ ],
-	[ qq({"backup_id": $backup, "into": "postgres", "replace": true}), qr/cannot be replaced from inside/ ],
+	[ qq({"backup_id": $backup, "into": "postgres", "replace": true}), qr/cannot be replaced by a run in the same database/ ],
 	[ qq({"backup_id": $backup, "min_free": "1000000 TB"}), qr/not enough room/ ])
 {
 	($state, $error) = run_backup_action($node, 'restore_backup', $case->[0]);
@@ -291,8 +291,8 @@ for my $case ([ 'clear', '' ], [ 'excluded', ', "exclude_secrets": true' ])
 }
 like($secret{clear}, qr/xyzzy1.*xyzzy2|xyzzy2.*xyzzy1/s, 'a dump has passwords in the clear');
 unlike($secret{excluded}, qr/xyzzy/, '... and none with exclude_secrets');
-like($secret{'told clear'}, qr/has the options of 2 user mappings or subscriptions in the clear, passwords included/, 'restoring says so');
-like($secret{'told excluded'}, qr/was made with exclude_secrets, and what is restored from it lacks: .*USER MAPPING .* SERVER far.*SUBSCRIPTION fed/, '... or what is missing');
+like($secret{'told clear'}, qr/contains the options of 2 user mappings or subscriptions in plain text, including passwords/, 'restoring says so');
+like($secret{'told excluded'}, qr/was made with exclude_secrets; a database restored from it lacks these objects, create them again: .*USER MAPPING .* SERVER far.*SUBSCRIPTION fed/, '... or what is missing');
 
 # A damaged object does not become a database.
 my $object = slurp_file(folder_of($node) . '/daily/one.dump.gz');
@@ -301,7 +301,7 @@ substr($damaged, length($object) - 4, 1) = chr(ord(substr($damaged, length($obje
 write_object($node, 'daily/one.dump.gz', $damaged);
 my $databases = $node->safe_psql('postgres', 'SELECT count(*) FROM pg_database');
 ($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup}));
-like("$state $error", qr/^failed daily\/one.dump.gz could not be restored: the object is damaged: its SHA-256/, 'a flipped byte is found');
+like("$state $error", qr/^failed backup daily\/one.dump.gz could not be restored: the object is damaged: its SHA-256/, 'a flipped byte is found');
 is($node->safe_psql('postgres', "SELECT severity FROM pgmaint.findings WHERE run_id = $run"), 'critical', '... and is critical');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_database'), $databases, '... and nothing is left of it');
 write_object($node, 'daily/one.dump.gz', $object);
@@ -323,11 +323,11 @@ while (1)
 }
 is($locked, 0, 'whoever comes is let in while a live database is in use');
 ($state, $error) = split /\|/, $node->safe_psql('postgres', "SELECT state, error FROM pgmaint.tasks WHERE run_id = $run");
-like("$state $error", qr/^failed database "Größe ""1""" was restored as "Größe ""1""_restored_\w+", but cannot take its place, since it is in use: .*process \d+.*; once they are gone: ALTER DATABASE .* RENAME TO .*; ALTER DATABASE .* RENAME TO/,
+like("$state $error", qr/^failed database "Größe ""1""" was restored as "Größe ""1""_restored_\w+", but not replaced, because sessions are using it: .*process \d+.*; when these have ended: ALTER DATABASE .* RENAME TO .*; ALTER DATABASE .* RENAME TO/,
 	'a live database that is in use is not replaced');
 is($session->query_safe('SELECT 2'), '2', '... and the session goes on');
 $session->quit;
-my ($by_hand) = $error =~ /once they are gone: (.*)$/;
+my ($by_hand) = $error =~ /when these have ended: (.*)$/;
 for my $command (split /; /, $by_hand)
 {
 	$node->safe_psql('postgres', $command);
@@ -384,10 +384,10 @@ $node->stop;
 my $fresh = start_server('fresh');
 $fresh->safe_psql('postgres', "CREATE SERVER backups FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$storage')");
 ($state, $error) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "orders"}');
-like("$state $error", qr{^failed storage "backups" has no backup of database "orders" that this database made; The newest one is "daily/new\.dump\.gz", and was made by another database},
+like("$state $error", qr{^failed storage "backups" has no backup of database "orders" that was made by this database; The newest backup, "daily/new\.dump\.gz", was made by another database},
 	'the newest backup of another database is named, not taken');
 ($state, $error) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/new.dump.gz", "into": "orders"}');
-like("$state $error", qr/^failed the backup needs roles that this server does not have: reader/, 'roles that are missing are told before work starts');
+like("$state $error", qr/^failed the backup needs roles that do not exist on this server: reader/, 'roles that are missing are told before work starts');
 is(exists_database($fresh, 'orders'), '0', '... and nothing was made');
 ($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/new.dump.gz", "into": "orders", "create_roles": true}');
 is("$state $error", 'succeeded ', 'a fresh server restores the backup that is named');

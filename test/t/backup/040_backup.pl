@@ -278,7 +278,7 @@ exit 1
 EOS
 chmod 0755, "$folder/pg_dump";
 $run = fails('an old pg_dump', qr/pg_dump exited with code 1: pg_dump: error: aborting because of server version mismatch(?s:.*)99\.1/);
-like(told($run), qr/^critical: the backup of empty failed, as did the one before it: pg_dump exited[^\n]*version mismatch[^\n]*\n[^\n]*$/, '... and repeated failure one that is critical');
+like(told($run), qr/^critical: the backup of empty failed, as did the previous one: pg_dump exited[^\n]*version mismatch[^\n]*\n[^\n]*$/, '... and repeated failure one that is critical');
 set('pgmaint.program_directory');
 set_hba("local postgres,template1 $superuser trust", 'local all keeper scram-sha-256', 'local all all reject');
 $run = fails('a login that is refused', qr/could not log in to database "empty" as role "\Q$superuser\E"; .*pg_hba.conf/);

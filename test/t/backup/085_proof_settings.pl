@@ -121,7 +121,7 @@ my $slow = back_up('slow', q{
 	BEGIN IF pg_catalog.current_database() ~ '^pgmaint_' THEN PERFORM pg_catalog.pg_sleep(3600); END IF; RETURN 1; END $f$;
 	CREATE MATERIALIZED VIEW m AS SELECT slow();
 });
-like(prove($slow, ', "min_free": "100 TB"'), qr/^skipped not enough room on the disk: the proof needs .* in "\Q$parent\E" and .* to stay free there/, 'no room');
+like(prove($slow, ', "min_free": "100 TB"'), qr/^skipped not enough room on the disk: verification needs .* in "\Q$parent\E", .* must stay free there/, 'no room');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.proof_servers'), '0', '... nothing was made');
 my ($free) = `df -B1 --output=avail '$parent'` =~ /(\d+)\s*$/;
 my $gigabyte = 1024 * 1024 * 1024;
@@ -144,7 +144,7 @@ SKIP:
 	unlink $filler or die;
 	is($end, 'failed', 'a disk that is filled ends the proof');
 	like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"),
-		qr/^the proof was ended before the disk of "\Q$server->{folder}\E" is full: .* free; .* were to stay free\..*pgmaint\.proof_directory/, '... before it is full');
+		qr/^verification was stopped before the disk of "\Q$server->{folder}\E" is full: .* are free; .* must stay free\..*pgmaint\.proof_directory/, '... before it is full');
 	is(verification_of($slow), 'never verified', '... which says nothing about the backup');
 	is(databases_left($node), '0|0|0', '... and nothing is left');
 }

@@ -198,10 +198,10 @@ sql("SELECT pgmaint.add_contact('switch', 'https://localhost:$https/switch', ser
 sql(q(INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('outage', 'warning', 'o', 'm')));
 is(escalate(), '{"sent": 1, "failed": 1}', 'one is told, one cannot be');
 my $waiting = q(SELECT state, attempts, error, next_attempt > now() FROM pgmaint.notifications WHERE contact = 'switch' ORDER BY notification_id);
-is(sql($waiting), 'failed|1|it answered with status 503|t', 'it waits');
+is(sql($waiting), 'failed|1|the webhook answered with status 503|t', 'it waits');
 sql(q(UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'undelivered_messages'));
 my $checked = q(SELECT status, object, detail FROM pgmaint.validate() WHERE check_id = 'undelivered_messages');
-like(sql($checked), qr/^critical\|switch\|1 message to contact switch waits to be sent, and is .* old: it answered with status 503; see pgmaint.notifications$/,
+like(sql($checked), qr/^critical\|switch\|1 message to contact switch waits to be sent, and is .* old: the webhook answered with status 503; see pgmaint.notifications$/,
 	'which validate() finds');
 is(sql(q(SELECT string_agg(value::text, ' ' ORDER BY labels::text) FROM pgmaint.metrics WHERE name = 'pgmaint_unsent_messages')), '1 0', 'and the metrics have');
 escalate();
@@ -333,7 +333,7 @@ ok( wait_for(
 no_messengers();
 my ($window) = arrived('mail', 'users@example.com');
 like($window->{subject}, qr/maintenance begins at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, 'when');
-like($window->{text}, qr/^Maintenance window night of database postgres .*\n\nWhat will run in it:\n\n    nightly at \S+: backup, escalate\n\n/, 'what');
+like($window->{text}, qr/^Maintenance window night of database postgres .*\n\nScheduled plans:\n\n    nightly at \S+: backup, escalate\n\n/, 'what');
 escalate();
 is(scalar arrived('mail', 'users@example.com'), 1, 'once');
 sql("SET pgmaint.clock_offset = '1d'; SELECT pgmaint.run_action('escalate')");

@@ -110,7 +110,7 @@ is(join('|', acknowledge(9)), 't|', 'the number in an old message works');
 is(state_of(7), 'acknowledged', '... for the alert of that finding');
 my ($answer, $messages) = acknowledge(4);
 is($answer, 't', '... also where an alert of that number is resolved');
-like($messages, qr/^NOTICE:  finding 4 is of alert 3, about c three, which is acknowledged; alert 4 is resolved$/, '... which is said');
+like($messages, qr/^NOTICE:  finding 4 belongs to alert 3, about c three, which is now acknowledged; alert 4 is resolved$/, '... which is said');
 is(state_of(3), 'acknowledged', '... for the alert of that finding');
 ($answer, $messages) = acknowledge(5);
 is($answer, '', 'an old message about an alert that is resolved does not acknowledge the alert of that number');
