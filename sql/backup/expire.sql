@@ -174,11 +174,10 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer) IS
-	'Shows which backups the action expire_backups would remove with these options, without removing any. '
-	'storage and databases limit the rows to a storage and to databases (null: all). keep, keep_days, keep_monthly, keep_yearly and minimum are the options of the action; if all four rules are null, keep is 30. '
-	'Returns a row for each backup that succeeded or whose removal has begun: expires says whether a rule allows its removal, reason why, and held_back why a backup that expires is kept for now (null: nothing keeps it). '
-	'bytes is the size of the object in bytes. series names the kind, database and selection that the rules apply to; backups that another database made never expire. '
-	'Members of pg_monitor may execute it.';
+	'Shows which backups the action expire_backups would remove with these options, and removes none. '
+	'storage and databases limit the rows (null: all). keep, keep_days, keep_monthly, keep_yearly and minimum are the options of the action; if the first four are null, keep is 30. '
+	'Returns a row for each backup that has succeeded or is being removed: expires says whether no rule keeps it, reason why, and held_back why a backup that expires is kept for now (null: it is not). '
+	'bytes is the size of the object in bytes. series names the kind, database and selection to which the rules apply. Backups that another database made never expire.';
 
 CREATE FUNCTION pgmaint.list_backups(
 	storage text,

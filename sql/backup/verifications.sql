@@ -65,10 +65,10 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_verification';
 
 COMMENT ON FUNCTION pgmaint.add_verification(name, text, text, interval) IS
-	'Adds a query that the action verify_backup executes in restored backups of a database, and returns its verification_id. A backup that gives another answer than expected is not restorable. '
-	'query is exactly one read-only SELECT, VALUES, TABLE or WITH that returns one row with one column. The answer is compared as text with expected, which has at most 1000 characters; the text null expects a null answer. '
-	'A query that takes longer than time_limit, a positive interval, is cancelled, which does not count against the backup. '
-	'Raises an error for an argument that is null or out of range, for another kind of query, and if a verification with the same database, query and expected answer exists. A database that neither exists nor has a backup in the ledger causes a notice.';
+	'Adds a query that the action verify_backup executes in restored backups of a database, and returns its verification_id. Another answer than expected makes the backup not restorable. '
+	'query is exactly one read-only SELECT, VALUES, TABLE or WITH that returns one row with one column. The answer is compared as text with expected, at most 1000 characters; the text null expects a null answer. '
+	'The query is cancelled after time_limit, which does not count against the backup. '
+	'Errors: an argument that is null or out of range, another kind of query, an existing verification of the same database, query and answer. A database that neither exists nor has a backup causes a notice.';
 
 CREATE FUNCTION pgmaint.drop_verification(verification_id bigint)
 RETURNS boolean

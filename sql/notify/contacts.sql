@@ -66,12 +66,10 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_contact';
 
 COMMENT ON FUNCTION pgmaint.add_contact(text, text, integer, text, interval, integer, boolean, name, interval) IS
-	'Adds a contact that is notified of alerts. address is https://host/path, mailto:name@host or notify:channel. '
-	'level is 1 to 9. severity is warning or critical (null: warning for level 1, else critical). after is how long an alert lasts before the contact is notified (null: at once for level 1, 1 hour for level 2, four times as long for each further level). '
-	'repeats is a number of runs that noticed an alert, after which the contact is notified at once (null: never for that reason). With windows, the contact is notified of scheduled plans, notice before a maintenance window opens. '
-	'server is a relay on which the caller has USAGE; if it is null, mail uses the only relay for mail that exists. To change a contact, drop it and add it again in one transaction: its unsent messages then go to the new address. '
-	'Contacts are dumped and restored with the database. '
-	'Raises an error for an invalid argument, for a name that exists, for a relay that is missing, ambiguous or unusable, on a standby and in a read-only transaction. Superusers and roles with access manage may execute it.';
+	'Adds a contact that is notified of alerts. address is https://host/path, mailto:name@host or notify:channel; server is its relay (null: the only one for mail). '
+	'level is 1 to 9, severity warning or critical (null: warning for level 1, else critical). The contact is notified when an alert lasts for after (null: 0, 1 hour, 4 hours, ... by level), or at once when repeats runs noticed it (null: never). '
+	'With windows, the contact is notified of scheduled plans, notice before a maintenance window opens. '
+	'To change a contact, drop and add it in one transaction. Errors: an invalid argument, an existing name, a relay that is missing, ambiguous or without USAGE for the caller. Requires access manage.';
 
 CREATE FUNCTION pgmaint.drop_contact(name text)
 RETURNS void

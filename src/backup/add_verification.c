@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * add_verification.c
- *	  add_verification and drop_verification.
+ *	  add_verification() and drop_verification().
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@
 PG_FUNCTION_INFO_V1(pgmaint_add_verification);
 PG_FUNCTION_INFO_V1(pgmaint_drop_verification);
 
-/* of an answer that is compared */
+/* maximum length of an expected answer, in characters */
 #define MAX_EXPECTED 1000
 
 /* pgmaint.add_verification's arguments */
@@ -85,7 +85,8 @@ check_expected(const char *expected)
 }
 
 /*
- * A backup may come from another server, so this is no error.
+ * An unknown database is only a notice: the backup may come from another
+ * server.
  */
 static void
 notice_unknown_database(const char *database)
@@ -105,7 +106,8 @@ notice_unknown_database(const char *database)
 }
 
 /*
- * The lock is for two sessions that add the same at the same time.
+ * The lock keeps two sessions from adding the same verification at the same
+ * time.
  */
 static void
 refuse_equal(const char *database, const char *query, const char *expected)
@@ -183,7 +185,8 @@ pgmaint_add_verification(PG_FUNCTION_ARGS)
 /*
  * pgmaint.drop_verification(verification_id bigint) returns boolean
  *
- * One that another role relies on is not anybody's to drop.
+ * Only members of the role that added the verification may drop it, since that
+ * role relies on it.
  */
 Datum
 pgmaint_drop_verification(PG_FUNCTION_ARGS)

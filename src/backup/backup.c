@@ -1,14 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * backup.c
- *	  The action "backup": pg_dump of databases, and the roles and tablespaces
- *	  of the server, each as one object on a storage.
+ *	  The action "backup": dumps databases with pg_dump, and roles and
+ *	  tablespaces with pg_dumpall, each into one object on a storage.
  *
- * The room backup: backups made, proven by restoring them, restored and
- * expired.
+ * The room backup: backups are made, verified by restoring them, restored, and
+ * removed when they expire.
  *
- * Nothing is staged on this machine: the only room that a backup needs is that
- * on its storage.
+ * No file is written on this machine: a backup needs room only on its storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,9 +35,9 @@
 	"and set the option \"storage\" to its name"
 
 /*
- * What is put into a key later: 9 bytes more of a time than its name has, of an
- * attempt .10, and .globals.sql.zst, which is the longest end of an object that
- * belongs to a backup.
+ * The length that a key grows by later: the time has 9 bytes more than its
+ * placeholder, a further attempt adds .10, and .globals.sql.zst is the longest
+ * suffix of an object that belongs to a backup.
  */
 #define ADDED_LENGTH (9 + 3 + 16)
 
@@ -53,7 +52,7 @@ says(const char *template, const char *word)
 }
 
 /*
- * How the objects are called, as far as that is the same for all.
+ * The template of the keys, before names are filled in.
  */
 static char *
 key_template(PlanContext *context, bool several)
@@ -96,8 +95,8 @@ append_name(StringInfo key, const char *name, int room)
 }
 
 /*
- * The key of an object but for its time and its kind, with so many bytes of
- * names.
+ * Fill in the placeholders of a template, except for the time.  Each name
+ * takes at most room bytes.
  */
 static char *
 fill_in(const char *template, const char *plan, const char *database, int room)
@@ -129,7 +128,7 @@ fill_in(const char *template, const char *plan, const char *database, int room)
 }
 
 /*
- * Names are shortened where the storage takes no key that long.
+ * Names are shortened where the storage does not allow keys of that length.
  */
 static char *
 make_key(const char *template, const char *plan, const char *database,
@@ -155,7 +154,8 @@ append_text(StringInfo json, const char *name, const char *value)
 }
 
 /*
- * What is known of earlier ones of its kind: a reason, and a size to expect.
+ * The reason of a task, and the sizes to expect, by the last backup of the
+ * same kind, database and selection.
  */
 static char *
 describe_last_backup(const char *kind, const char *storage,
@@ -247,9 +247,9 @@ add_backup_task(PlanContext *context, const char *template,
 }
 
 /*
- * Databases that nobody can connect to have no backups: what an interrupted DROP
- * DATABASE has left, which can only be dropped, and those that were closed.
- * template0 never changes.
+ * A finding for each database that cannot be backed up: databases that an
+ * interrupted DROP DATABASE left invalid, and databases that allow no
+ * connections. template0 never changes, so it is ignored.
  */
 static void
 note_closed_databases(PlanContext *context, List *names, bool all)
@@ -279,8 +279,8 @@ note_closed_databases(PlanContext *context, List *names, bool all)
 }
 
 /*
- * Databases that are named need not be there: the task says so, and others go
- * on.
+ * Databases that were named may not exist: the task of each reports that, and
+ * the other tasks continue.
  */
 static uint64
 find_databases(PlanContext *context)
@@ -312,9 +312,9 @@ find_databases(PlanContext *context)
 }
 
 /*
- * A plan that nobody has told where backups go does the rest of its work where
- * there is no place for them.  A storage that was named is another matter: its
- * task says what is wrong with it.
+ * Without the option "storage", a missing default storage is a finding, so
+ * that the other steps of a plan are executed.  With the option, the task
+ * reports what is wrong with the storage.
  */
 static bool
 has_no_storage(PlanContext *context)

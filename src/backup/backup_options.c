@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * backup_options.c
- *	  The options of the action "backup", and what they mean to pg_dump.
+ *	  The options of the action "backup", and the arguments of pg_dump that
+ *	  they stand for.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,7 +61,10 @@ const ActionOption backup_options[] = {
 	END_OF_OPTIONS,
 };
 
-/* an option that selects, and pg_dump's own for each of its names */
+/*
+ * an option that selects a part, and the argument of pg_dump for each of its
+ * names
+ */
 static const struct
 {
 	const char *option;
@@ -73,7 +77,7 @@ static const struct
 	{"exclude_table_data", "--exclude-table-data="},
 };
 
-/* these would make of the dump what nobody downstream can read */
+/* pgmaint sets these arguments itself, and relies on their values */
 static const char *const unwanted[] = {
 	"-F", "--format", "-f", "--file",	  "-Z", "--compress", "-j", "--jobs",
 	"-d", "--dbname", "-E", "--encoding", "-W", "--password"};
@@ -101,7 +105,8 @@ backup_compression(Jsonb *given, int *level)
 }
 
 /*
- * pgmaint.pg_dump_options, taken apart.
+ * The words of pgmaint.pg_dump_options; an ERROR for those that pgmaint sets
+ * itself.
  */
 static List *
 more_arguments(void)
@@ -139,8 +144,8 @@ more_arguments(void)
 }
 
 /*
- * A part of a database is another thing than the database: which part is kept
- * with the backup.
+ * The selection is recorded with the backup: a backup of a part of a database
+ * belongs to another series than a backup of the whole.
  */
 char *
 backup_selection(Jsonb *given)
@@ -192,7 +197,7 @@ dump_arguments(Jsonb *given)
 				lappend(arguments, psprintf("%s%s", selections[i].argument,
 											(char *) lfirst(cell)));
 	}
-	/* a name of nothing is a mistake, not a smaller backup */
+	/* a name that matches nothing is an error, not a smaller backup */
 	if (arguments != NIL)
 		arguments = lappend(arguments, pstrdup("--strict-names"));
 	return list_concat(arguments, more_arguments());

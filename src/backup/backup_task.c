@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * backup_task.c
- *	  How a task of the action "backup" is carried out.
+ *	  Execution of tasks of the action "backup".
  *
- * What is about to be made is written down first, as a backup that is not there
- * yet; whatever ends the task, it becomes one that succeeded or one that failed.
+ * The backup and its upload are recorded and committed before the first byte
+ * is sent.  However the task ends, the record then becomes one of a backup
+ * that succeeded or failed.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,8 +36,8 @@
 #include "storage/storage.h"
 
 /*
- * The program runs as the server does, so this takes what COPY FROM PROGRAM
- * takes.
+ * pg_dump runs as the operating-system user of the server, so the role needs
+ * the privileges that COPY FROM PROGRAM needs.
  */
 static void
 check_rights(void)
@@ -69,7 +70,7 @@ check_database(const char *database)
 }
 
 /*
- * A disk that is filled up stops more than the backup.
+ * A full disk would stop more than the backup.
  */
 static void
 check_room(const TaskContext *context, Storage *storage)
@@ -93,8 +94,9 @@ check_room(const TaskContext *context, Storage *storage)
 }
 
 /*
- * The key of this attempt: the time is UTC, whose names never go back.  Of those
- * that begin within one second, the later ones get the next.
+ * The key of this attempt, with its time in UTC, so that names never go back.
+ * Of attempts that begin in the same second, the later ones get the next
+ * second.
  */
 static char *
 free_key(const ClaimedTask *task)
@@ -117,7 +119,7 @@ free_key(const ClaimedTask *task)
 }
 
 /*
- * What this attempt is to make, but for its key.
+ * The record of this attempt, without its key.
  */
 static void
 plan_record(const TaskContext *context, BackupRecord *record)
@@ -176,7 +178,7 @@ carry_out_backup(TaskContext *context)
 	LedgerScope scope;
 	char *database = evidence_text(task, "database");
 
-	/* roles and tablespaces are in catalogs, which no REPACK writes anew */
+	/* roles and tablespaces are in catalogs, which REPACK does not rewrite */
 	if (database != NULL)
 		keep_out_repack(database);
 	ledger_enter(&scope);
@@ -226,14 +228,17 @@ describe_backup_result(const ClaimedTask *task, Jsonb *result)
 					size_text(result_number(result, "dump_bytes")));
 }
 
-/* a table that was rewritten meanwhile: how often, and how soon, to try again */
+/*
+ * retries after a table was rewritten during the dump: number, and delay in
+ * milliseconds
+ */
 #define REWRITE_RETRIES 4
 #define REWRITE_DELAY 500
 
 /*
- * What trying again cannot mend: rights, names, options, a person's wish.  An
- * object that is there already, of a database that is backed up in the same
- * second, is another matter: the next attempt has a key of its own.
+ * A retry cannot fix errors of rights, names and options, nor a cancellation.
+ * An existing object is an exception: another database was backed up in the
+ * same second, and the next attempt has another key.
  */
 static bool
 may_pass(const char *sqlstate)
@@ -252,7 +257,7 @@ may_pass(const char *sqlstate)
 }
 
 /*
- * Did the one before it fail, too?
+ * Did the previous backup of the same kind, database and selection fail?
  */
 static bool
 failed_before(const ClaimedTask *task)
@@ -301,7 +306,7 @@ clean_up_backup(TaskContext *context, const char *sqlstate)
 	{
 		BackupRecord record;
 
-		/* it failed before it began */
+		/* the task failed before its record was added */
 		plan_record(context, &record);
 		record.key = free_key(task);
 		add_backup_record(&record, task->task_id);

@@ -3,13 +3,13 @@
  * expire.c
  *	  Removing a backup from its storage.
  *
- * First it is made sure that the objects are those that were written: the
- * manifest must describe the object as the ledger does, and both must carry the
- * mark that it names.  Then the row is noted as expiring, with that mark, and
- * committed.  The manifest goes first: from then on the backup is none for
- * anybody who looks at the storage.  The object goes last.  Whatever comes in
- * between, the row tells the next run what to remove, and the mark by what to
- * know it.  The row is expired when nothing is left.
+ * Before a removal, the objects are checked: the manifest must describe the
+ * object as the ledger does, and both must carry the mark that the manifest
+ * names.  Then the row is set to expiring, with that mark, and committed.  The
+ * manifest is removed first, so that the backup no longer counts on the
+ * storage, and the object last.  After an interruption, the next run uses the
+ * row and its mark to complete the removal.  The row is set to expired when
+ * all objects are removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -92,7 +92,7 @@ parse(void *argument)
 }
 
 /*
- * What the manifest and the marks have against it, or NULL.
+ * Why the manifest and the marks do not allow the removal, or NULL.
  */
 static char *
 compare_with_manifest(Storage *storage, ExpiringBackup *backup,
@@ -126,8 +126,8 @@ compare_with_manifest(Storage *storage, ExpiringBackup *backup,
 }
 
 /*
- * Why its objects are not to be touched, or NULL, and then its mark is known,
- * unless there is nothing to remove.
+ * Why the objects must not be removed, or NULL. Then the mark is set, unless
+ * there is no object.
  */
 char *
 why_not_to_remove(Storage *storage, ExpiringBackup *backup)
@@ -154,7 +154,7 @@ why_not_to_remove(Storage *storage, ExpiringBackup *backup)
 }
 
 /*
- * How many bytes are gone with it; 0 if its object was gone already.
+ * Returns the size of the removed object; 0 if it was missing.
  */
 int64
 remove_backup(Storage *storage, const ExpiringBackup *backup)

@@ -1,10 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * expire_backups.c
- *	  The action "expire_backups": backups that nothing asks to keep leave
- *	  their storages.
+ *	  The action "expire_backups": removes backups that no rule keeps.
  *
- * Which ones is decided by pgmaint.backup_expiry().
+ * pgmaint.backup_expiry() decides which backups expire.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,7 +44,7 @@ static const ActionOption options[] = {
 };
 
 /*
- * A rule that is not given is none: what holds then, backup_expiry() knows.
+ * A rule that is not given is null: backup_expiry() knows the defaults.
  */
 static void
 bind_rule(LedgerQuery *query, Jsonb *given, const char *name)
@@ -76,7 +75,7 @@ bind_options(LedgerQuery *query, Jsonb *given)
 	"WHERE e.expires "
 
 /*
- * What is due, but stays: a line for each series, for people to see to.
+ * A finding for each series of backups that are due to expire, but are kept.
  */
 static void
 note_held_back(PlanContext *context)
@@ -142,8 +141,8 @@ plan_expire_backups(PlanContext *context)
 }
 
 /*
- * Is it still there to be removed, and is it what was written?  Then note that
- * it goes, which is committed before anything is touched.
+ * Check that the backup is unchanged, and set it to expiring.  That is
+ * committed before any object is removed.
  */
 static HoldBack
 consider_expiry(TaskContext *context, char **reason)

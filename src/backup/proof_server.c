@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * proof_server.c
- *	  The private server that a backup is proven in.
+ *	  The private server that a backup is verified in.
  *
- * Code of the dump reads all rows of the dump; in a server of its own there is
- * nobody to tell them to, and nothing that it could be in the way of.
+ * Code in the dump may read all rows of the dump.  In a private server, no
+ * other session can receive them, and no other work is blocked.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,16 +33,19 @@
 #define NAME_BYTES 6
 #define PASSWORD_BYTES 32
 
-/* for what initdb makes, and for the log of the restore */
+/* room for the files of initdb and the log of the restore */
 #define SERVER_BYTES (INT64CONST(600) * 1024 * 1024)
 
-/* of the memory that there is, for what all processes share */
+/* the part of the memory for shared buffers */
 #define SHARED_PART 4
 
-/* the same, for a process that sorts: more makes no index sooner */
+/* the part for a process that sorts: more builds no index faster */
 #define SORTING_PART 8
 
-/* what is watched, and how many bytes are to stay free there; of this process */
+/*
+ * the folder that this process watches, and how many bytes must stay free
+ * there
+ */
 static const char *watched_folder;
 static int64 watched_min_free;
 
@@ -72,9 +75,9 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 }
 
 /*
- * Code of a dump may write without end, on a disk that this server needs, and
- * wants the processors for itself.  A session in an endless loop does not notice
- * that its postmaster is gone.
+ * Code in a dump may fill the disk, which this server needs, or use all
+ * processors.  A session in an endless loop does not notice that its
+ * postmaster has ended.
  */
 static void
 watch_proof(void)
@@ -114,10 +117,10 @@ append_own_setting(StringInfo settings, const char *name)
 }
 
 /*
- * Libraries of extensions are found where this server finds them, and as many
- * locks fit in as here.  What this server has written, and has had room for, the
- * other one must be able to read: a dump has amounts of money as lc_monetary
- * writes them.  A launcher finds no room for a worker.
+ * The private server must find the same libraries, hold as many locks and read
+ * what this server has written: a dump has amounts of money in the format of
+ * lc_monetary.  With max_worker_processes at 0, launchers of preloaded
+ * libraries cannot start workers.
  */
 static char *
 settings_of(const Proof *proof, List *preloads)
@@ -158,8 +161,8 @@ settings_of(const Proof *proof, List *preloads)
 }
 
 /*
- * A name that the server reserves is missing, as is one that this database's
- * encoding does not have.
+ * Reserved names, and names that the encoding of this database cannot
+ * represent, stay missing.
  */
 static void
 create_roles(Proof *proof, const BackupDescription *description)
@@ -185,8 +188,9 @@ create_roles(Proof *proof, const BackupDescription *description)
 }
 
 /*
- * Row security is not restored, and that of an extension's own tables would hold
- * up their rows.  Nobody but the two roles may connect to anything.
+ * BYPASSRLS, since row security is not restored, and that of tables of
+ * extensions would reject their rows.  Only the two roles may connect to a
+ * database of the server.
  */
 static void
 create_database(Proof *proof, const BackupDescription *description,
@@ -218,8 +222,8 @@ create_database(Proof *proof, const BackupDescription *description,
 }
 
 /*
- * Does the library of an extension refuse to be loaded by a session?  One that
- * ends the session does, too; one that is not there has no say.
+ * Must the library of an extension be preloaded? That is so where LOAD fails
+ * or ends the session, except where the library is missing.
  */
 static bool
 wants_preload(const Proof *proof, const BackupExtension *extension)

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * restorable.c
- *	  What restoring a backup takes, as its manifest says.
+ *	  What the restore of a backup needs, by its manifest.
  *
- * A manifest comes from outside: whatever it says is checked, or quoted.
+ * A manifest can be written by others: its values are checked or quoted.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 #include "base/subtransaction.h"
 #include "objects/keys.h"
 
-/* reading it, for try_unless_stopped() */
+/* arguments of read_description(), for try_unless_stopped() */
 typedef struct Reading
 {
 	BackupDescription *description;
@@ -64,7 +64,7 @@ read_scalars(BackupDescription *description)
 	description->locale_provider = named_text(0, "locale_provider");
 	description->locale = named_text(0, "locale");
 	description->icu_rules = named_text(0, "icu_rules");
-	/* whatever a manifest says, sums of it are numbers, too */
+	/* limited so that sums do not overflow */
 	description->database_bytes =
 		Min(Max(named_bigint(0, "database_bytes"), 0), PG_INT64_MAX / 4);
 	description->mark = named_text(0, "mark");
@@ -104,7 +104,10 @@ read_extensions(BackupDescription *description)
 		extension->schema = named_text(row, "schema");
 		extension->available = named_boolean(row, "available");
 		extension->for_superuser = named_boolean(row, "for_superuser");
-		/* of a cluster, one database at most has it, which exists already */
+		/*
+		 * only one database of a cluster can have it, and that database exists
+		 * already
+		 */
 		extension->elsewhere = strcmp(extension->name, "pg_cron") == 0;
 		description->extensions = lappend(description->extensions, extension);
 	}
@@ -175,7 +178,7 @@ read_description(void *argument)
 }
 
 /*
- * What would come to light only half-way through.
+ * Checks that would otherwise fail in the middle of the restore.
  */
 static void
 check_server(const BackupDescription *description)
@@ -240,7 +243,7 @@ describe_backup(Storage *storage, const char *key)
 }
 
 char *
-refute_object(Storage *storage, const BackupDescription *description)
+verify_object_size(Storage *storage, const BackupDescription *description)
 {
 	StoredObject object;
 

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * restore.c
- *	  From an object on a storage into a database.
+ *	  Restoring an object of a storage into a database.
  *
- * The object is hashed, decompressed, and fed to pg_restore as it comes.  Its
- * table of contents is held back until it is known what of it is to be restored:
- * pg_restore is told by a list in a temporary file of the server's.
+ * The object is hashed, decompressed, and fed to pg_restore while it is
+ * downloaded. pg_restore starts when the table of contents is complete and the
+ * entries to restore are chosen; it gets them as a list in a temporary file of
+ * the server.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +30,7 @@
 
 #define PIECE ((size_t) 256 * 1024)
 
-/* one way through the object, for try_in_subtransaction() */
+/* one pass through the object, for try_in_subtransaction() */
 typedef struct Passage
 {
 	RestoreJob *job;
@@ -46,7 +47,7 @@ typedef struct Passage
 } Passage;
 
 /*
- * Where everybody can see it.
+ * Progress is reported in pg_stat_activity.
  */
 static void
 report_progress(Passage *passage, const Source *object)
@@ -54,7 +55,7 @@ report_progress(Passage *passage, const Source *object)
 	int64 total = Max(passage->description->bytes, 1);
 	int64 done = (int64) hashed_bytes(object);
 
-	/* a thousandth, but not for each piece of a small one */
+	/* at each thousandth, but not for each piece of a small object */
 	if (done - passage->reported < Max(total / 1000, (int64) PIECE))
 		return;
 	passage->reported = done;
@@ -66,7 +67,8 @@ report_progress(Passage *passage, const Source *object)
 }
 
 /*
- * Its path is as seen from the data directory, where children begin, too.
+ * The path is relative to the data directory, which is also the working
+ * directory of child processes.
  */
 static File
 write_list(const EntryChoice *choice)
@@ -104,7 +106,7 @@ start_pg_restore(Passage *passage, DumpFile *dump)
 	arguments = list_make5(
 		pstrdup("-Fc"), pstrdup("--exit-on-error"), pstrdup("--no-password"),
 		pstrdup("--no-tablespaces"), pstrdup("--no-subscriptions"));
-	/* or it does not name the entry that failed */
+	/* without it, pg_restore does not name the entry that failed */
 	arguments = lappend(arguments, pstrdup("--verbose"));
 	arguments = list_concat(arguments, job->arguments);
 	if (job->login->role != NULL)
@@ -138,7 +140,7 @@ end_pg_restore(Passage *passage)
 }
 
 /*
- * All of the object, whether or not pg_restore listens to its end.
+ * The whole object is read, even if pg_restore stops reading its input.
  */
 static void
 feed_pg_restore(Passage *passage, Source *object, Source *content)
@@ -236,10 +238,10 @@ only_read(Passage *passage)
 }
 
 /*
- * Is what was read what was written?
+ * Why the content that was read is not the content that was written, or NULL.
  */
 static char *
-refute_passage(const Passage *passage)
+verify_checksum(const Passage *passage)
 {
 	const BackupDescription *description = passage->description;
 
@@ -261,12 +263,13 @@ check_object(Storage *storage, const BackupDescription *description)
 	Passage passage = {.storage = storage, .description = description};
 
 	only_read(&passage);
-	return refute_passage(&passage);
+	return verify_checksum(&passage);
 }
 
 /*
- * pg_restore has failed on what was written.  The backup is to blame only for an
- * error that its entry raises again, and that is not about the server.
+ * pg_restore has failed although the object is undamaged.  The backup is at
+ * fault only for an error that its entry raises again, and that is not an
+ * error of the server.
  */
 static char *
 classify_restore_error(const Passage *passage)
@@ -287,7 +290,7 @@ classify_restore_error(const Passage *passage)
 
 	log_restore_error(&failed);
 	if (sqlstate != NULL && strcmp(sqlstate, "00000") != 0 &&
-		!is_server_trouble(sqlstate))
+		!is_server_error(sqlstate))
 		return pstrdup(output);
 	ereport(
 		ERROR,
@@ -321,10 +324,10 @@ restore_object(RestoreJob *job)
 		child_kill(passage.child);
 	if (error != NULL && error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
 		ReThrowError(error);
-	/* what breaks off on the way may be sound where it lies */
+	/* a download that broke off proves nothing about the object */
 	if (error != NULL)
 		only_read(&passage);
-	refusal = refute_passage(&passage);
+	refusal = verify_checksum(&passage);
 	if (refusal != NULL)
 		return refusal;
 	if (error != NULL)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restore_backup.c
- *	  The action "restore_backup": a database as it was when it was backed up.
+ *	  The action "restore_backup": restores a backup into a new database.
  *
  *-------------------------------------------------------------------------
  */
@@ -67,7 +67,8 @@ append_text(StringInfo json, const char *name, const char *value)
 }
 
 /*
- * What the ledger knows need not be looked for; a storage may know more.
+ * A backup in the ledger is planned without access to the storage; others are
+ * looked up when the task is executed.
  */
 static void
 plan_restore_backup(PlanContext *context)

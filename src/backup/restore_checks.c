@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restore_checks.c
- *	  What keeps a backup from being restored, as far as it can be known before
- *	  anything is made.
+ *	  Checks of a restore_backup task before anything is created.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,8 +26,8 @@ is_wanted(const TaskContext *context, const char *option)
 }
 
 /*
- * Which backup of another database is meant is for a person to say: the newest
- * may be that of a copy.
+ * A backup that another database made must be named: the newest one may be
+ * that of a copy.
  */
 static char *
 find_newest(Storage *storage, const char *database)
@@ -66,8 +65,7 @@ find_newest(Storage *storage, const char *database)
 }
 
 /*
- * A name that is free, with the present time behind it, cut to what a name may
- * be.
+ * An unused name: the name, cut where needed, and the present time.
  */
 static char *
 dated_name(const char *name, const char *word)
@@ -98,7 +96,7 @@ dated_name(const char *name, const char *word)
 }
 
 /*
- * May this database be renamed, when the time has come?
+ * May this database be renamed at the end of the restore?
  */
 static void
 check_replaceable(const char *name)
@@ -175,8 +173,8 @@ check_roles(const Restoration *restoration)
 }
 
 /*
- * Everything that can be said before anything is made.  Returns false when the
- * task has ended here.
+ * All checks that are possible before anything is created.  Returns false when
+ * the task has ended.
  */
 bool
 look_ahead_of_restoration(Restoration *restoration)
@@ -210,7 +208,8 @@ look_ahead_of_restoration(Restoration *restoration)
 	tell_secrets(context, restoration->key, restoration->description);
 	choose_names(restoration);
 	check_roles(restoration);
-	restoration->refusal = refute_object(storage, restoration->description);
+	restoration->refusal =
+		verify_object_size(storage, restoration->description);
 	if (restoration->refusal == NULL)
 		context->not_done = lack_of_room_to_restore(
 			restoration->description,

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * restore_task.c
- *	  How a task of the action "restore_backup" is carried out.
+ *	  Execution of tasks of the action "restore_backup".
  *
  * The backup is restored with the rights of the caller into a database that
- * nobody else may connect to, and compared with its manifest.  Only then does
- * it get its owner, its rights and its name.
+ * only the caller may connect to, and compared with its manifest.  Only then
+ * does the database get its owner, its rights and its name.
  *
  *-------------------------------------------------------------------------
  */
@@ -98,7 +98,8 @@ restore_and_compare(Restoration *restoration)
 }
 
 /*
- * The name and the end of the note are one: from here on it is nobody's to drop.
+ * The database gets its name, and its row as a scratch database is deleted, in
+ * one transaction: from then on, pgmaint never drops it.
  */
 static bool
 hand_over(Restoration *restoration, const char *name, const char *old_name)
@@ -122,7 +123,7 @@ hand_over(Restoration *restoration, const char *name, const char *old_name)
 }
 
 /*
- * Tries again where somebody is connected, and sends nobody away.
+ * Tries again while sessions are connected, and terminates none.
  */
 static bool
 take_place(Restoration *restoration)
@@ -144,10 +145,10 @@ take_place(Restoration *restoration)
 }
 
 /*
- * What is complete stays, even if it does not get its place.
+ * A complete database is kept, even if it cannot replace the existing one.
  */
 static void
-settle_beside(Restoration *restoration)
+rename_to_spare(Restoration *restoration)
 {
 	TaskContext *context = restoration->context;
 	char *sessions;
@@ -175,14 +176,14 @@ settle_beside(Restoration *restoration)
 }
 
 static void
-dress(Restoration *restoration)
+restore_properties(Restoration *restoration)
 {
 	List *failures;
 	ListCell *cell;
 	char *left_out = describe_left_out(&restoration->choice);
 
 	begin_restoring();
-	failures = dress_database(
+	failures = restore_database_properties(
 		restoration->scratch->database, restoration->description,
 		restoration->no_owner ? NULL : restoration->choice.database_rights);
 	end_restoring();
@@ -257,8 +258,8 @@ record_duration(void *argument)
 }
 
 /*
- * The restored database has its name by now: what cannot be noted must neither
- * make its task fail nor keep it from its end.
+ * The restored database has its name already: an error here must neither make
+ * the task fail nor delay it.
  */
 static void
 record_duration_if_possible(Restoration *restoration)
@@ -328,16 +329,17 @@ carry_out_restoration(TaskContext *context)
 		give_up(&restoration);
 		return;
 	}
-	dress(&restoration);
+	restore_properties(&restoration);
 	describe_result(&restoration);
 	if (!take_place(&restoration))
-		settle_beside(&restoration);
+		rename_to_spare(&restoration);
 	if (durable)
 		record_duration_if_possible(&restoration);
 }
 
 /*
- * A restore that fails is somebody's emergency; one that is cancelled is not.
+ * A failed restore is a critical finding, since it may be part of an
+ * emergency; a cancelled restore is none.
  */
 void
 clean_up_restoration(TaskContext *context, const char *sqlstate)

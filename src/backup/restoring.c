@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restoring.c
- *	  What the actions that restore backups have in common.
+ *	  Functions that restore_backup and verify_backup share.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +28,9 @@
 #include "ledger/identity.h"
 
 /*
- * Nobody reads what is restored before it is complete.  More memory to sort with
- * than the server gives anyway was measured, and builds no index sooner.
+ * The restored database is not used before it is complete, so commits need not
+ * be durable.  Measurements showed that more memory for sorting than the
+ * default of the server builds no index faster.
  */
 static const char *const usual_settings[][2] = {
 	{"synchronous_commit", "off"},
@@ -78,8 +79,8 @@ require_rights_to_restore(const char *purpose, bool create_databases,
 }
 
 /*
- * Amounts of money are in a dump as the database's lc_monetary writes them, which
- * a database that is being restored does not have yet.
+ * A dump has amounts of money in the format of the database's lc_monetary,
+ * which a database that is being restored does not have yet.
  */
 static void
 append_money_setting(StringInfo settings, const BackupDescription *description)

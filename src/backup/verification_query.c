@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * verification_query.c
- *	  What the query of a verification may be.
+ *	  Checks of the query of a verification.
  *
- * A query that is one statement here is put in parentheses in the restored
- * database, so nothing in it may get out of them.  That depends on how strings
- * are read: both sides read them with standard_conforming_strings on.
+ * The query is put in parentheses in the restored database, so it must be
+ * exactly one statement.  The end of the statement depends on how strings are
+ * parsed: both sides use standard_conforming_strings = on.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,8 +29,8 @@ refuse_query(const char *detail)
 }
 
 /*
- * Say where in the query an error is: positions are not those of the text that
- * the client sent.
+ * Report the position of an error in the query: positions do not refer to the
+ * text that the client sent.
  */
 static void
 point_into_query(void *arg)
@@ -63,7 +63,7 @@ parse(const char *text)
 }
 
 /*
- * Deeper ones are refused by the server, as is whatever a function writes.
+ * Deeper WITH clauses and functions that write are refused by the server.
  */
 static void
 refuse_writing(const SelectStmt *select)

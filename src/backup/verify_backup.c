@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verify_backup.c
- *	  The action "verify_backup": prove that backups can be restored, by
- *	  restoring them.
+ *	  The action "verify_backup": restores backups to verify them.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,7 +65,8 @@ plan_verification(PlanContext *context, int64 backup_id, const char *storage,
 }
 
 /*
- * The newest of each kind that succeeded, unless one is asked for by name.
+ * The newest successful backup of each series, or the backup that the options
+ * name.
  */
 static uint64
 find_backups(PlanContext *context, int64 backup_id)

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * address.c
- *	  Where contacts can be reached.
+ *	  The addresses of contacts.
  *
- * Addresses stand in a table that many may read.  So they have no user names,
- * passwords or queries in them, and what is refused is not repeated.
+ * Addresses are in a table that many roles may read.  So they contain no user
+ * names, passwords or queries, and error messages do not repeat rejected
+ * addresses.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,7 @@
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
-/* RFC 5321 has no longer ones */
+/* the maximum length by RFC 5321 */
 #define MAX_MAIL_ADDRESS 254
 
 AddressKind
@@ -32,8 +33,8 @@ address_kind(const char *address)
 }
 
 /*
- * Skip "host" or "host:port"; NULL if that is not what is there.  The host may
- * be an IPv6 address in brackets.
+ * Skip "host" or "host:port"; NULL if there is neither.  The host may be an
+ * IPv6 address in brackets.
  */
 static const char *
 skip_host(const char *text)
@@ -65,7 +66,7 @@ skip_host(const char *text)
 }
 
 /*
- * Does a URL lead to no other machine than this?
+ * Is the host of a URL this machine?
  */
 bool
 leads_to_this_machine(const char *url)
@@ -86,7 +87,7 @@ leads_to_this_machine(const char *url)
 }
 
 /*
- * smtp or smtps, a host, and perhaps a port.
+ * Is it smtp:// or smtps:// with a host, and optionally a port?
  */
 bool
 is_relay_url(const char *url)
@@ -101,7 +102,7 @@ is_relay_url(const char *url)
 }
 
 /*
- * somebody@somewhere, without anything that would need quoting.
+ * Is it name@host, without characters that need quoting?
  */
 bool
 is_mail_address(const char *text)
@@ -151,7 +152,7 @@ channel_complaint(const char *channel)
 }
 
 /*
- * What is wrong with an address, as a sentence; NULL if nothing is.
+ * The error in an address, as a sentence; NULL if it is valid.
  */
 char *
 address_complaint(const char *address)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * contacts.c
- *	  add_contact and drop_contact: who is notified of alerts.
+ *	  add_contact() and drop_contact(): the contacts that are notified of
+ *	  alerts.
  *
  *-------------------------------------------------------------------------
  */
@@ -70,7 +71,7 @@ check_number(FunctionCallInfo fcinfo, int argument, const char *name,
 }
 
 /*
- * From which severity on; level 1 hears of warnings, too.
+ * The severity, by default warning for level 1 and critical for higher levels.
  */
 static char *
 choose_severity(FunctionCallInfo fcinfo, int argument, int level)
@@ -102,8 +103,8 @@ check_not_negative(const Interval *interval, const char *name)
 }
 
 /*
- * After how long: level 1 at once, level 2 after an hour, and four times as
- * long for each further one.
+ * The delay, by default none for level 1, an hour for level 2, and four times
+ * as long for each further level.
  */
 static Interval *
 choose_delay(FunctionCallInfo fcinfo, int argument, int level)
@@ -147,7 +148,7 @@ complain_about_relays(uint64 rows)
 }
 
 /*
- * What mail goes through where no relay is named: the only one there is.  The
+ * The relay for mail where none is named: the only one that exists.  The
  * caller is inside a ledger scope.
  */
 static char *
@@ -168,8 +169,8 @@ choose_mail_relay(void)
 }
 
 /*
- * A relay must be one that the caller may use, and of the kind that the
- * address asks for.
+ * Check that the caller may use the relay, and that it is of the kind that the
+ * address needs.
  */
 static void
 check_relay(const char *address, const char *server)

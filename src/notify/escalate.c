@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * escalate.c
- *	  The action "escalate": contacts are notified of alerts.
+ *	  The action "escalate": notifies contacts of alerts.
  *
- * A contact that cannot be reached does not make the task fail: that is an
- * alert of its own.
+ * A contact that cannot be reached does not make the task fail: it causes a
+ * separate alert.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
 #include "base/wording.h"
 #include "notify/followup.h"
 
-/* a run is not held up for longer than this by those who listen slowly */
+/* maximum time that slow receivers may delay a run */
 #define SECONDS_FOR_MESSAGES 15
 
 static const ActionOption options[] = {
@@ -44,8 +44,7 @@ plan_escalate(PlanContext *context)
 
 /*
  * The numbers of contacts and of unresolved alerts, as the rest of a JSON
- * object.  troubles is the name that alerts had in version 0.2, and stays for
- * one version.
+ * object.  The key "troubles" of version 0.2 is kept for one version.
  */
 static char *
 count_contacts(Oid extension)
