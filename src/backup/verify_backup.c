@@ -33,7 +33,7 @@ static const ActionOption options[] = {
 				  "this server, which slows this server down and writes WAL)"),
 	PLAIN_OPTION("amcheck", OPTION_SWITCH, "auto",
 				 "whether amcheck checks the restored indexes; auto: if the "
-				 "server has amcheck and, with where database, the role is a "
+				 "server has amcheck and, with where = database, the role is a "
 				 "superuser"),
 	MIN_FREE_OPTION,
 	SETTINGS_OPTION,

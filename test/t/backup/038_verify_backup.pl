@@ -221,7 +221,7 @@ set_hba('reject');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
 is("$state $error", 'succeeded ', 'pg_hba.conf is of no concern to a server of its own');
 ($state, $error) = run_backup_action($node, 'verify_backup', at('database'));
-like("$state $error", qr/^failed could not log in to database "pgmaint_scratch_\w+" as role/, 'pg_hba.conf lets nobody in');
+like("$state $error", qr/^failed could not log in to database "pgmaint_scratch_\w+" as role/, 'pg_hba.conf rejects all connections');
 no_verdict('a login that is refused');
 set_hba('scram-sha-256');
 
@@ -247,8 +247,8 @@ is("$state $error", 'succeeded ', 'in a database of this server, a role that is 
 like(told($run, 'info'), qr/without extension pgmaint: only a superuser may create the extension/, '... without what takes one');
 is(databases_left($node), '0|0|0', '... and leaves nothing');
 
-# A dump that wants to be more than it is: each of these would run with the
-# rights of whoever restores or compares.
+# A hostile dump: each of these pieces of code would run with the rights of the role
+# that restores or compares.
 $node->safe_psql('postgres', 'CREATE DATABASE hostile');
 $node->safe_psql('hostile', q{
 	CREATE TABLE done (what text);

@@ -306,7 +306,7 @@ is($node->safe_psql('postgres', "SELECT severity FROM pgmaint.findings WHERE run
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_database'), $databases, '... and nothing is left of it');
 write_object($node, 'daily/one.dump.gz', $object);
 
-# In the place of the live one, of which nobody is sent away.
+# replace: the live database is replaced, and none of its sessions is terminated.
 $node->safe_psql($name, 'DELETE FROM t');
 my $session = $node->background_psql($name);
 $session->query_safe('SELECT 1');
@@ -321,7 +321,7 @@ while (1)
 	$locked += $locks;
 	last if $ended eq 't';
 }
-is($locked, 0, 'whoever comes is let in while a live database is in use');
+is($locked, 0, 'new sessions can connect while a live database is in use');
 ($state, $error) = split /\|/, $node->safe_psql('postgres', "SELECT state, error FROM pgmaint.tasks WHERE run_id = $run");
 like("$state $error", qr/^failed database "Größe ""1""" was restored as "Größe ""1""_restored_\w+", but not replaced, because sessions are using it: .*process \d+.*; when these have ended: ALTER DATABASE .* RENAME TO .*; ALTER DATABASE .* RENAME TO/,
 	'a live database that is in use is not replaced');
@@ -360,7 +360,7 @@ sub begin_slow
 }
 $run = begin_slow();
 isnt($node->psql($node->safe_psql('postgres', 'SELECT database FROM pgmaint_internal.scratch_databases'), 'SELECT 1', extra_params => [ '-U', 'plain' ]),
-	0, 'nobody else may connect to what is not complete');
+	0, 'other roles may not connect to an incomplete database');
 $node->safe_psql('postgres', "SELECT pgmaint.cancel($run)");
 is(wait_for_end($node, $run), 'cancelled', 'it can be cancelled');
 is(databases_left($node), '0|0|0', '... and nothing is left');
@@ -399,7 +399,7 @@ is($fresh->safe_psql(result($fresh, $run), 'SELECT count(*) FROM o'), '100', '..
 is("$state $error", 'succeeded ', '... and verifies what its ledger does not know');
 is(databases_left($fresh), '0|0|0', '... and nothing is left');
 
-# Whoever asks for the newest gets the newest that is any good.
+# The option database restores the newest backup that is restorable.
 my $new = slurp_file("$storage/daily/new.dump.gz");
 substr($new, length($new) - 4, 1) = chr(ord(substr($new, length($new) - 4, 1)) ^ 1);
 open my $damage, '+<:raw', "$storage/daily/new.dump.gz" or die $!;

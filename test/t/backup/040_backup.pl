@@ -315,7 +315,7 @@ foreach my $as ($superuser, 'keeper')
 		sql("ALTER ROLE $as RESET ALL; ALTER ROLE ALL RESET ALL");
 	}
 }
-# names that would be found first, if anybody looked for them
+# names that would be found first if names were looked up by search_path
 my $evidence = "$folder/evidence";
 $node->safe_psql('big', q{
 	CREATE SCHEMA evil;

@@ -1,6 +1,6 @@
-# Whoever restores or proves a backup evaluates nothing of what its owners have
-# defined: nobody gains a right, no code of a dump tells other databases what it
-# has read, and none of it has a say in the verdict.
+# The role that restores or verifies a backup evaluates no code of its owners: no
+# role gains a right, no code of a dump passes on rows to other databases, and none
+# of it changes the result.
 
 use strict;
 use warnings;
@@ -63,7 +63,8 @@ $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE ROLE bob;
 	GRANT USAGE ON FOREIGN SERVER pgmaint_local TO maker');
 
 # Constants in index expressions and predicates are evaluated when a query of the
-# table is planned, by whoever asks.  A name may be anything.
+# table is planned, with the rights of the role of the query.  Names may contain any
+# character.
 $node->safe_psql('postgres', 'CREATE DATABASE attacked');
 $node->safe_psql('attacked', 'CREATE SCHEMA mallory AUTHORIZATION mallory');
 psql_as('mallory', 'attacked', q{

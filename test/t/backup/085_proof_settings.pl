@@ -214,7 +214,7 @@ SKIP:
 		unlike(told($run), qr/pg_cron/, '... is restored');
 		is($node->safe_psql('postgres', "SELECT (result ->> 'rows')::int > 0 FROM pgmaint.tasks WHERE run_id = $run"), 't', '... with its jobs');
 	}
-	# whoever may write to a table of an extension may not put code before its owner
+	# a role that may write to a table of an extension may not have code run as its owner
 	$node->safe_psql('postgres', 'CREATE DATABASE climbing');
 	$node->safe_psql('climbing', q{CREATE TABLE c (i int); COMMENT ON TABLE c IS '} . 'x' x 900 . q{'});
 	my $climb = qq{DO \$x\$ BEGIN EXECUTE \$y\$CREATE FUNCTION public.climb() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN COPY (SELECT 1) TO PROGRAM ''touch $evidence''; RETURN NEW; END'\$y\$;
@@ -222,7 +222,7 @@ SKIP:
 	backup_by_hand($node, 'climbing', 'daily/climbing.dump.gz', unknown => 1, instead => [ "COMMENT ON TABLE public.c IS '" . 'x' x 900 . "';", $climb ]);
 	change_manifest($node, 'daily/climbing', '"extensions": \[', '"extensions": [{"name": "pg_cron", "version": ' . $node->safe_psql('postgres', q(SELECT to_json(extversion) FROM pg_extension WHERE extname = 'pg_cron')) . ', "schema": "pg_catalog"},');
 	($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/climbing.dump.gz"}');
-	like("$state $error", qr/^failed not restorable: pg_restore: COMMENT public\.TABLE c: permission denied for table job$/, 'nobody may have a trigger on a table of pg_cron');
+	like("$state $error", qr/^failed not restorable: pg_restore: COMMENT public\.TABLE c: permission denied for table job$/, 'no trigger can be created on a table of pg_cron');
 	ok(!-e $evidence, 'pg_cron executes nothing, neither a job nor code of the dump as a superuser');
 	is(databases_left($node), '0|0|0', '... and nothing is left');
 }

@@ -1,6 +1,6 @@
-# A good backup is proven though its code depends on what the server, or its
-# database, is set to; and whoever takes the proof's folder away, or the
-# extension, finds nothing left and no verdict.
+# A good backup is verified although its code depends on settings of the server or of
+# its database; and if the folder of the private server, or the extension, is removed,
+# nothing is left behind and no result is recorded.
 
 use strict;
 use warnings;
