@@ -118,7 +118,7 @@ BEGIN ATOMIC
 				CASE WHEN c.year <= r.years AND c.nth_of_year = 1 THEN 'the newest of ' || to_char(c.at, 'YYYY') END,
 				CASE WHEN c.backup_id = c.newest_verified THEN 'the newest verified one' END,
 				CASE WHEN NOT c.bad AND c.nth_of_its_kind <= r.minimum AND c.nth > r.newest
-					THEN format('one of the %s newest that were not found unrestorable', r.minimum) END) AS kept,
+					THEN format('one of the %s newest without a failed verification', r.minimum) END) AS kept,
 			format('%s newest backup of %s; %s are kept%s',
 				c.nth || CASE
 					WHEN c.nth % 100 BETWEEN 11 AND 13 THEN 'th'

@@ -43,7 +43,7 @@ typedef struct DumpStream
 	int64 bytes;
 } DumpStream;
 
-/* their definitions have passwords in the clear */
+/* their definitions may contain passwords in plain text */
 static const char *const secret_kinds[] = {"USER MAPPING", "SUBSCRIPTION",
 										   NULL};
 
@@ -125,8 +125,8 @@ report_progress(const DumpJob *job, const DumpStream *stream)
  * contents is checked.
  */
 static void
-pump(const DumpJob *job, const Login *login, const char *settings,
-	 Child *child, DumpStream *stream)
+copy_output(const DumpJob *job, const Login *login, const char *settings,
+			Child *child, DumpStream *stream)
 {
 	char *buffer = palloc(DUMP_BUFFER_SIZE);
 	int64 told = 0;
@@ -167,7 +167,7 @@ write_object(const DumpJob *job, const Login *login, const char *settings,
 		if (is_database(job))
 			stream->files = read_table_files(login, settings);
 		child = start_program(job, login);
-		pump(job, login, settings, child, stream);
+		copy_output(job, login, settings, child, stream);
 	}
 	PG_CATCH();
 	{

@@ -19,7 +19,7 @@ typedef struct ExpiringBackup
 	char *sha256;
 	char *state;
 	char *identity; /* of the database that made it */
-	char *mark;		/* NULL until it was noted, or where nothing is left */
+	char *mark; /* NULL before it is recorded, or where there are no objects */
 } ExpiringBackup;
 
 /* in a ledger scope */

@@ -48,8 +48,8 @@ extern void make_proof(Proof *proof, const BackupDescription *description);
 extern void reset_proof_role(const Proof *proof);
 
 /*
- * Outside of any transaction.  What cannot be removed stays noted, after a
- * WARNING.
+ * Outside of any transaction.  A folder that cannot be removed stays recorded,
+ * and causes a WARNING.
  */
 extern void end_proofs_of_task(int64 task_id, Oid extension);
 extern void end_proofs_left(Oid extension);

@@ -126,7 +126,7 @@ hand_over(Restoration *restoration, const char *name, const char *old_name)
  * Tries again while sessions are connected, and terminates none.
  */
 static bool
-take_place(Restoration *restoration)
+replace_database(Restoration *restoration)
 {
 	TimestampTz begun = GetCurrentTimestamp();
 
@@ -331,7 +331,7 @@ carry_out_restoration(TaskContext *context)
 	}
 	restore_properties(&restoration);
 	describe_result(&restoration);
-	if (!take_place(&restoration))
+	if (!replace_database(&restoration))
 		rename_to_spare(&restoration);
 	if (durable)
 		record_duration_if_possible(&restoration);

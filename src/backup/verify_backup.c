@@ -31,10 +31,11 @@ static const ActionOption options[] = {
 				  "where backups are restored: server (a private server that "
 				  "is started for this purpose) or database (a database of "
 				  "this server, which slows this server down and writes WAL)"),
-	PLAIN_OPTION("amcheck", OPTION_SWITCH, "auto",
-				 "whether amcheck checks the restored indexes; auto: if the "
-				 "server has amcheck and, with where = database, the role is a "
-				 "superuser"),
+	PLAIN_OPTION(
+		"amcheck", OPTION_SWITCH, "auto",
+		"whether amcheck checks the restored indexes; auto: if the "
+		"server has amcheck and, with where = database, the role is a "
+		"superuser"),
 	MIN_FREE_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
