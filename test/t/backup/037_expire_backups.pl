@@ -90,15 +90,15 @@ write_object($node, 'one/notes.txt', 'of somebody else');
 
 sql(q(SELECT pgmaint.define_plan('cleanup', '[{"action": "expire_backups", "options": {"keep": 2, "minimum": 1}}]')));
 is( sql("SELECT string_agg(concat_ws('|', action, target, command, reason), E'\\n' ORDER BY target) FROM pgmaint.dry_run('cleanup')") =~ s/of \d{4}-\d\d-\d\d/of TODAY/gr,
-	"expire_backups|pgmaint_local/$key{one}|remove $key{one}|5th newest of database shop; the 2 newest are kept, the newest verified one is of TODAY\n"
-	  . "expire_backups|pgmaint_local/$key{three}|remove $key{three}|3rd newest of database shop; the 2 newest are kept, the newest verified one is of TODAY",
+	"expire_backups|pgmaint_local/$key{one}|remove $key{one}|5th newest backup of database shop; the 2 newest are kept, the newest verified one is of TODAY\n"
+	  . "expire_backups|pgmaint_local/$key{three}|remove $key{three}|3rd newest backup of database shop; the 2 newest are kept, the newest verified one is of TODAY",
 	'dry_run names each object, with its reason');
 is(files('one') . files('three'), '54', '... and removes none');
 
 $node->safe_psql('postgres', q(CREATE ROLE keeper LOGIN; GRANT USAGE ON SCHEMA pgmaint TO keeper; GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO keeper));
 my $run = run_action('expire_backups', '{"keep": 2, "minimum": 1}', 'keeper');
 is(outcomes($run), 'none', 'without USAGE on the storage nothing is removed');
-is(told($run), '2 backups of database shop on storage pgmaint_local are due to expire, but stay: the role of the run has no USAGE on the storage', '... and it is said');
+is(told($run), '2 backups of database shop on storage pgmaint_local are due to expire, but are kept: the role of the run lacks USAGE on the storage', '... and it is said');
 
 $run = run_action('expire_backups', '{"keep": 2, "minimum": 1}');
 is(outcomes($run), "one succeeded\nthree succeeded", 'what is due is removed');

@@ -180,7 +180,7 @@ $holder->query_safe("SELECT FROM pgmaint_internal.backup_records WHERE backup_id
 ($says, $run) = measure(qq("backup_id": $told), $told);
 like($says, qr/\|f\|f\|f$/, '... where the ledger is locked');
 is($node->safe_psql('postgres', "SELECT severity || ' ' || message FROM pgmaint.findings WHERE run_id = $run"),
-	"info how long restoring $told_key took could not be noted in the ledger: canceling statement due to lock timeout", '... which is said');
+	"info duration of restoring $told_key could not be recorded in the ledger: canceling statement due to lock timeout", '... which is said');
 $holder->query_safe('COMMIT');
 $holder->quit;
 

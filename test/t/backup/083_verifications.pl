@@ -80,13 +80,13 @@ sub nothing_gained
 }
 
 # What cannot work is refused at once.
-refused(q('shop', 'SELECT 1; SELECT 2'), 'the query of a verification must be one statement that reads\nDETAIL:  It is 2 statements', 'two statements');
-refused(q('shop', ''), 'the query .*\nDETAIL:  It is 0 statements', 'none');
-refused(q('shop', 'DELETE FROM t'), 'the query .*\nDETAIL:  It is a statement of another kind', 'another statement');
-refused(q('shop', 'SELECT 1 INTO t UNION SELECT 2'), 'the query .*\nDETAIL:  It has an INTO clause', 'INTO');
-refused(q('shop', 'WITH d AS (DELETE FROM t RETURNING 1) SELECT * FROM d'), 'the query .*\nDETAIL:  "d" in its WITH clause changes rows', 'WITH that writes');
+refused(q('shop', 'SELECT 1; SELECT 2'), 'the query of a verification must be one read-only statement\nDETAIL:  The query consists of 2 statements', 'two statements');
+refused(q('shop', ''), 'the query .*\nDETAIL:  The query consists of 0 statements', 'none');
+refused(q('shop', 'DELETE FROM t'), 'the query .*\nDETAIL:  The query is another kind of statement', 'another statement');
+refused(q('shop', 'SELECT 1 INTO t UNION SELECT 2'), 'the query .*\nDETAIL:  The query has an INTO clause', 'INTO');
+refused(q('shop', 'WITH d AS (DELETE FROM t RETURNING 1) SELECT * FROM d'), 'the query .*\nDETAIL:  "d" in the WITH clause changes rows', 'WITH that writes');
 refused(q('shop', 'SELECT FRO t x'), 'syntax error at or near "x".*\nLINE 1: SELECT FRO t x', 'an error of syntax');
-refused(q('shop', E'SELECT ''a\\\\''; DROP TABLE t; --'''), 'the query .*\nDETAIL:  It is 2 statements', 'a quote that ends only where strings conform to the standard',
+refused(q('shop', E'SELECT ''a\\\\''; DROP TABLE t; --'''), 'the query .*\nDETAIL:  The query consists of 2 statements', 'a quote that ends only where strings conform to the standard',
 	sql('SHOW server_version_num') < 190000 ? 'SET standard_conforming_strings = off; ' : '');
 refused(q('', 'SELECT true'), 'database of a verification must not be empty', 'no database');
 refused(q('shop', NULL), 'query of a verification must not be null', 'null');
@@ -96,7 +96,7 @@ refused(qq('shop', 'SELECT 1', '1', interval '$_'), 'time_limit of a verificatio
 my ($status, $stdout, $stderr) = $node->psql('postgres', q(SELECT pgmaint.add_verification('nowhere', ' SELECT true; -- yes')));
 like($stderr, qr/NOTICE:  database "nowhere" does not exist and has no backup in the ledger/, 'an unknown database is a notice');
 is(sql('SELECT query, expected, time_limit FROM pgmaint.verifications'), 'SELECT true|true|00:05:00', '... and the statement is kept');
-refused(q('nowhere', 'SELECT true;', 'true', interval '1 min'), "verification $stdout of database \"nowhere\" has the same query and expects the same\\nHINT: .*drop_verification\\($stdout\\)", 'the same again');
+refused(q('nowhere', 'SELECT true;', 'true', interval '1 min'), "verification $stdout of database \"nowhere\" already has this query and expected answer\\nHINT: .*drop_verification\\($stdout\\)", 'the same again');
 is(sql("SELECT pgmaint.drop_verification($stdout), pgmaint.drop_verification($stdout)"), 't|f', 'it is dropped once');
 
 # Rights.
@@ -154,7 +154,7 @@ is(verify('shop', 'SELECT count(*) FROM workflows'),
 is(result('answer, ok, error'), '30|f|', '... is in the ledger');
 is(verdict($shop), 'not restorable', '... and the backup is not restorable');
 is(verify('shop', 'SELECT note FROM workflows WHERE id = 7', 'secret 8'),
-	'failed not restorable: verification N did not answer secret 8, which was expected, but what pgmaint.verification_results has: SELECT note FROM workflows WHERE id = 7',
+	'failed not restorable: verification N did not answer secret 8 as expected (see pgmaint.verification_results for the answer): SELECT note FROM workflows WHERE id = 7',
 	'a value of a row is not told');
 is(result('answer, ok'), 'secret 7|f', '... but in the ledger');
 is(verify('shop', 'SELECT max(id) FROM workflows', '31') =~ /30/ ? 'told' : 'not told', 'not told', '... nor is another number');

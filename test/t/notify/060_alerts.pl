@@ -209,7 +209,7 @@ is(scalar arrived('http', '/switch'), 1, 'and is not tried at once');
 escalate(q('{"retry": true}')) for 1 .. 2;
 is(scalar arrived('http', '/switch'), 3, 'unless that is asked for');
 is(sql(q(SELECT severity, object, message FROM pgmaint.findings WHERE check_id = 'delivery')),
-	'warning|switch|contact "switch" cannot be reached: it answered with status 503; see pgmaint.notifications', 'a contact that cannot be reached is a finding');
+	'warning|switch|contact "switch" cannot be reached: the webhook answered with status 503; see pgmaint.notifications', 'a contact that cannot be reached is a finding');
 escalate();
 like((arrived('mail', 'dba@example.com'))[5]{subject}, qr/delivery switch/, 'of which others are told');
 unlink "$folder/down";
