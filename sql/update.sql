@@ -194,9 +194,9 @@ $$;
 
 UPDATE pgmaint.thresholds t SET description = d.description
 FROM (VALUES
-	('repeated_backup_failure', 'critical', 'backups of the same failed so many times in a row: the alert is critical'),
-	('repeated_failure', 'critical', 'a task failed so many times in a row: the alert is critical'),
-	('lasting_warning', 'critical', 'a warning is neither resolved nor acknowledged for so long: the alert is critical'),
+	('repeated_backup_failure', 'critical', 'number of consecutive failed backups of the same database that makes an alert critical'),
+	('repeated_failure', 'critical', 'number of consecutive failures of a task that makes an alert critical'),
+	('lasting_warning', 'critical', 'time after which a warning that is neither resolved nor acknowledged makes an alert critical'),
 	('nobody_is_told', 'warning', 'so many alerts are critical, and there is no contact')
 ) AS d (check_id, threshold, description)
 WHERE t.check_id = d.check_id AND t.threshold = d.threshold;

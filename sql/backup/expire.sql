@@ -1,19 +1,19 @@
--- Which backups expire, and the way back from a storage to this ledger.
+-- Which backups expire, and functions that read backups from a storage.
 
 CREATE FUNCTION pgmaint_internal.backup_series(kind text, database name, selection jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT CASE WHEN backup_series.kind = 'globals' THEN 'the globals' ELSE 'database ' || quote_ident(backup_series.database::text) END
-		|| coalesce(', the part ' || backup_series.selection::text, '');
+	SELECT CASE WHEN backup_series.kind = 'globals' THEN 'roles and tablespaces' ELSE 'database ' || quote_ident(backup_series.database::text) END
+		|| coalesce(', selection ' || backup_series.selection::text, '');
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.backup_series(text, name, jsonb) IS
-	'the name of the series of backups that a backup belongs to: those of the same kind, database and selection expire together';
+	'Returns the name of the series that a backup belongs to. Backups of the same kind, database and selection are a series: the rules of expire_backups apply to each series.';
 
--- Clocks are not trusted: backups are in the order of the ledger, days are
--- counted back from the newest backup, and nothing expires before it was made.
+-- The clock may be wrong: days are counted back from the newest backup, and a
+-- series whose newest backup lies in the future keeps all its backups.
 CREATE FUNCTION pgmaint.backup_expiry(
 	storage text DEFAULT NULL,
 	databases text[] DEFAULT NULL,
@@ -64,7 +64,7 @@ BEGIN ATOMIC
 		LEFT JOIN pgmaint.tasks t ON t.task_id = b.task_id
 		WHERE b.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o)
 	),
-	-- in doubt, what is due stays
+	-- a database that may be a copy removes nothing
 	doubt AS MATERIALIZED (
 		SELECT pgmaint_internal.doubt_message(c.doubt) AS reason
 		FROM pgmaint_internal.own_identities c
@@ -75,7 +75,7 @@ BEGIN ATOMIC
 			a.series,
 			CASE
 				WHEN a.newest_of_series > clock_timestamp() THEN format(
-					'the clock shows %s, but the newest backup was begun at %s',
+					'the clock shows %s, but the newest backup began at %s',
 					pgmaint_internal.utc_text(clock_timestamp()), pgmaint_internal.utc_text(a.newest_of_series))
 				WHEN a.state = 'failed' THEN format('the latest attempt, at %s, failed%s',
 					pgmaint_internal.utc_text(a.started_at), coalesce(': ' || a.error, ''))
@@ -94,7 +94,7 @@ BEGIN ATOMIC
 			row_number() OVER (PARTITION BY a.series, a.bad ORDER BY a.started_at DESC, a.backup_id DESC) AS nth_of_its_kind,
 			dense_rank() OVER (PARTITION BY a.series ORDER BY date_trunc('month', a.at) DESC) AS month,
 			dense_rank() OVER (PARTITION BY a.series ORDER BY date_trunc('year', a.at) DESC) AS year,
-			-- one that is known to be bad stands for a month only where there is no other
+			-- a backup that is not restorable represents a month only where there is no other
 			row_number() OVER (PARTITION BY a.series, date_trunc('month', a.at) ORDER BY a.bad, a.started_at DESC, a.backup_id DESC) AS nth_of_month,
 			row_number() OVER (PARTITION BY a.series, date_trunc('year', a.at) ORDER BY a.bad, a.started_at DESC, a.backup_id DESC) AS nth_of_year,
 			first_value(CASE WHEN v.verified THEN a.backup_id END) OVER verified_first AS newest_verified,
@@ -118,8 +118,8 @@ BEGIN ATOMIC
 				CASE WHEN c.year <= r.years AND c.nth_of_year = 1 THEN 'the newest of ' || to_char(c.at, 'YYYY') END,
 				CASE WHEN c.backup_id = c.newest_verified THEN 'the newest verified one' END,
 				CASE WHEN NOT c.bad AND c.nth_of_its_kind <= r.minimum AND c.nth > r.newest
-					THEN format('one of the %s newest that were not found bad', r.minimum) END) AS kept,
-			format('%s newest of %s; %s are kept%s',
+					THEN format('one of the %s newest without a failed verification', r.minimum) END) AS kept,
+			format('%s newest backup of %s; %s are kept%s',
 				c.nth || CASE
 					WHEN c.nth % 100 BETWEEN 11 AND 13 THEN 'th'
 					WHEN c.nth % 10 = 1 THEN 'st'
@@ -143,7 +143,7 @@ BEGIN ATOMIC
 		a.database,
 		a.started_at,
 		coalesce(j.kept = '', true),
-		CASE WHEN a.state = 'expiring' THEN 'its removal was begun, and did not come to its end' ELSE coalesce(nullif(j.kept, ''), j.why) END,
+		CASE WHEN a.state = 'expiring' THEN 'an earlier removal was interrupted' ELSE coalesce(nullif(j.kept, ''), j.why) END,
 		CASE WHEN coalesce(j.kept = '', true) THEN coalesce((SELECT d.reason FROM doubt d), l.held_back) END,
 		a.bytes,
 		a.series_name
@@ -161,7 +161,7 @@ BEGIN ATOMIC
 		b.database,
 		b.started_at,
 		false,
-		format('another database made it, of identity %s', coalesce(b.identity, 'unknown')),
+		format('made by another database with identity %s', coalesce(b.identity, 'unknown')),
 		NULL,
 		b.bytes,
 		pgmaint_internal.backup_series(b.kind, b.database, b.selection)
@@ -174,8 +174,10 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.backup_expiry(text, text[], integer, integer, integer, integer, integer) IS
-	'Lists all backups, and which of them expire_backups would remove with these options: expires with its reason, held_back if one stays for now. '
-	'storage and databases are names (null: all); keep, keep_days, keep_monthly, keep_yearly and minimum are the options of the action (all null: keep 30). bytes in bytes.';
+	'Shows which backups the action expire_backups would remove with these options, and removes none. '
+	'storage and databases limit the rows (null: all). keep, keep_days, keep_monthly, keep_yearly and minimum are the options of the action; if the first four are null, keep is 30. '
+	'Returns a row for each backup that has succeeded or is being removed: expires says whether no rule keeps it, reason why, and held_back why a backup that expires is kept for now (null: it is not). '
+	'bytes is the size of the object in bytes. series names the kind, database and selection to which the rules apply. Backups that another database made never expire.';
 
 CREATE FUNCTION pgmaint.list_backups(
 	storage text,
@@ -207,8 +209,10 @@ LANGUAGE c VOLATILE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_list_backups';
 
 COMMENT ON FUNCTION pgmaint.list_backups(text) IS
-	'Lists the backups on a storage, newest first, from nothing but the storage: backup_id is null for one that the ledger does not know, error says why one cannot be used, own whether this database made it. '
-	'bytes in bytes. Takes USAGE on the storage.';
+	'Lists the backups on a storage, newest first, as their manifests describe them. The objects themselves are not read: the action verify_backup does that. '
+	'Returns the columns of pgmaint.backups as far as manifests contain them. backup_id is null for a backup that is not in the ledger. own says whether this database, or one that it has taken over, made the backup. '
+	'state is succeeded, or damaged with the reason in error: the object is missing or has another size than its manifest says, or the manifest cannot be read. bytes is the size of the object in bytes. '
+	'Raises an error for an unknown storage and if the storage cannot be read. Requires USAGE on the storage.';
 
 CREATE FUNCTION pgmaint.adopt_backups(storage text, database name DEFAULT NULL)
 RETURNS bigint
@@ -216,8 +220,9 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_adopt_backups';
 
 COMMENT ON FUNCTION pgmaint.adopt_backups(text, name) IS
-	'Adds the undamaged backups on a storage that the ledger does not know, of one database or of all (null), to the ledger; returns how many. '
-	'They can be verified from then on, and those that this database made expire. Takes USAGE on the storage.';
+	'Adds undamaged backups that are on a storage, but not in the ledger, to the ledger, and returns the number of added backups. '
+	'database limits this to the backups of one database (null: backups of all databases, and of roles and tablespaces). Adopted backups can be verified and restored by number; those that this database made also expire. '
+	'Raises an error on a standby, in a read-only transaction and for an unknown storage. Requires USAGE on the storage.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.backup_series(text, name, jsonb),

@@ -1,4 +1,4 @@
--- Private servers, in which backups are proven.
+-- Private servers, in which backups are verified.
 
 CREATE TABLE pgmaint_internal.proof_servers (
 	folder text PRIMARY KEY,
@@ -10,12 +10,12 @@ CREATE TABLE pgmaint_internal.proof_servers (
 
 CREATE INDEX proof_servers_task ON pgmaint_internal.proof_servers (task_id);
 
-COMMENT ON TABLE pgmaint_internal.proof_servers IS 'servers in which a backup is being proven: when the next run begins, those that no task is at work on are stopped, and their folders removed';
-COMMENT ON COLUMN pgmaint_internal.proof_servers.folder IS 'everything of the server, its data directory and its socket';
-COMMENT ON COLUMN pgmaint_internal.proof_servers.data_directory IS 'of the server that made it';
-COMMENT ON COLUMN pgmaint_internal.proof_servers.task_id IS 'the task of the action verify_backup that it was made for';
-COMMENT ON COLUMN pgmaint_internal.proof_servers.identity IS 'of the database that this was noted in, which tells a copy of it';
-COMMENT ON COLUMN pgmaint_internal.proof_servers.begun_at IS 'when it was noted, before anything was made';
+COMMENT ON TABLE pgmaint_internal.proof_servers IS 'private servers in which backups are being verified: the next run stops those whose task has ended and removes their folders';
+COMMENT ON COLUMN pgmaint_internal.proof_servers.folder IS 'folder of the private server, with its data directory and its socket';
+COMMENT ON COLUMN pgmaint_internal.proof_servers.data_directory IS 'data directory of the server that created the private server';
+COMMENT ON COLUMN pgmaint_internal.proof_servers.task_id IS 'the task of the action verify_backup that uses the private server';
+COMMENT ON COLUMN pgmaint_internal.proof_servers.identity IS 'identity of the database that this row was written in; a copy of that database leaves the row alone';
+COMMENT ON COLUMN pgmaint_internal.proof_servers.begun_at IS 'when the row was written, before the folder was created';
 
 REVOKE ALL ON pgmaint_internal.proof_servers FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.proof_servers TO pg_monitor;

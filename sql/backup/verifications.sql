@@ -1,4 +1,5 @@
--- Verifications: what users ask a restored backup for, and what it answered.
+-- Verifications: queries of users that are executed in restored backups, and their
+-- answers.
 
 CREATE TABLE pgmaint.verifications (
 	verification_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -10,14 +11,14 @@ CREATE TABLE pgmaint.verifications (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint.verifications IS 'queries that verify_backup executes in the restored backup, and what they must answer';
+COMMENT ON TABLE pgmaint.verifications IS 'queries that verify_backup executes in restored backups, and their expected answers';
 COMMENT ON COLUMN pgmaint.verifications.verification_id IS 'number of the verification, for drop_verification()';
-COMMENT ON COLUMN pgmaint.verifications.database IS 'the database that the backup is of';
-COMMENT ON COLUMN pgmaint.verifications.query IS 'one statement that reads, and returns one row with one column';
-COMMENT ON COLUMN pgmaint.verifications.expected IS 'the answer as text; true and t, false and f are the same; the text null: the answer is null';
-COMMENT ON COLUMN pgmaint.verifications.time_limit IS 'the query is cancelled after this time, which does not count against the backup';
-COMMENT ON COLUMN pgmaint.verifications.added_by IS 'the role that added it; the query is executed with the rights of the role that the dump was restored as';
-COMMENT ON COLUMN pgmaint.verifications.created_at IS 'when it was added';
+COMMENT ON COLUMN pgmaint.verifications.database IS 'name of the backed-up database';
+COMMENT ON COLUMN pgmaint.verifications.query IS 'one read-only statement that returns one row with one column';
+COMMENT ON COLUMN pgmaint.verifications.expected IS 'expected answer as a text; true equals t, and false equals f; the text null: the answer is null';
+COMMENT ON COLUMN pgmaint.verifications.time_limit IS 'time after which the query is cancelled; a cancelled query does not count against the backup';
+COMMENT ON COLUMN pgmaint.verifications.added_by IS 'role that added the verification; the query is executed with the rights of the role that restores the dump';
+COMMENT ON COLUMN pgmaint.verifications.created_at IS 'when the verification was added';
 
 CREATE TABLE pgmaint.verification_results (
 	result_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -36,21 +37,21 @@ CREATE TABLE pgmaint.verification_results (
 
 CREATE INDEX verification_results_time ON pgmaint.verification_results (asked_at);
 
-COMMENT ON TABLE pgmaint.verification_results IS 'what restored backups answered to the queries of pgmaint.verifications; answers are values of users'' rows, so that nobody may read them without a grant';
+COMMENT ON TABLE pgmaint.verification_results IS 'answers of restored backups to the queries of pgmaint.verifications; answers contain values of users'' rows, so no role may read them without a grant; rows are deleted after pgmaint.keep_history';
 COMMENT ON COLUMN pgmaint.verification_results.result_id IS 'key: number of the result';
-COMMENT ON COLUMN pgmaint.verification_results.verification_id IS 'the verification, which may be dropped by now';
-COMMENT ON COLUMN pgmaint.verification_results.backup_id IS 'the backup in pgmaint.backups; null: a backup that the ledger does not know';
-COMMENT ON COLUMN pgmaint.verification_results.run_id IS 'the run that restored the backup, which may be forgotten by now';
-COMMENT ON COLUMN pgmaint.verification_results.task_id IS 'the task of the action verify_backup in pgmaint.tasks, which may be forgotten by now';
+COMMENT ON COLUMN pgmaint.verification_results.verification_id IS 'number of the verification, which may have been dropped since';
+COMMENT ON COLUMN pgmaint.verification_results.backup_id IS 'the backup in pgmaint.backups; null: the backup is not in the ledger';
+COMMENT ON COLUMN pgmaint.verification_results.run_id IS 'the run that restored the backup; its rows may have been deleted since';
+COMMENT ON COLUMN pgmaint.verification_results.task_id IS 'the task of the action verify_backup in pgmaint.tasks; its row may have been deleted since';
 COMMENT ON COLUMN pgmaint.verification_results.asked_at IS 'when the query began';
-COMMENT ON COLUMN pgmaint.verification_results.query IS 'the query, as it was then';
-COMMENT ON COLUMN pgmaint.verification_results.expected IS 'the expected answer, as it was then';
-COMMENT ON COLUMN pgmaint.verification_results.answer IS 'the first 1000 characters of the answer; null: the answer was null, or there was none, see error';
-COMMENT ON COLUMN pgmaint.verification_results.ok IS 'whether the answer is the one that was expected; null: the query was not answered for a reason that says nothing about the backup';
-COMMENT ON COLUMN pgmaint.verification_results.error IS 'why there is no answer: the message of the error, its first 300 bytes';
-COMMENT ON COLUMN pgmaint.verification_results.duration IS 'how long the session took that executed the query';
+COMMENT ON COLUMN pgmaint.verification_results.query IS 'text of the query when it was executed';
+COMMENT ON COLUMN pgmaint.verification_results.expected IS 'expected answer when the query was executed';
+COMMENT ON COLUMN pgmaint.verification_results.answer IS 'first 1000 characters of the answer; null: the answer is null, or there is none, see error';
+COMMENT ON COLUMN pgmaint.verification_results.ok IS 'whether the answer is the expected one; null: the query was not answered for a reason that does not count against the backup';
+COMMENT ON COLUMN pgmaint.verification_results.error IS 'why there is no answer: the first 300 bytes of the error message';
+COMMENT ON COLUMN pgmaint.verification_results.duration IS 'duration of the session that executed the query';
 
--- they belong to the database, and are dumped and restored with it; results are history
+-- verifications are dumped and restored with the database; results are not
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.verifications', '');
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.verifications_verification_id_seq', '');
 
@@ -64,9 +65,10 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_verification';
 
 COMMENT ON FUNCTION pgmaint.add_verification(name, text, text, interval) IS
-	'Adds a query that verify_backup executes in restored backups of a database; another answer than expected makes the backup not restorable. Returns verification_id. '
-	'query is one SELECT, VALUES, TABLE or WITH that reads; the answer is compared as text with expected (at most 1000 characters); the query is cancelled after time_limit. '
-	'Errors: an argument that is null or out of range, a second equal verification.';
+	'Adds a query that the action verify_backup executes in restored backups of a database, and returns its verification_id. Another answer than expected makes the backup not restorable. '
+	'query is exactly one read-only SELECT, VALUES, TABLE or WITH that returns one row with one column. The answer is compared as text with expected, at most 1000 characters; the text null expects a null answer. '
+	'The query is cancelled after time_limit, which does not count against the backup. '
+	'Errors: an argument that is null or out of range, another kind of query, an existing verification of the same database, query and answer. A database that neither exists nor has a backup causes a notice.';
 
 CREATE FUNCTION pgmaint.drop_verification(verification_id bigint)
 RETURNS boolean
@@ -74,7 +76,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_verification';
 
 COMMENT ON FUNCTION pgmaint.drop_verification(bigint) IS
-	'Drops a verification; its results stay. Returns false if there was none. For superusers and members of the role that added it.';
+	'Drops a verification; its results are kept. Returns false if there is no verification with this number. Superusers and members of the role that added the verification may drop it.';
 
 REVOKE ALL ON pgmaint.verifications, pgmaint.verification_results FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -1,5 +1,5 @@
--- The rows of alerts: findings about the same object become one alert, which lasts
--- until it is resolved, and which a person may acknowledge.
+-- The rows of alerts: findings of the same check about the same object are one
+-- alert, which lasts until it is resolved, and which a role may acknowledge.
 
 CREATE TABLE pgmaint_internal.alert_records (
 	alert_id bigint PRIMARY KEY,
@@ -31,14 +31,14 @@ CREATE UNIQUE INDEX alert_records_unresolved ON pgmaint_internal.alert_records (
 CREATE INDEX alert_records_untold ON pgmaint_internal.alert_records (alert_id) WHERE resolved_at IS NOT NULL AND NOT told;
 
 COMMENT ON TABLE pgmaint_internal.alert_records IS 'one row for each alert, from its first finding until it is resolved: pgmaint.alerts shows them';
-COMMENT ON COLUMN pgmaint_internal.alert_records.alert_id IS 'the number of its first finding; a number of its own for alerts from before version 0.3';
-COMMENT ON COLUMN pgmaint_internal.alert_records.condition IS 'which of the conditions of escalation made it critical';
-COMMENT ON COLUMN pgmaint_internal.alert_records.occurrences IS 'how many runs noticed it';
-COMMENT ON COLUMN pgmaint_internal.alert_records.severe_since IS 'since when it has its severity';
-COMMENT ON COLUMN pgmaint_internal.alert_records.level IS 'the highest level of the contacts that were told';
-COMMENT ON COLUMN pgmaint_internal.alert_records.target IS 'target of the task that noticed it last; null: it was noticed when tasks were planned, or by no action';
-COMMENT ON COLUMN pgmaint_internal.alert_records.options IS 'options of the step that noticed it last';
-COMMENT ON COLUMN pgmaint_internal.alert_records.told IS 'whether all contacts that were notified of it were told that it is resolved';
+COMMENT ON COLUMN pgmaint_internal.alert_records.alert_id IS 'number of the first finding of the alert; alerts from before version 0.3 have other numbers';
+COMMENT ON COLUMN pgmaint_internal.alert_records.condition IS 'the condition of escalation that made the alert critical';
+COMMENT ON COLUMN pgmaint_internal.alert_records.occurrences IS 'number of runs that noticed the alert';
+COMMENT ON COLUMN pgmaint_internal.alert_records.severe_since IS 'since when the alert has its severity';
+COMMENT ON COLUMN pgmaint_internal.alert_records.level IS 'highest level of the contacts that were notified of the alert';
+COMMENT ON COLUMN pgmaint_internal.alert_records.target IS 'target of the task that last noticed the alert; null: a plan or no action noticed it';
+COMMENT ON COLUMN pgmaint_internal.alert_records.options IS 'options of the step that last noticed the alert';
+COMMENT ON COLUMN pgmaint_internal.alert_records.told IS 'whether all contacts that were notified of the alert were notified that it is resolved';
 
 CREATE TABLE pgmaint_internal.acknowledgements (
 	finding_id bigint NOT NULL,
@@ -51,16 +51,16 @@ CREATE TABLE pgmaint_internal.acknowledgements (
 
 CREATE INDEX acknowledgements_alert ON pgmaint_internal.acknowledgements (alert_id);
 
--- Whether the same task succeeded since is asked for each open alert.  No index
--- row may become too long for a page, however long a target is.
+-- For each open alert, later successes of the same task are looked up.  Targets may
+-- be longer than an index row can be, so only their beginning is indexed.
 CREATE INDEX tasks_succeeded ON pgmaint.tasks (action, (pg_catalog.left(target, 300)), started_at) WHERE state = 'succeeded';
 
--- A row of its own, so that a session that acknowledges and then idles in its
--- transaction holds no lock on the alert.
-COMMENT ON TABLE pgmaint_internal.acknowledgements IS 'who acknowledged which alert, and when';
-COMMENT ON COLUMN pgmaint_internal.acknowledgements.finding_id IS 'the finding that was named, or the last finding of the alert that was named';
-COMMENT ON COLUMN pgmaint_internal.acknowledgements.alert_id IS 'null: the finding belongs to no alert yet';
-COMMENT ON COLUMN pgmaint_internal.acknowledgements.severity IS 'severity of the alert at that time: when it becomes worse, contacts are notified again';
+-- An acknowledgement is a separate row: a session that acknowledges an alert and
+-- then idles in its transaction holds no lock on the alert.
+COMMENT ON TABLE pgmaint_internal.acknowledgements IS 'which role acknowledged which alert, and when';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.finding_id IS 'the finding whose number was given, or the last finding of the alert whose number was given';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.alert_id IS 'the alert; null: the finding does not belong to an alert yet';
+COMMENT ON COLUMN pgmaint_internal.acknowledgements.severity IS 'severity of the alert when it was acknowledged: if the severity rises, contacts are notified again';
 
 CREATE FUNCTION pgmaint.acknowledge(alert_id bigint)
 RETURNS boolean
@@ -68,21 +68,23 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_acknowledge';
 
 COMMENT ON FUNCTION pgmaint.acknowledge(bigint) IS
-	'Acknowledges an alert, by its number or by that of one of its findings: contacts are not notified of it any more, unless it becomes critical. Returns false if it is resolved. Errors: an unknown number, one that may mean two alerts.';
+	'Stops further notifications for an alert, unless a warning becomes critical. alert_id is the number of an alert or of one of its findings. '
+	'Returns true if the alert is now acknowledged, and false if it is resolved. '
+	'Raises an error for an unknown number, for a finding of severity info, for a number that may mean two alerts (the error names both), on a standby and in a read-only transaction.';
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, 'critical', d.value, d.value, d.kind, d.description
 FROM (VALUES
-	('repeated_backup_failure', '2', 'number', 'backups of the same failed so many times in a row: the alert is critical'),
-	('repeated_failure', '3', 'number', 'a task failed so many times in a row: the alert is critical'),
-	('lasting_warning', '7 days', 'interval', 'a warning is neither resolved nor acknowledged for so long: the alert is critical')
+	('repeated_backup_failure', '2', 'number', 'number of consecutive failed backups of the same database that makes an alert critical'),
+	('repeated_failure', '3', 'number', 'number of consecutive failures of a task that makes an alert critical'),
+	('lasting_warning', '7 days', 'interval', 'time after which a warning that is neither resolved nor acknowledged makes an alert critical')
 ) AS d (check_id, value, kind, description);
 
--- Findings of the same check and action about the same object are one alert, until
--- it is resolved.  A new one has the number of its first finding, so that a number
--- is either an alert or one finding of it.  It gets another one only where findings
--- are numbered from 1 again: alerts must not end because a number is taken.
--- Findings that a session has locked are left for the next time.
+-- Findings of the same check and action about the same object are one alert until
+-- the alert is resolved.  A new alert has the number of its first finding, so that a
+-- number is either an alert or one of its findings.  It gets another number only if
+-- findings are numbered from 1 again and the number is taken.  Findings that a
+-- session has locked are left for the next call.
 CREATE FUNCTION pgmaint_internal.note_alerts()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -148,8 +150,8 @@ BEGIN ATOMIC
 			role = excluded.role
 		RETURNING o.alert_id, o.check_id, coalesce(o.object, '') AS object_key, coalesce(o.action, '') AS action_key
 	)
-	-- by number: the planner cannot tell how many these are, and might compare each
-	-- with each
+	-- by position: a join could compare each finding with each alert, since the
+	-- planner does not know how many there are
 	UPDATE pgmaint.findings f SET
 		alert_id = (SELECT array_agg(n.alert_id ORDER BY n.check_id, n.object_key, n.action_key) FROM noted n)[x.nth]
 	FROM numbered x
@@ -159,12 +161,13 @@ BEGIN ATOMIC
 	WHERE a.alert_id IS NULL AND f.finding_id = a.finding_id AND f.alert_id IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.note_alerts() IS 'put new findings into alerts';
+COMMENT ON FUNCTION pgmaint_internal.note_alerts() IS
+	'Adds findings that belong to no alert yet to alerts: to the unresolved alert of the same check, object and action, or to a new one.';
 
--- An alert is resolved only when the same check was made again, in the same way, and
--- found nothing.  There may be many alerts: what is looked up for each has an index,
--- or was gathered once into a few rows.  EXISTS could be turned into a scan of the whole table, so
--- that it is not used for large ones.
+-- An alert is resolved only after the same check was made again with the same options
+-- and found nothing.  There may be many alerts: lookups for each alert use an index or
+-- a small materialized set.  EXISTS on large tables is avoided, since the planner may
+-- turn it into a scan of the whole table.
 CREATE FUNCTION pgmaint_internal.resolve_alerts()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -193,18 +196,18 @@ BEGIN ATOMIC
 	UPDATE pgmaint_internal.alert_records o SET resolved_at = clock_timestamp(), resolution = x.resolution
 	FROM (
 		SELECT t.alert_id, CASE
-			-- settled by a person, or over with the next run that writes to the storage
+			-- resolved by take_over() or stay_copy(), or by the next run that writes to the storage
 			WHEN t.check_id = 'identity' AND t.object IS NULL THEN
-				(SELECT 'this database is not in doubt' FROM pgmaint_internal.own_identities i
+				(SELECT 'this database is no longer suspected to be a copy' FROM pgmaint_internal.own_identities i
 				WHERE i.state = 'current' AND i.doubt IS NULL AND NOT EXISTS (SELECT FROM pgmaint_internal.suspended_contacts))
 			WHEN t.check_id = 'identity' THEN coalesce(
-				(SELECT format('run %s found the owner records on storage %I in order', r.run_id, t.object)
+				(SELECT format('run %s found valid owner records on storage %I', r.run_id, t.object)
 				FROM pgmaint_internal.owner_records r
 				WHERE r.storage = t.object AND r.verdict = 'clear' AND r.written_at > t.last_seen
 				ORDER BY r.written_at LIMIT 1),
 				CASE WHEN NOT EXISTS (SELECT FROM pg_foreign_server s WHERE s.srvname = t.object)
-					THEN format('storage %I is there no more', t.object) END)
-			-- noticed by a task: the same task succeeded, and had nothing to say
+					THEN format('storage %I no longer exists', t.object) END)
+			-- noticed by a task: the same task succeeded without a finding
 			WHEN t.target IS NOT NULL THEN coalesce(
 				(SELECT format('%s of %s succeeded in run %s', k.action, k.target, k.run_id)
 				FROM pgmaint.tasks k
@@ -217,35 +220,35 @@ BEGIN ATOMIC
 				ORDER BY k.started_at, k.task_id
 				LIMIT 1),
 				CASE WHEN t.relation <> 0 AND (SELECT c.oid FROM pg_class c WHERE c.oid = t.relation) IS NULL
-					THEN format('%s is there no more', t.target) END,
+					THEN format('%s no longer exists', t.target) END,
 				CASE WHEN t.action IN ('verify_backup', 'restore_backup')
 						AND t.target IN (SELECT concat(b.storage, '/', b.key) FROM pgmaint_internal.backup_records b WHERE b.state = 'expired')
-					THEN format('%s was removed', t.target) END)
+					THEN format('backup %s was removed', t.target) END)
 			WHEN t.check_id = 'missed_schedule' THEN coalesce(
-				(SELECT format('plan %s was run', t.object)
+				(SELECT format('plan %s has run', t.object)
 				FROM begun b WHERE b.plan = t.object AND b.requested_at > t.last_seen),
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint_internal.plan_schedules s WHERE s.plan = t.object)
-					THEN format('plan %s is not scheduled any more', t.object) END)
+					THEN format('plan %s is no longer scheduled', t.object) END)
 			WHEN t.check_id = 'delivery' THEN coalesce(
 				(SELECT format('a message to %s was sent', t.object)
 				FROM pgmaint.notifications n WHERE n.contact = t.object AND n.sent_at > t.last_seen LIMIT 1),
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = t.object)
-					THEN format('contact %s is there no more', t.object) END)
-			-- noticed when tasks were planned: the same was planned again to the end
+					THEN format('contact %s no longer exists', t.object) END)
+			-- noticed when tasks were planned: the same step was planned again completely
 			WHEN t.action IS NOT NULL THEN
-				(SELECT format('%s in run %s did not notice it', p.action, max(p.run_id))
+				(SELECT format('%s in run %s did not find the problem again', p.action, max(p.run_id))
 				FROM planned p
 				WHERE p.run_id > t.last_run AND p.role = t.role AND p.action = t.action
 					AND (t.check_id = 'failed' OR p.options = coalesce(t.options, '{}') - 'settings')
 				GROUP BY p.action)
 			WHEN t.check_id IN ('failed', 'interrupted') THEN
-				(SELECT format('run %s of plan %s came to its end', e.run_id, e.plan)
+				(SELECT format('run %s of plan %s has completed', e.run_id, e.plan)
 				FROM ended e
 				WHERE e.run_id > t.last_run AND e.plan = t.object)
 			END AS resolution
 		FROM pgmaint_internal.alert_records t
 		WHERE t.resolved_at IS NULL
-			-- what came in since note_alerts() comes first
+			-- findings that were added since note_alerts() are evaluated first
 			AND t.check_id NOT IN (SELECT DISTINCT f.check_id FROM pgmaint.findings f
 				WHERE f.alert_id IS NULL AND f.severity <> 'info'
 					AND f.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i))
@@ -253,7 +256,8 @@ BEGIN ATOMIC
 	WHERE x.alert_id = o.alert_id AND x.resolution IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.resolve_alerts() IS 'resolve the alerts whose checks find nothing any more';
+COMMENT ON FUNCTION pgmaint_internal.resolve_alerts() IS
+	'Resolves alerts whose checks were repeated and found nothing, or whose object no longer exists, and records the reason.';
 
 CREATE FUNCTION pgmaint_internal.weigh_alerts()
 RETURNS void
@@ -277,9 +281,9 @@ BEGIN ATOMIC
 				WHEN t.action IN ('verify_backup', 'restore_backup') AND (t.severity = 'critical' OR t.check_id = 'failed') THEN 'a restore failed'
 				WHEN t.action = 'backup' AND t.check_id IN ('backup', 'failed')
 					AND (t.severity = 'critical' OR t.occurrences >= l.backup_failures) THEN 'backups fail repeatedly'
-				WHEN t.check_id = 'failed' AND t.occurrences >= l.failures THEN 'it fails repeatedly'
+				WHEN t.check_id = 'failed' AND t.occurrences >= l.failures THEN 'repeated failure'
 				WHEN t.severity = 'warning' AND t.first_seen < clock_timestamp() - l.lasting
-					AND NOT EXISTS (SELECT FROM pgmaint_internal.acknowledgements a WHERE a.alert_id = t.alert_id) THEN 'it goes on'
+					AND NOT EXISTS (SELECT FROM pgmaint_internal.acknowledgements a WHERE a.alert_id = t.alert_id) THEN 'lasting warning'
 			END AS condition
 		FROM pgmaint_internal.alert_records t
 		CROSS JOIN limits l
@@ -288,7 +292,8 @@ BEGIN ATOMIC
 	WHERE x.alert_id = o.alert_id AND x.condition IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.weigh_alerts() IS 'see which alerts have become critical';
+COMMENT ON FUNCTION pgmaint_internal.weigh_alerts() IS
+	'Makes unresolved alerts critical that meet a condition of escalation, and records the condition.';
 
 REVOKE ALL ON pgmaint_internal.alert_records, pgmaint_internal.acknowledgements FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -1,5 +1,5 @@
--- Alerts, with which contacts were notified and are next, and the messages that are
--- due.
+-- The view of alerts, the contacts that are to be notified of each, and the messages
+-- about them.
 
 CREATE TABLE pgmaint_internal.notified_alerts (
 	alert_id bigint NOT NULL REFERENCES pgmaint_internal.alert_records ON DELETE CASCADE,
@@ -12,11 +12,11 @@ CREATE TABLE pgmaint_internal.notified_alerts (
 
 CREATE INDEX notified_alerts_notification ON pgmaint_internal.notified_alerts (notification_id);
 
-COMMENT ON TABLE pgmaint_internal.notified_alerts IS 'which contact was notified of which alert: once for each severity, and once when it was resolved';
+COMMENT ON TABLE pgmaint_internal.notified_alerts IS 'which contact was notified of which alert: once for each severity, and once when the alert was resolved';
 
--- The planner cannot tell how many alerts have come up since it counted, and would
--- compare all with all: so these are subqueries, which are looked up by key, and no
--- joins, and an alert is not looked up in the index of those that are unresolved.
+-- The planner does not know how many alerts were added since the last ANALYZE, and
+-- could compare all rows with all rows: so these are subqueries that are looked up by
+-- key instead of joins, and the index of unresolved alerts is not used.
 CREATE VIEW pgmaint_internal.alert_steps AS
 SELECT
 	t.alert_id,
@@ -36,7 +36,7 @@ WHERE coalesce(t.resolved_at, 'infinity') = 'infinity'
 	AND (SELECT n.alert_id FROM pgmaint_internal.notified_alerts n
 		WHERE n.alert_id = t.alert_id AND n.contact = c.name AND n.kind = 'alert' AND n.severity = t.severity) IS NULL;
 
-COMMENT ON VIEW pgmaint_internal.alert_steps IS 'which contact will be notified of which alert, and when, unless it is resolved or acknowledged';
+COMMENT ON VIEW pgmaint_internal.alert_steps IS 'which contact will be notified of which alert, and when, unless the alert is resolved or acknowledged before';
 
 CREATE VIEW pgmaint.alerts AS
 SELECT
@@ -92,27 +92,26 @@ LEFT JOIN LATERAL (
 ) a ON true
 ORDER BY t.resolved_at DESC NULLS FIRST, t.severity, t.last_seen DESC, t.alert_id;
 
-COMMENT ON VIEW pgmaint.alerts IS
-	'one row for each alert, unresolved and critical ones first: which contacts were notified, who is next and when, who acknowledged it, and whether it is resolved';
-COMMENT ON COLUMN pgmaint.alerts.alert_id IS 'number of the alert, for pgmaint.acknowledge(): that of its first finding, but for alerts from before version 0.3';
+COMMENT ON VIEW pgmaint.alerts IS 'one row for each alert, unresolved and critical ones first: which contacts were notified, which contact is next and when, which role acknowledged the alert, and whether it is resolved; in version 0.2 the view was escalations';
+COMMENT ON COLUMN pgmaint.alerts.alert_id IS 'number of the alert, for pgmaint.acknowledge(): the number of its first finding, except for alerts from before version 0.3';
 COMMENT ON COLUMN pgmaint.alerts.state IS 'open (no contact was notified), notified (contacts of level 1 were), escalated (contacts of a higher level were), acknowledged, resolved';
-COMMENT ON COLUMN pgmaint.alerts.severity IS 'warning or critical; it never becomes less';
-COMMENT ON COLUMN pgmaint.alerts.check_id IS 'the check that its findings are of, as in pgmaint.findings';
+COMMENT ON COLUMN pgmaint.alerts.severity IS 'warning or critical; the severity of an alert never decreases';
+COMMENT ON COLUMN pgmaint.alerts.check_id IS 'the check of its findings, as in pgmaint.findings';
 COMMENT ON COLUMN pgmaint.alerts.object IS 'the object that its findings are about; null: none';
 COMMENT ON COLUMN pgmaint.alerts.message IS 'message of its last finding';
-COMMENT ON COLUMN pgmaint.alerts.occurrences IS 'number of runs that noticed it';
+COMMENT ON COLUMN pgmaint.alerts.occurrences IS 'number of runs that noticed the alert';
 COMMENT ON COLUMN pgmaint.alerts.first_seen IS 'time of its first finding, to the second';
 COMMENT ON COLUMN pgmaint.alerts.last_seen IS 'time of its last finding, to the second';
 COMMENT ON COLUMN pgmaint.alerts.level IS 'highest level of the contacts that were notified; 0: none';
-COMMENT ON COLUMN pgmaint.alerts.next_step IS 'when the next contact is notified; null: no contact will be';
-COMMENT ON COLUMN pgmaint.alerts.next_contact IS 'name of the contact that is notified next';
-COMMENT ON COLUMN pgmaint.alerts.condition IS 'the condition of escalation that made it critical; null: none';
+COMMENT ON COLUMN pgmaint.alerts.next_step IS 'when the next contact will be notified; null: none will be';
+COMMENT ON COLUMN pgmaint.alerts.next_contact IS 'name of the contact that will be notified next';
+COMMENT ON COLUMN pgmaint.alerts.condition IS 'the condition of escalation that made the alert critical; null: none';
 COMMENT ON COLUMN pgmaint.alerts.finding_id IS 'number of its last finding';
-COMMENT ON COLUMN pgmaint.alerts.acknowledged_by IS 'role that acknowledged it, at its present severity';
-COMMENT ON COLUMN pgmaint.alerts.acknowledged_at IS 'time of that';
-COMMENT ON COLUMN pgmaint.alerts.resolved_at IS 'when it was found to be resolved; null: it is not';
-COMMENT ON COLUMN pgmaint.alerts.resolution IS 'why it is resolved';
-COMMENT ON COLUMN pgmaint.alerts.action IS 'action that noticed it; null: no action of a run did';
+COMMENT ON COLUMN pgmaint.alerts.acknowledged_by IS 'role that acknowledged the alert at its present severity';
+COMMENT ON COLUMN pgmaint.alerts.acknowledged_at IS 'when the alert was acknowledged';
+COMMENT ON COLUMN pgmaint.alerts.resolved_at IS 'when the alert was resolved; null: the alert is unresolved';
+COMMENT ON COLUMN pgmaint.alerts.resolution IS 'why the alert is resolved';
+COMMENT ON COLUMN pgmaint.alerts.action IS 'action that noticed the alert; null: no action of a run did';
 COMMENT ON COLUMN pgmaint.alerts.first_finding IS 'number of its first finding';
 
 -- One message to each contact, however many alerts there are; the first 50 are
@@ -145,7 +144,7 @@ BEGIN ATOMIC
 	ranked AS (
 		SELECT d.*,
 			row_number() OVER (PARTITION BY d.contact, d.kind ORDER BY d.severity, d.first_seen, d.alert_id) AS nth,
-			-- names may have lines of their own, which must not look like ours
+			-- names may contain line breaks, which must not look like lines of the message
 			pgmaint.one_line(concat_ws(' ', d.check_id, left(d.object, 200))) AS name,
 			pgmaint.one_line(left(d.message, 1000)) AS text
 		FROM due d
@@ -204,7 +203,7 @@ BEGIN ATOMIC
 				format(E'Database %s of cluster %s on %s:\n\n', pgmaint.one_line(w.origin ->> 'database'),
 					pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host'),
 				w.text,
-				CASE WHEN w.alerts > 50 THEN format(E'\n\n... and %s more.', w.alerts - 50) END,
+				CASE WHEN w.alerts > 50 THEN format(E'\n\n... and %s more alerts.', w.alerts - 50) END,
 				CASE WHEN w.kind = 'alert' THEN format(
 					E'\n\nTo see all alerts: SELECT * FROM pgmaint.alerts\nTo stop further notifications for an alert, acknowledge it: SELECT pgmaint.acknowledge(%s)',
 					w.number) END,
@@ -234,7 +233,8 @@ BEGIN ATOMIC
 			LIMIT 1) IS NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.queue_alerts() IS 'write the messages about alerts that are due';
+COMMENT ON FUNCTION pgmaint_internal.queue_alerts() IS
+	'Writes the messages about alerts that contacts are to be notified of now: one message for each contact, and one for resolved alerts.';
 
 CREATE FUNCTION pgmaint_internal.escalation_due()
 RETURNS boolean
@@ -250,7 +250,8 @@ BEGIN ATOMIC
 		OR EXISTS (SELECT FROM pgmaint.contacts c WHERE c.windows) AND EXISTS (SELECT FROM pgmaint.maintenance_windows);
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.escalation_due() IS 'whether there may be findings, alerts or messages to deal with';
+COMMENT ON FUNCTION pgmaint_internal.escalation_due() IS
+	'Returns whether there may be findings, alerts, messages or maintenance windows to process.';
 
 REVOKE ALL ON pgmaint_internal.notified_alerts, pgmaint_internal.alert_steps, pgmaint.alerts FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -1,6 +1,5 @@
--- Messages to contacts: what is to be sent, what was, and what all of them say of
--- where they come from.  Those about maintenance windows are written here, those
--- about alerts in alerts.sql.
+-- Messages to contacts, sent and unsent, and their origin.  Messages about maintenance
+-- windows are written here, messages about alerts in alerts.sql.
 
 CREATE TABLE pgmaint.notifications (
 	notification_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -27,31 +26,32 @@ CREATE TABLE pgmaint.notifications (
 CREATE INDEX notifications_unsent ON pgmaint.notifications (contact, notification_id) WHERE state IN ('pending', 'failed');
 CREATE INDEX notifications_contact ON pgmaint.notifications (contact, sent_at);
 
-COMMENT ON TABLE pgmaint.notifications IS 'the messages to contacts: what is to be sent, and what was';
+COMMENT ON TABLE pgmaint.notifications IS 'the messages to contacts, sent and unsent';
 COMMENT ON COLUMN pgmaint.notifications.notification_id IS 'key: number of the message';
-COMMENT ON COLUMN pgmaint.notifications.message_id IS 'goes with the message however often it is sent, so that a receiver can tell';
-COMMENT ON COLUMN pgmaint.notifications.contact IS 'name of the contact, which may be dropped by now';
-COMMENT ON COLUMN pgmaint.notifications.kind IS 'alert (open ones), resolved (ones that are over), window (a maintenance window opens), suspended (this database tells the contact nothing more)';
-COMMENT ON COLUMN pgmaint.notifications.severity IS 'the worst severity of what the message is about: warning or critical; null: a maintenance window';
+COMMENT ON COLUMN pgmaint.notifications.message_id IS 'identifier of the message, the same at each attempt, by which a receiver recognizes duplicates';
+COMMENT ON COLUMN pgmaint.notifications.contact IS 'name of the contact, which may have been dropped since';
+COMMENT ON COLUMN pgmaint.notifications.kind IS 'alert (new alerts), resolved (resolved alerts), window (a maintenance window will open), suspended (this database sends the contact no further messages)';
+COMMENT ON COLUMN pgmaint.notifications.severity IS 'highest severity of the alerts in the message: warning or critical; null: a maintenance window';
 COMMENT ON COLUMN pgmaint.notifications.subject IS 'subject of the message, one line';
-COMMENT ON COLUMN pgmaint.notifications.state IS 'pending, failed (and to be tried again), sent, given up (three days old, or the contact was dropped)';
-COMMENT ON COLUMN pgmaint.notifications.attempts IS 'how often sending was tried';
+COMMENT ON COLUMN pgmaint.notifications.state IS 'pending, failed (will be tried again), sent, given up (after 3 days, or because the contact was dropped)';
+COMMENT ON COLUMN pgmaint.notifications.attempts IS 'number of attempts to send the message';
 COMMENT ON COLUMN pgmaint.notifications.created_at IS 'when the message was written';
-COMMENT ON COLUMN pgmaint.notifications.next_attempt IS 'when sending is tried next; null: it was sent or given up';
-COMMENT ON COLUMN pgmaint.notifications.sent_at IS 'when the message was sent; null: it was not';
+COMMENT ON COLUMN pgmaint.notifications.next_attempt IS 'when the next attempt is made; null: the message was sent or given up';
+COMMENT ON COLUMN pgmaint.notifications.sent_at IS 'when the message was sent; null: not sent';
 COMMENT ON COLUMN pgmaint.notifications.error IS 'why the last attempt failed, or why the message was given up; null: neither';
-COMMENT ON COLUMN pgmaint.notifications.body IS 'text of the message, for a person';
-COMMENT ON COLUMN pgmaint.notifications.payload IS 'content of the message as a JSON object, for a machine';
-COMMENT ON COLUMN pgmaint.notifications.window_name IS 'the maintenance window that the message announces; null: it announces none';
-COMMENT ON COLUMN pgmaint.notifications.window_opens IS 'when that window opens; null where window_name is';
-COMMENT ON COLUMN pgmaint.notifications.identity IS 'the database that wrote the message, see pgmaint.identities';
+COMMENT ON COLUMN pgmaint.notifications.body IS 'text of the message';
+COMMENT ON COLUMN pgmaint.notifications.payload IS 'content of the message as a JSON object';
+COMMENT ON COLUMN pgmaint.notifications.window_name IS 'the maintenance window that the message announces; null: none';
+COMMENT ON COLUMN pgmaint.notifications.window_opens IS 'when that window opens; null where window_name is null';
+COMMENT ON COLUMN pgmaint.notifications.identity IS 'identity of the database that wrote the message, see pgmaint.identities';
 
 CREATE FUNCTION pgmaint_internal.host_name()
 RETURNS text
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_host_name';
 
-COMMENT ON FUNCTION pgmaint_internal.host_name() IS 'the name of the machine that the server runs on';
+COMMENT ON FUNCTION pgmaint_internal.host_name() IS
+	'Returns the name of the machine that the server runs on; null if it is unknown.';
 
 CREATE FUNCTION pgmaint_internal.message_origin()
 RETURNS jsonb
@@ -65,7 +65,8 @@ BEGIN ATOMIC
 		'database', current_database());
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.message_origin() IS 'what messages say about where they come from';
+COMMENT ON FUNCTION pgmaint_internal.message_origin() IS
+	'Returns the origin that messages name: host, cluster name, system identifier and database, as a JSON object.';
 
 CREATE FUNCTION pgmaint_internal.message_time(at timestamptz)
 RETURNS text
@@ -73,9 +74,10 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 
-COMMENT ON FUNCTION pgmaint_internal.message_time(timestamptz) IS 'a time as messages have it: UTC, in ISO 8601';
+COMMENT ON FUNCTION pgmaint_internal.message_time(timestamptz) IS
+	'Returns a time as messages show it: in UTC, in ISO 8601 format, to the second.';
 
--- Before a window opens: which plans are to begin in it.
+-- A message is written before a window opens, and lists the plans that will begin in it.
 CREATE FUNCTION pgmaint_internal.queue_windows()
 RETURNS void
 LANGUAGE sql VOLATILE
@@ -118,7 +120,7 @@ BEGIN ATOMIC
 	)
 	INSERT INTO pgmaint.notifications (message_id, contact, kind, subject, body, payload, window_name, window_opens)
 	SELECT w.message_id, w.contact, 'window', w.subject,
-		format(E'Maintenance window %s of database %s of cluster %s on %s is open from %s to %s.\n\nWhat will run in it:\n\n%s\n\nTables may be locked and queries slower in these hours.\n',
+		format(E'Maintenance window %s of database %s of cluster %s on %s is open from %s to %s.\n\nScheduled plans:\n\n%s\n\nTables may be locked and queries slower in these hours.\n',
 			pgmaint.one_line(w.name), pgmaint.one_line(w.origin ->> 'database'), pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host',
 			pgmaint_internal.message_time(w.opens), pgmaint_internal.message_time(w.closes), w.text),
 		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'window', 'subject', w.subject,
@@ -130,9 +132,10 @@ BEGIN ATOMIC
 	ON CONFLICT (contact, window_name, window_opens) DO NOTHING;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.queue_windows() IS 'write the messages about maintenance windows that open soon';
+COMMENT ON FUNCTION pgmaint_internal.queue_windows() IS
+	'Writes the messages about maintenance windows that open soon.';
 
--- Contacts that a dump or a copy brought are told so, and nothing else.
+-- Contacts that came with a dump or a copy are notified only that they are suspended.
 CREATE VIEW pgmaint_internal.suspended_contacts AS
 SELECT
 	c.name,
@@ -144,8 +147,8 @@ FROM pgmaint.contacts c
 WHERE NOT EXISTS (SELECT FROM pgmaint_internal.own_identities i WHERE i.identity = c.identity)
 	AND EXISTS (SELECT FROM pgmaint_internal.own_identities i WHERE i.state = 'current');
 
-COMMENT ON VIEW pgmaint_internal.suspended_contacts IS 'the contacts that were added to another database, of which this is a copy or a restored dump: they are told nothing until take_over()';
-COMMENT ON COLUMN pgmaint_internal.suspended_contacts.told IS 'whether the contact was told that it is suspended here';
+COMMENT ON VIEW pgmaint_internal.suspended_contacts IS 'the contacts that were added to another database, of which this database is a copy or a restored dump: they are not notified of alerts until take_over()';
+COMMENT ON COLUMN pgmaint_internal.suspended_contacts.told IS 'whether the contact was notified that it is suspended in this database';
 
 CREATE FUNCTION pgmaint_internal.queue_suspensions()
 RETURNS void
@@ -154,9 +157,9 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	INSERT INTO pgmaint.notifications (message_id, contact, kind, severity, subject, body, payload)
 	SELECT w.message_id, w.name, 'suspended', 'warning', w.subject,
-		format(E'Database %s of cluster %s on %s may be a copy of the one that you are told about, or was restored from a dump of it.\n\n'
-			'You are told nothing more of this database. If it is the successor, execute in it:\n\n'
-			'    SELECT pgmaint.take_over();\n\nIf it is a copy, and stays one:\n\n    SELECT pgmaint.stay_copy();\n',
+		format(E'Database %s of cluster %s on %s may be a copy of the database whose alerts you receive, or was restored from a dump of it.\n\n'
+			'You will receive no alerts of this database. If it replaces the original database, execute in it:\n\n'
+			'    SELECT pgmaint.take_over();\n\nIf it is a copy and remains one, execute in it:\n\n    SELECT pgmaint.stay_copy();\n',
 			pgmaint.one_line(w.origin ->> 'database'), pgmaint.one_line(coalesce(w.origin ->> 'cluster', w.origin ->> 'system_identifier')), w.origin ->> 'host'),
 		w.origin || jsonb_build_object('id', w.message_id, 'kind', 'suspended', 'severity', 'warning', 'subject', w.subject,
 			'created_at', pgmaint_internal.message_time(clock_timestamp()))
@@ -170,7 +173,8 @@ BEGIN ATOMIC
 	) w;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.queue_suspensions() IS 'tell the contacts of another database, once, that this one tells them nothing';
+COMMENT ON FUNCTION pgmaint_internal.queue_suspensions() IS
+	'Writes one message to each suspended contact, which says that this database does not notify it.';
 
 CREATE FUNCTION pgmaint_internal.give_up_dropped_contacts()
 RETURNS void
@@ -181,7 +185,8 @@ BEGIN ATOMIC
 	WHERE n.state IN ('pending', 'failed') AND n.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i) AND NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = n.contact);
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.give_up_dropped_contacts() IS 'messages to contacts that are no more are not sent';
+COMMENT ON FUNCTION pgmaint_internal.give_up_dropped_contacts() IS
+	'Gives up the unsent messages to contacts that were dropped.';
 
 REVOKE ALL ON pgmaint.notifications, pgmaint_internal.suspended_contacts FROM PUBLIC;
 REVOKE ALL ON FUNCTION

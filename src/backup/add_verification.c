@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * add_verification.c
- *	  add_verification and drop_verification.
+ *	  add_verification() and drop_verification().
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@
 PG_FUNCTION_INFO_V1(pgmaint_add_verification);
 PG_FUNCTION_INFO_V1(pgmaint_drop_verification);
 
-/* of an answer that is compared */
+/* maximum length of an expected answer, in characters */
 #define MAX_EXPECTED 1000
 
 /* pgmaint.add_verification's arguments */
@@ -43,13 +43,14 @@ require_arguments(FunctionCallInfo fcinfo)
 	for (int i = 0; i < lengthof(names); i++)
 	{
 		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s of a verification must not be null", names[i]),
-					 i == ARG_EXPECTED
-						 ? errhint("Where null is expected, give the text "
-								   "'null'.")
-						 : 0));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s of a verification must not be null", names[i]),
+				 i == ARG_EXPECTED
+					 ? errhint(
+						   "To expect a null answer, pass the text 'null'.")
+					 : 0));
 	}
 }
 
@@ -67,22 +68,25 @@ check_time_limit(const Interval *time_limit)
 						"interval, not %s",
 						DatumGetCString(DirectFunctionCall1(
 							interval_out, IntervalPGetDatum(time_limit)))),
-				 errhint("Give for example interval '5 minutes'.")));
+				 errhint("Pass for example interval '5 minutes'.")));
 }
 
 static void
 check_expected(const char *expected)
 {
 	if (pg_mbstrlen(expected) > MAX_EXPECTED)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("expected of a verification must not have more "
-							   "than %d characters",
-							   MAX_EXPECTED),
-						errhint("Let the query compare, and expect true.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("expected of a verification must not have more "
+					"than %d characters",
+					MAX_EXPECTED),
+			 errhint("Compare the value inside the query, and expect true.")));
 }
 
 /*
- * A backup may come from another server, so this is no error.
+ * An unknown database is only a notice: the backup may come from another
+ * server.
  */
 static void
 notice_unknown_database(const char *database)
@@ -96,13 +100,14 @@ notice_unknown_database(const char *database)
 			"UNION ALL (SELECT FROM pgmaint_internal.backup_records b "
 			"WHERE b.database = $1::pg_catalog.name LIMIT 1)") == 0)
 		ereport(NOTICE,
-				(errmsg("database \"%s\" does not exist, and the ledger has "
-						"no backup of it",
+				(errmsg("database \"%s\" does not exist and has no backup in "
+						"the ledger",
 						database)));
 }
 
 /*
- * The lock is for two sessions that add the same at the same time.
+ * The lock keeps two sessions from adding the same verification at the same
+ * time.
  */
 static void
 refuse_equal(const char *database, const char *query, const char *expected)
@@ -122,10 +127,11 @@ refuse_equal(const char *database, const char *query, const char *expected)
 		0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("verification %lld of database \"%s\" has the same "
-						"query and expects the same",
+				 errmsg("verification %lld of database \"%s\" already has "
+						"this query and expected answer",
 						(long long) ledger_bigint(0, 1), database),
-				 errhint("To change its time limit, drop it first: SELECT "
+				 errhint("To change the time limit, drop the existing "
+						 "verification first: SELECT "
 						 "pgmaint.drop_verification(%lld).",
 						 (long long) ledger_bigint(0, 1))));
 }
@@ -179,7 +185,8 @@ pgmaint_add_verification(PG_FUNCTION_ARGS)
 /*
  * pgmaint.drop_verification(verification_id bigint) returns boolean
  *
- * One that another role relies on is not anybody's to drop.
+ * Only members of the role that added the verification may drop it, since that
+ * role relies on it.
  */
 Datum
 pgmaint_drop_verification(PG_FUNCTION_ARGS)
@@ -202,11 +209,13 @@ pgmaint_drop_verification(PG_FUNCTION_ARGS)
 
 		if (!superuser_arg(role) &&
 			!has_privs_of_role(role, get_role_oid(adder, true)))
-			ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-							errmsg("permission denied to drop verification "
-								   "%lld",
-								   (long long) PG_GETARG_INT64(0)),
-							errdetail("It was added by role \"%s\".", adder)));
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to drop verification "
+							"%lld",
+							(long long) PG_GETARG_INT64(0)),
+					 errdetail("Verification %lld was added by role \"%s\".",
+							   (long long) PG_GETARG_INT64(0), adder)));
 		(void) ledger_query(
 			&query,
 			"DELETE FROM pgmaint.verifications WHERE verification_id = $1");

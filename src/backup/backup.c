@@ -1,14 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * backup.c
- *	  The action "backup": pg_dump of databases, and the roles and tablespaces
- *	  of the server, each as one object on a storage.
+ *	  The action "backup": dumps databases with pg_dump, and roles and
+ *	  tablespaces with pg_dumpall, each into one object on a storage.
  *
- * The room backup: backups made, proven by restoring them, restored and
- * expired.
+ * The room backup: backups are made, verified by restoring them, restored, and
+ * removed when they expire.
  *
- * Nothing is staged on this machine: the only room that a backup needs is that
- * on its storage.
+ * No file is written on this machine: a backup needs room only on its storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,15 +29,15 @@
 
 #define LOCAL_STORAGE "pgmaint_local"
 
-#define HOW_TO_CREATE_STORAGE                                           \
-	"create a storage, CREATE SERVER backups FOREIGN DATA WRAPPER "     \
-	"pgmaint_storage OPTIONS (url 's3://bucket/prefix'), and give its " \
-	"name as the option \"storage\""
+#define HOW_TO_CREATE_STORAGE                                     \
+	"create a storage with CREATE SERVER backups FOREIGN DATA "   \
+	"WRAPPER pgmaint_storage OPTIONS (url 's3://bucket/prefix') " \
+	"and set the option \"storage\" to its name"
 
 /*
- * What is put into a key later: 9 bytes more of a time than its name has, of an
- * attempt .10, and .globals.sql.zst, which is the longest end of an object that
- * belongs to a backup.
+ * The length that a key grows by later: the time has 9 bytes more than its
+ * placeholder, a further attempt adds .10, and .globals.sql.zst is the longest
+ * suffix of an object that belongs to a backup.
  */
 #define ADDED_LENGTH (9 + 3 + 16)
 
@@ -53,7 +52,7 @@ says(const char *template, const char *word)
 }
 
 /*
- * How the objects are called, as far as that is the same for all.
+ * The template of the keys, before names are filled in.
  */
 static char *
 key_template(PlanContext *context, bool several)
@@ -64,19 +63,21 @@ key_template(PlanContext *context, bool several)
 		return several ? "{plan}/{database}/backup-" KEY_TIME "-{identity}"
 					   : "{plan}/backup-" KEY_TIME "-{identity}";
 	if (!says(given, KEY_TIME))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"key\" of action \"backup\" has no "
-							   "%s: \"%s\"",
-							   KEY_TIME, given),
-						errhint("Every backup has a key of its own: give for "
-								"example \"nightly/{database}-{time}\".")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"key\" of action \"backup\" lacks the "
+						"placeholder %s: \"%s\"",
+						KEY_TIME, given),
+				 errhint("Use a key that is different for each backup, for "
+						 "example \"nightly/{database}-{time}\".")));
 	if (several && !says(given, "{database}"))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"key\" of action \"backup\" has no "
-						"{database}, but there are several: \"%s\"",
+				 errmsg("option \"key\" of action \"backup\" lacks the "
+						"placeholder {database}, but several databases are "
+						"backed up: \"%s\"",
 						given),
-				 errhint("Give for example \"nightly/{database}-{time}\".")));
+				 errhint("Use for example \"nightly/{database}-{time}\".")));
 	return given;
 }
 
@@ -94,8 +95,8 @@ append_name(StringInfo key, const char *name, int room)
 }
 
 /*
- * The key of an object but for its time and its kind, with so many bytes of
- * names.
+ * Fill in the placeholders of a template, except for the time.  Each name
+ * takes at most room bytes.
  */
 static char *
 fill_in(const char *template, const char *plan, const char *database, int room)
@@ -127,7 +128,7 @@ fill_in(const char *template, const char *plan, const char *database, int room)
 }
 
 /*
- * Names are shortened where the storage takes no key that long.
+ * Names are shortened where the storage does not allow keys of that length.
  */
 static char *
 make_key(const char *template, const char *plan, const char *database,
@@ -153,7 +154,8 @@ append_text(StringInfo json, const char *name, const char *value)
 }
 
 /*
- * What is known of earlier ones of its kind: a reason, and a size to expect.
+ * The reason of a task, and the sizes to expect, by the last backup of the
+ * same kind, database and selection.
  */
 static char *
 describe_last_backup(const char *kind, const char *storage,
@@ -178,13 +180,12 @@ describe_last_backup(const char *kind, const char *storage,
 	{
 		*dump_bytes = 0;
 		*object_bytes = 0;
-		return psprintf("there is no backup of it on storage %s yet",
+		return psprintf("no earlier backup on storage %s",
 						quote_identifier(storage));
 	}
 	*dump_bytes = named_bigint(0, "dump_bytes");
 	*object_bytes = named_bigint(0, "bytes");
-	return psprintf("the last backup of it is of %s",
-					named_text(0, "started_at"));
+	return psprintf("last backup: %s", named_text(0, "started_at"));
 }
 
 static void
@@ -246,9 +247,9 @@ add_backup_task(PlanContext *context, const char *template,
 }
 
 /*
- * Databases that nobody can connect to have no backups: what an interrupted DROP
- * DATABASE has left, which can only be dropped, and those that were closed.
- * template0 never changes.
+ * A finding for each database that cannot be backed up: databases that an
+ * interrupted DROP DATABASE left invalid, and databases that allow no
+ * connections. template0 never changes, so it is ignored.
  */
 static void
 note_closed_databases(PlanContext *context, List *names, bool all)
@@ -261,8 +262,8 @@ note_closed_databases(PlanContext *context, List *names, bool all)
 	rows = ledger_query(
 		&query,
 		"SELECT pg_catalog.quote_ident(d.datname), CASE d.datconnlimit "
-		"WHEN -2 THEN 'it is invalid, since DROP DATABASE was interrupted; drop it' "
-		"ELSE 'it allows no connections' END FROM pg_catalog.pg_database d "
+		"WHEN -2 THEN 'the database is invalid because DROP DATABASE was interrupted; drop the database' "
+		"ELSE 'the database allows no connections' END FROM pg_catalog.pg_database d "
 		"WHERE d.datconnlimit = -2 AND ($2 OR d.datname = ANY ($1)) "
 		"OR $2 AND NOT d.datallowconn AND d.datname <> 'template0' "
 		"ORDER BY d.datname");
@@ -278,8 +279,8 @@ note_closed_databases(PlanContext *context, List *names, bool all)
 }
 
 /*
- * Databases that are named need not be there: the task says so, and others go
- * on.
+ * Databases that were named may not exist: the task of each reports that, and
+ * the other tasks continue.
  */
 static uint64
 find_databases(PlanContext *context)
@@ -292,9 +293,9 @@ find_databases(PlanContext *context)
 	if (names != NIL && all)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("action \"backup\" has the options \"databases\" and "
-						"\"all_databases\""),
-				 errhint("Leave out one of them.")));
+				 errmsg("options \"databases\" and \"all_databases\" of "
+						"action \"backup\" cannot be combined"),
+				 errhint("Remove one of the two options.")));
 	note_closed_databases(context, names, all);
 	bind_texts(&query, names);
 	bind_boolean(&query, all);
@@ -311,9 +312,9 @@ find_databases(PlanContext *context)
 }
 
 /*
- * A plan that nobody has told where backups go does the rest of its work where
- * there is no place for them.  A storage that was named is another matter: its
- * task says what is wrong with it.
+ * Without the option "storage", a missing default storage is a finding, so
+ * that the other steps of a plan are executed.  With the option, the task
+ * reports what is wrong with the storage.
  */
 static bool
 has_no_storage(PlanContext *context)
@@ -328,17 +329,18 @@ has_no_storage(PlanContext *context)
 					 "SELECT pg_catalog.has_server_privilege($2, s.oid, "
 					 "'USAGE') FROM pg_catalog.pg_foreign_server s "
 					 "WHERE s.srvname = $1::pg_catalog.name") == 0)
-		plan_finding(
-			context, "backup", "warning", LOCAL_STORAGE,
-			"nothing is backed up: no storage is named, and there is no " LOCAL_STORAGE
-			": " HOW_TO_CREATE_STORAGE,
-			NULL);
+		plan_finding(context, "backup", "warning", LOCAL_STORAGE,
+					 "no backup is made: option \"storage\" is not set, and "
+					 "storage " LOCAL_STORAGE
+					 " does not exist; " HOW_TO_CREATE_STORAGE,
+					 NULL);
 	else if (!ledger_boolean(0, 1))
 		plan_finding(
 			context, "backup", "warning", LOCAL_STORAGE,
 			psprintf(
-				"nothing is backed up: no storage is named, and role %s has no USAGE on " LOCAL_STORAGE
-				": " HOW_TO_CREATE_STORAGE,
+				"no backup is made: option \"storage\" is not set, and role "
+				"%s lacks USAGE on storage " LOCAL_STORAGE
+				"; " HOW_TO_CREATE_STORAGE,
 				quote_identifier(GetUserNameFromId(context->role, false))),
 			NULL);
 	else
@@ -378,14 +380,16 @@ plan_backup(PlanContext *context)
 	if (strcmp(storage, LOCAL_STORAGE) == 0)
 		plan_finding(
 			context, "backup", "info", LOCAL_STORAGE,
-			"backups go to the disk that the databases are on, and would be lost with it: " HOW_TO_CREATE_STORAGE,
+			"storage " LOCAL_STORAGE
+			" is on the disk of the data directory, and its backups would be "
+			"lost with that disk; " HOW_TO_CREATE_STORAGE,
 			NULL);
 }
 
 DEFINE_ACTION(backup) = {
 	.name = "backup",
-	.description =
-		"dump databases, roles and tablespaces with pg_dump and pg_dumpall, straight into objects on a storage",
+	.description = "dump databases, roles and tablespaces with pg_dump and "
+				   "pg_dumpall into objects on a storage",
 	.options = backup_options,
 	.uses_storage = true,
 	.plan = plan_backup,

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * backup_options.c
- *	  The options of the action "backup", and what they mean to pg_dump.
+ *	  The options of the action "backup", and the arguments of pg_dump that
+ *	  they stand for.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,43 +17,54 @@
 
 const ActionOption backup_options[] = {
 	PLAIN_OPTION("storage", OPTION_TEXT, "pgmaint_local",
-				 "where the backups go"),
+				 "storage for the backups"),
 	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
-				 "which databases; without it, the one that the run is in"),
-	PLAIN_OPTION("all_databases", OPTION_BOOLEAN, "false",
-				 "every database of the server that can be connected to"),
+				 "databases to back up; default: the database of the run"),
 	PLAIN_OPTION(
-		"schemas", OPTION_NAMES, NULL,
-		"only these schemas, as patterns of pg_dump (as in the next three)"),
+		"all_databases", OPTION_BOOLEAN, "false",
+		"back up every database of the server that allows connections"),
+	PLAIN_OPTION("schemas", OPTION_NAMES, NULL,
+				 "dump only schemas that match these pg_dump patterns"),
 	PLAIN_OPTION("exclude_schemas", OPTION_NAMES, NULL,
-				 "all schemas but these"),
-	PLAIN_OPTION("tables", OPTION_NAMES, NULL, "only these tables"),
-	PLAIN_OPTION("exclude_tables", OPTION_NAMES, NULL, "all tables but these"),
+				 "leave out schemas that match these pg_dump patterns"),
+	PLAIN_OPTION("tables", OPTION_NAMES, NULL,
+				 "dump only tables that match these pg_dump patterns"),
+	PLAIN_OPTION("exclude_tables", OPTION_NAMES, NULL,
+				 "leave out tables that match these pg_dump patterns"),
 	PLAIN_OPTION("exclude_table_data", OPTION_NAMES, NULL,
-				 "of these tables the definition alone"),
-	PLAIN_OPTION(
-		"exclude_secrets", OPTION_BOOLEAN, "false",
-		"without user mappings and subscriptions, whose options have passwords in the clear"),
+				 "dump the definition, but not the rows, of tables that "
+				 "match these pg_dump patterns"),
+	PLAIN_OPTION("exclude_secrets", OPTION_BOOLEAN, "false",
+				 "leave out user mappings and subscriptions, whose options "
+				 "may contain passwords in plain text"),
 	PLAIN_OPTION("globals", OPTION_BOOLEAN, "true",
-				 "roles and tablespaces, too, as an object of their own"),
+				 "also back up roles and tablespaces, as a separate object"),
 	PLAIN_OPTION("role_passwords", OPTION_BOOLEAN, "false",
-				 "with the roles' hashed passwords"),
-	PLAIN_OPTION(
-		"key", OPTION_TEXT, NULL,
-		"what the objects are called: {plan}/backup-{time}, or {plan}/{database}/backup-{time} where there are several databases"),
+				 "include the hashed passwords of roles"),
+	PLAIN_OPTION("key", OPTION_TEXT, NULL,
+				 "key of the objects, with the placeholders {plan}, "
+				 "{database}, {identity} and {time}; default: "
+				 "{plan}/backup-{time}-{identity}, or "
+				 "{plan}/{database}/backup-{time}-{identity} for several "
+				 "databases"),
 	CHOICE_OPTION("compression", "gzip, zstd, none", "gzip",
-				  "how the objects are compressed"),
-	RANGE_OPTION("compression_level", OPTION_INTEGER, 1, 9, NULL,
-				 "1: fast, 9: small; gzip is at 1 and zstd at 3 without it"),
+				  "compression method of the objects"),
+	RANGE_OPTION(
+		"compression_level", OPTION_INTEGER, 1, 9, NULL,
+		"from 1 (fastest) to 9 (smallest); default: 1 for gzip, 3 for zstd"),
 	RANGE_OPTION("retries", OPTION_INTEGER, 0, 20, "3",
-				 "how often a backup that failed is tried again"),
+				 "number of retries of a backup that failed"),
 	PLAIN_OPTION("retry_delay", OPTION_DURATION, "1 minute",
-				 "before the first of these; twice that before the next"),
+				 "wait before the first retry; the wait doubles with each "
+				 "further retry"),
 	MIN_FREE_OPTION,
 	END_OF_OPTIONS,
 };
 
-/* an option that selects, and pg_dump's own for each of its names */
+/*
+ * an option that selects a part, and the argument of pg_dump for each of its
+ * names
+ */
 static const struct
 {
 	const char *option;
@@ -65,7 +77,7 @@ static const struct
 	{"exclude_table_data", "--exclude-table-data="},
 };
 
-/* these would make of the dump what nobody downstream can read */
+/* pgmaint sets these arguments itself, and relies on their values */
 static const char *const unwanted[] = {
 	"-F", "--format", "-f", "--file",	  "-Z", "--compress", "-j", "--jobs",
 	"-d", "--dbname", "-E", "--encoding", "-W", "--password"};
@@ -77,10 +89,12 @@ backup_compression(Jsonb *given, int *level)
 	const CompressionMethod *method = find_compression(name);
 
 	if (method == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("compression \"%s\" is not part of this build", name),
-				 errhint("Choose one of these: %s.", compression_names())));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("this build does not support compression with %s", name),
+			 errhint("Set the option \"compression\" to one of: %s.",
+					 compression_names())));
 	*level =
 		option_given(given, "compression_level")
 			? (int) option_integer(backup_options, given, "compression_level")
@@ -91,7 +105,8 @@ backup_compression(Jsonb *given, int *level)
 }
 
 /*
- * pgmaint.pg_dump_options, taken apart.
+ * The words of pgmaint.pg_dump_options; an ERROR for those that pgmaint sets
+ * itself.
  */
 static List *
 more_arguments(void)
@@ -113,12 +128,15 @@ more_arguments(void)
 
 			if (strncmp(words[i], unwanted[j], length) == 0 &&
 				(!word || words[i][length] == '\0' || words[i][length] == '='))
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("pgmaint.pg_dump_options must not have %s",
-								unwanted[j]),
-						 errhint("pgmaint gives pg_dump its format, output, "
-								 "compression and connection itself.")));
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg(
+						 "setting pgmaint.pg_dump_options must not contain %s",
+						 unwanted[j]),
+					 errhint(
+						 "Remove this option; pgmaint sets the format, "
+						 "output, compression and connection of pg_dump.")));
 		}
 		arguments = lappend(arguments, words[i]);
 	}
@@ -126,8 +144,8 @@ more_arguments(void)
 }
 
 /*
- * A part of a database is another thing than the database: which part is kept
- * with the backup.
+ * The selection is recorded with the backup: a backup of a part of a database
+ * belongs to another series than a backup of the whole.
  */
 char *
 backup_selection(Jsonb *given)
@@ -179,7 +197,7 @@ dump_arguments(Jsonb *given)
 				lappend(arguments, psprintf("%s%s", selections[i].argument,
 											(char *) lfirst(cell)));
 	}
-	/* a name of nothing is a mistake, not a smaller backup */
+	/* a name that matches nothing is an error, not a smaller backup */
 	if (arguments != NIL)
 		arguments = lappend(arguments, pstrdup("--strict-names"));
 	return list_concat(arguments, more_arguments());

@@ -16,10 +16,10 @@ extern const ActionOption backup_options[];
 /* raises an ERROR where the level is not one of the method's */
 extern const CompressionMethod *backup_compression(Jsonb *given, int *level);
 
-/* which part of a database is wanted: a JSON object, or NULL for all of it */
+/* the selected part of a database: a JSON object, or NULL for the whole */
 extern char *backup_selection(Jsonb *given);
 
-/* what pg_dump, or pg_dumpall, is told besides */
+/* further arguments of pg_dump or pg_dumpall */
 extern List *dump_arguments(Jsonb *given);
 extern List *globals_arguments(Jsonb *given);
 

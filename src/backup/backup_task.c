@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * backup_task.c
- *	  How a task of the action "backup" is carried out.
+ *	  Execution of tasks of the action "backup".
  *
- * What is about to be made is written down first, as a backup that is not there
- * yet; whatever ends the task, it becomes one that succeeded or one that failed.
+ * The backup and its upload are recorded and committed before the first byte
+ * is sent.  However the task ends, the record then becomes one of a backup
+ * that succeeded or failed.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,6 +19,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
@@ -34,22 +36,25 @@
 #include "storage/storage.h"
 
 /*
- * The program runs as the server does, so this takes what COPY FROM PROGRAM
- * takes.
+ * pg_dump runs as the operating-system user of the server, so the role needs
+ * the privileges that COPY FROM PROGRAM needs.
  */
 static void
 check_rights(void)
 {
 	if (has_privs_of_role(GetUserId(), ROLE_PG_EXECUTE_SERVER_PROGRAM))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("permission denied to run pg_dump"),
-					errdetail("Role \"%s\" does not have the privileges of "
-							  "role \"%s\".",
-							  GetUserNameFromId(GetUserId(), false),
-							  "pg_execute_server_program"),
-					errhint("Grant it to the role, or let another one run "
-							"backups.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+		 errmsg("permission denied to run pg_dump"),
+		 errdetail("Role \"%s\" does not have the privileges of "
+				   "role \"%s\".",
+				   GetUserNameFromId(GetUserId(), false),
+				   "pg_execute_server_program"),
+		 errhint(
+			 "As a superuser, execute GRANT pg_execute_server_program TO %s.",
+			 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
 static void
@@ -57,13 +62,15 @@ check_database(const char *database)
 {
 	if (database == NULL || OidIsValid(get_database_oid(database, true)))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_DATABASE),
-					errmsg("database \"%s\" does not exist", database),
-					errhint("See pg_database for those that do.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNDEFINED_DATABASE),
+		 errmsg("database \"%s\" does not exist", database),
+		 errhint("To list the databases: SELECT datname FROM pg_database.")));
 }
 
 /*
- * A disk that is filled up stops more than the backup.
+ * A full disk would stop more than the backup.
  */
 static void
 check_room(const TaskContext *context, Storage *storage)
@@ -76,19 +83,20 @@ check_room(const TaskContext *context, Storage *storage)
 
 	if (available < 0 || available >= expected + min_free)
 		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_DISK_FULL),
-		 errmsg("no room for the backup on storage \"%s\": %s are free, it "
-				"will take about %s, and %s must stay free",
-				storage_name(storage), size_text(available),
-				size_text(expected), size_text(min_free)),
-		 errhint("Make room, expire old backups, or use another storage.")));
+	ereport(ERROR, (errcode(ERRCODE_DISK_FULL),
+					errmsg("not enough room for the backup on storage "
+						   "\"%s\": %s are free, about %s are needed, and %s "
+						   "must stay free",
+						   storage_name(storage), size_text(available),
+						   size_text(expected), size_text(min_free)),
+					errhint("Make room, remove old backups with the action "
+							"expire_backups, or use another storage.")));
 }
 
 /*
- * The key of this attempt: the time is UTC, whose names never go back.  Of those
- * that begin within one second, the later ones get the next.
+ * The key of this attempt, with its time in UTC, so that names never go back.
+ * Of attempts that begin in the same second, the later ones get the next
+ * second.
  */
 static char *
 free_key(const ClaimedTask *task)
@@ -111,7 +119,7 @@ free_key(const ClaimedTask *task)
 }
 
 /*
- * What this attempt is to make, but for its key.
+ * The record of this attempt, without its key.
  */
 static void
 plan_record(const TaskContext *context, BackupRecord *record)
@@ -170,13 +178,14 @@ carry_out_backup(TaskContext *context)
 	LedgerScope scope;
 	char *database = evidence_text(task, "database");
 
-	/* roles and tablespaces are in catalogs, which no REPACK writes anew */
+	/* roles and tablespaces are in catalogs, which REPACK does not rewrite */
 	if (database != NULL)
 		keep_out_repack(database);
 	ledger_enter(&scope);
 	if (!find_backup_of_task(task->task_id, &record) ||
 		!find_upload_of_task(task->task_id, &job.upload))
-		elog(ERROR, "task %lld has no backup", (long long) task->task_id);
+		elog(ERROR, "task %lld has no backup record",
+			 (long long) task->task_id);
 	ledger_leave(&scope);
 	job.record = &record;
 	job.arguments = record.database == NULL
@@ -213,20 +222,23 @@ describe_backup_result(const ClaimedTask *task, Jsonb *result)
 {
 	if (is_leftover(task))
 		return describe_leftover(result);
-	return psprintf("%s in %s, of a dump of %s",
+	return psprintf("%s in %s, %s before compression",
 					size_text(result_number(result, "bytes")),
 					result_text(result, "key"),
 					size_text(result_number(result, "dump_bytes")));
 }
 
-/* a table that was rewritten meanwhile: how often, and how soon, to try again */
+/*
+ * retries after a table was rewritten during the dump: number, and delay in
+ * milliseconds
+ */
 #define REWRITE_RETRIES 4
 #define REWRITE_DELAY 500
 
 /*
- * What trying again cannot mend: rights, names, options, a person's wish.  An
- * object that is there already, of a database that is backed up in the same
- * second, is another matter: the next attempt has a key of its own.
+ * A retry cannot fix errors of rights, names and options, nor a cancellation.
+ * An existing object is an exception: another database was backed up in the
+ * same second, and the next attempt has another key.
  */
 static bool
 may_pass(const char *sqlstate)
@@ -245,7 +257,7 @@ may_pass(const char *sqlstate)
 }
 
 /*
- * Did the one before it fail, too?
+ * Did the previous backup of the same kind, database and selection fail?
  */
 static bool
 failed_before(const ClaimedTask *task)
@@ -274,12 +286,11 @@ note_failure(TaskContext *context)
 	const ClaimedTask *task = context->task;
 	bool repeated = failed_before(task);
 
-	(void) note_finding(&context->findings, "backup",
-						repeated ? "critical" : "warning",
-						pstrdup(task->target),
-						psprintf("the backup of %s failed%s: %s", task->target,
-								 repeated ? ", as did the one before it" : "",
-								 context->error));
+	(void) note_finding(
+		&context->findings, "backup", repeated ? "critical" : "warning",
+		pstrdup(task->target),
+		psprintf("the backup of %s failed%s: %s", task->target,
+				 repeated ? ", as did the previous one" : "", context->error));
 }
 
 void
@@ -295,7 +306,7 @@ clean_up_backup(TaskContext *context, const char *sqlstate)
 	{
 		BackupRecord record;
 
-		/* it failed before it began */
+		/* the task failed before its record was added */
 		plan_record(context, &record);
 		record.key = free_key(task);
 		add_backup_record(&record, task->task_id);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * backup_task.h
- *	  How a task of the action "backup" is carried out.
+ *	  Execution of tasks of the action "backup".
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "action/action.h"
 
-/* what stands for the time at which an attempt begins, in the name of a key */
+/* the placeholder in a key for the time when an attempt begins */
 #define KEY_TIME "{time}"
 
 extern HoldBack consider_backup(TaskContext *context, char **reason);

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * code_settings.c
- *	  The settings that code of a dump depends on.
+ *	  The settings that code in a dump depends on.
  *
- * A CHECK constraint, an index or a materialized view may read a setting of the
- * user's (app.tenant), or convert by the date style and the time zone.  Where these
- * are not what they were when the rows came, a good backup could not be restored.
+ * A CHECK constraint, an index or a materialized view may read a user's
+ * setting (app.tenant), or depend on DateStyle and TimeZone.  Where these
+ * differ from the values under which the rows were written, a good backup
+ * could not be restored.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,14 +17,14 @@
 #include "exec/private_server.h"
 #include "ledger/ledger.h"
 
-/* the name of a setting that a user, or a library, has come up with */
+/* the name of a setting that was defined by a user or a library */
 #define IS_OF_USERS \
 	"~ '^[A-Za-z_][A-Za-z0-9_$]*([.][A-Za-z_][A-Za-z0-9_$]*)+$' "
 
 /*
- * What a library of this server has defined is left out, unless everybody may see
- * and set it: in the private server, which does not load the library, it could
- * be read by code of the dump.
+ * Settings that a library of this server has defined are left out, unless
+ * every role may see and set them: the private server does not load the
+ * library, and code in the dump could read the setting there.
  */
 char *
 own_settings_for_code(void)
@@ -55,8 +56,8 @@ own_settings_for_code(void)
 }
 
 /*
- * A value that this server does not know would keep the session from beginning;
- * one that takes a superuser, too, where its library is loaded.
+ * An unknown value would keep the session from starting; so would a value that
+ * only a superuser may set, where the library is loaded.
  */
 char *
 session_settings_for_code(const BackupDescription *description)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * code_settings.h
- *	  The settings that code of a dump depends on.
+ *	  The settings that code in a dump depends on.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,13 +10,15 @@
 
 #include "backup/restorable.h"
 
-/* in a transaction: those of this server, as lines of a postgresql.conf */
+/*
+ * in a transaction: the settings of this server, as lines of a postgresql.conf
+ */
 extern char *own_settings_for_code(void);
 
 /*
- * In a transaction, as for PGOPTIONS: the date style and the time zone of
- * sessions here, and what the backup's database had itself.  Only for a role
- * without rights, since a manifest may be anybody's.
+ * In a transaction: date style and time zone of sessions in this server, and
+ * the settings of the backed-up database, for PGOPTIONS. Only for a role
+ * without rights, since a manifest can be written by others.
  */
 extern char *session_settings_for_code(const BackupDescription *description);
 

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * compare.c
- *	  Is what was restored what was backed up?
+ *	  Comparison of a restored database with the manifest of its backup.
  *
- * psql compares the manifest with the catalogs and the rows of the database, in
- * sessions of its own, which may be a superuser's.  No statement in them
- * evaluates what a user has defined: catalogs are read, tables are copied in the
- * relation form, which is not planned, and nothing is created, since that would
- * fire event triggers.  amcheck alone runs code of the database; its session is
- * the scratch role's.
+ * psql compares the manifest with the catalogs and the rows of the database,
+ * in separate sessions, which may be a superuser's.  No statement in them
+ * evaluates what a user has defined: catalogs are read, tables are copied in
+ * the relation form, which is not planned, and nothing is created, since that
+ * would fire event triggers.  Only amcheck runs code of the database; its
+ * session is one of the scratch role.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,9 +23,9 @@
 #include "backup/reproduce.h"
 
 /*
- * Operators are looked up by search_path.  With row_security off, COPY of a table
- * that has policies is an error, and never a query.  What was prepared in the
- * database may hold a lock for ever.
+ * Operators are looked up by search_path.  With row_security off, COPY of a
+ * table that has policies is an error, and never a query.  A prepared
+ * transaction in the database may hold a lock for ever.
  */
 static const char settings[] = "SET search_path = pg_catalog, pg_temp;\n"
 							   "SET row_security = off;\n"
@@ -35,7 +35,10 @@ static const char settings[] = "SET search_path = pg_catalog, pg_temp;\n"
 #define SQLSTATE_LENGTH 5
 #define SQLSTATE_DIGITS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-/* what is expected, without what was left out; %s: the manifest, the list */
+/*
+ * the expected objects, without those that were left out; %s: the manifest,
+ * the list
+ */
 static const char expect[] =
 	"WITH m AS (SELECT %s::pg_catalog.jsonb AS m), "
 	"left_out AS (SELECT l.* FROM pg_catalog.jsonb_to_recordset(%s::pg_catalog.jsonb) "
@@ -61,9 +64,9 @@ static const char expect[] =
 	"WHERE l.kind IN ('SEQUENCE', 'SEQUENCE SET') AND l.schema = x.schema AND l.tag = x.name))";
 
 /*
- * A script for psql: of each table, the number of its rows, and of each sequence,
- * which has neither code nor rules, where it stands.  The narrowest column will
- * do; one that is generated cannot be copied.
+ * The script for psql: it counts the rows of each table, and reads the
+ * position of each sequence, which has neither code nor rules.  The narrowest
+ * column of a table is copied; a generated column cannot be copied.
  */
 static const char list_statements[] =
 	" SELECT x.statement FROM (SELECT 1 AS place, t.n, "
@@ -76,7 +79,7 @@ static const char list_statements[] =
 	"'SELECT pg_catalog.concat_ws('' '', %s, last_value, is_called) FROM %I.%I;', q.n, q.schema, q.name) "
 	"FROM q WHERE q.relation IS NOT NULL AND q.value IS NOT NULL) AS x ORDER BY x.place, x.n;\n";
 
-/* what that script has found; %s: its output */
+/* the results of that script; %s: its output */
 static const char found[] =
 	", f AS (SELECT pg_catalog.split_part(l.line, ' ', 1)::pg_catalog.int8 AS n, "
 	"pg_catalog.split_part(l.line, ' ', 2)::pg_catalog.int8 AS found, "
@@ -101,7 +104,7 @@ static const char found[] =
 	"AS x (schema pg_catalog.text, tag pg_catalog.text) WHERE NOT EXISTS (SELECT FROM left_out l "
 	"WHERE l.kind IN ('CONSTRAINT', 'CHECK CONSTRAINT', 'FK CONSTRAINT') "
 	"AND l.schema = x.schema AND l.tag = x.tag)), "
-	/* kinds of which everything can be counted in the catalogs */
+	/* kinds of objects that can be counted in the catalogs */
 	"r AS (SELECT CASE x.relkind WHEN 'v' THEN 'VIEW' "
 	"WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, x.oid, "
 	"'pg_catalog.pg_class'::pg_catalog.regclass AS class, x.relnamespace AS schema "
@@ -115,7 +118,7 @@ static const char found[] =
 	"OR d.deptype = 'i' AND r.class = 'pg_catalog.pg_proc'::pg_catalog.regclass)) "
 	"GROUP BY r.kind)";
 
-/* one JSON object; of the differences, as many as NAMED_DIFFERENCES */
+/* one JSON object, with at most NAMED_DIFFERENCES of the differences */
 static const char judge[] =
 	", d (place, text) AS ("
 	"SELECT 1, pg_catalog.format('table %I.%I is missing', schema, name) FROM ft WHERE relation IS NULL "
@@ -132,7 +135,7 @@ static const char judge[] =
 	"UNION ALL SELECT 5, pg_catalog.format('sequence %I.%I is at %s (is_called %s), but was at %s (%s)', schema, name, "
 	"found, called, value, is_called) FROM fq WHERE relation IS NOT NULL AND value IS NOT NULL "
 	"AND (found, called) IS DISTINCT FROM (value, is_called) "
-	"UNION ALL SELECT 6, pg_catalog.format('there are %s of kind %s, but %s were backed up', "
+	"UNION ALL SELECT 6, pg_catalog.format('the database has %s objects of kind %s, but %s were backed up', "
 	"coalesce(k.found, 0), x.key, x.wanted) "
 	"FROM (SELECT e.key, e.value::pg_catalog.int8 - (SELECT pg_catalog.count(*) FROM left_out l WHERE l.kind = e.key) AS wanted "
 	"FROM m CROSS JOIN LATERAL pg_catalog.jsonb_each_text(coalesce(m -> 'counts', '{}')) AS e) AS x "
@@ -145,9 +148,9 @@ static const char judge[] =
 	"FROM (SELECT d.text FROM d ORDER BY d.place, d.text LIMIT 10) AS f));\n";
 
 /*
- * Every B-tree that there is, and that no catalog has.  The dump may have added
- * functions of the same name in the same schema: arguments of the declared types
- * find the one that was looked for, which is amcheck's own, and a superuser's.
+ * All B-trees except those of catalogs.  The dump may have added functions of
+ * the same name to the same schema: arguments of the declared types find
+ * amcheck's own function, which belongs to a superuser.
  */
 static const char check_indexes[] =
 	/* member checked */
@@ -165,8 +168,9 @@ static const char check_indexes[] =
 	"AND pg_catalog.pg_get_function_identity_arguments(p.oid) = 'index regclass, heapallindexed boolean' \\gexec\n";
 
 /*
- * A script in a session of its own, which begins with the settings above: what
- * the database's code set in an earlier one is gone.
+ * Execute a script in a separate session that begins with the settings above,
+ * so that settings which code of the database made in an earlier session have
+ * no effect.
  */
 static char *
 ask(const Comparison *comparison, const char *script)
@@ -176,8 +180,8 @@ ask(const Comparison *comparison, const char *script)
 }
 
 /*
- * Where in the server's source an error comes from is the last that libpq tells of
- * it: whatever code of the dump says comes before.
+ * libpq prints the location in the server's source last: text from code in the
+ * dump comes before.
  */
 static bool
 is_of_amcheck(const char *words)
@@ -191,7 +195,7 @@ is_of_amcheck(const char *words)
 }
 
 /*
- * The last one, for the same reason.
+ * The last message, for the same reason.
  */
 static char *
 last_message(const char *words)
@@ -205,10 +209,11 @@ last_message(const char *words)
 }
 
 /*
- * amcheck's words are passed on, but none of what the functions of an index say,
- * which are called, and may say values of rows.  What an error is about is told by
- * its SQLSTATE, which psql writes before the message.  No output means that there
- * is no function that could be called: then no index counts as checked.
+ * The messages of amcheck are passed on, but not those of functions of an
+ * index, which amcheck calls, since these may contain values of rows.  The
+ * kind of error is taken from its SQLSTATE, which psql prints before the
+ * message.  No output means that there is no function to call: then no index
+ * counts as checked.
  */
 static void
 check_all_indexes(Comparison *comparison)
@@ -232,18 +237,18 @@ check_all_indexes(Comparison *comparison)
 						SQLSTATE_LENGTH);
 	if (strncmp(message, ERROR_LABEL, strlen(ERROR_LABEL)) != 0 ||
 		strspn(sqlstate, SQLSTATE_DIGITS) != SQLSTATE_LENGTH ||
-		is_server_trouble(sqlstate))
-		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("could not check indexes: psql %s, and the "
-							   "last error was of the server or its session",
-							   end.status)));
-	comparison->differences =
-		psprintf("an index is not sound: %s",
-				 is_of_amcheck(end.words)
-					 ? message
-					 : psprintf("error with SQLSTATE %s, raised by code of "
-								"the dump",
-								sqlstate));
+		is_server_error(sqlstate))
+		ereport(ERROR,
+				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+				 errmsg("could not check indexes: psql %s, and its last "
+						"error came from the server or the session",
+						end.status)));
+	comparison->differences = psprintf(
+		"index check failed: %s",
+		is_of_amcheck(end.words)
+			? message
+			: psprintf("error with SQLSTATE %s, raised by code in the dump",
+					   sqlstate));
 }
 
 static void
@@ -272,8 +277,8 @@ read_verdict(Comparison *comparison, const char *verdict)
 		comparison->differences = psprintf(
 			"%lld %s: %s%s", (long long) named_bigint(0, "different"),
 			named_bigint(0, "different") == 1
-				? "difference from its manifest"
-				: "differences from its manifest",
+				? "difference from the manifest"
+				: "differences from the manifest",
 			named_text(0, "first"),
 			named_bigint(0, "different") > NAMED_DIFFERENCES ? "; ..." : "");
 	ledger_leave(&scope);
@@ -290,9 +295,9 @@ milliseconds_since(instr_time begun)
 }
 
 /*
- * Three sessions: one lists the statements that count, one executes them, and
- * one judges.  psql knows the number of rows of a COPY from its command tag, and
- * the rows themselves go nowhere.
+ * Three sessions: the first lists the counting statements, the second executes
+ * them, and the third compares. psql takes the number of rows of a COPY from
+ * its command tag, and the rows themselves go to /dev/null.
  */
 void
 compare_with_manifest(Comparison *comparison)
@@ -304,7 +309,8 @@ compare_with_manifest(Comparison *comparison)
 	char *counts;
 
 	INSTR_TIME_SET_CURRENT(begun);
-	pgstat_report_activity(STATE_RUNNING, "comparing with the manifest");
+	pgstat_report_activity(STATE_RUNNING,
+						   "comparing the database with its manifest");
 	counts = ask(comparison,
 				 ask(comparison, psprintf("%s%s", expected, list_statements)));
 	comparison->checked_indexes = -1;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compare.h
- *	  Is what was restored what was backed up?
+ *	  Comparison of a restored database with the manifest of its backup.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "backup/restorable.h"
 #include "exec/programs.h"
 
-/* differences that are told by name */
+/* number of differences that are named */
 #define NAMED_DIFFERENCES 10
 
 typedef struct Comparison
@@ -34,7 +34,7 @@ typedef struct Comparison
 	char *differences;		  /* NULL: there are none */
 } Comparison;
 
-/* in a transaction; runs none of the code in the database, but for amcheck's */
+/* in a transaction; runs no code of the database, except through amcheck */
 extern void compare_with_manifest(Comparison *comparison);
 
 #endif /* PGMAINT_COMPARE_H */

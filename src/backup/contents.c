@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * contents.c
- *	  What a dump holds, for its manifest.
+ *	  The contents of a dump, for its manifest.
  *
- * It comes from the dump itself, and so is what a restore of it must bring back,
- * whatever has happened in the database since.
+ * The contents are read from the dump itself, so a restore must reproduce
+ * exactly them, whatever has changed in the database since.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,7 +49,7 @@ append_member(StringInfo json, const char *name, const char *value)
 }
 
 /*
- * Begin an object in an array: its schema, and its name.
+ * Begin a JSON object in an array with the schema and the name of an entry.
  */
 static void
 begin_object(StringInfo json, const DumpFile *dump, const DumpEntry *entry,
@@ -65,7 +65,7 @@ begin_object(StringInfo json, const DumpFile *dump, const DumpEntry *entry,
 }
 
 /*
- * The key by which a table and its rows find each other.
+ * The key that matches the entry of a table with the entry of its rows.
  */
 static void
 make_key(StringInfo key, const DumpEntry *entry)
@@ -76,7 +76,8 @@ make_key(StringInfo key, const DumpEntry *entry)
 }
 
 /*
- * Do the rows name another table to be copied into, whose partitions take them?
+ * Are the rows copied into the root of a partitioned table, which distributes
+ * them?
  */
 static bool
 rows_go_to_root(const DumpEntry *entry)
@@ -117,7 +118,7 @@ defined_tables(const DumpFile *dump)
 }
 
 /*
- * Tables with their rows, and those that have none in the dump.
+ * Tables that have rows in the dump, then tables that have none.
  */
 static void
 append_tables(StringInfo json, const DumpFile *dump)
@@ -185,7 +186,7 @@ append_entries(StringInfo json, const DumpFile *dump, const char *name,
 
 /*
  * The values of sequences: SELECT pg_catalog.setval('...', 42, true); ends in
- * what counts, whatever the name is.
+ * the value, whatever the name is.
  */
 static void
 append_sequences(StringInfo json, const DumpFile *dump)
@@ -246,7 +247,8 @@ append_counts(StringInfo json, const DumpFile *dump)
 }
 
 /*
- * Entries whose definitions have options in the clear, and may so have passwords.
+ * Entries whose definitions contain options in plain text, possibly with
+ * passwords.
  */
 static int
 count_secrets(const DumpFile *dump)

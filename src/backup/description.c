@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * description.c
- *	  What manifests, and what came of proving backups, say.
+ *	  Parsing of the manifests and verification results on a storage.
  *
- * What is read may be anybody's: every field is looked at before it is used.
+ * These objects can be written by others, so every field is checked before it
+ * is used.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,13 +18,13 @@
 
 #include "backup/description.h"
 
-/* a hundred years: what is longer was not measured */
+/* 100 years: longer durations were not measured */
 #define MAX_RESTORE_SECONDS 3.2e9
-/* it is told in one line */
+/* restore_settings is shown in one line */
 #define MAX_RESTORE_SETTINGS 1000
 
 /*
- * A field of a JSON object, or NULL.  JSON's null counts as not there.
+ * A field of a JSON object, or NULL where it is missing or null.
  */
 static JsonbValue *
 field(Jsonb *object, const char *name)
@@ -41,9 +42,8 @@ field(Jsonb *object, const char *name)
 static void
 refuse_field(const char *name)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("its field \"%s\" is not what it should be", name)));
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("field \"%s\" is missing or invalid", name)));
 }
 
 static char *
@@ -92,7 +92,7 @@ time_field(Jsonb *object, const char *name)
 }
 
 /*
- * A JSON object whose field "pgmaint" says this, or NULL.
+ * A JSON object whose field "pgmaint" has this value, or NULL.
  */
 static Jsonb *
 parse_object(const char *text, const char *what)
@@ -112,7 +112,7 @@ parse_object(const char *text, const char *what)
 }
 
 /*
- * What a manifest says; an ERROR where it cannot have been written by pgmaint.
+ * Parse a manifest; an ERROR where pgmaint cannot have written it.
  */
 bool
 parse_manifest(const char *text, StoredBackup *backup)
@@ -164,8 +164,8 @@ parse_manifest(const char *text, StoredBackup *backup)
 }
 
 /*
- * What came of the last attempt to restore it to prove it.  Nothing of it counts
- * if anything in it makes no sense.
+ * Parse the result of the last verification.  An invalid field makes the whole
+ * result count as missing.
  */
 void
 parse_verification(const char *text, StoredBackup *backup)

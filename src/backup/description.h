@@ -1,23 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * description.h
- *	  What manifests, and what came of proving backups, say.
+ *	  Parsing of the manifests and verification results on a storage.
  *
- * Beside the object of a backup and its manifest (manifest.h) there may be what
- * came of restoring it to prove it, daily/backup-20261123-020000.verified.json:
+ * The result of the last verification of a backup is stored beside its object
+ * and its manifest (manifest.h), as
+ * daily/backup-20261123-020000.verified.json:
  *
  *	pgmaint				"verification"
  *	key, sha256			of the backup
- *	mark				of the backup, which stands on this object, too
- *	verification		"restorable", "not restorable", or "intact" where it
- *						is of roles and tablespaces, which are not restored
+ *	mark				of the backup, and of this object
+ *	verification		"restorable", "not restorable", or "intact" for roles
+ *						and tablespaces, which are not restored
  *	verified_at			a time with its zone
- *	restore_seconds		how long restoring took; null if it failed
- *	restore_settings	where, and under which settings, that was measured, up
- *						to 1000 bytes; missing where restoring failed, and in
- *						those of earlier versions, which restored into a
+ *	restore_seconds		duration of the restore; null if it failed
+ *	restore_settings	the server and the settings with which that was measured,
+ *						up to 1000 bytes; missing if the restore failed, and in
+ *						results of earlier versions, which restored into a
  *						database of a live server
- *	error				why it was found not restorable
+ *	error				why the backup is not restorable
  *	identity			of the database that restored it, see pgmaint.identities
  *
  *-------------------------------------------------------------------------
@@ -27,7 +28,7 @@
 
 #include "backup/manifest.h"
 
-/* what is not known is NULL, negative, or 0 for a time */
+/* unknown values are NULL, negative, or 0 for a time */
 typedef struct StoredBackup
 {
 	char *key;
@@ -53,7 +54,7 @@ typedef struct StoredBackup
 	char *error; /* why it cannot be used, or NULL */
 } StoredBackup;
 
-/* false where the text is no manifest of a backup of pgmaint's */
+/* false where the text is not a manifest of a backup of pgmaint */
 extern bool parse_manifest(const char *text, StoredBackup *backup);
 
 /* nothing changes where the text is not about this backup */

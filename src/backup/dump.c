@@ -3,9 +3,9 @@
  * dump.c
  *	  Making a backup: pg_dump, or pg_dumpall, into an object.
  *
- * What the program writes is compressed and sent on its way as it comes; no file
- * is made in between.  An object is completed only when the program has ended
- * well, and, for a database, the dump has been seen to its end.
+ * The output of the program is compressed and uploaded as it arrives, without
+ * a file in between.  The object is completed only after the program has
+ * succeeded and, for a database, the dump has been parsed to its end.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,10 +29,10 @@
 
 #define DUMP_BUFFER_SIZE ((size_t) 262144)
 
-/* how often progress is told, in bytes of the dump */
+/* bytes of the dump between two reports of progress */
 #define PROGRESS_BYTES INT64CONST(16777216)
 
-/* what the bytes of a dump go through */
+/* the chain of sinks for the bytes of a dump */
 typedef struct DumpStream
 {
 	Sink *first;
@@ -43,7 +43,7 @@ typedef struct DumpStream
 	int64 bytes;
 } DumpStream;
 
-/* their definitions have passwords in the clear */
+/* their definitions may contain passwords in plain text */
 static const char *const secret_kinds[] = {"USER MAPPING", "SUBSCRIPTION",
 										   NULL};
 
@@ -120,12 +120,13 @@ report_progress(const DumpJob *job, const DumpStream *stream)
 }
 
 /*
- * From the program into the chain, to the end of both.  pg_dump has its locks
- * when its table of contents comes, and waits while it is looked at.
+ * Copy the output of the program into the chain.  When the table of contents
+ * of the dump arrives, pg_dump holds its locks, and waits while the table of
+ * contents is checked.
  */
 static void
-pump(const DumpJob *job, const Login *login, const char *settings,
-	 Child *child, DumpStream *stream)
+copy_output(const DumpJob *job, const Login *login, const char *settings,
+			Child *child, DumpStream *stream)
 {
 	char *buffer = palloc(DUMP_BUFFER_SIZE);
 	int64 told = 0;
@@ -166,7 +167,7 @@ write_object(const DumpJob *job, const Login *login, const char *settings,
 		if (is_database(job))
 			stream->files = read_table_files(login, settings);
 		child = start_program(job, login);
-		pump(job, login, settings, child, stream);
+		copy_output(job, login, settings, child, stream);
 	}
 	PG_CATCH();
 	{
@@ -178,7 +179,8 @@ write_object(const DumpJob *job, const Login *login, const char *settings,
 }
 
 /*
- * The end of what WAL a person would compare the backup with.
+ * The WAL position after the dump, for people who compare the backup with the
+ * database.
  */
 static char *
 current_lsn(const Login *login)

@@ -16,7 +16,7 @@ typedef struct DumpJob
 	BackupRecord *record; /* its figures are filled in */
 	Upload upload;
 	List *arguments; /* of the program, beside those that every backup has */
-	bool exclude_secrets; /* that definitions have in the clear */
+	bool exclude_secrets; /* passwords in definitions */
 	int compression_level;
 	int lock_wait; /* milliseconds */
 	int64

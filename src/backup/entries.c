@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * entries.c
- *	  Which entries of a dump are restored, and which are left out.
+ *	  Selection of the entries of a dump that are restored.
  *
- * In a scratch database that is what a role without rights may create.  What
- * takes a superuser stays out, with everything that depends on it: the
- * dump says what that is.
+ * In a scratch database, only entries that a role without rights may create
+ * are restored.  Entries that need a superuser are left out, with all entries
+ * that depend on them according to the dump.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,11 +21,11 @@
 typedef enum Fate
 {
 	RESTORED,
-	PASSED_OVER, /* it is there already, or is none of an object's */
-	LEFT_OUT	 /* and so is what depends on it */
+	PASSED_OVER, /* the object exists already, or the entry creates no object */
+	LEFT_OUT	 /* entries that depend on it are left out, too */
 } Fate;
 
-/* these take a superuser, or a right that only one can give */
+/* these need a superuser, or a right that only a superuser can grant */
 static const char *const for_superusers[] = {
 	"EVENT TRIGGER",   "FOREIGN DATA WRAPPER", "SERVER",
 	"USER MAPPING",	   "FOREIGN TABLE",		   "OPERATOR CLASS",
@@ -34,7 +34,7 @@ static const char *const for_superusers[] = {
 	"SHELL TYPE",
 };
 
-/* what links a database to others, and would begin to work */
+/* these connect the database to other servers, and would begin to work */
 static const char *const links[] = {
 	"SUBSCRIPTION",
 	"SUBSCRIPTION TABLE",
@@ -88,8 +88,9 @@ in_our_encoding(const DumpFile *dump, const char *text)
 }
 
 /*
- * Does a function set more than anybody may?  head: its definition from the
- * language to the body, where pg_dump writes each setting on a line of its own.
+ * Does a function change settings that the role may not set? head is its
+ * definition from the language to the body, where pg_dump writes each setting
+ * on a separate line.
  */
 static bool
 sets_more_than(const char *head, const List *settings)
@@ -110,7 +111,7 @@ sets_more_than(const char *head, const List *settings)
 }
 
 /*
- * What CREATE FUNCTION says before the body.
+ * Does CREATE FUNCTION need a superuser, by the clauses before the body?
  */
 static bool
 takes_superuser(const DumpEntry *entry, const EntryChoice *choice)
@@ -137,7 +138,7 @@ takes_superuser(const DumpEntry *entry, const EntryChoice *choice)
 }
 
 /*
- * A cast takes the ownership of one of its types.
+ * Creating a cast requires ownership of one of its types.
  */
 static bool
 depends_on_any(const DumpEntry *entry, const Bitmapset *ids)
@@ -194,7 +195,7 @@ names_missing_role(const DumpEntry *entry, const EntryChoice *choice)
 }
 
 /*
- * Comments and rights carry the kind of their object before its name.
+ * The tag of a comment or an ACL begins with the kind of its object.
  */
 static bool
 is_about(const DumpEntry *entry, const char *kind)
@@ -208,8 +209,8 @@ is_about(const DumpEntry *entry, const char *kind)
 }
 
 /*
- * The rows of a table that an extension brings, which is not there: the dump
- * does not say whose it is.
+ * Do the rows belong to a table of an extension that was not created? The dump
+ * does not say which extension a table belongs to.
  */
 static bool
 has_no_table(const DumpEntry *entry, const char *schema, const char *tag,
@@ -243,7 +244,7 @@ fate_of(const DumpEntry *entry, const char *tag, const EntryChoice *choice,
 		return RESTORED;
 	if (is_kind(entry, "EXTENSION"))
 		return is_in(tag, choice->created_extensions) ? PASSED_OVER : LEFT_OUT;
-	/* row security would hold up the owner of everything, too */
+	/* row security would apply to the owner of all tables, too */
 	if (is_about(entry, "EXTENSION") || is_about(entry, "SCHEMA") ||
 		is_kind(entry, "ACL") || is_kind(entry, "DEFAULT ACL") ||
 		is_kind(entry, "SECURITY LABEL") || is_kind(entry, "ROW SECURITY"))
@@ -286,7 +287,8 @@ leave_out(EntryChoice *choice, const DumpEntry *entry, const char *schema,
 }
 
 /*
- * The order stays: the rows come in it, and cannot be gone back to.
+ * The order of entries is kept: rows arrive in that order, and the stream
+ * cannot be rewound.
  */
 void
 choose_entries(DumpFile *dump, EntryChoice *choice)

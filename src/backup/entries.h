@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * entries.h
- *	  Which entries of a dump are restored, and which are left out.
+ *	  Selection of the entries of a dump that are restored.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,13 +3,13 @@
  * expire.c
  *	  Removing a backup from its storage.
  *
- * First it is made sure that the objects are those that were written: the
- * manifest must describe the object as the ledger does, and both must carry the
- * mark that it names.  Then the row is noted as expiring, with that mark, and
- * committed.  The manifest goes first: from then on the backup is none for
- * anybody who looks at the storage.  The object goes last.  Whatever comes in
- * between, the row tells the next run what to remove, and the mark by what to
- * know it.  The row is expired when nothing is left.
+ * Before a removal, the objects are checked: the manifest must describe the
+ * object as the ledger does, and both must carry the mark that the manifest
+ * names.  Then the row is set to expiring, with that mark, and committed.  The
+ * manifest is removed first, so that the backup no longer counts on the
+ * storage, and the object last.  After an interruption, the next run uses the
+ * row and its mark to complete the removal.  The row is set to expired when
+ * all objects are removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -92,7 +92,7 @@ parse(void *argument)
 }
 
 /*
- * What the manifest and the marks have against it, or NULL.
+ * Why the manifest and the marks do not allow the removal, or NULL.
  */
 static char *
 compare_with_manifest(Storage *storage, ExpiringBackup *backup,
@@ -107,25 +107,27 @@ compare_with_manifest(Storage *storage, ExpiringBackup *backup,
 		error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
 		ReThrowError(error);
 	if (error != NULL)
-		return psprintf("its manifest cannot be read: %s", error->message);
+		return psprintf("the manifest cannot be read: %s", error->message);
 	if (!parsing.is_manifest)
-		return "what is in the place of its manifest is none of a backup";
+		return "the object with the key of its manifest is not a manifest of "
+			   "a backup";
 	if (differ(said->key, backup->key))
-		return psprintf("its manifest is that of \"%s\"", said->key);
+		return psprintf("the manifest describes another object, \"%s\"",
+						said->key);
 	if (differ(said->sha256, backup->sha256))
-		return psprintf("its manifest has the digest %s, the ledger %s",
+		return psprintf("the manifest has SHA-256 %s, the ledger has %s",
 						said->sha256, backup->sha256);
 	if (differ(manifest->mark, said->mark))
-		return "its manifest does not carry the mark that it names";
+		return "the manifest does not carry the mark that it names";
 	if (object != NULL && differ(object->mark, said->mark))
-		return "the object does not carry the mark that its manifest names";
+		return "the object does not carry the mark that the manifest names";
 	backup->mark = pstrdup(said->mark);
 	return NULL;
 }
 
 /*
- * Why its objects are not to be touched, or NULL, and then its mark is known,
- * unless there is nothing to remove.
+ * Why the objects must not be removed, or NULL. Then the mark is set, unless
+ * there is no object.
  */
 char *
 why_not_to_remove(Storage *storage, ExpiringBackup *backup)
@@ -140,18 +142,19 @@ why_not_to_remove(Storage *storage, ExpiringBackup *backup)
 	{
 		if ((object_found && differ(object.mark, backup->mark)) ||
 			(manifest_found && differ(manifest.mark, backup->mark)))
-			return "what is there now is not what was to be removed: it does "
-				   "not carry the mark that was noted";
+			return "the object or its manifest was replaced after its "
+				   "removal began: the mark differs from the one in the "
+				   "ledger";
 		return NULL;
 	}
 	if (manifest_found)
 		return compare_with_manifest(storage, backup,
 									 object_found ? &object : NULL, &manifest);
-	return object_found ? "there is no manifest that describes it" : NULL;
+	return object_found ? "the object has no manifest" : NULL;
 }
 
 /*
- * How many bytes are gone with it; 0 if its object was gone already.
+ * Returns the size of the removed object; 0 if it was missing.
  */
 int64
 remove_backup(Storage *storage, const ExpiringBackup *backup)

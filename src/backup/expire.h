@@ -19,7 +19,7 @@ typedef struct ExpiringBackup
 	char *sha256;
 	char *state;
 	char *identity; /* of the database that made it */
-	char *mark;		/* NULL until it was noted, or where nothing is left */
+	char *mark; /* NULL before it is recorded, or where there are no objects */
 } ExpiringBackup;
 
 /* in a ledger scope */
@@ -27,7 +27,7 @@ extern bool read_expiring_backup(int64 backup_id, ExpiringBackup *backup);
 extern void note_expiring_backup(const ExpiringBackup *backup);
 extern void note_expired_backup(const ExpiringBackup *backup);
 
-/* outside of one, with the rights of the current role */
+/* outside of a ledger scope, with the rights of the current role */
 extern char *why_not_to_remove(Storage *storage, ExpiringBackup *backup);
 extern int64 remove_backup(Storage *storage, const ExpiringBackup *backup);
 

@@ -1,10 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * expire_backups.c
- *	  The action "expire_backups": backups that nothing asks to keep leave
- *	  their storages.
+ *	  The action "expire_backups": removes backups that no rule keeps.
  *
- * Which ones is decided by pgmaint.backup_expiry().
+ * pgmaint.backup_expiry() decides which backups expire.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,28 +21,30 @@
 #include "objects/owner_verdicts.h"
 
 static const ActionOption options[] = {
-	PLAIN_OPTION("storage", OPTION_TEXT, NULL, "only backups on this storage"),
+	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
+				 "remove only backups on this storage"),
 	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
-				 "only backups of these databases"),
+				 "remove only backups of these databases"),
+	RANGE_OPTION("keep", OPTION_INTEGER, 1, 1000000, "30",
+				 "number of newest backups to keep; no default if another "
+				 "rule is given"),
+	RANGE_OPTION("keep_days", OPTION_INTEGER, 1, 36500, NULL,
+				 "also keep backups that began up to this many days before "
+				 "the newest one"),
+	RANGE_OPTION("keep_monthly", OPTION_INTEGER, 1, 1200, NULL,
+				 "also keep the newest backup of each of this many months, "
+				 "the last ones that have a backup"),
+	RANGE_OPTION("keep_yearly", OPTION_INTEGER, 1, 100, NULL,
+				 "also keep the newest backup of each of this many years, "
+				 "the last ones that have a backup"),
 	RANGE_OPTION(
-		"keep", OPTION_INTEGER, 1, 1000000, "30",
-		"how many of the newest stay; has no default where another rule is given"),
-	RANGE_OPTION(
-		"keep_days", OPTION_INTEGER, 1, 36500, NULL,
-		"what was begun up to so many days before the newest stays, too"),
-	RANGE_OPTION(
-		"keep_monthly", OPTION_INTEGER, 1, 1200, NULL,
-		"the newest of each of the last so many months that have one stays, too"),
-	RANGE_OPTION(
-		"keep_yearly", OPTION_INTEGER, 1, 100, NULL,
-		"the newest of each of the last so many years that have one stays, too"),
-	RANGE_OPTION("minimum", OPTION_INTEGER, 1, 1000000, "2",
-				 "how many of the newest stay whatever the other rules say"),
+		"minimum", OPTION_INTEGER, 1, 1000000, "2",
+		"number of newest backups to keep even if the other rules keep fewer"),
 	END_OF_OPTIONS,
 };
 
 /*
- * A rule that is not given is none: what holds then, backup_expiry() knows.
+ * A rule that is not given is null: backup_expiry() knows the defaults.
  */
 static void
 bind_rule(LedgerQuery *query, Jsonb *given, const char *name)
@@ -74,7 +75,7 @@ bind_options(LedgerQuery *query, Jsonb *given)
 	"WHERE e.expires "
 
 /*
- * What is due, but stays: a line for each series, for people to see to.
+ * A finding for each series of backups that are due to expire, but are kept.
  */
 static void
 note_held_back(PlanContext *context)
@@ -87,8 +88,8 @@ note_held_back(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT e.storage::text, e.series, pg_catalog.count(*) AS backups, coalesce(e.held_back, "
-		"CASE WHEN s.oid IS NULL THEN 'there is no such storage any more' ELSE "
-		"'the role of the run has no USAGE on the storage' END) AS obstacle " DUE
+		"CASE WHEN s.oid IS NULL THEN 'the storage no longer exists' ELSE "
+		"'the role of the run lacks USAGE on the storage' END) AS obstacle " DUE
 		"AND (e.held_back IS NOT NULL OR s.oid IS NULL OR NOT "
 		"pg_catalog.has_server_privilege($8, s.oid, 'USAGE')) "
 		"GROUP BY 1, 2, 4 ORDER BY 1, 2");
@@ -98,13 +99,13 @@ note_held_back(PlanContext *context)
 
 		plan_finding(
 			context, "expire_backups", "warning", named_text(row, "storage"),
-			psprintf(
-				"%lld %s of %s on storage %s %s due to expire, but %s: %s",
-				(long long) count, count == 1 ? "backup" : "backups",
-				named_text(row, "series"),
-				quote_identifier(named_text(row, "storage")),
-				count == 1 ? "is" : "are", count == 1 ? "stays" : "stay",
-				named_text(row, "obstacle")),
+			psprintf("%lld %s of %s on storage %s %s due to expire, but %s "
+					 "kept: %s",
+					 (long long) count, count == 1 ? "backup" : "backups",
+					 named_text(row, "series"),
+					 quote_identifier(named_text(row, "storage")),
+					 count == 1 ? "is" : "are", count == 1 ? "is" : "are",
+					 named_text(row, "obstacle")),
 			NULL);
 	}
 }
@@ -140,8 +141,8 @@ plan_expire_backups(PlanContext *context)
 }
 
 /*
- * Is it still there to be removed, and is it what was written?  Then note that
- * it goes, which is committed before anything is touched.
+ * Check that the backup is unchanged, and set it to expiring.  That is
+ * committed before any object is removed.
  */
 static HoldBack
 consider_expiry(TaskContext *context, char **reason)
@@ -157,7 +158,7 @@ consider_expiry(TaskContext *context, char **reason)
 	ledger_leave(&scope);
 	if (!found)
 	{
-		*reason = "the backup was removed meanwhile";
+		*reason = "the backup was already removed";
 		return HOLD_BACK_SKIP;
 	}
 	storage = storage_open(backup.storage, STORAGE_WRITE);
@@ -166,7 +167,7 @@ consider_expiry(TaskContext *context, char **reason)
 		*reason = why_not_to_remove(storage, &backup);
 	if (*reason != NULL)
 	{
-		*reason = psprintf("%s is left alone: %s", backup.key, *reason);
+		*reason = psprintf("%s was not removed: %s", backup.key, *reason);
 		return HOLD_BACK_SKIP;
 	}
 	ledger_enter(&scope);
@@ -190,7 +191,7 @@ execute_expiry(TaskContext *context)
 	ledger_leave(&scope);
 	if (!found)
 	{
-		context->not_done = "the backup was removed meanwhile";
+		context->not_done = "the backup was already removed";
 		return;
 	}
 	storage = storage_open(backup.storage, STORAGE_WRITE);
@@ -202,26 +203,27 @@ execute_expiry(TaskContext *context)
 	ledger_enter(&scope);
 	note_expired_backup(&backup);
 	ledger_leave(&scope);
-	context->result =
-		bytes == 0
-			? "{\"removed\": false, \"found\": \"the object was gone already\"}"
-			: psprintf("{\"removed\": true, \"bytes\": %lld}",
-					   (long long) bytes);
+	context->result = bytes == 0
+						  ? "{\"removed\": false, \"found\": \"the object "
+							"was already missing\"}"
+						  : psprintf("{\"removed\": true, \"bytes\": %lld}",
+									 (long long) bytes);
 }
 
 static char *
 describe_expiry(const ClaimedTask *task, Jsonb *result)
 {
 	if (result_flag(result, "removed"))
-		return psprintf("%s removed from the storage",
+		return psprintf("removed %s from the storage",
 						size_text(result_number(result, "bytes")));
 	return result_text(result, "found");
 }
 
 DEFINE_ACTION(expire_backups) = {
 	.name = "expire_backups",
-	.description =
-		"remove backups that no rule keeps; never the newest verified one, and none of what was backed up badly the last time",
+	.description = "remove backups that no rule keeps; the newest verified "
+				   "backup is always kept, and after a failed backup of a "
+				   "database all its backups are kept",
 	.options = options,
 	.uses_storage = true,
 	.plan = plan_expire_backups,

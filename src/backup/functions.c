@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * functions.c
- *	  list_backups and adopt_backups: from a storage alone.
+ *	  list_backups() and adopt_backups(), which read backups from a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -129,7 +129,7 @@ put_times(Row *row, const StoredBackup *backup)
 }
 
 /*
- * The number of a backup in this ledger, 0 if it does not know it.
+ * The number of a backup in the ledger, 0 if it is not there.
  */
 static int64
 known_as(const char *storage, const char *key)
@@ -220,8 +220,9 @@ bind_time(LedgerQuery *query, TimestampTz time)
 }
 
 /*
- * A row for it, unless there is one; its run was not one of this ledger's.  How
- * long restoring took elsewhere promises nothing of this server.
+ * Add a row for a backup, unless there is one.  Its run was not a run of this
+ * ledger.  A duration that was measured elsewhere is no measure for this
+ * server, so safe_restore_duration stays null.
  */
 static bool
 adopt_backup(const char *storage, const StoredBackup *backup)

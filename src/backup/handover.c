@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * handover.c
- *	  What makes a restored database the one that it is to be.
+ *	  Properties, rights and name of a restored database.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@ typedef struct Renaming
 } Renaming;
 
 /*
- * A command with the rights of the caller.
+ * Execute a command with the rights of the caller.
  */
 static void
 execute(void *command)
@@ -45,7 +45,8 @@ execute(void *command)
 }
 
 /*
- * The value of a list is a list of literals, as in pg_dump's own commands.
+ * The value of a list setting is written as a list of literals, as in
+ * pg_dump's own commands.
  */
 static char *
 setting_command(const char *database, const BackupSetting *setting)
@@ -63,7 +64,7 @@ setting_command(const char *database, const BackupSetting *setting)
 		appendStringInfo(&command, "ALTER ROLE %s IN DATABASE %s",
 						 quote_identifier(setting->role),
 						 quote_identifier(database));
-	/* of an extension's settings, the parts are names, too */
+	/* the parts of a setting of an extension are names, too */
 	appendStringInfoString(&command, " SET ");
 	for (const char *part = setting->name; part != NULL;)
 	{
@@ -102,8 +103,8 @@ try_command(List *failures, char *command)
 }
 
 /*
- * The rights are on another database's name.  A statement that is not what
- * pg_dump writes is not executed.
+ * The statements name the backed-up database.  A statement of another form
+ * than pg_dump writes is not executed.
  */
 static List *
 grant_rights(List *failures, const char *database,
@@ -137,8 +138,9 @@ grant_rights(List *failures, const char *database,
 }
 
 List *
-dress_database(const char *database, const BackupDescription *description,
-			   const char *rights)
+restore_database_properties(const char *database,
+							const BackupDescription *description,
+							const char *rights)
 {
 	const char *name = quote_identifier(database);
 	List *failures = NIL;
@@ -147,7 +149,7 @@ dress_database(const char *database, const BackupDescription *description,
 	foreach (cell, description->settings)
 		failures =
 			try_command(failures, setting_command(database, lfirst(cell)));
-	/* whatever code of the dump has made of it */
+	/* code in the dump may have changed the comment */
 	failures = try_command(
 		failures, psprintf("COMMENT ON DATABASE %s IS %s", name,
 						   description->comment == NULL
@@ -183,8 +185,9 @@ rename_both(void *argument)
 }
 
 /*
- * Renaming waits for some seconds until nobody is left, with a lock that lets
- * nobody in meanwhile: so it is not tried in vain.
+ * ALTER DATABASE RENAME waits some seconds for other sessions to end, with a
+ * lock that keeps new sessions out.  It is not tried while the database is in
+ * use.
  */
 static bool
 is_in_use(const char *database)
@@ -234,12 +237,12 @@ name_sessions(const char *database)
 	bind_text(&query, database);
 	(void) ledger_query(
 		&query,
-		"SELECT pg_catalog.string_agg(pg_catalog.format('%s (process %s%s)', coalesce(a.usename, 'nobody'), a.pid, "
+		"SELECT pg_catalog.string_agg(pg_catalog.format('%s (process %s%s)', coalesce(a.usename, 'no role'), a.pid, "
 		"CASE WHEN a.application_name <> '' THEN ', ' || a.application_name END), ', ') "
 		"FROM (SELECT * FROM pg_catalog.pg_stat_activity WHERE datname = $1::pg_catalog.name "
 		"ORDER BY backend_start LIMIT 10) AS a");
 	sessions = ledger_text(0, 1);
 	ledger_leave(&scope);
-	return sessions == NULL ? pstrdup("sessions that are gone by now")
+	return sessions == NULL ? pstrdup("sessions that have ended since")
 							: sessions;
 }

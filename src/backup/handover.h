@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * handover.h
- *	  What makes a restored database the one that it is to be.
+ *	  Properties, rights and name of a restored database.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,18 +11,19 @@
 #include "backup/restorable.h"
 
 /*
- * All in a transaction, as the caller.  The first gives the database its
- * settings, its comment and its rights (rights: statements on the old one, or NULL); returns
- * what could not be given, texts.
+ * All functions run in a transaction, as the caller.  The first restores
+ * settings, comment and rights of the database (rights: statements on the
+ * backed-up database, or NULL), and returns the commands that failed, with
+ * their errors.
  */
-extern List *dress_database(const char *database,
-							const BackupDescription *description,
-							const char *rights);
+extern List *restore_database_properties(const char *database,
+										 const BackupDescription *description,
+										 const char *rights);
 
 /*
- * The owner, if any, and the name that it is to have; old_name: what a database
- * that has it already is called from now on, or NULL.  False, and nothing is
- * done, where somebody is connected to one of them.
+ * Set the owner, if any, and the name; old_name: the new name of an existing
+ * database of that name, or NULL. Returns false, and changes nothing, while
+ * sessions are connected to one of the databases.
  */
 extern bool rename_database(const char *database, const char *owner,
 							const char *name, const char *old_name);

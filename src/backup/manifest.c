@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * manifest.c
- *	  What a backup is, for whoever finds it without a database at hand.
+ *	  The manifest of a backup, which describes it without the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,8 +15,8 @@
 #include "objects/keys.h"
 
 /*
- * Asked of the database itself, in a session of its own.  Columns that not every
- * server has are read through to_jsonb.
+ * Executed in a session in the database that is backed up.  Columns that not
+ * every version has are read through to_jsonb.
  */
 static const char facts_query[] =
 	"SET search_path = pg_catalog;\n"
@@ -46,7 +46,10 @@ static const char facts_query[] =
 	"'tables', (SELECT coalesce(jsonb_agg(jsonb_build_object("
 	"'schema', n.nspname, 'name', c.relname, "
 	"'estimated_rows', CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END, "
-	/* its size takes a lock, for which pg_dump waits, and says so by name */
+	/*
+	 * reading the size takes a lock; pg_dump waits for the same lock, and its
+	 * error names the table
+	 */
 	"'bytes', CASE WHEN c.oid NOT IN (SELECT l.relation FROM pg_locks l "
 	"WHERE l.database = d.oid AND l.relation IS NOT NULL AND l.mode = 'AccessExclusiveLock') "
 	"THEN pg_total_relation_size(c.oid) END)), '[]') "
@@ -61,7 +64,7 @@ read_facts(const Login *login, const char *settings)
 }
 
 /*
- * The tables of the dump with what the database knew about them.
+ * The tables of the dump, with the properties that the database reported.
  */
 char *
 make_manifest(const BackupRecord *record, const Finished *finished)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * manifest.h
- *	  What a backup is, for whoever finds it without a database at hand.
+ *	  The manifest of a backup, which describes it without the ledger.
  *
  * The manifest of daily/backup-20261123-020000.dump.gz is a JSON object in
  * daily/backup-20261123-020000.json:
@@ -18,7 +18,7 @@
  *	identity			of the database that made it, see pgmaint.identities
  *	extension_version	of pgmaint
  *	run_id
- *	mark				what stands on the object
+ *	mark				the mark of the object
  *
  * and of a database only:
  *
@@ -42,7 +42,7 @@
  *	constraints			[{"schema", "tag"}]: the table's name, a space, its own
  *	sequences			[{"schema", "name", "value", "is_called"}]
  *	secrets				how many user mappings with options and subscriptions are
- *						in the dump: their passwords are there in the clear
+ *						in the dump: their passwords are in plain text
  *	excluded			[{"kind", "tag"}]: what exclude_secrets left out of the dump
  *	counts				{"TABLE": 12, "VIEW": 3, ...}, of everything in the dump
  *
@@ -57,10 +57,10 @@
 #include "exec/programs.h"
 #include "storage/storage.h"
 
-/* of a manifest, and of the table of contents of a large database */
+/* maximum size of a manifest, for databases with many objects */
 #define MAX_MANIFEST_BYTES ((size_t) 256 * 1024 * 1024)
 
-/* what a finished backup is described by */
+/* the properties of a finished backup */
 typedef struct Finished
 {
 	const char *mark;
@@ -75,7 +75,7 @@ typedef struct Finished
 	TimestampTz finished_at;
 } Finished;
 
-/* what a database is, by its own catalogs: a JSON object */
+/* the properties of a database from its own catalogs: a JSON object */
 extern char *read_facts(const Login *login, const char *settings);
 
 /* in a ledger scope */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * own_rows.h
- *	  Of what tasks have noted down, what this database may put away.
+ *	  Conditions on rows of leftovers that this database may remove.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,13 +9,13 @@
 #define PGMAINT_OWN_ROWS_H
 
 /*
- * Copies of this database find rows of the original, whose databases and servers
- * may be at work.
+ * A copy of this database has rows of the original, whose databases and
+ * servers may be in use.
  */
 #define OF_OWN_IDENTITY \
 	"s.identity IN (SELECT o.identity FROM pgmaint_internal.own_identities o)"
 
-/* of tasks that did not clean up behind themselves */
+/* the task has ended without cleaning up */
 #define TASK_IS_OVER                           \
 	"NOT EXISTS (SELECT FROM pgmaint.tasks t " \
 	"WHERE t.task_id = s.task_id AND t.state = 'running')"

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * prepare.c
- *	  What must be in a database before a dump is restored into it.
+ *	  Preparation of a database before a dump is restored into it.
  *
- * In a scratch database, the owner of the database lets the scratch role create objects in the schema
- * public, and a superuser creates extensions that take one.  This is all that
- * ever runs in the database with more rights than the scratch role's, and it
- * comes before the first statement of the dump.
+ * In a scratch database, the owner of the database lets the scratch role
+ * create objects in the schema public, and a superuser creates extensions that
+ * need one.  This is the only code that runs in the database with more rights
+ * than those of the scratch role, and it runs before the first statement of
+ * the dump.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,8 +20,9 @@
 #include "base/subtransaction.h"
 
 /*
- * Everybody may call the functions of these, and they write files of the server or
- * connect to others: what a dump's code has read could leave by them.
+ * PUBLIC may call the functions of these extensions, which write files of the
+ * server or connect to other servers: code in the dump could pass on rows
+ * through them.
  */
 static const char *const reaching_out[] = {
 	"amqp",	  "aws_lambda", "aws_s3",		 "azure_storage",
@@ -46,7 +48,7 @@ run_script(void *argument)
 }
 
 /*
- * The reason why it could not be run, or NULL.
+ * The error of a script that failed, or NULL.
  */
 static char *
 try_script(const Login *login, const char *settings, const char *text)
@@ -86,8 +88,9 @@ is_ours_to_make(const BackupExtension *extension)
 }
 
 /*
- * The schema is made by whoever makes the extension, since an extension may
- * refuse one that is another's.  Nothing comes with it that was left out.
+ * The same role creates the schema and the extension, since an extension may
+ * refuse a schema of another role.  CASCADE is not used, so that no extension
+ * is created that was left out.
  */
 static char *
 create_extension(Preparation *preparation, const BackupExtension *extension)
@@ -97,7 +100,7 @@ create_extension(Preparation *preparation, const BackupExtension *extension)
 	StringInfoData script;
 
 	if (login == NULL)
-		return pstrdup("it takes a superuser to create it");
+		return pstrdup("only a superuser may create the extension");
 	initStringInfo(&script);
 	if (is_ours_to_make(extension))
 	{
@@ -130,14 +133,15 @@ reason_against(const Preparation *preparation,
 	for (int i = 0; i < lengthof(reaching_out); i++)
 	{
 		if (strcmp(extension->name, reaching_out[i]) == 0)
-			return pstrdup("its functions reach what is outside of the "
-						   "database");
+			return pstrdup("its functions can access files or other servers");
 	}
 	if (!extension->elsewhere)
 		return NULL;
 	if (!preparation->alone)
-		return pstrdup("it can be in one database of a server only");
-	return extension->available ? NULL : pstrdup("it is not installed");
+		return pstrdup("only one database of a server can have the extension");
+	return extension->available
+			   ? NULL
+			   : pstrdup("the extension is not installed on this server");
 }
 
 static void
@@ -153,7 +157,8 @@ refuse_extension(Preparation *preparation, const BackupExtension *extension,
 }
 
 /*
- * Those that can be created; the others, and the reasons, are returned.
+ * Create the extensions that can be created; returns the others, with the
+ * reasons.
  */
 static List *
 try_extensions(Preparation *preparation, List *extensions, List **reasons)
@@ -181,7 +186,8 @@ try_extensions(Preparation *preparation, List *extensions, List **reasons)
 }
 
 /*
- * One may require another that comes later: again, as long as there are fewer.
+ * An extension may require a later one: the list is tried again as long as it
+ * gets shorter.
  */
 static void
 create_extensions(Preparation *preparation)
@@ -212,8 +218,8 @@ create_extensions(Preparation *preparation)
 }
 
 /*
- * Since 15, the schema belongs to the owner of the database, who alone may create
- * objects in it; before, everybody may.
+ * Since PostgreSQL 15, only the owner of the database may create objects in
+ * the schema public; before, every role may.
  */
 static void
 open_public(const Preparation *preparation)
@@ -225,7 +231,7 @@ open_public(const Preparation *preparation)
 					 quote_identifier(preparation->role)));
 }
 
-/* those whose rows are in a dump */
+/* the tables of extensions whose rows are in a dump */
 #define TABLES_OF_EXTENSIONS                                \
 	"pg_catalog.pg_extension e "                            \
 	"CROSS JOIN pg_catalog.unnest(e.extconfig) AS x (oid) " \
@@ -233,10 +239,11 @@ open_public(const Preparation *preparation)
 	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 
 /*
- * The rows of an extension's own tables are in the dump, the tables are not: they
- * are a superuser's, as whom the server looks up foreign keys and carries out
- * what follows from them.  Whoever could refer to such a table, or give it a
- * trigger, would have code called as its owner.  UPDATE is for the tables' own
+ * The rows of an extension's tables are in the dump, but not the tables, which
+ * belong to a superuser: foreign keys of such a table are checked, and their
+ * actions executed, as the superuser.  A role that may reference such a table
+ * or create a trigger on it could have code called as the owner, so the
+ * scratch role gets neither right.  It gets UPDATE for the tables' own
  * triggers, such as that of pgmaint.thresholds.
  */
 static void
@@ -258,7 +265,7 @@ grant_rights(const Preparation *preparation)
 }
 
 /*
- * The checks are called by the scratch role, whose operators they may call.
+ * The scratch role calls the checks, since these call operators of the dump.
  */
 static bool
 offer_amcheck(const Preparation *preparation)
@@ -281,17 +288,17 @@ offer_amcheck(const Preparation *preparation)
 }
 
 /*
- * A language that a role without rights may write functions in.
+ * The languages in which a role without rights may create functions.
  */
 static const char languages[] =
 	"SELECT pg_catalog.quote_ident(l.lanname) FROM pg_catalog.pg_language l "
 	"WHERE l.lanpltrusted AND pg_catalog.has_language_privilege(l.oid, 'USAGE');\n";
 
-/* what these do not name, a superuser alone may give a function */
+/* other settings may be given to a function only by a superuser */
 static const char settings[] =
 	"SELECT s.name FROM pg_catalog.pg_settings s WHERE s.context = 'user';\n";
 
-/* the dump has rows of these only */
+/* only these tables of extensions have rows in a dump */
 static const char extension_tables[] =
 	"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM " TABLES_OF_EXTENSIONS
 	";\n";
@@ -323,8 +330,8 @@ prepare_scratch(Preparation *preparation)
 }
 
 /*
- * Restoring may turn ordinary triggers off, of which 0.2 has one: a changed
- * threshold takes the place of the default.
+ * A restore may disable ordinary triggers.  The trigger of pgmaint.thresholds
+ * in version 0.2 is one: it replaces the default by a changed threshold.
  */
 static const char enable_triggers[] =
 	"SELECT pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', "
@@ -332,10 +339,10 @@ static const char enable_triggers[] =
 	"WHERE t.tgrelid = pg_catalog.to_regclass('pgmaint.thresholds') AND NOT t.tgisinternal \\gexec\n";
 
 /*
- * The dump was made with an earlier version: its views may read, and its grants
- * name, what has moved since.  So the objects are there as that version had them,
- * until all of the dump is.  The schema is made by the role that makes the
- * extension; the dump's statement for it would fail.
+ * The dump was made with an earlier version of pgmaint: its views and grants
+ * may name objects that have moved since.  So the extension is created in that
+ * version, and updated after the restore.  The role that creates the extension
+ * also creates the schema, since the statement in the dump would fail.
  */
 bool
 create_earlier_version(const Login *login, const char *session,

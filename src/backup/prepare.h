@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * prepare.h
- *	  What must be in a database before a dump is restored into it.
+ *	  Preparation of a database before a dump is restored into it.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,15 +31,15 @@ typedef struct Preparation
 	List *refused; /* texts: extensions that could not be created, and why */
 } Preparation;
 
-/* in a transaction, before anything of the dump has run */
+/* in a transaction, before any statement of the dump */
 extern void prepare_scratch(Preparation *preparation);
 
-/* for a database that is to be kept: what cannot be in it */
+/* for a database that is kept: extensions that it cannot have */
 extern List *extensions_elsewhere(const BackupDescription *description);
 
 /*
- * The same: pgmaint in the version that the dump has, if that is an earlier one,
- * until the dump is restored.  Takes a superuser.
+ * The same: creates pgmaint in the version of the dump, if that is an earlier
+ * one, until the dump is restored.  Needs a superuser.
  */
 extern bool create_earlier_version(const Login *login, const char *session,
 								   const BackupDescription *description,

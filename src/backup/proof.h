@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * proof.h
- *	  The private server that a backup is proven in.
+ *	  The private server that a backup is verified in.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,30 +26,30 @@ typedef struct Proof
 	int64 milliseconds;	 /* that making it took */
 } Proof;
 
-/* where servers are made; an ERROR where that cannot be */
+/* the folder for private servers; an ERROR where it cannot be used */
 extern char *proof_directory(void);
 
 /*
- * In a ledger scope, committed before anything is made.
+ * In a ledger scope; committed before anything is created.
  */
 extern Proof *note_proof(int64 task_id, int64 min_free);
 
-/* in a transaction: NULL, or what is wanting on the disk */
+/* in a transaction: NULL, or why there is not enough room on the disk */
 extern char *lack_of_room_for_proof(const BackupDescription *description,
 									int64 min_free);
 
-/* in a transaction: with an empty database and its roles */
+/* in a transaction: creates the server with an empty database and the roles */
 extern void make_proof(Proof *proof, const BackupDescription *description);
 
 /*
- * In a transaction: without the settings and the password that the role may have
+ * In a transaction: removes settings and a password that the role may have
  * given itself.
  */
 extern void reset_proof_role(const Proof *proof);
 
 /*
- * Outside of any transaction.  What cannot be removed stays noted, after a
- * WARNING.
+ * Outside of any transaction.  A folder that cannot be removed stays recorded,
+ * and causes a WARNING.
  */
 extern void end_proofs_of_task(int64 task_id, Oid extension);
 extern void end_proofs_left(Oid extension);

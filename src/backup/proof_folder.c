@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * proof_folder.c
- *	  Where private servers are, and how each of their folders is removed.
+ *	  The folders of private servers, and their removal.
  *
- * A folder has a random name.  Before it is made, a row in pgmaint_internal.proof_servers
- * says so, and is committed: whatever ends the work, the row is there until the
- * folder is gone.
+ * A folder has a random name.  Before it is created, a row in
+ * pgmaint_internal.proof_servers is committed, and the row is deleted only
+ * after the folder is removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,19 +21,20 @@
 #include "base/settings.h"
 #include "ledger/ledger.h"
 
-/* a copy of this data directory has rows of the original, too */
+/* a copy of this data directory also has rows of the original */
 #define OWN_ROWS    \
 	OF_OWN_IDENTITY \
 	" AND s.data_directory = pg_catalog.current_setting('data_directory')"
 
-/* the name of a folder; whatever else a row says is not touched */
+/* the name of a folder; a row with another name is ignored */
 #define FOLDER_PREFIX "pgmaint_proof_"
 #define OWN_FOLDERS "s.folder ~ '/" FOLDER_PREFIX "[0-9a-f]+$'"
 
 #define NAME_BYTES 6
 
 /*
- * pg_basebackup and pg_rewind would copy the proof.
+ * pg_basebackup and pg_rewind would copy a private server in the data
+ * directory.
  */
 static void
 refuse_data_directory(const char *directory)
@@ -47,12 +48,13 @@ refuse_data_directory(const char *directory)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("folder \"%s\" is in the data directory", directory),
-			 errhint("Set pgmaint.proof_directory to a folder outside of "
-					 "it.")));
+			 errhint("Set pgmaint.proof_directory to a folder outside of the "
+					 "data directory.")));
 }
 
 /*
- * Beside what the data directory is really in: its name may be a link.
+ * The default is the parent of the real data directory: DataDir may be a
+ * symbolic link.
  */
 char *
 proof_directory(void)
@@ -93,7 +95,7 @@ note_proof(int64 task_id, int64 min_free)
 }
 
 /*
- * The folder first, its row then.
+ * The folder is removed first, then its row.
  */
 static void
 end_proofs(List *folders, Oid extension)

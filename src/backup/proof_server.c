@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * proof_server.c
- *	  The private server that a backup is proven in.
+ *	  The private server that a backup is verified in.
  *
- * Code of the dump reads all rows of the dump; in a server of its own there is
- * nobody to tell them to, and nothing that it could be in the way of.
+ * Code in the dump may read all rows of the dump.  In a private server, no
+ * other session can receive them, and no other work is blocked.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,16 +33,19 @@
 #define NAME_BYTES 6
 #define PASSWORD_BYTES 32
 
-/* for what initdb makes, and for the log of the restore */
+/* room for the files of initdb and the log of the restore */
 #define SERVER_BYTES (INT64CONST(600) * 1024 * 1024)
 
-/* of the memory that there is, for what all processes share */
+/* the part of the memory for shared buffers */
 #define SHARED_PART 4
 
-/* the same, for a process that sorts: more makes no index sooner */
+/* the part for a process that sorts: more builds no index faster */
 #define SORTING_PART 8
 
-/* what is watched, and how many bytes are to stay free there; of this process */
+/*
+ * the folder that this process watches, and how many bytes must stay free
+ * there
+ */
 static const char *watched_folder;
 static int64 watched_min_free;
 
@@ -54,27 +57,27 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 	int64 free_bytes;
 
 	if (access(directory, X_OK) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not make a private server in folder "
-							   "\"%s\": %m",
-							   directory),
-						errhint("Set pgmaint.proof_directory to a folder in "
-								"which the server may create others.")));
+		ereport(
+			ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not create a private server in folder \"%s\": %m",
+					directory),
+			 errhint("Set pgmaint.proof_directory to a folder in which the "
+					 "server may create folders.")));
 	free_bytes = free_bytes_of_folder(directory);
 	if (needed <= free_bytes && min_free <= free_bytes - needed)
 		return NULL;
-	return psprintf(
-		"not enough room on the disk: the proof needs %s in \"%s\" "
-		"and %s to stay free there, but %s free; the setting "
-		"pgmaint.proof_directory names another folder",
-		size_text(needed), directory, size_text(min_free),
-		size_text(free_bytes));
+	return psprintf("not enough room on the disk: verification needs %s in "
+					"\"%s\", %s must stay free there, and %s are free; to "
+					"use another disk, set pgmaint.proof_directory",
+					size_text(needed), directory, size_text(min_free),
+					size_text(free_bytes));
 }
 
 /*
- * Code of a dump may write without end, on a disk that this server needs, and
- * wants the processors for itself.  A session in an endless loop does not notice
- * that its postmaster is gone.
+ * Code in a dump may fill the disk, which this server needs, or use all
+ * processors.  A session in an endless loop does not notice that its
+ * postmaster has ended.
  */
 static void
 watch_proof(void)
@@ -83,26 +86,25 @@ watch_proof(void)
 
 	check_private_server();
 	if (access(watched_folder, F_OK) != 0 && errno == ENOENT)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("the folder of the private server is gone: "
-							   "\"%s\"",
-							   watched_folder),
-						errhint("Leave it to pgmaint to remove, and prove the "
-								"backup again. This does not count against "
-								"the backup.")));
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("folder \"%s\" of the private server was removed",
+						watched_folder),
+				 errhint("Do not remove folders of private servers, which "
+						 "pgmaint does, and verify the backup again. This "
+						 "failure does not count against the backup.")));
 	free_bytes = free_bytes_of_folder(watched_folder);
 	(void) yield_processes_in(watched_folder);
 	if (free_bytes < watched_min_free)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DISK_FULL),
-			 errmsg("the proof was ended before the disk of \"%s\" is "
-					"full: %s free",
-					watched_folder, size_text(free_bytes)),
-			 errdetail("%s were to stay free.", size_text(watched_min_free)),
-			 errhint("Set pgmaint.proof_directory to a folder on a disk "
-					 "with more room. This does not count against the "
-					 "backup.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DISK_FULL),
+				 errmsg("verification was stopped before the disk of \"%s\" "
+						"is full: %s are free",
+						watched_folder, size_text(free_bytes)),
+				 errdetail("%s must stay free.", size_text(watched_min_free)),
+				 errhint("Set pgmaint.proof_directory to a folder on a disk "
+						 "with more room. This failure does not count "
+						 "against the backup.")));
 }
 
 static void
@@ -115,10 +117,10 @@ append_own_setting(StringInfo settings, const char *name)
 }
 
 /*
- * Libraries of extensions are found where this server finds them, and as many
- * locks fit in as here.  What this server has written, and has had room for, the
- * other one must be able to read: a dump has amounts of money as lc_monetary
- * writes them.  A launcher finds no room for a worker.
+ * The private server must find the same libraries, hold as many locks and read
+ * what this server has written: a dump has amounts of money in the format of
+ * lc_monetary.  With max_worker_processes at 0, launchers of preloaded
+ * libraries cannot start workers.
  */
 static char *
 settings_of(const Proof *proof, List *preloads)
@@ -159,8 +161,8 @@ settings_of(const Proof *proof, List *preloads)
 }
 
 /*
- * A name that the server reserves is missing, as is one that this database's
- * encoding does not have.
+ * Reserved names, and names that the encoding of this database cannot
+ * represent, stay missing.
  */
 static void
 create_roles(Proof *proof, const BackupDescription *description)
@@ -186,8 +188,9 @@ create_roles(Proof *proof, const BackupDescription *description)
 }
 
 /*
- * Row security is not restored, and that of an extension's own tables would hold
- * up their rows.  Nobody but the two roles may connect to anything.
+ * BYPASSRLS, since row security is not restored, and that of tables of
+ * extensions would reject their rows.  Only the two roles may connect to a
+ * database of the server.
  */
 static void
 create_database(Proof *proof, const BackupDescription *description,
@@ -213,13 +216,14 @@ create_database(Proof *proof, const BackupDescription *description,
 				 errmsg("could not create a database with the encoding and "
 						"the locale of the backup: %s",
 						end.words),
-				 errhint("Install the locale that the backup's database has. "
-						 "This does not count against the backup.")));
+				 errhint("Install the locale of the backed-up database on "
+						 "this machine. This failure does not count against "
+						 "the backup.")));
 }
 
 /*
- * Does the library of an extension refuse to be loaded by a session?  One that
- * ends the session does, too; one that is not there has no say.
+ * Must the library of an extension be preloaded? That is so where LOAD fails
+ * or ends the session, except where the library is missing.
  */
 static bool
 wants_preload(const Proof *proof, const BackupExtension *extension)

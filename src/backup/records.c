@@ -51,7 +51,7 @@ read_backup_record(int64 backup_id, BackupRecord *record)
 }
 
 /*
- * 0: the ledger does not know it.
+ * The number of the backup; 0 if the ledger does not know the key.
  */
 int64
 find_backup_record(const char *storage, const char *key)
@@ -82,8 +82,8 @@ backup_key_is_taken(const char *storage, const char *key)
 }
 
 /*
- * A worker reads a configuration that was reloaded after its task: until then,
- * fsync may have been off for a while.
+ * After a reload, fsync may have been off until this worker reads the
+ * configuration, which it does only after its task.
  */
 char *
 describe_live_server(bool *durable)
@@ -95,7 +95,8 @@ describe_live_server(bool *durable)
 }
 
 /*
- * A failure keeps when it was last proven, and how long that took.
+ * A failed verification keeps the time and duration of the last successful
+ * one.
  */
 void
 record_verification(int64 backup_id, int64 run_id, const char *refusal,
@@ -113,7 +114,7 @@ record_verification(int64 backup_id, int64 run_id, const char *refusal,
 		&query,
 		"UPDATE pgmaint_internal.backup_records SET verification_run_id = $2, "
 		"verification = CASE WHEN $3 IS NOT NULL THEN 'not restorable' "
-		/* roles and tablespaces are not restored to prove them */
+		/* roles and tablespaces are verified without a restore */
 		"WHEN kind = 'globals' THEN 'intact' ELSE 'restorable' END, "
 		"verification_error = $3, verified_at = CASE WHEN $3 IS NULL "
 		"THEN pg_catalog.clock_timestamp() ELSE verified_at END, "
@@ -147,7 +148,7 @@ record_safe_restore(const char *storage, const char *key, const char *sha256,
 }
 
 /*
- * What the current attempt of a task is to make.
+ * The record of the current attempt of a task.
  */
 bool
 find_backup_of_task(int64 task_id, BackupRecord *record)
@@ -164,7 +165,8 @@ find_backup_of_task(int64 task_id, BackupRecord *record)
 }
 
 /*
- * Committed before the first byte leaves, as a backup that is not there yet.
+ * Committed before the first byte is sent; the state is running until the
+ * backup ends.
  */
 void
 add_backup_record(const BackupRecord *record, int64 task_id)
@@ -187,8 +189,8 @@ add_backup_record(const BackupRecord *record, int64 task_id)
 }
 
 /*
- * From the end of the transaction on it is a backup, unless the ledger has
- * forgotten that it was begun.
+ * The backup counts when the transaction commits, unless its record was
+ * deleted meanwhile.
  */
 void
 finish_backup_record(const BackupRecord *record, const char *server_version)
@@ -211,15 +213,15 @@ finish_backup_record(const BackupRecord *record, const char *server_version)
 			"finished_at = pg_catalog.clock_timestamp() WHERE backup_id = $1") ==
 		0)
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("backup %lld was forgotten while it was made",
+						errmsg("record of backup %lld was deleted while the "
+							   "backup was being made",
 							   (long long) record->backup_id),
-						errdetail("pgmaint.stay_copy() forgets backups that "
-								  "were begun before.")));
+						errdetail("pgmaint.stay_copy() deletes the records "
+								  "of backups that began before the call.")));
 }
 
 /*
- * What attempts of a task have begun and did not bring to an end; false if there
- * is nothing of the kind.
+ * Set running records of a task to failed; false if there are none.
  */
 bool
 fail_backup_records(int64 task_id, const char *error)

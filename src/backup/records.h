@@ -30,22 +30,23 @@ typedef struct BackupRecord
 /* all in a ledger scope */
 extern bool read_backup_record(int64 backup_id, BackupRecord *record);
 extern int64 find_backup_record(const char *storage, const char *key);
-/* would its manifest be that of another backup, whatever both are made of? */
+/* would the manifest have the key of that of another backup? */
 extern bool backup_key_is_taken(const char *storage, const char *key);
 /*
- * Where a restore in this live server is measured, as it ends; durable: its
- * duration is what an emergency takes, with nothing switched off.
+ * The settings under which a restore in this live server was measured.
+ * durable: no setting made it faster than a restore in an emergency.
  */
 extern char *describe_live_server(bool *durable);
 
 /*
- * What restoring it came to; refusal: why it is not restorable, or NULL.
- * settings are those of milliseconds; safe: in this live server, and durable.
+ * Record a verification; refusal: why the backup is not restorable, or NULL.
+ * settings are those under which milliseconds was measured; safe: in this live
+ * server, and durable.
  */
 extern void record_verification(int64 backup_id, int64 run_id,
 								const char *refusal, int64 milliseconds,
 								const char *settings, bool safe);
-/* nothing happens where the ledger does not know this very object */
+/* does nothing where the ledger has another object, or none */
 extern void record_safe_restore(const char *storage, const char *key,
 								const char *sha256, int64 milliseconds);
 extern bool find_backup_of_task(int64 task_id, BackupRecord *record);

@@ -4,13 +4,13 @@
  *	  Whether a failed restore is the fault of the dump.
  *
  * pg_restore reports no SQLSTATE, and the text of an error is in the server's
- * language, or chosen by code in the dump.  So the entry that failed is executed
- * once more by psql, which knows the SQLSTATE.  An error that does not come back,
- * or is about the server, does not count against the backup.
+ * language, or chosen by code in the dump.  So psql, which knows the SQLSTATE,
+ * executes the failed entry again.  An error that does not occur again, or
+ * that is an error of the server, does not count against the backup.
  *
  * Statements of the dump reach psql as data (\gexec), or as the argument of -c
- * with a space in front: in both cases psql sends them as they are, and never
- * takes them for commands of its own.
+ * with a space in front: in both cases psql sends them unchanged, and never
+ * interprets them as its own commands.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,21 +27,25 @@
 #define PIECE ((size_t) 256 * 1024)
 #define SQLSTATE_LENGTH 5
 
-/* as pg_restore has them */
+/* the settings of pg_restore */
 #define RESTORE_SETTINGS                                      \
 	"SET search_path = ''; SET check_function_bodies = off; " \
 	"SET row_security = off; SET lock_timeout = '5min'"
 
-/* messages are of a severity and an SQLSTATE, and nothing that could be chosen */
+/*
+ * messages contain only a severity and an SQLSTATE, and no text that code in
+ * the dump can choose
+ */
 #define SHORT_MESSAGES "-vVERBOSITY=sqlstate"
 
 /*
- * By class or code: connections, read-only servers, logins, deadlocks, resources,
- * locks, intervention, system errors.  Internal errors are among them, since those
- * of files that have no SQLSTATE of their own are such.
+ * By class or code: connections, read-only servers, logins, deadlocks,
+ * resources, locks, intervention, system errors.  Internal errors are
+ * included, since errors of files that have no SQLSTATE of their own are
+ * internal errors.
  */
 bool
-is_server_trouble(const char *sqlstate)
+is_server_error(const char *sqlstate)
 {
 	static const char *const states[] = {
 		"08", "25006", "28", "40", "53", "55006", "55P03", "57", "58", "XX000",
@@ -56,10 +60,10 @@ is_server_trouble(const char *sqlstate)
 }
 
 /*
- * The entry that was being restored might take hours to execute again, so the
- * server's own count of sessions that a person ended comes first.  Sessions that
- * ended with a FATAL error say nothing: the cancel request that pg_restore sends
- * as it gives up can end its own in that way.
+ * Executing the entry again might take hours, so the count of sessions that
+ * were terminated is checked first.  Sessions that ended with a FATAL error
+ * prove nothing: the cancel request that pg_restore sends when it gives up can
+ * end its own session in that way.
  */
 static bool
 session_was_ended(const char *database)
@@ -78,9 +82,9 @@ session_was_ended(const char *database)
 }
 
 /*
- * pg_restore, whose language is pinned, names the entry by its number.  A message
- * of the dump's can only name another entry, which does not fail, or fails with
- * an error of its own.
+ * pg_restore, whose language is fixed, names the entry by its number.  A
+ * message from code in the dump can only name another entry, which does not
+ * fail, or fails with its own error.
  */
 static const DumpEntry *
 find_failed_entry(const FailedRestore *failed)
@@ -107,8 +111,8 @@ find_failed_entry(const FailedRestore *failed)
 }
 
 /*
- * psql stops at the first error, which is its last line.  A session that is lost
- * ends in a line without an SQLSTATE.
+ * psql stops at the first error, which is its last line.  A lost session ends
+ * in a line without an SQLSTATE.
  */
 const char *
 sqlstate_of_psql(const ChildEnd *end)
@@ -126,8 +130,8 @@ sqlstate_of_psql(const ChildEnd *end)
 
 /*
  * Does an entry, as pg_dump writes it, evaluate nothing that is defined in the
- * dump?  Then its error is the server's own.  Planning evaluates, too: keys of
- * partitioned tables are planned.
+ * dump? Then its error is raised by the server itself.  Planning evaluates,
+ * too: keys of partitioned tables are planned.
  */
 static bool
 evaluates_nothing(const DumpEntry *entry)
@@ -172,7 +176,7 @@ execute_by_psql(const FailedRestore *failed, const char *verbosity,
 }
 
 /*
- * Once for the SQLSTATE, and once for the message.
+ * Executed once for the SQLSTATE, and once for the message.
  */
 static const char *
 execute_definition(FailedRestore *failed)
@@ -198,7 +202,7 @@ write_rows(void *child, const char *data, size_t length)
 }
 
 /*
- * All of the object, for the rows of one table in it.
+ * Feed the rows of one table to psql; the whole object is read for them.
  */
 static void
 feed_rows(const FailedRestore *failed, const DumpEntry *entry, Child *child)

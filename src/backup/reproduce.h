@@ -19,8 +19,8 @@ typedef struct FailedRestore
 	const BackupDescription *description;
 	const Login *login;	  /* that pg_restore had */
 	const char *settings; /* the same */
-	const char *database; /* that it was restored into; NULL: of another
-							 server, where nobody ends sessions */
+	const char *database; /* that it was restored into; NULL: of a private
+							 server, where sessions are not terminated */
 	const DumpFile *dump;
 	const char *words; /* of pg_restore */
 	/* found */
@@ -31,21 +31,24 @@ typedef struct FailedRestore
 } FailedRestore;
 
 /*
- * In a transaction.  Executes the entry that failed once more, and returns the
- * SQLSTATE, 00000 for none; NULL where the session of pg_restore was ended, or where it is not
- * known which entry failed, or how to execute it.
+ * In a transaction.  Executes the failed entry again, and returns the
+ * SQLSTATE, or 00000 for success.  NULL where the session of pg_restore was
+ * terminated, where the failed entry is unknown, or where it cannot be
+ * executed again.
  */
 extern const char *reproduce_failure(FailedRestore *failed);
 
 /*
- * Of a script of psql's that has ended at its first error, with VERBOSITY sqlstate:
- * 00000 where there was none, NULL where the session was lost.  The message is that
- * of another verbosity.
+ * The SQLSTATE of a psql script that stops at its first error, with VERBOSITY
+ * sqlstate: 00000 for success, NULL where the session was lost.  The message
+ * is read from a script with another verbosity.
  */
 extern const char *sqlstate_of_psql(const ChildEnd *end);
 extern char *message_of_psql(const ChildEnd *end);
 
-/* is an error about the server it came from, and not about what was executed? */
-extern bool is_server_trouble(const char *sqlstate);
+/*
+ * does an SQLSTATE indicate an error of the server, and not of the statement?
+ */
+extern bool is_server_error(const char *sqlstate);
 
 #endif /* PGMAINT_REPRODUCE_H */

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * restorable.c
- *	  What restoring a backup takes, as its manifest says.
+ *	  What the restore of a backup needs, by its manifest.
  *
- * A manifest comes from outside: whatever it says is checked, or quoted.
+ * A manifest can be written by others: its values are checked or quoted.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 #include "base/subtransaction.h"
 #include "objects/keys.h"
 
-/* reading it, for try_unless_stopped() */
+/* arguments of read_description(), for try_unless_stopped() */
 typedef struct Reading
 {
 	BackupDescription *description;
@@ -64,7 +64,7 @@ read_scalars(BackupDescription *description)
 	description->locale_provider = named_text(0, "locale_provider");
 	description->locale = named_text(0, "locale");
 	description->icu_rules = named_text(0, "icu_rules");
-	/* whatever a manifest says, sums of it are numbers, too */
+	/* limited so that sums do not overflow */
 	description->database_bytes =
 		Min(Max(named_bigint(0, "database_bytes"), 0), PG_INT64_MAX / 4);
 	description->mark = named_text(0, "mark");
@@ -104,7 +104,10 @@ read_extensions(BackupDescription *description)
 		extension->schema = named_text(row, "schema");
 		extension->available = named_boolean(row, "available");
 		extension->for_superuser = named_boolean(row, "for_superuser");
-		/* of a cluster, one database at most has it, which exists already */
+		/*
+		 * only one database of a cluster can have it, and that database exists
+		 * already
+		 */
 		extension->elsewhere = strcmp(extension->name, "pg_cron") == 0;
 		description->extensions = lappend(description->extensions, extension);
 	}
@@ -168,12 +171,14 @@ read_description(void *argument)
 		(strcmp(description->kind, "database") == 0
 			 ? description->database == NULL || description->encoding == NULL
 			 : strcmp(description->kind, "globals") != 0))
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("it does not describe this backup")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("required fields are missing or do not describe this "
+						"backup")));
 }
 
 /*
- * What would come to light only half-way through.
+ * Checks that would otherwise fail in the middle of the restore.
  */
 static void
 check_server(const BackupDescription *description)
@@ -184,10 +189,10 @@ check_server(const BackupDescription *description)
 	if (description->server_version_num / 10000 > SERVER_MAJOR_VERSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the backup is of PostgreSQL %s, which is newer than "
-						"this server",
+				 errmsg("the backup was made from PostgreSQL %s, which is "
+						"newer than this server",
 						description->server_version),
-				 errhint("Restore it on PostgreSQL %d or later.",
+				 errhint("Restore the backup on PostgreSQL %d or later.",
 						 description->server_version_num / 10000)));
 	initStringInfo(&missing);
 	foreach (cell, description->extensions)
@@ -199,12 +204,14 @@ check_server(const BackupDescription *description)
 							 extension->name);
 	}
 	if (missing.len > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FILE),
-				 errmsg("the backup needs extensions that are not installed "
-						"on this server: %s",
-						missing.data),
-				 errhint("Install their packages, and try again.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_FILE),
+			 errmsg("the backup needs extensions that are not installed "
+					"on this server: %s",
+					missing.data),
+			 errhint(
+				 "Install the packages of these extensions, and try again.")));
 }
 
 BackupDescription *
@@ -216,20 +223,19 @@ describe_backup(Storage *storage, const char *key)
 
 	description->manifest = read_manifest(storage, key);
 	if (description->manifest == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("\"%s\" on storage \"%s\" has no manifest \"%s\"", key,
-						storage_name(storage), manifest_key(key)),
-				 errdetail("A backup of pgmaint's counts once its manifest is "
-						   "there."),
-				 errhint("pg_restore can read the object by itself, if it is "
-						 "a dump.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("object \"%s\" on storage \"%s\" has no manifest \"%s\"",
+					key, storage_name(storage), manifest_key(key)),
+			 errdetail("A backup without a manifest is not complete."),
+			 errhint("If the object is a dump, restore it with pg_restore.")));
 	error = try_unless_stopped(read_description, &reading);
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("\"%s\" on storage \"%s\" is no manifest of this "
-						"backup: %s",
+				 errmsg("object \"%s\" on storage \"%s\" is not a valid "
+						"manifest of this backup: %s",
 						manifest_key(key), storage_name(storage),
 						error->message)));
 	check_server(description);
@@ -237,13 +243,12 @@ describe_backup(Storage *storage, const char *key)
 }
 
 char *
-refute_object(Storage *storage, const BackupDescription *description)
+verify_object_size(Storage *storage, const BackupDescription *description)
 {
 	StoredObject object;
 
 	if (!storage_stat(storage, description->key, &object))
-		return psprintf("the object is gone: \"%s\" is not on storage \"%s\" "
-						"any more",
+		return psprintf("object \"%s\" no longer exists on storage \"%s\"",
 						description->key, storage_name(storage));
 	if (object.bytes != description->bytes)
 		return psprintf("the object has %lld bytes, but %lld were written",

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restorable.h
- *	  What restoring a backup takes, as its manifest says.
+ *	  What the restore of a backup needs, by its manifest.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@ typedef struct BackupDescription
 	int64 bytes;
 	char *sha256;
 	char *compression;
-	char *mark;		/* what stands on the object */
+	char *mark;		/* the mark of the object */
 	char *identity; /* of the database that made it, or NULL */
 	int64 dump_bytes;
 	char *server_version;
@@ -43,7 +43,7 @@ typedef struct BackupDescription
 	char *locale;
 	char *icu_rules;
 	int64 database_bytes;
-	int64 secrets;		 /* entries that have passwords in the clear */
+	int64 secrets;		 /* entries that have passwords in plain text */
 	char *excluded;		 /* what was left out for these, or NULL */
 	List *extensions;	 /* of BackupExtension */
 	List *roles;		 /* names of all that it mentions */
@@ -70,16 +70,16 @@ typedef struct BackupSetting
 } BackupSetting;
 
 /*
- * In a transaction.  Raises an ERROR where there is no manifest, where it is
- * none of a backup's, and where this server cannot restore what it is of.
+ * In a transaction.  Raises an ERROR where there is no valid manifest, and
+ * where this server cannot restore the backup.
  */
 extern BackupDescription *describe_backup(Storage *storage, const char *key);
 
 /*
- * Why the object, as far as can be seen without reading it, is not the one that
- * was written; NULL: it may be.
+ * Why the object, by its metadata, is not the object that was written; NULL:
+ * no difference was found.
  */
-extern char *refute_object(Storage *storage,
-						   const BackupDescription *description);
+extern char *verify_object_size(Storage *storage,
+								const BackupDescription *description);
 
 #endif /* PGMAINT_RESTORABLE_H */

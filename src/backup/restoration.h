@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restoration.h
- *	  One backup, while it is restored.
+ *	  The state of one restore_backup task.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,8 +20,8 @@ typedef struct Restoration
 	char *storage;
 	char *key;
 	char *name;		  /* what the database is to be called */
-	char *old_name;	  /* of the one whose place it takes, or NULL */
-	char *spare_name; /* what it is called if it cannot */
+	char *old_name;	  /* new name of the database that is replaced, or NULL */
+	char *spare_name; /* its name if it cannot replace the database */
 	BackupDescription *description;
 	Scratch *scratch;
 	EntryChoice choice;
@@ -33,8 +33,8 @@ typedef struct Restoration
 } Restoration;
 
 /*
- * Outside of any transaction; raises an ERROR for what is in the way.  False
- * when the task has ended here.
+ * Outside of any transaction: checks before anything is created; raises an
+ * ERROR for obstacles.  False when the task has ended.
  */
 extern bool look_ahead_of_restoration(Restoration *restoration);
 

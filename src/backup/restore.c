@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * restore.c
- *	  From an object on a storage into a database.
+ *	  Restoring an object of a storage into a database.
  *
- * The object is hashed, decompressed, and fed to pg_restore as it comes.  Its
- * table of contents is held back until it is known what of it is to be restored:
- * pg_restore is told by a list in a temporary file of the server's.
+ * The object is hashed, decompressed, and fed to pg_restore while it is
+ * downloaded. pg_restore starts when the table of contents is complete and the
+ * entries to restore are chosen; it gets them as a list in a temporary file of
+ * the server.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +30,7 @@
 
 #define PIECE ((size_t) 256 * 1024)
 
-/* one way through the object, for try_in_subtransaction() */
+/* one pass through the object, for try_in_subtransaction() */
 typedef struct Passage
 {
 	RestoreJob *job;
@@ -46,7 +47,7 @@ typedef struct Passage
 } Passage;
 
 /*
- * Where everybody can see it.
+ * Progress is reported in pg_stat_activity.
  */
 static void
 report_progress(Passage *passage, const Source *object)
@@ -54,7 +55,7 @@ report_progress(Passage *passage, const Source *object)
 	int64 total = Max(passage->description->bytes, 1);
 	int64 done = (int64) hashed_bytes(object);
 
-	/* a thousandth, but not for each piece of a small one */
+	/* at each thousandth, but not for each piece of a small object */
 	if (done - passage->reported < Max(total / 1000, (int64) PIECE))
 		return;
 	passage->reported = done;
@@ -66,7 +67,8 @@ report_progress(Passage *passage, const Source *object)
 }
 
 /*
- * Its path is as seen from the data directory, where children begin, too.
+ * The path is relative to the data directory, which is also the working
+ * directory of child processes.
  */
 static File
 write_list(const EntryChoice *choice)
@@ -104,7 +106,7 @@ start_pg_restore(Passage *passage, DumpFile *dump)
 	arguments = list_make5(
 		pstrdup("-Fc"), pstrdup("--exit-on-error"), pstrdup("--no-password"),
 		pstrdup("--no-tablespaces"), pstrdup("--no-subscriptions"));
-	/* or it does not name the entry that failed */
+	/* without it, pg_restore does not name the entry that failed */
 	arguments = lappend(arguments, pstrdup("--verbose"));
 	arguments = list_concat(arguments, job->arguments);
 	if (job->login->role != NULL)
@@ -125,9 +127,10 @@ end_pg_restore(Passage *passage)
 	instr_time end;
 
 	if (passage->child == NULL)
-		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("the dump ends before its table of contents "
-							   "does")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the dump ends before the end of its table of contents")));
 	child_wait(passage->child, &passage->end);
 	passage->child = NULL;
 	FileClose(passage->list);
@@ -137,7 +140,7 @@ end_pg_restore(Passage *passage)
 }
 
 /*
- * All of the object, whether or not pg_restore listens to its end.
+ * The whole object is read, even if pg_restore stops reading its input.
  */
 static void
 feed_pg_restore(Passage *passage, Source *object, Source *content)
@@ -195,7 +198,9 @@ restore_on_the_way(void *argument)
 				 errmsg("the backup is compressed with \"%s\", which this "
 						"build cannot read",
 						description->compression),
-				 errhint("It can read: %s.", compression_names())));
+				 errhint("Use a build of pgmaint that supports this method. "
+						 "This build supports: %s.",
+						 compression_names())));
 	object = hashing_source_create(
 		storage_reader(passage->storage, description->key));
 	content = decompressor_create(method, object);
@@ -233,10 +238,10 @@ only_read(Passage *passage)
 }
 
 /*
- * Is what was read what was written?
+ * Why the content that was read is not the content that was written, or NULL.
  */
 static char *
-refute_passage(const Passage *passage)
+verify_checksum(const Passage *passage)
 {
 	const BackupDescription *description = passage->description;
 
@@ -258,12 +263,13 @@ check_object(Storage *storage, const BackupDescription *description)
 	Passage passage = {.storage = storage, .description = description};
 
 	only_read(&passage);
-	return refute_passage(&passage);
+	return verify_checksum(&passage);
 }
 
 /*
- * pg_restore has failed on what was written.  The backup is to blame only for an
- * error that its entry raises again, and that is not about the server.
+ * pg_restore has failed although the object is undamaged.  The backup is at
+ * fault only for an error that its entry raises again, and that is not an
+ * error of the server.
  */
 static char *
 classify_restore_error(const Passage *passage)
@@ -284,7 +290,7 @@ classify_restore_error(const Passage *passage)
 
 	log_restore_error(&failed);
 	if (sqlstate != NULL && strcmp(sqlstate, "00000") != 0 &&
-		!is_server_trouble(sqlstate))
+		!is_server_error(sqlstate))
 		return pstrdup(output);
 	ereport(
 		ERROR,
@@ -294,12 +300,14 @@ classify_restore_error(const Passage *passage)
 			 ? errdetail("The session of pg_restore was ended, or the entry "
 						 "that failed could not be executed again.")
 		 : strcmp(sqlstate, "00000") == 0
-			 ? errdetail("Executed again, the entry did not fail.")
-			 : errdetail("Executed again, the entry failed with SQLSTATE "
-						 "%s, which is about the server.",
+			 ? errdetail("The entry that failed was executed again and did "
+						 "not fail.")
+			 : errdetail("The entry that failed was executed again and "
+						 "failed with SQLSTATE %s, which is an error of the "
+						 "server.",
 						 sqlstate),
-		 errhint("This does not count against the backup. Remove the "
-				 "cause, and restore it again.")));
+		 errhint("Remove the cause, and restore the backup again. This "
+				 "failure does not count against the backup.")));
 	return NULL;
 }
 
@@ -316,15 +324,15 @@ restore_object(RestoreJob *job)
 		child_kill(passage.child);
 	if (error != NULL && error->sqlerrcode != ERRCODE_DATA_CORRUPTED)
 		ReThrowError(error);
-	/* what breaks off on the way may be sound where it lies */
+	/* a download that broke off proves nothing about the object */
 	if (error != NULL)
 		only_read(&passage);
-	refusal = refute_passage(&passage);
+	refusal = verify_checksum(&passage);
 	if (refusal != NULL)
 		return refusal;
 	if (error != NULL)
-		return psprintf("the dump cannot be read, although the object is what "
-						"was written: %s",
-						error->message);
+		return psprintf(
+			"the dump cannot be read, although the object is undamaged: %s",
+			error->message);
 	return passage.end.succeeded ? NULL : classify_restore_error(&passage);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restore.h
- *	  From an object on a storage into a database.
+ *	  Restoring an object of a storage into a database.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,12 +27,13 @@ typedef struct RestoreJob
 } RestoreJob;
 
 /*
- * In a transaction, which needs no snapshot.  NULL: it was restored; otherwise
- * why this backup cannot be.  What says nothing about the backup raises an ERROR.
+ * In a transaction, which needs no snapshot.  Returns NULL after a successful
+ * restore, otherwise why the backup is not restorable.  Errors that are not
+ * the fault of the backup are raised.
  */
 extern char *restore_object(RestoreJob *job);
 
-/* the same without a database: is the object what was written? */
+/* the same without a database: compares the object with its manifest */
 extern char *check_object(Storage *storage,
 						  const BackupDescription *description);
 

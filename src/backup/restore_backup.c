@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restore_backup.c
- *	  The action "restore_backup": a database as it was when it was backed up.
+ *	  The action "restore_backup": restores a backup into a new database.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,28 +18,26 @@
 
 static const ActionOption options[] = {
 	RANGE_OPTION("backup_id", OPTION_INTEGER, 1, 1e15, NULL,
-				 "this backup, of pgmaint.backups"),
+				 "restore the backup with this number in pgmaint.backups"),
 	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
-				 "where the backup is; with key or database"),
-	PLAIN_OPTION("key", OPTION_TEXT, NULL, "the key of the backup"),
-	PLAIN_OPTION(
-		"database", OPTION_TEXT, NULL,
-		"the newest backup of this database on the storage that was made from here"),
-	PLAIN_OPTION(
-		"into", OPTION_TEXT, NULL,
-		"name of the new database; DATABASE_restored_YYYYMMDDHHMM unless "
-		"given, with replace the name that it had"),
-	PLAIN_OPTION(
-		"replace", OPTION_BOOLEAN, "false",
-		"put it in the place of the database of that name, which is kept "
-		"as NAME_YYYYMMDDHHMM"),
-	PLAIN_OPTION(
-		"create_roles", OPTION_BOOLEAN, "false",
-		"create the roles that it needs and the server does not have, "
-		"without LOGIN"),
+				 "storage of the backup; requires key or database"),
+	PLAIN_OPTION("key", OPTION_TEXT, NULL, "restore the backup with this key"),
+	PLAIN_OPTION("database", OPTION_TEXT, NULL,
+				 "restore the newest backup of the database with this name, "
+				 "of those that the database of the run has made"),
+	PLAIN_OPTION("into", OPTION_TEXT, NULL,
+				 "name of the restored database; default: "
+				 "DATABASE_restored_YYYYMMDDHHMM, or with replace the name "
+				 "of the backed-up database"),
+	PLAIN_OPTION("replace", OPTION_BOOLEAN, "false",
+				 "replace the existing database of that name, which is kept "
+				 "as NAME_YYYYMMDDHHMM"),
+	PLAIN_OPTION("create_roles", OPTION_BOOLEAN, "false",
+				 "create roles that the backup needs and the server lacks, "
+				 "without LOGIN"),
 	PLAIN_OPTION("no_owner", OPTION_BOOLEAN, "false",
-				 "everything belongs to the role that restores, and nobody "
-				 "else gets rights"),
+				 "make the role that restores the owner of all objects, and "
+				 "restore no privileges"),
 	MIN_FREE_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
@@ -48,14 +46,14 @@ static const ActionOption options[] = {
 static void
 refuse_options(const char *message)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		 errmsg("action \"restore_backup\" %s", message),
-		 errhint("Say {\"backup_id\": 1}, {\"storage\": \"name\", \"key\": "
-				 "\"...\"} or {\"storage\": \"name\", \"database\": \"...\"}; "
-				 "pgmaint.backups and pgmaint.list_backups() show what "
-				 "there is.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("action \"restore_backup\" %s", message),
+			 errhint("Use {\"backup_id\": 1}, {\"storage\": \"name\", "
+					 "\"key\": \"...\"} or {\"storage\": \"name\", "
+					 "\"database\": \"...\"}. To list backups: SELECT * FROM "
+					 "pgmaint.backups, or SELECT * FROM "
+					 "pgmaint.list_backups(storage).")));
 }
 
 static void
@@ -69,7 +67,8 @@ append_text(StringInfo json, const char *name, const char *value)
 }
 
 /*
- * What the ledger knows need not be looked for; a storage may know more.
+ * A backup in the ledger is planned without access to the storage; others are
+ * looked up when the task is executed.
  */
 static void
 plan_restore_backup(PlanContext *context)
@@ -89,24 +88,29 @@ plan_restore_backup(PlanContext *context)
 			option_integer(options, context->options, "backup_id");
 
 		if (storage != NULL || key != NULL || database != NULL)
-			refuse_options("wants either backup_id or storage");
+			refuse_options("does not allow option \"backup_id\" together "
+						   "with \"storage\", \"key\" or \"database\"");
 		if (!read_backup_record(backup_id, &record))
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-							errmsg("backup %lld does not exist",
-								   (long long) backup_id),
-							errhint("See pgmaint.backups.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("backup %lld does not exist", (long long) backup_id),
+				 errhint(
+					 "To list the backups: SELECT * FROM pgmaint.backups.")));
 		if (strcmp(record.state, "succeeded") != 0)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("backup %lld cannot be restored: it is %s",
-								   (long long) backup_id, record.state)));
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("backup %lld cannot be restored: its state is %s",
+							(long long) backup_id, record.state)));
 		storage = record.storage;
 		key = record.key;
 		task->bytes = record.database_bytes;
 	}
 	else if (storage == NULL)
-		refuse_options("does not know which backup");
+		refuse_options("requires option \"backup_id\" or \"storage\"");
 	else if ((key == NULL) == (database == NULL))
-		refuse_options("wants either key or database beside storage");
+		refuse_options("requires option \"key\" or \"database\", but not "
+					   "both, together with \"storage\"");
 	else if (key != NULL)
 		record.backup_id = find_backup_record(storage, key);
 
@@ -121,26 +125,25 @@ plan_restore_backup(PlanContext *context)
 	task->target = key != NULL ? psprintf("%s/%s", storage, key)
 							   : psprintf("%s on %s",
 										  quote_identifier(database), storage);
-	task->command =
-		psprintf("restore %s%s%s%s%s",
-				 key != NULL ? "" : "the newest backup of ", task->target,
-				 option_boolean(options, context->options, "replace")
-					 ? " in the place of "
-					 : " into ",
-				 into != NULL ? "database " : "",
-				 into != NULL ? quote_identifier(into)
-				 : option_boolean(options, context->options, "replace")
-					 ? "the database that it is of"
-					 : "a new database");
-	task->reason = pstrdup("asked for");
+	task->command = psprintf(
+		"restore %s%s%s%s%s", key != NULL ? "" : "the newest backup of ",
+		task->target,
+		option_boolean(options, context->options, "replace") ? " in place of "
+															 : " into ",
+		into != NULL ? "database " : "",
+		into != NULL ? quote_identifier(into)
+		: option_boolean(options, context->options, "replace")
+			? "the backed-up database"
+			: "a new database");
+	task->reason = pstrdup("requested");
 	task->evidence = evidence.data;
 	context->tasks = lappend(context->tasks, task);
 }
 
 DEFINE_ACTION(restore_backup) = {
 	.name = "restore_backup",
-	.description =
-		"restore a backup into a new database, or in the place of the old one, which is kept",
+	.description = "restore a backup into a new database, or replace the "
+				   "existing database, which is kept under another name",
 	.options = options,
 	.plan = plan_restore_backup,
 	.outside = carry_out_restoration,

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restore_checks.c
- *	  What keeps a backup from being restored, as far as it can be known before
- *	  anything is made.
+ *	  Checks of a restore_backup task before anything is created.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,8 +26,8 @@ is_wanted(const TaskContext *context, const char *option)
 }
 
 /*
- * Which backup of another database is meant is for a person to say: the newest
- * may be that of a copy.
+ * A backup that another database made must be named: the newest one may be
+ * that of a copy.
  */
 static char *
 find_newest(Storage *storage, const char *database)
@@ -41,29 +40,32 @@ find_newest(Storage *storage, const char *database)
 	if (foreign != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("storage \"%s\" has no backup of database \"%s\" that "
-						"this database made",
+				 errmsg("storage \"%s\" has no backup of database \"%s\" "
+						"that was made by this database",
 						storage_name(storage), database),
-				 errdetail("The newest one is \"%s\", and was made by another "
-						   "database, of identity %s.",
+				 errdetail("The newest backup, \"%s\", was made by another "
+						   "database with identity %s.",
 						   foreign->key,
 						   foreign->identity == NULL ? "unknown"
 													 : foreign->identity),
-				 errhint("To restore that one, name it with the option "
-						 "\"key\"; pgmaint.list_backups() shows all.")));
+				 errhint("To restore that backup, set the option \"key\". To "
+						 "list all backups: SELECT * FROM "
+						 "pgmaint.list_backups(%s).",
+						 quote_literal_cstr(storage_name(storage)))));
 	if (backup == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no backup of the whole database \"%s\" on "
-						"storage \"%s\" that could be restored",
-						database, storage_name(storage)),
-				 errhint("See what pgmaint.list_backups() says of it.")));
+				 errmsg("storage \"%s\" has no restorable backup of the "
+						"whole database \"%s\"",
+						storage_name(storage), database),
+				 errhint("To list the backups and their errors: SELECT * "
+						 "FROM pgmaint.list_backups(%s).",
+						 quote_literal_cstr(storage_name(storage)))));
 	return backup->key;
 }
 
 /*
- * A name that is free, with the present time behind it, cut to what a name may
- * be.
+ * An unused name: the name, cut where needed, and the present time.
  */
 static char *
 dated_name(const char *name, const char *word)
@@ -94,7 +96,7 @@ dated_name(const char *name, const char *word)
 }
 
 /*
- * May this database be renamed, when the time has come?
+ * May this database be renamed at the end of the restore?
  */
 static void
 check_replaceable(const char *name)
@@ -104,12 +106,13 @@ check_replaceable(const char *name)
 	if (!OidIsValid(database))
 		return;
 	if (database == MyDatabaseId)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("database \"%s\" cannot be replaced from inside", name),
-			 errhint("Execute it from another database that has pgmaint, "
-					 "for example postgres.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("database \"%s\" cannot be replaced by a run in the "
+						"same database",
+						name),
+				 errhint("Execute the action in another database that has "
+						 "the extension pgmaint, for example postgres.")));
 	if (!database_ownercheck(database, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_DATABASE, name);
 }
@@ -124,8 +127,7 @@ choose_names(Restoration *restoration)
 
 	if (into != NULL && strlen(into) >= NAMEDATALEN)
 		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG),
-						errmsg("\"%s\" is too long for the name of a database",
-							   into)));
+						errmsg("database name \"%s\" is too long", into)));
 	restoration->spare_name = dated_name(database, "restored_");
 	if (!is_wanted(context, "replace"))
 	{
@@ -135,9 +137,9 @@ choose_names(Restoration *restoration)
 				ERROR,
 				(errcode(ERRCODE_DUPLICATE_DATABASE),
 				 errmsg("database \"%s\" already exists", restoration->name),
-				 errhint("Name another with the option \"into\"; "
-						 "{\"replace\": true} puts the restored one in "
-						 "its place.")));
+				 errhint("Set the option \"into\" to another name, or "
+						 "replace the existing database with {\"replace\": "
+						 "true}.")));
 		return;
 	}
 	restoration->name = into == NULL ? pstrdup(database) : into;
@@ -162,17 +164,17 @@ check_roles(const Restoration *restoration)
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_UNDEFINED_OBJECT),
-		 errmsg("the backup needs roles that this server does not have: "
-				"%s",
+		 errmsg("the backup needs roles that do not exist on this server: %s",
 				names.data),
-		 errhint("Restore the backup of the globals first, with psql; or "
-				 "say {\"create_roles\": true} for roles without LOGIN, or "
-				 "{\"no_owner\": true} to do without them.")));
+		 errhint("Restore the backup of roles and tablespaces with psql "
+				 "first, or set {\"create_roles\": true} to create the roles "
+				 "without LOGIN, or {\"no_owner\": true} to restore without "
+				 "them.")));
 }
 
 /*
- * Everything that can be said before anything is made.  Returns false when the
- * task has ended here.
+ * All checks that are possible before anything is created.  Returns false when
+ * the task has ended.
  */
 bool
 look_ahead_of_restoration(Restoration *restoration)
@@ -192,19 +194,22 @@ look_ahead_of_restoration(Restoration *restoration)
 			find_newest(storage, evidence_text(context->task, "database"));
 	restoration->description = describe_backup(storage, restoration->key);
 	if (strcmp(restoration->description->kind, "database") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is a backup of roles and tablespaces, and not "
-						"of a database",
-						restoration->key),
-				 errhint("It is a script for psql.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("\"%s\" is a backup of roles and tablespaces, not of a "
+					"database",
+					restoration->key),
+			 errhint(
+				 "Execute the backup, which is an SQL script, with psql.")));
 	match_with_ledger(restoration->description, restoration->backup_id);
 	tell_maker(context, restoration->key, restoration->backup_id,
 			   restoration->description);
 	tell_secrets(context, restoration->key, restoration->description);
 	choose_names(restoration);
 	check_roles(restoration);
-	restoration->refusal = refute_object(storage, restoration->description);
+	restoration->refusal =
+		verify_object_size(storage, restoration->description);
 	if (restoration->refusal == NULL)
 		context->not_done = lack_of_room_to_restore(
 			restoration->description,

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * restore_error.c
- *	  What is told of a restore that has failed.
+ *	  The description of a failed restore.
  *
- * Code of a dump reads all rows while they are restored, and chooses the messages
- * of its errors: what pg_restore repeats may be anybody's rows.  Those who read
- * the ledger, or are told of alerts, need not be allowed to see these.  So they
- * are told which entry failed, and with which SQLSTATE; and the message, where the
- * entry evaluates nothing that is defined in the dump.
+ * Code in a dump can read all rows while they are restored, and chooses the
+ * messages of its errors: what pg_restore prints may contain rows.  Readers of
+ * the ledger and contacts need not have the right to see these.  So the
+ * description names the failed entry and the SQLSTATE, and contains the
+ * message only where the entry evaluates nothing that is defined in the dump.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 
 #include "backup/restore_error.h"
 
-/* what is common, by the names that PostgreSQL's documentation has */
+/* names of common conditions, as in the documentation of PostgreSQL */
 static const struct
 {
 	const char *sqlstate;
@@ -52,7 +52,7 @@ begins_with(const char *text, const char *beginning)
 }
 
 /*
- * Without the lines about progress, whose language is pinned.
+ * The output without the lines about progress, whose language is fixed.
  */
 static char *
 without_progress(const char *words)
@@ -77,7 +77,7 @@ without_progress(const char *words)
 }
 
 /*
- * Has it not come to any entry?
+ * Did pg_restore fail before it reached an entry?
  */
 static bool
 has_restored_nothing(const char *words)
@@ -123,12 +123,12 @@ describe_restore_error(const FailedRestore *failed, const char *sqlstate)
 		return psprintf("pg_restore: %s: %s (the server log has the message)",
 						name_entry(failed),
 						sqlstate == NULL || strcmp(sqlstate, "00000") == 0
-							? "an error that did not come again"
+							? "an error that did not occur again"
 							: name_error(sqlstate));
 	if (has_restored_nothing(failed->words))
 		return without_progress(failed->words);
-	return pstrdup("pg_restore: error at an entry that is not known (the "
-				   "server log has the message)");
+	return pstrdup(
+		"pg_restore: error at an unknown entry (the server log has the message)");
 }
 
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restore_error.h
- *	  What is told of a restore that has failed.
+ *	  The description of a failed restore.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@ extern char *name_error(const char *sqlstate);
 extern char *describe_restore_error(const FailedRestore *failed,
 									const char *sqlstate);
 
-/* into the log of this server: all that pg_restore has said, but for progress */
+/* writes the output of pg_restore, without progress, to the server log */
 extern void log_restore_error(const FailedRestore *failed);
 
 #endif /* PGMAINT_RESTORE_ERROR_H */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * restore_task.c
- *	  How a task of the action "restore_backup" is carried out.
+ *	  Execution of tasks of the action "restore_backup".
  *
  * The backup is restored with the rights of the caller into a database that
- * nobody else may connect to, and compared with its manifest.  Only then does
- * it get its owner, its rights and its name.
+ * only the caller may connect to, and compared with its manifest.  Only then
+ * does the database get its owner, its rights and its name.
  *
  *-------------------------------------------------------------------------
  */
@@ -98,7 +98,8 @@ restore_and_compare(Restoration *restoration)
 }
 
 /*
- * The name and the end of the note are one: from here on it is nobody's to drop.
+ * The database gets its name, and its row as a scratch database is deleted, in
+ * one transaction: from then on, pgmaint never drops it.
  */
 static bool
 hand_over(Restoration *restoration, const char *name, const char *old_name)
@@ -122,10 +123,10 @@ hand_over(Restoration *restoration, const char *name, const char *old_name)
 }
 
 /*
- * Tries again where somebody is connected, and sends nobody away.
+ * Tries again while sessions are connected, and terminates none.
  */
 static bool
-take_place(Restoration *restoration)
+replace_database(Restoration *restoration)
 {
 	TimestampTz begun = GetCurrentTimestamp();
 
@@ -144,10 +145,10 @@ take_place(Restoration *restoration)
 }
 
 /*
- * What is complete stays, even if it does not get its place.
+ * A complete database is kept, even if it cannot replace the existing one.
  */
 static void
-settle_beside(Restoration *restoration)
+rename_to_spare(Restoration *restoration)
 {
 	TaskContext *context = restoration->context;
 	char *sessions;
@@ -157,47 +158,49 @@ settle_beside(Restoration *restoration)
 	end_restoring();
 	if (!hand_over(restoration, restoration->spare_name, NULL))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("database \"%s\", which was just restored, is "
-							   "in use",
+						errmsg("restored database \"%s\" is in use",
 							   restoration->scratch->database)));
-	context->failure = psprintf(
-		"database %s was restored as %s, but cannot take its place, since it "
-		"is in use: %s; once they are gone: ALTER DATABASE %s RENAME TO %s; "
-		"ALTER DATABASE %s RENAME TO %s",
-		quote_identifier(restoration->name),
-		quote_identifier(restoration->spare_name), sessions,
-		quote_identifier(restoration->name),
-		quote_identifier(restoration->old_name),
-		quote_identifier(restoration->spare_name),
-		quote_identifier(restoration->name));
+	context->failure =
+		psprintf("database %s was restored as %s, but not replaced, because "
+				 "sessions are using it: %s; when these have ended: ALTER "
+				 "DATABASE %s RENAME TO %s; ALTER DATABASE %s RENAME TO %s",
+				 quote_identifier(restoration->name),
+				 quote_identifier(restoration->spare_name), sessions,
+				 quote_identifier(restoration->name),
+				 quote_identifier(restoration->old_name),
+				 quote_identifier(restoration->spare_name),
+				 quote_identifier(restoration->name));
 	context->failure_state = ERRCODE_OBJECT_IN_USE;
 	add_task_finding(context, "critical", restoration->name,
 					 pstrdup(context->failure));
 }
 
 static void
-dress(Restoration *restoration)
+restore_properties(Restoration *restoration)
 {
 	List *failures;
 	ListCell *cell;
 	char *left_out = describe_left_out(&restoration->choice);
 
 	begin_restoring();
-	failures = dress_database(
+	failures = restore_database_properties(
 		restoration->scratch->database, restoration->description,
 		restoration->no_owner ? NULL : restoration->choice.database_rights);
 	end_restoring();
 	foreach (cell, failures)
-		add_task_finding(restoration->context, "warning", restoration->name,
-						 psprintf("database %s was restored without: %s",
-								  quote_identifier(restoration->name),
-								  (char *) lfirst(cell)));
+		add_task_finding(
+			restoration->context, "warning", restoration->name,
+			psprintf("database %s was restored without a setting, comment or "
+					 "privilege: %s",
+					 quote_identifier(restoration->name),
+					 (char *) lfirst(cell)));
 	if (left_out != NULL)
-		add_task_finding(restoration->context, "warning", restoration->name,
-						 psprintf("database %s was restored without what must "
-								  "be in another, or would begin to work: %s",
-								  quote_identifier(restoration->name),
-								  left_out));
+		add_task_finding(
+			restoration->context, "warning", restoration->name,
+			psprintf("database %s was restored without objects that belong "
+					 "in another database, need a missing role or would "
+					 "connect to other servers: %s",
+					 quote_identifier(restoration->name), left_out));
 }
 
 static void
@@ -205,7 +208,7 @@ give_up(Restoration *restoration)
 {
 	TaskContext *context = restoration->context;
 
-	context->failure = psprintf("%s could not be restored: %s",
+	context->failure = psprintf("backup %s could not be restored: %s",
 								restoration->key, restoration->refusal);
 	context->failure_state = ERRCODE_DATA_CORRUPTED;
 	add_task_finding(context, "critical", restoration->key,
@@ -255,8 +258,8 @@ record_duration(void *argument)
 }
 
 /*
- * The restored database has its name by now: what cannot be noted must neither
- * make its task fail nor keep it from its end.
+ * The restored database has its name already: an error here must neither make
+ * the task fail nor delay it.
  */
 static void
 record_duration_if_possible(Restoration *restoration)
@@ -270,10 +273,11 @@ record_duration_if_possible(Restoration *restoration)
 	error = try_unless_stopped(record_duration, restoration);
 	end_restoring();
 	if (error != NULL)
-		add_task_finding(restoration->context, "info", restoration->key,
-						 psprintf("how long restoring %s took could not be "
-								  "noted in the ledger: %s",
-								  restoration->key, error_text(error)));
+		add_task_finding(
+			restoration->context, "info", restoration->key,
+			psprintf("duration of restoring %s could not be recorded in the "
+					 "ledger: %s",
+					 restoration->key, error_text(error)));
 }
 
 static void
@@ -287,11 +291,10 @@ create_missing_roles(const Restoration *restoration)
 	{
 		execute_at_top_level(psprintf("CREATE ROLE %s NOLOGIN",
 									  quote_identifier(lfirst(cell))));
-		add_task_finding(restoration->context, "info", lfirst(cell),
-						 psprintf("role %s was created, without LOGIN, for "
-								  "what is restored from %s",
-								  quote_identifier(lfirst(cell)),
-								  restoration->key));
+		add_task_finding(
+			restoration->context, "info", lfirst(cell),
+			psprintf("role %s was created without LOGIN for the restore of %s",
+					 quote_identifier(lfirst(cell)), restoration->key));
 	}
 }
 
@@ -326,25 +329,25 @@ carry_out_restoration(TaskContext *context)
 		give_up(&restoration);
 		return;
 	}
-	dress(&restoration);
+	restore_properties(&restoration);
 	describe_result(&restoration);
-	if (!take_place(&restoration))
-		settle_beside(&restoration);
+	if (!replace_database(&restoration))
+		rename_to_spare(&restoration);
 	if (durable)
 		record_duration_if_possible(&restoration);
 }
 
 /*
- * A restore that fails is somebody's emergency; one that is cancelled is not.
+ * A failed restore is a critical finding, since it may be part of an
+ * emergency; a cancelled restore is none.
  */
 void
 clean_up_restoration(TaskContext *context, const char *sqlstate)
 {
 	drop_scratches_of_task(context);
 	if (context->failure == NULL && strcmp(sqlstate, "57014") != 0)
-		add_task_finding(
-			context, "critical", context->task->target,
-			psprintf("%s could not be restored, and nothing of it "
-					 "was left: %s",
-					 context->task->target, context->error));
+		add_task_finding(context, "critical", context->task->target,
+						 psprintf("backup %s could not be restored, and the "
+								  "incomplete restore was removed: %s",
+								  context->task->target, context->error));
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restore_task.h
- *	  How a task of the action "restore_backup" is carried out.
+ *	  Execution of tasks of the action "restore_backup".
  *
  *-------------------------------------------------------------------------
  */

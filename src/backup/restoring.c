@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restoring.c
- *	  What the actions that restore backups have in common.
+ *	  Functions that restore_backup and verify_backup share.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,8 +28,9 @@
 #include "ledger/identity.h"
 
 /*
- * Nobody reads what is restored before it is complete.  More memory to sort with
- * than the server gives anyway was measured, and builds no index sooner.
+ * The restored database is not used before it is complete, so commits need not
+ * be durable.  Measurements showed that more memory for sorting than the
+ * default of the server builds no index faster.
  */
 static const char *const usual_settings[][2] = {
 	{"synchronous_commit", "off"},
@@ -78,8 +79,8 @@ require_rights_to_restore(const char *purpose, bool create_databases,
 }
 
 /*
- * Amounts of money are in a dump as the database's lc_monetary writes them, which
- * a database that is being restored does not have yet.
+ * A dump has amounts of money in the format of the database's lc_monetary,
+ * which a database that is being restored does not have yet.
  */
 static void
 append_money_setting(StringInfo settings, const BackupDescription *description)
@@ -155,15 +156,17 @@ match_with_ledger(const BackupDescription *description, int64 backup_id)
 		return;
 	if (record.bytes != description->bytes ||
 		strcmp(record.sha256, description->sha256) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("the manifest of \"%s\" is not the one that was "
-						"written with backup %lld",
-						record.key, (long long) backup_id),
-				 errdetail("It describes an object of %lld bytes with SHA-256 "
-						   "%s; %lld bytes with SHA-256 %s were written.",
-						   (long long) description->bytes, description->sha256,
-						   (long long) record.bytes, record.sha256)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg(
+				 "manifest of \"%s\" does not match backup %lld in the ledger",
+				 record.key, (long long) backup_id),
+			 errdetail("The manifest describes an object of %lld bytes with "
+					   "SHA-256 %s; the backup has %lld bytes with SHA-256 "
+					   "%s.",
+					   (long long) description->bytes, description->sha256,
+					   (long long) record.bytes, record.sha256)));
 }
 
 void
@@ -189,7 +192,8 @@ tell_maker(TaskContext *context, const char *key, int64 backup_id,
 	if (!own)
 		add_task_finding(
 			context, "info", key,
-			psprintf("%s was made by another database, of identity %s", key,
+			psprintf("backup %s was made by another database with identity %s",
+					 key,
 					 description->identity == NULL ? "unknown"
 												   : description->identity));
 }
@@ -201,16 +205,17 @@ tell_secrets(TaskContext *context, const char *key,
 	if (description->secrets > 0)
 		add_task_finding(
 			context, "info", key,
-			psprintf("%s has the options of %lld user mappings or "
-					 "subscriptions in the clear, passwords included; the "
-					 "option {\"exclude_secrets\": true} of the action backup "
-					 "leaves them out",
+			psprintf("backup %s contains the options of %lld user mappings "
+					 "or subscriptions in plain text, including passwords; "
+					 "to leave them out, set {\"exclude_secrets\": true} for "
+					 "the action backup",
 					 key, (long long) description->secrets));
 	if (description->excluded != NULL)
 		add_task_finding(
 			context, "warning", key,
-			psprintf("%s was made with exclude_secrets, and what is restored "
-					 "from it lacks: %s; create these again",
+			psprintf("backup %s was made with exclude_secrets; a database "
+					 "restored from it lacks these objects, create them "
+					 "again: %s",
 					 key, description->excluded));
 }
 

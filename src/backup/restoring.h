@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * restoring.h
- *	  What the actions that restore backups have in common.
+ *	  Functions that restore_backup and verify_backup share.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,11 +21,13 @@ extern void require_rights_to_restore(const char *purpose,
 extern char *restoring_settings(Jsonb *given,
 								const BackupDescription *description);
 
-/* NULL, or what is wanting */
+/* NULL, or why there is not enough room */
 extern char *lack_of_room_to_restore(const BackupDescription *description,
 									 int64 min_free);
 
-/* raises an ERROR where the manifest is of another object than the ledger's */
+/*
+ * raises an ERROR where the manifest describes another object than the ledger
+ */
 extern void match_with_ledger(const BackupDescription *description,
 							  int64 backup_id);
 
@@ -35,22 +37,24 @@ extern void add_task_finding(TaskContext *context, const char *severity,
 /* a finding where another database made the backup; in a transaction */
 extern void tell_maker(TaskContext *context, const char *key, int64 backup_id,
 					   const BackupDescription *description);
-/* passwords that are in the dump in the clear, or were left out of it */
+/*
+ * findings for passwords that are in the dump in plain text, or were left out
+ */
 extern void tell_secrets(TaskContext *context, const char *key,
 						 const BackupDescription *description);
 
-/* what was left out, for a person; NULL: nothing was */
+/* a description of what was left out; NULL: nothing was */
 extern char *describe_left_out(const EntryChoice *choice);
 extern bool left_out_any(const EntryChoice *choice, const char *kind);
 
-/* what came of restoring a backup, from the result of the task */
+/* the outcome of a restore, from the result of the task */
 extern char *describe_restoration(const ClaimedTask *task, Jsonb *result);
 
-/* a transaction in which memory is the task's */
+/* a transaction that keeps the memory context of the task */
 extern void begin_restoring(void);
 extern void end_restoring(void);
 
-/* drops what a task has noted; outside of any transaction */
+/* drops the scratch databases of a task; outside of any transaction */
 extern void drop_scratches_of_task(const TaskContext *context);
 
 #endif /* PGMAINT_RESTORING_H */

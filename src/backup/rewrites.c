@@ -1,25 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * rewrites.c
- *	  Has a table been written anew while pg_dump took its locks?
+ *	  Detection of tables that were rewritten while pg_dump took its locks.
  *
- * pg_dump takes its snapshot first and locks the tables then.  TRUNCATE, ALTER
- * TABLE where it writes a table anew, REPACK (CONCURRENTLY), or another table
- * under the name of the old one, committed in between, leave rows that the
- * snapshot does not see: pg_dump dumps none of them, and reports no error.
+ * pg_dump takes its snapshot first, and then locks the tables.  TRUNCATE, an
+ * ALTER TABLE that rewrites a table, REPACK (CONCURRENTLY), or another table
+ * under the same name, committed in between, leave rows that the snapshot does
+ * not see: pg_dump dumps none of them, and reports no error.
  *
- * Each of them gives the name another file.  So the files are read before
- * pg_dump starts, and again when its table of contents comes, which it writes
- * with all its locks held; from then on none of this can happen before it ends.
- * Where nothing has changed, the tables that it has locked are those of its
- * snapshot.  VACUUM FULL and CLUSTER keep what snapshots see, and change the
- * file all the same; then an attempt is made again that need not be.  So it is
- * where a table is written anew right before the snapshot, or, by a dump that
- * is over in no time, right after the locks.
+ * Each of these changes the file of the name.  So the files are read before
+ * pg_dump starts, and again when its table of contents arrives, which it
+ * writes while it holds all its locks; from then on, no such change is
+ * possible before it ends.  If no file has changed, the locked tables are
+ * those of the snapshot.  VACUUM FULL and CLUSTER change the file, too,
+ * although they keep what snapshots see: then the backup is retried without
+ * need.  The same happens where a table is rewritten right before the
+ * snapshot, or right after the locks of a very short dump.
  *
- * The rows of a table's TOAST table are never written anew without the table
- * but by VACUUM FULL.  Catalogs and large objects can only be written anew in
- * ways that keep what snapshots see, and are not compared.
+ * The TOAST table of a table is rewritten without it only by VACUUM FULL.
+ * Catalogs and large objects can be rewritten only in ways that keep what
+ * snapshots see, and are not compared.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,8 +39,8 @@ typedef struct TableFile
 } TableFile;
 
 /*
- * pg_class by SQL is what the statement's snapshot sees; pg_relation_filenode()
- * would not be.  Foreign tables have no file, but a name.
+ * A query on pg_class uses the snapshot of the statement, which
+ * pg_relation_filenode() does not.  Foreign tables have no file, but a name.
  */
 static const char files_query[] =
 	"SET search_path = pg_catalog;\n"
@@ -95,9 +95,9 @@ name_in_dump(const DumpFile *dump, const DumpEntry *entry)
 }
 
 /*
- * The settings must limit the wait for locks.  pg_dump has pg_class locked, and
- * waits for us: if VACUUM FULL waits for pg_dump, we wait for VACUUM FULL, and
- * the server sees no deadlock.
+ * The settings must limit the wait for locks. pg_dump has pg_class locked and
+ * waits for this process: if VACUUM FULL waits for pg_dump, this process waits
+ * for VACUUM FULL, and the server detects no deadlock.
  */
 void
 check_rewrites(const Login *login, const char *settings, const DumpFile *dump,
@@ -117,12 +117,12 @@ check_rewrites(const Login *login, const char *settings, const DumpFile *dump,
 				ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("table %s was rewritten or replaced before pg_dump "
-						"had its lock: rows may be missing from the dump",
+						"had locked it: rows may be missing from the dump",
 						name_in_dump(dump, entry)),
-				 errhint("TRUNCATE, ALTER TABLE and REPACK (CONCURRENTLY) do "
-						 "that. Make the backup at another time, or leave "
-						 "out the table with the option \"exclude_tables\" "
-						 "or \"exclude_table_data\".")));
+				 errhint("Make the backup while no TRUNCATE, ALTER TABLE or "
+						 "REPACK (CONCURRENTLY) is running, or leave out the "
+						 "table with the option \"exclude_tables\" or "
+						 "\"exclude_table_data\".")));
 	}
 	hash_destroy(after);
 }

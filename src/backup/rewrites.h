@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rewrites.h
- *	  Has a table been written anew while pg_dump took its locks?
+ *	  Detection of tables that were rewritten while pg_dump took its locks.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,15 +14,16 @@
 #include "stream/dumpfile.h"
 
 /*
- * The files of all tables as they are now, by a session of the dump's role with
- * these settings.
+ * The current files of all tables, read in a session of the role of the dump
+ * with these settings.
  */
 extern HTAB *read_table_files(const Login *login, const char *settings);
 
 /*
- * before: read before pg_dump began.  Reads them again, once the table of
- * contents is there, and raises an ERROR (serialization failure) where a table
- * whose rows are dumped is not the one that it was.
+ * before: the files that were read before pg_dump began.  Reads the files
+ * again, after the table of contents has arrived, and raises an ERROR
+ * (serialization failure) where a table whose rows are dumped has another
+ * file.
  */
 extern void check_rewrites(const Login *login, const char *settings,
 						   const DumpFile *dump, HTAB *before);

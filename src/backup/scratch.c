@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * scratch.c
- *	  The database that a backup is restored into, until it is good.
+ *	  The database that a backup is restored into, until it is complete.
  *
- * Its name is random, so nobody else has made it; before it is made, a row in
- * pgmaint_internal.scratch_databases says so, and is committed.  Whatever ends the work
- * on it, the row is there until the database is gone, or has become what it was
- * to be.
+ * The name of the database is random, so it belongs to no other session.
+ * Before the database is created, a row in pgmaint_internal.scratch_databases
+ * is committed.  The row is deleted when the database is dropped, or has got
+ * its final name.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,8 +36,8 @@
 #define PASSWORD_BYTES 32
 
 /*
- * It is used to log in before the restore and after it.  19 warns of passwords
- * that expire within seven days.
+ * The role logs in before the restore and after it.  PostgreSQL 19 warns of
+ * passwords that expire within seven days.
  */
 #define ROLE_LIFETIME (10 * USECS_PER_DAY)
 
@@ -95,7 +95,7 @@ scratches_of_task(int64 task_id)
 }
 
 /*
- * Those that no task is at work on.
+ * The scratch databases whose task has ended.
  */
 List *
 scratches_left(void)
@@ -120,8 +120,8 @@ forget_scratch(const char *database)
 }
 
 /*
- * The server is given what it would make of the password: so that this is in
- * no statement, and in no log.
+ * The server gets the SCRAM verifier of the password, so that the password is
+ * in no statement and in no log.
  */
 static char *
 draw_password(Scratch *scratch)
@@ -157,7 +157,7 @@ create_role(Scratch *scratch)
 		quote_literal_cstr(
 			timestamptz_to_str(GetCurrentTimestamp() + ROLE_LIFETIME)),
 		draw_password(scratch)));
-	/* to end its sessions, when the database is dropped */
+	/* needed to terminate sessions of the role when the database is dropped */
 	if (!by_superuser)
 		execute_at_top_level(
 			psprintf("GRANT %s TO CURRENT_USER" GRANT_WITH_RIGHTS, role));
@@ -171,7 +171,7 @@ append_option(StringInfo clause, const char *name, const char *value)
 }
 
 /*
- * The locale as the manifest has it, in the words of this server.
+ * The clauses of CREATE DATABASE for the locale in the manifest.
  */
 char *
 locale_clause(const BackupDescription *description)
@@ -197,19 +197,20 @@ locale_clause(const BackupDescription *description)
 		append_option(&clause, "BUILTIN_LOCALE", description->locale);
 	}
 	else
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("the backup's database has a locale provider "
-							   "that this server does not know: \"%s\"",
-							   provider)));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("locale provider \"%s\" of the backed-up database is "
+						"not supported by this server",
+						provider)));
 	return clause.data;
 }
 
 /*
- * Nobody gets in but its owner, the role that was made for it, and whom no server
- * keeps out: from the first moment, since until public's right is gone, none but a
- * superuser may connect.  The role may create objects, but owns no database: code
- * of a dump could tell every other database what it has read, by a comment or a
- * setting of its own database.
+ * Only the owner of the database, the scratch role and superusers may connect:
+ * until the right of PUBLIC is revoked, the connection limit of 0 admits only
+ * superusers.  The role may create objects, but owns no database: code in a
+ * dump could pass on rows to other databases by a comment or a setting of its
+ * own database.
  */
 void
 create_scratch(Scratch *scratch, const BackupDescription *description)
@@ -234,9 +235,9 @@ create_scratch(Scratch *scratch, const BackupDescription *description)
 }
 
 /*
- * A role may give itself settings, and code of a dump can do it: they would be in
- * force in every later session.  They are removed from outside, so that no session
- * has to begin with them.
+ * Code in a dump may change settings of its own role, which would apply to
+ * each later session.  They are removed from outside, since a session to
+ * remove them would start with them.
  */
 void
 reset_scratch_role(const Scratch *scratch)
@@ -249,9 +250,9 @@ reset_scratch_role(const Scratch *scratch)
 }
 
 /*
- * A dump can prepare a transaction, which keeps its database from being dropped.
- * The scratch role ends its own: nobody with more rights connects to where the
- * dump has been.
+ * A dump can prepare a transaction, which keeps its database from being
+ * dropped.  The scratch role rolls it back: a role with more rights must not
+ * connect to a database in which code of the dump has run.
  */
 static void
 end_prepared_transactions(const Scratch *scratch)
@@ -277,7 +278,8 @@ end_prepared_transactions(const Scratch *scratch)
 }
 
 /*
- * Is the database there, and whose?
+ * The owner of the database, NULL if it does not exist, and whether it has
+ * prepared transactions.
  */
 static char *
 owner_of_database(const char *database, bool *prepared, Oid extension)
@@ -313,8 +315,8 @@ drop_scratch(const Scratch *scratch, Oid extension)
 	if (owner != NULL && strcmp(owner, scratch->owner) != 0)
 	{
 		ereport(WARNING,
-				(errmsg("database \"%s\" is left alone: it belongs to role "
-						"\"%s\", but was made for \"%s\"",
+				(errmsg("database \"%s\" was not dropped: it belongs to role "
+						"\"%s\", but was created for role \"%s\"",
 						scratch->database, owner, scratch->owner)));
 		return false;
 	}

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scratch.h
- *	  The database that a backup is restored into, until it is good.
+ *	  The database that a backup is restored into, until it is complete.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,8 +19,8 @@ typedef struct Scratch
 } Scratch;
 
 /*
- * In a ledger scope, committed before anything is made.  alone: with a role
- * that has no rights but in there.
+ * In a ledger scope; committed before anything is created. alone: with a role
+ * that has rights only in this database.
  */
 extern Scratch *note_scratch(int64 task_id, Oid caller, bool alone);
 extern List *scratches_of_task(int64 task_id);
@@ -34,16 +34,16 @@ extern char *locale_clause(const BackupDescription *description);
 extern void create_scratch(Scratch *scratch,
 						   const BackupDescription *description);
 
-/* the same: without the settings that the role may have given itself */
+/* the same: removes settings that the role may have given itself */
 extern void reset_scratch_role(const Scratch *scratch);
 
 /*
  * Outside of any transaction, as the caller or as a superuser; false where the
- * database is not what was noted, and was left alone.
+ * database has another owner than recorded, and was not dropped.
  */
 extern bool drop_scratch(const Scratch *scratch, Oid extension);
 
-/* drops what tasks that are gone have left; an ERROR in it is a warning */
+/* drops the databases of tasks that have ended; an ERROR becomes a warning */
 extern void drop_scratches_left(Oid extension);
 
 #endif /* PGMAINT_SCRATCH_H */

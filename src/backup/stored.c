@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * stored.c
- *	  What a storage by itself tells of the backups on it.
+ *	  Reading the backups on a storage without the ledger.
  *
- * All keys are listed once; then each manifest is read.  Whatever is wrong with
- * one backup keeps no other from being seen.
+ * All keys are listed once; then each manifest is read.  An error in one
+ * backup does not hide the others.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 
 #define VERIFICATION_SUFFIX ".verified.json"
 
-/* an object that matters here */
+/* an object that may belong to a backup */
 typedef struct ListedObject
 {
 	char *key;
@@ -75,7 +75,7 @@ read_backup(void *argument)
 	if (reading->is_backup &&
 		strcmp(manifest_key(reading->backup->key), reading->key) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("it is that of another object, \"%s\"",
+						errmsg("it describes another object, \"%s\"",
 							   reading->backup->key)));
 }
 
@@ -90,8 +90,8 @@ read_verification(void *argument)
 }
 
 /*
- * Read one object; why it could not be read, or NULL.  What is wrong with the
- * storage as a whole, or with the caller's patience, is an ERROR.
+ * Read one object; returns why it could not be read, or NULL. Errors of the
+ * storage as a whole, and cancellation, are raised.
  */
 static ErrorData *
 try_to_read(void (*work)(void *), Reading *reading)
@@ -126,7 +126,7 @@ find_listed(const Listing *listing, const char *key)
 }
 
 /*
- * The object that a manifest is beside, by their names alone.
+ * The object that belongs to a manifest, by their names alone.
  */
 static const ListedObject *
 find_beside(const Listing *listing, const char *manifest)
@@ -158,9 +158,9 @@ find_beside(const Listing *listing, const char *manifest)
 }
 
 /*
- * Keep what may belong to a backup: objects that end like one, and everything
- * that may be a manifest.  Those of archives are known by their objects, which
- * come before them, so that a storage full of archives is not read.
+ * Keep objects with the suffix of a backup, and objects that may be manifests.
+ * Manifests of archives are skipped: their objects come before them in the
+ * listing.
  */
 static bool
 visit_object(void *context, const StoredObject *object)
@@ -208,7 +208,7 @@ copy(const char *text)
 }
 
 /*
- * Manifests may be large: only what is told of a backup is kept.
+ * Manifests may be large: only the parsed fields are kept.
  */
 static void
 keep_backup(Listing *listing, const StoredBackup *read, const char *error)
@@ -233,8 +233,8 @@ keep_backup(Listing *listing, const StoredBackup *read, const char *error)
 }
 
 /*
- * A manifest that cannot be read, if it can be told to be one: somebody else's
- * JSON may be there too.
+ * Keep a manifest that cannot be read, if its name or its object shows that it
+ * is one: other JSON objects may be on the storage, too.
  */
 static void
 keep_unreadable(Listing *listing, const char *manifest, const char *message)
@@ -259,7 +259,7 @@ keep_unreadable(Listing *listing, const char *manifest, const char *message)
 }
 
 /*
- * One manifest, and what the storage has of its backup.
+ * Read one manifest, and compare it with its object.
  */
 static void
 add_backup(Listing *listing, const char *manifest)
@@ -293,7 +293,7 @@ add_backup(Listing *listing, const char *manifest)
 }
 
 /*
- * Newest first; what is of no known time comes last.
+ * Newest first; backups of unknown time come last.
  */
 static int
 compare_backups(const ListCell *a, const ListCell *b)
@@ -333,7 +333,7 @@ list_stored_backups(Storage *storage)
 }
 
 /*
- * Manifests that say nothing of it are older: the ledger may know them.
+ * Manifests of earlier versions have no identity: the ledger may know it.
  */
 bool
 is_own_backup(const char *storage, const StoredBackup *backup)
@@ -357,8 +357,7 @@ is_own_backup(const char *storage, const StoredBackup *backup)
 }
 
 /*
- * What is damaged, or was found not restorable, is not what people want back
- * when they do not say which.
+ * Backups that are damaged, partial or not restorable are skipped.
  */
 StoredBackup *
 find_newest_backup(Storage *storage, const char *database, bool own)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stored.h
- *	  What a storage by itself tells of the backups on it.
+ *	  Reading the backups on a storage without the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,12 +15,12 @@
 /* newest first; outside of a ledger scope */
 extern List *list_stored_backups(Storage *storage);
 
-/* did this database make it, or one that it has taken over? */
+/* did this database, or one that it has taken over, make the backup? */
 extern bool is_own_backup(const char *storage, const StoredBackup *backup);
 
 /*
- * Of the whole database, made by this database or by another; NULL where there
- * is none.
+ * The newest backup of the whole database that was made by this database, or
+ * by another; NULL where there is none.
  */
 extern StoredBackup *find_newest_backup(Storage *storage, const char *database,
 										bool own);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verification.h
- *	  One backup, while it is verified.
+ *	  The state of one verify_backup task.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,8 +35,8 @@ typedef struct Verification
 } Verification;
 
 /*
- * Outside of any transaction: in the ledger, beside the backup, and as the
- * task's result and findings.
+ * Outside of any transaction: records the result in the ledger, beside the
+ * backup, and as the result and findings of the task.
  */
 extern void record_outcome(Verification *verification);
 

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * verification_query.c
- *	  What the query of a verification may be.
+ *	  Checks of the query of a verification.
  *
- * A query that is one statement here is put in parentheses in the restored
- * database, so nothing in it may get out of them.  That depends on how strings
- * are read: both sides read them with standard_conforming_strings on.
+ * The query is put in parentheses in the restored database, so it must be
+ * exactly one statement.  The end of the statement depends on how strings are
+ * parsed: both sides use standard_conforming_strings = on.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,18 +19,18 @@
 static void
 refuse_query(const char *detail)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("the query of a verification must be one statement that "
-					"reads"),
-			 errdetail_internal("%s", detail),
-			 errhint("Give one SELECT, VALUES, TABLE or WITH, for example "
-					 "SELECT count(*) > 0 FROM public.orders.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("the query of a verification must be one read-only statement"),
+		 errdetail_internal("%s", detail),
+		 errhint("Use one SELECT, VALUES, TABLE or WITH, for example SELECT "
+				 "count(*) > 0 FROM public.orders.")));
 }
 
 /*
- * Say where in the query an error is: positions are not those of the text that
- * the client sent.
+ * Report the position of an error in the query: positions do not refer to the
+ * text that the client sent.
  */
 static void
 point_into_query(void *arg)
@@ -63,7 +63,7 @@ parse(const char *text)
 }
 
 /*
- * Deeper ones are refused by the server, as is whatever a function writes.
+ * Deeper WITH clauses and functions that write are refused by the server.
  */
 static void
 refuse_writing(const SelectStmt *select)
@@ -74,7 +74,7 @@ refuse_writing(const SelectStmt *select)
 	while (first->larg != NULL)
 		first = first->larg;
 	if (first->intoClause != NULL)
-		refuse_query("It has an INTO clause.");
+		refuse_query("The query has an INTO clause.");
 	if (select->withClause == NULL)
 		return;
 	foreach (cell, select->withClause->ctes)
@@ -82,7 +82,7 @@ refuse_writing(const SelectStmt *select)
 		const CommonTableExpr *part = lfirst(cell);
 
 		if (!IsA(part->ctequery, SelectStmt))
-			refuse_query(psprintf("\"%s\" in its WITH clause changes rows.",
+			refuse_query(psprintf("\"%s\" in the WITH clause changes rows.",
 								  part->ctename));
 	}
 }
@@ -96,10 +96,11 @@ check_verification_query(const char *text, SelectStmt **select)
 	size_t length;
 
 	if (list_length(parsed) != 1)
-		refuse_query(psprintf("It is %d statements.", list_length(parsed)));
+		refuse_query(psprintf("The query consists of %d statements.",
+							  list_length(parsed)));
 	statement = linitial_node(RawStmt, parsed);
 	if (!IsA(statement->stmt, SelectStmt))
-		refuse_query("It is a statement of another kind.");
+		refuse_query("The query is another kind of statement.");
 	refuse_writing((SelectStmt *) statement->stmt);
 	if (select != NULL)
 		*select = (SelectStmt *) statement->stmt;

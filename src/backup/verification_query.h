@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verification_query.h
- *	  What the query of a verification may be.
+ *	  Checks of the query of a verification.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,12 +11,13 @@
 #include "nodes/parsenodes.h"
 
 /*
- * Raises an ERROR unless the text is exactly one statement that reads.  Returns
- * the statement's own text, without a semicolon; select: its parse tree, or NULL.
+ * Raises an ERROR unless the text is exactly one read-only statement.  Returns
+ * the text of the statement without a semicolon; select: its parse tree, or
+ * NULL.
  */
 extern char *check_verification_query(const char *text, SelectStmt **select);
 
-/* does it return a number of rows, and no value of one? */
+/* does the query return a count, and no value of a row? */
 extern bool returns_count(const SelectStmt *select);
 
 #endif /* PGMAINT_VERIFICATION_QUERY_H */

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * verifications.c
- *	  What users ask a restored backup for.
+ *	  Executing the queries of verifications in a restored backup.
  *
- * The queries, and the code of the dump that they call, run as the role that the
- * dump was restored as, which has no rights elsewhere.  psql gets a query as data
- * (\gexec), and never reads a command of its own in it.  In the restored database
- * it stands in parentheses, where the server allows nothing but a SELECT, and
- * LIMIT ends it with the second row.
+ * The queries, and the code of the dump that they call, run as the role that
+ * restored the dump, which has no rights elsewhere. psql gets a query as data
+ * (\gexec), and never interprets it as its own command.  In the restored
+ * database, the query is in parentheses, where the server allows only a
+ * SELECT, and LIMIT ends it with the second row.
  *
- * An answer is a value of a row: messages, which readers of the ledger see, tell
- * it only where it is true, false, null or a count.
+ * An answer is a value of a row: messages, which readers of the ledger see,
+ * contain it only if it is true, false, null or a count.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,13 +29,13 @@
 #include "backup/verifications.h"
 #include "ledger/ledger.h"
 
-/* of a query in a message, and of an error; of all that is told, in bytes */
+/* bytes of a query or an error in a message, and of the whole message */
 #define MAX_TOLD 300
 #define MAX_MESSAGE 5000
 
 /*
- * %s: with "sqlstate", nothing that code of the dump has chosen gets to standard
- * error, but that.  %lld: milliseconds.
+ * %s: verbosity; with "sqlstate", code in the dump chooses nothing of standard
+ * error except the SQLSTATE. %lld: milliseconds.
  */
 static const char session[] = "\\set VERBOSITY %s\n"
 							  "SET search_path = \"$user\", public;\n"
@@ -46,7 +46,7 @@ static const char session[] = "\\set VERBOSITY %s\n"
 							  "SET statement_timeout = %lld;\n";
 
 /*
- * The first finds out whether there is one column, and executes nothing.  Each
+ * The first query checks that there is one column, and returns no row.  Each
  * row of the second is a line, empty for null.
  */
 static const char one_column[] = "SELECT (%s\n) LIMIT 0";
@@ -68,7 +68,7 @@ typedef struct Answer
 	char *json;			  /* what it returned; NULL: nothing */
 	const char *sqlstate; /* NULL: there was no error, or no session */
 	char *error;		  /* NULL: there is an answer */
-	bool trouble;		  /* does the error say nothing about the backup? */
+	bool excused; /* true: the error does not count against the backup */
 	/* as the ledger has read json */
 	char *value; /* NULL: null */
 	bool ok;
@@ -84,7 +84,8 @@ shorten(const char *text)
 }
 
 /*
- * The verifications of a database.  "selection" is that of the manifest.
+ * The verifications of a database; none for a backup of a part of the
+ * database.
  */
 static List *
 read_verifications(const BackupDescription *description)
@@ -119,7 +120,7 @@ read_verifications(const BackupDescription *description)
 }
 
 /*
- * Each row is a line.
+ * Take the answer from the output, in which each row is a line.
  */
 static void
 read_rows(Answer *one, char *output)
@@ -127,22 +128,22 @@ read_rows(Answer *one, char *output)
 	size_t length = strcspn(output, "\n");
 
 	if (output[0] == '\0')
-		one->error = pstrdup("it returned no row");
+		one->error = pstrdup("the query returned no row");
 	else if (output[length] == '\n' && output[length + 1] != '\0')
-		one->error = pstrdup("it returned more than one row");
+		one->error = pstrdup("the query returned more than one row");
 	else
 		one->json = pnstrdup(output, length);
 }
 
 /*
- * Does an error say nothing about the backup?  Neither does one about the rights
- * of the role, nor, where the dump was not restored as a whole, one about
- * what is missing.
+ * Does an error not count against the backup? That is so for errors of the
+ * server, for missing rights of the role and, where the dump was not restored
+ * completely, for missing objects.
  */
 static bool
-is_trouble(const char *sqlstate, bool left_out)
+is_excused(const char *sqlstate, bool left_out)
 {
-	return is_server_trouble(sqlstate) || strcmp(sqlstate, "42501") == 0 ||
+	return is_server_error(sqlstate) || strcmp(sqlstate, "42501") == 0 ||
 		   (left_out && (strncmp(sqlstate, "42", 2) == 0 ||
 						 strncmp(sqlstate, "3F", 2) == 0));
 }
@@ -165,7 +166,7 @@ execute(const Questioning *questioning, const Answer *one, const char *query,
 }
 
 /*
- * What ends in an error is executed once more, for its message.
+ * A query that ends in an error is executed again for its message.
  */
 static void
 ask(const Questioning *questioning, Answer *one)
@@ -190,12 +191,12 @@ ask(const Questioning *questioning, Answer *one)
 		return;
 	}
 	one->sqlstate = sqlstate_of_psql(&end);
-	one->trouble = one->sqlstate == NULL ||
-				   is_trouble(one->sqlstate, questioning->left_out);
+	one->excused = one->sqlstate == NULL ||
+				   is_excused(one->sqlstate, questioning->left_out);
 	if (one->sqlstate == NULL)
 		one->error = pstrdup(end.words[0] == '\0' ? end.status : end.words);
 	else if (strcmp(one->sqlstate, "57014") == 0)
-		one->error = pstrdup("the time limit has ended the query");
+		one->error = pstrdup("the query was cancelled at its time limit");
 	else
 	{
 		(void) execute(questioning, one, query, "default", &end);
@@ -204,7 +205,7 @@ ask(const Questioning *questioning, Answer *one)
 }
 
 /*
- * JSON, so that an answer is one line, is for the ledger to read.
+ * Parse the answer, which is JSON so that it is one line, and compare it.
  */
 static void
 judge(Answer *one)
@@ -228,7 +229,7 @@ judge(Answer *one)
 }
 
 /*
- * NULL: readers of the ledger must not see it.
+ * The answer for a message; NULL if readers of the ledger must not see it.
  */
 static const char *
 answer_to_tell(const Answer *one)
@@ -249,7 +250,8 @@ answer_to_tell(const Answer *one)
 }
 
 /*
- * Code of the dump chooses messages: they are for those who may see answers.
+ * Messages may be chosen by code in the dump, so only readers of
+ * pgmaint.verification_results see them.
  */
 static const char *
 error_to_tell(const Answer *one)
@@ -281,12 +283,12 @@ conclude(Questioning *questioning, const Answer *one)
 	char *query = shorten(one->query);
 	long long number = (long long) one->verification_id;
 
-	if (one->trouble)
-		questioning->trouble = append_clause(
-			questioning->trouble,
-			psprintf("verification %lld was not answered, with a time limit "
-					 "of %s: %s: %s",
-					 number, one->time_limit, error_to_tell(one), query));
+	if (one->excused)
+		questioning->unanswered = append_clause(
+			questioning->unanswered,
+			psprintf(
+				"verification %lld was not answered (time limit %s): %s: %s",
+				number, one->time_limit, error_to_tell(one), query));
 	else if (one->error != NULL)
 		questioning->refusal = append_clause(
 			questioning->refusal, psprintf("verification %lld failed: %s: %s",
@@ -299,8 +301,8 @@ conclude(Questioning *questioning, const Answer *one)
 	else if (!one->ok)
 		questioning->refusal = append_clause(
 			questioning->refusal,
-			psprintf("verification %lld did not answer %s, which was "
-					 "expected, but what pgmaint.verification_results has: %s",
+			psprintf("verification %lld did not answer %s as expected (see "
+					 "pgmaint.verification_results for the answer): %s",
 					 number, shorten(one->expected), query));
 }
 
@@ -312,7 +314,8 @@ ask_verifications(Questioning *questioning)
 	questioning->answers = read_verifications(questioning->description);
 	if (questioning->answers == NIL)
 		return;
-	pgstat_report_activity(STATE_RUNNING, "asking verifications");
+	pgstat_report_activity(STATE_RUNNING,
+						   "executing the queries of verifications");
 	foreach (cell, questioning->answers)
 	{
 		Answer *one = lfirst(cell);
@@ -336,7 +339,7 @@ record_answer(const Questioning *questioning, const Answer *one)
 	bind_text(&query, one->query);
 	bind_text(&query, one->expected);
 	bind_text(&query, one->value);
-	if (one->trouble)
+	if (one->excused)
 		bind_null(&query, BOOLOID);
 	else
 		bind_boolean(&query, one->error == NULL && one->ok);
@@ -362,7 +365,7 @@ record_answers(const Questioning *questioning, Oid extension)
 	foreach (cell, questioning->answers)
 		record_answer(questioning, lfirst(cell));
 	ledger_commit(&scope);
-	if (questioning->refusal == NULL && questioning->trouble != NULL)
+	if (questioning->refusal == NULL && questioning->unanswered != NULL)
 		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("%s", questioning->trouble)));
+						errmsg("%s", questioning->unanswered)));
 }

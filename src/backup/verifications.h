@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verifications.h
- *	  What users ask a restored backup for.
+ *	  Executing the queries of verifications in a restored backup.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,19 +23,19 @@ typedef struct Questioning
 	int64 task_id;
 	/* found */
 	List *answers;
-	char *refusal; /* why the backup is not restorable, or NULL */
-	char *trouble; /* what was not answered, and says nothing about it, or
-					  NULL */
+	char *refusal;	  /* why the backup is not restorable, or NULL */
+	char *unanswered; /* queries without an answer that do not count against
+						 the backup, or NULL */
 } Questioning;
 
 /*
- * In a transaction.  Executes the verifications of the backup's database, each in
- * a session of its own; none for a part of a database.
+ * In a transaction.  Executes the verifications of the backed-up database,
+ * each in a separate session; none for a backup of a part.
  */
 extern void ask_verifications(Questioning *questioning);
 
 /*
- * Outside of any transaction.  Raises an ERROR for what was not answered, unless
+ * Outside of any transaction.  Raises an ERROR for unanswered queries, unless
  * the backup was found not restorable.
  */
 extern void record_answers(const Questioning *questioning, Oid extension);

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verify_backup.c
- *	  The action "verify_backup": prove that backups can be restored, by
- *	  restoring them.
+ *	  The action "verify_backup": restores backups to verify them.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,22 +19,23 @@
 
 static const ActionOption options[] = {
 	RANGE_OPTION("backup_id", OPTION_INTEGER, 1, 1e15, NULL,
-				 "only this backup, of pgmaint.backups"),
+				 "verify only the backup with this number in pgmaint.backups"),
 	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
-				 "only backups on this storage; with key: only that one"),
+				 "verify only backups on this storage; required with key"),
 	PLAIN_OPTION("key", OPTION_TEXT, NULL,
-				 "only the backup with this key, known here or not"),
+				 "verify only the backup with this key, even if it is not in "
+				 "the ledger"),
 	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
-				 "only backups of these databases"),
-	CHOICE_OPTION(
-		"where", "server, database", "server",
-		"where backups are restored: in a private server made for it, or "
-		"in a database of this server, which slows it down and costs WAL"),
+				 "verify only backups of these databases"),
+	CHOICE_OPTION("where", "server, database", "server",
+				  "where backups are restored: server (a private server that "
+				  "is started for this purpose) or database (a database of "
+				  "this server, which slows this server down and writes WAL)"),
 	PLAIN_OPTION(
 		"amcheck", OPTION_SWITCH, "auto",
-		"whether amcheck checks the restored indexes; auto: where the "
-		"server offers it and, in a database of this server, the role is "
-		"a superuser"),
+		"whether amcheck checks the restored indexes; auto: if the "
+		"server has amcheck and, with where = database, the role is a "
+		"superuser"),
 	MIN_FREE_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
@@ -57,7 +57,8 @@ plan_verification(PlanContext *context, int64 backup_id, const char *storage,
 	appendStringInfoChar(&evidence, '}');
 	task->action = "verify_backup";
 	task->target = psprintf("%s/%s", storage, key);
-	task->command = psprintf("restore %s/%s and compare it", storage, key);
+	task->command = psprintf("restore %s/%s and compare it with its manifest",
+							 storage, key);
 	task->reason = reason;
 	task->evidence = evidence.data;
 	task->bytes = bytes;
@@ -65,7 +66,8 @@ plan_verification(PlanContext *context, int64 backup_id, const char *storage,
 }
 
 /*
- * The newest of each kind that succeeded, unless one is asked for by name.
+ * The newest successful backup of each series, or the backup that the options
+ * name.
  */
 static uint64
 find_backups(PlanContext *context, int64 backup_id)
@@ -81,11 +83,11 @@ find_backups(PlanContext *context, int64 backup_id)
 		"SELECT DISTINCT ON (b.storage, b.kind, b.database, b.selection) b.backup_id, "
 		"b.storage::pg_catalog.text, b.key, pg_catalog.concat(CASE b.kind WHEN 'globals' THEN 'roles and tablespaces' "
 		"ELSE pg_catalog.format('database %I', b.database) END, CASE WHEN b.selection IS NOT NULL "
-		"THEN ', a part of it' END, "
-		"pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', '\", of\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
-		"coalesce(pg_catalog.to_char(b.verified_at AT TIME ZONE 'UTC', '\", verified last at\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
+		"THEN ', a part of the database' END, "
+		"pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', '\", backup of\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
+		"coalesce(pg_catalog.to_char(b.verified_at AT TIME ZONE 'UTC', '\", last verified at\" YYYY-MM-DD HH24:MI:SS \"UTC\"'), "
 		"', never verified'), CASE WHEN NOT EXISTS (SELECT FROM pgmaint_internal.own_identities o WHERE o.identity = b.identity) "
-		"THEN pg_catalog.format(', made by another database, of identity %s', coalesce(b.identity, 'unknown')) END) AS reason, "
+		"THEN pg_catalog.format(', made by another database with identity %s', coalesce(b.identity, 'unknown')) END) AS reason, "
 		"b.database_bytes, b.state FROM pgmaint_internal.backup_records b "
 		"WHERE (b.state = 'succeeded' OR b.backup_id = $1 OR b.key = $3) "
 		"AND ($1 <> 0 OR $3 IS NOT NULL OR b.identity IN "
@@ -110,15 +112,16 @@ plan_verify_backup(PlanContext *context)
 	if (key != NULL && storage == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("option \"key\" of action \"verify_backup\" "
-							   "needs the option \"storage\"")));
+							   "requires option \"storage\"")));
 	rows = find_backups(context, backup_id);
 	for (uint64 row = 0; row < rows; row++)
 	{
 		if (strcmp(named_text(row, "state"), "succeeded") != 0)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("backup %lld cannot be verified: it is %s",
-								   (long long) named_bigint(row, "backup_id"),
-								   named_text(row, "state"))));
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("backup %lld cannot be verified: its state is %s",
+							(long long) named_bigint(row, "backup_id"),
+							named_text(row, "state"))));
 		plan_verification(context, named_bigint(row, "backup_id"),
 						  named_text(row, "storage"), named_text(row, "key"),
 						  named_text(row, "reason"),
@@ -127,28 +130,31 @@ plan_verify_backup(PlanContext *context)
 	if (rows > 0)
 		return;
 	if (backup_id > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("backup %lld does not exist", (long long) backup_id),
-				 errhint("See pgmaint.backups.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("backup %lld does not exist", (long long) backup_id),
+			 errhint("To list the backups: SELECT * FROM pgmaint.backups.")));
 	if (key != NULL)
-		plan_verification(context, 0, storage, key,
-						  pstrdup("asked for; not known to this ledger"), -1);
+		plan_verification(
+			context, 0, storage, key,
+			pstrdup("requested; the backup is not in the ledger"), -1);
 	else
 		plan_finding(context, "backup", "warning", NULL,
 					 storage == NULL &&
 							 !option_given(context->options, "databases")
-						 ? "there is no backup to verify: the plan \"daily\" "
-						   "makes one"
-						 : "there is no backup to verify: none that was "
-						   "asked for has succeeded",
+						 ? "no backup to verify: this database has no "
+						   "successful backup; to make one, run the plan "
+						   "\"daily\""
+						 : "no backup to verify: no successful backup "
+						   "matches the options",
 					 NULL);
 }
 
 DEFINE_ACTION(verify_backup) = {
 	.name = "verify_backup",
-	.description =
-		"restore backups into a private server, and compare them with what was backed up",
+	.description = "restore backups into a private server and compare the "
+				   "restored databases with the manifests of the backups",
 	.options = options,
 	.plan = plan_verify_backup,
 	.outside = carry_out_verification,

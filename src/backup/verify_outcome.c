@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * verify_outcome.c
- *	  What a verified backup came to, in the ledger, beside the backup, and for a
- *	  person.
+ *	  The result of a verification in the ledger, beside the backup, and as
+ *	  findings.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,22 +23,22 @@
 #include "ledger/identity.h"
 #include "objects/keys.h"
 
-/* what was noted beside a backup, with the error that it may tell */
-#define MAX_WORD_BYTES ((size_t) 16 * 1024 * 1024)
+/* maximum size of a result beside a backup, with its error */
+#define MAX_RESULT_BYTES ((size_t) 16 * 1024 * 1024)
 
 /*
- * Did this database leave the word that is there?  What does not say who did is
- * older, and of the database that made the backup.
+ * Did this database write the existing result? A result without an identity
+ * was written by an earlier version, in the database that made the backup.
  */
 static bool
-is_own_word(const char *word, const char *maker)
+is_own_result(const char *result, const char *maker)
 {
 	LedgerScope scope;
 	LedgerQuery query = {0};
 	char *writer;
 	bool own;
 
-	bind_text(&query, word);
+	bind_text(&query, result);
 	bind_text(&query, maker);
 	ledger_enter(&scope);
 	(void) ledger_query(
@@ -62,11 +62,11 @@ own_identity(void)
 }
 
 /*
- * Beside the backup, for servers that know nothing of this ledger.  What another database
- * has left there stays.
+ * Store the result beside the backup, for servers with another ledger.  A
+ * result that another database wrote is kept.
  */
 static void
-leave_word(void *argument)
+store_result(void *argument)
 {
 	const Verification *verification = argument;
 	const BackupDescription *description = verification->description;
@@ -110,11 +110,12 @@ leave_word(void *argument)
 	if (storage_stat(storage, key, &there))
 	{
 		if (there.mark == NULL || strcmp(there.mark, description->mark) != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("%s is there, and is not of this backup", key)));
-		if (!is_own_word(storage_get_text(storage, key, MAX_WORD_BYTES),
-						 description->identity))
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+							errmsg("object \"%s\" already exists and does "
+								   "not belong to this backup",
+								   key)));
+		if (!is_own_result(storage_get_text(storage, key, MAX_RESULT_BYTES),
+						   description->identity))
 			return;
 		storage_delete(storage, key);
 	}
@@ -123,29 +124,28 @@ leave_word(void *argument)
 }
 
 static void
-leave_word_if_possible(Verification *verification)
+store_result_if_possible(Verification *verification)
 {
 	ErrorData *error;
 
 	if (verification->description->mark == NULL)
 		return;
 	begin_restoring();
-	error = try_unless_stopped(leave_word, verification);
+	error = try_unless_stopped(store_result, verification);
 	end_restoring();
 	if (error != NULL)
 		add_task_finding(
 			verification->context, "info", verification->key,
-			psprintf(
-				"what verifying %s came to could not be noted beside it, only "
-				"in this ledger: %s",
-				verification->key, error_text(error)));
+			psprintf("result of verifying %s could not be stored beside the "
+					 "backup, only in the ledger: %s",
+					 verification->key, error_text(error)));
 }
 
 /*
- * What a proof does not cover must be known; of whole tables, it should worry.
+ * Findings for objects that were not verified; missing tables are a warning.
  */
 static void
-tell_what_was_left_out(Verification *verification)
+report_left_out(Verification *verification)
 {
 	const EntryChoice *choice = &verification->preparation.choice;
 	char *left_out = describe_left_out(choice);
@@ -153,38 +153,39 @@ tell_what_was_left_out(Verification *verification)
 	ListCell *cell;
 
 	foreach (cell, verification->preparation.refused)
-		add_task_finding(verification->context, "info", verification->key,
-						 psprintf("%s was verified without extension %s",
-								  verification->key, (char *) lfirst(cell)));
+		add_task_finding(
+			verification->context, "info", verification->key,
+			psprintf("backup %s was verified without extension %s",
+					 verification->key, (char *) lfirst(cell)));
 	if (verification->comparison.amcheck &&
 		verification->comparison.checked_indexes < 0)
 		add_task_finding(
 			verification->context, "warning", verification->key,
-			psprintf("%s was verified without a check of its indexes: the "
-					 "extension amcheck in it has no function "
-					 "bt_index_check that is written in C and belongs to a "
-					 "superuser",
+			psprintf("backup %s was verified without checking its indexes: "
+					 "the restored extension amcheck has no C function "
+					 "bt_index_check that belongs to a superuser",
 					 verification->key));
 	if (left_out != NULL)
 		add_task_finding(
 			verification->context, severity, verification->key,
-			psprintf("verifying %s left out what only a superuser may create, "
-					 "and what depends on it: %s",
+			psprintf("verification of %s left out objects that only a "
+					 "superuser may create, and objects that depend on them: "
+					 "%s",
 					 verification->key, left_out));
 }
 
 /*
- * What a private server would not have cost.
+ * A finding for the cost of a restore in this server.
  */
 static void
-tell_what_it_cost(Verification *verification)
+report_cost(Verification *verification)
 {
 	add_task_finding(
 		verification->context, "warning", verification->key,
-		psprintf("%s was restored in this server, where it took %s of its "
-				 "disk, wrote as much WAL, which went to all standbys, and "
-				 "took memory from all databases; without the option "
-				 "\"where\", a private server is made for it",
+		psprintf("backup %s was restored into a database of this server, "
+				 "used %s of its disk, wrote as much WAL, and took memory "
+				 "from all databases; to use a private server, remove the "
+				 "option \"where\"",
 				 verification->key,
 				 size_text(verification->description->database_bytes)));
 }
@@ -204,7 +205,7 @@ record_outcome(Verification *verification)
 	bool durable = false;
 	LedgerScope scope;
 
-	/* a backup of roles, and one that is damaged, have no proof */
+	/* backups of roles, and damaged ones, are not restored */
 	if (verification->proof != NULL)
 		verification->settings = verification->proof->settings;
 	else
@@ -217,7 +218,7 @@ record_outcome(Verification *verification)
 							verification->settings, durable);
 		ledger_commit(&scope);
 	}
-	leave_word_if_possible(verification);
+	store_result_if_possible(verification);
 	if (verification->refusal != NULL)
 	{
 		context->failure =
@@ -236,9 +237,9 @@ record_outcome(Verification *verification)
 			"{\"bytes\": %lld}", (long long) verification->description->bytes);
 		return;
 	}
-	tell_what_was_left_out(verification);
+	report_left_out(verification);
 	if (!verification->in_server)
-		tell_what_it_cost(verification);
+		report_cost(verification);
 	context->result = psprintf(
 		"{\"settings\": \"%s\", \"server_seconds\": %s, "
 		"\"restore_seconds\": %.3f, \"comparison_seconds\": %.3f, "

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * verify_task.c
- *	  How a task of the action "verify_backup" is carried out.
+ *	  Execution of tasks of the action "verify_backup".
  *
- * The backup is restored into a server of its own, or into a database of this
- * one, as a role that has no rights but in there, compared with its manifest, and
- * removed again.  Only what says something about the backup makes it "not
- * restorable".
+ * The backup is restored into a private server, or into a database of this
+ * server, as a role that has rights only there, compared with its manifest,
+ * and removed again.  Only errors that are the fault of the backup make it
+ * "not restorable".
  *
  *-------------------------------------------------------------------------
  */
@@ -29,8 +29,8 @@ min_free(const TaskContext *context)
 }
 
 /*
- * Everything that can be said before anything is made.  Returns false when the
- * task has ended here.
+ * All checks that are possible before anything is created.  Returns false when
+ * the task has ended.
  */
 static bool
 look_ahead(Verification *verification)
@@ -50,7 +50,8 @@ look_ahead(Verification *verification)
 	tell_maker(context, verification->key, verification->backup_id,
 			   verification->description);
 	tell_secrets(context, verification->key, verification->description);
-	verification->refusal = refute_object(storage, verification->description);
+	verification->refusal =
+		verify_object_size(storage, verification->description);
 	if (verification->refusal == NULL &&
 		strcmp(verification->description->kind, "globals") == 0)
 		verification->refusal =
@@ -77,7 +78,7 @@ wants_amcheck(const TaskContext *context)
 }
 
 /*
- * Where the dump is restored, and as whom.
+ * Start the private server, and set the logins into it.
  */
 static void
 prepare_in_server(Verification *verification)
@@ -85,7 +86,7 @@ prepare_in_server(Verification *verification)
 	Preparation *preparation = &verification->preparation;
 	Proof *proof = verification->proof;
 
-	pgstat_report_activity(STATE_RUNNING, "making a private server");
+	pgstat_report_activity(STATE_RUNNING, "starting a private server");
 	make_proof(proof, verification->description);
 	preparation->role = proof->role;
 	preparation->login = proof->login;
@@ -146,8 +147,8 @@ restore(Verification *verification)
 }
 
 /*
- * In a transaction of its own: what the dump's code has set for the role must be
- * gone for everybody before the sessions begin.
+ * In a separate transaction: settings that code in the dump made for the role
+ * must be removed, and committed, before the sessions begin.
  */
 static void
 compare(Verification *verification)
@@ -171,7 +172,8 @@ compare(Verification *verification)
 }
 
 /*
- * What users ask.  Answers are committed before an ERROR says which are lacking.
+ * Execute the queries of users.  Answers are committed before an ERROR is
+ * raised for unanswered queries.
  */
 static void
 ask(Verification *verification)
@@ -226,7 +228,9 @@ carry_out_verification(TaskContext *context)
 		if (verification.refusal == NULL)
 			ask(&verification);
 	}
-	/* first: what could not be removed is removed later */
+	/*
+	 * before the cleanup: what cannot be removed now is removed by a later run
+	 */
 	record_outcome(&verification);
 	clean_up_verification(context, NULL);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verify_task.h
- *	  How a task of the action "verify_backup" is carried out.
+ *	  Execution of tasks of the action "verify_backup".
  *
  *-------------------------------------------------------------------------
  */

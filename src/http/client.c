@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * client.c
- *	  What keeps the transfers of one client going.
+ *	  The event loop for the transfers of a client.
  *
- * libcurl does the talking, through its multi interface.  What it waits for
- * goes into a WaitEventSet together with the process's latch and the death of
- * the postmaster, so that a request ends as soon as the statement is
- * cancelled, whatever the server at the other end does.
+ * libcurl is used through its multi interface.  Its sockets are put into a
+ * WaitEventSet together with the latch of the process and the death of the
+ * postmaster, so that a request ends as soon as the statement is cancelled,
+ * whatever the remote server does.
  *
- * libcurl's callbacks must not raise an ERROR: they note what happened, and
- * it is raised here afterwards.  Everything that libcurl holds is released by
- * a callback of the client's memory context, so callers need no PG_TRY.
+ * Callbacks of libcurl must not raise an ERROR: they record what happened, and
+ * the ERROR is raised afterwards.  A callback of the client's memory context
+ * releases everything that libcurl holds, so callers need no PG_TRY.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@
 
 /*
  * libcurl starts threads to resolve names.  They must not get the signals of
- * this process, so none is delivered while they may be started.
+ * this process, so signals are blocked while threads may be started.
  */
 void
 block_signals(sigset_t *previous)
@@ -48,7 +48,7 @@ unblock_signals(const sigset_t *previous)
 }
 
 /*
- * libcurl says which sockets it waits for.
+ * Called by libcurl with the sockets that it waits for.
  */
 static int
 note_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
@@ -74,7 +74,7 @@ note_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 }
 
 /*
- * ... and for how long.
+ * Called by libcurl with the time that it waits at most.
  */
 static int
 note_timeout(CURLM *multi, long timeout, void *arg)
@@ -89,7 +89,8 @@ note_timeout(CURLM *multi, long timeout, void *arg)
 }
 
 /*
- * The client's memory goes.  Its transfers are part of that memory.
+ * Release a client when its memory context is reset.  Its transfers are in
+ * that context.
  */
 static void
 release_client(void *arg)
@@ -113,7 +114,7 @@ release_client(void *arg)
 }
 
 /*
- * Make a client in the current memory context.
+ * Create a client in the current memory context.
  */
 HttpClient *
 http_client_create(void)
@@ -131,7 +132,7 @@ http_client_create(void)
 	client->multi = curl_multi_init();
 	if (client->multi == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("could not prepare a client for HTTP")));
+						errmsg("could not create an HTTP client")));
 	client->release.func = release_client;
 	client->release.arg = client;
 	MemoryContextRegisterResetCallback(context, &client->release);
@@ -150,7 +151,7 @@ http_client_create(void)
 }
 
 /*
- * Note which transfers are over; says whether any is.
+ * Record which transfers have ended; returns whether any has.
  */
 static bool
 note_results(HttpClient *client)
@@ -185,12 +186,13 @@ client_drive(HttpClient *client, curl_socket_t fd, int events)
 	unblock_signals(&previous);
 	if (result != CURLM_OK)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("could not go on with requests over HTTP: %s",
+						errmsg("could not continue HTTP requests: %s",
 							   curl_multi_strerror(result))));
 }
 
 /*
- * The sockets stay the same for most of a transfer, and so does the set.
+ * Build the WaitEventSet again if the sockets have changed, which is rare
+ * during a transfer.
  */
 static void
 renew_events(HttpClient *client)
@@ -221,8 +223,8 @@ renew_events(HttpClient *client)
 }
 
 /*
- * Count the time that was waited in vain, for each transfer, and give up those
- * where it is too long.  Time that was spent elsewhere is nobody's fault.
+ * Add the time waited without data to each transfer, and end those that exceed
+ * stall_timeout.  Time that was not spent waiting does not count.
  */
 static void
 note_stalls(HttpClient *client, int64 waited)
@@ -253,7 +255,7 @@ note_stalls(HttpClient *client, int64 waited)
 }
 
 /*
- * How long to wait at most, in milliseconds; -1 if for ever.
+ * The maximum wait in milliseconds; -1 for no limit.
  */
 static long
 time_to_wait(const HttpClient *client, TimestampTz now, TimestampTz until)
@@ -277,10 +279,10 @@ time_to_wait(const HttpClient *client, TimestampTz now, TimestampTz until)
 }
 
 /*
- * Wait until something happens, and let libcurl do what is to be done about it.
- * False if nothing did.  A transfer may be over before: one that was begun or
- * continued on an open connection can end in that call, and then no socket
- * and no timer has anything left to wake us.
+ * Wait for an event, and let libcurl process it.  False if there was none.  A
+ * transfer may have ended before: one that was begun or continued on an open
+ * connection can end in that call, and then no socket and no timer would end
+ * the wait.
  */
 bool
 client_step(HttpClient *client, TimestampTz until)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * client.h
- *	  What keeps the transfers of one client going, for requests.c.
+ *	  The event loop for the transfers of a client, for requests.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,15 +29,15 @@ struct HttpClient
 	MemoryContext context;
 	MemoryContextCallback release;
 	CURLM *multi;
-	bool timed;			  /* libcurl wants to be called at ... */
-	TimestampTz deadline; /* ... this time */
+	bool timed; /* libcurl must be called at deadline */
+	TimestampTz deadline;
 	HttpSocket sockets[MAX_SOCKETS];
 	int socket_count;
 	bool sockets_changed;
 	WaitEventSet *events;
 	List *transfers;	   /* of HttpTransfer */
 	HttpTransfer *awaited; /* by http_await */
-	bool news;			   /* a transfer is over */
+	bool news;			   /* a transfer has ended */
 };
 
 extern void block_signals(sigset_t *previous);

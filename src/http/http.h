@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * http.h
- *	  HTTP requests from a backend: several at a time, and interruptible.  Mail
- *	  goes the same way.
+ *	  HTTP requests and mails from a backend: several at a time, and
+ *	  interruptible.
  *
- * The room http: requests over HTTP and mails, through libcurl; it knows
- * nothing of what they are for.
+ * The room http: requests over HTTP and mails are sent through libcurl; the
+ * room does not know their purpose.
  *
- * A client keeps connections for the requests that follow.  It lives in the
- * memory context in which it was made, and everything it holds goes with it:
- * nobody needs a PG_TRY for it.
+ * A client keeps connections for later requests.  It lives in the memory
+ * context in which it was created, which releases everything that it holds:
+ * callers need no PG_TRY.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,37 +27,41 @@ typedef struct HttpHeader
 	const char *value;
 } HttpHeader;
 
-/* what makes a request a mail, which is its body; its url begins with smtp */
+/*
+ * present if the request is a mail: its url begins with smtp, and its body is
+ * the mail
+ */
 typedef struct HttpMail
 {
 	const char *from; /* addresses, without angle brackets */
 	const char *to;
 	const char *user; /* NULL for none */
 	const char *password;
-	bool encrypted; /* refuse to go on without TLS */
+	bool encrypted; /* fail without TLS */
 } HttpMail;
 
 typedef struct HttpRequest
 {
-	const char *method; /* not of a mail */
+	const char *method; /* not used for mail */
 	const char *url;
-	List *headers;	  /* of HttpHeader */
-	const char *body; /* must stay until the transfer is over; may be NULL */
+	List *headers; /* of HttpHeader */
+	const char
+		*body; /* must exist until the transfer has ended; may be NULL */
 	size_t body_length;
 	const char *ca_file; /* NULL for the system's */
 	int connect_timeout; /* milliseconds; 0: no limit, as for the next two */
 	int stall_timeout;	 /* seconds of waiting without a byte either way */
-	int timeout;		 /* milliseconds for all of it */
+	int timeout;		 /* milliseconds for the whole transfer */
 	size_t body_limit;	 /* more than this in an answer is an error */
-	bool streamed;		 /* the body of a success is taken by http_read */
-	bool once;			 /* a connection that breaks must be told of */
+	bool streamed;		 /* http_read takes the body of a success */
+	bool once;			 /* a broken connection is an error, not retried */
 	const HttpMail *mail;
 } HttpRequest;
 
 typedef struct HttpResponse
 {
 	int status;		/* 0 when there was no complete answer; see error */
-	char *error;	/* what went wrong, in words; NULL if nothing did */
+	char *error;	/* a description of the error, or NULL */
 	bool retryable; /* the same request may succeed later */
 	List *headers;	/* of HttpHeader */
 	char *body;		/* ends with a zero byte that is not counted */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mail.c
- *	  A transfer that hands a mail to an SMTP server.
+ *	  A transfer that sends a mail to an SMTP server.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,7 @@
 	(curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
 
 /*
- * libcurl has room for a piece of the mail.
+ * Called by libcurl for the next piece of the mail.
  */
 static size_t
 send_mail(char *buffer, size_t one, size_t size, void *arg)
@@ -28,8 +28,8 @@ send_mail(char *buffer, size_t one, size_t size, void *arg)
 }
 
 /*
- * The mail's lines end in carriage return and line feed.  Dots at their
- * beginning are libcurl's to double.
+ * The lines of the mail end in carriage return and line feed. libcurl doubles
+ * dots at their beginning.
  */
 bool
 set_mail(CURL *easy, MailUpload *upload, const HttpRequest *request)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * mail.h
- *	  A transfer that hands a mail to an SMTP server.
+ *	  A transfer that sends a mail to an SMTP server.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@
 typedef struct MailUpload
 {
 	struct curl_slist *recipients; /* released with the transfer */
-	const char *rest;			   /* what is left to send */
+	const char *rest;			   /* the part that is not sent yet */
 	size_t length;
 } MailUpload;
 

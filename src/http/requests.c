@@ -12,7 +12,7 @@
 #include "http/client.h"
 
 /*
- * Begin a transfer.  Whoever does so calls http_finish for it.
+ * Begin a transfer.  The caller must call http_finish() for it.
  */
 HttpTransfer *
 http_start(HttpClient *client, const HttpRequest *request)
@@ -28,15 +28,15 @@ http_start(HttpClient *client, const HttpRequest *request)
 	result = curl_multi_add_handle(client->multi, transfer->easy);
 	if (result != CURLM_OK)
 		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("could not start a request over HTTP: %s",
+						errmsg("could not start an HTTP request: %s",
 							   curl_multi_strerror(result))));
 	client_drive(client, CURL_SOCKET_TIMEOUT, 0);
 	return transfer;
 }
 
 /*
- * Wait until a transfer is over that was not before, for so many milliseconds
- * at most.  With 0 everything is done that can be done at once.
+ * Wait until a further transfer has ended, at most for so many milliseconds.
+ * With 0, process everything that needs no waiting.
  */
 void
 http_wait(HttpClient *client, long timeout)
@@ -50,7 +50,7 @@ http_wait(HttpClient *client, long timeout)
 }
 
 /*
- * Whether a transfer is over.
+ * Has a transfer ended?
  */
 bool
 http_done(const HttpTransfer *transfer)
@@ -59,8 +59,8 @@ http_done(const HttpTransfer *transfer)
 }
 
 /*
- * Take what has come of a streamed body, waiting for at least one byte.  0 when
- * it is over: http_finish says how.
+ * Take received data of a streamed body, waiting for at least one byte. 0 at
+ * the end: http_finish() returns how the transfer ended.
  */
 size_t
 http_read(HttpTransfer *transfer, char *buffer, size_t size)
@@ -86,8 +86,8 @@ http_read(HttpTransfer *transfer, char *buffer, size_t size)
 }
 
 /*
- * Say how a transfer ended, in the current memory context, and let it go.  One
- * that has not ended is given up; without a response, nobody wants to know.
+ * Return how a transfer ended, in the current memory context, and release it.
+ * A transfer that has not ended is aborted. response may be NULL.
  */
 void
 http_finish(HttpTransfer *transfer, HttpResponse *response)
@@ -112,7 +112,7 @@ http_finish(HttpTransfer *transfer, HttpResponse *response)
 }
 
 /*
- * Let transfers go on for so many milliseconds.
+ * Process transfers for so many milliseconds.
  */
 void
 http_sleep(HttpClient *client, long milliseconds)
@@ -125,8 +125,8 @@ http_sleep(HttpClient *client, long milliseconds)
 }
 
 /*
- * Wait for one transfer, and finish it.  One that was waited for before, by
- * somebody who was interrupted, is given up first.
+ * Wait for one transfer, and finish it.  A transfer whose wait was interrupted
+ * before is aborted first.
  */
 void
 http_await(HttpTransfer *transfer, HttpResponse *response)
@@ -142,7 +142,7 @@ http_await(HttpTransfer *transfer, HttpResponse *response)
 }
 
 /*
- * A request and its answer.
+ * Send a request, and wait for its answer.
  */
 void
 http_perform(HttpClient *client, const HttpRequest *request,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.c
- *	  One request and what comes back.
+ *	  One request and its answer.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,13 +16,16 @@
 
 #include "http/transfer.h"
 
-/* more headers than this no server of ours sends */
+/* maximum size of the headers, more than supported servers send */
 #define HEAD_LIMIT ((size_t) 256 * 1024)
 
-/* what http_read has not taken yet, of a body that is streamed */
+/*
+ * maximum size of received data of a streamed body that http_read has not
+ * taken
+ */
 #define STREAM_LIMIT ((size_t) 512 * 1024)
 
-/* libcurl's own buffers */
+/* sizes of libcurl's buffers */
 #define RECEIVE_BUFFER (128L * 1024)
 #define SEND_BUFFER (256L * 1024)
 
@@ -58,7 +61,8 @@ is_success(const HttpTransfer *transfer)
 }
 
 /*
- * libcurl has a line of the head.  After an interim answer comes another head.
+ * Called by libcurl for each line of the headers.  An interim answer is
+ * followed by further headers.
  */
 static size_t
 receive_head(char *data, size_t one, size_t length, void *arg)
@@ -76,7 +80,7 @@ receive_head(char *data, size_t one, size_t length, void *arg)
 }
 
 /*
- * libcurl has a piece of the body.
+ * Called by libcurl for each piece of the body.
  */
 static size_t
 receive_body(char *data, size_t one, size_t length, void *arg)
@@ -103,9 +107,9 @@ receive_body(char *data, size_t one, size_t length, void *arg)
 }
 
 /*
- * The server counts the files that its processes have open, and closes some
- * of its own to stay below the limit.  Programs that are started meanwhile
- * must not have our connections.
+ * The server counts the open files of its processes, and closes some of its
+ * own to stay below the limit.  Child processes must not inherit the
+ * connections.
  */
 static curl_socket_t
 open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -171,8 +175,8 @@ set_headers(HttpTransfer *transfer, const List *headers)
 }
 
 /*
- * A body goes as libcurl's POST does, whatever the method's name: so it stays
- * where it is, and can be sent again on another connection.
+ * A body is sent as by libcurl's POST, whatever the method is: it is not
+ * copied, and can be sent again on another connection.
  */
 static bool
 set_method(HttpTransfer *transfer, const HttpRequest *request)
@@ -187,8 +191,8 @@ set_method(HttpTransfer *transfer, const HttpRequest *request)
 }
 
 /*
- * Only what was asked for is talked to: no redirects, and no proxy that the
- * environment of whoever started the server happens to name.
+ * Connect only to the requested server: no redirects, and no proxy from the
+ * environment in which the server was started.
  */
 static bool
 set_limits(HttpTransfer *transfer, const HttpRequest *request)
@@ -203,7 +207,7 @@ set_limits(HttpTransfer *transfer, const HttpRequest *request)
 							  : (long) (CURLPROTO_HTTP | CURLPROTO_HTTPS)) &&
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
-		   /* does not wait for a name server when it is given up */
+		   /* a transfer that is aborted does not wait for a name server */
 		   SET(QUICK_EXIT, 1L) &&
 #endif
 		   SET(HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1) &&
@@ -212,7 +216,10 @@ set_limits(HttpTransfer *transfer, const HttpRequest *request)
 			(SET(CAINFO, request->ca_file) && SET(CAPATH, NULL))) &&
 		   SET(CONNECTTIMEOUT_MS, (long) request->connect_timeout) &&
 		   SET(TIMEOUT_MS, (long) request->timeout) &&
-		   /* libcurl repeats what breaks on a connection that was used before */
+		   /*
+		    * libcurl would send the request again if a reused connection
+		    * breaks
+		    */
 		   SET(FRESH_CONNECT, request->once ? 1L : 0L) &&
 		   SET(TCP_KEEPALIVE, 1L) && SET(BUFFERSIZE, RECEIVE_BUFFER) &&
 		   SET(UPLOAD_BUFFERSIZE, SEND_BUFFER);
@@ -229,8 +236,9 @@ set_callbacks(HttpTransfer *transfer)
 }
 
 /*
- * Whoever owns the foreign server names the file.  libcurl would wait for the
- * other end of a FIFO, where no interrupt reaches it, and read a device for ever.
+ * The owner of the foreign server chooses the file. libcurl would wait for the
+ * other end of a FIFO, where no interrupt is processed, and read a device for
+ * ever.
  */
 static void
 check_ca_file(const char *path)
@@ -240,13 +248,13 @@ check_ca_file(const char *path)
 	if (path != NULL && stat(path, &status) == 0 && !S_ISREG(status.st_mode))
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not a regular file", path),
-						errdetail("It was to have the certificates of the "
-								  "authorities to trust.")));
+						errdetail("A file with the certificates of trusted "
+								  "authorities is expected.")));
 }
 
 /*
- * Make libcurl's side of a transfer.  The caller has it in its list already, so
- * that an ERROR leaves nothing behind.
+ * Create the libcurl handle of a transfer.  The transfer is already in the
+ * list of its client, so that an ERROR leaves nothing behind.
  */
 void
 transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
@@ -256,7 +264,7 @@ transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
 	transfer->stall_timeout = request->stall_timeout;
 	transfer->body_limit = request->body_limit;
 	transfer->streamed = request->streamed;
-	/* not the URL: some have keys in them */
+	/* the error does not contain the URL, which may contain a key */
 	if (transfer->easy == NULL || !set_callbacks(transfer) ||
 		!set_limits(transfer, request) || !SET(URL, request->url) ||
 		!(request->mail != NULL
@@ -265,11 +273,11 @@ transfer_prepare(HttpTransfer *transfer, const HttpRequest *request)
 					set_headers(transfer, request->headers)))
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not prepare a request to another server")));
+				 errmsg("could not prepare a request to a remote server")));
 }
 
 /*
- * Give out what has come of a body.
+ * Copy received data of a body.
  */
 size_t
 transfer_take(HttpTransfer *transfer, char *buffer, size_t size)
@@ -285,7 +293,7 @@ transfer_take(HttpTransfer *transfer, char *buffer, size_t size)
 }
 
 /*
- * Bytes that went in either direction.
+ * Number of bytes that were sent and received.
  */
 int64
 transfer_moved(const HttpTransfer *transfer)
@@ -301,7 +309,7 @@ transfer_moved(const HttpTransfer *transfer)
 }
 
 /*
- * The status line's number, once it is there; 0 before.
+ * The status of the answer; 0 before it is received.
  */
 int
 http_status(const HttpTransfer *transfer)
@@ -313,7 +321,7 @@ http_status(const HttpTransfer *transfer)
 }
 
 /*
- * Failures that tell nothing about the request.
+ * Is it a failure that is not caused by the request?
  */
 static bool
 may_pass(CURLcode result)
@@ -339,7 +347,7 @@ static char *
 failure_in_words(const HttpTransfer *transfer)
 {
 	if (transfer->stalled)
-		return psprintf("nothing was sent or received for %d s",
+		return psprintf("no data was sent or received for %d s",
 						transfer->stall_timeout);
 	if (transfer->too_large)
 		return psprintf("the answer is larger than %zu bytes",
@@ -350,7 +358,7 @@ failure_in_words(const HttpTransfer *transfer)
 }
 
 /*
- * "Name: value" lines, without the first, which has the status.
+ * Parse the "Name: value" lines after the status line.
  */
 static List *
 parse_head(const Bytes *head)
@@ -391,7 +399,7 @@ parse_head(const Bytes *head)
 }
 
 /*
- * What a transfer that is done has come to.
+ * The answer of a transfer that has ended.
  */
 void
 transfer_answer(const HttpTransfer *transfer, HttpResponse *response)
@@ -420,7 +428,8 @@ transfer_answer(const HttpTransfer *transfer, HttpResponse *response)
 }
 
 /*
- * Free what is not PostgreSQL's, at any stage; libcurl's client has let go.
+ * Free the memory that palloc does not manage, at any stage; the multi handle
+ * no longer has the transfer.
  */
 void
 transfer_release(HttpTransfer *transfer)

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * transfer.h
- *	  One request and what comes back, for client.c and
- *	  requests.c.
+ *	  One request and its answer, for client.c and requests.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +12,7 @@
 
 #include "http/mail.h"
 
-/* bytes in memory that are not PostgreSQL's: callbacks must not palloc */
+/* bytes in memory of malloc, since callbacks must not palloc */
 typedef struct Bytes
 {
 	char *data;

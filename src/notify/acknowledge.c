@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * acknowledge.c
- *	  acknowledge: stop further notifications for an alert.
+ *	  acknowledge(): stops further notifications for an alert.
  *
- * An alert has the number of its first finding, so that a number is either an
- * alert or a finding of it.  Alerts from before version 0.3 have numbers of
- * their own, while messages of that time name findings: such a number may be
- * one alert, and a finding of another.  Where the alert of that number is not
- * resolved, the call is refused, even if the other one is: a message about the
- * other one may be where the number comes from.
+ * An alert has the number of its first finding, so a number is either an alert
+ * or one of its findings.  Alerts from before version 0.3 have other numbers,
+ * while messages of that time name findings: such a number may be one alert,
+ * and a finding of another.  While the alert of that number is unresolved, the
+ * call is refused, even if the other alert is resolved: the number may come
+ * from a message about the other alert.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +33,7 @@ typedef struct Alert
 	char *name;
 } Alert;
 
-/* what a number may mean */
+/* the possible meanings of a number */
 typedef struct Meanings
 {
 	int64 number;
@@ -60,9 +60,9 @@ read_alert(Alert *alert, uint64 row)
 }
 
 /*
- * A row for the alert that the finding of this number belongs to, and one for the
- * alert of this number.  Each has a number of the alert that is of no other: the
- * update to version 0.3 sees to it that there is one.
+ * Read the alert that the finding of this number belongs to, and the alert of
+ * this number.  Each has a number that no other alert has: the update to
+ * version 0.3 gives one to those that had none.
  */
 static void
 look_up_number(Meanings *meanings, int64 number)
@@ -90,7 +90,7 @@ look_up_number(Meanings *meanings, int64 number)
 }
 
 /*
- * The message names both meanings, and for each a number without doubt.
+ * The message names both meanings, and an unambiguous number for each.
  */
 static void
 refuse_ambiguous(const Meanings *meanings)
@@ -102,12 +102,12 @@ refuse_ambiguous(const Meanings *meanings)
 	char *hint;
 
 	if (meanings->noticed == NULL)
-		other = psprintf("finding %lld, which is not on record any more, may "
-						 "belong to another alert",
+		other = psprintf("finding %lld, which no longer exists, may belong "
+						 "to another alert",
 						 number);
 	else if (noted->alert_id == 0)
-		other = psprintf("finding %lld belongs to no alert %s", number,
-						 meanings->pending ? "yet" : "on record");
+		other = psprintf("finding %lld belongs to no %s", number,
+						 meanings->pending ? "alert yet" : "existing alert");
 	else
 		other = psprintf("finding %lld belongs to alert %lld, about %s%s",
 						 number, (long long) noted->alert_id, noted->name,
@@ -128,7 +128,7 @@ refuse_ambiguous(const Meanings *meanings)
 }
 
 /*
- * Is the alert of this number meant, and not the finding?
+ * Does the number mean the alert, and not the finding?
  */
 static bool
 alert_is_meant(const Meanings *meanings)
@@ -137,7 +137,7 @@ alert_is_meant(const Meanings *meanings)
 
 	if (!named->unresolved || named->alert_id == meanings->noted.alert_id)
 		return false;
-	/* no message tells to acknowledge a finding of severity info */
+	/* no message names a finding of severity info */
 	if (meanings->noticed != NULL && strcmp(meanings->noticed, "info") == 0 &&
 		meanings->noted.alert_id == 0)
 		return true;
@@ -164,8 +164,8 @@ add_acknowledgement(const char *caller, int64 finding_id, int64 alert_id,
 }
 
 /*
- * Acknowledge the alert that the finding of this number belongs to, or will
- * belong to.  False if that is resolved, or if there will be none.
+ * Acknowledge the alert of the finding of this number, also before the alert
+ * exists.  False if the alert is resolved, or if there will be none.
  */
 static bool
 acknowledge_by_finding(const Meanings *meanings)
@@ -182,12 +182,12 @@ acknowledge_by_finding(const Meanings *meanings)
 											 : meanings->noticed);
 	if (noted->alert_id != 0 && named->alert_id != 0 &&
 		named->alert_id != noted->alert_id)
-		ereport(NOTICE, (errmsg("finding %lld is of alert %lld, about %s, "
-								"which is acknowledged; alert %lld is "
-								"resolved",
-								(long long) meanings->number,
-								(long long) noted->alert_id, noted->name,
-								(long long) named->alert_id)));
+		ereport(
+			NOTICE,
+			(errmsg("finding %lld belongs to alert %lld, about %s, which is "
+					"now acknowledged; alert %lld is resolved",
+					(long long) meanings->number, (long long) noted->alert_id,
+					noted->name, (long long) named->alert_id)));
 	return true;
 }
 
@@ -230,7 +230,8 @@ pgmaint_acknowledge(PG_FUNCTION_ARGS)
 					 : errmsg("finding %lld has severity info and belongs to "
 							  "no alert",
 							  number),
-				 errhint("See alert_id in pgmaint.alerts.")));
+				 errhint("To list the alerts: SELECT alert_id, message FROM "
+						 "pgmaint.alerts.")));
 	ledger_leave(&scope);
 	PG_RETURN_BOOL(unresolved);
 }

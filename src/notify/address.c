@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * address.c
- *	  Where contacts can be reached.
+ *	  The addresses of contacts.
  *
- * Addresses stand in a table that many may read.  So they have no user names,
- * passwords or queries in them, and what is refused is not repeated.
+ * Addresses are in a table that many roles may read.  So they contain no user
+ * names, passwords or queries, and error messages do not repeat rejected
+ * addresses.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,7 @@
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS "0123456789"
 
-/* RFC 5321 has no longer ones */
+/* the maximum length by RFC 5321 */
 #define MAX_MAIL_ADDRESS 254
 
 AddressKind
@@ -32,8 +33,8 @@ address_kind(const char *address)
 }
 
 /*
- * Skip "host" or "host:port"; NULL if that is not what is there.  The host may
- * be an IPv6 address in brackets.
+ * Skip "host" or "host:port"; NULL if there is neither.  The host may be an
+ * IPv6 address in brackets.
  */
 static const char *
 skip_host(const char *text)
@@ -65,7 +66,7 @@ skip_host(const char *text)
 }
 
 /*
- * Does a URL lead to no other machine than this?
+ * Is the host of a URL this machine?
  */
 bool
 leads_to_this_machine(const char *url)
@@ -86,7 +87,7 @@ leads_to_this_machine(const char *url)
 }
 
 /*
- * smtp or smtps, a host, and perhaps a port.
+ * Is it smtp:// or smtps:// with a host, and optionally a port?
  */
 bool
 is_relay_url(const char *url)
@@ -101,7 +102,7 @@ is_relay_url(const char *url)
 }
 
 /*
- * somebody@somewhere, without anything that would need quoting.
+ * Is it name@host, without characters that need quoting?
  */
 bool
 is_mail_address(const char *text)
@@ -123,21 +124,22 @@ webhook_complaint(const char *address)
 	const char *path = skip_host(host);
 
 	if (memchr(host, '@', strcspn(host, "/")) != NULL)
-		return "It has a user name in it: give a token or a secret to CREATE "
-			   "USER MAPPING.";
+		return "The URL contains a user name; set a token or a secret with "
+			   "CREATE USER MAPPING instead.";
 	if (path == NULL || (*path != '\0' && *path != '/'))
-		return "After https:// it needs the name of a host, and perhaps a "
+		return "After https:// the URL needs a host name, and optionally a "
 			   "port.";
 	if (strpbrk(path, "?#") != NULL)
-		return "It has a query in it: give a path that is secret to CREATE "
-			   "USER MAPPING.";
+		return "The URL contains a query; set a secret path with CREATE USER "
+			   "MAPPING instead.";
 	for (const char *c = path; *c != '\0'; c++)
 	{
 		if (*c <= ' ' || *c >= 0x7f || strchr("\"<>\\^`{|}", *c) != NULL)
-			return "Its path has a character that does not go into a URL.";
+			return "The path contains a character that is not allowed in a "
+				   "URL.";
 	}
 	if (address[4] == ':' && !leads_to_this_machine(address))
-		return "Without TLS a webhook may only be on localhost.";
+		return "A webhook without TLS must be on localhost.";
 	return NULL;
 }
 
@@ -145,12 +147,12 @@ static char *
 channel_complaint(const char *channel)
 {
 	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
-		return "The name of a channel has 1 to 63 bytes.";
+		return "The name of a channel must have 1 to 63 bytes.";
 	return NULL;
 }
 
 /*
- * What is wrong with an address, as a sentence; NULL if nothing is.
+ * The error in an address, as a sentence; NULL if it is valid.
  */
 char *
 address_complaint(const char *address)
@@ -162,12 +164,12 @@ address_complaint(const char *address)
 		case ADDRESS_MAIL:
 			return is_mail_address(address + strlen(MAIL_PREFIX))
 					   ? NULL
-					   : "After mailto: it needs one address, such as "
+					   : "After mailto: one mail address is needed, such as "
 						 "dba@example.com.";
 		case ADDRESS_CHANNEL:
 			return channel_complaint(address + strlen(CHANNEL_PREFIX));
 		case ADDRESS_UNKNOWN:
 			break;
 	}
-	return "It begins with none of https://, mailto: and notify:.";
+	return "The address must begin with https://, mailto: or notify:.";
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * address.h
- *	  Where contacts can be reached.
+ *	  The addresses of contacts.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@ typedef enum AddressKind
 	ADDRESS_CHANNEL
 } AddressKind;
 
-/* after the colon of a mail's address, and of a channel's */
+/* prefixes of the addresses of mail and of channels */
 #define MAIL_PREFIX "mailto:"
 #define CHANNEL_PREFIX "notify:"
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * contacts.c
- *	  add_contact and drop_contact: who is notified of alerts.
+ *	  add_contact() and drop_contact(): the contacts that are notified of
+ *	  alerts.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,8 +54,7 @@ check_address(const char *address)
 			 errmsg("invalid address of a contact"),
 			 errdetail("%s", complaint),
 			 errhint(
-				 "Addresses are https://host/path, mailto:somebody@host and "
-				 "notify:channel."),
+				 "Use https://host/path, mailto:name@host or notify:channel."),
 			 errhidestmt(true)));
 }
 
@@ -67,11 +67,11 @@ check_number(FunctionCallInfo fcinfo, int argument, const char *name,
 	if (number < 1 || number > maximum)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid %s of a contact: %d", name, number),
-						errhint("It is a number from 1 to %d.", maximum)));
+						errhint("Use a number from 1 to %d.", maximum)));
 }
 
 /*
- * From which severity on; level 1 hears of warnings, too.
+ * The severity, by default warning for level 1 and critical for higher levels.
  */
 static char *
 choose_severity(FunctionCallInfo fcinfo, int argument, int level)
@@ -85,8 +85,8 @@ choose_severity(FunctionCallInfo fcinfo, int argument, int level)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid severity of a contact: \"%s\"", severity),
-				 errhint("It is \"warning\", for those and what is critical, "
-						 "or \"critical\".")));
+				 errhint("Use \"warning\" for all alerts, or \"critical\" "
+						 "for critical ones only.")));
 	return severity;
 }
 
@@ -103,8 +103,8 @@ check_not_negative(const Interval *interval, const char *name)
 }
 
 /*
- * After how long: level 1 at once, level 2 after an hour, and four times as
- * long for each further one.
+ * The delay, by default none for level 1, an hour for level 2, and four times
+ * as long for each further level.
  */
 static Interval *
 choose_delay(FunctionCallInfo fcinfo, int argument, int level)
@@ -134,21 +134,21 @@ complain_about_relays(uint64 rows)
 						 ledger_text(row, 1));
 	if (rows > 0)
 		ereport(ERROR, (errcode(ERRCODE_AMBIGUOUS_PARAMETER),
-						errmsg("there is more than one relay for mail"),
-						errhint("Name one with the argument server: %s.",
+						errmsg("more than one relay for mail exists"),
+						errhint("Set the argument server to one of: %s.",
 								names.data)));
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_UNDEFINED_OBJECT),
-		 errmsg("there is no relay for mail"),
-		 errhint("Use CREATE SERVER mail FOREIGN DATA WRAPPER " RELAY_WRAPPER
-				 " OPTIONS (url 'smtp://host:587', sender "
-				 "'pgmaint@example.com'), and CREATE USER MAPPING for its "
-				 "password.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("no relay for mail exists"),
+			 errhint("Create a relay with CREATE SERVER mail FOREIGN DATA "
+					 "WRAPPER " RELAY_WRAPPER
+					 " OPTIONS (url 'smtp://host:587', sender "
+					 "'pgmaint@example.com'), and set its user name and "
+					 "password with CREATE USER MAPPING.")));
 }
 
 /*
- * What mail goes through where no relay is named: the only one there is.  The
+ * The relay for mail where none is named: the only one that exists.  The
  * caller is inside a ledger scope.
  */
 static char *
@@ -169,8 +169,8 @@ choose_mail_relay(void)
 }
 
 /*
- * A relay must be one that the caller may use, and of the kind that the
- * address asks for.
+ * Check that the caller may use the relay, and that it is of the kind that the
+ * address needs.
  */
 static void
 check_relay(const char *address, const char *server)
@@ -184,15 +184,15 @@ check_relay(const char *address, const char *server)
 						errmsg("%s", problem)));
 	if (kind == ADDRESS_CHANNEL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a channel needs no relay"),
+						errmsg("a channel does not use a relay"),
 						errhint("Leave out the argument server.")));
 	if ((kind == ADDRESS_MAIL) != (relay.url != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("server \"%s\" is no relay for %s", server,
+				 errmsg("server \"%s\" is not a relay for %s", server,
 						kind == ADDRESS_MAIL ? "mail" : "webhooks"),
-				 errhint("A relay for mail has the option \"url\", one for "
-						 "webhooks does not.")));
+				 errhint("For mail, use a relay with the option \"url\"; for "
+						 "webhooks, use one without it.")));
 }
 
 /*
@@ -261,8 +261,9 @@ pgmaint_add_contact(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("contact \"%s\" already exists", name),
-				 errhint("Drop it first, with pgmaint.drop_contact(); in one "
-						 "transaction, so that no message is lost.")));
+				 errhint("To change the contact, execute "
+						 "pgmaint.drop_contact() and pgmaint.add_contact() "
+						 "in one transaction, which keeps its messages.")));
 	ledger_leave(&scope);
 	PG_RETURN_VOID();
 }
@@ -280,8 +281,9 @@ complain_about_missing(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("contact \"%s\" does not exist", name),
-			 names == NULL ? errhint("Add one with pgmaint.add_contact().")
-						   : errhint("Contacts that exist are: %s.", names)));
+			 names == NULL
+				 ? errhint("Add a contact with pgmaint.add_contact().")
+				 : errhint("Use one of the existing contacts: %s.", names)));
 }
 
 /*

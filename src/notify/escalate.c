@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * escalate.c
- *	  The action "escalate": contacts are notified of alerts.
+ *	  The action "escalate": notifies contacts of alerts.
  *
- * A contact that cannot be reached does not make the task fail: that is an
- * alert of its own.
+ * A contact that cannot be reached does not make the task fail: it causes a
+ * separate alert.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,12 +20,12 @@
 #include "base/wording.h"
 #include "notify/followup.h"
 
-/* a run is not held up for longer than this by those who listen slowly */
+/* maximum time that slow receivers may delay a run */
 #define SECONDS_FOR_MESSAGES 15
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("retry", OPTION_BOOLEAN, "false",
-				 "try again at once what could not be sent before"),
+				 "send messages at once that could not be sent before"),
 	END_OF_OPTIONS};
 
 static void
@@ -36,16 +36,15 @@ plan_escalate(PlanContext *context)
 	task->action = "escalate";
 	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
 	task->command = "notify contacts of alerts";
-	task->reason =
-		"findings of warnings and worse are alerts until they are resolved";
+	task->reason = "findings of severity warning and critical are alerts "
+				   "until they are resolved";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
 }
 
 /*
  * The numbers of contacts and of unresolved alerts, as the rest of a JSON
- * object.  troubles is the name that alerts had in version 0.2, and stays for
- * one version.
+ * object.  The key "troubles" of version 0.2 is kept for one version.
  */
 static char *
 count_contacts(Oid extension)
@@ -100,7 +99,7 @@ describe_messages(const ClaimedTask *task, Jsonb *result)
 	if (result_number(result, "contacts") == 0)
 		add_phrase(&words, "no contacts defined");
 	else if (result_flag(result, "left_to_others"))
-		add_phrase(&words, "messages left to another process that is sending");
+		add_phrase(&words, "another process is sending the messages");
 	else if (sent == 0 && failed == 0)
 		add_phrase(&words, "no messages to send");
 	else
@@ -111,7 +110,7 @@ describe_messages(const ClaimedTask *task, Jsonb *result)
 				   psprintf("%s could not be sent", count_text(failed)));
 	if (result_flag(result, "held_up"))
 		add_phrase(&words,
-				   "new findings not evaluated: could not obtain lock");
+				   "new findings were not evaluated: could not obtain lock");
 	return words.data;
 }
 

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * followup.c
- *	  Following alerts, and notifying contacts of them.
+ *	  Updating alerts, and notifying contacts of them.
  *
  * Messages are written in the transaction in which an alert changes its state,
- * and sent afterwards, outside of any.  All that are due go at the same time,
- * one to each contact, so that none has to wait for another; what became of
- * each is written down as soon as it is known.  A process that is killed in
- * between leaves a message that is sent again, under the same id.
+ * and sent afterwards, outside of any transaction.  One message to each
+ * contact is sent at the same time, so that no contact waits for another; the
+ * outcome of each is recorded as soon as it is known.  If the process is
+ * killed in between, the message is sent again, under the same id.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@
 /* milliseconds for a connection */
 #define CONNECT_TIMEOUT (10 * 1000)
 
-/* answers are of no interest */
+/* maximum size of an answer, which is not used */
 #define ANSWER_LIMIT ((size_t) 64 * 1024)
 
 typedef struct Delivery
@@ -41,11 +41,11 @@ typedef struct Delivery
 } Delivery;
 
 /*
- * Begin a transaction in which rows are not waited for as long as others keep
- * them locked: a run that tells contacts comes to its end.
+ * Begin a transaction with lock_timeout, so that locks of other sessions on
+ * rows do not block a run that notifies contacts.
  */
 static void
-begin_impatiently(const FollowUp *work, LedgerScope *scope)
+begin_with_lock_timeout(const FollowUp *work, LedgerScope *scope)
 {
 	ledger_begin(scope, work->extension);
 	(void) set_config_option("lock_timeout",
@@ -62,8 +62,7 @@ count_failure(FollowUp *work, const Notification *notification,
 }
 
 /*
- * Make a request of a notification; false where that cannot be, or is not
- * needed.
+ * Make a request of a notification; false where that fails, or is not needed.
  */
 static bool
 prepare_delivery(FollowUp *work, Delivery *delivery)
@@ -89,7 +88,7 @@ prepare_delivery(FollowUp *work, Delivery *delivery)
 	if (problem == NULL &&
 		address_kind(notification->address) == ADDRESS_MAIL &&
 		relay.url == NULL)
-		problem = psprintf("server \"%s\" is no relay for mail",
+		problem = psprintf("server \"%s\" is not a relay for mail",
 						   notification->server);
 	if (problem != NULL)
 	{
@@ -109,8 +108,8 @@ prepare_delivery(FollowUp *work, Delivery *delivery)
 }
 
 /*
- * What went wrong, in words; NULL if nothing did.  What the other side said is
- * not repeated, for it may repeat what it was sent.
+ * The error of a delivery; NULL for success.  The content of an answer is not
+ * repeated, since it may contain what was sent.
  */
 static char *
 failure_of(const Delivery *delivery, const HttpResponse *response)
@@ -122,10 +121,10 @@ failure_of(const Delivery *delivery, const HttpResponse *response)
 	if (response->status >= 200 && response->status < 300)
 		return NULL;
 	if (response->status >= 300 && response->status < 400)
-		return psprintf("it answered with status %d, a redirect, which is "
-						"not followed",
+		return psprintf("the webhook answered with status %d, a redirect, "
+						"which is not followed",
 						response->status);
-	return psprintf("it answered with status %d", response->status);
+	return psprintf("the webhook answered with status %d", response->status);
 }
 
 static void
@@ -138,7 +137,7 @@ finish_delivery(FollowUp *work, Delivery *delivery)
 	http_finish(delivery->transfer, &response);
 	delivery->transfer = NULL;
 	failure = failure_of(delivery, &response);
-	begin_impatiently(work, &scope);
+	begin_with_lock_timeout(work, &scope);
 	if (failure != NULL)
 		count_failure(work, delivery->notification, failure);
 	else
@@ -150,7 +149,8 @@ finish_delivery(FollowUp *work, Delivery *delivery)
 }
 
 /*
- * One message to each contact that has one due.  False when there was none.
+ * Send one message to each contact that has one due.  False when there was
+ * none.
  */
 static bool
 deliver_some(FollowUp *work, HttpClient *client)
@@ -162,14 +162,14 @@ deliver_some(FollowUp *work, HttpClient *client)
 	int count = 0;
 	int going_on;
 
-	begin_impatiently(work, &scope);
+	begin_with_lock_timeout(work, &scope);
 	notifications = claim_notifications();
 	deliveries = palloc0(sizeof(Delivery) * (list_length(notifications) + 1));
 	ledger_commit(&scope);
 	if (notifications == NIL)
 		return false;
 
-	begin_impatiently(work, &scope);
+	begin_with_lock_timeout(work, &scope);
 	foreach (cell, notifications)
 	{
 		deliveries[count].notification = lfirst(cell);
@@ -201,7 +201,7 @@ deliver_some(FollowUp *work, HttpClient *client)
 }
 
 /*
- * The same in a memory context of its own, which holds connections and keys.
+ * The same in a separate memory context, which holds connections and keys.
  */
 static bool
 deliver_some_and_forget(FollowUp *work)
@@ -226,7 +226,7 @@ deliver_some_and_forget(FollowUp *work)
 }
 
 /*
- * Send what is due, as long as there is time.
+ * Send the messages that are due, until the time limit.
  */
 static void
 deliver_until(FollowUp *work, TimestampTz until)
@@ -236,7 +236,7 @@ deliver_until(FollowUp *work, TimestampTz until)
 }
 
 /*
- * The same, with the lock of the one that sends, which is let go.
+ * The same; releases the lock of the sending process at the end.
  */
 static void
 deliver(FollowUp *work, TimestampTz until)
@@ -255,7 +255,7 @@ deliver(FollowUp *work, TimestampTz until)
 }
 
 /*
- * Is there anything to send, whoever wrote it?
+ * Are there messages to send, also from other processes?
  */
 static bool
 anything_due(const FollowUp *work)
@@ -263,7 +263,7 @@ anything_due(const FollowUp *work)
 	LedgerScope scope;
 	bool due;
 
-	begin_impatiently(work, &scope);
+	begin_with_lock_timeout(work, &scope);
 	due = notifications_are_due();
 	ledger_commit(&scope);
 	return due;
@@ -276,12 +276,12 @@ update_alerts(void *argument)
 
 	queue_notifications();
 	if (work->retry)
-		hurry_notifications();
+		reset_backoff();
 }
 
 /*
- * What is to be told is written down.  Where a lock does not come, that is left
- * for the next time, and what was written before is sent all the same.
+ * Write the messages.  If a lock is not available, that is left for the next
+ * time, and messages that were written before are sent.
  */
 static void
 write_messages(FollowUp *work)
@@ -289,7 +289,7 @@ write_messages(FollowUp *work)
 	LedgerScope scope;
 	ErrorData *error;
 
-	begin_impatiently(work, &scope);
+	begin_with_lock_timeout(work, &scope);
 	error = try_in_subtransaction(update_alerts, work);
 	work->held_up =
 		error != NULL && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
@@ -302,8 +302,9 @@ write_messages(FollowUp *work)
  * Update alerts, write messages about them, and send these; outside of any
  * transaction.
  *
- * Only one process sends at a time.  It looks again after it has let go of the
- * lock, for others rely on it from when they found the lock taken.
+ * Only one process sends at a time.  After it has released the lock, it looks
+ * for messages again, since other processes that found the lock taken rely on
+ * it.
  */
 void
 follow_up(FollowUp *work)
@@ -312,7 +313,8 @@ follow_up(FollowUp *work)
 
 	work->lock_timeout = LockTimeout;
 	write_messages(work);
-	pgstat_report_activity(STATE_RUNNING, "pgmaint: messages to contacts");
+	pgstat_report_activity(STATE_RUNNING,
+						   "pgmaint: sending messages to contacts");
 	do
 	{
 		work->left_to_others = !hold_engine_lock(LOCK_DELIVERY, true, false);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * followup.h
- *	  Following alerts, and notifying contacts of them.
+ *	  Updating alerts, and notifying contacts of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,14 +14,14 @@ typedef struct FollowUp
 {
 	Oid extension;
 	int64 run_id; /* 0: none */
-	bool retry;	  /* what failed before, at once */
-	int seconds;  /* begin nothing after that */
-	/* what came of it */
+	bool retry;	  /* send failed messages again at once */
+	int seconds;  /* no delivery is begun after that time */
+	/* results */
 	int sent;
 	int failed;
-	bool held_up;		 /* alerts were not looked at, for want of a lock */
+	bool held_up; /* alerts were not updated, since a lock was not available */
 	bool left_to_others; /* another process was sending */
-	/* milliseconds; others must not hold up a run by a lock on a row */
+	/* milliseconds; locks of other sessions must not delay a run */
 	int lock_timeout;
 } FollowUp;
 

@@ -3,8 +3,8 @@
  * mail.c
  *	  A notification as a mail: RFC 5322, its text quoted-printable.
  *
- * Names of objects may have anything in them.  In a header they are encoded,
- * so that no line of theirs can become one of the mail's.
+ * Names of objects may contain any character.  In a header they are encoded,
+ * so that a line break in a name cannot begin a header.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 #include "notify/address.h"
 #include "notify/message.h"
 
-/* bytes of an encoded word of a header, and of a line of the text */
+/* maximum length of an encoded word in a header, and of a line of the text */
 #define WORD_LENGTH 60
 #define LINE_LENGTH 72
 
@@ -34,7 +34,7 @@ append_encoded(StringInfo target, unsigned char byte)
 }
 
 /*
- * Text of a header as encoded words (RFC 2047), which break between characters.
+ * Append text as encoded words (RFC 2047), which break between characters.
  */
 static void
 append_header_text(StringInfo target, const char *text)
@@ -77,7 +77,7 @@ append_header_text(StringInfo target, const char *text)
 }
 
 /*
- * Can it stand in a header as it is?
+ * Can the text be in a header without encoding?
  */
 static bool
 is_plain(const char *text)
@@ -91,7 +91,7 @@ is_plain(const char *text)
 }
 
 /*
- * Text as quoted-printable (RFC 2045).
+ * Append text as quoted-printable (RFC 2045).
  */
 static void
 append_body(StringInfo target, const char *text)

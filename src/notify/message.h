@@ -3,8 +3,8 @@
  * message.h
  *	  Notifications as requests to a webhook or to an SMTP server.
  *
- * The room notify: who is told of alerts: contacts, the action "escalate",
- * messages and how they are delivered.
+ * The room notify: notifying contacts of alerts: contacts, the action
+ * "escalate", messages and their delivery.
  *
  *-------------------------------------------------------------------------
  */

@@ -14,18 +14,18 @@
 #include "notify/address.h"
 #include "notify/outbox.h"
 
-/* contacts that are written to at the same time */
+/* number of contacts that get a message at the same time */
 #define CONTACTS_AT_ONCE 32
 
-/* what fails so often is a finding */
+/* number of failed attempts that causes a finding */
 #define ATTEMPTS_UNTIL_FINDING 3
 
-/* a server-side limit, less what others may take of it */
+/* the limit of NOTIFY, less a margin */
 #define MAX_CHANNEL_PAYLOAD 7900
 
 /*
- * The oldest message to each contact, where it is due.  Those that a session
- * has locked are left for the next time.
+ * The oldest message to each contact, where it is due.  Messages that a
+ * session has locked are left for the next time.
  */
 #define DUE_NOTIFICATIONS                                                           \
 	"SELECT o.notification_id FROM pgmaint.notifications o "                        \
@@ -41,8 +41,8 @@
 	"ORDER BY o.next_attempt LIMIT $1 FOR NO KEY UPDATE OF o SKIP LOCKED"
 
 /*
- * Put new findings into alerts, resolve those that are over, and write messages
- * to contacts.  One process does so at a time.
+ * Add new findings to alerts, resolve alerts, and write messages to contacts.
+ * One process does so at a time.
  */
 void
 queue_notifications(void)
@@ -67,10 +67,10 @@ queue_notifications(void)
 }
 
 /*
- * Try now what failed before and would be tried later.
+ * Make unsent messages due now.
  */
 void
-hurry_notifications(void)
+reset_backoff(void)
 {
 	LedgerQuery query = {0};
 
@@ -82,15 +82,16 @@ hurry_notifications(void)
 }
 
 /*
- * What is due is claimed: that it will be tried again is written down before
- * it is sent, for whoever sends it may be killed.
+ * Claim the messages that are due: the time of the next attempt is recorded
+ * before a message is sent, since the process may be killed.
  *
- * A minute after the first attempt, then twice as long each time up to an hour,
- * more or less, so that many do not come at the same time.
+ * The next attempt is a minute after the first, then after twice as long each
+ * time, up to an hour.  A random factor keeps many messages from being sent at
+ * the same time.
  *
- * A channel gets the payload without its lists where it would be too long.  The
- * list of alerts, which version 0.2 called troubles, is the first to go: nothing
- * that relied on the old one misses it.
+ * A channel gets the payload without its lists where it would be too long.
+ * The list "alerts" is left out first: receivers that know only version 0.2
+ * read the list "troubles".
  */
 List *
 claim_notifications(void)
@@ -147,7 +148,7 @@ notifications_are_due(void)
 }
 
 /*
- * May there be anything to do about alerts, messages or windows?
+ * May there be findings, alerts, messages or windows to process?
  */
 bool
 escalation_is_due(void)
@@ -171,7 +172,7 @@ note_sent(const Notification *notification)
 }
 
 /*
- * A contact that cannot be reached is an alert of its own, of which other
+ * A contact that cannot be reached causes a separate alert, of which other
  * contacts are notified.
  */
 void
@@ -199,14 +200,13 @@ note_not_sent(const Notification *notification, const char *error,
 						 "pgmaint.notifications",
 						 notification->contact, error,
 						 ledger_boolean(0, 2)
-							 ? "; what is older than three days is "
-							   "given up"
+							 ? "; messages older than 3 days are given up"
 							 : ""),
 				NULL);
 }
 
 /*
- * Sent when the transaction commits.
+ * NOTIFY delivers when the transaction commits.
  */
 void
 send_to_channel(const Notification *notification)

@@ -24,12 +24,12 @@ typedef struct Notification
 	char *subject;
 	char *body;
 	char *payload;
-	char *channel_payload; /* as much of it as NOTIFY takes */
+	char *channel_payload; /* the payload, shortened to the limit of NOTIFY */
 } Notification;
 
-/* all of them inside a ledger scope */
+/* all functions are called inside a ledger scope */
 extern void queue_notifications(void);
-extern void hurry_notifications(void);
+extern void reset_backoff(void);
 extern List *claim_notifications(void);
 extern bool notifications_are_due(void);
 extern bool escalation_is_due(void);

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * relay.c
- *	  What a relay's foreign server and user mapping say.
+ *	  The options of a relay's foreign server and user mapping.
  *
- * A relay is an SMTP server that takes mail, or, without a URL, the keys for
- * webhooks.  What a user mapping says is secret, and never repeated.
+ * A relay is an SMTP server for mail or, without a URL, the keys for webhooks.
+ * Options of a user mapping are secret, and error messages do not repeat them.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,21 +28,21 @@
 
 PG_FUNCTION_INFO_V1(pgmaint_relay_validator);
 
-/* for all of a message, unless the server says otherwise */
+/* seconds for a delivery, unless the server has the option "timeout" */
 #define DEFAULT_TIMEOUT 30
 
 typedef struct RelayRule
 {
 	const char *name;
-	Oid catalog; /* of the kind of object that has it */
+	Oid catalog; /* of the kind of object that has the option */
 	bool (*valid)(const char *value);
 	size_t field;	  /* of Relay */
-	const char *hint; /* what it may be */
-	const char *with; /* another that must be there, too */
+	const char *hint; /* allowed values */
+	const char *with; /* another option that is required */
 } RelayRule;
 
 /*
- * Printable, and not blank.
+ * Is it printable ASCII without blanks?
  */
 static bool
 is_key(const char *value)
@@ -56,7 +56,7 @@ is_key(const char *value)
 }
 
 /*
- * Anything that fits in a line.
+ * Is it a single line that is not empty?
  */
 static bool
 is_line(const char *value)
@@ -98,10 +98,10 @@ is_timeout(const char *value)
 
 static const RelayRule rules[] = {
 	{"url", SERVER, is_relay_url, FIELD(url),
-	 "The value must be smtp://host or smtps://host, perhaps with a port.",
+	 "The value must be smtp://host or smtps://host, optionally with a port.",
 	 "sender"},
 	{"sender", SERVER, is_mail_address, FIELD(sender),
-	 "The value must be the address that mail comes from, such as "
+	 "The value must be the sender address of mail, such as "
 	 "pgmaint@example.com.",
 	 "url"},
 	{"ca_file", SERVER, is_file, FIELD(ca_file),
@@ -111,15 +111,15 @@ static const RelayRule rules[] = {
 	 "seconds.",
 	 NULL},
 	{"username", MAPPING, is_line, FIELD(username),
-	 "The value must fit in a line.", "password"},
+	 "The value must be a single line.", "password"},
 	{"password", MAPPING, is_line, FIELD(password),
-	 "The value must fit in a line.", "username"},
+	 "The value must be a single line.", "username"},
 	{"secret", MAPPING, is_key, FIELD(secret),
 	 "The value must be printable ASCII characters without blanks.", NULL},
 	{"token", MAPPING, is_key, FIELD(token),
 	 "The value must be printable ASCII characters without blanks.", NULL},
 	{"path", MAPPING, is_path, FIELD(path),
-	 "The value must be what follows the host in a URL, beginning with a "
+	 "The value must be the part of a URL after the host, beginning with a "
 	 "slash.",
 	 NULL},
 };
@@ -136,8 +136,9 @@ find_rule(const char *name)
 }
 
 /*
- * Refuse an option by name.  A key that was given to the server, where anybody
- * could read it, is told where it belongs.
+ * Reject an option by its name.  For an option that belongs to the other kind
+ * of object, the hint names that: a key must not be set on the server, where
+ * all roles could read it.
  */
 static void
 refuse_name(Oid catalog, const char *name, const RelayRule *elsewhere)
@@ -147,7 +148,7 @@ refuse_name(Oid catalog, const char *name, const RelayRule *elsewhere)
 
 	initStringInfo(&hint);
 	if (elsewhere != NULL)
-		appendStringInfo(&hint, "It is an option of the %s. ",
+		appendStringInfo(&hint, "Set this option on the %s. ",
 						 elsewhere->catalog == SERVER ? "server"
 													  : "user mapping");
 	for (int i = 0; i < (int) lengthof(rules); i++)
@@ -203,7 +204,7 @@ check_option(const List *given, DefElem *option, Oid catalog)
 	}
 	if (rule->with != NULL && !is_given(given, rule->with))
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-						errmsg("option \"%s\" needs option \"%s\" beside it",
+						errmsg("option \"%s\" requires option \"%s\"",
 							   rule->name, rule->with),
 						errhint("%s", find_rule(rule->with)->hint),
 						errhidestmt(catalog == MAPPING)));
@@ -245,8 +246,9 @@ take_options(const List *given, Relay *relay)
 }
 
 /*
- * The options of a role's mapping.  That for everybody serves only where the
- * server says whom its password is shown to.
+ * Read the options of the user mapping of a role.  The mapping of PUBLIC
+ * counts only for a relay with a URL, since its password is sent only to that
+ * server.
  */
 static void
 take_mapping(Oid server, Oid role, Relay *relay)
@@ -271,7 +273,7 @@ take_mapping(Oid server, Oid role, Relay *relay)
 }
 
 /*
- * Without a name, what holds where there is no relay.
+ * Without a name, the defaults.
  */
 char *
 read_relay(const char *name, Oid role, Relay *relay)
@@ -290,7 +292,7 @@ read_relay(const char *name, Oid role, Relay *relay)
 						"wrapper is not " RELAY_WRAPPER,
 						name);
 	if (!server_usage_privilege(server->serverid, role))
-		return psprintf("role \"%s\" has no USAGE on server \"%s\"",
+		return psprintf("role \"%s\" lacks USAGE on server \"%s\"",
 						GetUserNameFromId(role, false), name);
 	take_options(server->options, relay);
 	take_mapping(server->serverid, role, relay);

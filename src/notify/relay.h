@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * relay.h
- *	  What a relay's foreign server and user mapping say.
+ *	  The options of a relay's foreign server and user mapping.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,13 +12,13 @@
 
 typedef struct Relay
 {
-	/* of the server; NULL where it has none */
+	/* options of the server; NULL where they are not set */
 	char *url;	  /* of an SMTP server; NULL: for webhooks */
 	char *sender; /* of mail */
 	char *ca_file;
 	int timeout; /* milliseconds */
 
-	/* of the user mapping; NULL where it has none */
+	/* options of the user mapping; NULL where they are not set */
 	char *username;
 	char *password;
 	char *secret; /* to sign with */
@@ -26,7 +26,7 @@ typedef struct Relay
 	char *path; /* of a webhook */
 } Relay;
 
-/* what is in the way of a role that uses it, or NULL */
+/* returns why the role cannot use the relay, or NULL */
 extern char *read_relay(const char *name, Oid role, Relay *relay);
 
 #endif /* PGMAINT_NOTIFY_RELAY_H */

@@ -3,9 +3,9 @@
  * webhook.c
  *	  A notification as a request to a webhook.
  *
- * The headers are those of the Standard Webhooks specification, for which
- * receivers find libraries: webhook-id stays the same however often a message
- * is sent, and webhook-signature is an HMAC-SHA256 over id, time and body.
+ * The headers follow the Standard Webhooks specification, for which receivers
+ * find libraries: webhook-id is the same at each attempt, and
+ * webhook-signature is an HMAC-SHA256 over id, time and body.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,12 +20,12 @@
 
 #include "notify/message.h"
 
-/* of secrets in base64 */
+/* prefix of secrets in base64 */
 #define SECRET_PREFIX "whsec_"
 
 /*
- * In UTF-8, whatever the database has.  What has no place in it becomes a
- * question mark: a message is worth more than its spelling.
+ * Convert text to UTF-8.  Bytes that cannot be converted become question
+ * marks, since the message must be sent.
  */
 char *
 utf8_text(const char *text)
@@ -57,7 +57,8 @@ add_header(HttpRequest *request, const char *name, const char *value)
 }
 
 /*
- * Secrets that begin with "whsec_" are in base64; others are what they are.
+ * Decode a secret that begins with "whsec_" from base64; other secrets are
+ * used unchanged.
  */
 static uint8 *
 signing_key(const char *secret, int *length)
@@ -96,7 +97,7 @@ signature(const char *secret, const char *signed_text)
 	explicit_bzero(key, key_length);
 	if (!done || pg_b64_encode((const void *) digest, sizeof(digest), encoded,
 							   size) < 0)
-		elog(ERROR, "could not sign a message");
+		elog(ERROR, "could not sign a message for a webhook");
 	return psprintf("v1,%s", encoded);
 }
 

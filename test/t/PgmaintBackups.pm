@@ -215,7 +215,7 @@ sub programs_of
 	return map { split ' ', eval { slurp_file("/proc/$_/task/$_/children") } || '' } @pids;
 }
 
-# The folders of private servers, whether or not anybody knows of them.
+# The folders of private servers, whether or not they are recorded.
 sub folders_left
 {
 	my ($node) = @_;

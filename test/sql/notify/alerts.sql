@@ -89,7 +89,7 @@ DROP SERVER hook;
 DROP OWNED BY regress_escalation_user;
 DROP ROLE regress_escalation_user;
 
--- the life of alerts; what other tests left is nobody's business
+-- the life of alerts; findings of other tests do not count
 UPDATE pgmaint.findings SET alert_id = 0 WHERE alert_id IS NULL;
 TRUNCATE pgmaint_internal.alert_records CASCADE;
 SELECT pgmaint.define_plan('tell', '["escalate"]');
@@ -151,7 +151,7 @@ INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('a', 
 CALL pgmaint.run_and_wait('tell') \gset
 SELECT * FROM alerts WHERE object = 'x';
 SELECT * FROM told OFFSET 5;
--- before anybody has followed it
+-- before it is evaluated
 INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('b', 'critical', 'z', 'known');
 SELECT pgmaint.acknowledge(max(finding_id)) FROM pgmaint.findings WHERE check_id = 'b';
 CALL pgmaint.run_and_wait('tell') \gset
@@ -214,7 +214,7 @@ DO $$ BEGIN PERFORM run_of('[{"action": "vacuum", "options": {"min_size": 1}}]',
 CALL look();
 DO $$ BEGIN PERFORM run_of('[{"action": "vacuum"}]', 'succeeded', NULL, NULL); END $$;
 CALL look();
--- somebody who was told of it hears that it is over
+-- a contact that was notified of it is notified that it is resolved
 DO $$ BEGIN PERFORM run_of('[{"action": "backup"}]', 'succeeded', 'backup'); END $$;
 CALL pgmaint.run_and_wait('tell') \gset
 DO $$ BEGIN PERFORM run_of('[{"action": "backup"}]', 'succeeded', 'backup'); END $$;
@@ -253,7 +253,7 @@ SELECT masked_error('SELECT pgmaint.acknowledge(' || :old || ')');
 -- many at once are one message, of which not all is told
 INSERT INTO pgmaint.findings (check_id, severity, object, message) SELECT 'many', 'warning', g, repeat('x', 2000) FROM generate_series(1, 100) g;
 CALL pgmaint.run_and_wait('tell') \gset
-SELECT contact, kind, regexp_replace(subject, '\[.*\]', '[]') AS subject, jsonb_array_length(payload -> 'alerts') AS listed, payload -> 'alerts_count' AS alerts, body LIKE '%... and 50 more.%' AS more
+SELECT contact, kind, regexp_replace(subject, '\[.*\]', '[]') AS subject, jsonb_array_length(payload -> 'alerts') AS listed, payload -> 'alerts_count' AS alerts, body LIKE '%... and 50 more alerts.%' AS more
 FROM pgmaint.notifications ORDER BY notification_id DESC LIMIT 1;
 
 -- a plan that cannot be carried out does not reach its step escalate

@@ -90,15 +90,15 @@ write_object($node, 'one/notes.txt', 'of somebody else');
 
 sql(q(SELECT pgmaint.define_plan('cleanup', '[{"action": "expire_backups", "options": {"keep": 2, "minimum": 1}}]')));
 is( sql("SELECT string_agg(concat_ws('|', action, target, command, reason), E'\\n' ORDER BY target) FROM pgmaint.dry_run('cleanup')") =~ s/of \d{4}-\d\d-\d\d/of TODAY/gr,
-	"expire_backups|pgmaint_local/$key{one}|remove $key{one}|5th newest of database shop; the 2 newest are kept, the newest verified one is of TODAY\n"
-	  . "expire_backups|pgmaint_local/$key{three}|remove $key{three}|3rd newest of database shop; the 2 newest are kept, the newest verified one is of TODAY",
+	"expire_backups|pgmaint_local/$key{one}|remove $key{one}|5th newest backup of database shop; the 2 newest are kept, the newest verified one is of TODAY\n"
+	  . "expire_backups|pgmaint_local/$key{three}|remove $key{three}|3rd newest backup of database shop; the 2 newest are kept, the newest verified one is of TODAY",
 	'dry_run names each object, with its reason');
 is(files('one') . files('three'), '54', '... and removes none');
 
 $node->safe_psql('postgres', q(CREATE ROLE keeper LOGIN; GRANT USAGE ON SCHEMA pgmaint TO keeper; GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO keeper));
 my $run = run_action('expire_backups', '{"keep": 2, "minimum": 1}', 'keeper');
 is(outcomes($run), 'none', 'without USAGE on the storage nothing is removed');
-is(told($run), '2 backups of database shop on storage pgmaint_local are due to expire, but stay: the role of the run has no USAGE on the storage', '... and it is said');
+is(told($run), '2 backups of database shop on storage pgmaint_local are due to expire, but are kept: the role of the run lacks USAGE on the storage', '... and it is said');
 
 $run = run_action('expire_backups', '{"keep": 2, "minimum": 1}');
 is(outcomes($run), "one succeeded\nthree succeeded", 'what is due is removed');
@@ -123,7 +123,7 @@ sql("UPDATE pgmaint_internal.backup_records SET started_at = started_at + interv
 ($state) = run_backup_action($node, 'backup', '{"databases": "shop", "globals": false, "retries": 0, "min_free": "1000 TB", "key": "again/{time}"}');
 $run = run_action('expire_backups', '{"keep": 1, "minimum": 1}');
 is(outcomes($run), 'none', 'nothing leaves while the latest failed');
-like(told($run), qr/^1 backup of database shop on storage pgmaint_local is due to expire, but stays: the latest attempt, at .* UTC, failed: no room for the backup/, '... and it is said');
+like(told($run), qr/^1 backup of database shop on storage pgmaint_local is due to expire, but is kept: the latest attempt, at .* UTC, failed: not enough room for the backup/, '... and it is said');
 ($id{seven}, $key{seven}) = back_up('seven');
 is(outcomes(run_action('expire_backups', '{"keep": 1, "minimum": 1}')), "five succeeded\nsix succeeded", 'after one that succeeded it does');
 
@@ -139,15 +139,15 @@ sql("DELETE FROM pgmaint_internal.backup_records WHERE key LIKE 'taken/%'");
 # What is not as it was written is left alone
 #
 my %spoiled = (
-	alien => [ 'what is in the place of its manifest is none of a backup', sub { write_object($node, "$_[1].json", '{"pgmaint": "archive"}') } ],
-	bare => [ 'there is no manifest that describes it', sub { unlink "$folder/$_[1].json" } ],
-	broken => [ 'its manifest cannot be read: invalid input syntax for type json', sub { write_object($node, "$_[1].json", '{"pgmaint": "backup", ') } ],
-	copied => [ 'its manifest does not carry the mark that it names', sub { unlink glob "$folder/copied/.*.json.pgmaint-mark" } ],
-	digest => [ 'its manifest has the digest ' . ('0' x 64) . ', the ledger', sub { change_manifest($node, $_[1], '"sha256": *"[0-9a-f]+"', '"sha256": "' . ('0' x 64) . '"') } ],
-	marked => [ 'the object does not carry the mark that its manifest names', sub { write_object($node, $_[0] =~ s{/}{/.}r . '.pgmaint-mark', 'pgmaint-1-2-3') } ],
-	other => [ 'its manifest is that of "elsewhere.dump.gz"', sub { change_manifest($node, $_[1], '"key": *"[^"]+"', '"key": "elsewhere.dump.gz"') } ],
-	replaced => [ 'the object does not carry the mark that its manifest names', sub { write_object($node, $_[0], 'new'); unlink "$folder/" . $_[0] =~ s{/}{/.}r . '.pgmaint-mark' } ],
-	wrong => [ 'its manifest cannot be read: its field "bytes" is not what it should be', sub { change_manifest($node, $_[1], '"bytes": *\d+,', '"bytes": "many",') } ]);
+	alien => [ 'the object with the key of its manifest is not a manifest of a backup', sub { write_object($node, "$_[1].json", '{"pgmaint": "archive"}') } ],
+	bare => [ 'the object has no manifest', sub { unlink "$folder/$_[1].json" } ],
+	broken => [ 'the manifest cannot be read: invalid input syntax for type json', sub { write_object($node, "$_[1].json", '{"pgmaint": "backup", ') } ],
+	copied => [ 'the manifest does not carry the mark that it names', sub { unlink glob "$folder/copied/.*.json.pgmaint-mark" } ],
+	digest => [ 'the manifest has SHA-256 ' . ('0' x 64) . ', the ledger', sub { change_manifest($node, $_[1], '"sha256": *"[0-9a-f]+"', '"sha256": "' . ('0' x 64) . '"') } ],
+	marked => [ 'the object does not carry the mark that the manifest names', sub { write_object($node, $_[0] =~ s{/}{/.}r . '.pgmaint-mark', 'pgmaint-1-2-3') } ],
+	other => [ 'the manifest describes another object, "elsewhere.dump.gz"', sub { change_manifest($node, $_[1], '"key": *"[^"]+"', '"key": "elsewhere.dump.gz"') } ],
+	replaced => [ 'the object does not carry the mark that the manifest names', sub { write_object($node, $_[0], 'new'); unlink "$folder/" . $_[0] =~ s{/}{/.}r . '.pgmaint-mark' } ],
+	wrong => [ 'the manifest cannot be read: field "bytes" is missing or invalid', sub { change_manifest($node, $_[1], '"bytes": *\d+,', '"bytes": "many",') } ]);
 my @spoiled = sort keys %spoiled;
 my (%before, %stem);
 
@@ -166,13 +166,13 @@ my @said = split /\n/, outcomes($run);
 foreach my $name (@spoiled)
 {
 	my ($line) = grep { /^$name / } @said;
-	like($line || 'nothing', qr/^$name skipped \Q$key{$name}\E is left alone: \Q$spoiled{$name}[0]\E/, "$name: left alone, with the reason");
+	like($line || 'nothing', qr/^$name skipped \Q$key{$name}\E was not removed: \Q$spoiled{$name}[0]\E/, "$name: left alone, with the reason");
 	is(files($name) . ' ' . state_of($id{$name}), "$before{$name} succeeded", "$name: nothing of it was touched");
 }
 ok((grep { $_ eq 'vanished succeeded' } @said), 'one that is gone already is done with');
 is(state_of($id{vanished}) . sql("SELECT result ->> 'removed' FROM pgmaint.tasks WHERE run_id = $run AND target LIKE '%vanished%'"), 'expiredfalse', '... and the ledger says so');
-is(sql("SELECT gain FROM pgmaint.task_results WHERE run_id = $run AND target LIKE '%vanished%'"), 'the object was gone already', '... in words too');
-like(sql("SELECT string_agg(gain, '; ') FROM pgmaint.task_results WHERE action = 'expire_backups' AND state = 'succeeded'"), qr/\d \S+ removed from the storage/, 'what was removed is said');
+is(sql("SELECT gain FROM pgmaint.task_results WHERE run_id = $run AND target LIKE '%vanished%'"), 'the object was already missing', '... in words too');
+like(sql("SELECT string_agg(gain, '; ') FROM pgmaint.task_results WHERE action = 'expire_backups' AND state = 'succeeded'"), qr/removed \d+ \S+ from the storage/, 'what was removed is said');
 sql("UPDATE pgmaint_internal.backup_records SET state = 'expired' WHERE state = 'succeeded' AND key <> '$key{newest}'");
 
 #
@@ -191,7 +191,7 @@ my %damaged = (
 	number => [ '{"bytes": 1e1000}', qr/./ ],
 	kind => [ '{"kind": "table"}', qr/field "kind"/ ],
 	key => [ '{"key": ["a"]}', qr/field "key"/ ],
-	outside => [ '{"key": "../../outside.dump.gz"}', qr/that of another object, "\.\.\/\.\.\/outside/ ],
+	outside => [ '{"key": "../../outside.dump.gz"}', qr/it describes another object, "\.\.\/\.\.\/outside/ ],
 	database => [ '{"database": "' . ('x' x 64) . '"}', qr/field "database"/ ],
 	null => [ '{"sha256": null}', qr/field "sha256"/ ],
 	negative => [ '{"bytes": -1}', qr/field "bytes"/ ],
@@ -354,13 +354,13 @@ SKIP:
 
 			$s3->put('bucket', $key{$name}, 'of somebody else');
 			$run = run_action('expire_backups', '{"storage": "far"}');
-			is(outcomes($run), "$name skipped $key{$name} is left alone: what is there now is not what was to be removed: it does not carry the mark that was noted", '... another object in its place is left alone');
+			is(outcomes($run), "$name skipped $key{$name} was not removed: the object or its manifest was replaced after its removal began: the mark differs from the one in the ledger", '... another object in its place is left alone');
 			is($s3->get('bucket', $key{$name}) . ' ' . state_of($id{$name}), 'of somebody else expiring', '... and stays');
 			$s3->remove('bucket', $key{$name});
 		}
 		$run = run_action('expire_backups', '{"storage": "far"}');
 		is(outcomes($run), "$name succeeded", '... the next run finishes it, whatever its rules');
-		is(sql("SELECT reason FROM pgmaint.tasks WHERE run_id = $run"), 'its removal was begun, and did not come to its end', '... with the reason');
+		is(sql("SELECT reason FROM pgmaint.tasks WHERE run_id = $run"), 'an earlier removal was interrupted', '... with the reason');
 		is(on_s3($s3, $name) . ' ' . state_of($id{$name}), ' expired', '... and nothing is left');
 	}
 

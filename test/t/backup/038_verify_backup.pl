@@ -133,7 +133,7 @@ is( $node->safe_psql('postgres', "SELECT result ->> 'settings', result ->> 'serv
 		FROM pgmaint.tasks WHERE run_id = $run"),
 	'live server: fsync off||20005|t', '... its rows were counted, its indexes checked');
 like(told($run, 'info'), qr/2 FUNCTION \(public\..*2 VIEW \(public\.of_.*EVENT TRIGGER/s, '... what was left out is told');
-like(told($run, 'warning'), qr/^daily\/good\.dump\.gz was restored in this server, where it took \d+ .?B of its disk, wrote as much WAL, .* without the option "where", a private server is made for it$/,
+like(told($run, 'warning'), qr/^backup daily\/good\.dump\.gz was restored into a database of this server, used \d+ .?B of its disk, wrote as much WAL, .* to use a private server, remove the option "where"$/,
 	'... and what that cost');
 is(databases_left($node), '0|0|0', '... and nothing is left');
 ($state, $error) = run_backup_action($node, 'verify_backup',
@@ -162,7 +162,7 @@ write_object($node, 'daily/good.dump.gz', substr($object, 0, length($object) - 1
 like("$state $error", qr/^failed not restorable: the object has \d+ bytes, but \d+ were written/, 'a truncated object is found');
 unlink folder_of($node) . '/daily/good.dump.gz';
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
-like("$state $error", qr/^failed not restorable: the object is gone/, 'so is one that is gone');
+like("$state $error", qr/^failed not restorable: object "[^"]+" no longer exists on storage /, 'so is one that is gone');
 write_object($node, 'daily/good.dump.gz', $object);
 
 # A dump that is whole, but is not what the manifest says.
@@ -172,7 +172,7 @@ change_manifest($node, 'daily/good', '"Ind éx"', '"Ind èx"');
 for my $where ('server', 'database')
 {
 	($state, $error) = run_backup_action($node, 'verify_backup', at($where));
-	like($error, qr/^not restorable: 2 differences from its manifest: table public.t has 20000 rows, but 20001 were backed up; index "S p"."Ind èx" is missing$/,
+	like($error, qr/^not restorable: 2 differences from the manifest: table public.t has 20000 rows, but 20001 were backed up; index "S p"."Ind èx" is missing$/,
 		"$where: differences are told by name");
 }
 write_object($node, 'daily/good.json', $manifest);
@@ -189,7 +189,7 @@ sub no_verdict
 }
 change_manifest($node, 'daily/good', '"server_version_num": \d+', '"server_version_num": 990001');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
-like("$state $error", qr/^failed the backup is of PostgreSQL .* newer than this server/, 'a newer server');
+like("$state $error", qr/^failed the backup was made from PostgreSQL .* newer than this server/, 'a newer server');
 no_verdict('a newer server');
 write_object($node, 'daily/good.json', $manifest);
 change_manifest($node, 'daily/good', '"name": "pgmaint"', '"name": "no such"');
@@ -199,29 +199,29 @@ no_verdict('a missing extension');
 write_object($node, 'daily/good.json', $manifest);
 change_manifest($node, 'daily/good', '"extensions": \[', '"extensions": [{"name": "pg_cron", "version": "1.4", "schema": "pg_catalog"},');
 ($state, $error, $run) = run_backup_action($node, 'verify_backup', at('database'));
-like(told($run, 'info'), qr/without extension pg_cron: it can be in one database of a server only$/m, 'what can only be elsewhere is left out');
+like(told($run, 'info'), qr/without extension pg_cron: only one database of a server can have the extension$/m, 'what can only be elsewhere is left out');
 unlink folder_of($node) . '/daily/good.json';
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
-like("$state $error", qr/^failed "daily\/good.dump.gz" on storage "pgmaint_local" has no manifest "daily\/good.json"/, 'a missing manifest');
+like("$state $error", qr/^failed object "daily\/good.dump.gz" on storage "pgmaint_local" has no manifest "daily\/good.json"/, 'a missing manifest');
 no_verdict('a missing manifest');
 write_object($node, 'daily/good.json', $manifest);
 change_manifest($node, 'daily/good', '"sha256": "\w+"', '"sha256": "ab"');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
-like("$state $error", qr/^failed the manifest of "daily\/good.dump.gz" is not the one that was written with backup/, 'a manifest of something else');
+like("$state $error", qr/^failed manifest of "daily\/good.dump.gz" does not match backup \d+ in the ledger/, 'a manifest of something else');
 no_verdict('a manifest of something else');
 write_object($node, 'daily/good.json', $manifest);
 ($state, $error) = run_backup_action($node, 'verify_backup', at('database', '{"min_free": "1000000 TB"}'));
 like("$state $error", qr/^skipped not enough disk space: .* needed in .* and .* to be kept free there, but only .* free/, 'too little room');
 no_verdict('too little room');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{"min_free": "1000000 TB"}');
-like("$state $error", qr/^skipped not enough room on the disk: the proof needs .* in "\Q@{[$node->host]}\E" and .* to stay free there, but .* free; the setting pgmaint\.proof_directory names another folder$/,
+like("$state $error", qr/^skipped not enough room on the disk: verification needs .* in "\Q@{[$node->host]}\E", .* must stay free there, and .* are free; to use another disk, set pgmaint\.proof_directory$/,
 	'too little room for a server');
 no_verdict('too little room for a server');
 set_hba('reject');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
 is("$state $error", 'succeeded ', 'pg_hba.conf is of no concern to a server of its own');
 ($state, $error) = run_backup_action($node, 'verify_backup', at('database'));
-like("$state $error", qr/^failed could not log in to database "pgmaint_scratch_\w+" as role/, 'pg_hba.conf lets nobody in');
+like("$state $error", qr/^failed could not log in to database "pgmaint_scratch_\w+" as role/, 'pg_hba.conf rejects all connections');
 no_verdict('a login that is refused');
 set_hba('scram-sha-256');
 
@@ -244,11 +244,11 @@ is( $node->safe_psql('postgres', "SELECT result ->> 'rows', (result ->> 'checked
 is(databases_left($node), '0|0|0', '... and leaves nothing');
 ($state, $error, $run) = run_backup_action($node, 'verify_backup', at('database'), 'maker');
 is("$state $error", 'succeeded ', 'in a database of this server, a role that is no superuser can verify');
-like(told($run, 'info'), qr/without extension pgmaint: it takes a superuser/, '... without what takes one');
+like(told($run, 'info'), qr/without extension pgmaint: only a superuser may create the extension/, '... without what takes one');
 is(databases_left($node), '0|0|0', '... and leaves nothing');
 
-# A dump that wants to be more than it is: each of these would run with the
-# rights of whoever restores or compares.
+# A hostile dump: each of these pieces of code would run with the rights of the role
+# that restores or compares.
 $node->safe_psql('postgres', 'CREATE DATABASE hostile');
 $node->safe_psql('hostile', q{
 	CREATE TABLE done (what text);
@@ -378,7 +378,7 @@ for my $sound (
 		($state, $error, $run) = run_backup_action($node, 'verify_backup', at($where, qq({"databases": "$database"})));
 		is("$state $error", 'succeeded ', "... and restorable, $where");
 		my $findings = $node->safe_psql('postgres', "SELECT coalesce(string_agg(severity || ' ' || message, E'\\n'), '') FROM pgmaint.findings
-			WHERE run_id = $run AND message !~ ' was restored in this server, '");
+			WHERE run_id = $run AND message !~ ' was restored into a database of this server, '");
 		like($findings, $left_out ? qr/^$severity [^\n]*$left_out[^\n]*$/ : qr/^$/, $left_out ? '... but for what is told' : '... all of it');
 	}
 }
@@ -508,7 +508,7 @@ $node->_update_pid(1);
 for my $where ('server', 'database')
 {
 	($state, $error) = run_backup_action($node, 'verify_backup', at($where, '{"databases": "large"}'));
-	like("$state $error", qr/^failed pg_restore exited with code 1: pg_restore: TABLE DATA public\.l: error with SQLSTATE \w{5}.* \(the server log has the message\); HINT: This does not count/s, "$where: a full disk fails the task");
+	like("$state $error", qr/^failed pg_restore exited with code 1: pg_restore: TABLE DATA public\.l: error with SQLSTATE \w{5}.* \(the server log has the message\); HINT: .*This failure does not count/s, "$where: a full disk fails the task");
 	is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.backups WHERE backup_id = $large"), 'never verified', '... but not the backup');
 	is(databases_left($node), '0|0|0', '... and nothing is left');
 }

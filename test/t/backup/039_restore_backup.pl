@@ -180,7 +180,7 @@ $holder->query_safe("SELECT FROM pgmaint_internal.backup_records WHERE backup_id
 ($says, $run) = measure(qq("backup_id": $told), $told);
 like($says, qr/\|f\|f\|f$/, '... where the ledger is locked');
 is($node->safe_psql('postgres', "SELECT severity || ' ' || message FROM pgmaint.findings WHERE run_id = $run"),
-	"info how long restoring $told_key took could not be noted in the ledger: canceling statement due to lock timeout", '... which is said');
+	"info duration of restoring $told_key could not be recorded in the ledger: canceling statement due to lock timeout", '... which is said');
 $holder->query_safe('COMMIT');
 $holder->quit;
 
@@ -219,13 +219,13 @@ set_fsync('off');
 
 # Refused before anything is made.
 for my $case (
-	[ '{}', qr/does not know which backup/ ],
-	[ '{"storage": "pgmaint_local"}', qr/wants either key or database/ ],
-	[ '{"backup_id": 1, "storage": "pgmaint_local"}', qr/wants either backup_id or storage/ ],
+	[ '{}', qr/requires option "backup_id" or "storage"/ ],
+	[ '{"storage": "pgmaint_local"}', qr/requires option "key" or "database", but not both/ ],
+	[ '{"backup_id": 1, "storage": "pgmaint_local"}', qr/does not allow option "backup_id" together with "storage"/ ],
 	[ '{"backup_id": 999}', qr/backup 999 does not exist/ ],
 	[ '{"storage": "pgmaint_local", "key": "none.dump.gz"}', qr/has no manifest/ ],
 	[ qq({"backup_id": $backup, "into": "postgres"}), qr/database "postgres" already exists/ ],
-	[ qq({"backup_id": $backup, "into": "postgres", "replace": true}), qr/cannot be replaced from inside/ ],
+	[ qq({"backup_id": $backup, "into": "postgres", "replace": true}), qr/cannot be replaced by a run in the same database/ ],
 	[ qq({"backup_id": $backup, "min_free": "1000000 TB"}), qr/not enough room/ ])
 {
 	($state, $error) = run_backup_action($node, 'restore_backup', $case->[0]);
@@ -291,8 +291,8 @@ for my $case ([ 'clear', '' ], [ 'excluded', ', "exclude_secrets": true' ])
 }
 like($secret{clear}, qr/xyzzy1.*xyzzy2|xyzzy2.*xyzzy1/s, 'a dump has passwords in the clear');
 unlike($secret{excluded}, qr/xyzzy/, '... and none with exclude_secrets');
-like($secret{'told clear'}, qr/has the options of 2 user mappings or subscriptions in the clear, passwords included/, 'restoring says so');
-like($secret{'told excluded'}, qr/was made with exclude_secrets, and what is restored from it lacks: .*USER MAPPING .* SERVER far.*SUBSCRIPTION fed/, '... or what is missing');
+like($secret{'told clear'}, qr/contains the options of 2 user mappings or subscriptions in plain text, including passwords/, 'restoring says so');
+like($secret{'told excluded'}, qr/was made with exclude_secrets; a database restored from it lacks these objects, create them again: .*USER MAPPING .* SERVER far.*SUBSCRIPTION fed/, '... or what is missing');
 
 # A damaged object does not become a database.
 my $object = slurp_file(folder_of($node) . '/daily/one.dump.gz');
@@ -301,12 +301,12 @@ substr($damaged, length($object) - 4, 1) = chr(ord(substr($damaged, length($obje
 write_object($node, 'daily/one.dump.gz', $damaged);
 my $databases = $node->safe_psql('postgres', 'SELECT count(*) FROM pg_database');
 ($state, $error, $run) = run_backup_action($node, 'restore_backup', qq({"backup_id": $backup}));
-like("$state $error", qr/^failed daily\/one.dump.gz could not be restored: the object is damaged: its SHA-256/, 'a flipped byte is found');
+like("$state $error", qr/^failed backup daily\/one.dump.gz could not be restored: the object is damaged: its SHA-256/, 'a flipped byte is found');
 is($node->safe_psql('postgres', "SELECT severity FROM pgmaint.findings WHERE run_id = $run"), 'critical', '... and is critical');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_database'), $databases, '... and nothing is left of it');
 write_object($node, 'daily/one.dump.gz', $object);
 
-# In the place of the live one, of which nobody is sent away.
+# replace: the live database is replaced, and none of its sessions is terminated.
 $node->safe_psql($name, 'DELETE FROM t');
 my $session = $node->background_psql($name);
 $session->query_safe('SELECT 1');
@@ -321,13 +321,13 @@ while (1)
 	$locked += $locks;
 	last if $ended eq 't';
 }
-is($locked, 0, 'whoever comes is let in while a live database is in use');
+is($locked, 0, 'new sessions can connect while a live database is in use');
 ($state, $error) = split /\|/, $node->safe_psql('postgres', "SELECT state, error FROM pgmaint.tasks WHERE run_id = $run");
-like("$state $error", qr/^failed database "Größe ""1""" was restored as "Größe ""1""_restored_\w+", but cannot take its place, since it is in use: .*process \d+.*; once they are gone: ALTER DATABASE .* RENAME TO .*; ALTER DATABASE .* RENAME TO/,
+like("$state $error", qr/^failed database "Größe ""1""" was restored as "Größe ""1""_restored_\w+", but not replaced, because sessions are using it: .*process \d+.*; when these have ended: ALTER DATABASE .* RENAME TO .*; ALTER DATABASE .* RENAME TO/,
 	'a live database that is in use is not replaced');
 is($session->query_safe('SELECT 2'), '2', '... and the session goes on');
 $session->quit;
-my ($by_hand) = $error =~ /once they are gone: (.*)$/;
+my ($by_hand) = $error =~ /when these have ended: (.*)$/;
 for my $command (split /; /, $by_hand)
 {
 	$node->safe_psql('postgres', $command);
@@ -360,7 +360,7 @@ sub begin_slow
 }
 $run = begin_slow();
 isnt($node->psql($node->safe_psql('postgres', 'SELECT database FROM pgmaint_internal.scratch_databases'), 'SELECT 1', extra_params => [ '-U', 'plain' ]),
-	0, 'nobody else may connect to what is not complete');
+	0, 'other roles may not connect to an incomplete database');
 $node->safe_psql('postgres', "SELECT pgmaint.cancel($run)");
 is(wait_for_end($node, $run), 'cancelled', 'it can be cancelled');
 is(databases_left($node), '0|0|0', '... and nothing is left');
@@ -384,10 +384,10 @@ $node->stop;
 my $fresh = start_server('fresh');
 $fresh->safe_psql('postgres', "CREATE SERVER backups FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$storage')");
 ($state, $error) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "database": "orders", "into": "orders"}');
-like("$state $error", qr{^failed storage "backups" has no backup of database "orders" that this database made; The newest one is "daily/new\.dump\.gz", and was made by another database},
+like("$state $error", qr{^failed storage "backups" has no backup of database "orders" that was made by this database; The newest backup, "daily/new\.dump\.gz", was made by another database},
 	'the newest backup of another database is named, not taken');
 ($state, $error) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/new.dump.gz", "into": "orders"}');
-like("$state $error", qr/^failed the backup needs roles that this server does not have: reader/, 'roles that are missing are told before work starts');
+like("$state $error", qr/^failed the backup needs roles that do not exist on this server: reader/, 'roles that are missing are told before work starts');
 is(exists_database($fresh, 'orders'), '0', '... and nothing was made');
 ($state, $error, $run) = run_backup_action($fresh, 'restore_backup', '{"storage": "backups", "key": "daily/new.dump.gz", "into": "orders", "create_roles": true}');
 is("$state $error", 'succeeded ', 'a fresh server restores the backup that is named');
@@ -399,7 +399,7 @@ is($fresh->safe_psql(result($fresh, $run), 'SELECT count(*) FROM o'), '100', '..
 is("$state $error", 'succeeded ', '... and verifies what its ledger does not know');
 is(databases_left($fresh), '0|0|0', '... and nothing is left');
 
-# Whoever asks for the newest gets the newest that is any good.
+# The option database restores the newest backup that is restorable.
 my $new = slurp_file("$storage/daily/new.dump.gz");
 substr($new, length($new) - 4, 1) = chr(ord(substr($new, length($new) - 4, 1)) ^ 1);
 open my $damage, '+<:raw', "$storage/daily/new.dump.gz" or die $!;

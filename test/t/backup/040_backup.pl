@@ -213,7 +213,7 @@ is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND state = 'su
 	sql('SELECT count(*) FROM pg_database WHERE datallowconn AND datconnlimit <> -2'), '... each under the key that was asked for');
 is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND database = 'template1'"), 1, '... templates, too');
 is(sql("SELECT message FROM pgmaint.findings WHERE run_id = $run AND object = '\"half gone\"'"),
-	'database "half gone" is not backed up: it is invalid, since DROP DATABASE was interrupted; drop it', '... but for one that is invalid, which a finding names');
+	'database "half gone" is not backed up: the database is invalid because DROP DATABASE was interrupted; drop the database', '... but for one that is invalid, which a finding names');
 is(sql("SELECT string_agg(message, ',') FROM pgmaint.findings WHERE run_id = $run AND message ~ 'no connections'"),
 	'database closed is not backed up: it allows no connections', '... or closed');
 sql(q{DROP DATABASE "half gone"});
@@ -242,7 +242,7 @@ foreach my $word ('-Fp', '--file=x', '-Z9', '-j2', '--dbname=x')
 {
 	set('pgmaint.pg_dump_options', $word);
 	($state, $error) = backup('{"databases": "empty", "globals": false}');
-	like("$state $error", qr/^failed pgmaint.pg_dump_options must not have -/, "pgmaint.pg_dump_options = '$word' is refused");
+	like("$state $error", qr/^failed setting pgmaint.pg_dump_options must not contain -/, "pgmaint.pg_dump_options = '$word' is refused");
 }
 set('pgmaint.pg_dump_options', '--no-comments --exclude-schema=b');
 is(tables_in('"schemas": ["a", "b"]'), 'a.t a.u', '... but what is harmless is passed on');
@@ -278,7 +278,7 @@ exit 1
 EOS
 chmod 0755, "$folder/pg_dump";
 $run = fails('an old pg_dump', qr/pg_dump exited with code 1: pg_dump: error: aborting because of server version mismatch(?s:.*)99\.1/);
-like(told($run), qr/^critical: the backup of empty failed, as did the one before it: pg_dump exited[^\n]*version mismatch[^\n]*\n[^\n]*$/, '... and repeated failure one that is critical');
+like(told($run), qr/^critical: the backup of empty failed, as did the previous one: pg_dump exited[^\n]*version mismatch[^\n]*\n[^\n]*$/, '... and repeated failure one that is critical');
 set('pgmaint.program_directory');
 set_hba("local postgres,template1 $superuser trust", 'local all keeper scram-sha-256', 'local all all reject');
 $run = fails('a login that is refused', qr/could not log in to database "empty" as role "\Q$superuser\E"; .*pg_hba.conf/);
@@ -315,7 +315,7 @@ foreach my $as ($superuser, 'keeper')
 		sql("ALTER ROLE $as RESET ALL; ALTER ROLE ALL RESET ALL");
 	}
 }
-# names that would be found first, if anybody looked for them
+# names that would be found first if names were looked up by search_path
 my $evidence = "$folder/evidence";
 $node->safe_psql('big', q{
 	CREATE SCHEMA evil;

@@ -38,7 +38,7 @@ if (!$missing)
 	$s3->create_bucket('bucket');
 }
 
-# the programs log in by a password, which nobody is to see
+# the programs log in by a password, which must not be visible
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $password = 'keeper-secret-word';
 my $passwords = "$folder/pgpass";

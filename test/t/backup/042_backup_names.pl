@@ -48,7 +48,7 @@ for my $backup (split /\n/, $node->safe_psql('postgres', 'SELECT backup_id FROM 
 	is("$state $error", 'succeeded ', "backup $backup is verified");
 }
 
-# Where the ledger is in another database, nobody needs the one called postgres.
+# With the ledger in another database, the database postgres is not needed.
 $node->safe_psql('postgres', 'CREATE DATABASE home');
 $node->safe_psql('home', 'CREATE EXTENSION pgmaint; ALTER DATABASE postgres RENAME TO gone');
 $run = $node->safe_psql('home', q(SELECT pgmaint.run_action('backup', '{"retries": 0}')));

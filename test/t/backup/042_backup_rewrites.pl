@@ -1,4 +1,4 @@
-# A backup has the rows of every table, whoever writes tables anew meanwhile:
+# A backup has the rows of every table, even if tables are rewritten meanwhile:
 # TRUNCATE, ALTER TABLE and, on 19, REPACK (CONCURRENTLY) leave rows that an
 # older snapshot does not see, and pg_dump takes its snapshot before its locks.
 # Backups and the REPACK of pgmaint's own exclude each other.
@@ -108,8 +108,8 @@ foreach (@ways)
 	my ($name, $table, $rewrite) = @$_;
 	my $rewriter;
 
-	# REPACK begins when nobody has a transaction that writes, as the lock of
-	# the gate is, and ends when nobody reads
+	# REPACK begins when no transaction writes, as that with the lock of the
+	# gate does, and ends when no session reads
 	if (!$rewrite)
 	{
 		$reader->query_safe('BEGIN; SELECT count(*) FROM k');
@@ -128,7 +128,7 @@ foreach (@ways)
 	$session->query_safe('COMMIT');
 	is(wait_for_end($node, $run), 'succeeded', "$name: the run succeeds") or diag run_error($node, $run);
 	is(attempts($run), 'failed succeeded', '... by another attempt');
-	like(failure($run), qr/^table public\.$table was rewritten or replaced before pg_dump had its lock/, '... the first says why');
+	like(failure($run), qr/^table public\.$table was rewritten or replaced before pg_dump had locked it/, '... the first says why');
 	is(rows_of_run($run, $table), $rows, '... and all rows are there');
 }
 is(strangers($node, 'pgmaint_local'), '', 'nothing is left of the attempts that failed');

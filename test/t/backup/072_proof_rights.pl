@@ -1,6 +1,6 @@
-# Whoever restores or proves a backup evaluates nothing of what its owners have
-# defined: nobody gains a right, no code of a dump tells other databases what it
-# has read, and none of it has a say in the verdict.
+# The role that restores or verifies a backup evaluates no code of its owners: no
+# role gains a right, no code of a dump passes on rows to other databases, and none
+# of it changes the result.
 
 use strict;
 use warnings;
@@ -37,7 +37,7 @@ sub told
 {
 	my ($number) = @_;
 	return $node->safe_psql('postgres',
-		"SELECT coalesce(string_agg(severity || ': ' || message, E'\\n'), '') FROM pgmaint.findings WHERE run_id = $number AND message !~ ' was restored in this server, '");
+		"SELECT coalesce(string_agg(severity || ': ' || message, E'\\n'), '') FROM pgmaint.findings WHERE run_id = $number AND message !~ ' was restored into a database of this server, '");
 }
 
 sub result
@@ -63,7 +63,8 @@ $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN; CREATE ROLE bob;
 	GRANT USAGE ON FOREIGN SERVER pgmaint_local TO maker');
 
 # Constants in index expressions and predicates are evaluated when a query of the
-# table is planned, by whoever asks.  A name may be anything.
+# table is planned, with the rights of the role of the query.  Names may contain any
+# character.
 $node->safe_psql('postgres', 'CREATE DATABASE attacked');
 $node->safe_psql('attacked', 'CREATE SCHEMA mallory AUTHORIZATION mallory');
 psql_as('mallory', 'attacked', q{
@@ -171,7 +172,7 @@ for my $case ([ 'verify_backup', '"where": "server", ' ], [ 'verify_backup', '"w
 	my ($action, $where) = @$case;
 
 	($state, $error) = run_backup_action($node, $action, qq({$where"backup_id": $attacked}));
-	like("$state $error", qr/^failed .*: 3 differences from its manifest: table mallory\."a ""\n\\! touch evidence\n%I" has 2 rows, but 3 were backed up; table mallory\.t has 40 rows, but 41 were backed up; sequence mallory\."S "";" is at 17 /,
+	like("$state $error", qr/^failed .*: 3 differences from the manifest: table mallory\."a ""\n\\! touch evidence\n%I" has 2 rows, but 3 were backed up; table mallory\.t has 40 rows, but 41 were backed up; sequence mallory\."S "";" is at 17 /,
 		"$action $where: rows that are missing are told");
 }
 write_object($node, 'daily/attacked.json', $manifest);
@@ -224,7 +225,7 @@ change_manifest($node, 'daily/telling', '"rows": 2\b', '"rows": 3');
 for my $where ('server', 'database')
 {
 	($state, $error) = prove($where, $telling);
-	like("$state $error", qr/^failed not restorable: 1 difference from its manifest: table mallory\.t has 2 rows, but 3 were backed up/, "... nor what is not sound, $where");
+	like("$state $error", qr/^failed not restorable: 1 difference from the manifest: table mallory\.t has 2 rows, but 3 were backed up/, "... nor what is not sound, $where");
 }
 
 # Rights on the schema public, which no role without rights can restore.
@@ -285,7 +286,7 @@ for my $where ('server', 'database')
 	($state, $error, $run) = prove($where, $overloaded);
 	is("$state $error", 'succeeded ', "where amcheck has no such function, none is called, $where");
 	is(result($run, 'checked_indexes'), '', '... no index counts as checked');
-	like(told($run), qr/^warning: daily\/overloaded\.dump\.gz was verified without a check of its indexes: the extension amcheck in it has no function bt_index_check/,
+	like(told($run), qr/^warning: backup daily\/overloaded\.dump\.gz was verified without checking its indexes: the restored extension amcheck has no C function bt_index_check/,
 		'... and that is told');
 }
 

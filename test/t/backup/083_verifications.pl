@@ -80,13 +80,13 @@ sub nothing_gained
 }
 
 # What cannot work is refused at once.
-refused(q('shop', 'SELECT 1; SELECT 2'), 'the query of a verification must be one statement that reads\nDETAIL:  It is 2 statements', 'two statements');
-refused(q('shop', ''), 'the query .*\nDETAIL:  It is 0 statements', 'none');
-refused(q('shop', 'DELETE FROM t'), 'the query .*\nDETAIL:  It is a statement of another kind', 'another statement');
-refused(q('shop', 'SELECT 1 INTO t UNION SELECT 2'), 'the query .*\nDETAIL:  It has an INTO clause', 'INTO');
-refused(q('shop', 'WITH d AS (DELETE FROM t RETURNING 1) SELECT * FROM d'), 'the query .*\nDETAIL:  "d" in its WITH clause changes rows', 'WITH that writes');
+refused(q('shop', 'SELECT 1; SELECT 2'), 'the query of a verification must be one read-only statement\nDETAIL:  The query consists of 2 statements', 'two statements');
+refused(q('shop', ''), 'the query .*\nDETAIL:  The query consists of 0 statements', 'none');
+refused(q('shop', 'DELETE FROM t'), 'the query .*\nDETAIL:  The query is another kind of statement', 'another statement');
+refused(q('shop', 'SELECT 1 INTO t UNION SELECT 2'), 'the query .*\nDETAIL:  The query has an INTO clause', 'INTO');
+refused(q('shop', 'WITH d AS (DELETE FROM t RETURNING 1) SELECT * FROM d'), 'the query .*\nDETAIL:  "d" in the WITH clause changes rows', 'WITH that writes');
 refused(q('shop', 'SELECT FRO t x'), 'syntax error at or near "x".*\nLINE 1: SELECT FRO t x', 'an error of syntax');
-refused(q('shop', E'SELECT ''a\\\\''; DROP TABLE t; --'''), 'the query .*\nDETAIL:  It is 2 statements', 'a quote that ends only where strings conform to the standard',
+refused(q('shop', E'SELECT ''a\\\\''; DROP TABLE t; --'''), 'the query .*\nDETAIL:  The query consists of 2 statements', 'a quote that ends only where strings conform to the standard',
 	sql('SHOW server_version_num') < 190000 ? 'SET standard_conforming_strings = off; ' : '');
 refused(q('', 'SELECT true'), 'database of a verification must not be empty', 'no database');
 refused(q('shop', NULL), 'query of a verification must not be null', 'null');
@@ -94,9 +94,9 @@ refused(q('shop', 'SELECT 1', NULL), 'expected of a verification must not be nul
 refused(q('shop', 'SELECT 1', repeat('x', 1001)), 'expected of a verification must not have more than 1000 characters', 'a long expectation');
 refused(qq('shop', 'SELECT 1', '1', interval '$_'), 'time_limit of a verification must be a positive interval', "the limit $_") foreach ('0', '-1 s');
 my ($status, $stdout, $stderr) = $node->psql('postgres', q(SELECT pgmaint.add_verification('nowhere', ' SELECT true; -- yes')));
-like($stderr, qr/NOTICE:  database "nowhere" does not exist, and the ledger has no backup of it/, 'an unknown database is a notice');
+like($stderr, qr/NOTICE:  database "nowhere" does not exist and has no backup in the ledger/, 'an unknown database is a notice');
 is(sql('SELECT query, expected, time_limit FROM pgmaint.verifications'), 'SELECT true|true|00:05:00', '... and the statement is kept');
-refused(q('nowhere', 'SELECT true;', 'true', interval '1 min'), "verification $stdout of database \"nowhere\" has the same query and expects the same\\nHINT: .*drop_verification\\($stdout\\)", 'the same again');
+refused(q('nowhere', 'SELECT true;', 'true', interval '1 min'), "verification $stdout of database \"nowhere\" already has this query and expected answer\\nHINT: .*drop_verification\\($stdout\\)", 'the same again');
 is(sql("SELECT pgmaint.drop_verification($stdout), pgmaint.drop_verification($stdout)"), 't|f', 'it is dropped once');
 
 # Rights.
@@ -113,7 +113,7 @@ foreach my $case (
 }
 my $ours = add('postgres', 'SELECT true');
 ($status, $stdout, $stderr) = $node->psql('postgres', "SELECT pgmaint.drop_verification($ours)", extra_params => [ '-U', 'adder' ]);
-like($stderr, qr/permission denied to drop verification $ours\nDETAIL:  It was added by role/, 'what another role has added stays');
+like($stderr, qr/permission denied to drop verification $ours\nDETAIL:  Verification $ours was added by role/, 'what another role has added stays');
 is( $node->safe_psql('postgres', q(SELECT pgmaint.drop_verification(pgmaint.add_verification('postgres', 'SELECT 1 = 1'))), extra_params => [ '-U', 'adder' ]),
 	't', 'a role with the rights adds and drops');
 
@@ -154,7 +154,7 @@ is(verify('shop', 'SELECT count(*) FROM workflows'),
 is(result('answer, ok, error'), '30|f|', '... is in the ledger');
 is(verdict($shop), 'not restorable', '... and the backup is not restorable');
 is(verify('shop', 'SELECT note FROM workflows WHERE id = 7', 'secret 8'),
-	'failed not restorable: verification N did not answer secret 8, which was expected, but what pgmaint.verification_results has: SELECT note FROM workflows WHERE id = 7',
+	'failed not restorable: verification N did not answer secret 8 as expected (see pgmaint.verification_results for the answer): SELECT note FROM workflows WHERE id = 7',
 	'a value of a row is not told');
 is(result('answer, ok'), 'secret 7|f', '... but in the ledger');
 is(verify('shop', 'SELECT max(id) FROM workflows', '31') =~ /30/ ? 'told' : 'not told', 'not told', '... nor is another number');
@@ -183,8 +183,8 @@ is(result('length(answer)'), '1000', '... and is cut');
 like(verify('shop', 'SELECT 1 FROM no_such'), qr/^failed not restorable: verification N failed: error with SQLSTATE 42P01, undefined_table \(pgmaint\.verification_results has the message\): SELECT 1 FROM no_such$/, 'an error');
 is(result('answer, ok, error'), '|f|relation "no_such" does not exist', '... is in the ledger');
 like(verify('shop', 'SELECT 1, 2'), qr/verification N failed: error with SQLSTATE 42601 \(pgmaint\.verification_results has the message\): /, 'two columns');
-like(verify('shop', 'SELECT id FROM workflows'), qr/verification N failed: it returned more than one row: /, 'many rows');
-like(verify('shop', 'SELECT id FROM workflows WHERE false'), qr/verification N failed: it returned no row: /, 'no row');
+like(verify('shop', 'SELECT id FROM workflows'), qr/verification N failed: the query returned more than one row: /, 'many rows');
+like(verify('shop', 'SELECT id FROM workflows WHERE false'), qr/verification N failed: the query returned no row: /, 'no row');
 like(verify('shop', 'SELECT note::int FROM workflows WHERE id = 7'), qr/verification N failed: error with SQLSTATE 22P02, invalid_text_representation \(pgmaint\.verification_results has the message\): /, 'a message that has a value is not told');
 like(verify('shop', 'SELECT forge()'), qr/^failed not restorable: verification N failed: error with SQLSTATE P0001, raise_exception \(pgmaint\.verification_results has the message\): /, 'what code of the dump says does not pass for another error');
 nothing_gained('a message with commands');
@@ -192,7 +192,7 @@ nothing_gained('a message with commands');
 # What says nothing about the backup.
 is(verify('shop', 'SELECT true'), 'succeeded ', 'it is sound again');
 foreach my $case (
-	[ 'SELECT pg_sleep(100)', qr/, with a time limit of 00:00:01: error with SQLSTATE 57014, query_canceled \(pgmaint\.verification_results has the message\): SELECT pg_sleep\(100\)$/ ],
+	[ 'SELECT pg_sleep(100)', qr/ \(time limit 00:00:01\): error with SQLSTATE 57014, query_canceled \(pgmaint\.verification_results has the message\): SELECT pg_sleep\(100\)$/ ],
 	[ q(SELECT nextval('s')), qr/: error with SQLSTATE 25006, read_only_sql_transaction / ],
 	[ 'SELECT 1 FROM workflows FOR UPDATE', qr/: error with SQLSTATE 25006, read_only_sql_transaction / ],
 	[ q(SELECT pg_read_file('PG_VERSION')), qr/: error with SQLSTATE 42501, insufficient_privilege / ],

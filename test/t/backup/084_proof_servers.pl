@@ -1,6 +1,6 @@
-# Backups are proven in a server that nobody else uses: code of a dump reaches
-# nothing beyond it, whatever ends the work leaves nothing behind, and the server
-# that everybody uses never notices.
+# Backups are verified in a private server: code of a dump reaches nothing outside of
+# it, nothing is left behind however the verification ends, and the live server is not
+# affected.
 
 use strict;
 use warnings;
@@ -53,7 +53,7 @@ sub nothing_left
 	return;
 }
 
-# A proof that takes as long as nobody ends it.
+# Begin a verification that takes until it is ended.
 sub begin_proof
 {
 	my ($backup, $title) = @_;
@@ -62,7 +62,7 @@ sub begin_proof
 	return ($begun, private_server($node, $title));
 }
 
-# Does it execute anything?  Whoever was to ask for its end may be gone.
+# Is the process running?  Its parent may have ended.
 sub is_alive
 {
 	my ($pid) = @_;
@@ -125,7 +125,7 @@ my $attack = qq{
 			EXECUTE attempt INTO seen;
 			IF seen IS NOT NULL THEN RAISE EXCEPTION 'seen: % by %', seen, attempt; END IF;
 		END LOOP;
-		-- these it may, and nobody will ever know
+		-- these are allowed, and not visible outside of the private server
 		PERFORM pg_catalog.pg_advisory_lock(4711), pg_catalog.set_config('application_name', 'loot' || 'ed', false), pg_catalog.pg_notify('news', 'loot' || 'ed');
 		PERFORM pg_catalog.lo_from_bytea(0, pg_catalog.convert_to('loot' || 'ed by me', 'UTF8'));
 		INSERT INTO public.loot SELECT 'loot' || 'ed ' || datname FROM pg_catalog.pg_database;
@@ -162,13 +162,13 @@ for my $place (
 	# rows that an attack adds where rows are counted are its own affair
 	my $backup = backup_by_hand($node, "attack_$name", "daily/attack_$name.dump.gz");
 	($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $backup}));
-	like("$state $error", qr/^(succeeded $|failed not restorable: 1 difference from its manifest: table public\.loot has \d+ rows, but 0 were backed up$)/,
+	like("$state $error", qr/^(succeeded $|failed not restorable: 1 difference from the manifest: table public\.loot has \d+ rows, but 0 were backed up$)/,
 		"$name: everything is refused, and nothing is seen");
 	ok(!-e $evidence, '... no file was written');
 	nothing_left($name);
 }
 unnoticed('attacks');
-is($listener->query_safe('SELECT count(*) FROM visits'), '0', 'nobody was told');
+is($listener->query_safe('SELECT count(*) FROM visits'), '0', 'no notification arrived');
 $listener->quit;
 is($node->safe_psql('postgres', "SELECT (SELECT count(*) FROM pg_shdescription WHERE description ~ 'told|looted'), (SELECT count(*) FROM pg_db_role_setting), (SELECT count(*) FROM pg_largeobject_metadata)"),
 	'0|1|0', 'nothing is in the catalogs');
@@ -205,12 +205,12 @@ my $linked = backup_by_hand($node, 'linked', 'daily/linked.dump.gz');
 my $log_begin = -s $node->logfile;
 ($state, $error, $run) = run_backup_action($node, 'verify_backup', qq({"backup_id": $linked}));
 is("$state $error", 'succeeded ', 'a database with dblink and postgres_fdw is proven');
-like(told($run), qr/without extension dblink: its functions reach what is outside of the database/, '... without the former');
+like(told($run), qr/without extension dblink: its functions can access files or other servers/, '... without the former');
 like(told($run), qr/left out .*SERVER \(ours\).*MATERIALIZED VIEW \(public\./s, '... nor what connects');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM visits'), '0', '... and nobody came');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM visits'), '0', '... and no session connected');
 nothing_left('links');
 
-# What ends the work: cancelled in an endless loop, which nobody else has seen.
+# The ends of a verification: cancelled in an endless loop.
 $node->safe_psql('postgres', 'CREATE DATABASE endless');
 $node->safe_psql('endless', qq{
 	CREATE FUNCTION endless(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \$f\$
@@ -280,8 +280,8 @@ run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
 nothing_left('the postmaster killed, after the next run', $server);
 is(verification_of($endless), 'never verified', '... which says nothing about the backup');
 
-# A private postmaster that is killed together with its worker leaves a loop that
-# nobody can tell to end.
+# A private postmaster that is killed together with its worker leaves an endless loop,
+# which no process ends.
 ($run, $server) = begin_proof($endless, 'CREATE INDEX');
 my $offset = -s $node->logfile;
 my $worker = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pgmaint task worker'");
@@ -294,7 +294,7 @@ run_backup_action($node, 'analyze', '{"tables": "pg_catalog.pg_class"}');
 ok(!is_alive($server->{backend}), '... but not the next run');
 nothing_left('postmaster and worker killed, after the next run', $server);
 
-# Whoever has a time limit for his own statements has none for a proof.
+# statement_timeout of the role does not apply to a verification.
 $node->safe_psql('postgres', q{
 	CREATE ROLE hasty SUPERUSER LOGIN;
 	ALTER ROLE hasty SET statement_timeout = '10ms';

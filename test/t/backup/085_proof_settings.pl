@@ -121,7 +121,7 @@ my $slow = back_up('slow', q{
 	BEGIN IF pg_catalog.current_database() ~ '^pgmaint_' THEN PERFORM pg_catalog.pg_sleep(3600); END IF; RETURN 1; END $f$;
 	CREATE MATERIALIZED VIEW m AS SELECT slow();
 });
-like(prove($slow, ', "min_free": "100 TB"'), qr/^skipped not enough room on the disk: the proof needs .* in "\Q$parent\E" and .* to stay free there/, 'no room');
+like(prove($slow, ', "min_free": "100 TB"'), qr/^skipped not enough room on the disk: verification needs .* in "\Q$parent\E", .* must stay free there/, 'no room');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.proof_servers'), '0', '... nothing was made');
 my ($free) = `df -B1 --output=avail '$parent'` =~ /(\d+)\s*$/;
 my $gigabyte = 1024 * 1024 * 1024;
@@ -144,7 +144,7 @@ SKIP:
 	unlink $filler or die;
 	is($end, 'failed', 'a disk that is filled ends the proof');
 	like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"),
-		qr/^the proof was ended before the disk of "\Q$server->{folder}\E" is full: .* free; .* were to stay free\..*pgmaint\.proof_directory/, '... before it is full');
+		qr/^verification was stopped before the disk of "\Q$server->{folder}\E" is full: .* are free; .* must stay free\..*pgmaint\.proof_directory/, '... before it is full');
 	is(verification_of($slow), 'never verified', '... which says nothing about the backup');
 	is(databases_left($node), '0|0|0', '... and nothing is left');
 }
@@ -214,7 +214,7 @@ SKIP:
 		unlike(told($run), qr/pg_cron/, '... is restored');
 		is($node->safe_psql('postgres', "SELECT (result ->> 'rows')::int > 0 FROM pgmaint.tasks WHERE run_id = $run"), 't', '... with its jobs');
 	}
-	# whoever may write to a table of an extension may not put code before its owner
+	# a role that may write to a table of an extension may not have code run as its owner
 	$node->safe_psql('postgres', 'CREATE DATABASE climbing');
 	$node->safe_psql('climbing', q{CREATE TABLE c (i int); COMMENT ON TABLE c IS '} . 'x' x 900 . q{'});
 	my $climb = qq{DO \$x\$ BEGIN EXECUTE \$y\$CREATE FUNCTION public.climb() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN COPY (SELECT 1) TO PROGRAM ''touch $evidence''; RETURN NEW; END'\$y\$;
@@ -222,7 +222,7 @@ SKIP:
 	backup_by_hand($node, 'climbing', 'daily/climbing.dump.gz', unknown => 1, instead => [ "COMMENT ON TABLE public.c IS '" . 'x' x 900 . "';", $climb ]);
 	change_manifest($node, 'daily/climbing', '"extensions": \[', '"extensions": [{"name": "pg_cron", "version": ' . $node->safe_psql('postgres', q(SELECT to_json(extversion) FROM pg_extension WHERE extname = 'pg_cron')) . ', "schema": "pg_catalog"},');
 	($state, $error) = run_backup_action($node, 'verify_backup', '{"storage": "pgmaint_local", "key": "daily/climbing.dump.gz"}');
-	like("$state $error", qr/^failed not restorable: pg_restore: COMMENT public\.TABLE c: permission denied for table job$/, 'nobody may have a trigger on a table of pg_cron');
+	like("$state $error", qr/^failed not restorable: pg_restore: COMMENT public\.TABLE c: permission denied for table job$/, 'no trigger can be created on a table of pg_cron');
 	ok(!-e $evidence, 'pg_cron executes nothing, neither a job nor code of the dump as a superuser');
 	is(databases_left($node), '0|0|0', '... and nothing is left');
 }

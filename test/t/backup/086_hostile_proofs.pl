@@ -90,7 +90,7 @@ for my $where ('server', 'database')
 	prove(qq("where": "$where"));
 	is("$state $error", 'succeeded ', "code of a dump has no more than the rows of an extension's tables, $where");
 }
-# Whoever may rename the folder of the server could take its place.
+# A role that may rename the folder of the server could replace it.
 my $open = PostgreSQL::Test::Utils::tempdir_short();
 chmod 0777, $open or die "$open: $!";
 $node->append_conf('postgresql.conf', "pgmaint.proof_directory = '$open'");

@@ -1,6 +1,6 @@
-# A good backup is proven though its code depends on what the server, or its
-# database, is set to; and whoever takes the proof's folder away, or the
-# extension, finds nothing left and no verdict.
+# A good backup is verified although its code depends on settings of the server or of
+# its database; and if the folder of the private server, or the extension, is removed,
+# nothing is left behind and no result is recorded.
 
 use strict;
 use warnings;
@@ -68,7 +68,7 @@ ok($node->poll_query_until('postgres', "SELECT phase = 'restoring: indexes and c
 system_or_bail('rm', '-rf', $server->{folder});
 is(wait_for_end($node, $run), 'failed', 'the folder is removed by hand: the run fails');
 like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"),
-	qr/^the folder of the private server is gone: "\Q$server->{folder}\E"; HINT: .*does not count against the backup/, '... and says why');
+	qr/^folder "\Q$server->{folder}\E" of the private server was removed; HINT: .*does not count against the backup/, '... and says why');
 is($node->safe_psql('postgres', "SELECT verification FROM pgmaint.backups WHERE backup_id = $endless"), 'never verified', '... which says nothing about the backup');
 ok(!defined readlink("/proc/$server->{backend}/exe"), '... its processes are gone');
 ok(!is_shared($server), '... and its shared memory');

@@ -111,7 +111,7 @@ sql(q(SELECT pgmaint.define_plan('nightly', '[{"action": "backup", "options": {"
 my $run = sql(q(SELECT pgmaint.run('nightly')));
 is(wait_for_end($node, $run), 'failed', 'a backup fails');
 my $about = 'SELECT state, severity, check_id, object, occurrences, level FROM pgmaint.alerts ORDER BY alert_id';
-is(sql($about), 'notified|warning|backup|postgres|1|1', 'somebody is told');
+is(sql($about), 'notified|warning|backup|postgres|1|1', 'a contact is notified');
 my @mails = arrived('mail', 'dba@example.com');
 is(scalar @mails, 1, 'by mail');
 is($mails[0]{from}, 'pgmaint@example.com', 'from the sender');
@@ -174,20 +174,20 @@ sql(q(INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES 
 escalate();
 @mails = arrived('mail', 'dba@example.com');
 is(scalar @mails, 4, 'one mail');
-is(join(' ', @{ $mails[3]{to} }), 'dba@example.com', 'to nobody else');
+is(join(' ', @{ $mails[3]{to} }), 'dba@example.com', 'to no other address');
 is(join(' ', @{ $mails[3]{headers} }), 'date from to message-id subject auto-submitted mime-version content-type content-transfer-encoding', 'without further headers');
 like($mails[3]{subject}, qr/\] warning: names x Bcc: evil\@example\.com \. QUIT: Zo\x{eb} = \x{6570}\x{636e} \. From here$/, 'names are encoded');
 like($mails[3]{text}, qr/^    Zo\x{eb} = \x{6570}\x{636e} \. From here$/m, 'in the text, too');
 is(scalar(grep { length > 78 } split /\r\n/, $mails[3]{raw}), 0, 'no line is too long');
-is(scalar arrived('mail', 'evil@example.com'), 0, 'nobody else gets a mail');
+is(scalar arrived('mail', 'evil@example.com'), 0, 'no other address gets a mail');
 
 # acknowledged: silence
-is(sql(q(SELECT pgmaint.acknowledge(alert_id) FROM pgmaint.alerts WHERE check_id = 'names')), 't', 'somebody sees to it');
+is(sql(q(SELECT pgmaint.acknowledge(alert_id) FROM pgmaint.alerts WHERE check_id = 'names')), 't', 'a role acknowledges it');
 sql(q(SELECT pgmaint.add_contact('late', 'mailto:late@example.com')));
 sql(q(INSERT INTO pgmaint.findings (check_id, severity, object, message) SELECT check_id, severity, object, message FROM pgmaint.findings WHERE check_id = 'names'));
 escalate();
 is(sql(q(SELECT state, occurrences FROM pgmaint.alerts WHERE check_id = 'names')), 'acknowledged|2', 'acknowledged');
-is(scalar(arrived('mail', 'dba@example.com')) . scalar(arrived('mail', 'late@example.com')), '40', 'nobody is told');
+is(scalar(arrived('mail', 'dba@example.com')) . scalar(arrived('mail', 'late@example.com')), '40', 'no contact is notified');
 sql(q(SELECT pgmaint.drop_contact('late')));
 
 #
@@ -198,10 +198,10 @@ sql("SELECT pgmaint.add_contact('switch', 'https://localhost:$https/switch', ser
 sql(q(INSERT INTO pgmaint.findings (check_id, severity, object, message) VALUES ('outage', 'warning', 'o', 'm')));
 is(escalate(), '{"sent": 1, "failed": 1}', 'one is told, one cannot be');
 my $waiting = q(SELECT state, attempts, error, next_attempt > now() FROM pgmaint.notifications WHERE contact = 'switch' ORDER BY notification_id);
-is(sql($waiting), 'failed|1|it answered with status 503|t', 'it waits');
+is(sql($waiting), 'failed|1|the webhook answered with status 503|t', 'it waits');
 sql(q(UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'undelivered_messages'));
 my $checked = q(SELECT status, object, detail FROM pgmaint.validate() WHERE check_id = 'undelivered_messages');
-like(sql($checked), qr/^critical\|switch\|1 message to contact switch waits to be sent, and is .* old: it answered with status 503; see pgmaint.notifications$/,
+like(sql($checked), qr/^critical\|switch\|1 message to contact switch waits to be sent, and is .* old: the webhook answered with status 503; see pgmaint.notifications$/,
 	'which validate() finds');
 is(sql(q(SELECT string_agg(value::text, ' ' ORDER BY labels::text) FROM pgmaint.metrics WHERE name = 'pgmaint_unsent_messages')), '1 0', 'and the metrics have');
 escalate();
@@ -209,7 +209,7 @@ is(scalar arrived('http', '/switch'), 1, 'and is not tried at once');
 escalate(q('{"retry": true}')) for 1 .. 2;
 is(scalar arrived('http', '/switch'), 3, 'unless that is asked for');
 is(sql(q(SELECT severity, object, message FROM pgmaint.findings WHERE check_id = 'delivery')),
-	'warning|switch|contact "switch" cannot be reached: it answered with status 503; see pgmaint.notifications', 'a contact that cannot be reached is a finding');
+	'warning|switch|contact "switch" cannot be reached: the webhook answered with status 503; see pgmaint.notifications', 'a contact that cannot be reached is a finding');
 escalate();
 like((arrived('mail', 'dba@example.com'))[5]{subject}, qr/delivery switch/, 'of which others are told');
 unlink "$folder/down";
@@ -247,12 +247,12 @@ my %expected = (
 like(sql("SELECT error FROM pgmaint.notifications WHERE contact = '$_'"), $expected{$_}, "$_: why") foreach sort keys %expected;
 is(scalar arrived('http', '/unknown'), 0, 'nothing is sent to a stranger');
 is(scalar arrived('mail', 'strange@example.com'), 0, 'not by mail either');
-is(scalar arrived('http', '/elsewhere'), 0, 'nor to where somebody leads');
+is(scalar arrived('http', '/elsewhere'), 0, 'nor to the target of a redirect');
 sql("SELECT pgmaint.drop_contact('$_')") foreach sort keys %expected;
 sql('DROP SERVER strange CASCADE; DROP SERVER nobody CASCADE');
 
 #
-# One that hangs holds up nobody, and nothing secret is seen meanwhile
+# A receiver that hangs delays no other message, and no secret is visible meanwhile
 #
 $node->psql('postgres', q(SET log_statement = none; SET log_min_duration_statement = -1; CREATE SERVER slow FOREIGN DATA WRAPPER pgmaint_relay OPTIONS (timeout '60s');
 	CREATE USER MAPPING FOR CURRENT_USER SERVER slow OPTIONS (secret 'signing-secret', token 'bearer-token')));
@@ -333,7 +333,7 @@ ok( wait_for(
 no_messengers();
 my ($window) = arrived('mail', 'users@example.com');
 like($window->{subject}, qr/maintenance begins at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d/, 'when');
-like($window->{text}, qr/^Maintenance window night of database postgres .*\n\nWhat will run in it:\n\n    nightly at \S+: backup, escalate\n\n/, 'what');
+like($window->{text}, qr/^Maintenance window night of database postgres .*\n\nScheduled plans:\n\n    nightly at \S+: backup, escalate\n\n/, 'what');
 escalate();
 is(scalar arrived('mail', 'users@example.com'), 1, 'once');
 sql("SET pgmaint.clock_offset = '1d'; SELECT pgmaint.run_action('escalate')");

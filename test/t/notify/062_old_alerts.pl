@@ -83,7 +83,7 @@ is(sql('SET ROLE on_call; SELECT count(alert_id), count(state) FROM pgmaint.aler
 is(sql(q(SELECT has_column_privilege('on_call', 'pgmaint.finding_results', 'alert_severity', 'SELECT'))), 't', '... of another view');
 is(sql('SET ROLE on_call; SELECT pgmaint.acknowledge(8)'), 'f', '... and that to acknowledge');
 is(sql(q(SELECT has_function_privilege('on_call', 'pgmaint.acknowledge(bigint)', 'EXECUTE WITH GRANT OPTION'))), 't', '... with the option to grant it');
-is(sql(q(SELECT has_function_privilege('reader', 'pgmaint.acknowledge(bigint)', 'EXECUTE'))), 'f', 'nobody else may');
+is(sql(q(SELECT has_function_privilege('reader', 'pgmaint.acknowledge(bigint)', 'EXECUTE'))), 'f', 'other roles may not');
 is(sql('SELECT pgmaint.acknowledge(alert_id => 8)'), 'f', 'its argument has the new name');
 
 # each alert has a number without doubt
@@ -110,7 +110,7 @@ is(join('|', acknowledge(9)), 't|', 'the number in an old message works');
 is(state_of(7), 'acknowledged', '... for the alert of that finding');
 my ($answer, $messages) = acknowledge(4);
 is($answer, 't', '... also where an alert of that number is resolved');
-like($messages, qr/^NOTICE:  finding 4 is of alert 3, about c three, which is acknowledged; alert 4 is resolved$/, '... which is said');
+like($messages, qr/^NOTICE:  finding 4 belongs to alert 3, about c three, which is now acknowledged; alert 4 is resolved$/, '... which is said');
 is(state_of(3), 'acknowledged', '... for the alert of that finding');
 ($answer, $messages) = acknowledge(5);
 is($answer, '', 'an old message about an alert that is resolved does not acknowledge the alert of that number');

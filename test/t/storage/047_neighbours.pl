@@ -187,7 +187,7 @@ my $run;
 	certain($node, $run, 'the next run');
 	is(backups_of($node), 'third', '... removes what it should');
 	escalate($node);
-	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint_internal.alert_records WHERE check_id = 'identity')), qr/^run $run found the owner records on storage shared in order$/,
+	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint_internal.alert_records WHERE check_id = 'identity')), qr/^run $run found valid owner records on storage shared$/,
 		'... and the alert is over');
 	is($original->backups_stored, 'third', '... really');
 	escalate($node);
