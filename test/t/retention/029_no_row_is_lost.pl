@@ -415,7 +415,7 @@ start_writers();
 
 	is($run, 1, 'the first run');
 	is($state, 'failed', 'a name that is taken: the run fails');
-	like(errors_of($run), qr/there is an object of this name already/, '... and says why');
+	like(errors_of($run), qr/the object already exists/, '... and says why');
 	others_are_untouched('a name that is taken');
 	every_row_is_there('a name that is taken');
 	cmp_ok(sql('SELECT count(*) FROM pgmaint.archives'), '>', 3, '... the others have been archived');
