@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.h
- *	  What a storage's foreign server and user mapping say.
+ *	  Options of a storage's foreign server and user mapping.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3_answer.h
- *	  What is asked of S3, and what an answer means.
+ *	  Requests to S3, and the classification of their answers.
  *
  *-------------------------------------------------------------------------
  */

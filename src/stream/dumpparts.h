@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * dumpparts.h
- *	  How far a dump was read, for the files that read its parts.
+ *	  The state of reading a dump, for the files that read its parts.
  *
  * Such a dump has a header, a table of contents, and then a block of data for
  * each entry that has data.
@@ -98,13 +98,13 @@ struct DumpFile
 	char last[DUMP_TRAILER_LENGTH]; /* bytes of the block */
 	size_t chunk_left;
 
-	/* whose data is handed over; NULL: nobody's */
+	/* whose data is passed on; NULL: none */
 	DumpDataTaker taker;
 	void *taker_argument;
 	int taken_id;
 };
 
-/* each: a value is whole; what comes next? */
+/* each processes a complete value and sets the next step */
 extern DumpStep dump_accept_header(DumpFile *dump);
 extern DumpStep dump_accept_entry(DumpFile *dump);
 extern DumpStep dump_accept_data(DumpFile *dump);
