@@ -68,7 +68,7 @@ COMMENT ON FUNCTION pgmaint.verify_archive(bigint) IS
 	'Returns one row for each of bytes, sha256, content_bytes, content_sha256 and rows: item, expected (the value in the ledger), found (the value of the object) and ok (whether both are equal); bytes and sha256 are those of the object, content_bytes and content_sha256 those of the CSV before compression. '
 	'Records the result in pgmaint.archives, except on a standby and in a read-only transaction: check_result is whole or damaged, check_error says how the object is damaged, and verified_at is set if all values are equal. '
 	'Requires USAGE on the storage. '
-	'Errors: unknown archive_id; an object that cannot be read or decompressed.';
+	'Errors: unknown archive_id; an object that cannot be read or decompressed. Returns no rows if archive_id is null.';
 
 CREATE FUNCTION pgmaint.restore_archive(archive_id bigint, "into" regclass)
 RETURNS bigint
@@ -81,7 +81,7 @@ COMMENT ON FUNCTION pgmaint.restore_archive(bigint, regclass) IS
 	'Rows are inserted as the owner of the table if the caller has all rights of the owner but the owner does not have all rights of the caller, and as the caller otherwise. '
 	'Inserting as the owner is a security-restricted operation, and deferred constraints are checked immediately for the rest of the transaction. '
 	'Errors: unknown archive_id; a column that is missing or generated; row-level security that applies to the caller; an object that differs from the ledger; a table whose column types, defaults, constraints, indexes, partition keys or triggers would run code of a role that does not have the rights of the inserting role (the error names the code, its owner and what calls it). '
-	'The next run of the policy removes rows that were restored into the table of the policy.';
+	'The next run of the policy removes rows that were restored into the table of the policy. Returns null if an argument is null.';
 
 REVOKE ALL ON pgmaint.archives FROM PUBLIC;
 REVOKE ALL ON FUNCTION

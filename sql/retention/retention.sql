@@ -119,7 +119,7 @@ AS 'MODULE_PATHNAME', 'pgmaint_drop_retention';
 
 COMMENT ON FUNCTION pgmaint.drop_retention(bigint) IS
 	'Drops a retention policy; its archives stay on their storage and in pgmaint.archives. '
-	'For the owner of the table. Error: unknown policy_id.';
+	'For the owner of the table. Error: unknown policy_id. Does nothing if policy_id is null.';
 
 REVOKE ALL ON pgmaint.retention_policies, pgmaint_internal.uploads, pgmaint_internal.detached_partitions FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -53,7 +53,7 @@ CREATE FUNCTION pgmaint.list_objects(
 COMMENT ON FUNCTION pgmaint.list_objects IS
 	'Lists the objects of a storage whose keys begin with prefix (default: all objects), in the order of their keys. '
 	'Returns one row for each object: key, bytes, last_modified, etag (null for folders) and size (bytes with a unit, as text). '
-	'Requires USAGE on the storage. Errors: unknown storage; a storage that cannot be listed.';
+	'Requires USAGE on the storage. Errors: a null argument; unknown storage; a storage that cannot be listed.';
 
 CREATE FUNCTION pgmaint.check_storage(
 	storage text,
@@ -67,7 +67,7 @@ CREATE FUNCTION pgmaint.check_storage(
 COMMENT ON FUNCTION pgmaint.check_storage IS
 	'Tests whether a storage works: it writes, looks up, reads, lists and deletes a small object whose key begins with .pgmaint-check-. '
 	'Returns one row for each step: step (put, head, get, list or delete), status (ok, failed, or not tried if the object could not be written), duration, and detail (the reason of a failure). '
-	'Requires USAGE on the storage. Error: unknown storage. '
+	'Requires USAGE on the storage. Error: null or unknown storage. '
 	'If the check is cancelled, its object may be left in the storage.';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.storage_validator, pgmaint.list_objects, pgmaint.check_storage FROM PUBLIC;

@@ -72,7 +72,7 @@ COMMENT ON FUNCTION pgmaint.adopt_archive(text, text) IS
 	'The object must have the size that its manifest says; verify_archive() compares its contents. '
 	'If another database wrote the archive, that database stays its owner: take_over() without an argument does not take that database over. '
 	'Requires USAGE on the storage. '
-	'Errors: an object that does not exist, is already in the ledger, is being written, has no manifest of an archive, or has another size than its manifest says.';
+	'Errors: an object that does not exist, is already in the ledger, is being written, has no manifest of an archive, or has another size than its manifest says. Returns null if an argument is null.';
 
 CREATE FUNCTION pgmaint.remove_object(storage text, key text)
 RETURNS boolean
@@ -82,7 +82,7 @@ AS 'MODULE_PATHNAME', 'pgmaint_remove_object';
 COMMENT ON FUNCTION pgmaint.remove_object(text, text) IS
 	'Removes an archive or a backup, with its manifest, from a storage; returns false if the object does not exist. '
 	'Only an object that this database wrote and that is not in the ledger is removed. Requires USAGE on the storage. '
-	'Errors: an object that is in the ledger, is being written, was written by another database or has no manifest; a database that may be a copy.';
+	'Errors: an object that is in the ledger, is being written, was written by another database or has no manifest; a database that may be a copy. Returns null if an argument is null.';
 
 REVOKE ALL ON pgmaint.storage_checks, pgmaint_internal.storages_in_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -157,8 +157,8 @@ not_from_service(Look *look, const char *url, const HttpResponse *response)
 
 	return broken(
 		look,
-		"the answer from %s is not an answer of that service (content "
-		"type %s)",
+		"the answer from %s is not from a credentials service (content type "
+		"%s)",
 		url, type != NULL ? type : "unknown");
 }
 

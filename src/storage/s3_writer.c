@@ -380,8 +380,9 @@ last_request(const S3Writer *writer, S3Request *request, TimestampTz until,
 }
 
 /*
- * Delete the object in case the request that stores it succeeded although no
- * answer was received, possibly later.
+ * Delete the object in case the request that stores it succeeded although its
+ * answer was lost.  The server may create the object with a delay, so it is
+ * looked up twice.
  */
 static void
 take_back(const S3Writer *writer, TimestampTz until)

@@ -51,8 +51,8 @@ set_defaults(StorageOptions *options)
 }
 
 /*
- * Refuse combinations of server options that are not valid, and derive the
- * endpoint and the region.
+ * Refuse combinations of server options that are not valid, and set the
+ * addressing and the endpoint where they are not given.
  */
 static void
 complete_server(StorageOptions *options, const List *given)

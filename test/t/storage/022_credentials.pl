@@ -141,7 +141,7 @@ is( $error =~ s/^psql:<stdin>:\d+: //mgr, <<"EOS" =~ s/\n$//r, 'the error says w
 ERROR:  no access key for storage "machine"
 DETAIL:  user mapping: no access key for the current role
 environment: AWS_ACCESS_KEY_ID is not set
-profile: there is neither "$home/.aws/credentials" nor "$home/.aws/config"
+profile: neither "$home/.aws/credentials" nor "$home/.aws/config" exists
 web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set
 container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is not set
 instance metadata: AWS_EC2_METADATA_DISABLED is set
@@ -213,13 +213,13 @@ environment(AWS_SHARED_CREDENTIALS_FILE => $elsewhere);
 is(keys_of('machine'), "ELSEKEY|$secret[0]|profile", 'AWS_SHARED_CREDENTIALS_FILE');
 environment(AWS_SHARED_CREDENTIALS_FILE => $home);
 is(keys_of('machine'), 'error', 'a folder in the place of the file');
-like($error, qr{profile: "$home" is no regular file, or too large}, 'is named');
+like($error, qr{profile: file "$home" is not a regular file or is too large}, 'is named');
 SKIP:
 {
 	skip 'root may read everything', 2 if $> == 0;
 	environment(AWS_SHARED_CREDENTIALS_FILE => file('elsewhere', "[default]\n", 0));
 	is(keys_of('machine'), 'error', 'a file that may not be read');
-	like($error, qr{profile: could not open "$home/elsewhere": Permission denied}, 'ends the search');
+	like($error, qr{profile: could not open file "$home/elsewhere": Permission denied}, 'ends the search');
 }
 file('.aws/credentials', "[default]\naws_access_key_id = HALFKEY\n");
 environment();
@@ -296,9 +296,9 @@ is($request->{body},
 foreach my $case (
 	[ 'an error', { status => 403, body => '<ErrorResponse xmlns="x"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized</Message></Error></ErrorResponse>' },
 		qr/answered with status 403, AccessDenied: Not authorized$/m ],
-	[ 'no XML', { body => '{"nothing": 1}' }, qr/the answer of http.* is not one of that service/m ],
-	[ 'a page', { body => '<html><body>Please log in</body></html>', headers => { 'Content-Type' => 'text/html' } }, qr{the answer of http.* is not one of that service \(content type text/html\)$}m ],
-	[ 'a document type', { body => "<!DOCTYPE a [<!ENTITY b 'c'>]>" . keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) }, qr/the answer of http.* is not one of that service/m ],
+	[ 'no XML', { body => '{"nothing": 1}' }, qr/the answer from http.* is not from a credentials service/m ],
+	[ 'a page', { body => '<html><body>Please log in</body></html>', headers => { 'Content-Type' => 'text/html' } }, qr{the answer from http.* is not from a credentials service \(content type text/html\)$}m ],
+	[ 'a document type', { body => "<!DOCTYPE a [<!ENTITY b 'c'>]>" . keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) }, qr/the answer from http.* is not from a credentials service/m ],
 	[ 'no token', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) =~ s/SessionToken/Other/gr }, qr/the answer does not contain an access key, its secret and a token$/m ],
 	[ 'expired keys', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], -1) }, qr/the answer contains an access key that expired at 20/ ],
 	[ 'no time', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 0) =~ s/<Expiration>.*?</<Expiration>soon</r }, qr/the answer contains an invalid expiration time$/m ],
@@ -352,10 +352,10 @@ like(keys_of('machine'), qr/^BOXKEY/, 'container with a file');
 is(($service->requests)[0]{headers}{authorization}, $authorization, 'shows what is in it');
 foreach my $case (
 	[ 'an error', { status => 404 }, qr/answered with status 404$/m ],
-	[ 'no JSON', { body => "{\"SecretAccessKey\": \"$secret[0]\"" }, qr/the answer of http.* is not one of that service/m ],
-	[ 'an array', { body => "[\"$secret[0]\"]" }, qr/the answer of http.* is not one of that service/m ],
+	[ 'no JSON', { body => "{\"SecretAccessKey\": \"$secret[0]\"" }, qr/the answer from http.* is not from a credentials service/m ],
+	[ 'an array', { body => "[\"$secret[0]\"]" }, qr/the answer from http.* is not from a credentials service/m ],
 	[ 'no secret', { body => '{"AccessKeyId": "KEY", "SecretAccessKey": 1}' }, qr/the answer does not contain an access key, its secret and a token$/m ],
-	[ 'bytes', { body => "\xff\xfe" }, qr/the answer of http.* is not one of that service/m ])
+	[ 'bytes', { body => "\xff\xfe" }, qr/the answer from http.* is not from a credentials service/m ])
 {
 	my ($name, $answer, $expected) = @$case;
 
@@ -417,7 +417,7 @@ foreach my $portal ("\\A/", "\\A\Q$root\E")
 	answer('PUT', '/latest/api/token', 'session') if $portal ne "\\A/";
 	$service->fault(kind => 'status', path => $portal, times => 0, %page);
 	keys_of('machine');
-	like($error, qr{^instance metadata: the answer of http\S+ is not one of that service \(content type text/html\)$}m, "a page in the place of $portal");
+	like($error, qr{^instance metadata: the answer from http\S+ is not from a credentials service \(content type text/html\)$}m, "a page in the place of $portal");
 }
 $service->clear;
 $service->fault(kind => 'stall', method => 'PUT');

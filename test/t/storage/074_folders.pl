@@ -146,7 +146,7 @@ foreach my $call (sort keys %calls)
 }
 is( sql(q(SELECT string_agg(key, ' ') FROM pgmaint.list_objects('planted'))), 'marked next', 'a list has the files alone');
 my ($status, $out, $err) = $node->psql('postgres', q(SELECT FROM pgmaint.list_objects('planted')));
-like($err, qr/WARNING:  storage "planted" has 3 entries that are not regular files, such as "(dir|fifo|socket)"/, 'and says that there is more');
+like($err, qr/WARNING:  storage "planted" contains 3 entries that are not regular files, such as "(dir|fifo|socket)"/, 'and says that there is more');
 ($status, $out, $err) = $node->psql('postgres', q(SELECT FROM pgmaint.list_objects('planted', 'next')));
 is($err, '', 'but not when it was asked for others');
 unlink map { "$folder/$_" } qw(dir fifo socket .marked.pgmaint-mark .part.pgmaint-part marked);
