@@ -336,13 +336,13 @@ $run = retain('{"tables": "held"}');
 is(tasks($node, $run, 'app'), 'public.held_2017 succeeded, public.held_default succeeded', 'beside a default partition');
 is(sql('SELECT string_agg(id::text, $$,$$) FROM held'), '3', '... what is young stays');
 
-# somebody else's lock: tried again, then passed over
+# a lock of another session: the task is tried again, then passed over
 my $holder = $node->background_psql('app');
 sql(q(INSERT INTO audit_events (timestamp, event) SELECT now() - interval '1 year', 'locked' FROM generate_series(1, 10)));
 $holder->query_safe(q(BEGIN; UPDATE audit_events SET event = 'still of use' WHERE event = 'locked'));
 $run = sql(q(SET pgmaint.lock_timeout = '100ms'; SET pgmaint.lock_retries = 1; SELECT pgmaint.run_action('retention', '{"tables": "audit_events"}')));
 wait_for_end($node, $run, 'app');
-like(sql("SELECT string_agg(DISTINCT state, ',') FROM pgmaint.tasks WHERE run_id = $run"), qr/skipped/, 'rows that somebody changes: passed over');
+like(sql("SELECT string_agg(DISTINCT state, ',') FROM pgmaint.tasks WHERE run_id = $run"), qr/skipped/, 'rows that another session changes: passed over');
 is(objects(), $before = objects(), '... nothing was written');
 $holder->query_safe(q(COMMIT));
 retain('{"tables": "audit_events"}');

@@ -1,6 +1,7 @@
 # Partitions that leave as a whole: until the transaction in which they are
-# copied, detached and dropped commits, their rows are where they were, whoever
-# holds what; and nobody waits for that transaction longer than the lock timeout.
+# copied, detached and dropped commits, their rows are where they were, whatever
+# locks others hold; and no session waits for that transaction longer than the
+# lock timeout.
 #
 # long: one server is enough
 
@@ -207,7 +208,7 @@ like(errors($run), qr/^no lock within 200 ms: process $reader_pid .* holds RowEx
 $reader->query_safe('ROLLBACK');
 
 #
-# Somebody relies on the deletion of each row
+# A trigger or a foreign key relies on the deletion of each row
 #
 create('hold', 4);
 sql(<<'EOS');
@@ -329,7 +330,7 @@ $reader->query_safe('COMMIT');
 is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', 'a detachment below a partition that is old as a whole');
 like(findings(retain('events')), qr/partition public\.events_2018 is older than the cut-off but cannot be dropped: table public\.events_2018_eu, whose detachment is pending, depends on the partition; HINT: Execute ALTER TABLE public\.events_2018 DETACH PARTITION public\.events_2018_eu FINALIZE\./, '... is a finding, with the command');
 is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', '... the partition stays');
-is(sql('SELECT count(*) FROM ONLY events_2018_eu'), 1, '... with the row that nobody would have archived');
+is(sql('SELECT count(*) FROM ONLY events_2018_eu'), 1, '... with the row that would not have been archived');
 sql('ALTER TABLE events_2018 DETACH PARTITION events_2018_eu FINALIZE');
 retain('events');
 is(partitions('events'), 'events_now', '... until that is finished');
@@ -507,6 +508,6 @@ $writer->quit;
 no_processes_left($node, 'no process is left');
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'nothing has crashed');
-unlike(slurp_file($node->logfile), qr/deadlock detected/, 'nobody has failed for a deadlock');
+unlike(slurp_file($node->logfile), qr/deadlock detected/, 'no session has failed for a deadlock');
 
 done_testing();

@@ -80,7 +80,7 @@ my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; LOCK TABLE daily_103, daily_299 IN ACCESS EXCLUSIVE MODE');
 sql('SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies');
 retain('daily', '2020-04-13 00:01', 'archive => false');
-is(planned('daily', q(SET lock_timeout = '1ms';)), 'daily_100, daily_101, daily_102', 'partitions that are not due are locked: nobody waits for them');
+is(planned('daily', q(SET lock_timeout = '1ms';)), 'daily_100, daily_101, daily_102', 'partitions that are not due are locked: the plan does not wait for them');
 is( sql(q(BEGIN; SELECT count(*) FROM pgmaint.dry_run('daily'); SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation::regclass::text LIKE 'daily%')),
 	"3\n0", '... and nothing is kept locked');
 $holder->query_safe('COMMIT');

@@ -1,5 +1,5 @@
 # Rows that leave and rows that come back: code that other roles have put where
-# the server evaluates it gets nobody's rights but their own, and is refused by
+# the server evaluates it gets no rights but their own, and is refused by
 # name; what belongs to those who are at work goes on working.
 
 use strict;
@@ -148,7 +148,7 @@ sql('DROP TABLE copy; CREATE TABLE copy (id int, at timestamptz, word m.word)');
 like(error_of($restore), qr/DETAIL:  The function is called by constraint word_check of domain m\.word\./, 'the domain is named');
 sql('DROP TABLE copy');
 
-# functions of the server, which nobody owns who is distrusted
+# functions of the server, which no distrusted role owns
 my $stolen = "$folder/stolen";
 sql("ALTER DOMAIN m.plain ADD CHECK (pg_catalog.lo_export(4343, '$stolen') = 1) NOT VALID", 'mallory');
 sql(q(SELECT lo_from_bytea(4343, 'x'); GRANT SELECT ON LARGE OBJECT 4343 TO PUBLIC));

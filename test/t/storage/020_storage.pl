@@ -213,7 +213,7 @@ is(files("$folder/dir"), '.half.pgmaint-part', 'an object that is being written 
 is(sql(q(SELECT storage_head('outside', 'dir/half') IS NULL)), 't', 'not for us either');
 is(sql(q(SELECT count(*) FROM pgmaint.list_objects('outside', 'dir'))), '0', 'nor is it listed');
 like(refusal(q(SELECT storage_put('outside', 'dir/half', 'm', 'x'))), qr/ERROR:  55006: object "dir\/half" in storage "outside" is being written by another process/, 'somebody else does not write to it');
-is(sql(q(SELECT storage_clean('outside', 'dir/half'))), '', 'nor is it taken for what somebody left');
+is(sql(q(SELECT storage_clean('outside', 'dir/half'))), '', 'nor is it taken for a leftover');
 is(files("$folder/dir"), '.half.pgmaint-part', 'it is still there');
 sql("SELECT pg_cancel_backend($pid)");
 $handle->finish;
@@ -235,7 +235,7 @@ is(files("$folder/dir"), '.half.pgmaint-mark .half.pgmaint-part .half2.pgmaint-p
 sql(q(SELECT storage_clean('outside', 'dir/half')));
 is(files("$folder/dir"), '.half2.pgmaint-part', 'and goes when its own is');
 append_to_file("$folder/dir/.half.pgmaint-part", 'left');
-append_to_file("$folder/dir/.half.pgmaint-mark", 'a longer mark of somebody else');
+append_to_file("$folder/dir/.half.pgmaint-mark", 'a longer mark of another writer');
 sql(q(SELECT storage_put('outside', 'dir/half', 'm', 'whole')));
 is(sql(q(SELECT storage_head('outside', 'dir/half'))), 'dir/half 5 m', 'a new writer does not mind what was left');
 is(files("$folder/dir"), '.half.pgmaint-mark .half2.pgmaint-part half', 'and takes it away');

@@ -105,7 +105,7 @@ CREATE USER MAPPING FOR postgres SERVER machine OPTIONS (access_key_id 'MAPKEY',
 CREATE USER MAPPING FOR plain SERVER "plain's" OPTIONS (access_key_id 'PLAINKEY', secret_access_key '$mapping[0]', session_token '$mapping[1]');
 EOS
 is(keys_of('machine'), "MAPKEY|$mapping[0]|user mapping", 'a user mapping goes before the environment');
-is(keys_of("plain''s", role => 'plain'), "PLAINKEY|$mapping[0]|$mapping[1]|user mapping", 'and serves a storage of anybody');
+is(keys_of("plain''s", role => 'plain'), "PLAINKEY|$mapping[0]|$mapping[1]|user mapping", 'and serves a storage of any role');
 like(keys_of('machine', role => 'plain'), qr/^ENVKEY\|.*\|environment$/, 'others than its user do not get it');
 $node->safe_psql('postgres', 'DROP USER MAPPING FOR postgres SERVER machine; DROP USER MAPPING FOR plain SERVER "plain\'s"');
 
@@ -118,7 +118,7 @@ environment(
 	AWS_EC2_METADATA_DISABLED => 'false', AWS_EC2_METADATA_SERVICE_ENDPOINT => $service->endpoint);
 foreach my $role (qw(postgres plain))
 {
-	is(keys_of("plain''s", role => $role), 'error', "a storage of somebody else gets none of them: $role");
+	is(keys_of("plain''s", role => $role), 'error', "a storage of another role gets none of them: $role");
 	is( $error =~ s/^psql:<stdin>:\d+: //mgr, <<"EOS" =~ s/\n$//r, 'and is told so');
 ERROR:  no access key for storage "plain's"
 DETAIL:  The user mapping has no access key. Access keys of the server's machine are used only for storages that a superuser owns, and role "plain" is not a superuser.

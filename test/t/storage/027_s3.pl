@@ -334,7 +334,7 @@ sql("ALTER USER MAPPING FOR CURRENT_USER SERVER wrong_secret OPTIONS (SET access
 like(failure("SELECT * FROM pgmaint.list_objects('wrong_secret')"), qr/28000: .*does not know the access key.*HINT:/s, 'an unknown key');
 like(failure("SELECT object_state('wrong_secret', 'told')"), qr/28000: .*does not know the access key.*HINT:/s, '... in looking at an object');
 sql("ALTER USER MAPPING FOR CURRENT_USER SERVER wrong_secret OPTIONS (SET access_key_id '$access', SET secret_access_key '$secret')");
-like(failure("SELECT put_bytes('wrong_secret', 'x', 'x')"), qr/42501: .*access is denied.*HINT:/s, 'somebody else');
+like(failure("SELECT put_bytes('wrong_secret', 'x', 'x')"), qr/42501: .*access is denied.*HINT:/s, 'an access key of another user');
 $s3->create_bucket('full');
 storage('full_bucket', 'full');
 $s3->set_quota('full', max_objects => 1);

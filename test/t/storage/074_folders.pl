@@ -254,7 +254,7 @@ sub put_meanwhile
 			qq(SELECT storage_put_gated('planted', '$key', 'm', 74))
 		],
 		'<', \undef, '>', \$out, '2>', \$err);
-	$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory')) or die 'nobody writes';
+	$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory')) or die 'no session writes';
 	$change->();
 	$gate->query_safe('SELECT pg_advisory_unlock(74)');
 	$gate->quit;
