@@ -120,7 +120,7 @@ find_what_is_called(Oid relation, Oid role, const char *search)
 
 	bind_oid(&query, relation);
 	bind_oid(&query, role);
-	/* it would take longer to compile the query than to execute it */
+	/* compiling the query would take longer than executing it */
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	return ledger_query_once(

@@ -18,7 +18,7 @@
 
 #define ARCHIVES "archives/"
 
-/* what is put into a key later: of an attempt, .10 */
+/* length of the suffix that is added later for an attempt, such as .10 */
 #define ADDED_LENGTH 3
 
 /*

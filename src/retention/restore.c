@@ -49,7 +49,7 @@ PG_FUNCTION_INFO_V1(pgmaint_restore_archive);
 typedef struct Copied
 {
 	Source *source;
-	Oid reader; /* whose rights it is read with */
+	Oid reader; /* the role whose rights the storage is read with */
 	int security_context;
 } Copied;
 
@@ -183,7 +183,7 @@ choose_role(Oid owner)
 			   : GetUserId();
 }
 
-/* what copy_rows() is to do, and has done */
+/* argument and result of copy_rows() */
 typedef struct CopyJob
 {
 	Relation relation;

@@ -45,7 +45,7 @@ struct CredentialChain
 	MemoryContext context;
 	const StorageOptions *options;
 	HttpClient *client;
-	Credentials mapping; /* what the user mapping has */
+	Credentials mapping; /* from the user mapping */
 	Keys *keys;			 /* the machine's; NULL if there are none yet */
 	TimestampTz renewal; /* when to look again */
 };

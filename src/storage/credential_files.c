@@ -19,7 +19,7 @@
 /* no file of ours is larger */
 #define FILE_LIMIT ((off_t) 1024 * 1024)
 
-/* what a profile may have in the place of keys, and we do not follow */
+/* settings of a profile in place of access keys that are not supported */
 static const char *const other_ways[] = {"credential_process", "sso_session",
 										 "sso_start_url", "role_arn"};
 

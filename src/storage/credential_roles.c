@@ -19,10 +19,10 @@
 #define CONNECT_TIMEOUT 5000
 #define ANSWER_TIMEOUT 20000
 
-/* what a person is told of an error's text */
+/* bytes of an error's text that are shown */
 #define MESSAGE_LIMIT 200
 
-/* what STS says, in either of its two forms */
+/* an answer of STS: credentials or an error */
 typedef struct Answer
 {
 	bool from_sts;

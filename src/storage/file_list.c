@@ -20,7 +20,7 @@ typedef struct Walk
 	const char *prefix;
 	StorageVisit visit;
 	void *context;
-	MemoryContext memory; /* of who visits: folders have their own */
+	MemoryContext memory; /* of the visitor: folders have their own */
 	int64 passed_over;
 	char example[MAX_KEY_LENGTH + 1];
 } Walk;
@@ -73,7 +73,7 @@ look_at(Walk *walk, const Handle *folder, const char *name, const char *key)
 
 	if (!look_in(folder, name, &status))
 	{
-		/* it has just gone */
+		/* the entry was just removed */
 		if (errno == ENOENT)
 			return NULL;
 		file_failed(walk->storage, key, "look up");

@@ -32,7 +32,7 @@ typedef struct Handle
 	MemoryContextCallback callback;
 } Handle;
 
-/* what is done to each folder on the way to a file */
+/* action on each folder on the way to a file */
 typedef enum FolderWalk
 {
 	FOLDER_LOOK,

@@ -26,7 +26,7 @@
 #define LIST_COLUMNS 5
 #define CHECK_COLUMNS 4
 
-/* what the probe of a check is called, but for a random end */
+/* key of the probe of a check, without its random end */
 #define PROBE_PREFIX ".pgmaint-check-"
 #define PROBE_TEXT "This is a probe of pgmaint.check_storage()."
 

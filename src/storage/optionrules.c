@@ -19,7 +19,7 @@
 
 typedef struct OptionRule OptionRule;
 
-/* what an option is; setters return false for what it may not be */
+/* the rule of an option; setters return false for values that are not valid */
 struct OptionRule
 {
 	const char *name;
@@ -31,7 +31,7 @@ struct OptionRule
 	int unit;		   /* of a number: GUC_UNIT_... */
 	int minimum;
 	int maximum;
-	int scale; /* what one unit is in the field */
+	int scale; /* value of one unit in the field */
 };
 
 static char **

@@ -37,7 +37,7 @@ typedef struct S3Answer
 	const char *code;	 /* of an error, from S3 or by the status */
 } S3Answer;
 
-/* what has been tried with one request */
+/* attempts of one request */
 typedef struct S3Attempts
 {
 	int failures;

@@ -23,8 +23,8 @@ typedef struct S3Reader
 	char *etag; /* as the server writes it; NULL if it has none */
 	int64 size;
 	int64 offset; /* of what is read next */
-	int64 skip;	  /* what comes first is known already */
-	bool checked; /* what the answer is */
+	int64 skip;	  /* bytes at the beginning that were read before */
+	bool checked; /* the kind of the answer was checked */
 	HttpTransfer *transfer;
 	MemoryContext scratch; /* of one request */
 	S3Attempts attempts;
@@ -77,7 +77,7 @@ try_to_go_on(S3Reader *reader)
 	s3_read_answer(&answer);
 	if (answer.ok)
 	{
-		/* it had fewer bytes than the object, and said so */
+		/* the answer announced fewer bytes than the object has */
 		answer.ok = false;
 		answer.code = "IncompleteBody";
 	}
@@ -151,7 +151,7 @@ reader_read(Source *source, char *buffer, size_t size)
 							reader->client->options->name, reader->purpose,
 							(long long) reader->size)));
 		reader->offset += (int64) length;
-		/* what goes on is not what fails again and again */
+		/* progress resets the count of failures */
 		memset(&reader->attempts, 0, sizeof(S3Attempts));
 		return length;
 	}

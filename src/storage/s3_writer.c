@@ -53,7 +53,7 @@ typedef struct S3Writer
 	uint64 total;
 	size_t unserved;
 	TimestampTz written; /* last */
-	char *etag;			 /* that the object should have; NULL if unknown */
+	char *etag;			 /* expected ETag of the object; NULL if unknown */
 	bool begun_again;	 /* an answer may be lost, and with it an upload */
 	bool maybe_stored;	 /* the request that stores it was sent */
 	bool conditional;	 /* ... and would not have replaced another */

@@ -36,7 +36,7 @@ typedef struct StoredObject
 	int64 bytes;
 	TimestampTz modified;
 	char *etag; /* without quotes; NULL where the storage has none */
-	char *mark; /* what storage_writer was given; NULL in a list */
+	char *mark; /* the mark given to storage_writer; NULL in a list */
 } StoredObject;
 
 /*
@@ -90,7 +90,7 @@ extern void storage_delete(Storage *storage, const char *key);
  */
 extern void storage_remove_unfinished(Storage *storage, const char *key);
 
-/* what can still be written; -1: no limit is known */
+/* bytes that can still be written; -1: no limit is known */
 extern int64 storage_free_bytes(Storage *storage);
 
 /*

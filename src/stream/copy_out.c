@@ -332,7 +332,7 @@ copy_out(const char *query, const char *options, Sink *sink)
 		capture.buffer = palloc(BUFFER_SIZE);
 		source->p_sourcetext = query;
 
-		/* what the transaction has done so far is there to be copied */
+		/* the changes of the transaction so far are visible to the query */
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		rows = copy_to_sink(&capture, source, parse_query(query), list);

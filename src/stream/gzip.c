@@ -23,7 +23,7 @@
 
 #include "stream/codecs.h"
 
-/* what a member holds; more makes it no smaller */
+/* bytes in a member; more do not improve the compression */
 #define MEMBER_SIZE ((size_t) 1024 * 1024)
 
 /* the largest window, and gzip's header */
@@ -34,7 +34,7 @@ typedef struct GzipSink
 	Sink sink;
 	int level;
 	struct libdeflate_compressor *compressor;
-	char *member; /* what the next one is to hold */
+	char *member; /* bytes of the next member */
 	size_t length;
 	char *compressed;
 	size_t room;
