@@ -114,7 +114,7 @@
  * the result of the last ledger query.  The caller is inside a ledger scope.
  */
 static bool
-find_what_is_called(Oid relation, Oid role, const char *search)
+search_reached_objects(Oid relation, Oid role, const char *search)
 {
 	LedgerQuery query = {0};
 
@@ -145,7 +145,7 @@ refuse_expressions_of_others(Oid relation, Oid role)
 	LedgerScope scope;
 
 	ledger_enter(&scope);
-	if (find_what_is_called(
+	if (search_reached_objects(
 			relation, role,
 			"SELECT x.name, o.rolname::text AS owner, x.own FROM ("
 			"SELECT pg_catalog.concat('domain ', pg_catalog.format_type(t.oid, NULL)) AS name, "
@@ -187,7 +187,7 @@ refuse_functions_of_others(Oid relation, Oid role)
 	LedgerScope scope;
 
 	ledger_enter(&scope);
-	if (find_what_is_called(
+	if (search_reached_objects(
 			relation, role,
 			"SELECT p.oid::pg_catalog.regprocedure::text AS name, o.rolname::text AS owner, "
 			"coalesce((SELECT pg_catalog.format('constraint %I of domain %s', k.conname, "

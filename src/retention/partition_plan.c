@@ -157,7 +157,7 @@ refuse_partitions(const RetentionPolicy *policy, List *partitions, Oid role)
  * False, with a finding, where rows of a partition cannot be deleted.
  */
 static bool
-may_leave(PlanContext *context, const Partition *partition)
+check_removable(PlanContext *context, const Partition *partition)
 {
 	const Refusal *refusal = &partition->refusal;
 
@@ -183,7 +183,7 @@ plan_rows_of(PlanContext *context, const RetentionPolicy *policy,
 	look.cutoff = cutoff;
 	look.old = old;
 	look.why = why;
-	if (may_leave(context, partition))
+	if (check_removable(context, partition))
 		look_at(&look, partition, plan_rows);
 }
 
@@ -205,7 +205,7 @@ plan_old_partition(PlanContext *context, const RetentionPolicy *policy,
 
 	foreach (cell, partitions)
 	{
-		if (!may_leave(context, lfirst(cell)))
+		if (!check_removable(context, lfirst(cell)))
 			return;
 	}
 	look.context = context;

@@ -94,7 +94,7 @@ describe_slice(const RetentionPolicy *policy, const char *from, const char *to)
  * first column of the first row as text.
  */
 static char *
-ask_as_owner(Oid owner, const char *sql)
+query_as_owner(Oid owner, const char *sql)
 {
 	SavedRights caller;
 	LedgerQuery query = {0};
@@ -265,7 +265,7 @@ end_of_slice(Oid type, const char *time, const char *step, const char *cutoff)
 static char *
 oldest_time(Oid owner, Oid relation, const char *column, const char *condition)
 {
-	return ask_as_owner(
+	return query_as_owner(
 		owner,
 		psprintf("SELECT pg_catalog.to_jsonb(%s) #>> '{}' FROM ONLY %s WHERE "
 				 "%s ORDER BY %s LIMIT 1",
@@ -278,9 +278,9 @@ oldest_time(Oid owner, Oid relation, const char *column, const char *condition)
 bool
 table_has_rows(Oid relation)
 {
-	return ask_as_owner(table_owner(relation),
-						psprintf("SELECT 'yes' FROM ONLY %s LIMIT 1",
-								 hold_name(relation))) != NULL;
+	return query_as_owner(table_owner(relation),
+						  psprintf("SELECT 'yes' FROM ONLY %s LIMIT 1",
+								   hold_name(relation))) != NULL;
 }
 
 /*
@@ -398,7 +398,7 @@ rows_without_time(const RetentionPolicy *policy, Oid relation)
 		ReleaseSysCache(tuple);
 	if (!possible)
 		return 0;
-	answer = ask_as_owner(
+	answer = query_as_owner(
 		table_owner(relation),
 		psprintf("SELECT pg_catalog.count(*)::text FROM (SELECT FROM ONLY %s "
 				 "WHERE %s IS NULL%s LIMIT %d) x",

@@ -29,11 +29,12 @@ forget_secret(char *secret)
 		explicit_bzero(secret, strlen(secret));
 }
 
-static LookResult say(Look *look, LookResult result, const char *format,
-					  va_list arguments) pg_attribute_printf(3, 0);
+static LookResult set_reason(Look *look, LookResult result, const char *format,
+							 va_list arguments) pg_attribute_printf(3, 0);
 
 static LookResult
-say(Look *look, LookResult result, const char *format, va_list arguments)
+set_reason(Look *look, LookResult result, const char *format,
+		   va_list arguments)
 {
 	char text[1024];
 
@@ -52,7 +53,7 @@ absent(Look *look, const char *format, ...)
 	LookResult result;
 
 	va_start(arguments, format);
-	result = say(look, LOOK_ABSENT, format, arguments);
+	result = set_reason(look, LOOK_ABSENT, format, arguments);
 	va_end(arguments);
 	return result;
 }
@@ -67,7 +68,7 @@ broken(Look *look, const char *format, ...)
 	LookResult result;
 
 	va_start(arguments, format);
-	result = say(look, LOOK_BROKEN, format, arguments);
+	result = set_reason(look, LOOK_BROKEN, format, arguments);
 	va_end(arguments);
 	return result;
 }

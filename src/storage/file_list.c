@@ -56,7 +56,7 @@ may_match(const Walk *walk, const char *key)
  * effects.
  */
 static void
-pass_over(Walk *walk, const char *key)
+count_skipped_entry(Walk *walk, const char *key)
 {
 	if (walk->passed_over++ == 0)
 		strlcpy(walk->example, key, sizeof(walk->example));
@@ -80,7 +80,7 @@ look_at(Walk *walk, const Handle *folder, const char *name, const char *key)
 	}
 	if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
 	{
-		pass_over(walk, key);
+		count_skipped_entry(walk, key);
 		return NULL;
 	}
 

@@ -159,7 +159,7 @@ close_and_fail(int fd)
  * Open the next folder of the path and close its parent.
  */
 static int
-step_down(int folder, const char *name, FolderWalk walk)
+open_next_folder(int folder, const char *name, FolderWalk walk)
 {
 	int next = -1;
 
@@ -192,7 +192,7 @@ open_folder_of(const Handle *top, const char *path, FolderWalk walk)
 	while (fd >= 0 && (slash = strchr(name, '/')) != NULL)
 	{
 		*slash = '\0';
-		fd = step_down(fd, name, walk);
+		fd = open_next_folder(fd, name, walk);
 		name = slash + 1;
 	}
 	return fill_handle(handle, fd);

@@ -118,7 +118,7 @@ put_probe(Check *check)
  * Raise an ERROR for a storage that reports success but behaves wrongly.
  */
 static void
-complain(const char *what)
+raise_misbehavior(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED), errmsg_internal("%s", what)));
@@ -130,13 +130,14 @@ head_probe(Check *check)
 	StoredObject object;
 
 	if (!storage_stat(check->storage, check->key, &object))
-		complain("the object that was just written does not exist");
+		raise_misbehavior("the object that was just written does not exist");
 	if (object.bytes != strlen(PROBE_TEXT))
-		complain(psprintf(
+		raise_misbehavior(psprintf(
 			"the object that was just written has %lld bytes instead of %zu",
 			(long long) object.bytes, strlen(PROBE_TEXT)));
 	if (object.mark == NULL || strcmp(object.mark, "check") != 0)
-		complain("the object that was just written does not have its mark");
+		raise_misbehavior(
+			"the object that was just written does not have its mark");
 }
 
 static void
@@ -144,8 +145,9 @@ get_probe(Check *check)
 {
 	if (strcmp(storage_get_text(check->storage, check->key, 1024),
 			   PROBE_TEXT) != 0)
-		complain("the object that was just written was read back with other "
-				 "contents");
+		raise_misbehavior(
+			"the object that was just written was read back with other "
+			"contents");
 }
 
 static bool
@@ -162,7 +164,7 @@ list_probe(Check *check)
 {
 	storage_list(check->storage, check->key, find_probe, check);
 	if (check->is_put && !check->is_listed)
-		complain("the object that was just written is not listed");
+		raise_misbehavior("the object that was just written is not listed");
 }
 
 static void
@@ -172,7 +174,7 @@ delete_probe(Check *check)
 
 	storage_delete(check->storage, check->key);
 	if (check->is_put && storage_stat(check->storage, check->key, &object))
-		complain("the object that was just deleted still exists");
+		raise_misbehavior("the object that was just deleted still exists");
 }
 
 static const struct

@@ -127,7 +127,7 @@ s3_send_part(S3Parts *parts, S3Part *part)
  * as after a temporary failure.
  */
 static void
-judge_part(S3Parts *parts, S3Part *part)
+process_part_answer(S3Parts *parts, S3Part *part)
 {
 	S3Request request = {0};
 	S3Answer answer;
@@ -161,7 +161,7 @@ judge_part(S3Parts *parts, S3Part *part)
 }
 
 static bool
-judge_parts(S3Parts *parts)
+process_part_answers(S3Parts *parts)
 {
 	MemoryContext previous = MemoryContextSwitchTo(parts->scratch);
 	bool any = false;
@@ -170,7 +170,7 @@ judge_parts(S3Parts *parts)
 		if (parts->slots[i].transfer != NULL &&
 			http_done(parts->slots[i].transfer))
 		{
-			judge_part(parts, &parts->slots[i]);
+			process_part_answer(parts, &parts->slots[i]);
 			any = true;
 		}
 	MemoryContextSwitchTo(previous);
@@ -187,7 +187,7 @@ serve(S3Parts *parts, long timeout)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (judge_parts(parts))
+	if (process_part_answers(parts))
 		timeout = 0;
 	for (int i = 0; i < parts->slot_count; i++)
 	{
@@ -201,7 +201,7 @@ serve(S3Parts *parts, long timeout)
 			timeout = Min(timeout, (long) ((part->start_at - now) / 1000) + 1);
 	}
 	http_wait(parts->client->http, timeout);
-	judge_parts(parts);
+	process_part_answers(parts);
 }
 
 /* looks again at least that often, in milliseconds */

@@ -216,7 +216,7 @@ s3_start(S3Client *client, const S3Request *request)
  * several codes for that, and none where the answer has no body.
  */
 static bool
-blames_credentials(const S3Client *client, const S3Answer *answer)
+may_have_expired(const S3Client *client, const S3Answer *answer)
 {
 	static const char *const expired[] = {"ExpiredToken", "InvalidToken",
 										  "TokenRefreshRequired",
@@ -261,7 +261,7 @@ s3_try_again(S3Client *client, const S3Request *request,
 	attempts->delay = 0;
 	if (request->last_words)
 		return false;
-	if (blames_credentials(client, answer) && !attempts->renewed)
+	if (may_have_expired(client, answer) && !attempts->renewed)
 	{
 		discard_credentials(client->chain);
 		attempts->renewed = true;

@@ -294,7 +294,7 @@ store_parts(S3Writer *writer)
 }
 
 static void
-not_what_was_written(const S3Writer *writer, const char *detail)
+raise_stored_object_differs(const S3Writer *writer, const char *detail)
 {
 	ereport(ERROR, (errcode(ERRCODE_IO_ERROR),
 					errmsg("storage \"%s\": could not %s: the stored object "
@@ -325,11 +325,11 @@ verify(const S3Writer *writer)
 	}
 	bytes = s3_content_length(&answer);
 	if (bytes < 0 || (uint64) bytes != writer->total)
-		not_what_was_written(
+		raise_stored_object_differs(
 			writer, psprintf("The object has %lld bytes instead of %lld.",
 							 (long long) bytes, (long long) writer->total));
 	if (!s3_etag_fits(&answer, writer->etag))
-		not_what_was_written(
+		raise_stored_object_differs(
 			writer, psprintf("The checksum of the object is %s instead of "
 							 "\"%s\".",
 							 http_header(&answer.http, "etag"), writer->etag));
@@ -337,7 +337,8 @@ verify(const S3Writer *writer)
 	if (!has_our_name(writer, &answer) ||
 		(writer->mark != NULL &&
 		 (mark == NULL || strcmp(mark, writer->mark) != 0)))
-		not_what_was_written(writer, "The object is from another upload.");
+		raise_stored_object_differs(writer,
+									"The object is from another upload.");
 }
 
 /*
@@ -385,7 +386,7 @@ last_request(const S3Writer *writer, S3Request *request, TimestampTz until,
  * looked up twice.
  */
 static void
-take_back(const S3Writer *writer, TimestampTz until)
+delete_stored_object(const S3Writer *writer, TimestampTz until)
 {
 	for (int look = 0; look < 2; look++)
 	{
@@ -430,7 +431,7 @@ writer_abort(Sink *sink)
 		last_request(writer, &request, until, &answer);
 	}
 	if (writer->maybe_stored)
-		take_back(writer, until);
+		delete_stored_object(writer, until);
 	MemoryContextSwitchTo(previous);
 	RESUME_INTERRUPTS();
 }
