@@ -1,4 +1,4 @@
--- Retention: what is to be aged out, and whether it is archived first.
+-- Retention policies: which rows are removed, and whether they are archived first.
 
 CREATE TABLE pgmaint.retention_policies (
 	policy_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -19,26 +19,26 @@ CREATE TABLE pgmaint.retention_policies (
 	CHECK (archive = (storage IS NOT NULL AND compression IS NOT NULL))
 );
 
-COMMENT ON TABLE pgmaint.retention_policies IS 'which rows of which tables are aged out, and where they are archived';
+COMMENT ON TABLE pgmaint.retention_policies IS 'which rows of which tables the action retention removes, and where it archives them first';
 COMMENT ON COLUMN pgmaint.retention_policies.policy_id IS 'number of the policy, for drop_retention()';
-COMMENT ON COLUMN pgmaint.retention_policies.relation IS 'the table, partitioned or not, whose rows are aged out';
-COMMENT ON COLUMN pgmaint.retention_policies.time_column IS 'the column of the table that tells how old a row is';
-COMMENT ON COLUMN pgmaint.retention_policies.keep IS 'rows whose time is further back than this leave the table';
-COMMENT ON COLUMN pgmaint.retention_policies.filter IS 'a condition: only rows for which it is true leave; null: all rows of that age do';
+COMMENT ON COLUMN pgmaint.retention_policies.relation IS 'table, partitioned or not, from which rows are removed';
+COMMENT ON COLUMN pgmaint.retention_policies.time_column IS 'column of the table that holds the time of a row';
+COMMENT ON COLUMN pgmaint.retention_policies.keep IS 'age from which rows are removed';
+COMMENT ON COLUMN pgmaint.retention_policies.filter IS 'condition: only rows for which it is true are removed; null: all rows of that age are removed';
 COMMENT ON COLUMN pgmaint.retention_policies.archive IS 'whether rows are archived before they are deleted';
-COMMENT ON COLUMN pgmaint.retention_policies.storage IS 'the foreign server that archives go to; null: rows are not archived';
+COMMENT ON COLUMN pgmaint.retention_policies.storage IS 'storage (foreign server) to which rows are archived; null: rows are not archived';
 COMMENT ON COLUMN pgmaint.retention_policies.compression IS 'compression of the archives: gzip, zstd or none; null: rows are not archived';
 COMMENT ON COLUMN pgmaint.retention_policies.compression_level IS 'level of the compression; null: rows are not archived';
-COMMENT ON COLUMN pgmaint.retention_policies.slice IS 'the time range of one task and one object; null: chosen by size';
-COMMENT ON COLUMN pgmaint.retention_policies.owner IS 'owner of the table when the policy was added: the filter is evaluated with these rights, and the policy rests while another role owns the table';
+COMMENT ON COLUMN pgmaint.retention_policies.slice IS 'time range of one task and of one archive object; null: chosen by size';
+COMMENT ON COLUMN pgmaint.retention_policies.owner IS 'owner of the table when the policy was added: the filter is evaluated with the rights of this role, and the policy is suspended while another role owns the table';
 COMMENT ON COLUMN pgmaint.retention_policies.added_by IS 'the role that added the policy';
 COMMENT ON COLUMN pgmaint.retention_policies.added_at IS 'when the policy was added';
-COMMENT ON COLUMN pgmaint.retention_policies.timezone IS 'the time zone in which keep is subtracted from the present time; null: the server''s own';
-COMMENT ON COLUMN pgmaint.retention_policies.pass_triggers IS 'whether partitions leave as a whole although row-level DELETE triggers of theirs do not fire then';
+COMMENT ON COLUMN pgmaint.retention_policies.timezone IS 'time zone in which keep is subtracted from the current time; null: the time zone of the server';
+COMMENT ON COLUMN pgmaint.retention_policies.pass_triggers IS 'whether partitions may be dropped as a whole although their row-level DELETE triggers do not fire then';
 
--- What is about to be written to a storage: committed before the first byte
--- leaves, and deleted in the transaction that makes the object count.  What is
--- left here without a task that works on it is known to be unfinished.
+-- Uploads: a row is committed before the first byte of an object is sent, and
+-- deleted in the transaction that adds the object to the ledger.  A row whose
+-- task is not running means an unfinished object.
 CREATE TABLE pgmaint_internal.uploads (
 	upload_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	task_id bigint NOT NULL,
@@ -55,16 +55,16 @@ CREATE INDEX uploads_task ON pgmaint_internal.uploads (task_id);
 
 COMMENT ON TABLE pgmaint_internal.uploads IS 'objects that are being written, or were left when a task was interrupted';
 COMMENT ON COLUMN pgmaint_internal.uploads.task_id IS 'the task in pgmaint.tasks that writes the object';
-COMMENT ON COLUMN pgmaint_internal.uploads.action IS 'action of the task, which tells what the object is';
+COMMENT ON COLUMN pgmaint_internal.uploads.action IS 'action of the task, which tells whether the object is an archive or a backup';
 COMMENT ON COLUMN pgmaint_internal.uploads.storage IS 'the foreign server';
 COMMENT ON COLUMN pgmaint_internal.uploads.key IS 'key of the object on the storage';
-COMMENT ON COLUMN pgmaint_internal.uploads.mark IS 'stands on the object, and tells it from one that somebody else wrote';
-COMMENT ON COLUMN pgmaint_internal.uploads.identity IS 'of the database that writes it: a copy removes nothing of another''s';
-COMMENT ON COLUMN pgmaint_internal.uploads.begun_at IS 'when the row was written, before the first byte left';
-COMMENT ON COLUMN pgmaint_internal.uploads.searched_at IS 'when it was first looked for after its task was interrupted; it is looked for once more an hour later, since a storage may still have been at work on it';
+COMMENT ON COLUMN pgmaint_internal.uploads.mark IS 'mark that is stored with the object, to tell it from objects of other writers';
+COMMENT ON COLUMN pgmaint_internal.uploads.identity IS 'identity of the database that writes the object: a copy of the database removes no object of another identity';
+COMMENT ON COLUMN pgmaint_internal.uploads.begun_at IS 'when the row was written, before the first byte was sent';
+COMMENT ON COLUMN pgmaint_internal.uploads.searched_at IS 'when the object was first searched for after its task was interrupted; it is searched for again an hour later, since the storage may still have been processing the upload';
 
--- Partitions that earlier versions have detached before they archived them; no
--- more are added.
+-- Partitions that an earlier version detached before archiving them; this
+-- version adds none.
 CREATE TABLE pgmaint_internal.detached_partitions (
 	relation oid PRIMARY KEY,
 	policy_id bigint NOT NULL,
@@ -74,12 +74,12 @@ CREATE TABLE pgmaint_internal.detached_partitions (
 	noted_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint_internal.detached_partitions IS 'partitions that an earlier version has begun to detach for a policy, until they are archived and dropped';
+COMMENT ON TABLE pgmaint_internal.detached_partitions IS 'partitions that an earlier version began to detach for a policy, until they are archived and dropped';
 COMMENT ON COLUMN pgmaint_internal.detached_partitions.relation IS 'OID of the partition';
 COMMENT ON COLUMN pgmaint_internal.detached_partitions.policy_id IS 'the policy in pgmaint.retention_policies';
 COMMENT ON COLUMN pgmaint_internal.detached_partitions.parent IS 'OID of the table that it was a partition of';
-COMMENT ON COLUMN pgmaint_internal.detached_partitions.range_from IS 'start of the partition''s range, inclusive, as text; null: it has none';
-COMMENT ON COLUMN pgmaint_internal.detached_partitions.range_to IS 'end of the partition''s range, exclusive, as text';
+COMMENT ON COLUMN pgmaint_internal.detached_partitions.range_from IS 'start of the range of the partition, inclusive, as text; null: the range has no start';
+COMMENT ON COLUMN pgmaint_internal.detached_partitions.range_to IS 'end of the range of the partition, exclusive, as text';
 
 -- policies belong to the database, and are dumped and restored with it
 SELECT pg_catalog.pg_extension_config_dump('pgmaint.retention_policies', '');
@@ -102,9 +102,15 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_add_retention';
 
 COMMENT ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolean, text, text, integer, interval, text, boolean) IS
-	'Adds a policy that removes rows of a table whose time_column is further back than keep, archived on storage first if archive is true; returns policy_id. '
-	'filter is a condition as after WHERE; slice is the time range of one object (null: by size), timezone that of the cut-off (null: the session''s). '
-	'For the owner of the table. Errors: whatever would keep the policy from working, a storage that does not work among them.';
+	'Adds a retention policy and returns its policy_id: the action retention removes the rows of relation whose time_column is older than keep. '
+	'time_column is a date, timestamp or timestamptz column; a warning is raised if no index begins with it. '
+	'keep is a positive interval of at most 1000 years. '
+	'filter is a condition as it would follow WHERE, with names outside pg_catalog schema-qualified (null: all rows of that age are removed). '
+	'If archive is true, rows are archived on storage, which is required then, before they are deleted; compression is gzip (the default), zstd or none, and compression_level is one of its levels (null: its default). '
+	'slice is the time range of one archive object, at least one minute, in months or in days and hours (null: chosen by size); timezone is a name in pg_timezone_names, in which the cut-off is computed (null: the time zone of the session). '
+	'If pass_triggers is true, partitions are dropped as a whole although their row-level DELETE triggers do not fire then. '
+	'For the owner of the table; archiving also requires USAGE on the storage, which is tested with a small object. '
+	'Errors: everything that would prevent the policy from working, such as a column that holds no times, an invalid filter, a foreign key that would delete other rows, or a storage that does not work.';
 
 CREATE FUNCTION pgmaint.drop_retention(policy_id bigint)
 RETURNS void
@@ -112,7 +118,8 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_retention';
 
 COMMENT ON FUNCTION pgmaint.drop_retention(bigint) IS
-	'Drops a retention policy; its archives stay, and stay listed in pgmaint.archives. For the owner of the table. Error: unknown policy_id.';
+	'Drops a retention policy; its archives stay on their storage and in pgmaint.archives. '
+	'For the owner of the table. Error: unknown policy_id. Does nothing if policy_id is null.';
 
 REVOKE ALL ON pgmaint.retention_policies, pgmaint_internal.uploads, pgmaint_internal.detached_partitions FROM PUBLIC;
 REVOKE ALL ON FUNCTION

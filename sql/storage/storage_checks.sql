@@ -1,4 +1,4 @@
--- What the action validate found when it compared storages with the ledger.
+-- Comparisons of storages with the ledger, made by the action validate.
 
 CREATE TABLE pgmaint.storage_checks (
 	storage name PRIMARY KEY,
@@ -17,20 +17,20 @@ CREATE TABLE pgmaint.storage_checks (
 	detail jsonb
 );
 
-COMMENT ON TABLE pgmaint.storage_checks IS 'one row for each storage that the action validate compared with the ledger: what the last comparison found';
-COMMENT ON COLUMN pgmaint.storage_checks.storage IS 'name of the storage, a foreign server';
-COMMENT ON COLUMN pgmaint.storage_checks.identity IS 'the database that compared it, see pgmaint.identities';
-COMMENT ON COLUMN pgmaint.storage_checks.checked_at IS 'when it was last compared; null: never';
+COMMENT ON TABLE pgmaint.storage_checks IS 'one row for each storage that the action validate compared with the ledger: the result of the last comparison';
+COMMENT ON COLUMN pgmaint.storage_checks.storage IS 'name of the storage (foreign server)';
+COMMENT ON COLUMN pgmaint.storage_checks.identity IS 'identity of the database that compared the storage, see pgmaint.identities';
+COMMENT ON COLUMN pgmaint.storage_checks.checked_at IS 'when the storage was last compared; null: never';
 COMMENT ON COLUMN pgmaint.storage_checks.objects IS 'number of objects on the storage; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.known IS 'archives and backups of this database that stand in the ledger; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.missing IS 'how many of these have no object on the storage; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.differing IS 'how many of these have an object of another size; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.unknown IS 'complete objects of this database that stand in no row of the ledger; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.foreign_objects IS 'complete objects that stand in no row of the ledger, and are of other databases, or of no known one; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.incomplete IS 'objects without a manifest that stand in no row of the ledger; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.error IS 'why the last attempt to compare it failed; null: it did not';
-COMMENT ON COLUMN pgmaint.storage_checks.failed_at IS 'when that attempt failed; null: it did not';
-COMMENT ON COLUMN pgmaint.storage_checks.archives_read_at IS 'up to when the budget of bytes for reading archives in turn is used up; null: it never was';
+COMMENT ON COLUMN pgmaint.storage_checks.known IS 'number of archives and backups of this database in the ledger; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.missing IS 'number of known objects that do not exist on the storage; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.differing IS 'number of known objects that have another size on the storage; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.unknown IS 'number of complete objects of this database that are not in the ledger; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.foreign_objects IS 'number of complete objects that are not in the ledger and that another database or an unknown one wrote; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.incomplete IS 'number of objects that have no manifest and are not in the ledger; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.error IS 'why the last attempt to compare the storage failed; null: the last attempt did not fail';
+COMMENT ON COLUMN pgmaint.storage_checks.failed_at IS 'when the last attempt to compare the storage failed; null: the last attempt did not fail';
+COMMENT ON COLUMN pgmaint.storage_checks.archives_read_at IS 'time up to which the byte budget for reading archives in turn is used up; null: no archive was read';
 COMMENT ON COLUMN pgmaint.storage_checks.detail IS 'up to 100 each of the objects that are missing, differing or unknown, with their keys and sizes; null: never compared';
 
 CREATE VIEW pgmaint_internal.storages_in_use AS
@@ -57,10 +57,10 @@ FROM (
 GROUP BY u.storage;
 
 COMMENT ON VIEW pgmaint_internal.storages_in_use IS
-	'storages on which this database has archives and backups, or which a retention policy names: the action validate compares them with the ledger';
-COMMENT ON COLUMN pgmaint_internal.storages_in_use.archives IS 'archives of this database on the storage';
-COMMENT ON COLUMN pgmaint_internal.storages_in_use.backups IS 'backups of this database on the storage';
-COMMENT ON COLUMN pgmaint_internal.storages_in_use.since IS 'when the first of these was written, or added';
+	'storages that hold archives or backups of this database, or that a retention policy names: the action validate compares them with the ledger';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.archives IS 'number of archives of this database on the storage';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.backups IS 'number of backups of this database on the storage';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.since IS 'when the first archive or backup was written, or the first policy added';
 
 CREATE FUNCTION pgmaint.adopt_archive(storage text, key text)
 RETURNS bigint
@@ -68,8 +68,11 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_adopt_archive';
 
 COMMENT ON FUNCTION pgmaint.adopt_archive(text, text) IS
-	'Adds an archive on a storage that the ledger does not know to pgmaint.archives, as its manifest describes it; returns archive_id. Takes USAGE on the storage. '
-	'Errors: no such object, one that is known, a manifest that does not fit the object.';
+	'Adds an archive that is complete on a storage but not in the ledger to pgmaint.archives, as its manifest describes it, and returns its archive_id. '
+	'The object must have the size that its manifest says; verify_archive() compares its contents. '
+	'If another database wrote the archive, that database stays its owner: take_over() without an argument does not take that database over. '
+	'Requires USAGE on the storage. '
+	'Errors: an object that does not exist, is already in the ledger, is being written, has no manifest of an archive, or has another size than its manifest says. Returns null if an argument is null.';
 
 CREATE FUNCTION pgmaint.remove_object(storage text, key text)
 RETURNS boolean
@@ -77,8 +80,9 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_remove_object';
 
 COMMENT ON FUNCTION pgmaint.remove_object(text, text) IS
-	'Removes an archive or backup that this database wrote and the ledger does not list from a storage, with its manifest; returns false if there is no such object. '
-	'Errors: an object that is listed, being written, another database''s or without a manifest; a database that may be a copy. Takes USAGE on the storage.';
+	'Removes an archive or a backup, with its manifest, from a storage; returns false if the object does not exist. '
+	'Only an object that this database wrote and that is not in the ledger is removed. Requires USAGE on the storage. '
+	'Errors: an object that is in the ledger, is being written, was written by another database or has no manifest; a database that may be a copy. Returns null if an argument is null.';
 
 REVOKE ALL ON pgmaint.storage_checks, pgmaint_internal.storages_in_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION

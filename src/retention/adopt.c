@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * adopt.c
- *	  adopt_archive: from an object to a row of pgmaint.archives.
+ *	  adopt_archive: adds an object on a storage to pgmaint.archives.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,8 @@ PG_FUNCTION_INFO_V1(pgmaint_adopt_archive);
 #define MAX_ARCHIVE_MANIFEST_BYTES ((size_t) 16 * 1024 * 1024)
 
 /*
- * What is being written is adopted when its transaction commits.
+ * Raise an ERROR if the ledger knows the object.  An object that is being
+ * written is added by the transaction that writes it.
  */
 static void
 refuse_known(const char *storage, const char *key)
@@ -40,13 +41,14 @@ refuse_known(const char *storage, const char *key)
 			"WHERE u.storage = $1::pg_catalog.name AND u.key = $2") > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("object \"%s\" on storage \"%s\" is known already",
+				 errmsg("object \"%s\" in storage \"%s\" is already in the "
+						"ledger",
 						key, storage),
-				 errdetail("It is that of %s.", ledger_text(0, 1))));
+				 errdetail("The object belongs to %s.", ledger_text(0, 1))));
 }
 
 /*
- * The row that the manifest describes.
+ * Insert the row that the manifest describes, and return its number.
  */
 static int64
 add_described_archive(const char *storage, const char *key, int64 bytes,
@@ -66,15 +68,16 @@ add_described_archive(const char *storage, const char *key, int64 bytes,
 			"WHERE c.value ->> 'name' IS NULL)") == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("object \"%s\" on storage \"%s\" is not an archive",
+				 errmsg("object \"%s\" in storage \"%s\" is not an archive",
 						key, storage),
-				 errdetail("Its manifest is not that of an archive with this "
-						   "key.")));
+				 errdetail("The manifest of the object does not describe an "
+						   "archive with this key.")));
 	if (ledger_bigint(0, 1) != bytes)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("object \"%s\" on storage \"%s\" is damaged",
+						errmsg("object \"%s\" in storage \"%s\" is damaged",
 							   key, storage),
-						errdetail("It has %lld bytes, its manifest says %lld.",
+						errdetail("The object has %lld bytes, but its "
+								  "manifest says %lld.",
 								  (long long) bytes,
 								  (long long) ledger_bigint(0, 1))));
 	(void) ledger_query(
@@ -119,9 +122,11 @@ pgmaint_adopt_archive(PG_FUNCTION_ARGS)
 	ledger_leave(&scope);
 	if (!storage_stat(storage, key, &object))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("there is no object \"%s\" on storage \"%s\"",
+						errmsg("object \"%s\" does not exist in storage "
+							   "\"%s\"",
 							   key, name),
-						errhint("See pgmaint.list_objects(%s).",
+						errhint("List the objects with SELECT * FROM "
+								"pgmaint.list_objects(%s).",
 								quote_literal_cstr(name))));
 	manifest = storage_get_text(storage, manifest_key(key),
 								MAX_ARCHIVE_MANIFEST_BYTES);

@@ -3,10 +3,10 @@
  * archive.c
  *	  Writing the rows of a query to an object, with its manifest.
  *
- * One statement decides which rows: where it deletes them, what is deleted is
- * what has been written.  The object is complete and has been verified before
- * the manifest is written, and both are there before the transaction that all
- * of this happens in can commit.
+ * One statement selects the rows: where it deletes them, exactly the deleted
+ * rows are written.  The object is complete and verified before the manifest
+ * is written, and both exist before the transaction that deletes the rows can
+ * commit.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,8 @@
 #include "stream/digest.h"
 
 /*
- * Write the rows; false when there were none, and nothing has been written.
+ * Write the rows of the query to the object.  Returns false if there were no
+ * rows; no object exists then.
  */
 static bool
 write_object(const ArchiveJob *job, Storage *storage, Sink **object,
@@ -65,7 +66,7 @@ write_object(const ArchiveJob *job, Storage *storage, Sink **object,
 }
 
 /*
- * What the object is, for whoever finds it without a database at hand.
+ * The manifest describes the object for readers that have no database.
  */
 static char *
 make_manifest(const ArchiveJob *job, const ArchiveResult *result,
@@ -109,8 +110,8 @@ make_manifest(const ArchiveJob *job, const ArchiveResult *result,
 }
 
 /*
- * The row that makes the object count, once the transaction commits.  A range
- * of local times is one of the policy's time zone.
+ * Add the object to the ledger, with effect when the transaction commits.  A
+ * range of local times is in the time zone of the policy.
  */
 static int64
 add_archive(const ArchiveJob *job, const ArchiveResult *result,
@@ -147,7 +148,8 @@ add_archive(const ArchiveJob *job, const ArchiveResult *result,
 }
 
 /*
- * Nothing counts before the caller commits.
+ * Write an object and its manifest, and add it to the ledger.  The archive is
+ * valid only once the caller's transaction commits.
  */
 void
 write_archive(ArchiveJob *job, ArchiveResult *result)

@@ -17,9 +17,9 @@ typedef struct ArchiveJob
 	const RetentionPolicy *policy;
 	int64 run_id;
 	Oid owner;		 /* of the table that the rows are in */
-	char *query;	 /* what is archived */
+	char *query;	 /* returns the rows to archive */
 	char *relation;	 /* the policy's */
-	char *partition; /* that the rows are in, or NULL */
+	char *partition; /* partition of the rows, or NULL */
 	char *from;		 /* of the range, in the time column's type */
 	char *to;
 	ArchivedColumns columns;

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * called_functions.c
- *	  The functions that inserting rows into a table may call.
+ *	  The functions that an INSERT into a table may call.
  *
  * Column types, defaults, constraints, indexes, partition keys and triggers
- * call functions.  Whoever owns one can replace its body, and it runs with the
- * rights of the role that inserts.  The server records in pg_depend which
- * functions, operators and types an expression refers to; what the body of a
- * function calls is for the function's owner to answer for.
+ * call functions.  The owner of a function can replace its body, which runs
+ * with the rights of the role that inserts.  The server records in pg_depend
+ * which functions, operators and types an expression refers to; the owner of a
+ * function is responsible for what its body calls.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,9 +52,9 @@
 	"WHERE g.tgtype & 4 = 4 AND g.tgenabled <> 'D'), "
 
 /*
- * What they refer to, with what refers to it.  The constraints of a domain, the
- * columns of a composite type and the members of an operator class are not
- * recorded as something that the type or the class depends on.
+ * The objects that these refer to, with the referring object.  The constraints
+ * of a domain, the columns of a composite type and the members of an operator
+ * class are not recorded as dependencies of the type or the class.
  */
 #define REACHED                                                                \
 	"reached AS (SELECT p.class::pg_catalog.oid, p.object, "                   \
@@ -85,9 +85,10 @@
 	"AND r.class <> 'pg_catalog.pg_proc'::pg_catalog.regclass) "
 
 /*
- * The server's own functions that an owner's expression may call with another's
- * rights: none that changes anything, or reads what it is told to read.  What is
- * immutable does neither, and what is stable only if it turns tables into XML.
+ * Functions of the server that an expression of one role must not call with
+ * the rights of another: those that may change something or read what their
+ * arguments name.  Immutable functions do neither; of the stable ones only
+ * those that turn tables into XML do.
  */
 #define MAY_DO_HARM                                                     \
 	"(p.provolatile = 'v' AND p.proname NOT IN ('nextval', 'currval', " \
@@ -109,17 +110,17 @@
 	"JOIN pg_catalog.pg_proc p ON p.oid = f.found[1]::pg_catalog.oid "
 
 /*
- * Is there something among what inserting a row reaches?  The first such row is
- * the ledger's to read.  The caller is inside a ledger scope.
+ * Search the objects that the INSERT of a row reaches.  The first row found is
+ * the result of the last ledger query.  The caller is inside a ledger scope.
  */
 static bool
-find_what_is_called(Oid relation, Oid role, const char *search)
+search_reached_objects(Oid relation, Oid role, const char *search)
 {
 	LedgerQuery query = {0};
 
 	bind_oid(&query, relation);
 	bind_oid(&query, role);
-	/* it would take longer to compile the query than to execute it */
+	/* compiling the query would take longer than executing it */
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	return ledger_query_once(
@@ -128,14 +129,15 @@ find_what_is_called(Oid relation, Oid role, const char *search)
 }
 
 /*
- * Raise an ERROR if a row that the role inserts makes the server evaluate an
- * expression of somebody who has not the role's rights anyway.  Such an
- * expression can do harm without a function of its owner's: lo_export() is the
- * server's own, and pg_depend does not have what is the server's.
+ * Raise an ERROR if an INSERT by the role would evaluate an expression of a
+ * role that does not have its rights.  Such an expression can do harm without
+ * a function of its owner: lo_export() belongs to the server, and pg_depend
+ * does not record references to objects of the server.
  *
- * A domain's owner writes its constraints and its default, and can add some at
- * any time; a partition's owner its constraints, defaults, indexes and triggers.
- * Of the table itself, which is locked, it is known what the expressions call.
+ * The owner of a domain can change its constraints and its default at any
+ * time, the owner of a partition its constraints, defaults, indexes and
+ * triggers.  Of the table itself, which is locked, the functions that its
+ * expressions call are known.
  */
 static void
 refuse_expressions_of_others(Oid relation, Oid role)
@@ -143,7 +145,7 @@ refuse_expressions_of_others(Oid relation, Oid role)
 	LedgerScope scope;
 
 	ledger_enter(&scope);
-	if (find_what_is_called(
+	if (search_reached_objects(
 			relation, role,
 			"SELECT x.name, o.rolname::text AS owner, x.own FROM ("
 			"SELECT pg_catalog.concat('domain ', pg_catalog.format_type(t.oid, NULL)) AS name, "
@@ -160,23 +162,24 @@ refuse_expressions_of_others(Oid relation, Oid role)
 			"JOIN pg_catalog.pg_roles o ON o.oid = x.owner "
 			"WHERE NOT pg_catalog.pg_has_role(x.owner, $2, 'USAGE') "
 			"ORDER BY x.name LIMIT 1"))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("expressions of %s of role \"%s\" would be evaluated "
-						"with the rights of role \"%s\"",
-						named_text(0, "name"), named_text(0, "owner"),
-						GetUserNameFromId(role, false)),
-				 named_boolean(0, "own")
-					 ? errhint("Restore into a table without them.")
-					 : errhint("Restore into a table without it, or into one "
-							   "that role \"%s\" owns.",
-							   named_text(0, "owner"))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("expressions of %s of role \"%s\" would be evaluated "
+					"with the rights of role \"%s\"",
+					named_text(0, "name"), named_text(0, "owner"),
+					GetUserNameFromId(role, false)),
+			 named_boolean(0, "own")
+				 ? errhint("Restore into a table without these expressions.")
+				 : errhint("Restore into a table that does not depend on "
+						   "%s, or into a table that role \"%s\" owns.",
+						   named_text(0, "name"), named_text(0, "owner"))));
 	ledger_leave(&scope);
 }
 
 /*
- * Raise an ERROR if a row that the role inserts may call a function of somebody
- * who has not the role's rights anyway: its owner would get hold of them.
+ * Raise an ERROR if an INSERT by the role may call a function of a role that
+ * does not have its rights: the owner of the function could use them.
  */
 void
 refuse_functions_of_others(Oid relation, Oid role)
@@ -184,7 +187,7 @@ refuse_functions_of_others(Oid relation, Oid role)
 	LedgerScope scope;
 
 	ledger_enter(&scope);
-	if (find_what_is_called(
+	if (search_reached_objects(
 			relation, role,
 			"SELECT p.oid::pg_catalog.regprocedure::text AS name, o.rolname::text AS owner, "
 			"coalesce((SELECT pg_catalog.format('constraint %I of domain %s', k.conname, "
@@ -202,9 +205,10 @@ refuse_functions_of_others(Oid relation, Oid role)
 						"rights of role \"%s\"",
 						named_text(0, "name"), named_text(0, "owner"),
 						GetUserNameFromId(role, false)),
-				 errdetail("It is called by %s.", named_text(0, "caller")),
-				 errhint("Restore into a table that does not call it, or that "
-						 "role \"%s\" owns.",
+				 errdetail("The function is called by %s.",
+						   named_text(0, "caller")),
+				 errhint("Restore into a table that does not call the "
+						 "function, or into a table that role \"%s\" owns.",
 						 named_text(0, "owner"))));
 	ledger_leave(&scope);
 	refuse_expressions_of_others(relation, role);

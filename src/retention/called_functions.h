@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * called_functions.h
- *	  The functions that inserting rows into a table may call.
+ *	  The functions that an INSERT into a table may call.
  *
  *-------------------------------------------------------------------------
  */

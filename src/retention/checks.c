@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * checks.c
- *	  What add_retention refuses or warns of, beside what every run checks.
+ *	  Checks of add_retention beside those that every run makes.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@
 #define MAX_YEARS 1000
 
 /*
- * The column must be there, and hold times.
+ * The column must exist, and be of type date, timestamp or timestamptz.
  */
 void
 check_time_column(Oid relation, const char *column)
@@ -54,13 +54,13 @@ check_time_column(Oid relation, const char *column)
 				   "column \"%s\" of table \"%s\" is not a date or a timestamp",
 				   column, get_rel_name(relation)),
 		 columns == NULL
-			 ? errhint("Retention needs a column of type date, timestamp or "
-					   "timestamptz.")
-			 : errhint("Columns that hold times are: %s.", columns)));
+			 ? errhint("Add a column of type date, timestamp or timestamptz "
+					   "to the table.")
+			 : errhint("Name one of these columns: %s.", columns)));
 }
 
 /*
- * Every run would read the whole table without one.
+ * Warn of a missing index: every run would read the whole table.
  */
 void
 warn_without_index(Oid relation, const char *column)
@@ -80,13 +80,14 @@ warn_without_index(Oid relation, const char *column)
 			(errmsg("table \"%s\" has no index that begins with column \"%s\"",
 					get_rel_name(relation), column),
 			 errdetail("Every run will read the whole table."),
-			 errhint("Consider CREATE INDEX CONCURRENTLY ON %s (%s).",
+			 errhint("Create an index with CREATE INDEX CONCURRENTLY ON %s "
+					 "(%s).",
 					 qualified_name(relation), quote_identifier(column))));
 }
 
 /*
- * Let the server judge the condition, as the one whose rights it will be
- * evaluated with; nothing is evaluated here.
+ * Check the condition by preparing a query as the role whose rights it will be
+ * evaluated with; nothing is executed.
  */
 void
 check_condition(const RetentionPolicy *policy, Oid owner)
@@ -108,8 +109,8 @@ check_condition(const RetentionPolicy *policy, Oid owner)
 }
 
 /*
- * Where archives go is for a person to say: what is on pgmaint_local is lost
- * with this server.
+ * There is no default storage: archives on pgmaint_local are lost with this
+ * server.
  */
 void
 refuse_no_storage(void)
@@ -124,14 +125,15 @@ refuse_no_storage(void)
 		ERROR,
 		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 		 errmsg("a policy that archives rows must name a storage"),
-		 errdetail("Storages are: %s.",
+		 errdetail("These storages exist: %s.",
 				   ledger_text(0, 1) == NULL
 					   ? "'pgmaint_local'"
 					   : psprintf("%s, 'pgmaint_local'", ledger_text(0, 1))),
-		 errhint("storage => 'pgmaint_local' keeps archives below the data "
-				 "directory of this server only: no standby has them, "
-				 "pg_upgrade leaves them behind and pg_rewind removes them. "
-				 "archive => false deletes rows without archiving them.")));
+		 errhint("Pass storage => 'NAME', or archive => false to delete rows "
+				 "without archiving them. Archives in 'pgmaint_local' are "
+				 "below the data directory of this server: standbys do not "
+				 "have them, pg_upgrade does not copy them, and pg_rewind "
+				 "removes them.")));
 }
 
 static bool
@@ -144,8 +146,8 @@ is_positive(const Interval *interval)
 }
 
 /*
- * Beyond this, times of the policy would be none that the server knows, and
- * each of its runs would fail.
+ * Beyond this limit, times of the policy would be out of the server's range,
+ * and each of its runs would fail.
  */
 static void
 refuse_too_long(const char *name, const Interval *interval)
@@ -169,12 +171,13 @@ check_keep(const Interval *keep)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("keep must be a positive interval"),
-				 errhint("Rows whose time is further back than keep leave: "
-						 "give for example interval '90 days'.")));
+				 errhint("Pass the age from which rows are removed, for "
+						 "example keep => interval '90 days'.")));
 }
 
 /*
- * Months have no length, so a slice is made of them or of days and hours.
+ * Months have no fixed length, so a slice consists either of months or of days
+ * and hours.
  */
 void
 check_slice(const Interval *slice)
@@ -186,10 +189,11 @@ check_slice(const Interval *slice)
 				  (slice->day == 0 && slice->time < USECS_PER_MINUTE))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("slice must be at least a minute, and either months "
-						"or days and hours"),
-				 errhint("Give for example interval '1 day' or interval '1 "
-						 "month', or leave it out.")));
+				 errmsg("slice must be at least one minute and must not "
+						"combine months with days or hours"),
+				 errhint("Pass for example slice => interval '1 day' or "
+						 "slice => interval '1 month', or omit slice to "
+						 "choose it by size.")));
 }
 
 void
@@ -199,8 +203,8 @@ check_slice_of_dates(const RetentionPolicy *policy, const Interval *slice)
 		slice->time != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("slice must be whole days, since column \"%s\" is a "
-						"date",
+				 errmsg("slice must be a whole number of days because column "
+						"\"%s\" is a date",
 						policy->time_column),
-				 errhint("Give for example interval '1 day'.")));
+				 errhint("Pass for example slice => interval '1 day'.")));
 }

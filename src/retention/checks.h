@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * checks.h
- *	  What add_retention refuses or warns of, beside what every run checks.
+ *	  Checks of add_retention beside those that every run makes.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,8 +3,8 @@
  * columns.c
  *	  The columns of a table that go into its archives.
  *
- * Generated columns stay out: they cannot be written, and are computed again
- * from the others when rows come back.
+ * Generated columns are omitted: they cannot be inserted, and are computed
+ * again when rows are restored.
  *
  *-------------------------------------------------------------------------
  */

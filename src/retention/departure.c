@@ -1,16 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * departure.c
- *	  How a partition leaves as a whole, in one transaction.
+ *	  Removal of a whole partition in one transaction.
  *
- * It is locked against writers, copied, detached and dropped; its rows are in
- * the table until the commit after which they are in a committed archive.
- * Readers are kept out for no longer than it takes to detach and drop it.
+ * The partition is locked against writers, copied, detached and dropped; its
+ * rows stay visible in the table until the commit after which they are in a
+ * committed archive.  Readers are blocked only while the partition is detached
+ * and dropped.
  *
- * A session that has rows of other partitions locked may want what this
- * transaction has, and have what it wants.  So once it has the first lock, it
- * waits for others for less than deadlock_timeout, and not at all where somebody
- * waits for it: no other session ever fails for a deadlock with it.
+ * A session that has rows of other partitions locked may wait for a lock of
+ * this transaction while this transaction waits for its lock.  So after its
+ * first lock, the transaction waits less than deadlock_timeout for others, and
+ * not at all where another session waits for it: no other session ever fails
+ * because of a deadlock with it.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,7 +42,8 @@
 #define LOOK_INTERVAL 50
 
 /*
- * As things are now.  A partition that was detached already is by itself.
+ * List the partitions as they are now.  A partition that is already detached
+ * is listed alone.
  */
 void
 list_departing_partitions(Departure *departure)
@@ -66,7 +69,8 @@ list_departing_partitions(Departure *departure)
 }
 
 /*
- * Is the partition still where it was, and old as a whole?
+ * Has the partition changed since the plan, or does it hold rows younger than
+ * the cut-off?  Returns the reason as text; NULL if neither.
  */
 static char *
 find_change(const Departure *departure)
@@ -76,25 +80,27 @@ find_change(const Departure *departure)
 
 	if (departure->partitions == NIL)
 		return "the partition was detached, attached or dropped after the "
-			   "task had been planned";
+			   "task was planned";
 	if (!OidIsValid(departure->parent))
 		return NULL;
 	partition = linitial(departure->partitions);
 	if (partition->parent != departure->parent ||
 		!list_member_oid(get_partition_ancestors(departure->relation),
 						 policy->relation))
-		return "the partition was moved after the task had been planned";
+		return "the partition was moved after the task was planned";
 	if (!partition->timed || policy->filter != NULL ||
 		partition->upper >
 			time_as_number(
 				time_column_type(policy->relation, policy->time_column),
 				departure->cutoff))
-		return "the partition is not old as a whole any more";
+		return "the partition no longer holds only rows older than the "
+			   "cut-off";
 	return NULL;
 }
 
 /*
- * Why the partition cannot leave as a whole, for a person; NULL if it can.
+ * The reason why the partition cannot be removed as a whole, as text; NULL if
+ * it can.
  */
 char *
 find_objection(const Departure *departure, Oid role)
@@ -117,12 +123,14 @@ find_objection(const Departure *departure, Oid role)
 	if (!departure->empty && OidIsValid(departure->parent))
 		reason = find_reasons_for_rows(departure->policy, trees)[0];
 	if (reason != NULL)
-		return psprintf("its rows must be deleted one by one: %s", reason);
+		return psprintf("rows of the partition must be deleted individually: "
+						"%s",
+						reason);
 	return find_dependents(trees)[0];
 }
 
 /*
- * For the rest of the transaction.
+ * Shorten lock_timeout for the rest of the transaction.
  */
 static void
 shorten_lock_timeout(int milliseconds)
@@ -134,8 +142,9 @@ shorten_lock_timeout(int milliseconds)
 }
 
 /*
- * Locks the partition, all above it and all below it.  Those above cannot be
- * detached then; those below are locked in the order in which writers lock them.
+ * Lock the partition, all tables above it and all partitions below it.  Tables
+ * above it cannot be detached then; partitions below it are locked in the
+ * order in which writers lock them.
  */
 static void
 lock_partitions(void *argument)
@@ -168,12 +177,14 @@ lock_partitions(void *argument)
 	if (!equal(relations, partition_oids(departure->partitions)))
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("partitions of %s were added or dropped meanwhile",
+				 errmsg("partitions of %s were added or dropped by another "
+						"session",
 						qualified_name(departure->relation))));
 }
 
 /*
- * Did a lock not come in time?  Other errors are raised again.
+ * Is this error a lock that was not obtained in time?  Other errors are raised
+ * again.
  */
 static bool
 is_lock_failure(ErrorData *error)
@@ -187,8 +198,8 @@ is_lock_failure(ErrorData *error)
 }
 
 /*
- * Keep writers out until the transaction ends; readers may go on.  Returns false
- * if the locks did not come; whoever holds them does so still.
+ * Block writers until the transaction ends; readers are not blocked.  Returns
+ * false if the locks were not obtained; their holders still have them.
  */
 bool
 lock_departing_partitions(Departure *departure)
@@ -218,8 +229,9 @@ has_rows(const Departure *departure)
 }
 
 /*
- * As the owner, restricted.  For a foreign key onto the table, the server plans
- * a query on the table of that key, whose index expressions are another role's.
+ * Detach the partition as its owner, in a security-restricted operation.  For
+ * a foreign key onto the table, the server plans a query on the referencing
+ * table, whose index expressions belong to another role.
  */
 static void
 detach(void *argument)
@@ -233,8 +245,8 @@ detach(void *argument)
 }
 
 /*
- * Event triggers fire here, which superusers make.  DROP TABLE evaluates
- * nothing.
+ * Event triggers, which only superusers create, fire here.  DROP TABLE
+ * evaluates no expression.
  */
 static void
 detach_and_drop(void *argument)
@@ -247,7 +259,8 @@ detach_and_drop(void *argument)
 		if (is_waited_for() && !ConditionalLockRelationOid(
 								   departure->parent, AccessExclusiveLock))
 			ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-							errmsg("could not obtain lock on the table of %s",
+							errmsg("could not obtain lock on the parent "
+								   "table of partition %s",
 								   name)));
 		with_trusted_functions(detach, departure);
 	}
@@ -255,13 +268,14 @@ detach_and_drop(void *argument)
 							psprintf("DROP TABLE %s", name));
 	if (get_rel_relkind(departure->relation) != '\0')
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("%s is another table by now: its schema was "
-							   "renamed meanwhile",
+						errmsg("%s now names another table because its "
+							   "schema was renamed",
 							   name)));
 }
 
 /*
- * Nobody can be let in before the partition is dropped, except by giving up.
+ * Wait for the next attempt; if another session waits for a lock of this
+ * transaction, give up, since the lock cannot be released earlier.
  */
 static void
 wait_between_attempts(int milliseconds)
@@ -287,12 +301,13 @@ wait_between_attempts(int milliseconds)
 }
 
 /*
- * Detach the partition, and drop it with all below it.  Each attempt waits for
- * its locks for a short time only, since others queue behind it.  Returns false
- * if none got them; whoever holds them does so still.
+ * Detach the partition, and drop it with all partitions below it.  Each
+ * attempt waits only a short time for its locks, since other sessions queue
+ * behind it.  Returns false if no attempt obtained them; their holders still
+ * have them.
  *
- * A session that waits for the partition got there through the table, and has
- * a lock on that: neither could go on.
+ * A session that waits for the partition has a lock on the table, which it
+ * opened first: neither session could continue.
  */
 bool
 drop_departing_partitions(Departure *departure)

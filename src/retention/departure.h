@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * departure.h
- *	  How a partition leaves as a whole, in one transaction.
+ *	  Removal of a whole partition in one transaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@ typedef struct Departure
 	Oid parent; /* of the plan; InvalidOid: it is detached already */
 	const char
 		*cutoff;	  /* of the plan; NULL with a partition that is detached */
-	bool empty;		  /* it may leave only if it has no rows */
+	bool empty;		  /* the partition is removed only if it has no rows */
 	int lock_timeout; /* in milliseconds */
 	int lock_retries;
 	List *partitions; /* it, and the partitions below it */

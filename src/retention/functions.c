@@ -3,7 +3,8 @@
  * functions.c
  *	  add_retention and drop_retention.
  *
- * Whatever would keep a policy from working is said when it is added.
+ * add_retention raises an ERROR for everything that would prevent the policy
+ * from working.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,7 +63,7 @@ raise_refusal(const Refusal *refusal)
 }
 
 /*
- * A policy whose storage does not work is refused, not found out at night.
+ * Test the storage with a small object before the policy is added.
  */
 static void
 try_storage(const char *name)
@@ -75,7 +76,7 @@ try_storage(const char *name)
 }
 
 /*
- * What only archived rows need.
+ * Read the arguments that apply only if rows are archived.
  */
 static void
 read_archive_arguments(FunctionCallInfo fcinfo, RetentionPolicy *policy)
@@ -89,11 +90,12 @@ read_archive_arguments(FunctionCallInfo fcinfo, RetentionPolicy *policy)
 	{
 		if (!PG_ARGISNULL(ARG_STORAGE) || !PG_ARGISNULL(ARG_COMPRESSION) ||
 			!PG_ARGISNULL(ARG_LEVEL))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("storage and compression are for rows that are "
-							"archived, but archive is false"),
-					 errhint("Leave them out, or let archive be true.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("storage, compression and compression_level must "
+						"not be given when archive is false"),
+				 errhint("Omit these arguments, or pass archive => true.")));
 		return;
 	}
 	if (!PG_ARGISNULL(ARG_STORAGE))
@@ -112,15 +114,15 @@ read_archive_arguments(FunctionCallInfo fcinfo, RetentionPolicy *policy)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("compression_level %d is out of range",
 							   policy->compression_level),
-						errhint("Levels of %s go from %d to %d.",
+						errhint("For %s, pass a level from %d to %d.",
 								policy->compression->name,
 								policy->compression->minimum_level,
 								policy->compression->maximum_level)));
 }
 
 /*
- * Every run checks the partitions that it takes rows from; this is for saying
- * so at once.
+ * Every run checks the partitions that it removes rows from; this check
+ * reports the error when the policy is added.
  */
 static void
 refuse_published_partitions(Oid relation)
@@ -218,7 +220,7 @@ pgmaint_add_retention(PG_FUNCTION_ARGS)
 		check_slice(PG_GETARG_INTERVAL_P(ARG_SLICE));
 	read_archive_arguments(fcinfo, &policy);
 
-	/* it stays what it is until the policy is there */
+	/* the lock keeps the table and its owner until the policy is added */
 	relation = relation_open(policy.relation, AccessShareLock);
 	owner = relation->rd_rel->relowner;
 	policy.owner = GetUserNameFromId(owner, false);
@@ -271,12 +273,11 @@ pgmaint_drop_retention(PG_FUNCTION_ARGS)
 			"SELECT c.oid IS NULL OR pg_catalog.pg_has_role($2, c.relowner, 'USAGE') "
 			"FROM pgmaint.retention_policies p LEFT JOIN pg_catalog.pg_class c ON c.oid = p.relation "
 			"WHERE p.policy_id = $1 FOR UPDATE OF p") == 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("retention policy %lld does not exist",
-					(long long) PG_GETARG_INT64(0)),
-			 errhint("See pgmaint.retention_policies for those that do.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("retention policy %lld does not exist",
+							   (long long) PG_GETARG_INT64(0)),
+						errhint("List the policies with SELECT * FROM "
+								"pgmaint.retention_policies.")));
 	if (!ledger_boolean(0, 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

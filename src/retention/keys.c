@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * keys.c
- *	  What archives are called on a storage.
+ *	  Keys of archives on a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,15 +18,16 @@
 
 #define ARCHIVES "archives/"
 
-/* what is put into a key later: of an attempt, .10 */
+/* length of the suffix that is added later for an attempt, such as .10 */
 #define ADDED_LENGTH 3
 
 /*
  * archives/DATABASE/SCHEMA.TABLE/FROM_TO-RUN-IDENTITY.csv.gz; where several
  * policies are for one table, with the number of the policy.
  *
- * Where that is too long for the storage, archives/TABLE-HASH/FROM-RUN-IDENTITY.csv.gz
- * with as much of the table's name as there is room for; its manifest has all.
+ * If that is too long for the storage,
+ * archives/TABLE-HASH/FROM-RUN-IDENTITY.csv.gz with as much of the table's
+ * name as fits; the manifest has the full name.
  */
 char *
 object_key(const RetentionPolicy *policy, Oid relation, const char *range,

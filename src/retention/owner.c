@@ -29,8 +29,8 @@ become_table_owner(Oid owner, SavedRights *caller)
 }
 
 /*
- * What stands in the transaction's way is said now, and not when it commits:
- * then it would be the owner's code no longer that is bound by the restriction.
+ * Check deferred constraints now instead of at commit, when their code would
+ * run outside of the security-restricted operation.
  */
 void
 fire_constraints_at_once(void)
@@ -43,7 +43,7 @@ fire_constraints_at_once(void)
 }
 
 /*
- * Run a command that returns no rows; returns how many it has worked on.
+ * Run a command that returns no rows; returns the number of rows it processed.
  */
 uint64
 execute_as_owner(Oid owner, const char *command)

@@ -4,9 +4,9 @@
  *	  The partitions of a table, their bounds, and what depends on them.
  *
  * pg_partition_tree() would lock every partition until the end of the
- * transaction, and pg_get_expr() would wait for those that are locked.  So the
- * catalogs are read here, and what they say may be out of date: whoever changes a
- * partition locks it first, and reads again.
+ * transaction, and pg_get_expr() would wait for locked partitions.  So the
+ * catalogs are read here, and the result may be out of date: code that changes
+ * a partition locks it first, and reads again.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,7 +66,7 @@ number_as_time(Oid type, int64 number)
 }
 
 /*
- * The first column of a bound; instead is for MINVALUE and MAXVALUE.
+ * The first column of a bound; instead is returned for MINVALUE and MAXVALUE.
  */
 static int64
 bound_as_number(Oid type, List *bound, int64 instead)
@@ -82,8 +82,9 @@ bound_as_number(Oid type, List *bound, int64 instead)
 }
 
 /*
- * What the bounds say of times.  A partition of several columns TO ('2024-01-01',
- * 5) may have rows of 2024-01-01, so that its upper bound is one more.
+ * Read the range of times from the bounds.  A partition of several columns TO
+ * ('2024-01-01', 5) may have rows of 2024-01-01, so its upper bound is one
+ * more.
  */
 static void
 read_bounds(Partition *partition, Oid type, const char *text)
@@ -104,12 +105,12 @@ read_bounds(Partition *partition, Oid type, const char *text)
 }
 
 /*
- * Below a table, or from a partition on down: each partition is followed by its
- * own partitions.
+ * List the partitions below a table, or a partition and those below it: each
+ * partition is followed by its own partitions.
  *
- * The server cannot know how many partitions there are below a table.  OFFSET 0
- * has it look for each of them by OID, where it would read all of pg_class for
- * one partition.
+ * The planner cannot estimate how many partitions are below a table.  OFFSET 0
+ * makes it look up each of them by OID, where it would otherwise read all of
+ * pg_class for one partition.
  */
 static List *
 list_below(const RetentionPolicy *policy, const char *start, Oid relation)
@@ -170,7 +171,7 @@ list_partitions(const RetentionPolicy *policy)
 }
 
 /*
- * A partition and what is below it; NIL if it is no partition any more.
+ * List a partition and those below it; NIL if it is no longer a partition.
  */
 List *
 list_partition_tree(const RetentionPolicy *policy, Oid relation)
@@ -224,7 +225,7 @@ list_detached_partitions(const RetentionPolicy *policy)
 }
 
 /*
- * The same of policies that were dropped.
+ * The same for policies that were dropped.
  */
 List *
 list_abandoned_partitions(void)
@@ -276,9 +277,9 @@ bind_trees(LedgerQuery *query, List *trees)
 	"place) "
 
 /*
- * What depends on the tables of an array.  OFFSET 0 has the server look for
- * these tables by their OIDs only: where it has no statistics on its catalogs, it
- * would also read each time what depends on any table.
+ * The objects that depend on the tables of an array.  OFFSET 0 makes the
+ * server look up these tables by OID only: without statistics on its catalogs,
+ * it would also read each time all dependencies on any table.
  */
 #define DEPENDENTS                                                     \
 	"(SELECT x.classid, x.objid, x.objsubid, x.refclassid, x.deptype " \
@@ -287,9 +288,9 @@ bind_trees(LedgerQuery *query, List *trees)
 	"AND x.refobjid = ANY (t.relations) OFFSET 0) d "
 
 /*
- * What would keep partitions from being dropped together, for a person; NULL if
- * nothing would.  Foreign keys that point at the partitioned table go when the
- * partition is detached, which checks them.
+ * For each list of partitions, an object that prevents dropping them together,
+ * as text; NULL if there is none.  Foreign keys that point at the partitioned
+ * table are dropped when the partition is detached, which checks them.
  *
  * A partition whose detachment is pending is in no list of partitions, but is
  * dropped with the table that it is being detached from: its rows would be lost.
@@ -328,16 +329,18 @@ find_dependents(List *trees)
 		"AND (k.conparentid <> 0 OR k.conrelid = ANY (t.relations))) "
 		"ORDER BY d.objid) LIMIT 1) y (message, hint)");
 	for (uint64 row = 0; row < rows; row++)
-		dependents[named_bigint(row, "place")] = text_with_hint(
-			psprintf("%s depends on it", named_text(row, "message")),
-			named_text(row, "hint"));
+		dependents[named_bigint(row, "place")] =
+			text_with_hint(psprintf("%s depends on the partition",
+									named_text(row, "message")),
+						   named_text(row, "hint"));
 	return dependents;
 }
 
 /*
- * Why the rows of partitions must be deleted one by one, for a person: somebody
- * relies on the deletion of each.  NULL if nobody does.  The check that the
- * detachment of a partition makes for a foreign key would hold up everybody.
+ * For each list of partitions, the reason why their rows must be deleted
+ * individually, as text: a trigger or a foreign key that reacts to each
+ * deletion.  NULL if there is none.  The check that detaching a partition
+ * makes for a foreign key would block other sessions.
  */
 char **
 find_reasons_for_rows(const RetentionPolicy *policy, List *trees)
@@ -353,14 +356,14 @@ find_reasons_for_rows(const RetentionPolicy *policy, List *trees)
 		"WITH m AS (SELECT m.relation, m.place FROM " TREES
 		") SELECT DISTINCT ON (x.place) x.place::pg_catalog.int8, x.reason FROM ("
 		"SELECT m.place, 1 AS kind, k.oid, "
-		"pg_catalog.format('foreign key \"%s\" of table %s points at it', "
+		"pg_catalog.format('foreign key \"%s\" of table %s references the partition', "
 		"coalesce(p.conname, k.conname), k.conrelid::pg_catalog.regclass) AS reason "
 		"FROM m JOIN pg_catalog.pg_constraint k ON k.confrelid = m.relation AND k.contype = 'f' "
 		"LEFT JOIN pg_catalog.pg_constraint p ON p.oid = k.conparentid "
 		"WHERE NOT EXISTS (SELECT FROM m o WHERE o.relation = k.conrelid AND o.place = m.place) "
 		"UNION ALL SELECT m.place, 2, t.oid, pg_catalog.format(CASE WHEN t.tgtype & 1 = 1 "
-		"THEN 'trigger \"%s\" is for each row that is deleted' "
-		"ELSE 'trigger \"%s\" is for deletions' END, t.tgname) "
+		"THEN 'trigger \"%s\" fires for each deleted row' "
+		"ELSE 'trigger \"%s\" fires for each DELETE' END, t.tgname) "
 		"FROM m JOIN pg_catalog.pg_trigger t ON t.tgrelid = m.relation WHERE NOT $3 "
 		"AND t.tgtype & 8 = 8 AND t.tgenabled IN ('O', 'A') "
 		"AND (NOT t.tgisinternal OR t.tgparentid <> 0) "

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * partition_plan.c
- *	  Which partitions leave as a whole, and of which rows leave.
+ *	  Plans which partitions are removed as a whole, and from which only rows
+ *	  are removed.
  *
- * Each partition is looked at in a subtransaction that is rolled back, so that
- * no more of them are locked than one at a time, and only those that may hold old
- * rows.  One that is locked is left for the next run.
+ * Each partition is examined in a subtransaction that is rolled back, so only
+ * one partition is locked at a time, and only those that may hold old rows.  A
+ * partition that is locked is left for the next run.
  *
  *-------------------------------------------------------------------------
  */
@@ -60,7 +61,8 @@ lock_for_look(Look *look)
 		ConditionalLockRelationOid(partition->relation, AccessShareLock);
 	if (!look->there)
 		note_partition(look->context, "info", partition,
-					   psprintf("%s is locked, and is left for the next run",
+					   psprintf("%s was skipped because another session has "
+								"locked it; the next run tries again",
 								partition->name));
 	else if (get_rel_relkind(partition->relation) == '\0')
 		look->there = false;
@@ -68,7 +70,8 @@ lock_for_look(Look *look)
 }
 
 /*
- * How large is it, and if its rows leave one by one, are there any?
+ * Measure the size of the partition, and if its rows are to be deleted
+ * individually, whether it has any.
  */
 static void
 measure_partition(void *argument)
@@ -95,9 +98,9 @@ plan_rows(void *argument)
 	if (look->old && !table_has_rows(partition->relation))
 		note_partition(
 			context, "info", partition,
-			psprintf("partition %s is older than %s and empty, but "
-					 "its policy is for some rows only; DROP TABLE %s "
-					 "drops the partition",
+			psprintf("partition %s is older than %s and empty, but is kept "
+					 "because the policy has a filter; to drop the "
+					 "partition: DROP TABLE %s",
 					 partition->name, look->cutoff, partition->name));
 	else
 		plan_slices(context, look->policy, partition->relation,
@@ -105,7 +108,8 @@ plan_rows(void *argument)
 }
 
 /*
- * Look at a partition; what is learned stays, locks do not.
+ * Examine a partition in a subtransaction: results are kept, locks are
+ * released.
  */
 static void
 look_at(Look *look, const Partition *partition, void (*work)(void *argument))
@@ -120,7 +124,7 @@ look_at(Look *look, const Partition *partition, void (*work)(void *argument))
 }
 
 /*
- * What stands in the way of deleting rows of partitions.
+ * Note for each partition why its rows cannot be deleted.
  */
 static void
 refuse_partitions(const RetentionPolicy *policy, List *partitions, Oid role)
@@ -138,7 +142,7 @@ refuse_partitions(const RetentionPolicy *policy, List *partitions, Oid role)
 			tables = lappend(tables, partition);
 		else
 			partition->refusal.message = psprintf(
-				"partition %s is not a plain table, and is left alone",
+				"partition %s was skipped because it is not a plain table",
 				partition->name);
 	}
 	if (tables == NIL)
@@ -153,7 +157,7 @@ refuse_partitions(const RetentionPolicy *policy, List *partitions, Oid role)
  * False, with a finding, where rows of a partition cannot be deleted.
  */
 static bool
-may_leave(PlanContext *context, const Partition *partition)
+check_removable(PlanContext *context, const Partition *partition)
 {
 	const Refusal *refusal = &partition->refusal;
 
@@ -165,7 +169,7 @@ may_leave(PlanContext *context, const Partition *partition)
 }
 
 /*
- * The rows of a partition, one by one.
+ * Plan the deletion of individual rows of a partition.
  */
 static void
 plan_rows_of(PlanContext *context, const RetentionPolicy *policy,
@@ -179,13 +183,14 @@ plan_rows_of(PlanContext *context, const RetentionPolicy *policy,
 	look.cutoff = cutoff;
 	look.old = old;
 	look.why = why;
-	if (may_leave(context, partition))
+	if (check_removable(context, partition))
 		look_at(&look, partition, plan_rows);
 }
 
 /*
- * A partition that is old as a whole, with those below it.  If the deletion of
- * each row matters to somebody, it leaves when the rows have.
+ * Plan the removal of a partition that is old as a whole, with those below
+ * it.  If a trigger or a foreign key requires that its rows be deleted
+ * individually, the partition is removed once it is empty.
  */
 static void
 plan_old_partition(PlanContext *context, const RetentionPolicy *policy,
@@ -200,7 +205,7 @@ plan_old_partition(PlanContext *context, const RetentionPolicy *policy,
 
 	foreach (cell, partitions)
 	{
-		if (!may_leave(context, lfirst(cell)))
+		if (!check_removable(context, lfirst(cell)))
 			return;
 	}
 	look.context = context;
@@ -231,12 +236,13 @@ plan_old_partition(PlanContext *context, const RetentionPolicy *policy,
 							 empty);
 	else
 		note_partition(context, "warning", partition,
-					   psprintf("partition %s is old enough to leave, but %s",
+					   psprintf("partition %s is older than the cut-off but "
+								"cannot be dropped: %s",
 								partition->name, dependent));
 }
 
 /*
- * Oldest first, and always in the same order.
+ * Order partitions by age, oldest first, and by OID.
  */
 static int
 compare_ends(const ListCell *left, const ListCell *right)
@@ -250,7 +256,7 @@ compare_ends(const ListCell *left, const ListCell *right)
 }
 
 /*
- * A partition of the list, and those below it.
+ * The nth partition of the list, and those below it.
  */
 static List *
 with_those_below(List *partitions, int nth)
@@ -270,7 +276,8 @@ with_those_below(List *partitions, int nth)
 }
 
 /*
- * Partitions that are old as a whole, each with those below it, oldest first.
+ * Plan the partitions that are old as a whole, each with those below it,
+ * oldest first.
  */
 static void
 plan_old_partitions(PlanContext *context, const RetentionPolicy *policy,
@@ -295,9 +302,9 @@ plan_old_partitions(PlanContext *context, const RetentionPolicy *policy,
 }
 
 /*
- * From the table down, until bounds say that all rows are old, or that none is.
- * What is old as a whole leaves as a whole, unless the policy is for some rows
- * only.  Partitions that are young are not looked at.
+ * Descend from the table until the bounds say that all rows are old, or that
+ * none is.  A partition that is old as a whole is removed as a whole, unless
+ * the policy has a filter.  Partitions that are young are not examined.
  */
 void
 plan_partitions(PlanContext *context, const RetentionPolicy *policy,

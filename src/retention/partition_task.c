@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * partition_task.c
- *	  How a partition leaves as a whole, as a task.
+ *	  The task that removes a whole partition.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,7 +36,7 @@ prepare_departure(const TaskContext *context, const RetentionWork *work,
 }
 
 /*
- * Where the rows of a partition are archived, in this attempt.
+ * The key to which this attempt archives the rows of a partition.
  */
 char *
 key_of_partition(const TaskContext *context, const RetentionWork *work,
@@ -52,11 +52,11 @@ key_of_partition(const TaskContext *context, const RetentionWork *work,
 }
 
 /*
- * Finish what an earlier version has begun: the detachment of a partition.  It
- * waits for transactions that may still see the partition in its table, and
- * must not hold up anybody meanwhile.  The command evaluates no expression, and
- * so runs as the role of the run: constraints and foreign keys were looked at
- * when the detachment began.
+ * Finish the detachment of a partition that an earlier version began.  The
+ * command waits for transactions that may still see the partition in its
+ * table, and must not block other sessions meanwhile.  The command evaluates
+ * no expression, so it runs as the role of the run: constraints and foreign
+ * keys were checked when the detachment began.
  */
 void
 finalize_detachment(TaskContext *context)
@@ -85,8 +85,8 @@ finalize_detachment(TaskContext *context)
 }
 
 /*
- * End the attempt for want of a lock.  Its holders are named while they hold
- * it.
+ * End the attempt because a lock was not obtained.  Its holders are named
+ * while they still have it.
  */
 static void
 give_up_lock(TaskContext *context, const char *what, List *relations,
@@ -100,13 +100,13 @@ give_up_lock(TaskContext *context, const char *what, List *relations,
 	ledger_leave(&scope);
 	context->gave_up = psprintf(
 		"%s: %s", what,
-		holders == NULL ? "the lock was released meanwhile" : holders);
+		holders == NULL ? "the lock has since been released" : holders);
 	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg_internal("%s", context->gave_up)));
 }
 
 /*
- * A partition was not detached, however often that was tried.
+ * End the task: all attempts to detach the partition failed.
  */
 static void
 give_up_departure(TaskContext *context, const Departure *departure)
@@ -153,7 +153,7 @@ archive_partitions(TaskContext *context, const RetentionWork *work,
 }
 
 /*
- * What has left, as a JSON object.
+ * The result of the task, as a JSON object.
  */
 static char *
 describe_departure(const RetentionArchives *archives)
@@ -167,9 +167,9 @@ describe_departure(const RetentionArchives *archives)
 }
 
 /*
- * A partition leaves as a whole: nobody writes to it from the first lock on to
- * the commit, unless a session has waited for that for so long that the attempt
- * ends.
+ * Remove a whole partition: no session writes to it from the first lock to the
+ * commit, unless a session has waited for the lock for so long that the
+ * attempt ends.
  */
 void
 execute_departure(TaskContext *context, const RetentionWork *work,
@@ -193,7 +193,7 @@ execute_departure(TaskContext *context, const RetentionWork *work,
 	context->not_done = find_objection(&departure, role);
 	ledger_leave(&scope);
 	if (context->not_done == NULL && work->empty && has_rows(&departure))
-		context->not_done = "rows were added after the task had been planned";
+		context->not_done = "rows were added after the task was planned";
 	if (context->not_done != NULL)
 		return;
 

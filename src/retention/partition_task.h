@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * partition_task.h
- *	  How a partition leaves as a whole, as a task.
+ *	  The task that removes a whole partition.
  *
  *-------------------------------------------------------------------------
  */

@@ -56,10 +56,11 @@ read_policy(int64 policy_id, RetentionPolicy *policy)
 	if (policy->compression == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("retention policy %lld compresses with %s, which this "
-						"server does not have",
+				 errmsg("retention policy %lld uses compression %s, which "
+						"this server does not support",
 						(long long) policy_id, compression),
-				 errhint("Drop the policy and add it with one of these: %s.",
+				 errhint("Drop the policy, and add it again with one of "
+						 "these compressions: %s.",
 						 compression_names())));
 	policy->compression_level = (int) named_bigint(0, "compression_level");
 	policy->writer = identity_tag();
@@ -76,12 +77,12 @@ qualified_name(Oid relation)
 
 /*
  * The name of a table for a command that runs code of its owner.  The owner of
- * the schema may rename it, and have another table take this one's place, whose
- * code would get the rights of this table's owner.  So the row of the schema is
- * locked like the table, until the transaction ends; a rename that has begun is
- * not waited for.
+ * the schema may rename it, so that another table has this name, whose code
+ * would get the rights of this table's owner.  So the row of the schema is
+ * locked like the table, until the transaction ends; a rename that has begun
+ * is not waited for.
  *
- * Where rows cannot be locked, nothing but planning is done.
+ * Where rows cannot be locked, only planning is done.
  */
 char *
 hold_name(Oid relation)
@@ -112,16 +113,17 @@ hold_name(Oid relation)
 }
 
 /*
- * A table that is locked keeps its name, but its schema may be renamed, and
- * another take its place: a command by name was about another table then.
+ * A locked table keeps its name, but its schema may be renamed, and another
+ * table may get this name: a command by name would then be about that table.
  */
 void
 require_name(Oid relation, const char *name)
 {
 	if (get_rel_relkind(relation) == '\0' ||
 		strcmp(qualified_name(relation), name) != 0)
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("%s has got another name meanwhile", name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("table %s was renamed by another session", name)));
 }
 
 Oid
@@ -149,8 +151,8 @@ time_column_type(Oid relation, const char *column)
 }
 
 /*
- * Say where in the filter an error is: positions are not those of the text that
- * the client sent.
+ * Report the position of an error within the filter: the position in the
+ * statement is not that in the text that the client sent.
  */
 static void
 point_into_filter(void *arg)
@@ -166,8 +168,8 @@ point_into_filter(void *arg)
 }
 
 /*
- * A filter must be one expression, so that nothing in it can get out of the
- * parentheses that it is put in.  What it means is for the server to check.
+ * A filter must be one expression, so that no part of it can leave the
+ * parentheses around it.  The server checks the rest.
  */
 void
 check_filter(const char *filter)
@@ -192,13 +194,13 @@ check_filter(const char *filter)
 			ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
 			 errmsg("the filter must be one condition, not \"%s\"", filter),
-			 errhint("Give what would stand after WHERE, such as status IN "
-					 "('completed', 'failed').")));
+			 errhint("Pass a condition as it would follow WHERE, for example "
+					 "status IN ('completed', 'failed').")));
 }
 
 /*
- * To be put after another condition.  A comment at the end of the filter ends
- * with its line.
+ * The filter as a text that is appended to another condition.  A comment at
+ * the end of the filter ends with its line.
  */
 char *
 filter_condition(const char *filter)

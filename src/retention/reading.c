@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reading.c
- *	  Reading an archive: what was written down, and the bytes of its object.
+ *	  Reading an archive: its row in the ledger, and the bytes of its object.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,7 +40,8 @@ read_archive(int64 archive_id, Archive *archive)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("archive %lld does not exist", (long long) archive_id),
-				 errhint("See pgmaint.archives for those that do.")));
+				 errhint("List the archives with SELECT * FROM "
+						 "pgmaint.archives.")));
 	archive->archive_id = archive_id;
 	archive->storage = named_text(0, "storage");
 	archive->key = named_text(0, "key");
@@ -62,8 +63,8 @@ read_archive(int64 archive_id, Archive *archive)
 }
 
 /*
- * The object as it is read: its own bytes are hashed on the way to the
- * decompression, and what comes out of that again.
+ * Open the object for reading: its bytes are hashed before decompression, and
+ * the content is hashed after it.
  */
 void
 open_archive(const Archive *archive, ArchiveReading *reading)
@@ -75,9 +76,10 @@ open_archive(const Archive *archive, ArchiveReading *reading)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("archive %lld is compressed with %s, which this "
-						"server does not have",
+						"server does not support",
 						(long long) archive->archive_id, archive->compression),
-				 errhint("Read it on a server that was built with it.")));
+				 errhint("Read the archive on a server that supports %s.",
+						 archive->compression)));
 	storage = storage_open(archive->storage, STORAGE_READ);
 	reading->object =
 		hashing_source_create(storage_reader(storage, archive->key));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reading.h
- *	  Reading an archive: what was written down, and the bytes of its object.
+ *	  Reading an archive: its row in the ledger, and the bytes of its object.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@
 
 #define READING_BUFFER_SIZE 65536
 
-/* what was written down */
+/* the row of an archive in the ledger */
 typedef struct Archive
 {
 	int64 archive_id;

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * refusal.c
- *	  What stands in the way of taking rows out of tables.
+ *	  Reasons why rows cannot be removed from tables.
  *
- * What is checked when a policy is added is checked again by every run: tables
- * change.  A policy may be for thousands of partitions, so that each catalog is
- * asked once for all of them.
+ * The checks that are made when a policy is added are made again by every run,
+ * since tables change.  A policy may be for thousands of partitions, so each
+ * catalog is queried once for all of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,8 +47,8 @@ note_refusals(uint64 rows, Refusal *refusals)
 }
 
 /*
- * Raise the ERROR that a DELETE would raise.  A table that is locked is left for
- * whoever locks it next.
+ * Raise the ERROR that a DELETE would raise.  A table that is locked is not
+ * checked here, but where it is locked next.
  */
 static void
 check_published(void *argument)
@@ -67,9 +67,9 @@ check_published(void *argument)
 }
 
 /*
- * Does a publication forbid to delete from the tables?  The server is asked, one
- * table after the other, and the locks on them are given back.  Where nothing is
- * published, it would forbid nothing.
+ * Does a publication forbid to delete from the tables?  The server checks one
+ * table after the other, and the locks on them are released.  Where nothing is
+ * published, nothing is forbidden.
  */
 void
 refuse_published(List *relations, Refusal *refusals)
@@ -104,10 +104,9 @@ refuse_published(List *relations, Refusal *refusals)
 }
 
 /*
- * What stands in the way of deleting rows of tables, or of archiving them
- * first.  Deleting must do just that: no rule may turn it into something else,
- * no row may be out of sight, and no other table's rows may go with those that
- * are archived.
+ * Note why rows of tables cannot be deleted, or archived first.  A DELETE must
+ * delete exactly these rows: no rule may rewrite it, no row may be hidden, and
+ * no rows of another table may be deleted with those that are archived.
  */
 static void
 refuse_tables(List *relations, bool archive, Oid role, Refusal *refusals)
@@ -136,7 +135,7 @@ refuse_tables(List *relations, bool archive, Oid role, Refusal *refusals)
 			"ORDER BY w.rulename LIMIT 1) w ON true "
 			"CROSS JOIN LATERAL (SELECT v.code, v.message, v.hint FROM (VALUES "
 			"(t.relkind NOT IN ('r', 'p'), '42809', pg_catalog.format('%s is not a table', t.name), "
-			"'Retention is for tables and partitioned tables.'), "
+			"'Name a table or a partitioned table.'), "
 			"(t.relpersistence = 't', '42809', pg_catalog.format('%s is a temporary table', t.name), NULL), "
 			"(t.oid < 16384 OR t.nspname IN ('pg_catalog', 'information_schema', 'pg_toast', " OWN_SCHEMAS
 			"), "
@@ -144,17 +143,19 @@ refuse_tables(List *relations, bool archive, Oid role, Refusal *refusals)
 			"(NOT pg_catalog.pg_has_role($2, t.relowner, 'USAGE'), '42501', "
 			"pg_catalog.format('must be owner of table %s', t.name), NULL), "
 			"(w.rulename IS NOT NULL, '55000', pg_catalog.format("
-			"'rule \"%s\" of table %s changes what a DELETE does', w.rulename, t.name), "
-			"'Make it a trigger, or disable it with ALTER TABLE ... DISABLE RULE.'), "
+			"'rule \"%s\" of table %s rewrites DELETE', w.rulename, t.name), "
+			"'Replace the rule with a trigger, or disable the rule with "
+			"ALTER TABLE ... DISABLE RULE.'), "
 			"(t.forced AND NOT (SELECT o.rolsuper OR o.rolbypassrls FROM pg_catalog.pg_roles o "
 			"WHERE o.oid = t.relowner), '55000', pg_catalog.format("
 			"'row-level security of table %s may hide rows from its owner', t.name), "
 			"'Use ALTER TABLE ... NO FORCE ROW LEVEL SECURITY, or give the owner BYPASSRLS.'), "
 			"(f.conname IS NOT NULL, '55000', pg_catalog.format("
-			"'foreign key \"%s\" of table %s would %s rows there when rows of %s are archived', "
+			"'foreign key \"%s\" of table %s would %s rows of that table "
+			"when rows of %s are archived', "
 			"f.conname, f.name, CASE f.confdeltype WHEN 'c' THEN 'delete' ELSE 'change' END, t.name), "
-			"'Archive that table first and make the foreign key ON DELETE NO ACTION, or delete "
-			"without an archive (archive => false).') "
+			"'Make the foreign key ON DELETE NO ACTION and archive the rows "
+			"of that table first, or add the policy with archive => false.') "
 			") v (holds, code, message, hint) WHERE v.holds LIMIT 1) x"),
 		refusals);
 	refuse_published(relations, refusals);
@@ -168,11 +169,11 @@ refuse_table(Oid relation, bool archive, Oid role, Refusal *refusal)
 }
 
 /*
- * The same for tables of a policy that is there already: its own and partitions
- * of it.
+ * The same for tables of an existing policy: its own table and partitions of
+ * it.
  *
- * Rows leave partition by partition, for which a trigger of the partitioned
- * table itself does not fire.
+ * Rows are deleted partition by partition, for which a trigger of the
+ * partitioned table itself does not fire.
  */
 Refusal *
 refuse_tables_of_policy(const RetentionPolicy *policy, List *relations,
@@ -191,16 +192,18 @@ refuse_tables_of_policy(const RetentionPolicy *policy, List *relations,
 		ledger_query(
 			&query,
 			"(SELECT u.nth, '42501' AS code, pg_catalog.format(CASE WHEN c.oid = $3 "
-			"THEN 'role \"%s\" owned table %s when the policy was added, now role \"%s\" does' "
-			"ELSE 'the policy is of role \"%s\", but partition %s belongs to role \"%s\"' END, "
+			"THEN 'role \"%s\" owned table %s when the policy was added, but "
+			"role \"%s\" owns it now' "
+			"ELSE 'the policy belongs to role \"%s\", but partition %s "
+			"belongs to role \"%s\"' END, "
 			"$2, c.oid::pg_catalog.regclass, o.rolname) AS message, CASE WHEN c.oid = $3 "
-			"THEN 'Drop the policy and add it again.' ELSE 'Give it the owner of its table.' END AS hint "
+			"THEN 'Drop the policy and add it again.' ELSE 'Use ALTER TABLE "
+			"... OWNER TO to give the partition the owner of its table.' END AS hint "
 			"FROM " TABLES "JOIN pg_catalog.pg_roles o ON o.oid = c.relowner "
 			"WHERE o.rolname <> $2) UNION ALL "
 			"(SELECT u.nth, '55000', pg_catalog.format("
-			"'trigger \"%s\" of partitioned table %s is for each statement, "
-			"and does not fire when rows of partitions are deleted', t.tgname, c.oid::pg_catalog.regclass), "
-			"'Make it FOR EACH ROW, or add the policy with pass_triggers => true.' "
+			"'statement-level trigger \"%s\" of partitioned table %s does not fire when rows of partitions are deleted', t.tgname, c.oid::pg_catalog.regclass), "
+			"'Make the trigger FOR EACH ROW, or add the policy with pass_triggers => true.' "
 			"FROM " TABLES "JOIN pg_catalog.pg_trigger t ON t.tgrelid = c.oid "
 			"WHERE NOT $4 AND c.relkind = 'p' AND t.tgtype & 9 = 8 "
 			"AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal ORDER BY t.tgname)"),
@@ -215,8 +218,9 @@ refuse_tables_of_policy(const RetentionPolicy *policy, List *relations,
 			continue;
 		refusal->sqlstate = "42703";
 		refusal->message = psprintf(
-			"table %s has no column \"%s\" of type date or timestamp any more",
-			get_rel_name(relation), policy->time_column);
+			"column \"%s\" of table %s no longer exists or is not a date or "
+			"timestamp",
+			policy->time_column, get_rel_name(relation));
 		refusal->hint = "Drop the policy and add it again.";
 	}
 	return refusals;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * refusal.h
- *	  What stands in the way of taking rows out of tables.
+ *	  Reasons why rows cannot be removed from tables.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 typedef struct Refusal
 {
 	char *sqlstate;
-	char *message; /* NULL: nothing stands in the way */
+	char *message; /* NULL: rows can be taken out */
 	char *hint;	   /* or NULL */
 } Refusal;
 

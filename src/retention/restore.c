@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * restore.c
- *	  The way back: restore_archive.
+ *	  restore_archive: copies the rows of an archive into a table.
  *
- * The whole object is read, and held against what was written down in the
- * transaction that deleted its rows.
+ * The whole object is read and compared with the ledger, whose row was written
+ * in the transaction that deleted the rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -49,7 +49,7 @@ PG_FUNCTION_INFO_V1(pgmaint_restore_archive);
 typedef struct Copied
 {
 	Source *source;
-	Oid reader; /* whose rights it is read with */
+	Oid reader; /* the role whose rights the storage is read with */
 	int security_context;
 } Copied;
 
@@ -79,7 +79,7 @@ give_bytes(void *buffer, int minimum, int maximum)
 }
 
 /*
- * Each archived column must be there, and be one that can be written.
+ * Each archived column must exist and must not be generated.
  */
 static void
 check_columns(Relation relation, const Archive *archive)
@@ -96,7 +96,8 @@ check_columns(Relation relation, const Archive *archive)
 				ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg(
-					 "table \"%s\" has no column \"%s\", but archive %lld has",
+					 "table \"%s\" has no column \"%s\", which archive %lld "
+					 "contains",
 					 RelationGetRelationName(relation), name,
 					 (long long) archive->archive_id),
 				 errhint(
@@ -105,18 +106,18 @@ check_columns(Relation relation, const Archive *archive)
 				->attgenerated != '\0')
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-					 errmsg("column \"%s\" of table \"%s\" is generated, and "
+					 errmsg("column \"%s\" of table \"%s\" is generated and "
 							"cannot be restored from archive %lld",
 							name, RelationGetRelationName(relation),
 							(long long) archive->archive_id),
-					 errhint("Restore into a table in which it is a plain "
-							 "column.")));
+					 errhint("Restore into a table in which the column is "
+							 "not generated.")));
 	}
 }
 
 /*
- * What COPY FROM checks before it begins: a privilege on the table is one on all
- * of its columns.
+ * Make the checks of COPY FROM: a privilege on the table is one on all of its
+ * columns.
  */
 static void
 check_rights(Relation relation, const Archive *archive)
@@ -144,15 +145,16 @@ check_rights(Relation relation, const Archive *archive)
 	if (check_enable_rls(relid, InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("archives cannot be restored into table \"%s\", which "
-						"has row-level security for this role",
+				 errmsg("cannot restore an archive into table \"%s\" because "
+						"its row-level security applies to the current role",
 						RelationGetRelationName(relation)),
 				 errhint("Restore as the owner of the table.")));
 }
 
 /*
- * COPY complains about lines of a file; say of which.  What is refused while rows
- * come in is code that the catalogs do not link to the table.
+ * Name the archive in the context of errors of COPY.  A call that is refused
+ * while rows are inserted comes from code that the catalogs do not link to the
+ * table.
  */
 static void
 name_archive(void *arg)
@@ -161,9 +163,9 @@ name_archive(void *arg)
 
 	if (geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
 		errhint("Restore into a table without the trigger, default or "
-				"constraint that leads there, and insert its rows into this "
-				"one.");
-	errcontext("restoring archive %lld, object \"%s\" on storage \"%s\"",
+				"constraint that calls the function, then copy the rows "
+				"with INSERT ... SELECT.");
+	errcontext("restoring archive %lld, object \"%s\" in storage \"%s\"",
 			   (long long) archive->archive_id, archive->key,
 			   archive->storage);
 }
@@ -181,7 +183,7 @@ choose_role(Oid owner)
 			   : GetUserId();
 }
 
-/* what copy_rows() is to do, and has done */
+/* argument and result of copy_rows() */
 typedef struct CopyJob
 {
 	Relation relation;
@@ -190,7 +192,7 @@ typedef struct CopyJob
 } CopyJob;
 
 /*
- * COPY what give_bytes() gives into the table.
+ * COPY the bytes of give_bytes() into the table.
  */
 static void
 copy_rows(void *argument)
@@ -217,8 +219,8 @@ copy_rows(void *argument)
 }
 
 /*
- * COPY the content into the table.  Domains and partitions may change while rows
- * come in, so each function that is called is looked at as well.
+ * COPY the content into the table.  Domains and partitions may change
+ * meanwhile, so each function that is called is checked as well.
  */
 static int64
 copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
@@ -263,8 +265,8 @@ copy_in(Relation relation, const Archive *archive, ArchiveReading *reading)
 /*
  * pgmaint.restore_archive(archive_id bigint, into regclass)
  *
- * All or nothing: what turns out not to be what was archived is an ERROR, and
- * leaves no row.
+ * If the object differs from the ledger, an ERROR is raised and no row is
+ * restored.
  */
 Datum
 pgmaint_restore_archive(PG_FUNCTION_ARGS)
@@ -298,14 +300,16 @@ pgmaint_restore_archive(PG_FUNCTION_ARGS)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("archive %lld is not what was written: its digest differs",
+			 errmsg("archive %lld is damaged: its SHA-256 is not the one in "
+					"the ledger",
 					(long long) archive.archive_id),
-			 errdetail("Object \"%s\" on storage \"%s\" has %lld bytes, %lld "
-					   "were written.",
+			 errdetail("Object \"%s\" in storage \"%s\" has %lld bytes, the "
+					   "ledger says %lld. No row was restored.",
 					   archive.key, archive.storage,
 					   (long long) hashed_bytes(reading.object),
 					   (long long) archive.bytes),
-			 errhint("See pgmaint.verify_archive(%lld); no row was restored.",
+			 errhint("Compare the archive with the ledger: SELECT * FROM "
+					 "pgmaint.verify_archive(%lld).",
 					 (long long) archive.archive_id)));
 	PG_RETURN_INT64(rows);
 }

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * retention.c
- *	  The action "retention": rows that are old enough leave their tables,
- *	  archived first where the policy says so.
+ *	  The action "retention": removes old rows from their tables, after
+ *	  archiving them where the policy says so.
  *
- * The room retention: old rows leave their tables, archived first; archives
- * are verified and restored.
+ * The room retention: removing old rows from tables, archiving them first;
+ * verifying and restoring archives.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +47,7 @@ typedef struct Attempt
 } Attempt;
 
 /*
- * What a policy asks for now.
+ * Plan the tasks of a policy.
  */
 static void
 plan_policy(void *argument)
@@ -68,8 +68,9 @@ plan_policy(void *argument)
 	if (candidate->name == NULL)
 	{
 		plan_finding(context, "retention", "warning", NULL,
-					 psprintf("the table of retention policy %lld is gone; "
-							  "pgmaint.drop_retention(%lld) drops the policy",
+					 psprintf("the table of retention policy %lld was "
+							  "dropped; to drop the policy: SELECT "
+							  "pgmaint.drop_retention(%lld)",
 							  (long long) policy.policy_id,
 							  (long long) policy.policy_id),
 					 NULL);
@@ -79,7 +80,7 @@ plan_policy(void *argument)
 	if (refusal.message != NULL)
 	{
 		plan_finding(context, "retention", "warning", candidate->name,
-					 psprintf("retention policy %lld rests: %s%s%s",
+					 psprintf("retention policy %lld is suspended: %s%s%s",
 							  (long long) policy.policy_id, refusal.message,
 							  refusal.hint == NULL ? "" : ". ",
 							  refusal.hint == NULL ? "" : refusal.hint),
@@ -89,7 +90,8 @@ plan_policy(void *argument)
 	if (!ConditionalLockRelationOid(policy.relation, AccessShareLock))
 	{
 		plan_finding(context, "retention", "info", candidate->name,
-					 psprintf("%s is locked, and is left for the next run",
+					 psprintf("%s was skipped because another session has "
+							  "locked it; the next run tries again",
 							  candidate->name),
 					 NULL);
 		return;
@@ -103,7 +105,8 @@ plan_policy(void *argument)
 	timeless = rows_without_time(&policy, policy.relation);
 	if (timeless > 0)
 		plan_finding(context, "retention", "info", candidate->name,
-					 psprintf("%lld rows of %s have no %s, and never leave",
+					 psprintf("%lld rows of %s have no %s and are never "
+							  "removed",
 							  (long long) timeless, candidate->name,
 							  policy.time_column),
 					 NULL);
@@ -113,8 +116,8 @@ plan_policy(void *argument)
 
 /*
  * A policy that cannot be planned, because its filter raises an ERROR for
- * example, keeps no other from its work; but the run fails in the end.  No lock
- * is kept, however many tables have policies.
+ * example, does not prevent others from being planned; but the run fails in
+ * the end.  No lock is kept, however many tables have policies.
  */
 static void
 plan_policy_apart(PlanContext *context, const Candidate *candidate)
@@ -143,8 +146,8 @@ plan_policy_apart(PlanContext *context, const Candidate *candidate)
 }
 
 /*
- * Rows of partitions that a policy had begun to detach when it was dropped are
- * in no table that anybody reads.
+ * Rows of partitions that were being detached for a policy when it was dropped
+ * are in no table that queries read.
  */
 static void
 report_abandoned_partitions(PlanContext *context)
@@ -161,18 +164,20 @@ report_abandoned_partitions(PlanContext *context)
 		plan_finding(
 			context, "retention", "warning", partition->name,
 			partition->detached
-				? psprintf("partition %s was detached from %s by a retention "
-						   "policy that was dropped, and its rows are not in "
-						   "that table; attach it again with ALTER TABLE %s "
-						   "ATTACH PARTITION %s FOR VALUES FROM ('%s') TO "
-						   "('%s'), or drop it",
+				? psprintf("partition %s was detached from %s for a "
+						   "retention policy that was dropped, and its rows "
+						   "are not in that table; attach the partition "
+						   "again with ALTER TABLE %s ATTACH PARTITION %s "
+						   "FOR VALUES FROM ('%s') TO ('%s'), or drop the "
+						   "partition",
 						   partition->name, parent, parent, partition->name,
 						   partition->from, partition->to)
-				: psprintf("the detachment of partition %s from %s is pending "
-						   "for a retention policy that was dropped, and its "
-						   "rows are not to be seen in that table; finish it "
-						   "with ALTER TABLE %s DETACH PARTITION %s FINALIZE",
-						   partition->name, parent, parent, partition->name),
+				: psprintf(
+					  "the detachment of partition %s from %s is pending for a retention policy that "
+					  "was dropped, and queries on that table do not "
+					  "see its rows; finish the detachment with ALTER "
+					  "TABLE %s DETACH PARTITION %s FINALIZE",
+					  partition->name, parent, parent, partition->name),
 			NULL);
 	}
 }
@@ -245,7 +250,8 @@ describe_retention(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(retention) = {
 	.name = "retention",
 	.description =
-		"take rows out of their tables when they are old enough, archived first unless the policy says otherwise",
+		"remove the rows that retention policies no longer keep, after "
+		"archiving them unless the policy has archive => false",
 	.options = retention_options,
 	.uses_storage = true,
 	.plan = plan_retention,

@@ -21,7 +21,8 @@ const ActionOption retention_options[] = {
 	SELECTION_OPTIONS,
 	PLAIN_OPTION(
 		"slice_size", OPTION_BYTES, "64 MB",
-		"about how much of a table goes into one task and one object"),
+		"approximate size of the part of a table that one task removes and "
+		"one archive object holds"),
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
@@ -30,7 +31,7 @@ const ActionOption retention_options[] = {
 #define MAX_COPIES_SHOWN 3
 
 /*
- * The evidence is also what the task is carried out by.
+ * The evidence is also the input of the task.
  */
 static void
 append_field(StringInfo json, const char *name, const char *value)
@@ -81,9 +82,9 @@ plan_task(PlanContext *context, Oid relation, const char *target)
 }
 
 /*
- * The old rows of a table or of a partition, and why they leave one by one, if
- * that needs to be said.  Slices of one table may be at
- * work at the same time, so these tasks claim no table for themselves.
+ * Plan the deletion of the old rows of a table or of a partition; why is the
+ * reason for deleting them individually, or NULL.  Slices of one table may be
+ * processed at the same time, so these tasks claim no table for themselves.
  */
 void
 plan_slices(PlanContext *context, const RetentionPolicy *policy, Oid relation,
@@ -112,23 +113,24 @@ plan_slices(PlanContext *context, const RetentionPolicy *policy, Oid relation,
 			task->command = psprintf("COPY (%s RETURNING *) TO '%s/%s'",
 									 task->command, policy->storage, key);
 		}
-		task->reason = psprintf(
-			"older than %s, from %s to %s, about %lld rows%s%s", cutoff,
-			slice->from, slice->to, (long long) slice->rows,
-			why == NULL ? "" : "; one by one, since ", why == NULL ? "" : why);
+		task->reason =
+			psprintf("older than %s, from %s to %s, about %lld rows%s%s",
+					 cutoff, slice->from, slice->to, (long long) slice->rows,
+					 why == NULL ? "" : "; deleted individually because ",
+					 why == NULL ? "" : why);
 		task->evidence = describe_slice_work(policy, cutoff, slice, key);
 		task->bytes = slice->bytes;
 	}
 	if (more)
 		plan_finding(context, "retention", "info", pstrdup(name),
-					 psprintf("%s has more old rows than one run takes: the "
-							  "next run goes on",
+					 psprintf("%s has more old rows than one run removes; "
+							  "the next run continues",
 							  name),
 					 NULL);
 }
 
 /*
- * What the task of a partition is carried out by.
+ * The evidence of the task of a partition, which is its input.
  */
 static char *
 describe_partition_work(const RetentionPolicy *policy, const char *kind,
@@ -152,7 +154,8 @@ describe_partition_work(const RetentionPolicy *policy, const char *kind,
 }
 
 /*
- * The commands that archive partitions; of many, how many there are.
+ * The commands that archive partitions; of many, the first ones and how many
+ * follow.
  */
 static char *
 describe_copies(PlanContext *context, const RetentionPolicy *policy,
@@ -181,7 +184,7 @@ describe_copies(PlanContext *context, const RetentionPolicy *policy,
 }
 
 /*
- * A partition that leaves as a whole, with those below it.
+ * Plan the removal of a whole partition, with those below it.
  */
 void
 plan_whole_partition(PlanContext *context, const RetentionPolicy *policy,
@@ -216,7 +219,7 @@ plan_whole_partition(PlanContext *context, const RetentionPolicy *policy,
 }
 
 /*
- * A partition that an earlier version has begun to detach.
+ * Plan the removal of a partition that an earlier version began to detach.
  */
 void
 plan_detached_partition(PlanContext *context, const RetentionPolicy *policy,
@@ -244,8 +247,8 @@ plan_detached_partition(PlanContext *context, const RetentionPolicy *policy,
 					: psprintf("COPY %s TO '%s/%s'; ", partition->name,
 							   policy->storage, key),
 		partition->name);
-	task->reason = "an earlier run has begun to detach the partition, and has "
-				   "not archived and dropped it";
+	task->reason = "an earlier run began to detach the partition but did not "
+				   "archive and drop it";
 	task->evidence =
 		describe_partition_work(policy, "detached", NULL, partition->from,
 								partition->to, InvalidOid, false);

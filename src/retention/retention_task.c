@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * retention_task.c
- *	  How a task of the action "retention" is carried out.
+ *	  Execution of a task of the action "retention".
  *
- * There are four kinds: a slice of a table by time, a partition that leaves as a
- * whole, a partition that an earlier version has detached, and what an earlier
- * task has left on a storage.
+ * There are four kinds of tasks: a slice of a table by time, a partition that
+ * is removed as a whole, a partition that an earlier version detached, and an
+ * object that an earlier task left on a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "retention/slices.h"
 
 /*
- * Write down what the task is about to write, in the caller's ledger scope.
+ * Register the objects that the task will write, in the caller's ledger scope.
  */
 static void
 note_uploads(TaskContext *context, const RetentionWork *work,
@@ -55,7 +55,7 @@ note_uploads(TaskContext *context, const RetentionWork *work,
 }
 
 /*
- * Why rows of a table, or of a partition, cannot leave one by one, for a person;
+ * The reason why rows of a table or of a partition cannot be deleted, as text;
  * NULL if they can.
  */
 static char *
@@ -64,12 +64,12 @@ find_objection_to_slice(const RetentionPolicy *policy, Oid relation, Oid role)
 	Refusal refusal = {0};
 
 	if (get_rel_relkind(relation) == '\0')
-		return "the table was dropped after the task had been planned";
+		return "the table was dropped after the task was planned";
 	if (relation != policy->relation &&
 		!(get_rel_relispartition(relation) &&
 		  list_member_oid(get_partition_ancestors(relation),
 						  policy->relation)))
-		return "the partition was detached after the task had been planned";
+		return "the partition was detached after the task was planned";
 	refuse_policy(policy, relation, role, &refusal);
 	if (refusal.message == NULL)
 		return NULL;
@@ -77,8 +77,9 @@ find_objection_to_slice(const RetentionPolicy *policy, Oid relation, Oid role)
 }
 
 /*
- * Is the policy still what it was?  Then write down what the task is about to
- * do, which is committed before it begins.
+ * Skip the task if its policy or table changed since the plan.  Otherwise
+ * register the objects that the task will write, which is committed before it
+ * begins.
  */
 HoldBack
 consider_retention(TaskContext *context, char **reason)
@@ -100,8 +101,8 @@ consider_retention(TaskContext *context, char **reason)
 	ledger_enter(&scope);
 	if (!read_policy(work.policy_id, &policy))
 		refusal.message =
-			psprintf("retention policy %lld was dropped after the task had "
-					 "been planned",
+			psprintf("retention policy %lld was dropped after the task was "
+					 "planned",
 					 (long long) work.policy_id);
 	else if (is_whole(&work))
 	{
@@ -130,8 +131,9 @@ consider_retention(TaskContext *context, char **reason)
 }
 
 /*
- * The rows of a table that are in a range of time.  What the table is like, and
- * which columns it has, is looked at when nobody can change it any more.
+ * Delete the rows of a table in a range of time, archiving them first.  The
+ * table and its columns are read after the lock, when they can no longer
+ * change.
  */
 static void
 execute_slice(TaskContext *context, const RetentionWork *work,
@@ -198,7 +200,8 @@ execute_retention(TaskContext *context)
 	ledger_leave(&scope);
 	if (!found)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("retention policy %lld was dropped meanwhile",
+						errmsg("retention policy %lld was dropped after the "
+							   "task began",
 							   (long long) work.policy_id)));
 	if (is_whole(&work))
 		execute_departure(context, &work, &policy);

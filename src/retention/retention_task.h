@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * retention_task.h
- *	  How a task of the action "retention" is carried out.
+ *	  Execution of a task of the action "retention".
  *
  *-------------------------------------------------------------------------
  */

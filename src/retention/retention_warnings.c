@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * retention_warnings.c
- *	  What every run says about retention policies that may surprise.
+ *	  Warnings of every run about retention policies.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #include "retention/timezone.h"
 
 /*
- * Archives that are lost with this server's data directory.
+ * Warn of archives that are lost with this server's data directory.
  */
 static void
 warn_of_local_archives(PlanContext *context)
@@ -27,11 +27,11 @@ warn_of_local_archives(PlanContext *context)
 		return;
 	plan_finding(
 		context, "retention", "warning", named_text(0, "storage"),
-		psprintf("retention %s %s to storage pgmaint_local, below the data "
-				 "directory of this server: no standby has these archives, "
-				 "pg_upgrade leaves them behind and pg_rewind removes them; "
-				 "create another storage, drop the %s and add %s again with "
-				 "it",
+		psprintf("retention %s %s to storage pgmaint_local, which is below "
+				 "the data directory of this server: standbys do not have "
+				 "these archives, pg_upgrade does not copy them, and "
+				 "pg_rewind removes them; create another storage, drop the "
+				 "%s and add %s again with that storage",
 				 psprintf(named_boolean(0, "are_several") ? "policies %s"
 														  : "policy %s",
 						  named_text(0, "policies")),
@@ -42,8 +42,8 @@ warn_of_local_archives(PlanContext *context)
 }
 
 /*
- * Policies without a time zone, which came out of a dump of an earlier version:
- * they go by the server's, which the command stores.
+ * Warn of policies without a time zone, restored from a dump of an earlier
+ * version: they use the time zone of the server, which the command stores.
  */
 static void
 warn_without_timezone(PlanContext *context)
@@ -51,8 +51,7 @@ warn_without_timezone(PlanContext *context)
 	LedgerQuery query = {0};
 	uint64 rows = ledger_query(
 		&query,
-		"SELECT p.relation::text, pg_catalog.format('retention policy %s stores no time zone and "
-		"goes by the time zone of the server; to store one: SELECT pgmaint.drop_retention(%s); "
+		"SELECT p.relation::text, pg_catalog.format('retention policy %s stores no time zone and uses the time zone of the server; to store one: SELECT pgmaint.drop_retention(%s); "
 		"SELECT pgmaint.add_retention(%L, %L, %L, %L, %L, %L, %L, %L, %L, timezone => %L, "
 		"pass_triggers => %L)', p.policy_id, p.policy_id, p.relation, p.time_column, p.keep, "
 		"p.filter, p.archive, p.storage, p.compression, p.compression_level, p.slice, " SERVER_TIMEZONE

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * retention_warnings.h
- *	  What every run says about retention policies that may surprise.
+ *	  Warnings of every run about retention policies.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * retention_work.c
- *	  What tasks of the action "retention" are planned to do, and have written.
+ *	  The planned work of tasks of the action "retention", and their archives.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ read_work(const ClaimedTask *task, RetentionWork *work)
 }
 
 /*
- * Slices are of a table; everything else is a partition.
+ * Is the task about a whole partition instead of a slice of a table?
  */
 bool
 is_whole(const RetentionWork *work)
@@ -37,8 +37,8 @@ is_whole(const RetentionWork *work)
 }
 
 /*
- * Write the rows of a table, all of them or those that a condition is for, which
- * are deleted.
+ * Archive the rows of a table: all of them, or those that match a condition,
+ * which are deleted.
  */
 void
 archive_rows(TaskContext *context, const RetentionWork *work,
@@ -62,7 +62,9 @@ archive_rows(TaskContext *context, const RetentionWork *work,
 	read_archived_columns(relation, &job.columns);
 	if (!lock_upload_of_task(context->task->task_id, key, &job.upload))
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("%s was not noted before it is written", key)));
+						errmsg("object \"%s\" was not registered as an "
+							   "upload before it was written",
+							   key)));
 	ledger_leave(&scope);
 	job.query =
 		condition == NULL

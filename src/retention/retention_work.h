@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * retention_work.h
- *	  What tasks of the action "retention" are planned to do, and have written.
+ *	  The planned work of tasks of the action "retention", and their archives.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "action/action.h"
 #include "retention/archive.h"
 
-/* what the plan wrote down */
+/* the planned work, from the evidence of the task */
 typedef struct RetentionWork
 {
 	char *kind;
@@ -20,12 +20,12 @@ typedef struct RetentionWork
 	char *to;
 	char *key; /* of a slice */
 	bool open;
-	bool empty; /* a partition that leaves only without rows */
+	bool empty; /* a partition that is removed only without rows */
 	int64 policy_id;
 	Oid parent;
 } RetentionWork;
 
-/* what a task has written */
+/* the archives that a task has written */
 typedef struct RetentionArchives
 {
 	ArchiveResult total;

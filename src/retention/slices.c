@@ -3,8 +3,8 @@
  * slices.c
  *	  How the old rows of a table are cut into pieces by time.
  *
- * A slice is one task, one transaction and one object, so that several are at
- * work side by side and a crash loses the work of one.
+ * A slice is one task, one transaction and one object, so several are
+ * processed in parallel and a crash loses the work of one.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,8 +37,8 @@
 #define MAX_COUNTED 1000000
 
 /*
- * A time column may have a domain as its type.  What is compared with it is of
- * the type below, which the server's index operators are for.
+ * A time column may have a domain as its type.  Values compared with it have
+ * the base type, which the index operators of the server are for.
  */
 const char *
 time_type_name(Oid type)
@@ -55,8 +55,8 @@ time_type_name(Oid type)
 }
 
 /*
- * Rows from one time on and before another; from may be NULL.  In what is run
- * the times have their type beside them.
+ * Condition for rows from one time on and before another; from may be NULL. 
+ * In queries that are executed, the times are followed by their type.
  */
 static char *
 condition(const RetentionPolicy *policy, const char *from, const char *to,
@@ -81,7 +81,7 @@ slice_condition(const RetentionPolicy *policy, Oid relation, const char *from,
 }
 
 /*
- * The same for a person.
+ * The same condition for display.
  */
 char *
 describe_slice(const RetentionPolicy *policy, const char *from, const char *to)
@@ -94,7 +94,7 @@ describe_slice(const RetentionPolicy *policy, const char *from, const char *to)
  * first column of the first row as text.
  */
 static char *
-ask_as_owner(Oid owner, const char *sql)
+query_as_owner(Oid owner, const char *sql)
 {
 	SavedRights caller;
 	LedgerQuery query = {0};
@@ -108,7 +108,8 @@ ask_as_owner(Oid owner, const char *sql)
 }
 
 /*
- * How many rows the planner expects, and what they take of the table.
+ * The number of rows that the planner expects, and the bytes of the table that
+ * they take.
  */
 static int64
 estimate(Oid owner, Oid relation, const char *condition, int64 *bytes)
@@ -152,7 +153,7 @@ estimate(Oid owner, Oid relation, const char *condition, int64 *bytes)
 }
 
 /*
- * How a time stands in a key.
+ * The format of a time in a key.
  */
 static const char *
 key_format(Oid type)
@@ -169,7 +170,7 @@ key_format(Oid type)
 }
 
 /*
- * In a zone, in UTC.
+ * Format a time for a key; a timestamptz in UTC.
  */
 static char *
 format_time(Oid type, const char *time)
@@ -187,7 +188,8 @@ format_time(Oid type, const char *time)
 }
 
 /*
- * As in 20260101T000000Z_20260201T000000Z; from may be NULL.
+ * A range for a key, such as 20260101T000000Z_20260201T000000Z; from may be
+ * NULL.
  */
 char *
 range_name(Oid type, const char *from, const char *to)
@@ -198,8 +200,8 @@ range_name(Oid type, const char *from, const char *to)
 }
 
 /*
- * How long a slice is: what the policy says, or what makes it about the right
- * size; NULL for one that goes up to the cut-off.
+ * The length of a slice: that of the policy, or one that gives about the
+ * requested size; NULL for a slice that goes up to the cut-off.
  */
 static char *
 choose_step(const RetentionPolicy *policy, Oid type, const char *first,
@@ -226,9 +228,8 @@ choose_step(const RetentionPolicy *policy, Oid type, const char *first,
 }
 
 /*
- * Where the slice that holds a time ends.  Boundaries lie where people expect
- * them, at the beginning of a month or of an hour; only the cut-off lies where
- * it lies.
+ * The end of the slice that holds a time.  Boundaries are at the beginning of
+ * a month, a day or an hour, except for the cut-off.
  */
 static char *
 end_of_slice(Oid type, const char *time, const char *step, const char *cutoff)
@@ -264,7 +265,7 @@ end_of_slice(Oid type, const char *time, const char *step, const char *cutoff)
 static char *
 oldest_time(Oid owner, Oid relation, const char *column, const char *condition)
 {
-	return ask_as_owner(
+	return query_as_owner(
 		owner,
 		psprintf("SELECT pg_catalog.to_jsonb(%s) #>> '{}' FROM ONLY %s WHERE "
 				 "%s ORDER BY %s LIMIT 1",
@@ -277,13 +278,13 @@ oldest_time(Oid owner, Oid relation, const char *column, const char *condition)
 bool
 table_has_rows(Oid relation)
 {
-	return ask_as_owner(table_owner(relation),
-						psprintf("SELECT 'yes' FROM ONLY %s LIMIT 1",
-								 hold_name(relation))) != NULL;
+	return query_as_owner(table_owner(relation),
+						  psprintf("SELECT 'yes' FROM ONLY %s LIMIT 1",
+								   hold_name(relation))) != NULL;
 }
 
 /*
- * Is it cheap to ask for the oldest row from some time on?
+ * Does an index make it cheap to find the oldest row from some time on?
  */
 static bool
 has_index_on(Oid relation, const char *column)
@@ -302,8 +303,8 @@ has_index_on(Oid relation, const char *column)
 }
 
 /*
- * Where the next slice begins, or NULL: at the next row, where that is cheap to
- * find, so that stretches without rows make no slices.
+ * The beginning of the next slice, or NULL: at the next row, where that is
+ * cheap to find, so that ranges without rows make no slices.
  */
 static char *
 next_beginning(const RetentionPolicy *policy, Oid owner, Oid relation,
@@ -318,11 +319,11 @@ next_beginning(const RetentionPolicy *policy, Oid owner, Oid relation,
 }
 
 /*
- * Cut what is older than the cut-off into slices.  Sets more when some are
- * left for another run.
+ * Cut the rows older than the cut-off into slices.  Sets more if some are left
+ * for another run.
  *
- * Only a slice with rows of -infinity is open: a row that somebody inserts
- * later, older than all others, waits for the next run, so that the range of an
+ * Only a slice with rows of -infinity is open: a row that is inserted later
+ * and older than all others waits for the next run, so that the range of an
  * archive covers all of its rows.
  */
 List *
@@ -383,7 +384,7 @@ cut_into_slices(const RetentionPolicy *policy, Oid relation,
 }
 
 /*
- * How many rows have no time, and so never leave.
+ * The number of rows without a time, which are never removed.
  */
 int64
 rows_without_time(const RetentionPolicy *policy, Oid relation)
@@ -397,7 +398,7 @@ rows_without_time(const RetentionPolicy *policy, Oid relation)
 		ReleaseSysCache(tuple);
 	if (!possible)
 		return 0;
-	answer = ask_as_owner(
+	answer = query_as_owner(
 		table_owner(relation),
 		psprintf("SELECT pg_catalog.count(*)::text FROM (SELECT FROM ONLY %s "
 				 "WHERE %s IS NULL%s LIMIT %d) x",

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * timezone.c
- *	  The time zone that a retention policy means, and the cut-off in it.
+ *	  The time zone of a retention policy, and the cut-off in it.
  *
  * "90 days ago" and the rows of a date column are at different times in
  * different time zones.  A policy stores the zone, so that no setting of a role
@@ -41,8 +41,8 @@ listed_timezone(const char *name)
 }
 
 /*
- * A zone that is no more than an offset, in the one spelling that the server
- * gives it, as in <+02>-02; NULL for any other.
+ * A time zone that is only an offset, in the spelling of the server, as in
+ * <+02>-02; NULL for any other.
  */
 static char *
 timezone_of_offset(const char *name)
@@ -57,10 +57,10 @@ timezone_of_offset(const char *name)
 }
 
 /*
- * What a new policy stores: the zone that is asked for, or the session's.  An
- * offset is accepted from the session, since drivers set such zones; typed by
- * hand it is more often a misspelt name, so there it must be written as
- * policies store it.
+ * The time zone that a new policy stores: the requested one, or the
+ * session's.  An offset is accepted from the session, since drivers set such
+ * zones; in the argument it is more often a misspelt name, so there it must be
+ * written as policies store it.
  */
 char *
 choose_timezone(const char *wanted)
@@ -109,8 +109,9 @@ use_timezone(const RetentionPolicy *policy)
 }
 
 /*
- * Before which time rows leave: the same for all tasks of a run, reckoned in
- * the policy's time zone and returned in the session's, as all times of slices.
+ * The time before which rows are removed: the same for all tasks of a run,
+ * computed in the policy's time zone and returned in the session's, as all
+ * times of slices.
  *
  * Local times repeat an hour when clocks are put back, and leave one out when
  * they are put forward: the earlier of the two ways to subtract a keep of hours

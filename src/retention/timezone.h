@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * timezone.h
- *	  The time zone that a retention policy means, and the cut-off in it.
+ *	  The time zone of a retention policy, and the cut-off in it.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * verify.c
- *	  Is the object of an archive what was written?
+ *	  Compares the object of an archive with the ledger.
  *
- * The whole object is read, and held against what was written down in the
- * transaction that deleted its rows.
+ * The whole object is read and compared with the ledger, whose row was written
+ * in the transaction that deleted the rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,8 +34,8 @@ typedef struct CsvCounter
 } CsvCounter;
 
 /*
- * A newline between quotes belongs to a value.  A doubled quote ends and begins
- * one, which comes to the same.
+ * A newline between quotes belongs to a value.  A doubled quote ends one
+ * quoted part and begins another, with the same result.
  */
 static void
 count_csv_rows(CsvCounter *counter, const char *data, size_t length)
@@ -55,7 +55,7 @@ count_csv_rows(CsvCounter *counter, const char *data, size_t length)
 }
 
 /*
- * Without the header.
+ * The number of rows, without the header.
  */
 static int64
 csv_rows(const CsvCounter *counter)
@@ -104,18 +104,18 @@ char *
 describe_damage(const Archive *archive, const ArchiveContent *content)
 {
 	if (content->bytes != archive->bytes)
-		return psprintf("the object has %lld bytes, %lld were written",
+		return psprintf("the object has %lld bytes instead of %lld",
 						(long long) content->bytes,
 						(long long) archive->bytes);
 	if (strcmp(content->sha256, archive->sha256) != 0)
-		return psprintf("the object has the SHA-256 %s, %s was written",
+		return psprintf("the SHA-256 of the object is %s instead of %s",
 						content->sha256, archive->sha256);
 	if (strcmp(content->content_sha256, archive->content_sha256) != 0)
-		return psprintf("the CSV in the object has the SHA-256 %s, %s was "
-						"written",
+		return psprintf("the SHA-256 of the CSV in the object is %s instead "
+						"of %s",
 						content->content_sha256, archive->content_sha256);
 	if (content->rows != archive->rows)
-		return psprintf("the object has %lld rows, %lld were written",
+		return psprintf("the object has %lld rows instead of %lld",
 						(long long) content->rows, (long long) archive->rows);
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * verify.h
- *	  Is the object of an archive what was written?
+ *	  Compares the object of an archive with the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "retention/reading.h"
 
-/* what is stored */
+/* what was read from the storage */
 typedef struct ArchiveContent
 {
 	int64 bytes;
@@ -20,14 +20,14 @@ typedef struct ArchiveContent
 	int64 rows;
 } ArchiveContent;
 
-/* what came of reading an archive, as pgmaint.archives has it */
+/* results of reading an archive, in pgmaint.archives.check_result */
 #define ARCHIVE_WHOLE "whole"
 #define ARCHIVE_DAMAGED "damaged"
 #define ARCHIVE_UNREADABLE "not readable"
 
 /* outside of a ledger scope, with the rights of the current role */
 extern void read_content(const Archive *archive, ArchiveContent *content);
-/* how it differs from what was written, or NULL */
+/* how the object differs from the ledger, or NULL */
 extern char *describe_damage(const Archive *archive,
 							 const ArchiveContent *content);
 

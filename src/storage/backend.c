@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * backend.c
- *	  What all kinds of storage have in common.
+ *	  Functions that all kinds of storage share.
  *
  *-------------------------------------------------------------------------
  */

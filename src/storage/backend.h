@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * backend.h
- *	  What a kind of storage has to do.  See storage.h for what each function
- *	  promises.
+ *	  The interface of a kind of storage.  See storage.h for the contract of
+ *	  each function.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,8 +41,8 @@ struct Storage
 };
 
 /*
- * Set by a writer before it first changes anything on a storage.  Set back to
- * what it was only when the storage's answer proves that nothing was changed.
+ * Set by a writer before it first changes anything on a storage.  Reset to its
+ * former value only when the storage's answer proves that nothing was changed.
  */
 extern bool storage_written;
 

@@ -4,14 +4,15 @@
  *	  Keys for S3: found in the order in which AWS's own tools look, and renewed
  *	  before they expire.
  *
- * Keys in the user mapping serve whoever the mapping is for.  All others belong
- * to the machine, that is, to whoever administers the server: they serve only
- * storages whose owner is a superuser.  For other storages nothing of the
- * machine's is even read.
+ * An access key in the user mapping is used by the roles that the mapping is
+ * for.  All other access keys belong to the machine, and so to the
+ * administrator of the server: they are used only for storages whose owner is
+ * a superuser.  For other storages, the sources of the machine are not read at
+ * all.
  *
- * The first place that has keys gives them.  A place that should have some and
- * cannot give them ends the search: to go on as somebody else than was meant
- * would be worse than an error.
+ * The first source that has an access key is used.  A source that should have
+ * one but cannot provide it ends the search with an error: going on with
+ * another identity than intended would be worse.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,7 +45,7 @@ struct CredentialChain
 	MemoryContext context;
 	const StorageOptions *options;
 	HttpClient *client;
-	Credentials mapping; /* what the user mapping has */
+	Credentials mapping; /* from the user mapping */
 	Keys *keys;			 /* the machine's; NULL if there are none yet */
 	TimestampTz renewal; /* when to look again */
 };
@@ -105,7 +106,8 @@ credential_chain_create(const StorageOptions *options, HttpClient *client)
 }
 
 /*
- * Look in one place after the other.  What they said is collected for an error.
+ * Search one source after the other.  The reasons why each has none are
+ * collected for the error message.
  */
 static bool
 look_everywhere(Look *look, StringInfo said)
@@ -140,19 +142,21 @@ static void
 require_superuser_owner(const StorageOptions *options)
 {
 	if (!options->owner_is_superuser)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("no keys for storage \"%s\"", options->name),
-			 errdetail(
-				 "Your user mapping has none, and the keys of the server's machine serve only storages whose owner is a superuser, which \"%s\" is not.",
-				 GetUserNameFromId(options->owner, false)),
-			 errhint("Use %s, or have a superuser own the foreign server.",
-					 mapping_hint(options))));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("no access key for storage \"%s\"", options->name),
+				 errdetail(
+					 "The user mapping has no access key. Access keys of the "
+					 "server's machine are used only for storages that a "
+					 "superuser owns, and role \"%s\" is not a superuser.",
+					 GetUserNameFromId(options->owner, false)),
+				 errhint("Add an access key with %s, or make a superuser the "
+						 "owner of the foreign server.",
+						 mapping_hint(options))));
 }
 
 /*
- * When keys that were got now are to be renewed.
+ * The time at which access keys obtained now must be renewed.
  */
 static TimestampTz
 renewal_time(TimestampTz now, TimestampTz expires)
@@ -163,8 +167,8 @@ renewal_time(TimestampTz now, TimestampTz expires)
 }
 
 /*
- * Look for keys, and take those that were found in the place of what there was.
- * Without any, what there was stays, and false is returned with what was said.
+ * Search for access keys and replace the present ones.  If none are found, the
+ * present ones are kept, and false is returned with the reasons.
  */
 static bool
 renew(CredentialChain *chain, char **said)
@@ -191,8 +195,8 @@ renew(CredentialChain *chain, char **said)
 }
 
 /*
- * Renew what expires soon.  As long as it has not, a failure is no more than a
- * line in the log, for it may pass.
+ * Renew access keys that expire soon.  Until they have expired, a failure is
+ * only logged, since it may be temporary.
  */
 static void
 renew_in_time(CredentialChain *chain)
@@ -210,16 +214,20 @@ renew_in_time(CredentialChain *chain)
 	if (now < expires)
 	{
 		chain->renewal = now + Min(RENEWAL_PAUSE, (expires - now) / 2);
-		ereport(LOG, (errmsg("could not renew the keys for storage \"%s\"",
+		ereport(LOG, (errmsg("could not renew the access key for storage "
+							 "\"%s\"",
 							 chain->options->name),
-					  errdetail("They are good until %s.\n%s",
+					  errdetail("The present access key expires at %s.\n%s",
 								timestamptz_to_str(expires), said)));
 		return;
 	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-					errmsg("no keys for storage \"%s\"", chain->options->name),
-					errdetail("user mapping: has none for you\n%s", said),
-					errhint("Use %s.", mapping_hint(chain->options))));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+		 errmsg("no access key for storage \"%s\"", chain->options->name),
+		 errdetail("user mapping: no access key for the current role\n%s",
+				   said),
+		 errhint("Add an access key with %s.", mapping_hint(chain->options))));
 }
 
 const Credentials *

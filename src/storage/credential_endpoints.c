@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * credential_endpoints.c
- *	  Keys that the surroundings of a container or of a virtual machine hand out
- *	  over HTTP, as JSON.
+ *	  Access keys that the environment of a container or of a virtual machine
+ *	  provides over HTTP, as JSON.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,8 +32,8 @@ static const char *const container_hosts[] = {
 #define INSTANCE_KEYS "/latest/meta-data/iam/security-credentials/"
 
 /*
- * NULL for what is no JSON.  The server's own message would show the text, so
- * it goes no further.
+ * Parse JSON; NULL if the text is not JSON.  The error message of the server
+ * would show the text, so it is suppressed.
  */
 static Jsonb *
 parse_json(char *text)
@@ -71,7 +71,7 @@ json_text(Jsonb *object, const char *name)
 }
 
 /*
- * The answer that has the keys.
+ * Take the access key from the answer.
  */
 static LookResult
 take_keys(Look *look, const char *url, const HttpResponse *response)
@@ -82,7 +82,8 @@ take_keys(Look *look, const char *url, const HttpResponse *response)
 	if (response->status == 0)
 		return broken(look, "%s: %s", url, response->error);
 	if (response->status != 200)
-		return broken(look, "%s answered %d", url, response->status);
+		return broken(look, "%s answered with status %d", url,
+					  response->status);
 	answer = parse_json(response->body);
 	explicit_bzero(response->body, response->length);
 	if (answer == NULL)
@@ -96,8 +97,8 @@ take_keys(Look *look, const char *url, const HttpResponse *response)
 }
 
 /*
- * The name of the host in a URL, without the brackets of an address of version
- * 6; NULL where a user's name hides it.
+ * The name of the host in a URL, without the brackets of an IPv6 address; NULL
+ * if the URL contains a user name.
  */
 static char *
 host_of(const char *url)
@@ -117,8 +118,8 @@ host_of(const char *url)
 }
 
 /*
- * Where a container's keys may come from without TLS: from itself, and from the
- * addresses that AWS gives the service.  All others could be anybody.
+ * A container may get its access key without TLS only from itself and from the
+ * addresses that AWS assigns to the service.  Any other address may be forged.
  */
 static bool
 is_trusted_url(const char *url)
@@ -145,7 +146,8 @@ is_trusted_url(const char *url)
 }
 
 /*
- * What a container shows of itself; NULL with *fine when nothing is asked for.
+ * The token with which a container authenticates; NULL with *fine if none is
+ * required.
  */
 static char *
 container_token(Look *look, bool *fine)
@@ -164,14 +166,15 @@ container_token(Look *look, bool *fine)
 			broken(look, "%s",
 				   problem != NULL
 					   ? problem
-					   : psprintf("there is no file \"%s\"", path));
+					   : psprintf("file \"%s\" does not exist", path));
 			return NULL;
 		}
 		token[strcspn(token, "\r\n")] = '\0';
 	}
 	else if (token != NULL && strpbrk(token, "\r\n") != NULL)
 	{
-		broken(look, "AWS_CONTAINER_AUTHORIZATION_TOKEN has several lines");
+		broken(look,
+			   "AWS_CONTAINER_AUTHORIZATION_TOKEN contains a line break");
 		return NULL;
 	}
 	*fine = true;
@@ -202,7 +205,9 @@ look_at_container(Look *look)
 	if (!is_trusted_url(url))
 		return broken(
 			look,
-			"AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address of this machine or of the container's service");
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI is neither an https URL nor "
+			"an address of this machine or of the container credentials "
+			"service");
 	token = container_token(look, &fine);
 	if (!fine)
 		return LOOK_BROKEN;
@@ -235,7 +240,7 @@ instance_endpoint(void)
 }
 
 /*
- * A question to the instance's metadata; false when it has no answer.
+ * Request instance metadata; false if there is no answer.
  */
 static bool
 ask_instance(const Look *look, const char *method, const char *url,
@@ -253,8 +258,8 @@ ask_instance(const Look *look, const char *method, const char *url,
 }
 
 /*
- * Whether a text can be a token or the name of a role, which a page of a proxy
- * or a captive portal is not.
+ * Can this text be a token or the name of a role?  A page of a proxy or of a
+ * captive portal cannot.
  */
 static bool
 is_one_word(const char *text)
@@ -272,12 +277,12 @@ no_answer(Look *look, const char *url, const HttpResponse *response)
 {
 	if (response->status == 0)
 		return absent(look, "%s: %s", url, response->error);
-	return absent(look, "%s answered %d", url, response->status);
+	return absent(look, "%s answered with status %d", url, response->status);
 }
 
 /*
- * Version 2 of it: first a token, then the name of the instance's role, then
- * its keys.
+ * Instance metadata version 2: get a token, then the name of the instance's
+ * role, then its access key.
  */
 LookResult
 look_at_instance(Look *look)
@@ -303,7 +308,7 @@ look_at_instance(Look *look)
 		return no_answer(look, url, &response);
 	response.body[strcspn(response.body, "\r\n")] = '\0';
 	if (response.body[0] == '\0')
-		return absent(look, "the instance has no role");
+		return absent(look, "the instance has no IAM role");
 	if (!is_one_word(response.body))
 		return not_from_service(look, url, &response);
 	url = psprintf("%s%s", url, response.body);

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * credential_files.c
- *	  Keys in the server's environment, and in the files that AWS's own tools
- *	  keep below the home of the server's user.
+ *	  Access keys in the server's environment, and in the files that the tools
+ *	  of AWS use in the home directory of the server's user.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 /* no file of ours is larger */
 #define FILE_LIMIT ((off_t) 1024 * 1024)
 
-/* what a profile may have in the place of keys, and we do not follow */
+/* settings of a profile in place of access keys that are not supported */
 static const char *const other_ways[] = {"credential_process", "sso_session",
 										 "sso_start_url", "role_arn"};
 
@@ -42,7 +42,7 @@ look_in_environment(Look *look)
 	const char *token = environment("AWS_SESSION_TOKEN");
 
 	if (look->options->profile != NULL)
-		return absent(look, "not looked at, for the storage names a profile");
+		return absent(look, "not used because the storage names a profile");
 	if (key == NULL && secret == NULL)
 		return absent(look, "AWS_ACCESS_KEY_ID is not set");
 	if (key == NULL || secret == NULL)
@@ -67,7 +67,9 @@ read_all(int fd, const char *path, char **problem)
 	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) ||
 		status.st_size > FILE_LIMIT)
 	{
-		*problem = psprintf("\"%s\" is no regular file, or too large", path);
+		*problem = psprintf("file \"%s\" is not a regular file or is too "
+							"large",
+							path);
 		return NULL;
 	}
 	text = palloc(status.st_size + 1);
@@ -79,8 +81,8 @@ read_all(int fd, const char *path, char **problem)
 }
 
 /*
- * The text of a file; NULL, and the problem, when it cannot be read.  Without a
- * problem there is no such file.
+ * The text of a file; NULL with a problem if it cannot be read, NULL without a
+ * problem if it does not exist.
  */
 char *
 read_secret_file(const char *path, char **problem)
@@ -92,7 +94,7 @@ read_secret_file(const char *path, char **problem)
 	if (fd < 0)
 	{
 		if (errno != ENOENT && errno != ENOTDIR)
-			*problem = psprintf("could not open \"%s\": %m", path);
+			*problem = psprintf("could not open file \"%s\": %m", path);
 		return NULL;
 	}
 	text = read_all(fd, path, problem);
@@ -141,8 +143,8 @@ typedef struct Profile
 } Profile;
 
 /*
- * A setting of a profile, in one of its files; NULL if it has none.  Settings
- * within a setting are indented, and none of ours.
+ * A setting of a profile in one of its files; NULL if there is none.  Settings
+ * within a setting are indented and are ignored.
  */
 static char *
 setting_in_file(Profile *profile, int file, const char *name)
@@ -218,7 +220,7 @@ forget_profile(Profile *profile)
 }
 
 /*
- * The file of credentials goes before that of settings.
+ * The credentials file takes precedence over the config file.
  */
 static char *
 setting_of(Profile *profile, const char *name)
@@ -256,10 +258,11 @@ no_keys_in(Look *look, Profile *profile)
 	if (profile->problem != NULL)
 		return broken(look, "%s", profile->problem);
 	if (!profile->exists && asked_for)
-		return broken(look, "there is no profile \"%s\" in \"%s\" or \"%s\"",
+		return broken(look,
+					  "profile \"%s\" does not exist in \"%s\" or \"%s\"",
 					  profile->name, profile->paths[0], profile->paths[1]);
 	if (profile->texts[0] == NULL && profile->texts[1] == NULL)
-		return absent(look, "there is neither \"%s\" nor \"%s\"",
+		return absent(look, "neither \"%s\" nor \"%s\" exists",
 					  profile->paths[0], profile->paths[1]);
 	if (setting_of(profile, "web_identity_token_file") == NULL)
 	{
@@ -268,11 +271,12 @@ no_keys_in(Look *look, Profile *profile)
 			if (setting_of(profile, other_ways[i]) != NULL)
 				return broken(
 					look,
-					"profile \"%s\" has \"%s\", which pgmaint does not follow",
+					"profile \"%s\" uses \"%s\", which pgmaint does not "
+					"support",
 					profile->name, other_ways[i]);
 		}
 	}
-	return absent(look, "profile \"%s\" has no keys", profile->name);
+	return absent(look, "profile \"%s\" has no access key", profile->name);
 }
 
 LookResult
@@ -291,10 +295,10 @@ look_in_profile(Look *look)
 		result = no_keys_in(look, &profile);
 	else if (look->found.access_key_id == NULL ||
 			 look->found.secret_access_key == NULL)
-		result = broken(
-			look,
-			"profile \"%s\" has one of aws_access_key_id and aws_secret_access_key only",
-			profile.name);
+		result = broken(look,
+						"profile \"%s\" has only one of aws_access_key_id and "
+						"aws_secret_access_key",
+						profile.name);
 	forget_profile(&profile);
 	return result;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * credential_look.c
- *	  What the places where the machine may have keys for S3 share.
+ *	  Functions that the sources of access keys share.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
 #define FIRST_PAUSE 100
 
 /*
- * Overwrite a secret that is not needed any more.
+ * Overwrite a secret that is no longer needed.
  */
 void
 forget_secret(char *secret)
@@ -29,11 +29,12 @@ forget_secret(char *secret)
 		explicit_bzero(secret, strlen(secret));
 }
 
-static LookResult say(Look *look, LookResult result, const char *format,
-					  va_list arguments) pg_attribute_printf(3, 0);
+static LookResult set_reason(Look *look, LookResult result, const char *format,
+							 va_list arguments) pg_attribute_printf(3, 0);
 
 static LookResult
-say(Look *look, LookResult result, const char *format, va_list arguments)
+set_reason(Look *look, LookResult result, const char *format,
+		   va_list arguments)
 {
 	char text[1024];
 
@@ -43,7 +44,7 @@ say(Look *look, LookResult result, const char *format, va_list arguments)
 }
 
 /*
- * Nobody has put keys here.
+ * The source has no access key.
  */
 LookResult
 absent(Look *look, const char *format, ...)
@@ -52,13 +53,13 @@ absent(Look *look, const char *format, ...)
 	LookResult result;
 
 	va_start(arguments, format);
-	result = say(look, LOOK_ABSENT, format, arguments);
+	result = set_reason(look, LOOK_ABSENT, format, arguments);
 	va_end(arguments);
 	return result;
 }
 
 /*
- * There should be keys, and they cannot be had.
+ * The source should have an access key, but cannot provide it.
  */
 LookResult
 broken(Look *look, const char *format, ...)
@@ -67,13 +68,13 @@ broken(Look *look, const char *format, ...)
 	LookResult result;
 
 	va_start(arguments, format);
-	result = say(look, LOOK_BROKEN, format, arguments);
+	result = set_reason(look, LOOK_BROKEN, format, arguments);
 	va_end(arguments);
 	return result;
 }
 
 /*
- * Take a number of so many digits, and the character that must follow it.
+ * Parse a number of this many digits, and the character that must follow it.
  */
 static bool
 take_number(const char **text, int digits, char follower, int *number)
@@ -91,8 +92,8 @@ take_number(const char **text, int digits, char follower, int *number)
 }
 
 /*
- * "2030-01-31T12:00:00Z", with a fraction perhaps, as all services of AWS write
- * it.
+ * Parse a time such as "2030-01-31T12:00:00Z", with an optional fraction, as
+ * all services of AWS write it.
  */
 static bool
 parse_expiration(const char *text, TimestampTz *result)
@@ -125,7 +126,7 @@ parse_expiration(const char *text, TimestampTz *result)
 }
 
 /*
- * Keys that are good for a time only have been found.
+ * A temporary access key was found.
  */
 LookResult
 found_until(Look *look, const char *expiration)
@@ -133,21 +134,22 @@ found_until(Look *look, const char *expiration)
 	if (look->found.access_key_id == NULL ||
 		look->found.secret_access_key == NULL ||
 		look->found.session_token == NULL)
-		return broken(look, "the answer lacks a key, a secret or a token");
+		return broken(look, "the answer does not contain an access key, its "
+							"secret and a token");
 	if (expiration == NULL)
 		look->found.expires = DT_NOEND;
 	else if (!parse_expiration(expiration, &look->found.expires))
-		return broken(look,
-					  "the answer has an expiration that is not understood");
+		return broken(look, "the answer contains an invalid expiration time");
 	else if (look->found.expires <= GetCurrentTimestamp())
-		return broken(look, "the answer has keys that expired at %s",
+		return broken(look,
+					  "the answer contains an access key that expired at %s",
 					  timestamptz_to_str(look->found.expires));
 	return LOOK_FOUND;
 }
 
 /*
- * Something else has answered in the place of a service that has keys, such as a
- * proxy or a captive portal.
+ * Another server answered in place of the service, such as a proxy or a
+ * captive portal.
  */
 LookResult
 not_from_service(Look *look, const char *url, const HttpResponse *response)
@@ -155,12 +157,14 @@ not_from_service(Look *look, const char *url, const HttpResponse *response)
 	const char *type = http_header(response, "content-type");
 
 	return broken(
-		look, "the answer of %s is not one of that service (content type %s)",
+		look,
+		"the answer from %s is not from a credentials service (content type "
+		"%s)",
 		url, type != NULL ? type : "unknown");
 }
 
 /*
- * Ask a service that has keys.
+ * Send a request to a service that provides access keys.
  */
 void
 ask_endpoint(const Look *look, const HttpRequest *request,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * credential_look.h
- *	  The places where the machine may have keys for S3.
+ *	  The sources of access keys on the server's machine.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +13,8 @@
 typedef enum LookResult
 {
 	LOOK_FOUND,
-	LOOK_ABSENT, /* nobody has put keys there */
-	LOOK_BROKEN	 /* there should be keys, and they cannot be had */
+	LOOK_ABSENT, /* the source has no access key */
+	LOOK_BROKEN	 /* the source cannot provide its access key */
 } LookResult;
 
 /* a look in progress; everything is allocated in the current memory context */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * credential_roles.c
- *	  Keys for a role, given by STS for a token: what Kubernetes gives the
- *	  service account of a pod.
+ *	  Access keys of a role, from STS in exchange for a token: Kubernetes gives
+ *	  the token to the service account of a pod.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,10 +19,10 @@
 #define CONNECT_TIMEOUT 5000
 #define ANSWER_TIMEOUT 20000
 
-/* what a person is told of an error's text */
+/* bytes of an error's text that are shown */
 #define MESSAGE_LIMIT 200
 
-/* what STS says, in either of its two forms */
+/* an answer of STS: credentials or an error */
 typedef struct Answer
 {
 	bool from_sts;
@@ -35,7 +35,7 @@ typedef struct Answer
 } Answer;
 
 /*
- * What is no XML leaves everything NULL.
+ * Parse an answer of STS; if it is not XML, all fields stay NULL.
  */
 static void
 parse_answer(const HttpResponse *response, Answer *answer)
@@ -54,7 +54,7 @@ parse_answer(const HttpResponse *response, Answer *answer)
 }
 
 /*
- * STS of the region, unless the environment names another.
+ * The URL of STS: that of the region, unless the environment names another.
  */
 static char *
 service_url(const StorageOptions *options)
@@ -119,10 +119,10 @@ ask_for_role(Look *look, const char *role, const char *session,
 	parse_answer(&response, &answer);
 	explicit_bzero(response.body, response.length);
 	if (response.status != 200)
-		return broken(look, "%s answered %d %s: %.*s", url, response.status,
-					  answer.code != NULL ? answer.code : "without a reason",
-					  MESSAGE_LIMIT,
-					  answer.message != NULL ? answer.message : "");
+		return broken(
+			look, "%s answered with status %d, %s: %.*s", url, response.status,
+			answer.code != NULL ? answer.code : "no error code", MESSAGE_LIMIT,
+			answer.message != NULL ? answer.message : "");
 	if (!answer.from_sts)
 		return not_from_service(look, url, &response);
 	look->found.access_key_id = answer.access_key_id;
@@ -132,7 +132,8 @@ ask_for_role(Look *look, const char *role, const char *session,
 }
 
 /*
- * The environment says which role and where the token is, or else the profile.
+ * The environment, or else the profile, names the role and the file with the
+ * token.
  */
 LookResult
 look_at_web_identity(Look *look)
@@ -154,14 +155,13 @@ look_at_web_identity(Look *look)
 		return absent(look, "AWS_WEB_IDENTITY_TOKEN_FILE is not set");
 	if (role == NULL)
 		return broken(
-			look,
-			"there is a file with a token, but no role: AWS_ROLE_ARN is not set");
+			look, "a web identity token file is set, but AWS_ROLE_ARN is not");
 	token = read_secret_file(path, &problem);
 	if (token == NULL)
 		return broken(look, "%s",
 					  problem != NULL
 						  ? problem
-						  : psprintf("there is no file \"%s\"", path));
+						  : psprintf("file \"%s\" does not exist", path));
 	token[strcspn(token, " \t\r\n")] = '\0';
 	result =
 		ask_for_role(look, role, session != NULL ? session : "pgmaint", token);

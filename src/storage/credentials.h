@@ -30,8 +30,8 @@ extern CredentialChain *credential_chain_create(const StorageOptions *options,
 												HttpClient *client);
 
 /*
- * What is to be signed with now; asked for before each request, and good until
- * the next call.  Raises an ERROR that says where it looked when there are none.
+ * The access key for the next request, valid until the next call.  Raises an
+ * ERROR with the sources that were searched if there is none.
  */
 extern const Credentials *current_credentials(CredentialChain *chain);
 
@@ -39,8 +39,8 @@ extern const Credentials *current_credentials(CredentialChain *chain);
 extern void discard_credentials(CredentialChain *chain);
 
 /*
- * From AWS_REGION, AWS_DEFAULT_REGION, the profile's; NULL where there is none,
- * or where the machine may not serve this storage.
+ * The region from AWS_REGION, AWS_DEFAULT_REGION or the profile; NULL if there
+ * is none, or if this storage may not use the settings of the machine.
  */
 extern char *machine_region(const StorageOptions *options);
 

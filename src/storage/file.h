@@ -3,9 +3,9 @@
  * file.h
  *	  A folder as a storage: how objects are named in it.
  *
- * An object is a file.  Beside the file "NAME" there may be ".NAME" with one of
- * the suffixes below, which no listing shows: the mark that belongs to the
- * object, and what a writer has not finished.
+ * An object is a file.  Beside the file "NAME" there may be ".NAME" with one
+ * of the suffixes below, which no listing shows: the mark of the object, and
+ * the unfinished file of a writer.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * file_backend.c
- *	  A folder of the server's machine as a storage.
+ *	  A folder on the server's machine as a storage.
  *
- * It asks for the rights that COPY asks for to read and write files, both of
- * the role that uses the storage and of the one that owns it, who has chosen
- * the folder.
+ * It requires the rights that COPY requires to read and write files, both of
+ * the role that uses the storage and of its owner, who has chosen the folder.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,12 +37,14 @@ check_right_of(const Storage *storage, Oid member, Oid role, const char *verb)
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("permission denied to %s storage \"%s\"", verb,
 						   storage_name(storage)),
-					errdetail("It is a folder of the server, and role \"%s\" "
-							  "does not have the privileges of role \"%s\".",
+					errdetail("The storage is a folder of the server, and "
+							  "role \"%s\" does not have the privileges of "
+							  "role \"%s\".",
 							  GetUserNameFromId(member, false),
 							  GetUserNameFromId(role, false)),
-					errhint("Both the role that uses the storage and the one "
-							"that owns it need them.")));
+					errhint("Grant role \"%s\" to the role that uses the "
+							"storage and to the role that owns it.",
+							GetUserNameFromId(role, false))));
 }
 
 static void
@@ -85,14 +86,14 @@ read_mark(const Storage *storage, const Handle *folder, const char *key)
 }
 
 /*
- * A folder is no object, but what is neither that nor a file is in the place of
- * one: whoever asks must not believe that there is nothing.
+ * A folder is not an object.  Anything else that is not a regular file raises
+ * an ERROR, so that it is not taken for a missing object.
  */
 static bool
 file_stat(Storage *storage, const char *key, StoredObject *object)
 {
 	const char *name = file_name(storage, key);
-	Handle *folder = file_folder(storage, key, "look at");
+	Handle *folder = file_folder(storage, key, "look up");
 	struct stat status;
 
 	if (folder == NULL)
@@ -100,7 +101,7 @@ file_stat(Storage *storage, const char *key, StoredObject *object)
 	if (!look_in(folder, name, &status))
 	{
 		if (errno != ENOENT)
-			file_failed(storage, key, "look at");
+			file_failed(storage, key, "look up");
 		(void) close_handle(folder);
 		return false;
 	}
@@ -112,7 +113,7 @@ file_stat(Storage *storage, const char *key, StoredObject *object)
 	if (!S_ISREG(status.st_mode))
 	{
 		errno = S_ISLNK(status.st_mode) ? ELOOP : ENXIO;
-		file_failed(storage, key, "look at");
+		file_failed(storage, key, "look up");
 	}
 	object->key = pstrdup(key);
 	object->bytes = status.st_size;
@@ -150,7 +151,7 @@ static const SourceOps reader_ops = {.read = reader_read,
 									 .close = reader_close};
 
 /*
- * The file is the chain's, so that it is closed with it.
+ * The file is allocated in the context of the chain and closed with it.
  */
 static Source *
 file_reader(Storage *storage, const char *key)
@@ -177,8 +178,8 @@ file_reader(Storage *storage, const char *key)
 }
 
 /*
- * The mark goes last: without an object it tells nothing, an object without
- * it would be nobody's.
+ * The mark is removed last: an object without a mark would belong to no
+ * writer.
  */
 static void
 file_remove(Storage *storage, const char *key)
@@ -200,7 +201,7 @@ file_remove(Storage *storage, const char *key)
 	else if (errno != ENOENT)
 		file_failed(storage, key, "delete the mark of");
 	if (removed && !sync_folder(folder))
-		file_failed(storage, key, "make durable the folder of");
+		file_failed(storage, key, "sync the folder of");
 	(void) close_handle(folder);
 }
 
@@ -222,11 +223,12 @@ checked_writer(Storage *storage, const char *key, const char *content_type,
 	if (strlen(key) > longest)
 		ereport(ERROR,
 				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("key \"%s\" exceeds %d bytes, the longest that "
-						"storage \"%s\" takes",
+				 errmsg("key \"%s\" is longer than %d bytes, the limit of "
+						"storage \"%s\"",
 						key, longest, storage_name(storage)),
 				 errdetail("The storage is below the data directory, where "
-						   "pg_basebackup copies no path of 100 bytes.")));
+						   "pg_basebackup cannot copy paths of 100 bytes or "
+						   "more.")));
 	return file_writer(storage, key, mark);
 }
 
@@ -238,7 +240,7 @@ checked_remove_unfinished(Storage *storage, const char *key)
 }
 
 /*
- * The folder below the data directory is made when it is needed.
+ * A folder below the data directory is created when it is needed.
  */
 static int64
 file_free_bytes(Storage *storage)

@@ -20,7 +20,7 @@ typedef struct Walk
 	const char *prefix;
 	StorageVisit visit;
 	void *context;
-	MemoryContext memory; /* of who visits: folders have their own */
+	MemoryContext memory; /* of the visitor: folders have their own */
 	int64 passed_over;
 	char example[MAX_KEY_LENGTH + 1];
 } Walk;
@@ -41,7 +41,7 @@ compare_keys(const ListCell *a, const ListCell *b)
 }
 
 /*
- * Can the key, or something that begins with it, begin with the prefix?
+ * Can the key, or a longer key that begins with it, begin with the prefix?
  */
 static bool
 may_match(const Walk *walk, const char *key)
@@ -51,18 +51,19 @@ may_match(const Walk *walk, const char *key)
 }
 
 /*
- * Note what is neither a file nor a folder: links are not followed, since they
- * may lead anywhere, and an open of a FIFO or a device may do anything.
+ * Count an entry that is neither a file nor a folder: links are not followed,
+ * since they may lead anywhere, and opening a FIFO or a device may have side
+ * effects.
  */
 static void
-pass_over(Walk *walk, const char *key)
+count_skipped_entry(Walk *walk, const char *key)
 {
 	if (walk->passed_over++ == 0)
 		strlcpy(walk->example, key, sizeof(walk->example));
 }
 
 /*
- * What is there under the key; NULL if nothing that belongs into a list.
+ * The entry of a key; NULL if it is not part of a list.
  */
 static Entry *
 look_at(Walk *walk, const Handle *folder, const char *name, const char *key)
@@ -72,14 +73,14 @@ look_at(Walk *walk, const Handle *folder, const char *name, const char *key)
 
 	if (!look_in(folder, name, &status))
 	{
-		/* it has just gone */
+		/* the entry was just removed */
 		if (errno == ENOENT)
 			return NULL;
-		file_failed(walk->storage, key, "look at");
+		file_failed(walk->storage, key, "look up");
 	}
 	if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode))
 	{
-		pass_over(walk, key);
+		count_skipped_entry(walk, key);
 		return NULL;
 	}
 
@@ -112,7 +113,7 @@ next_name(const Walk *walk, DIR *dir, const char *folder)
 }
 
 /*
- * What is in a folder, whose key is "" or ends in a slash.
+ * The entries of a folder, whose key is "" or ends in a slash.
  */
 static List *
 read_folder(Walk *walk, const char *key_of_folder)
@@ -146,7 +147,8 @@ read_folder(Walk *walk, const char *key_of_folder)
 }
 
 /*
- * Visit what is in a folder and below; false when no more is wanted.
+ * Visit the objects in a folder and below it; false if the visitor wants no
+ * more.
  */
 static bool
 /* NOLINTNEXTLINE(misc-no-recursion): keys are not that long */
@@ -193,12 +195,13 @@ file_list(Storage *storage, const char *prefix, StorageVisit visit,
 	if (walk.passed_over > 0)
 		ereport(WARNING,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("storage \"%s\" has " INT64_FORMAT
+				 errmsg("storage \"%s\" contains " INT64_FORMAT
 						" entries that are not regular files, such as \"%s\"",
 						storage_name(storage), walk.passed_over, walk.example),
-				 errdetail("The storage is the folder \"%s\".  Symbolic links "
-						   "in it are not followed.",
+				 errdetail("The storage is the folder \"%s\". Symbolic links "
+						   "in the folder are not followed.",
 						   storage->options->folder),
-				 errhint("Replace links by the files that they lead to, and "
-						 "remove what pgmaint has not made.")));
+				 errhint("Replace symbolic links with the files they point "
+						 "to, and remove other entries that pgmaint did not "
+						 "create.")));
 }

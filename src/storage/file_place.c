@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * file_place.c
- *	  Where the files of an object are: the storage's folder, the folder in it,
- *	  and their names in that.
+ *	  Paths of the files of an object: the folder of the storage, the folder in
+ *	  it, and the names of the files.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,20 +19,20 @@
 #define MAX_TAR_PATH 99
 
 /*
- * What is in the place of a file and is none, as a clause; NULL if errno says
- * something else.
+ * How a path is not a regular file, as a clause; NULL if errno has another
+ * reason.
  */
 static const char *
 wrong_kind(void)
 {
 	if (errno == ELOOP)
-		return "it is, or is below, a symbolic link, which is not followed";
+		return "its path contains a symbolic link, which is not followed";
 	return errno == EISDIR || errno == ENXIO ? "it is not a regular file"
 											 : NULL;
 }
 
 /*
- * An ERROR with what errno says, and where.
+ * Raise an ERROR with the reason in errno and the folder of the storage.
  */
 void
 file_failed(const Storage *storage, const char *key, const char *what)
@@ -52,14 +52,14 @@ file_failed(const Storage *storage, const char *key, const char *what)
 						  what, key, storage_name(storage)),
 			 errdetail("The storage is the folder \"%s\".",
 					   storage->options->folder),
-			 denied ? errhint("Give the folder, and what is in it, to the "
-							  "server's user, with mode 0700.")
+			 denied ? errhint("Make the server's user the owner of the "
+							  "folder and of its contents, with mode 0700.")
 					: 0));
 }
 
 /*
- * Only what is below the data directory is made by pgmaint: elsewhere, a
- * folder that is not there may be a disk that is not mounted.
+ * pgmaint creates only folders below the data directory: elsewhere, a folder
+ * that is missing may be on a disk that is not mounted.
  */
 bool
 below_data_directory(const Storage *storage)
@@ -86,8 +86,8 @@ file_longest_key(const char *folder)
 }
 
 /*
- * Open the folder, after a check of who can change it; NULL if pgmaint has yet
- * to make it.
+ * Open the folder after checking who can change it; NULL if pgmaint has yet to
+ * create it.
  */
 static Handle *
 open_top(const Storage *storage)
@@ -116,17 +116,18 @@ open_top(const Storage *storage)
 		(errcode_for_file_access(),
 		 errmsg("could not use folder \"%s\" of storage \"%s\": %m", folder,
 				storage_name(storage)),
-		 missing  ? errhint("Create the folder, for the server's user alone, "
-							 "or mount the disk that has it.")
-		 : denied ? errhint("Let the server's user into the folder, and into "
-							"those that it is in.")
+		 missing  ? errhint("Create the folder with the server's user as its "
+							 "owner and mode 0700, or mount the file system "
+							 "that contains it.")
+		 : denied ? errhint("Give the server's user access to the folder and "
+							"to its parent folders.")
 				  : 0));
 	return NULL;
 }
 
 /*
- * The storage's folder, which stays the one that was opened first, whatever
- * happens to its name; NULL if it is not there and need not be made.
+ * The folder of the storage, which stays the one that was opened first even if
+ * it is renamed; NULL if it does not exist and is not to be created.
  */
 Handle *
 file_top(Storage *storage, bool make)
@@ -144,7 +145,7 @@ file_top(Storage *storage, bool make)
 		if (storage->state == NULL)
 			ereport(ERROR,
 					(errcode_for_file_access(),
-					 errmsg("could not make folder \"%s\" of storage "
+					 errmsg("could not create folder \"%s\" of storage "
 							"\"%s\": %m",
 							storage->options->folder, storage_name(storage))));
 	}
@@ -153,7 +154,7 @@ file_top(Storage *storage, bool make)
 }
 
 /*
- * The folder that an object's file is in; NULL if there is none.
+ * The folder of the file of an object; NULL if it does not exist.
  */
 Handle *
 file_folder(Storage *storage, const char *key, const char *what)
@@ -193,7 +194,7 @@ last_part(const char *key)
 }
 
 /*
- * The name of the file that an object is, in its folder.
+ * The name of the file of an object in its folder.
  */
 const char *
 file_name(const Storage *storage, const char *key)
@@ -212,7 +213,7 @@ file_name(const Storage *storage, const char *key)
 }
 
 /*
- * The name of a file that belongs to it.
+ * The name of a hidden file of an object in its folder.
  */
 char *
 file_companion(const char *key, const char *suffix)
@@ -221,13 +222,13 @@ file_companion(const char *key, const char *suffix)
 }
 
 /*
- * Make folders and what is in them durable: the folder of the object, and all
- * those that it is in, up to the first that pgmaint does not make.
+ * Sync the folder of the object and all its parent folders, up to the first
+ * that pgmaint does not create.
  */
 void
 file_sync_folders(Storage *storage, const char *key)
 {
-	static const char *const what = "make durable the folder of";
+	static const char *const what = "sync the folder of";
 	Handle *synced =
 		open_folder_of(file_top(storage, false), key, FOLDER_SYNC);
 	char *path = pstrdup(storage->options->folder);

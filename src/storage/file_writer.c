@@ -3,15 +3,15 @@
  * file_writer.c
  *	  Writing an object to a folder.
  *
- * The bytes go to a hidden file beside the object's.  When it is complete,
- * durable and has been read back, it gets the object's name by link(), which
- * never replaces a file.
+ * The bytes are written to a hidden file beside the object's.  When it is
+ * complete, durable and was read back, it gets the object's name by link(),
+ * which never replaces a file.
  *
- * As long as it lives, the writer has the hidden file locked.  So there is
- * one writer of a key at a time, who alone may touch the mark; and a hidden file
- * that is not locked is what somebody left who is gone.  Nobody ever writes to
- * such a file, which may be an object's already, by its other name: it is
- * unlinked under the lock, and a new one is made.
+ * The writer holds a lock on the hidden file.  So there is one writer of a key
+ * at a time, which alone may change the mark; and a hidden file that is not
+ * locked is a leftover.  No writer ever writes to a leftover, which may be
+ * linked to an object: it is unlinked under the lock, and a new file is
+ * created.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,7 +62,7 @@ refuse_duplicate(const FileWriter *writer)
 			 errmsg("object \"%s\" in storage \"%s\" already exists",
 					writer->key, storage_name(writer->storage)),
 			 errdetail("Objects are never replaced."),
-			 errhint("Delete it first, if it is not needed any more.")));
+			 errhint("Remove the object first if it is no longer needed.")));
 }
 
 static bool
@@ -74,7 +74,7 @@ is_there(const Handle *folder, const char *name)
 }
 
 /*
- * Is it still the open file that has this name?
+ * Does this name still lead to the open file?
  */
 static bool
 has_name(const Handle *file, const Handle *folder, const char *name)
@@ -87,8 +87,8 @@ has_name(const Handle *file, const Handle *folder, const char *name)
 }
 
 /*
- * Remove what a writer who is gone has left of this key; false if there is a
- * writer.  The mark of an object that never came to be goes too.
+ * Remove the leftovers of a former writer of this key; false if there is a
+ * writer.  The mark of an object that was never completed is removed too.
  */
 static bool
 remove_leftovers(const Storage *storage, const Handle *folder, const char *key)
@@ -100,11 +100,11 @@ remove_leftovers(const Storage *storage, const Handle *folder, const char *key)
 	if (file == NULL && errno == ENOENT)
 		return true;
 	if (file == NULL)
-		file_failed(storage, key, "open what is left of");
+		file_failed(storage, key, "open the unfinished file of");
 	if (flock(file->fd, LOCK_EX | LOCK_NB) != 0)
 	{
 		if (errno != EWOULDBLOCK)
-			file_failed(storage, key, "lock what is left of");
+			file_failed(storage, key, "lock the unfinished file of");
 		(void) close_handle(file);
 		return false;
 	}
@@ -114,7 +114,7 @@ remove_leftovers(const Storage *storage, const Handle *folder, const char *key)
 			!remove_file_in(folder, mark) && errno != ENOENT)
 			file_failed(storage, key, "remove the mark of");
 		if (!remove_file_in(folder, unfinished))
-			file_failed(storage, key, "remove what is left of");
+			file_failed(storage, key, "remove the unfinished file of");
 	}
 	(void) close_handle(file);
 	return true;
@@ -123,7 +123,7 @@ remove_leftovers(const Storage *storage, const Handle *folder, const char *key)
 void
 file_remove_unfinished(Storage *storage, const char *key)
 {
-	Handle *folder = file_folder(storage, key, "open what is left of");
+	Handle *folder = file_folder(storage, key, "open the unfinished file of");
 
 	if (folder == NULL)
 		return;
@@ -132,8 +132,8 @@ file_remove_unfinished(Storage *storage, const char *key)
 }
 
 /*
- * Make the hidden file, and lock it.  Between the two somebody may have taken
- * it for a leftover.
+ * Create the hidden file and lock it.  Another process may remove it as a
+ * leftover before it is locked.
  */
 static void
 claim_key(FileWriter *writer)
@@ -167,8 +167,8 @@ claim_key(FileWriter *writer)
 }
 
 /*
- * The folder stays open until the object is complete, so that all of its files
- * are in one.
+ * The folder stays open until the object is complete: all of its files are in
+ * one folder.
  */
 static void
 open_object_folder(FileWriter *writer)
@@ -181,7 +181,7 @@ open_object_folder(FileWriter *writer)
 	if (writer->folder == NULL && errno == ENOENT)
 		writer->folder = open_folder_of(top, writer->key, FOLDER_MAKE);
 	if (writer->folder == NULL)
-		writer_failed(writer, "make the folder of");
+		writer_failed(writer, "create the folder of");
 }
 
 static void
@@ -192,7 +192,7 @@ writer_begin(Sink *sink)
 
 	open_object_folder(writer);
 	claim_key(writer);
-	/* whoever had it locked may have finished meanwhile */
+	/* the former holder of the lock may have finished the object */
 	if (is_there(writer->folder, writer->name))
 		refuse_duplicate(writer);
 	writer->hash = pg_cryptohash_create(PG_SHA256);
@@ -201,8 +201,7 @@ writer_begin(Sink *sink)
 }
 
 /*
- * Write all of it; what the file system does not take without saying why, it
- * has no room for.
+ * Write all bytes; a short write without an errno means that the disk is full.
  */
 static void
 write_all(const FileWriter *writer, int fd, const char *data, size_t length)
@@ -239,8 +238,8 @@ writer_write(Sink *sink, const char *data, size_t length)
 }
 
 /*
- * Read the file back and compare it with what was written, from the disk
- * rather than from memory as far as the kernel does what it is asked.
+ * Read the file back and compare it with the bytes that were written, from the
+ * disk instead of the page cache as far as the kernel obeys.
  */
 static void
 read_back(FileWriter *writer)
@@ -269,22 +268,22 @@ read_back(FileWriter *writer)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("what was written to object \"%s\" in storage \"%s\" is "
-					"not what is read back",
+			 errmsg("object \"%s\" in storage \"%s\" has other contents than "
+					"were written",
 					writer->key, storage_name(writer->storage)),
-			 errdetail("Written were " UINT64_FORMAT
-					   " bytes, read back " UINT64_FORMAT ".",
+			 errdetail("The server wrote " UINT64_FORMAT
+					   " bytes and read back " UINT64_FORMAT " bytes.",
 					   writer->bytes, bytes),
-			 errhint("Look into the kernel's messages for errors of the disk "
-					 "below folder \"%s\".",
+			 errhint("Check the kernel log for errors of the disk below "
+					 "folder \"%s\".",
 					 writer->storage->options->folder)));
 	pfree(buffer);
 }
 
 /*
- * Put the mark beside the object, or nothing.  The mark of one that never came
- * to be may be there: it goes, since to write to a file that is there is to
- * write to all names that it has.
+ * Write the mark of the object, if it has one.  The mark of an object that was
+ * never completed may exist: it is unlinked first, since writing to an
+ * existing file would write to all names that it has.
  */
 static void
 write_mark(FileWriter *writer)
@@ -302,12 +301,12 @@ write_mark(FileWriter *writer)
 	writer->marked = true;
 	write_all(writer, file->fd, writer->mark, strlen(writer->mark));
 	if (pg_fsync(file->fd) != 0 || !close_handle(file))
-		writer_failed(writer, "make durable the mark of");
+		writer_failed(writer, "sync the mark of");
 }
 
 /*
- * The hash belongs to the transaction, which would free it, but not before its
- * end; and so it is with the files.
+ * Release the hash and the files now: the transaction would release them only
+ * at its end.
  */
 static void
 release(FileWriter *writer)
@@ -328,7 +327,7 @@ writer_end(Sink *sink)
 	int folder = writer->folder->fd;
 
 	if (pg_fsync(writer->file->fd) != 0)
-		writer_failed(writer, "make durable");
+		writer_failed(writer, "sync");
 	read_back(writer);
 	if (is_there(writer->folder, writer->name))
 		refuse_duplicate(writer);
@@ -337,13 +336,13 @@ writer_end(Sink *sink)
 	{
 		if (errno == EEXIST)
 			refuse_duplicate(writer);
-		writer_failed(writer, "name");
+		writer_failed(writer, "link");
 	}
 	writer->linked = true;
 	if (!sync_folder(writer->folder))
-		writer_failed(writer, "make durable the folder of");
+		writer_failed(writer, "sync the folder of");
 	file_sync_folders(writer->storage, writer->key);
-	/* if it stays, it is in nobody's way */
+	/* a hidden file that stays does no harm */
 	(void) remove_file_in(writer->folder, writer->unfinished);
 	release(writer);
 }

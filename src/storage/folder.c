@@ -16,8 +16,8 @@
 #include "storage/folder.h"
 
 /*
- * To pass through a folder takes less than to read it: a storage's may be one
- * that only takes objects.
+ * Passing through a folder requires fewer rights than reading it: the folder
+ * of a storage may be write-only.
  */
 #ifdef O_PATH
 #define PASS_THROUGH (O_PATH | O_DIRECTORY | O_CLOEXEC)
@@ -26,9 +26,9 @@
 #endif
 
 /*
- * The server counts descriptors that it has not opened itself, so that its own
- * are not more than the system gives.  Its OpenTransientFile knows no folder to
- * begin at.
+ * The server counts descriptors that it has not opened itself, to stay below
+ * the limit of the system.  Its OpenTransientFile() cannot open a path
+ * relative to a folder.
  */
 bool
 close_handle(Handle *handle)
@@ -51,8 +51,8 @@ close_with_context(void *argument)
 }
 
 /*
- * A handle that has a place among the server's descriptors and no descriptor
- * yet: what can raise an ERROR comes before the system is asked for one.
+ * A handle with a reservation for a descriptor but no descriptor yet: code
+ * that can raise an ERROR runs before the system is asked for one.
  */
 static Handle *
 reserve_handle(void)
@@ -68,7 +68,7 @@ reserve_handle(void)
 }
 
 /*
- * Give the handle its descriptor, or its place back.
+ * Give the handle its descriptor, or release its reservation.
  */
 static Handle *
 fill_handle(Handle *handle, int fd)
@@ -96,8 +96,8 @@ open_folder(const char *path)
 }
 
 /*
- * Systems differ in what they say of a symbolic link where a folder should be;
- * ENOTDIR would read as if there were no such object.
+ * Systems return different errors for a symbolic link in place of a folder;
+ * ENOTDIR would read as if the object did not exist.
  */
 static int
 open_part(int folder, const char *name)
@@ -120,8 +120,8 @@ open_to_read(int folder)
 }
 
 /*
- * Some file systems cannot make a folder durable, and need not.  One that may
- * not be read cannot be, as the server has it.
+ * Some file systems cannot sync a folder, and need not.  A folder that may not
+ * be read cannot be synced, which the server ignores too.
  */
 static bool
 sync_descriptor(int folder)
@@ -156,10 +156,10 @@ close_and_fail(int fd)
 }
 
 /*
- * The next folder on the way, in the place of the one that it is in.
+ * Open the next folder of the path and close its parent.
  */
 static int
-step_down(int folder, const char *name, FolderWalk walk)
+open_next_folder(int folder, const char *name, FolderWalk walk)
 {
 	int next = -1;
 
@@ -192,7 +192,7 @@ open_folder_of(const Handle *top, const char *path, FolderWalk walk)
 	while (fd >= 0 && (slash = strchr(name, '/')) != NULL)
 	{
 		*slash = '\0';
-		fd = step_down(fd, name, walk);
+		fd = open_next_folder(fd, name, walk);
 		name = slash + 1;
 	}
 	return fill_handle(handle, fd);
@@ -210,7 +210,7 @@ wrong_kind(const struct stat *status)
 }
 
 /*
- * A regular file, which is opened, or made with O_CREAT.
+ * Open a regular file, or create it with O_CREAT.
  */
 Handle *
 open_file_in(const Handle *folder, const char *name, int flags)
@@ -256,7 +256,7 @@ look_in(const Handle *folder, const char *name, struct stat *status)
 }
 
 /*
- * Anything but a regular file is not pgmaint's, and stays.
+ * Remove a regular file; any other entry does not belong to pgmaint and stays.
  */
 bool
 remove_file_in(const Handle *folder, const char *name)

@@ -4,12 +4,12 @@
  *	  Files below a folder that is held open.
  *
  * Every path is looked up from a descriptor, one part after the other, and no
- * symbolic link is followed: nobody who can write to such a folder can lead the
- * server to a file elsewhere.  Only regular files are opened, and no open waits
- * for the other end of a FIFO.
+ * symbolic link is followed: users who can write to such a folder cannot lead
+ * the server to a file elsewhere.  Only regular files are opened, and no open
+ * waits for the other end of a FIFO.
  *
- * Functions return NULL or false with errno set.  It is ELOOP where there is a
- * symbolic link, EISDIR or ENXIO where there is something else than a file.
+ * Functions return NULL or false with errno set: ELOOP for a symbolic link,
+ * EISDIR or ENXIO for another entry that is not a regular file.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@ typedef struct Handle
 	MemoryContextCallback callback;
 } Handle;
 
-/* what is done to each folder on the way to a file */
+/* action on each folder on the way to a file */
 typedef enum FolderWalk
 {
 	FOLDER_LOOK,

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * folder_rights.c
- *	  Who may change what is in a folder, for the operating system.
+ *	  Checks which users of the operating system may change the contents of a
+ *	  folder.
  *
- * What is read from a storage is restored, and code in it is run, so that
- * whoever can write to its folder has the server.  The rule is that of sshd for
- * its keys: the folder, and those that it is in, belong to the server's user or
- * to root, and nobody else may write to them.  Folders above it may be as /tmp
- * is, where nobody can rename what belongs to others.
+ * Backups that are read from a storage are restored, and code in them is run,
+ * so users who can write to its folder can take over the server.  The rule is
+ * that of sshd for its keys: the folder and its parent folders belong to the
+ * server's user or to root, and no other user may write to them.  Parent
+ * folders may be like /tmp, where no user can rename files of others.
  *
  * Root may let the server write to a folder through a group, as volumes of
  * containers do; the members of that group are then trusted.
@@ -42,12 +43,12 @@ could_not_use(const Check *check, const char *path)
 	ereport(ERROR, (errcode_for_file_access(),
 					errmsg("could not use folder \"%s\" of storage \"%s\": %m",
 						   check->folder, check->storage),
-					errdetail("This was found at \"%s\".", path)));
+					errdetail("The check failed at \"%s\".", path)));
 }
 
 /*
- * Whom the top of the file system belongs to.  In a user namespace, where root
- * may have no number of its own, that is nobody's.
+ * The owner of the root folder.  In a user namespace, where root may have no
+ * number of its own, that is the overflow user.
  */
 static uid_t
 root_user(void)
@@ -64,7 +65,7 @@ is_trusted(const Check *check, uid_t user)
 }
 
 /*
- * Is the server's process in the group?
+ * Is the server process a member of the group?
  */
 static bool
 is_own_group(gid_t group)
@@ -108,8 +109,8 @@ user_name(uid_t user)
 }
 
 /*
- * A path as the shell takes it: it is pasted into a session of root, and whoever
- * made the folder has chosen its name.
+ * Quote a path for the shell: the command may be pasted into a session of
+ * root, and the path was chosen by the creator of the folder.
  */
 static char *
 quote_for_shell(const char *path)
@@ -129,9 +130,9 @@ quote_for_shell(const char *path)
 }
 
 /*
- * What to do about a folder or link, as a sentence.  A folder of root that objects
- * are written to has to become the server's, since nobody but root could write to
- * it without its mode; one such as /tmp stays what it is.
+ * The advice for a folder or link, as a sentence.  A folder of root to which
+ * objects are written must become the server's, since with the mode removed
+ * only root could write to it; a folder such as /tmp is left as it is.
  */
 static char *
 advise(const Check *check, const char *path, const struct stat *status,
@@ -161,14 +162,16 @@ advise(const Check *check, const char *path, const struct stat *status,
 }
 
 /*
- * An ERROR with what is wrong with this folder or link, and what mends it.
+ * Raise an ERROR with the fault of this folder or link and the command that
+ * corrects it.
  */
 static void
 refuse(const Check *check, const char *path, const struct stat *status,
 	   bool is_last)
 {
-	const char *rule = "Nobody but the server's user and root may write to a "
-					   "storage's folder, or to one that it is in.";
+	const char *rule = "Only the server's user and root may have write "
+					   "access to the folder of a storage and to its parent "
+					   "folders.";
 
 	ereport(
 		ERROR,
@@ -188,8 +191,8 @@ refuse(const Check *check, const char *path, const struct stat *status,
 }
 
 /*
- * Where the check of a path begins: at the root, or, below the data directory,
- * there, since the server itself has chosen that.
+ * The part of a path at which the check begins: the root, or for a path below
+ * the data directory that directory, since the server itself trusts it.
  */
 static char *
 first_end(char *path)
@@ -199,7 +202,7 @@ first_end(char *path)
 }
 
 /*
- * The path with the link, which it begins with, replaced by what it leads to.
+ * Replace the link at the beginning of the path with its target.
  */
 static char *
 follow_link(const Check *check, const char *link, const char *rest)
@@ -226,8 +229,8 @@ follow_link(const Check *check, const char *link, const char *rest)
 
 /*
  * Each part of the path is checked, from the top, and each link on the way as
- * well as what it leads to.  Whoever passes may be renamed by nobody else, so
- * that nothing changes until the folder is opened.
+ * well as its target.  A part that passes can be renamed by no untrusted user,
+ * so nothing changes until the folder is opened.
  */
 void
 check_folder_rights(const char *storage, const char *folder)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * folder_rights.h
- *	  Who may change what is in a folder, for the operating system.
+ *	  Checks which users of the operating system may change the contents of a
+ *	  folder.
  *
  *-------------------------------------------------------------------------
  */

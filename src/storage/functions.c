@@ -26,7 +26,7 @@
 #define LIST_COLUMNS 5
 #define CHECK_COLUMNS 4
 
-/* what the probe of a check is called, but for a random end */
+/* key of the probe of a check, without its random end */
 #define PROBE_PREFIX ".pgmaint-check-"
 #define PROBE_TEXT "This is a probe of pgmaint.check_storage()."
 
@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(pgmaint_list_objects);
 PG_FUNCTION_INFO_V1(pgmaint_check_storage);
 
 /*
- * An argument that must be there.
+ * An argument that must not be null.
  */
 static char *
 required_text(FunctionCallInfo fcinfo, int number, const char *name)
@@ -115,10 +115,10 @@ put_probe(Check *check)
 }
 
 /*
- * A storage that does as it is told and is wrong nevertheless.
+ * Raise an ERROR for a storage that reports success but behaves wrongly.
  */
 static void
-complain(const char *what)
+raise_misbehavior(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED), errmsg_internal("%s", what)));
@@ -130,13 +130,14 @@ head_probe(Check *check)
 	StoredObject object;
 
 	if (!storage_stat(check->storage, check->key, &object))
-		complain("the object that was just put is not there");
+		raise_misbehavior("the object that was just written does not exist");
 	if (object.bytes != strlen(PROBE_TEXT))
-		complain(psprintf(
-			"the object that was just put has %lld bytes instead of %zu",
+		raise_misbehavior(psprintf(
+			"the object that was just written has %lld bytes instead of %zu",
 			(long long) object.bytes, strlen(PROBE_TEXT)));
 	if (object.mark == NULL || strcmp(object.mark, "check") != 0)
-		complain("the object that was just put has lost its mark");
+		raise_misbehavior(
+			"the object that was just written does not have its mark");
 }
 
 static void
@@ -144,7 +145,9 @@ get_probe(Check *check)
 {
 	if (strcmp(storage_get_text(check->storage, check->key, 1024),
 			   PROBE_TEXT) != 0)
-		complain("the object that was just put has come back changed");
+		raise_misbehavior(
+			"the object that was just written was read back with other "
+			"contents");
 }
 
 static bool
@@ -161,7 +164,7 @@ list_probe(Check *check)
 {
 	storage_list(check->storage, check->key, find_probe, check);
 	if (check->is_put && !check->is_listed)
-		complain("the object that was just put is not listed");
+		raise_misbehavior("the object that was just written is not listed");
 }
 
 static void
@@ -171,7 +174,7 @@ delete_probe(Check *check)
 
 	storage_delete(check->storage, check->key);
 	if (check->is_put && storage_stat(check->storage, check->key, &object))
-		complain("the object that was just deleted is still there");
+		raise_misbehavior("the object that was just deleted still exists");
 }
 
 static const struct
@@ -186,7 +189,7 @@ static const struct
 };
 
 /*
- * What the user would have read, in one text.
+ * The message, detail and hint of an error in one text.
  */
 static char *
 error_text(const ErrorData *error)
@@ -212,8 +215,8 @@ run_step(void *argument)
 }
 
 /*
- * Run a step in a subtransaction; what it failed with, or NULL.  Whoever wants
- * the whole function to end, gets that.
+ * Run a step in a subtransaction; returns the error as text, or NULL.  A
+ * cancellation ends the whole function.
  */
 static char *
 try_step(Check *check)
@@ -227,7 +230,7 @@ try_step(Check *check)
 	{
 		error->detail =
 			psprintf("Object \"%s\" may be left in the storage.", check->key);
-		error->hint = pstrdup("Delete it where it is there.");
+		error->hint = pstrdup("Delete the object if it exists.");
 		ReThrowError(error);
 	}
 	return error_text(error);
@@ -246,7 +249,7 @@ interval_from(instr_time start)
 }
 
 /*
- * A key that nothing else has.
+ * A unique key for the object of the check.
  */
 static char *
 probe_key(void)

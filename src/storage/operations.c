@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * operations.c
- *	  What is done with a storage of any kind.
+ *	  Operations on a storage of any kind.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,8 +18,8 @@
 #include "storage/file.h"
 
 /*
- * Whatever the kind of storage, a key is the name of one object below the
- * storage's own place and nowhere else.
+ * In every kind of storage, a key names one object below the storage's own
+ * prefix or folder.
  */
 static void
 check_key(const Storage *storage, const char *key)
@@ -27,7 +27,8 @@ check_key(const Storage *storage, const char *key)
 	const char *complaint = path_complaint(key);
 
 	if (complaint == NULL && strlen(key) > MAX_KEY_LENGTH)
-		complaint = psprintf("It is longer than %d bytes.", MAX_KEY_LENGTH);
+		complaint =
+			psprintf("The key is longer than %d bytes.", MAX_KEY_LENGTH);
 	if (complaint != NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("\"%s\" cannot be a key in storage \"%s\"", key,
@@ -36,7 +37,7 @@ check_key(const Storage *storage, const char *key)
 }
 
 /*
- * A mark goes into headers and files as it is.
+ * A mark is written to headers and files without quoting.
  */
 static void
 check_mark(const char *mark)
@@ -141,7 +142,7 @@ storage_free_bytes(Storage *storage)
 }
 
 /*
- * Texts are stored in UTF-8, whatever the database has.
+ * Texts are stored in UTF-8, whatever the encoding of the database is.
  */
 void
 storage_put_text(Storage *storage, const char *key, const char *content_type,
@@ -166,7 +167,8 @@ storage_put_text(Storage *storage, const char *key, const char *content_type,
 }
 
 /*
- * The limit is there because the object may be anybody's, and of any size.
+ * The limit is needed because another writer may have written the object, in
+ * any size.
  */
 char *
 storage_get_text(Storage *storage, const char *key, size_t limit)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * optionrules.c
- *	  Which options storages have, and what each may be.
+ *	  The options of storages, and their valid values.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 
 typedef struct OptionRule OptionRule;
 
-/* what an option is; setters return false for what it may not be */
+/* the rule of an option; setters return false for values that are not valid */
 struct OptionRule
 {
 	const char *name;
@@ -31,7 +31,7 @@ struct OptionRule
 	int unit;		   /* of a number: GUC_UNIT_... */
 	int minimum;
 	int maximum;
-	int scale; /* what one unit is in the field */
+	int scale; /* value of one unit in the field */
 };
 
 static char **
@@ -41,8 +41,8 @@ text_field(const OptionRule *rule, StorageOptions *options)
 }
 
 /*
- * Only letters, digits and what names of regions, classes and keys of a key
- * service have beside them.
+ * Only letters, digits and the other characters of names of regions, storage
+ * classes and keys of a key management service.
  */
 static bool
 set_word(const OptionRule *rule, const char *value, StorageOptions *options)
@@ -73,7 +73,8 @@ set_line(const OptionRule *rule, const char *value, StorageOptions *options)
 }
 
 /*
- * What is sent as it is, with no blanks around it that came with a copy.
+ * A value that is sent unchanged; it must not have blanks around it, such as
+ * from copying.
  */
 static bool
 set_key(const OptionRule *rule, const char *value, StorageOptions *options)
@@ -163,7 +164,7 @@ set_endpoint(const OptionRule *rule, const char *value,
 }
 
 /*
- * A number, with a unit as settings have it.
+ * A number, with the units of settings.
  */
 static bool
 set_number(const OptionRule *rule, const char *value, StorageOptions *options)
@@ -216,7 +217,7 @@ static const OptionRule rules[] = {
 	 .unit = GUC_UNIT_BYTE, .minimum = 5 * MEGABYTE, .maximum = 512 * MEGABYTE,
 	 .scale = 1},
 	{"parallel", SERVER, set_number, FIELD(parallel),
-	 .valid = "The value must be a number of parts in flight from 1 to 16.",
+	 .valid = "The value must be a number of concurrent parts from 1 to 16.",
 	 .minimum = 1, .maximum = 16, .scale = 1},
 	{"connect_timeout", SERVER, set_number, FIELD(connect_timeout),
 	 .valid =
@@ -251,7 +252,7 @@ find_rule(const char *name)
 }
 
 /*
- * What an option may be, for a person.
+ * The hint with the valid values of an option.
  */
 const char *
 option_hint(const char *name)
@@ -260,7 +261,7 @@ option_hint(const char *name)
 }
 
 /*
- * What somebody who wrote this name may have meant; NULL if it is like none.
+ * The option whose name is most similar to this one; NULL if none is similar.
  */
 static const char *
 nearest_name(Oid catalog, const char *name)
@@ -291,8 +292,9 @@ nearest_name(Oid catalog, const char *name)
 }
 
 /*
- * Refuse an option by name.  A key that was given to the server, where anybody
- * could read it, is told where it belongs.
+ * Refuse an option by name.  For an option of the other kind of object, the
+ * hint says so: a secret in the options of a server could be read by every
+ * role.
  */
 static void
 refuse_name(Oid catalog, const char *name, const OptionRule *elsewhere)
@@ -303,7 +305,7 @@ refuse_name(Oid catalog, const char *name, const OptionRule *elsewhere)
 
 	initStringInfo(&hint);
 	if (elsewhere != NULL)
-		appendStringInfo(&hint, "It is an option of the %s. ",
+		appendStringInfo(&hint, "The option belongs to the %s. ",
 						 elsewhere->catalog == SERVER ? "server"
 													  : "user mapping");
 	else if (nearest != NULL)
@@ -326,7 +328,7 @@ refuse_name(Oid catalog, const char *name, const OptionRule *elsewhere)
 }
 
 /*
- * Refuse a value.  It is repeated only where it cannot be a secret.
+ * Refuse a value, which the message repeats only if it cannot be a secret.
  */
 static void
 refuse_value(const OptionRule *rule, const char *value)
@@ -339,8 +341,8 @@ refuse_value(const OptionRule *rule, const char *value)
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("option \"%s\" must not contain user names or keys",
 						rule->name),
-				 errhint("Give access_key_id and secret_access_key to CREATE "
-						 "USER MAPPING."),
+				 errhint("Set access_key_id and secret_access_key with "
+						 "CREATE USER MAPPING."),
 				 errhidestmt(true)));
 	secret |= strchr(value, '?') != NULL;
 	ereport(ERROR,
@@ -352,7 +354,7 @@ refuse_value(const OptionRule *rule, const char *value)
 }
 
 /*
- * Take one option up, or refuse it.
+ * Apply one option, or refuse it.
  */
 void
 apply_option(Oid catalog, const char *name, const char *value,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * optionrules.h
- *	  Which options storages have, and what each may be.
+ *	  The options of storages, and their valid values.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.h
- *	  What a storage's foreign server and user mapping say.
+ *	  Options of a storage's foreign server and user mapping.
  *
  *-------------------------------------------------------------------------
  */
@@ -58,7 +58,7 @@ extern StorageOptions *read_storage_options(const char *name);
 /* false where it is not the URL of a storage */
 extern bool parse_storage_url(const char *url, StorageOptions *options);
 
-/* what is wrong with a path below something, as a sentence, or NULL */
+/* how a path is not valid as a key, as a sentence, or NULL */
 extern const char *path_complaint(const char *path);
 
 #endif /* PGMAINT_STORAGE_OPTIONS_H */

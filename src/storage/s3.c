@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3.c
- *	  An object in S3, as the parts of the backend ask for it.
+ *	  Requests for objects in S3 that the parts of the backend share.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,7 +21,7 @@ s3_client(const Storage *storage)
 }
 
 /*
- * What the server calls an object.
+ * The key of an object on the server.
  */
 char *
 s3_full_key(const Storage *storage, const char *key)
@@ -30,7 +30,7 @@ s3_full_key(const Storage *storage, const char *key)
 }
 
 /*
- * What was attempted, for an error.
+ * The attempted operation, for an error message.
  */
 char *
 s3_purpose(const Storage *storage, const char *verb, const char *key)
@@ -50,9 +50,10 @@ s3_content_length(const S3Answer *answer)
 }
 
 /*
- * Raise why HEAD was refused.  Its answer has no body, in which S3 names the
- * reason: a clock, a secret, an expired token look like missing rights.  GET of
- * the same object needs the same rights, and its answer has one.
+ * Raise the reason why HEAD was refused.  An answer to HEAD has no body, in
+ * which S3 names the reason: a wrong clock, a wrong secret and an expired
+ * token would look like missing rights.  GET of the same object requires the
+ * same rights, and its answer has a body.
  */
 static void
 raise_refused_head(const Storage *storage, S3Request *request,
@@ -73,7 +74,7 @@ raise_refused_head(const Storage *storage, S3Request *request,
 }
 
 /*
- * Ask for an object's headers; false when there is no such object.
+ * Request the headers of an object; false if it does not exist.
  */
 bool
 s3_head(const Storage *storage, const char *key, const char *purpose,
@@ -91,7 +92,8 @@ s3_head(const Storage *storage, const char *key, const char *purpose,
 }
 
 /*
- * "2024-05-24T00:00:00.000Z", or "Fri, 24 May 2024 00:00:00 GMT"
+ * Parse a time such as "2024-05-24T00:00:00.000Z" or "Fri, 24 May 2024
+ * 00:00:00 GMT".
  */
 TimestampTz
 s3_time(const char *text)

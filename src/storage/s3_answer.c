@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * s3_answer.c
- *	  What an answer of S3 means: success, refusal, a failure that passes, or
- *	  something else than S3 that has answered.
+ *	  Classifies answers of S3: success, refusal, a temporary failure, or an
+ *	  answer of another server.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "storage/s3_answer.h"
 
 /*
- * What S3 would have said, had it said more than a status.
+ * The error code that corresponds to a status without a body.
  */
 static const char *
 code_of_status(int status)
@@ -39,8 +39,8 @@ code_of_status(int status)
 }
 
 /*
- * Look into an answer that has come.  S3 may say 200 before it knows how a
- * long request ends, and tell of an error afterwards.
+ * Parse an answer.  S3 may send status 200 before a long request ends, and
+ * report an error in the body.
  */
 void
 s3_read_answer(S3Answer *answer)
@@ -62,7 +62,7 @@ s3_read_answer(S3Answer *answer)
 }
 
 /*
- * S3 and its like name themselves in the headers of most answers.
+ * Servers of S3 identify themselves in the headers of most answers.
  */
 static bool
 has_header_of_s3(const HttpResponse *http)
@@ -89,9 +89,9 @@ is_html(const HttpResponse *http)
 }
 
 /*
- * Whether an answer may be one of an S3 server.  A proxy, a captive portal or a
- * web server at a wrong endpoint answers, too, and often with 200: what it says
- * must be taken neither for an empty bucket nor for an object that was deleted.
+ * Can this be the answer of an S3 server?  A proxy, a captive portal or a web
+ * server at a wrong endpoint answers too, and often with status 200: its
+ * answer must not be taken for an empty bucket or a deleted object.
  */
 static bool
 may_be_from_s3(const S3Request *request, const S3Answer *answer)
@@ -117,7 +117,7 @@ may_be_from_s3(const S3Request *request, const S3Answer *answer)
 }
 
 /*
- * Take what is no answer of an S3 server for a failure.
+ * Classify an answer that is not from an S3 server as a failure.
  */
 void
 s3_judge_answer(const S3Request *request, S3Answer *answer)
@@ -130,7 +130,7 @@ s3_judge_answer(const S3Request *request, S3Answer *answer)
 }
 
 /*
- * Whether S3 says that an object, an upload or a bucket is not there.
+ * Does the answer say that an object, an upload or a bucket does not exist?
  */
 bool
 s3_is_missing(const S3Answer *answer)
@@ -151,7 +151,7 @@ s3_is_one_of(const char *code, const char *const *codes)
 }
 
 /*
- * What has to do with the moment and not with the request.
+ * Is the failure temporary, so that the same request may succeed later?
  */
 bool
 s3_is_passing(const S3Answer *answer)
@@ -178,11 +178,11 @@ s3_is_passing(const S3Answer *answer)
 }
 
 /*
- * Whether S3 itself has refused a request, so that it changed nothing.  Uncertain
- * is a request that had to be sent again, as its first answer may have been lost,
- * a refusal for what is there, which the request itself may have put there, and
- * an answer that a proxy may have given in the server's place.  The request must
- * have been sent with "once".
+ * Did S3 itself refuse the request without changing anything?  Uncertain is a
+ * request that was sent again, as its first answer may have been lost; a
+ * refusal because of an existing object, which the request itself may have
+ * created; and an answer that may come from a proxy.  The request must have
+ * been sent with "once".
  */
 bool
 s3_has_refused(const S3Answer *answer, const S3Attempts *attempts)

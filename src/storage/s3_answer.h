@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3_answer.h
- *	  What is asked of S3, and what an answer means.
+ *	  Requests to S3, and the classification of their answers.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,7 @@ typedef struct S3Answer
 	const char *code;	 /* of an error, from S3 or by the status */
 } S3Answer;
 
-/* what has been tried with one request */
+/* attempts of one request */
 typedef struct S3Attempts
 {
 	int failures;

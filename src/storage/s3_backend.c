@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3_backend.c
- *	  S3, and whatever speaks its language, as a storage.
+ *	  S3 and compatible servers as a storage.
  *
  *-------------------------------------------------------------------------
  */

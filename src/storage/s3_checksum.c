@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3_checksum.c
- *	  The checksums of S3, and what it calls an ETag.
+ *	  Checksums and ETags of S3.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,8 +14,8 @@
 #include "storage/s3_checksum.h"
 
 /*
- * MD5, which S3 uses for its own checksums; false where this machine's library
- * does not compute it.
+ * Compute the MD5 of data, which S3 uses for checksums; false if the library
+ * of this machine does not support MD5.
  */
 bool
 s3_md5(const char *data, size_t length, uint8 digest[MD5_LENGTH])
@@ -65,8 +65,8 @@ s3_etag(const char *value)
 }
 
 /*
- * Whether an ETag is the checksum that it looks like.  Where the server
- * encrypts with a key of its own, it is another.
+ * Does the ETag equal the expected checksum?  If the server encrypts with a
+ * key of its own, the ETag is not a checksum.
  */
 bool
 s3_etag_fits(const S3Answer *answer, const char *expected)

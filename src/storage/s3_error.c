@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * s3_error.c
- *	  What S3 refuses, in a person's words.
+ *	  Error messages for requests to S3 that failed.
  *
- * Nothing of what was signed or sent is repeated: no key, token or signature.
+ * No message contains an access key, a token or a signature.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,31 +24,33 @@ typedef struct S3Refusal
 	const char *hint;
 } S3Refusal;
 
-#define FULL_HINT "Make room in the bucket, or have its quota raised."
+#define FULL_HINT "Free space in the bucket, or raise the quota of the bucket."
 #define ENCRYPTION_HINT \
-	"Correct the options \"encryption\" and \"kms_key_id\" of the foreign server, and see whether the access key may use that key."
+	"Correct the options \"encryption\" and \"kms_key_id\" of the foreign server, and check that the access key may use the KMS key."
 #define RIGHTS_HINT \
-	"The access key needs the rights s3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket and s3:ListBucketMultipartUploads on this bucket and prefix."
+	"Grant the access key the rights s3:PutObject, s3:GetObject, s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket and s3:ListBucketMultipartUploads on this bucket and prefix."
 
 #define CLOCK_HINT \
-	"Set the clock of this machine: see \"timedatectl status\"; if it is right, the server's clock is wrong."
+	"Check the clock of this machine with \"timedatectl status\"; if it is right, the clock of the S3 server is wrong."
 
-/* seconds: of clocks that differ by more, it is told; S3 refuses after 900 */
+/* seconds: errors name a larger difference of clocks; S3 refuses above 900 */
 #define CLOCKS_DIFFER 300
 
 static const S3Refusal refusals[] = {
-	{"NoSuchBucket", ERRCODE_UNDEFINED_OBJECT, "there is no such bucket",
+	{"NoSuchBucket", ERRCODE_UNDEFINED_OBJECT, "the bucket does not exist",
 	 "Create the bucket, or correct the option \"url\" of the foreign server."},
-	{"InvalidBucketName", ERRCODE_INVALID_NAME, "this is no name for a bucket",
+	{"InvalidBucketName", ERRCODE_INVALID_NAME,
+	 "the name of the bucket is not valid",
 	 "Correct the option \"url\" of the foreign server."},
-	{"NoSuchKey", ERRCODE_UNDEFINED_OBJECT, "there is no such object", NULL},
+	{"NoSuchKey", ERRCODE_UNDEFINED_OBJECT, "the object does not exist", NULL},
 	{"NotFound", ERRCODE_UNDEFINED_OBJECT,
-	 "there is no such object, or no such bucket", NULL},
+	 "the object or the bucket does not exist", NULL},
 	{"NoSuchUpload", ERRCODE_UNDEFINED_OBJECT,
-	 "the upload was aborted by somebody else",
-	 "See what aborts unfinished uploads in this bucket, and whether it waits long enough."},
+	 "the upload was aborted by another client",
+	 "Check which client or lifecycle rule aborts unfinished uploads in this "
+	 "bucket, and whether it waits long enough."},
 	{"PreconditionFailed", ERRCODE_OBJECT_IN_USE,
-	 "the object has changed meanwhile", NULL},
+	 "the object was changed by another client", NULL},
 	{"AccessDenied", ERRCODE_INSUFFICIENT_PRIVILEGE, "access is denied",
 	 RIGHTS_HINT},
 	{"AllAccessDisabled", ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -57,16 +59,20 @@ static const S3Refusal refusals[] = {
 	 "there is a problem with the account", NULL},
 	{"InvalidAccessKeyId", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	 "the server does not know the access key",
-	 "Correct the option \"access_key_id\" of the user mapping, or the place that it comes from."},
+	 "Correct the option \"access_key_id\" of the user mapping, or the "
+	 "source of the access key."},
 	{"SignatureDoesNotMatch", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	 "the secret access key does not belong to the access key",
-	 "Correct the option \"secret_access_key\" of the user mapping, or the place that it comes from; some servers also say this when the region is wrong."},
+	 "Correct the option \"secret_access_key\" of the user mapping, or the "
+	 "source of the access key; some servers also report this error when "
+	 "the region is wrong."},
 	{"ExpiredToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	 "the access key has expired", "Renew the temporary credentials."},
 	{"InvalidToken", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
 	 "the session token is not valid", "Renew the temporary credentials."},
 	{"RequestTimeTooSkewed", ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
-	 "the clocks differ too much", CLOCK_HINT},
+	 "the clocks of this machine and of the server differ too much",
+	 CLOCK_HINT},
 	{"QuotaExceeded", ERRCODE_DISK_FULL, "the bucket is full", FULL_HINT},
 	{"InsufficientCapacity", ERRCODE_DISK_FULL, "the server is full",
 	 FULL_HINT},
@@ -74,28 +80,33 @@ static const S3Refusal refusals[] = {
 	{"XMinioAdminBucketQuotaExceeded", ERRCODE_DISK_FULL, "the bucket is full",
 	 FULL_HINT},
 	{"EntityTooLarge", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-	 "the server takes no object, or no part of one, that is so large", NULL},
+	 "the object or a part of it is larger than the server accepts", NULL},
 	{"EntityTooSmall", ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-	 "the server wants larger parts",
+	 "a part is smaller than the server accepts",
 	 "Raise the option \"part_size\" of the foreign server."},
 	{"KeyTooLongError", ERRCODE_NAME_TOO_LONG, "the key is too long", NULL},
 	{"InvalidStorageClass", ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
 	 "the server does not know the storage class",
 	 "Correct the option \"storage_class\" of the foreign server."},
 	{"InvalidArgument", ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
-	 "the server does not accept what was asked for",
-	 "See whether the options \"storage_class\", \"encryption\" and \"kms_key_id\" of the foreign server have values that the server knows."},
+	 "the server does not accept a value in the request",
+	 "Check whether the server supports the values of the options "
+	 "\"storage_class\", \"encryption\" and \"kms_key_id\" of the foreign "
+	 "server."},
 	{"InvalidObjectState", ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-	 "the storage class of the object cannot be read",
-	 "Restore the object in the storage first: its storage class is GLACIER, DEEP_ARCHIVE or the like."},
+	 "the storage class of the object does not allow reading",
+	 "Restore the object from its storage class first, such as GLACIER or "
+	 "DEEP_ARCHIVE."},
 	{"NotImplemented", ERRCODE_FEATURE_NOT_SUPPORTED,
-	 "the server cannot do that",
-	 "Leave out the options \"encryption\" and \"storage_class\" of the foreign server if it does not know them."},
+	 "the server does not support the request",
+	 "Remove the options \"encryption\" and \"storage_class\" of the foreign "
+	 "server if the server does not support them."},
 	{"InvalidEncryptionAlgorithmError", ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
-	 "the server cannot encrypt in this way", ENCRYPTION_HINT},
-	{"BadDigest", ERRCODE_IO_ERROR, "what arrived is not what was sent", NULL},
+	 "the server does not support this encryption", ENCRYPTION_HINT},
+	{"BadDigest", ERRCODE_IO_ERROR,
+	 "the server received other data than was sent", NULL},
 	{"XAmzContentSHA256Mismatch", ERRCODE_IO_ERROR,
-	 "what arrived is not what was sent", NULL},
+	 "the server received other data than was sent", NULL},
 	{"SlowDown", ERRCODE_CONNECTION_FAILURE, "the server is too busy",
 	 "Try again later, or lower the option \"parallel\" of the foreign server."},
 	{"ServiceUnavailable", ERRCODE_CONNECTION_FAILURE,
@@ -107,7 +118,8 @@ find_refusal(const char *code)
 {
 	static const S3Refusal kms = {
 		"", ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE,
-		"the server cannot use the key to encrypt it", ENCRYPTION_HINT};
+		"the server cannot encrypt the object with the KMS key",
+		ENCRYPTION_HINT};
 
 	for (int i = 0; i < lengthof(refusals); i++)
 		if (strcmp(refusals[i].code, code) == 0)
@@ -116,7 +128,7 @@ find_refusal(const char *code)
 }
 
 /*
- * Where the bucket is, when the request went to another region.
+ * The region of the bucket, if the request was sent to another region.
  */
 static const char *
 other_region(const S3Client *client, const S3Answer *answer)
@@ -144,7 +156,8 @@ other_region(const S3Client *client, const S3Answer *answer)
 }
 
 /*
- * A server that repeats the request that it got repeats what must not be seen.
+ * May the message of the server be shown?  A server that repeats the request
+ * in its message would show secrets.
  */
 static bool
 may_be_shown(const S3Client *client, const char *message)
@@ -157,7 +170,7 @@ may_be_shown(const S3Client *client, const char *message)
 }
 
 /*
- * The answer as it came, for those who know S3.
+ * The answer of the server as it was received, for the detail of the error.
  */
 static char *
 answer_in_detail(const S3Client *client, const S3Answer *answer)
@@ -204,8 +217,8 @@ utc_text(pg_time_t seconds)
 }
 
 /*
- * How far this machine's clock is from the server's, for a person; NULL when
- * they do not differ enough to matter, or the server has not told its time.
+ * The difference between this machine's clock and the server's as text; NULL
+ * if it is too small to matter, or the server did not send its time.
  */
 static char *
 compare_clocks(const S3Answer *answer)
@@ -234,14 +247,19 @@ static const char *
 hint_for_failure(const char *failure)
 {
 	if (strstr(failure, "subject name") != NULL)
-		return "Give the name that is in the server's certificate in the option \"endpoint\" of the foreign server; where it is not good for names of buckets, set \"addressing\" to 'path'.";
+		return "Set the option \"endpoint\" of the foreign server to the "
+			   "name in the server's certificate; if the certificate does "
+			   "not cover the names of buckets, set \"addressing\" to 'path'.";
 	if (strstr(failure, "certificate") != NULL)
-		return "Give the authority that has signed the server's certificate in the option \"ca_file\" of the foreign server.";
-	return "See whether the option \"endpoint\" of the foreign server is right, and whether the server can be reached.";
+		return "Set the option \"ca_file\" of the foreign server to a file "
+			   "with the certificate of the authority that signed the "
+			   "server's certificate.";
+	return "Check whether the option \"endpoint\" of the foreign server is "
+		   "right, and whether the server is reachable.";
 }
 
 /*
- * Something answered that does not speak S3's language.
+ * Raise an ERROR for an answer that is not from an S3 server.
  */
 static void
 raise_foreign(const S3Client *client, const S3Request *request,
@@ -252,21 +270,21 @@ raise_foreign(const S3Client *client, const S3Request *request,
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_PROTOCOL_VIOLATION),
-		 errmsg(
-			 "storage \"%s\": could not %s: the answer is not one of an S3 server",
-			 client->options->name, request->purpose),
+		 errmsg("storage \"%s\": could not %s: the answer is not from an S3 "
+				"server",
+				client->options->name, request->purpose),
 		 errdetail("Endpoint %s%s answered with status %d and %s%s%s.",
 				   client->scheme, client->host, answer->http.status,
 				   type != NULL ? "content type \"" : "no content type",
 				   type != NULL ? type : "", type != NULL ? "\"" : ""),
-		 errhint("Correct the option \"endpoint\" of the foreign server, and "
-				 "see whether a proxy or a captive portal answers instead: "
-				 "curl -i %s%s",
-				 client->scheme, client->host)));
+		 errhint(
+			 "Correct the option \"endpoint\" of the foreign server, and check whether a proxy or a captive "
+			 "portal answers instead: curl -i %s%s",
+			 client->scheme, client->host)));
 }
 
 /*
- * Nothing came back, or not all of it.
+ * Raise an ERROR for a request without an answer or with an incomplete one.
  */
 static void
 raise_failure(const S3Client *client, const S3Request *request,
@@ -281,7 +299,7 @@ raise_failure(const S3Client *client, const S3Request *request,
 }
 
 /*
- * Raise what has become of a request that failed.
+ * Raise the ERROR of a request that failed.
  */
 void
 s3_raise(const S3Client *client, const S3Request *request,
@@ -316,7 +334,7 @@ s3_raise(const S3Client *client, const S3Request *request,
 		refusal != NULL ? refusal->words
 		: answer->http.status >= 500
 			? psprintf("the server failed with status %d", answer->http.status)
-			: psprintf("the server refused it with status %d",
+			: psprintf("the server refused the request with status %d",
 					   answer->http.status);
 	hint = refusal != NULL ? refusal->hint : NULL;
 	detail = answer_in_detail(client, answer);

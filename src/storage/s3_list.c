@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3_list.c
- *	  What is in a bucket: objects, and uploads that nobody has finished.
+ *	  Lists the objects of a bucket, and its unfinished uploads.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,7 @@ hex_digit(char c)
 }
 
 /*
- * A key as it is, for XML has no way to write some characters.
+ * Decode a key: XML cannot represent some characters, so keys are URL-encoded.
  */
 static char *
 decode_key(const S3Element *page, const char *text)
@@ -66,7 +66,7 @@ add_query(List *query, const char *name, const char *value)
 }
 
 /*
- * A page of a list.
+ * Fetch a page of a list.
  */
 static const S3Element *
 fetch_page(const Storage *storage, List *query, const char *root,
@@ -92,7 +92,7 @@ is_named(const S3Element *element, const char *name)
 }
 
 /*
- * Hand over the objects of a page; false when no more are wanted.
+ * Pass the objects of a page to the visitor; false if it wants no more.
  */
 static bool
 visit_page(const Storage *storage, const S3Element *page,
@@ -184,8 +184,8 @@ abort_upload(const Storage *storage, const char *key, const char *id)
 }
 
 /*
- * Abort the uploads of exactly this key.  The keys are not asked for in their
- * encoded form: Ceph sends it without saying so.
+ * Abort the uploads of exactly this key.  The keys are not requested in
+ * encoded form: Ceph sends them encoded without saying so.
  */
 void
 s3_remove_unfinished(Storage *storage, const char *key)

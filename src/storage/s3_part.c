@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * s3_part.c
- *	  The parts of an upload, several of which are under way at a time.
+ *	  The parts of an upload, several of which are sent at a time.
  *
- * Each part has a buffer until the server has taken it, since it may have to
- * be sent again.  The buffers together stay below a limit: when parts must be
- * larger, fewer are under way.
+ * Each part keeps its buffer until the server has accepted the part, since it
+ * may have to be sent again.  The total size of the buffers is limited: when
+ * parts are larger, fewer are sent at a time.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,8 +41,8 @@ s3_parts_create(S3Client *client, const char *key, const char *purpose)
 }
 
 /*
- * How large a part is, counted from 1: small at first, and large enough in the
- * end for terabytes in ten thousand parts.
+ * The size of a part, counted from 1: small at first, and large enough later
+ * for terabytes in ten thousand parts.
  */
 size_t
 s3_part_size(const S3Client *client, int number)
@@ -56,7 +56,7 @@ s3_part_size(const S3Client *client, int number)
 }
 
 /*
- * Make room for what is known of one part more.
+ * Allocate the entry of another part.
  */
 static void
 note_part(S3Parts *parts, S3Part *part)
@@ -67,7 +67,8 @@ note_part(S3Parts *parts, S3Part *part)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("storage \"%s\": could not %s: it has more than %d parts",
+			 errmsg("storage \"%s\": could not %s: the object has more than "
+					"%d parts",
 					parts->client->options->name, parts->purpose, MOST_PARTS),
 			 errhint(
 				 "Raise the option \"part_size\" of the foreign server.")));
@@ -108,7 +109,7 @@ start_part(S3Parts *parts, S3Part *part)
 }
 
 /*
- * Begin to send a part.
+ * Start sending a part.
  */
 void
 s3_send_part(S3Parts *parts, S3Part *part)
@@ -122,11 +123,11 @@ s3_send_part(S3Parts *parts, S3Part *part)
 }
 
 /*
- * A part was answered.  One whose checksum is wrong is sent again, as it is
- * after a failure that may pass.
+ * Process the answer to a part.  A part with a wrong checksum is sent again,
+ * as after a temporary failure.
  */
 static void
-judge_part(S3Parts *parts, S3Part *part)
+process_part_answer(S3Parts *parts, S3Part *part)
 {
 	S3Request request = {0};
 	S3Answer answer;
@@ -160,7 +161,7 @@ judge_part(S3Parts *parts, S3Part *part)
 }
 
 static bool
-judge_parts(S3Parts *parts)
+process_part_answers(S3Parts *parts)
 {
 	MemoryContext previous = MemoryContextSwitchTo(parts->scratch);
 	bool any = false;
@@ -169,7 +170,7 @@ judge_parts(S3Parts *parts)
 		if (parts->slots[i].transfer != NULL &&
 			http_done(parts->slots[i].transfer))
 		{
-			judge_part(parts, &parts->slots[i]);
+			process_part_answer(parts, &parts->slots[i]);
 			any = true;
 		}
 	MemoryContextSwitchTo(previous);
@@ -178,7 +179,7 @@ judge_parts(S3Parts *parts)
 }
 
 /*
- * Let parts that are under way go on, for so many milliseconds at most or until
+ * Continue the transfer of parts for at most this many milliseconds, or until
  * one of them is answered.
  */
 static void
@@ -186,7 +187,7 @@ serve(S3Parts *parts, long timeout)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (judge_parts(parts))
+	if (process_part_answers(parts))
 		timeout = 0;
 	for (int i = 0; i < parts->slot_count; i++)
 	{
@@ -200,14 +201,14 @@ serve(S3Parts *parts, long timeout)
 			timeout = Min(timeout, (long) ((part->start_at - now) / 1000) + 1);
 	}
 	http_wait(parts->client->http, timeout);
-	judge_parts(parts);
+	process_part_answers(parts);
 }
 
 /* looks again at least that often, in milliseconds */
 #define LONG_WAIT 60000
 
 /*
- * Do what can be done without waiting.
+ * Continue transfers without waiting.
  */
 void
 s3_serve_parts(S3Parts *parts)
@@ -227,7 +228,7 @@ parts_under_way(const S3Parts *parts)
 }
 
 /*
- * Wait until the server has all parts.
+ * Wait until the server has accepted all parts.
  */
 void
 s3_await_parts(S3Parts *parts)
@@ -237,8 +238,8 @@ s3_await_parts(S3Parts *parts)
 }
 
 /*
- * One that is free, with a buffer of this size if there is one.  The free ones
- * that have another size have had their time.
+ * A free part, with a buffer of this size if there is one.  Free parts with
+ * buffers of another size are released.
  */
 static S3Part *
 choose_buffer(S3Parts *parts, size_t size)
@@ -264,7 +265,7 @@ choose_buffer(S3Parts *parts, size_t size)
 }
 
 /*
- * A buffer for the next part, when there is room for it.
+ * A part for the next data, when the limit allows one.
  */
 S3Part *
 s3_free_part(S3Parts *parts)
@@ -286,7 +287,7 @@ s3_free_part(S3Parts *parts)
 }
 
 /*
- * Give up what is under way.
+ * Cancel all transfers of parts.
  */
 void
 s3_drop_parts(S3Parts *parts)
@@ -332,7 +333,8 @@ s3_complete_body(const S3Parts *parts)
 }
 
 /*
- * What S3 makes of the checksums of all parts; NULL if we cannot know.
+ * The ETag that S3 computes from the checksums of all parts; NULL if it cannot
+ * be computed here.
  */
 char *
 s3_composite_etag(const S3Parts *parts)

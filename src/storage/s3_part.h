@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * s3_part.h
- *	  The parts of an upload, several of which are under way at a time.
+ *	  The parts of an upload, several of which are sent at a time.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "storage/s3.h"
 #include "storage/s3_checksum.h"
 
-/* what S3 takes at most */
+/* the limit of S3 */
 #define MOST_PARTS 10000
 
 /* a buffer, and the part that is in it */

@@ -3,7 +3,7 @@
  * s3_reader.c
  *	  The source that reads an object from S3.
  *
- * Where the connection breaks, reading goes on at the same byte of the same
+ * After a broken connection, reading continues at the same byte of the same
  * object.
  *
  *-------------------------------------------------------------------------
@@ -23,8 +23,8 @@ typedef struct S3Reader
 	char *etag; /* as the server writes it; NULL if it has none */
 	int64 size;
 	int64 offset; /* of what is read next */
-	int64 skip;	  /* what comes first is known already */
-	bool checked; /* what the answer is */
+	int64 skip;	  /* bytes at the beginning that were read before */
+	bool checked; /* the kind of the answer was checked */
 	HttpTransfer *transfer;
 	MemoryContext scratch; /* of one request */
 	S3Attempts attempts;
@@ -63,7 +63,7 @@ start_reading(S3Reader *reader)
 }
 
 /*
- * The answer has ended before the object has.
+ * Request the rest of the object after an answer that ended too early.
  */
 static void
 try_to_go_on(S3Reader *reader)
@@ -77,7 +77,7 @@ try_to_go_on(S3Reader *reader)
 	s3_read_answer(&answer);
 	if (answer.ok)
 	{
-		/* it had fewer bytes than the object, and said so */
+		/* the answer announced fewer bytes than the object has */
 		answer.ok = false;
 		answer.code = "IncompleteBody";
 	}
@@ -89,8 +89,8 @@ try_to_go_on(S3Reader *reader)
 }
 
 /*
- * How many of these bytes are known already: a server that does not know ranges
- * begins from the first.
+ * The number of bytes to skip: a server that does not support ranges sends the
+ * object from its first byte.
  */
 static size_t
 known_bytes(S3Reader *reader, size_t length)
@@ -145,12 +145,13 @@ reader_read(Source *source, char *buffer, size_t size)
 		if ((int64) length > reader->size - reader->offset)
 			ereport(ERROR,
 					(errcode(ERRCODE_IO_ERROR),
-					 errmsg("storage \"%s\": could not %s: it has more than "
-							"the %lld bytes that the server says it has",
+					 errmsg("storage \"%s\": could not %s: the object has "
+							"more than the %lld bytes that "
+							"the server announced",
 							reader->client->options->name, reader->purpose,
 							(long long) reader->size)));
 		reader->offset += (int64) length;
-		/* what goes on is not what fails again and again */
+		/* progress resets the count of failures */
 		memset(&reader->attempts, 0, sizeof(S3Attempts));
 		return length;
 	}

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * s3_request.c
- *	  One request to S3: signed, sent, judged, and sent again.
+ *	  Requests to S3: signs and sends a request, classifies its answer, and
+ *	  retries.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,8 +28,8 @@
 #define DEFAULT_REGION "us-east-1"
 
 /*
- * The host as it is written in the header: without the usual port, which
- * servers leave out when they check the signature.
+ * The host as it is written in the header: without the default port, which
+ * servers omit when they check the signature.
  */
 static char *
 host_of(const S3Client *client, const char *authority)
@@ -44,7 +45,7 @@ host_of(const S3Client *client, const char *authority)
 }
 
 /*
- * Make the client of a storage, in the current memory context.
+ * Create the client of a storage, in the current memory context.
  */
 S3Client *
 s3_client_create(const StorageOptions *options)
@@ -83,8 +84,8 @@ s3_client_create(const StorageOptions *options)
 }
 
 /*
- * What to sign with.  A copy is kept for a writer that is aborted, which must
- * not look for anything.
+ * The credentials of the request.  A copy is kept for a writer that is
+ * aborted, which must not search for new ones.
  */
 static const Credentials *
 credentials_for(S3Client *client, const S3Request *request)
@@ -128,7 +129,7 @@ path_of(const S3Client *client, const S3Request *request)
 }
 
 /*
- * Add what every request has, and the signature over all of it.
+ * Add the headers of every request, and the signature over all headers.
  */
 static List *
 signed_headers(S3Client *client, const Credentials *credentials,
@@ -171,7 +172,7 @@ signed_headers(S3Client *client, const Credentials *credentials,
 }
 
 /*
- * Sign a request and send it.  The body must stay.
+ * Sign a request and start sending it.  The body must stay allocated.
  */
 HttpTransfer *
 s3_start(S3Client *client, const S3Request *request)
@@ -211,11 +212,11 @@ s3_start(S3Client *client, const S3Request *request)
 }
 
 /*
- * Keys that have run out are refused under several names, and without one
- * where the answer has no body.
+ * May the request have failed because of expired credentials?  Servers use
+ * several codes for that, and none where the answer has no body.
  */
 static bool
-blames_credentials(const S3Client *client, const S3Answer *answer)
+may_have_expired(const S3Client *client, const S3Answer *answer)
 {
 	static const char *const expired[] = {"ExpiredToken", "InvalidToken",
 										  "TokenRefreshRequired",
@@ -229,7 +230,8 @@ blames_credentials(const S3Client *client, const S3Answer *answer)
 }
 
 /*
- * Longer each time, and never the same for those who failed together.
+ * The delay before the next attempt: longer each time, and random, so that
+ * clients that failed together do not retry together.
  */
 static long
 delay_after(const S3Answer *answer, int failures)
@@ -249,7 +251,7 @@ delay_after(const S3Answer *answer, int failures)
 }
 
 /*
- * Whether a request that has failed should be sent again, and when.
+ * Should a request that failed be sent again, and when?
  */
 bool
 s3_try_again(S3Client *client, const S3Request *request,
@@ -259,7 +261,7 @@ s3_try_again(S3Client *client, const S3Request *request,
 	attempts->delay = 0;
 	if (request->last_words)
 		return false;
-	if (blames_credentials(client, answer) && !attempts->renewed)
+	if (may_have_expired(client, answer) && !attempts->renewed)
 	{
 		discard_credentials(client->chain);
 		attempts->renewed = true;
@@ -274,7 +276,7 @@ s3_try_again(S3Client *client, const S3Request *request,
 }
 
 /*
- * Send a request until it is answered, for better or worse.
+ * Send a request, and retry it after temporary failures.
  */
 S3Attempts
 s3_perform(S3Client *client, const S3Request *request, S3Answer *answer)

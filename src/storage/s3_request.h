@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * s3_request.h
- *	  One request to S3: signed, sent, judged, and sent again.
+ *	  Requests to S3: signs and sends a request, classifies its answer, and
+ *	  retries.
  *
  *-------------------------------------------------------------------------
  */

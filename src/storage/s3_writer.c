@@ -3,11 +3,11 @@
  * s3_writer.c
  *	  The sink that writes an object to S3.
  *
- * What fits in one part goes in one request, and more in a multipart upload.
- * Either way nothing is there under the key before the last request, and the
- * object is looked at after it: S3 can say that all is well when it is not,
- * and the other way round when an answer is lost.  A name that each upload
- * draws tells its own object from everybody else's.
+ * An object that fits in one part is sent in one request, a larger one in a
+ * multipart upload.  In both cases no object exists under the key before the
+ * last request, and the object is looked up after it: S3 can report success
+ * for a failure, and a lost answer can hide a success.  A random name in the
+ * headers of each upload distinguishes its object from those of other writers.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,8 +25,8 @@
 #define SERVE_EVERY ((size_t) 64 * 1024)
 
 /*
- * A writer that pauses longer (in milliseconds) does not leave parts half sent:
- * the server would give them up.
+ * A writer that pauses longer (in milliseconds) does not leave parts half
+ * sent: the server would cancel them.
  */
 #define SHORT_PAUSE 2000
 
@@ -53,7 +53,7 @@ typedef struct S3Writer
 	uint64 total;
 	size_t unserved;
 	TimestampTz written; /* last */
-	char *etag;			 /* that the object should have; NULL if unknown */
+	char *etag;			 /* expected ETag of the object; NULL if unknown */
 	bool begun_again;	 /* an answer may be lost, and with it an upload */
 	bool maybe_stored;	 /* the request that stores it was sent */
 	bool conditional;	 /* ... and would not have replaced another */
@@ -64,11 +64,10 @@ refuse_to_replace(const S3Writer *writer)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),
-			 errmsg("storage \"%s\": could not %s: there is an object of this "
-					"name already",
+			 errmsg("storage \"%s\": could not %s: the object already exists",
 					storage_name(writer->storage), writer->purpose),
-			 errhint("Objects are never replaced: delete it first, or use "
-					 "another name.")));
+			 errhint("Remove the object first if it is no longer needed, or "
+					 "use another key: objects are never replaced.")));
 }
 
 static S3Request
@@ -83,7 +82,7 @@ request_for(const S3Writer *writer, const char *method)
 }
 
 /*
- * What an object gets when it is begun.
+ * The headers of a new object.
  */
 static List *
 object_headers(const S3Writer *writer)
@@ -127,7 +126,7 @@ writer_begin(Sink *sink)
 }
 
 /*
- * The first part is full, and there is more.
+ * Begin a multipart upload, when the data does not fit in the first part.
  */
 static void
 begin_parts(S3Writer *writer)
@@ -209,8 +208,8 @@ has_our_name(const S3Writer *writer, const S3Answer *answer)
 }
 
 /*
- * Send the request that makes the object appear.  Where an answer was lost, the
- * same request may be refused for what it has done itself.
+ * Send the request that creates the object.  If an answer was lost, the
+ * repeated request may be refused because of its own object.
  */
 static void
 store(S3Writer *writer, S3Request *request)
@@ -295,17 +294,18 @@ store_parts(S3Writer *writer)
 }
 
 static void
-not_what_was_written(const S3Writer *writer, const char *detail)
+raise_stored_object_differs(const S3Writer *writer, const char *detail)
 {
 	ereport(ERROR, (errcode(ERRCODE_IO_ERROR),
-					errmsg("storage \"%s\": could not %s: what is there now "
-						   "is not what was written",
+					errmsg("storage \"%s\": could not %s: the stored object "
+						   "is not the one that was written",
 						   storage_name(writer->storage), writer->purpose),
 					errdetail_internal("%s", detail)));
 }
 
 /*
- * Look at the object.  Some servers do not show at once what they have.
+ * Look up the object after writing.  Some servers do not show a new object
+ * immediately.
  */
 static void
 verify(const S3Writer *writer)
@@ -325,23 +325,25 @@ verify(const S3Writer *writer)
 	}
 	bytes = s3_content_length(&answer);
 	if (bytes < 0 || (uint64) bytes != writer->total)
-		not_what_was_written(
-			writer, psprintf("It has %lld bytes instead of %lld.",
+		raise_stored_object_differs(
+			writer, psprintf("The object has %lld bytes instead of %lld.",
 							 (long long) bytes, (long long) writer->total));
 	if (!s3_etag_fits(&answer, writer->etag))
-		not_what_was_written(
-			writer, psprintf("Its checksum is %s instead of \"%s\".",
+		raise_stored_object_differs(
+			writer, psprintf("The checksum of the object is %s instead of "
+							 "\"%s\".",
 							 http_header(&answer.http, "etag"), writer->etag));
 	mark = http_header(&answer.http, MARK_HEADER);
 	if (!has_our_name(writer, &answer) ||
 		(writer->mark != NULL &&
 		 (mark == NULL || strcmp(mark, writer->mark) != 0)))
-		not_what_was_written(writer, "It is from another upload.");
+		raise_stored_object_differs(writer,
+									"The object is from another upload.");
 }
 
 /*
- * Nobody is told the id of an upload whose first answer was lost.  When the
- * object is there, any upload of its key that is still open is such a one.
+ * If the first answer was lost, the id of an upload is unknown.  Once the
+ * object exists, any upload of its key that is still open is such a one.
  */
 static void
 writer_end(Sink *sink)
@@ -361,8 +363,8 @@ writer_end(Sink *sink)
 }
 
 /*
- * One request of a writer that is aborted, in what is left of its time.  No
- * interrupt ends it, and it raises no ERROR.
+ * Send one request of a writer that is aborted, within its remaining time.  No
+ * interrupt ends the request, and it raises no ERROR.
  */
 static bool
 last_request(const S3Writer *writer, S3Request *request, TimestampTz until,
@@ -379,11 +381,12 @@ last_request(const S3Writer *writer, S3Request *request, TimestampTz until,
 }
 
 /*
- * Delete the object, should the request that stores it have succeeded without
- * our knowledge: perhaps only now.
+ * Delete the object in case the request that stores it succeeded although its
+ * answer was lost.  The server may create the object with a delay, so it is
+ * looked up twice.
  */
 static void
-take_back(const S3Writer *writer, TimestampTz until)
+delete_stored_object(const S3Writer *writer, TimestampTz until)
 {
 	for (int look = 0; look < 2; look++)
 	{
@@ -402,9 +405,9 @@ take_back(const S3Writer *writer, TimestampTz until)
 }
 
 /*
- * What cannot be removed at once is left to
- * storage_remove_unfinished, and to whoever looks for objects that nobody
- * knows.
+ * Leftovers that cannot be removed here are removed by
+ * storage_remove_unfinished(), or reported by the comparison of the storage
+ * with the ledger.
  */
 static void
 writer_abort(Sink *sink)
@@ -428,7 +431,7 @@ writer_abort(Sink *sink)
 		last_request(writer, &request, until, &answer);
 	}
 	if (writer->maybe_stored)
-		take_back(writer, until);
+		delete_stored_object(writer, until);
 	MemoryContextSwitchTo(previous);
 	RESUME_INTERRUPTS();
 }

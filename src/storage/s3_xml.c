@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * s3_xml.c
- *	  What S3 and STS say in XML.
+ *	  Parses XML from S3 and STS.
  *
- * libxml2 reads it without the network, without document types and without a
- * word to stderr; its tree is copied at once and freed.
+ * libxml2 parses without network access, without document types and without
+ * messages on stderr; its tree is copied at once and freed.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,8 +45,7 @@ copy_node(const xmlNode *node)
 }
 
 /*
- * The element after this one in the order of the text, and how much deeper it
- * is.
+ * The element after this one in document order, and the change of depth.
  */
 static const xmlNode *
 next_element(const xmlNode *node, int *depth)
@@ -67,7 +66,8 @@ next_element(const xmlNode *node, int *depth)
 }
 
 /*
- * The root of a document, and all below it.  What is too deep is left out.
+ * Copy the root of a document and all elements below it.  Elements that are
+ * too deep are omitted.
  */
 static S3Element *
 copy_document(const xmlNode *root)
@@ -91,8 +91,8 @@ copy_document(const xmlNode *root)
 }
 
 /*
- * NULL for what is no XML.  S3 uses no document types, with which a few bytes
- * can stand for many.
+ * Parse XML; NULL if the text is not XML.  Document types, which S3 does not
+ * use, are refused: they allow a few bytes to expand to many.
  */
 S3Element *
 s3_parse(const char *data, size_t length)

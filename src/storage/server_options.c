@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * server_options.c
- *	  What a storage's foreign server and user mapping say.
+ *	  Options of a storage's foreign server and user mapping.
  *
- * The validator that CREATE and ALTER call reads the options in the same way
- * as whoever opens the storage, so that what was accepted can be used.  What
- * a user mapping says is secret, and so may be a URL that is wrong: such
- * values are never repeated.
+ * The validator of CREATE and ALTER reads the options with the same code as
+ * storage_open(), so that accepted options can be used.  Options of a user
+ * mapping are secret, and a wrong URL may contain a secret: such values are
+ * never repeated in messages.
  *
  *-------------------------------------------------------------------------
  */
@@ -37,7 +37,7 @@
 PG_FUNCTION_INFO_V1(pgmaint_storage_validator);
 
 /*
- * What each option has before anybody says anything.
+ * The defaults of all options.
  */
 static void
 set_defaults(StorageOptions *options)
@@ -51,8 +51,8 @@ set_defaults(StorageOptions *options)
 }
 
 /*
- * Refuse what does not go together in a server, and complete what follows from
- * the rest.
+ * Refuse combinations of server options that are not valid, and set the
+ * addressing and the endpoint where they are not given.
  */
 static void
 complete_server(StorageOptions *options, const List *given)
@@ -72,11 +72,11 @@ complete_server(StorageOptions *options, const List *given)
 		if (options->kind == STORAGE_FILE && strcmp(name, "url") != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("option \"%s\" does not go with a folder", name),
+					 errmsg("option \"%s\" is not valid for a folder", name),
 					 errdetail("A storage whose url begins with \"file:\" has "
 							   "no other options."),
-					 errhint("Leave it out, or give a url that begins with "
-							 "\"s3://\".")));
+					 errhint("Remove the option, or use a url that begins "
+							 "with \"s3://\".")));
 	}
 	if (options->kms_key_id != NULL &&
 		(options->encryption == NULL ||
@@ -84,8 +84,8 @@ complete_server(StorageOptions *options, const List *given)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
-			 errmsg("option \"kms_key_id\" needs option \"encryption\" to be "
-					"\"aws:kms\"")));
+			 errmsg("option \"kms_key_id\" requires option \"encryption\" to "
+					"be \"aws:kms\"")));
 	if (!addressed)
 		options->virtual_host = options->endpoint == NULL;
 	if (options->endpoint == NULL && options->region != NULL)
@@ -95,7 +95,7 @@ complete_server(StorageOptions *options, const List *given)
 }
 
 /*
- * Refuse half a pair of keys.
+ * Refuse an access key without its secret, and the reverse.
  */
 static void
 complete_mapping(const StorageOptions *options)
@@ -118,13 +118,13 @@ complete_mapping(const StorageOptions *options)
 	}
 	if (missing != NULL)
 		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-						errmsg("option \"%s\" needs option \"%s\" beside it",
-							   given, missing),
+						errmsg("option \"%s\" requires option \"%s\"", given,
+							   missing),
 						errhidestmt(true)));
 }
 
 /*
- * Read what an object of this catalog has been given.
+ * Read the options of a foreign server or user mapping.
  */
 static void
 read_options(const List *given, Oid catalog, StorageOptions *options)
@@ -198,24 +198,25 @@ find_server(const char *name)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("storage \"%s\" does not exist", name),
 				 names[0] != '\0'
-					 ? errhint("Storages that exist: %s.", names)
-					 : errhint("Make one with CREATE SERVER ... FOREIGN DATA "
-							   "WRAPPER " WRAPPER ".")));
+					 ? errhint("Use one of these storages: %s.", names)
+					 : errhint("Create a storage with CREATE SERVER ... "
+							   "FOREIGN DATA WRAPPER " WRAPPER ".")));
 	}
 	if (server->fdwid != wrapper)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("server \"%s\" is not a storage", name),
-				 errdetail("Its foreign-data wrapper is \"%s\".",
+				 errdetail("The foreign-data wrapper of the server is \"%s\".",
 						   GetForeignDataWrapper(server->fdwid)->fdwname),
-				 errhint("A storage is a server of the foreign-data wrapper "
-						 "\"" WRAPPER "\".")));
+				 errhint("Use a server of the foreign-data wrapper \"" WRAPPER
+						 "\".")));
 	return server;
 }
 
 /*
- * The options of the current user's mapping, or of that for everybody; none
- * where there is no mapping, which GetUserMapping() would not forgive.
+ * The options of the current user's mapping, or of the mapping for PUBLIC;
+ * none if there is no mapping, for which GetUserMapping() would raise an
+ * ERROR.
  */
 static List *
 mapping_options(Oid server)
@@ -241,7 +242,7 @@ mapping_options(Oid server)
 }
 
 /*
- * What a storage is, for the current user, who must be allowed to use it.
+ * The options of a storage for the current user, who must have USAGE on it.
  */
 StorageOptions *
 read_storage_options(const char *name)

@@ -3,8 +3,8 @@
  * sigv4.c
  *	  Signature Version 4 of AWS, for requests to S3 and to STS.
  *
- * Everything here is a function of its arguments: no clock, no settings.  The
- * secret key goes into nothing but the keyed hashes.
+ * All functions depend on their arguments only: no clock, no settings.  The
+ * secret key is passed only to the keyed hashes.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,8 +50,8 @@ sha256_hex(const char *data, size_t length, char hex[SHA256_HEX_SIZE])
 }
 
 /*
- * HMAC-SHA256.  The context is freed whatever happens, since the library may
- * keep it outside PostgreSQL's memory.
+ * Compute HMAC-SHA256.  The context is freed also after an error, since the
+ * library may keep it outside PostgreSQL's memory.
  */
 static void
 keyed_hash(const uint8 *key, size_t key_length, const char *data,
@@ -70,7 +70,7 @@ keyed_hash(const uint8 *key, size_t key_length, const char *data,
 }
 
 /*
- * Everything but letters, digits and "-._~" as %XX.
+ * Encode all characters except letters, digits and "-._~" as %XX.
  */
 void
 append_uri_encoded(StringInfo target, const char *text, bool keep_slashes)
@@ -195,7 +195,7 @@ append_signed_names(StringInfo target, const List *headers)
 }
 
 /*
- * The request in the one form that both sides hash.
+ * The request in the canonical form that client and server hash.
  */
 char *
 canonical_request(const SignedRequest *request)

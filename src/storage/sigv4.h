@@ -25,7 +25,7 @@ typedef struct SigningKey
 	const char *service;
 } SigningKey;
 
-/* what is signed; headers in lower case, host among them */
+/* a request to sign; names of headers in lower case, host among them */
 typedef struct SignedRequest
 {
 	const char *method;

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * storage.h
- *	  Where objects are kept: a foreign server of the wrapper pgmaint_storage,
- *	  whatever its URL says it is.
+ *	  Storages of objects: a foreign server of the wrapper pgmaint_storage,
+ *	  whose URL names a bucket of S3 or a folder.
  *
- * The room storage: S3 and folders behind one face: open, write, read, list
+ * The room storage: one interface to S3 and folders: open, write, read, list
  * and remove objects.
  *
  * A key names an object below the storage's own prefix or folder.  It has at
@@ -36,7 +36,7 @@ typedef struct StoredObject
 	int64 bytes;
 	TimestampTz modified;
 	char *etag; /* without quotes; NULL where the storage has none */
-	char *mark; /* what storage_writer was given; NULL in a list */
+	char *mark; /* the mark given to storage_writer; NULL in a list */
 } StoredObject;
 
 /*
@@ -47,18 +47,19 @@ extern Storage *storage_open(const char *server, StorageAccess access);
 extern const char *storage_name(const Storage *storage);
 
 /*
- * How many bytes a key may have; for whoever makes keys, so without any rights
- * and whether or not there is such a server.
+ * The maximum length of a key in bytes.  Code that generates keys calls it, so
+ * it requires no rights and accepts a server that does not exist.
  */
 extern int storage_longest_key(const char *server);
 
 /*
- * The last sink of a chain.  An object that has the key already is never
- * replaced: sink_begin refuses it, ERRCODE_DUPLICATE_OBJECT.  When sink_end
- * returns, the object is complete, durable, and was asked for: its size, and its
- * checksum as far as the storage tells, are those of what was written.  Before
- * that, nothing is there under the key; after sink_abort nothing is left of it.
- * The mark, short and printable, is kept with the object: it tells whose it is.
+ * The last sink of a chain.  An existing object is never replaced: sink_begin
+ * refuses it, ERRCODE_DUPLICATE_OBJECT.  When sink_end returns, the object is
+ * complete, durable, and was looked up: its size, and its checksum as far as
+ * the storage provides it, equal those of the bytes written.  Before that, no
+ * object exists under the key; after sink_abort no part of it is left.  The
+ * mark, short and printable, is stored with the object and identifies its
+ * writer.
  */
 extern Sink *storage_writer(Storage *storage, const char *key,
 							const char *content_type, const char *mark);
@@ -71,8 +72,9 @@ extern bool storage_stat(Storage *storage, const char *key,
 						 StoredObject *object);
 
 /*
- * Calls visit for each object whose key begins with prefix, in the order of the
- * keys; it returns false to hear no more.  The object is gone afterwards.
+ * Calls visit for each object whose key begins with prefix, in the order of
+ * the keys; visit returns false to end the list.  The object is freed after
+ * the call.
  */
 typedef bool (*StorageVisit)(void *context, const StoredObject *object);
 extern void storage_list(Storage *storage, const char *prefix,
@@ -82,13 +84,13 @@ extern void storage_list(Storage *storage, const char *prefix,
 extern void storage_delete(Storage *storage, const char *key);
 
 /*
- * What an interrupted writer of exactly this key has left and nobody can see:
+ * Removes the hidden leftovers of an interrupted writer of exactly this key:
  * parts of an unfinished upload, a temporary file.  The caller knows that no
- * writer is at it.
+ * writer is active.
  */
 extern void storage_remove_unfinished(Storage *storage, const char *key);
 
-/* what can still be written; -1: no limit is known */
+/* bytes that can still be written; -1: no limit is known */
 extern int64 storage_free_bytes(Storage *storage);
 
 /*

@@ -14,8 +14,8 @@
 #include "storage/options.h"
 
 /*
- * What is wrong with a path that is to lead to a place below another and
- * nowhere else; NULL if nothing is.
+ * How a path is invalid as a key, as a sentence; NULL if it is valid: it must
+ * lead to a place below its folder or prefix.
  */
 const char *
 path_complaint(const char *path)
@@ -23,9 +23,9 @@ path_complaint(const char *path)
 	const char *component = path;
 
 	if (path[0] == '\0')
-		return "It is empty.";
+		return "The key is empty.";
 	if (path[0] == '/')
-		return "It begins with a slash.";
+		return "The key begins with a slash.";
 	for (const char *c = path;; c++)
 	{
 		if (*c == '/' || *c == '\0')
@@ -33,21 +33,21 @@ path_complaint(const char *path)
 			size_t length = c - component;
 
 			if (length == 0)
-				return "It has nothing before or after a slash.";
+				return "The key has an empty part before or after a slash.";
 			if ((length == 1 && component[0] == '.') ||
 				(length == 2 && component[0] == '.' && component[1] == '.'))
-				return "It has a part that is \".\" or \"..\".";
+				return "The key has a part that is \".\" or \"..\".";
 			component = c + 1;
 		}
 		else if ((unsigned char) *c < ' ' || *c == 0x7f)
-			return "It has a control character.";
+			return "The key contains a control character.";
 		if (*c == '\0')
 			return NULL;
 	}
 }
 
 /*
- * A path without one slash at its end, which may be there or not.
+ * Remove one slash from the end of a path, if there is one.
  */
 static char *
 without_last_slash(const char *path)
@@ -60,8 +60,8 @@ without_last_slash(const char *path)
 }
 
 /*
- * The data directory itself, and what the server has made in it, is no place
- * for anybody else's files.
+ * The data directory itself and the server's own folders in it must not be
+ * storages.
  */
 static bool
 is_servers_own(const char *folder)
@@ -122,7 +122,7 @@ parse_bucket(const char *path, StorageOptions *options)
 }
 
 /*
- * Take a URL apart; false if it is not one of a storage.
+ * Parse a URL; false if it is not the URL of a storage.
  */
 bool
 parse_storage_url(const char *url, StorageOptions *options)

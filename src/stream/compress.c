@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * compress.c
- *	  Compression on the way to a sink, and from a source: which methods there
- *	  are.
+ *	  The methods of compression for sinks and sources.
  *
  *-------------------------------------------------------------------------
  */
@@ -90,8 +89,8 @@ compressor_create(const CompressionMethod *method, int level, Sink *next)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid compression level for \"%s\": %d",
 						method->name, level),
-				 errhint("The level must be from %d to %d.",
-						 method->minimum_level, method->maximum_level)));
+				 errhint("Use a level from %d to %d.", method->minimum_level,
+						 method->maximum_level)));
 	return codec->compressor == NULL ? next : codec->compressor(level, next);
 }
 

@@ -3,14 +3,14 @@
  * copy_out.c
  *	  The output of COPY (query) TO STDOUT, for a sink.
  *
- * It is the server's own COPY, in the current transaction, with the rights of
- * the current role.  Servers from 16 on hand its output to a function, row by
- * row.  Older ones know files and the client only, so there pgmaint stands
- * between COPY and the client: COPY's own messages are taken out, everything
- * else, such as a trigger's NOTICE, passes.
+ * The server's own COPY is used, in the current transaction, with the rights
+ * of the current role.  Servers from 16 on pass its output to a function, row
+ * by row.  Older servers support only files and the client, so there pgmaint
+ * replaces the client: the messages of COPY are intercepted, all others, such
+ * as a trigger's NOTICE, are passed on.
  *
- * A query may call what copies out itself: the inner COPY runs from its
- * beginning to its end while the outer one waits for a row.
+ * A query may call a function that runs another COPY: the inner COPY runs from
+ * its beginning to its end while the outer one waits for a row.
  *
  *-------------------------------------------------------------------------
  */
@@ -62,8 +62,8 @@ flush_rows(Capture *capture)
 }
 
 /*
- * Gather small pieces, so that what a sink does per write is done seldom;
- * large ones go straight on.
+ * Collect small pieces to reduce the number of writes to the sink; large ones
+ * are passed on directly.
  */
 static void
 take(Capture *capture, const char *data, size_t length)
@@ -82,7 +82,7 @@ take(Capture *capture, const char *data, size_t length)
 #if SERVER_HAS_COPY_CALLBACK
 
 /*
- * COPY has a row, and leaves it to us how a line ends.
+ * Take a row from COPY, and add the end of the line.
  */
 static void
 take_row(void *data, int length)
@@ -123,10 +123,11 @@ static PQcommMethods between;
 static CommandDest destination = DestNone;
 
 /*
- * Take COPY's messages, pass on the others.
+ * Intercept the messages of COPY, and pass on all others.
  *
- * COPY does not look at the result, but it calls this where it could as well
- * fail by itself, with nothing half-sent: a sink's ERROR may go right through.
+ * COPY ignores the result, but calls this function where it could raise an
+ * ERROR itself, with no message half-sent: so an ERROR of the sink may
+ * propagate.
  */
 static int
 take_message(char type, const char *data, size_t length)
@@ -155,8 +156,8 @@ begin_copy(ParseState *source, RawStmt *query, List *options)
 }
 
 /*
- * Let COPY find a client when it looks for one, which is the first thing that
- * it does, and keep what it sends from the real one.
+ * Make COPY find a client, which it checks first, and keep its output from the
+ * real client.
  */
 static uint64
 run_copy(CopyToState copy)
@@ -189,8 +190,8 @@ run_copy(CopyToState copy)
 #endif
 
 /*
- * Say in which text an error is: positions are not those of the text that the
- * client sent.
+ * Report the text of the query with an error: positions do not refer to the
+ * text that the client sent.
  */
 static void
 add_source(void *arg)
@@ -209,8 +210,8 @@ add_source(void *arg)
 }
 
 /*
- * The query's parse tree.  It is parsed by itself, so that it cannot close
- * the parenthesis that it would stand in.
+ * The parse tree of the query.  The query is parsed alone, so that it cannot
+ * close the parenthesis around it.
  */
 static RawStmt *
 parse_query(const char *query)
@@ -222,9 +223,9 @@ parse_query(const char *query)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_SYNTAX_ERROR),
-			 errmsg("what is copied must be one statement, not %d",
+			 errmsg("cannot copy the output of %d statements",
 					list_length(parsed)),
-			 errhint("Give one SELECT, or an INSERT, UPDATE or DELETE with "
+			 errhint("Use one SELECT, or one INSERT, UPDATE or DELETE with "
 					 "RETURNING.")));
 	statement = linitial_node(RawStmt, parsed);
 	if (!IsA(statement->stmt, SelectStmt) &&
@@ -232,15 +233,15 @@ parse_query(const char *query)
 		!IsA(statement->stmt, UpdateStmt) && !IsA(statement->stmt, DeleteStmt))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the output of %s cannot be copied",
+				 errmsg("cannot copy the output of %s",
 						CreateCommandName(statement->stmt)),
-				 errhint("Give a SELECT, or an INSERT, UPDATE or DELETE with "
-						 "RETURNING.")));
+				 errhint("Use one SELECT, or one INSERT, UPDATE or DELETE "
+						 "with RETURNING.")));
 	return statement;
 }
 
 /*
- * COPY's options, as its parser has them.
+ * The options of COPY, as a list of the parser.
  */
 static List *
 parse_options(const char *source)
@@ -278,8 +279,8 @@ is_binary(List *options)
 }
 
 /*
- * Begin a COPY, then the sink, and run the one into the other.  COPY ends
- * here as well, since its AFTER triggers may still fail.
+ * Begin the COPY, then the sink, and copy all rows.  COPY ends here as well,
+ * since its AFTER triggers may still fail.
  */
 static uint64
 copy_to_sink(Capture *capture, ParseState *source, RawStmt *query,
@@ -306,9 +307,9 @@ copy_to_sink(Capture *capture, ParseState *source, RawStmt *query,
 
 /*
  * Run COPY (query) TO STDOUT (options) into a sink, and return the number of
- * rows.  It begins the sink once the query is known to be good, and leaves it
- * for the caller to end.  An ERROR, the sink's own or another, aborts the sink
- * first; as after any failed command, the (sub)transaction must go then too.
+ * rows.  The sink is begun once the query is known to be valid, and the caller
+ * ends it.  An ERROR, of the sink or another, aborts the sink first; as after
+ * any failed command, the (sub)transaction must be rolled back.
  */
 uint64
 copy_out(const char *query, const char *options, Sink *sink)
@@ -331,7 +332,7 @@ copy_out(const char *query, const char *options, Sink *sink)
 		capture.buffer = palloc(BUFFER_SIZE);
 		source->p_sourcetext = query;
 
-		/* what the transaction has done so far is there to be copied */
+		/* the changes of the transaction so far are visible to the query */
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		rows = copy_to_sink(&capture, source, parse_query(query), list);

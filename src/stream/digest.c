@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * digest.c
- *	  A sink that counts and hashes what passes through it.
+ *	  A sink that counts and hashes the bytes passed through it.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@ typedef struct Digest
 } Digest;
 
 /*
- * The server's functions for it say only whether they could.
+ * Raise an ERROR if a hash function of the server failed.
  */
 void
 check_hash(bool done)
@@ -33,7 +33,7 @@ check_hash(bool done)
 }
 
 /*
- * The transaction would free it too, but not before its end.
+ * Free the hash now: the transaction would free it only at its end.
  */
 static void
 release_hash(Sink *sink)
@@ -83,7 +83,7 @@ static const SinkOps digest_ops = {
 };
 
 /*
- * Make one.  At the end of a chain it throws the bytes away.
+ * Create a digest sink.  Without a next sink it discards the bytes.
  */
 Sink *
 digest_create(Sink *next)
@@ -92,7 +92,7 @@ digest_create(Sink *next)
 }
 
 /*
- * How many bytes there were.
+ * The number of bytes.
  */
 uint64
 digest_bytes(const Sink *sink)
@@ -102,7 +102,7 @@ digest_bytes(const Sink *sink)
 }
 
 /*
- * Their SHA-256, as 64 hexadecimal digits.
+ * The SHA-256 of the bytes, as 64 hexadecimal digits.
  */
 char *
 digest_sha256(const Sink *sink)

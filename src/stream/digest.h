@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * digest.h
- *	  A sink that counts and hashes what passes through it.
+ *	  A sink that counts and hashes the bytes passed through it.
  *
  *-------------------------------------------------------------------------
  */

@@ -20,18 +20,19 @@
 #define OFFSET_NONE 3
 
 /*
- * Of a version that came after those that are known, nothing can be said.
+ * Refuse versions of the format that are not supported.
  */
 static void
 check_version(const unsigned char *version)
 {
 	if (version[0] != 1 || version[1] < 14 || version[1] > 16)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("dumps of format version %d.%d are not known here",
-						version[0], version[1]),
-				 errdetail("Known are 1.14 (pg_dump 12 to 15), 1.15 (16) and "
-						   "1.16 (17 and 18).")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("dump format version %d.%d is not supported", version[0],
+					version[1]),
+			 errdetail("Supported versions are 1.14 (pg_dump 12 to 15), "
+					   "1.15 (pg_dump 16) and 1.16 (pg_dump 17 and 18).")));
 }
 
 static void
@@ -46,12 +47,13 @@ accept_sizes(DumpFile *dump)
 	dump->offset_size = sizes[1];
 	if (sizes[2] != FORMAT_CUSTOM)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("the dump is not of the custom format"),
-						errhint("Make it with pg_dump --format=custom.")));
+						errmsg("the dump is not in the custom format"),
+						errhint("Create the dump with pg_dump "
+								"--format=custom.")));
 }
 
 /*
- * Which encoding the definition of the entry ENCODING sets.
+ * The encoding that the definition of the entry ENCODING sets.
  */
 static int
 encoding_set(const char *definition)
@@ -67,7 +69,7 @@ encoding_set(const char *definition)
 }
 
 /*
- * The string that has just come, to be kept.
+ * Copy the string that was just read.
  */
 static char *
 kept_string(DumpFile *dump)
@@ -78,7 +80,7 @@ kept_string(DumpFile *dump)
 }
 
 /*
- * The same, where an empty one says that there is none.
+ * The same, with NULL for an empty string.
  */
 static char *
 kept_name(DumpFile *dump)
@@ -89,7 +91,7 @@ kept_name(DumpFile *dump)
 }
 
 /*
- * The same, where there must be one.
+ * The same, for a string that must not be NULL.
  */
 static char *
 required_string(DumpFile *dump)
@@ -100,7 +102,7 @@ required_string(DumpFile *dump)
 }
 
 /*
- * Where the int that has just come began.
+ * The position at which the int that was just read begins.
  */
 static uint64
 start_of_int(const DumpValue *value)
@@ -122,7 +124,7 @@ start_entry(DumpFile *dump)
 }
 
 /*
- * What an entry depends on are numbers, and NULL after the last.
+ * The dependencies of an entry are numbers, with NULL after the last.
  */
 static DumpStep
 accept_dependency(DumpFile *dump)
@@ -146,7 +148,7 @@ accept_dependency(DumpFile *dump)
 }
 
 /*
- * An entry is whole.
+ * Finish an entry.
  */
 static DumpStep
 accept_offset(DumpFile *dump)
@@ -176,7 +178,7 @@ accept_offset(DumpFile *dump)
 }
 
 /*
- * A value of the header is whole.
+ * Process a complete value of the header.
  */
 DumpStep
 dump_accept_header(DumpFile *dump)
@@ -189,8 +191,9 @@ dump_accept_header(DumpFile *dump)
 			if (memcmp(value->bytes, "PGDMP", 5) != 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_DATA_CORRUPTED),
-						 errmsg("this is not a dump of the custom format"),
-						 errhint("Make it with pg_dump --format=custom.")));
+						 errmsg("the file is not a dump in the custom format"),
+						 errhint("Create the dump with pg_dump "
+								 "--format=custom.")));
 			break;
 		case STEP_VERSION:
 			check_version(value->bytes);
@@ -229,7 +232,7 @@ dump_accept_header(DumpFile *dump)
 }
 
 /*
- * A value of an entry of the table of contents is whole.
+ * Process a complete value of an entry of the table of contents.
  */
 DumpStep
 dump_accept_entry(DumpFile *dump)

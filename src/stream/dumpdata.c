@@ -3,9 +3,9 @@
  * dumpdata.c
  *	  The blocks of data of a dump.
  *
- * A block names its entry, and comes in chunks that end anywhere.  A table's
- * is what COPY wrote, a line for each row, and a trailer; large objects come as
- * a block of many.
+ * A block names its entry, and consists of chunks that end anywhere.  The
+ * block of a table is the output of COPY, a line for each row, and a trailer;
+ * large objects are a block of many.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,8 @@
 #define TRAILER_LINES 3
 
 /*
- * How many lines end in these bytes.  A compiler makes a few instructions of
- * the inner loop, which read at the speed of memory however short the lines.
+ * The number of lines that end in these bytes.  Compilers vectorize the inner
+ * loop, so its speed does not depend on the length of the lines.
  */
 static uint64
 count_lines(const char *data, size_t length)
@@ -47,7 +47,7 @@ count_lines(const char *data, size_t length)
 }
 
 /*
- * Look at bytes of a block, and remember the last of them.
+ * Count the lines in bytes of a block, and remember its last bytes.
  */
 void
 dump_count_rows(DumpFile *dump, const char *data, size_t length)
@@ -64,8 +64,7 @@ dump_count_rows(DumpFile *dump, const char *data, size_t length)
 }
 
 /*
- * Find the entry that a block says it belongs to.  Blocks usually come in the
- * order of the entries.
+ * Find the entry of a block.  Blocks usually have the order of the entries.
  */
 static ListedEntry *
 find_entry(DumpFile *dump, int dump_id)
@@ -84,8 +83,8 @@ find_entry(DumpFile *dump, int dump_id)
 			return listed;
 		}
 	}
-	dump_damaged(&dump->value, "data that no entry of the table of contents "
-							   "promises");
+	dump_damaged(&dump->value, "data without an entry in the table of "
+							   "contents");
 	return NULL;
 }
 
@@ -146,7 +145,7 @@ accept_chunk_length(DumpFile *dump)
 }
 
 /*
- * A value before, between or after the bytes of the data is whole.
+ * Process a complete value before, between or after the bytes of the data.
  */
 DumpStep
 dump_accept_data(DumpFile *dump)

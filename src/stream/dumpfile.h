@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * dumpfile.h
- *	  What a dump of pg_dump --format=custom holds, read from its bytes as
- *	  they go by.
+ *	  Reads the contents of a dump of pg_dump --format=custom while its bytes
+ *	  pass through.
  *
- * Names and definitions are kept as the dump has them, in its own encoding
- * (dump_file_encoding), and not verified in it: who shows or stores them
- * converts them with pg_any_to_server.  The rows themselves are not kept.
+ * Names and definitions are kept in the encoding of the dump
+ * (dump_file_encoding) and not verified: callers that show or store them
+ * convert them with pg_any_to_server.  The rows themselves are not kept.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,7 +45,7 @@ typedef struct DumpFile DumpFile;
 
 /* in the current memory context, which must live as long */
 extern DumpFile *dump_file_create(void);
-/* hand over the data of this entry as it goes by */
+/* pass the data of this entry to a function while it is read */
 typedef void (*DumpDataTaker)(void *argument, const char *data, size_t length);
 extern void dump_file_take_data(DumpFile *dump, int dump_id,
 								DumpDataTaker taker, void *argument);
@@ -54,7 +54,7 @@ extern void dump_file_feed(DumpFile *dump, const char *data, size_t length);
 /* raises an ERROR where something is missing */
 extern void dump_file_end(DumpFile *dump);
 
-/* has the whole table of contents gone by?  What follows is known from then */
+/* was the whole table of contents read?  The following are known from then */
 extern bool dump_file_listed(const DumpFile *dump);
 /* of DumpEntry *, in the order of the table of contents */
 extern List *dump_file_entries(const DumpFile *dump);

@@ -3,10 +3,10 @@
  * dumpfilter.c
  *	  A dump of pg_dump --format=custom without entries of some kinds.
  *
- * The header and the table of contents are held back until they are whole, and
- * written with fewer entries.  pg_dump writes into a pipe, so that no entry says
- * where in the file its data is, and nothing else has to change.  Dependencies on
- * entries that are not there are what pg_restore finds in every partial dump.
+ * The header and the table of contents are held back until they are complete,
+ * and written with fewer entries.  pg_dump writes to a pipe, so no entry has
+ * the position of its data, and nothing else has to change.  pg_restore
+ * accepts dependencies on missing entries, as in every partial dump.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,7 @@ typedef struct DumpFilter
 } DumpFilter;
 
 /*
- * Blocks of data cannot be left out, but no kind that has them is.
+ * Is the entry to be left out?  Only kinds without blocks of data can be.
  */
 static bool
 is_unwanted(const DumpFilter *filter, const DumpEntry *entry,
@@ -52,7 +52,7 @@ is_unwanted(const DumpFilter *filter, const DumpEntry *entry,
 }
 
 /*
- * As pg_dump writes an int: a sign, then its bytes, the lowest first.
+ * Write an int as pg_dump does: a sign, then its bytes, the lowest first.
  */
 static void
 write_count(DumpFilter *filter, uint32 count)
@@ -92,8 +92,8 @@ write_head(DumpFilter *filter)
 	if (filter->left_out != NIL && dump->offsets_known)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("entries cannot be left out of a dump that says where "
-						"its data is")));
+				 errmsg("cannot remove entries from a dump that contains "
+						"positions of data")));
 	sink_write(next, head, dump->entries_at);
 	write_count(filter, (uint32) list_length(kept));
 	foreach (cell, kept)
@@ -128,8 +128,8 @@ filter_write(Sink *sink, const char *data, size_t length)
 }
 
 /*
- * What ends in its table of contents is handed on as it is, for the next to find
- * out.
+ * A dump that ends in its table of contents is passed on unchanged; the next
+ * sink reports the error.
  */
 static void
 filter_end(Sink *sink)

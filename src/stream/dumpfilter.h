@@ -11,8 +11,8 @@
 #include "stream/dumpfile.h"
 
 /*
- * A sink that hands on a dump without entries of these kinds (NULL after the
- * last), and without what depends on them.
+ * A sink that passes on a dump without entries of these kinds (NULL after the
+ * last), and without entries that depend on them.
  */
 extern Sink *dump_filter_create(const char *const *kinds, Sink *next);
 

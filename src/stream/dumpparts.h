@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * dumpparts.h
- *	  How far a dump was read, for the files that read its parts.
+ *	  The state of reading a dump, for the files that read its parts.
  *
  * Such a dump has a header, a table of contents, and then a block of data for
  * each entry that has data.
@@ -14,11 +14,11 @@
 #include "stream/dumpfile.h"
 #include "stream/dumpvalue.h"
 
-/* what COPY writes ends so in a dump: its own end, and two empty lines */
+/* end of the output of COPY in a dump: its own end, and two empty lines */
 #define DUMP_TRAILER "\\.\n\n\n"
 #define DUMP_TRAILER_LENGTH ((int) sizeof(DUMP_TRAILER) - 1)
 
-/* what the next bytes are, in the order of the file */
+/* the kind of the next bytes, in the order of the file */
 typedef enum DumpStep
 {
 	STEP_MAGIC,
@@ -91,20 +91,20 @@ struct DumpFile
 	/* the data */
 	int blocks_missing;
 	int searched;		   /* where the entry of the last block was found */
-	ListedEntry *arriving; /* whose block it is */
+	ListedEntry *arriving; /* entry of the block that is read */
 	int block_type;
 	bool counting; /* lines of this block */
 	uint64 lines;
 	char last[DUMP_TRAILER_LENGTH]; /* bytes of the block */
 	size_t chunk_left;
 
-	/* whose data is handed over; NULL: nobody's */
+	/* entry whose data is passed on; NULL: none */
 	DumpDataTaker taker;
 	void *taker_argument;
 	int taken_id;
 };
 
-/* each: a value is whole; what comes next? */
+/* each processes a complete value and sets the next step */
 extern DumpStep dump_accept_header(DumpFile *dump);
 extern DumpStep dump_accept_entry(DumpFile *dump);
 extern DumpStep dump_accept_data(DumpFile *dump);

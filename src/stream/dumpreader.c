@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * dumpreader.c
- *	  What a dump of pg_dump --format=custom holds, read from its bytes as
- *	  they go by.
+ *	  Reads the contents of a dump of pg_dump --format=custom while its bytes
+ *	  pass through.
  *
  *-------------------------------------------------------------------------
  */
@@ -55,7 +55,7 @@ typedef struct DumpWatch
 } DumpWatch;
 
 /*
- * Nothing is known of it yet.
+ * Create the state of a dump that is about to be read.
  */
 DumpFile *
 dump_file_create(void)
@@ -79,7 +79,7 @@ dump_file_take_data(DumpFile *dump, int dump_id, DumpDataTaker taker,
 }
 
 /*
- * How many bytes there are where a step takes bytes.
+ * The number of bytes that a step reads.
  */
 static int
 step_bytes(const DumpFile *dump)
@@ -101,7 +101,7 @@ step_bytes(const DumpFile *dump)
 }
 
 /*
- * A value is whole: keep what is wanted of it, and say what comes next.
+ * Process a complete value, and set the next step.
  */
 static DumpStep
 accept_value(DumpFile *dump)
@@ -114,7 +114,7 @@ accept_value(DumpFile *dump)
 }
 
 /*
- * Bytes of the data are only looked at.
+ * Pass over bytes of the data.
  */
 static const char *
 pass_chunk(DumpFile *dump, const char *data, const char *end)
@@ -133,7 +133,7 @@ pass_chunk(DumpFile *dump, const char *data, const char *end)
 }
 
 /*
- * The next bytes.  After an ERROR the dump is of no more use.
+ * Read the next bytes.  After an ERROR the state must not be used again.
  */
 void
 dump_file_feed(DumpFile *dump, const char *data, size_t length)
@@ -152,7 +152,7 @@ dump_file_feed(DumpFile *dump, const char *data, size_t length)
 }
 
 /*
- * What an entry is called in a message.
+ * The name of an entry in messages.
  */
 static char *
 entry_name(const DumpEntry *entry)
@@ -164,7 +164,7 @@ entry_name(const DumpEntry *entry)
 }
 
 /*
- * Where in the dump its bytes have ended.
+ * The position at which the dump ends, as a sentence.
  */
 static char *
 place_of_end(const DumpFile *dump)
@@ -172,15 +172,17 @@ place_of_end(const DumpFile *dump)
 	ListCell *cell;
 
 	if (dump->value.position == 0)
-		return "It is empty.";
+		return "The dump is empty.";
 	if (dump->promised < 0)
-		return psprintf("It ends in its header, after %llu bytes.",
+		return psprintf("The dump ends in its header, after %llu bytes.",
 						(unsigned long long) dump->value.position);
 	if (!dump_file_listed(dump))
-		return psprintf("It ends in its table of contents, after %llu bytes.",
+		return psprintf("The dump ends in its table of contents, after %llu "
+						"bytes.",
 						(unsigned long long) dump->value.position);
 	if (dump->arriving != NULL)
-		return psprintf("It ends within the data of %s, after %llu bytes.",
+		return psprintf("The dump ends within the data of %s, after %llu "
+						"bytes.",
 						entry_name(&dump->arriving->entry),
 						(unsigned long long) dump->value.position);
 	foreach (cell, dump->entries)
@@ -188,17 +190,18 @@ place_of_end(const DumpFile *dump)
 		ListedEntry *listed = lfirst(cell);
 
 		if (listed->entry.has_data && !listed->arrived)
-			return psprintf("It ends before the data of %s, after %llu bytes.",
+			return psprintf("The dump ends before the data of %s, after %llu "
+							"bytes.",
 							entry_name(&listed->entry),
 							(unsigned long long) dump->value.position);
 	}
-	return psprintf("It ends before a block of data, after %llu bytes.",
+	return psprintf("The dump ends before a block of data, after %llu bytes.",
 					(unsigned long long) dump->value.position);
 }
 
 /*
- * There are no more bytes.  A dump has no mark at its end: it is whole when no
- * value is cut off, and all data has come that its table of contents promises.
+ * End the dump.  A dump has no mark at its end: it is complete when no value
+ * is cut off, and all data that its table of contents announces was read.
  */
 void
 dump_file_end(DumpFile *dump)
@@ -273,7 +276,7 @@ static const SinkOps watch_ops = {
 };
 
 /*
- * Make one.  At the end of a chain it throws the bytes away.
+ * Create a sink that reads a dump.  Without a next sink it discards the bytes.
  */
 Sink *
 dump_watch_create(DumpFile *dump, Sink *next)

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * dumpvalue.c
- *	  One value after the other of a dump of pg_dump, whose bytes come in
- *	  pieces.
+ *	  Reads the values of a dump of pg_dump, one after the other, from pieces
+ *	  of any size.
  *
- * Where a length is damaged, no memory is taken for what it promises: a string
- * grows as its bytes come, and what stands behind it in a dump has zero bytes,
- * which a string never has.
+ * A damaged length does not lead to a large allocation: a string grows as its
+ * bytes are read, and the bytes after it in a dump include zero bytes, which a
+ * string never has.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 #include "stream/dumpvalue.h"
 
 /*
- * Its memory is the current context's.
+ * Initialize a value, whose memory is in the current context.
  */
 void
 dump_value_init(DumpValue *value)
@@ -39,7 +39,7 @@ dump_damaged(const DumpValue *value, const char *what)
 }
 
 /*
- * Add to the bytes of a value until there are so many.
+ * Add to the bytes of a value until it has this many.
  */
 static bool
 collect(DumpValue *value, int count, const char **data, const char *end)
@@ -105,8 +105,8 @@ read_string(DumpValue *value, const char **data, const char *end)
 }
 
 /*
- * Take bytes of a value from the piece that is there.  True when the value is
- * whole; until then nothing but the rest of it may be read.
+ * Read bytes of a value from the present piece.  True when the value is
+ * complete; until then only the rest of it may be read.
  */
 bool
 dump_value_read(DumpValue *value, DumpValueKind kind, int count,

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * dumpvalue.h
- *	  One value after the other of a dump of pg_dump, whose bytes come in
- *	  pieces.
+ *	  Reads the values of a dump of pg_dump, one after the other, from pieces
+ *	  of any size.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * gzip.c
- *	  gzip, as gunzip reads it and as anybody writes it.
+ *	  Compression and decompression of gzip data.
  *
- * libdeflate compresses, several times as fast as zlib does and into less, but
- * whole buffers only: each becomes a member of its own, and members in a row are
- * gzip data, too.  zlib reads, whoever wrote it.
+ * libdeflate compresses several times as fast as zlib and better, but only
+ * whole buffers: each becomes a member of its own, and a sequence of members
+ * is gzip data, too.  zlib decompresses data of any writer.
  *
- * The memory is the libraries' own, by malloc: they never call us, so no ERROR
- * can go through them.  It is released with the chain, and with the chain's
- * memory where nobody has closed the chain.
+ * The libraries allocate with malloc and never call back, so no ERROR passes
+ * through them.  Their memory is released with the chain, or with the chain's
+ * memory context if the chain was not closed.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,7 @@
 
 #include "stream/codecs.h"
 
-/* what a member holds; more makes it no smaller */
+/* bytes in a member; more do not improve the compression */
 #define MEMBER_SIZE ((size_t) 1024 * 1024)
 
 /* the largest window, and gzip's header */
@@ -34,7 +34,7 @@ typedef struct GzipSink
 	Sink sink;
 	int level;
 	struct libdeflate_compressor *compressor;
-	char *member; /* what the next one is to hold */
+	char *member; /* bytes of the next member */
 	size_t length;
 	char *compressed;
 	size_t room;
@@ -78,7 +78,7 @@ gzip_begin(Sink *sink)
 }
 
 /*
- * Compress what has come together, and hand it on.
+ * Compress the collected bytes, and pass them on.
  */
 static void
 write_member(GzipSink *gzip)
@@ -115,7 +115,7 @@ gzip_write(Sink *sink, const char *data, size_t length)
 }
 
 /*
- * Nothing at all is a member, too.
+ * Empty data is written as one empty member.
  */
 static void
 gzip_end(Sink *sink)
@@ -154,7 +154,7 @@ gzip_compressor_create(int level, Sink *next)
 }
 
 /*
- * zlib has failed in a way that does not depend on the data.
+ * Raise an ERROR for a failure of zlib that does not depend on the data.
  */
 static void
 zlib_failed(const z_stream *stream, int result)
@@ -181,15 +181,15 @@ refuse_data(const GzipSource *gzip)
 {
 	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 					gzip->members > 0 && gzip->stream.total_out == 0
-						? errmsg("gzip data is followed by something else")
+						? errmsg("gzip data is followed by other data")
 						: errmsg("gzip data is damaged"),
 					gzip->stream.msg != NULL
-						? errdetail("zlib says: %s.", gzip->stream.msg)
+						? errdetail("zlib reported: %s.", gzip->stream.msg)
 						: 0));
 }
 
 /*
- * Get more of what is compressed; false if there is none, and should be none.
+ * Read more compressed bytes; false at an end that is not premature.
  */
 static bool
 get_more(GzipSource *gzip)
@@ -206,8 +206,8 @@ get_more(GzipSource *gzip)
 }
 
 /*
- * Get more bytes to read.  There may be several members, one after the other,
- * as when files of gzip's are put together.
+ * Read decompressed bytes.  There may be several members in sequence, as in
+ * concatenated gzip files.
  */
 static size_t
 gzip_read(Source *source, char *data, size_t size)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hashing.c
- *	  A source that counts and hashes what passes.
+ *	  A source that counts and hashes the bytes passed through it.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,7 +50,7 @@ hashing_read(Source *source, char *buffer, size_t size)
 }
 
 /*
- * The transaction would free it too, but not before its end.
+ * Free the hash now: the transaction would free it only at its end.
  */
 static void
 release_hash(Source *source)
@@ -84,7 +84,7 @@ hashed_bytes(const Source *source)
 }
 
 /*
- * Of everything, if everything was read; "incomplete" otherwise.
+ * The SHA-256 of all bytes if all were read; "incomplete" otherwise.
  */
 const char *
 hashed_sha256(const Source *source)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hashing.h
- *	  A source that counts and hashes what passes.
+ *	  A source that counts and hashes the bytes passed through it.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sink.c
- *	  The part that all chains of sinks have in common.
+ *	  Functions that all chains of sinks share.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,8 +12,8 @@
 #include "stream/sink.h"
 
 /*
- * Make a sink of this size in front of another.  The last of a chain, which
- * is made first, brings the memory of all of them.
+ * Create a sink of this size in front of another.  The last of a chain, which
+ * is created first, owns the memory context of the chain.
  */
 Sink *
 sink_create(const SinkOps *ops, Size size, Sink *next)
@@ -48,7 +48,7 @@ sink_begin(Sink *sink)
 }
 
 /*
- * Hand bytes to the first sink that does something with them.
+ * Pass bytes to the first sink that has a write function.
  */
 void
 sink_write(Sink *sink, const char *data, size_t length)
@@ -61,9 +61,9 @@ sink_write(Sink *sink, const char *data, size_t length)
 }
 
 /*
- * Close a chain, the first sink first, so that each can write out what it
- * still has.  When one fails, it and those after it are aborted at once: the
- * others have ended, and the caller has nothing left to do.
+ * End a chain, the first sink first, so that each can write its remaining
+ * bytes.  When one fails, it and those after it are aborted at once; the
+ * caller has nothing left to do.
  */
 void
 sink_end(Sink *sink)
@@ -87,8 +87,8 @@ sink_end(Sink *sink)
 }
 
 /*
- * Give a chain up.  Each sink is told once, whatever happened before; a sink
- * that has ended, or was never begun, has nothing to release.
+ * Abort a chain.  The abort function of each sink is called at most once; a
+ * sink that has ended, or was never begun, has nothing to release.
  */
 void
 sink_abort(Sink *sink)
@@ -106,7 +106,7 @@ sink_abort(Sink *sink)
 
 /*
  * Free the memory of a chain that has ended or was aborted, before its parent
- * context goes.
+ * context is deleted.
  */
 void
 /* cppcheck-suppress unusedFunction ; test/modules is not looked at */

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * sink.h
- *	  Where bytes go: a chain of sinks, each of which does one thing with them
- *	  and hands them on.
+ *	  Chains of sinks: each sink processes bytes and passes them on to the
+ *	  next.
  *
- * The room stream: bytes on their way, whatever the size of what they
- * belong to: COPY captured, compressed, hashed, read as a dump.
+ * The room stream: streams of bytes of any size: COPY captured, compressed,
+ * hashed, read as a dump.
  *
- * A chain is made from its end to its beginning, and used through its first
- * sink: sink_begin, sink_write for whatever there is, sink_end.  Whoever has
- * begun a chain calls sink_abort in its PG_CATCH.  sink_end needs none around
- * it: when it fails, it has aborted the chain.  A chain can also be aborted
- * without an ERROR, when what it got turns out not to be wanted.  When the
+ * A chain is created from its end to its beginning, and used through its first
+ * sink: sink_begin, sink_write any number of times, sink_end.  The code that
+ * began a chain calls sink_abort in its PG_CATCH.  sink_end needs no PG_TRY:
+ * when it fails, it has aborted the chain.  A chain can also be aborted
+ * without an ERROR, when its output turns out not to be needed.  When the
  * process is told to terminate, none of this is called.
  *
  *-------------------------------------------------------------------------
@@ -22,19 +22,19 @@
 typedef struct Sink Sink;
 
 /*
- * What a sink does.  Where it has nothing to do there is NULL, and a write
- * goes to the next sink.
+ * The functions of a sink.  A function that is not needed is NULL, and a write
+ * is passed to the next sink.
  *
  * begin is called once, and may already write to the next sink.
  *
- * write is called in a memory context that may be gone after it: what a sink
- * keeps belongs into the chain's.
+ * write is called in a memory context that may be deleted after it: a sink
+ * allocates its state in the chain's.
  *
  * end may still write to the next sink, which ends after it.
  *
- * abort releases what is not PostgreSQL's.  It is called instead of end, or
- * after an end that failed, and must not raise an ERROR; begin need not have
- * come to its end.
+ * abort releases resources that PostgreSQL does not manage.  It is called
+ * instead of end, or after an end that failed, and must not raise an ERROR;
+ * begin need not have completed.
  */
 typedef struct SinkOps
 {

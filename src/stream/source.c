@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * source.c
- *	  The part that all chains of sources have in common.
+ *	  Functions that all chains of sources share.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,8 +12,8 @@
 #include "stream/source.h"
 
 /*
- * Make a source of this size behind another.  The first of a chain, which is
- * made first, brings the memory of all of them.
+ * Create a source of this size behind another.  The first of a chain, which is
+ * created first, owns the memory context of the chain.
  */
 Source *
 source_create(const SourceOps *ops, Size size, Source *from)
@@ -33,7 +33,7 @@ source_create(const SourceOps *ops, Size size, Source *from)
 }
 
 /*
- * At least one byte and at most size; 0 when there is nothing more.
+ * Read at least one byte and at most size; 0 at the end.
  */
 size_t
 /* NOLINTNEXTLINE(misc-no-recursion): a chain is short */
@@ -44,7 +44,8 @@ source_read(Source *source, char *buffer, size_t size)
 }
 
 /*
- * Release what the chain has beside memory.  To do it twice does no harm.
+ * Release the resources of the chain other than memory.  A second call does
+ * nothing.
  */
 void
 source_close(Source *source)
@@ -58,7 +59,8 @@ source_close(Source *source)
 }
 
 /*
- * Free the memory of a chain that is closed, before its parent context goes.
+ * Free the memory of a chain that is closed, before its parent context is
+ * deleted.
  */
 void
 source_free(Source *source)

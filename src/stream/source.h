@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * source.h
- *	  Where bytes come from: a chain of sources, each of which takes bytes from
- *	  the one before it and does one thing with them.
+ *	  Chains of sources: each source reads bytes from the one before it and
+ *	  processes them.
  *
- * A chain is made from its beginning to its end, and read through its last
- * source.  Whoever has made one calls source_close, in PG_CATCH too.
+ * A chain is created from its beginning to its end, and read through its last
+ * source.  The code that created one calls source_close, in PG_CATCH too.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,13 +15,13 @@
 typedef struct Source Source;
 
 /*
- * What a source does.
+ * The functions of a source.
  *
  * read fills the buffer with at least one byte and at most size, or returns 0
- * when there is nothing more; it raises an ERROR when what it gets breaks off.
+ * at the end; it raises an ERROR if its input is truncated.
  *
- * close releases what is not PostgreSQL's, and must not raise an ERROR; NULL
- * where there is no such thing.
+ * close releases resources that PostgreSQL does not manage, and must not raise
+ * an ERROR; NULL if there are none.
  */
 typedef struct SourceOps
 {

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * zstd.c
- *	  Zstandard, where the server has it.
+ *	  Compression and decompression with Zstandard, if the server supports it.
  *
- * As with gzip, the memory is the library's own, and is released with the
- * chain or with the chain's memory.
+ * As with gzip, the library allocates its own memory, which is released with
+ * the chain or with the chain's memory context.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,8 +57,8 @@ release_compressor(void *arg)
 }
 
 /*
- * Let zstd take up what is left of the input, or what it still has inside, and
- * hand on what comes of it; how much zstd still has.
+ * Compress the rest of the input, or flush the library's buffers, and pass on
+ * the output; returns the number of bytes that zstd still holds.
  */
 static size_t
 compress(ZstdSink *zstd, ZSTD_inBuffer *in, ZSTD_EndDirective directive)
@@ -151,7 +151,7 @@ release_decompressor(void *arg)
 }
 
 /*
- * Get more of what is compressed; false if there is none, and should be none.
+ * Read more compressed bytes; false at an end that is not premature.
  */
 static bool
 get_more(ZstdSource *zstd)
@@ -166,7 +166,7 @@ get_more(ZstdSource *zstd)
 }
 
 /*
- * Get more bytes to read; there may be several frames, one after the other.
+ * Read decompressed bytes; there may be several frames in sequence.
  */
 static size_t
 zstd_read(Source *source, char *data, size_t size)
@@ -187,7 +187,7 @@ zstd_read(Source *source, char *data, size_t size)
 		if (ZSTD_isError(expected))
 			ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 							errmsg("zstd data is damaged"),
-							errdetail("zstd says: %s.",
+							errdetail("zstd reported: %s.",
 									  ZSTD_getErrorName(expected))));
 		/* without anything new, what it expects is another frame */
 		if (out.pos > 0 || zstd->in.pos > before)

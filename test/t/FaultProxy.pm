@@ -24,7 +24,7 @@
 # Kinds:
 #
 #   reset       the connection is reset
-#   stall       nothing moves any more
+#   stall       no more bytes are sent
 #   truncate    the connection is closed in the middle of the answer
 #   status      another answer: status, code and message in S3's XML, or body;
 #               headers (a hash), retry_after
@@ -144,7 +144,7 @@ sub fault
 	$self->ask('fault', \%rule);
 }
 
-# no faults any more
+# end all faults
 sub clear { $_[0]->ask('clear') }
 
 # the faults that happened, a line for each: kind, moment, method, target
@@ -351,7 +351,7 @@ sub take
 	return $! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR ? '' : undef;
 }
 
-# sends what it can, and takes it off the buffer; false if nobody hears any more
+# sends what it can, and takes it off the buffer; false if the peer is gone
 sub give
 {
 	my ($socket, $buffer) = @_;

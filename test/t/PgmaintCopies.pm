@@ -152,7 +152,7 @@ sub certain
 	return;
 }
 
-# What happens to a copy of which nobody can tell that it is one: the signs of
+# What happens to a copy that cannot be recognized as one: the signs of
 # its database are said to have been what they are.
 sub claim_signs
 {
@@ -360,7 +360,7 @@ sub snapshot
 	my %stopped;
 	my $copy;
 
-	# those who are stopped start nobody
+	# stopped processes start no others
 	while (my @running = grep { !$stopped{$_} } family_of($postmaster))
 	{
 		foreach my $pid (@running)

@@ -20,7 +20,7 @@ our @EXPORT = qw(
   traps_that_ran
 );
 
-# What each piece of code does: it tries to be somebody else, at once or later,
+# What each piece of code does: it tries to become another role, at once or later,
 # and if it is, takes what it can.  In sessions of mallory's own it does nothing,
 # so that setting the traps springs none; an attempt that fails is followed by the
 # next.  A backup that is being proven is left as it was: its code may read it and

@@ -136,7 +136,7 @@ sub create_user
 }
 
 # The bucket takes no more than this, at once: max_size in bytes, max_objects.
-# Without either there is no limit any more.
+# Without either the limit is removed.
 sub set_quota
 {
 	my ($self, $bucket, %limits) = @_;

@@ -39,7 +39,7 @@ PGDLLEXPORT void test_stream_worker_main(Datum arg);
 typedef struct TestEnd
 {
 	Sink sink;
-	StringInfo bytes; /* what came, where somebody wants to have it */
+	StringInfo bytes; /* the bytes received, where they are to be kept */
 	uint64 received;
 	int64 fail_at; /* negative if never */
 	bool fail_to_begin;
@@ -145,7 +145,7 @@ copy_to_digest(PG_FUNCTION_ARGS)
 	values[1] = Int64GetDatum(end->received);
 	values[2] = CStringGetTextDatum(digest_sha256(digest));
 	values[3] = Int64GetDatum(end->peak);
-	/* nothing to be done about it any more */
+	/* an ended chain: this must do nothing */
 	sink_abort(first);
 	sink_free(first);
 	PG_RETURN_DATUM(HeapTupleGetDatum(
@@ -180,7 +180,7 @@ copy_to_bytea(PG_FUNCTION_ARGS)
 
 /*
  * sink_calls(OUT begun bigint, OUT ended bigint, OUT aborted bigint): of ends
- * of chains, since the last time that somebody asked.
+ * of chains, since the last call.
  */
 Datum
 sink_calls(PG_FUNCTION_ARGS)

@@ -109,7 +109,7 @@ DROP PUBLICATION regress_pub;
 DELETE FROM pgmaint.retention_policies;
 SET client_min_messages = warning;
 
--- archives go nowhere unless somebody says where
+-- archives are not written unless a storage is named
 SELECT pgmaint.add_retention('parents', 'at', '90 days');
 CREATE SERVER regress_elsewhere FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file:pgmaint-elsewhere');
 SELECT pgmaint.add_retention('parents', 'at', '90 days');

@@ -107,7 +107,7 @@ CREATE USER MAPPING FOR PUBLIC SERVER regress_c OPTIONS (secret_access_key 'SECR
 CREATE USER MAPPING FOR PUBLIC SERVER regress_c OPTIONS (session_token 'SECRET');
 ALTER USER MAPPING FOR CURRENT_USER SERVER regress_a OPTIONS (DROP secret_access_key);
 
--- making a storage, and using one, is nobody's right by default
+-- by default, no role may create or use a storage
 SET ROLE pgmaint_regress_storage;
 :wrapper (url 's3://bucket');
 RESET ROLE;

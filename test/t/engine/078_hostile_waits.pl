@@ -173,7 +173,7 @@ SKIP:
 	{
 		sql("CREATE TABLE m.lure (id int, at timestamptz, loot text); ALTER TABLE m.lure $expression; GRANT INSERT ON m.lure TO alice", 'mallory');
 		like(error_of($restore, 'alice'),
-			qr/ERROR:  expressions of table m\.lure, which call (query_to_xml|table_to_xml|lo_create)\(.*\), of role "mallory" would be evaluated with the rights of role "alice"\nHINT:  Restore into a table without them\./,
+			qr/ERROR:  expressions of table m\.lure, which call (query_to_xml|table_to_xml|lo_create)\(.*\), of role "mallory" would be evaluated with the rights of role "alice"\nHINT:  Restore into a table without these expressions\./,
 			"$expression: refused");
 		is(sql('SELECT count(*) FROM m.lure'), 0, "$expression: no row");
 		sql('DROP TABLE m.lure', 'mallory');

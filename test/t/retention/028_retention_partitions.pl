@@ -1,6 +1,7 @@
 # Partitions that leave as a whole: until the transaction in which they are
-# copied, detached and dropped commits, their rows are where they were, whoever
-# holds what; and nobody waits for that transaction longer than the lock timeout.
+# copied, detached and dropped commits, their rows are where they were, whatever
+# locks others hold; and no session waits for that transaction longer than the
+# lock timeout.
 #
 # long: one server is enough
 
@@ -207,7 +208,7 @@ like(errors($run), qr/^no lock within 200 ms: process $reader_pid .* holds RowEx
 $reader->query_safe('ROLLBACK');
 
 #
-# Somebody relies on the deletion of each row
+# A trigger or a foreign key relies on the deletion of each row
 #
 create('hold', 4);
 sql(<<'EOS');
@@ -217,7 +218,7 @@ EOS
 $run = retain('hold');
 is(sql(q(SELECT string_agg(id::text, ',' ORDER BY id) FROM hold)), '0,1,3', 'a trigger that keeps rows: they stay');
 is(archived('hold'), 'public.hold_2020 2', '... the others are archived');
-like(sql("SELECT reason FROM pgmaint.tasks WHERE run_id = $run"), qr/one by one, since trigger "legal_hold" is for each row that is deleted/, '... one by one, and the task says why');
+like(sql("SELECT reason FROM pgmaint.tasks WHERE run_id = $run"), qr/deleted individually because trigger "legal_hold" fires for each deleted row/, '... one by one, and the task says why');
 sql('ALTER TABLE hold DISABLE TRIGGER legal_hold; DELETE FROM hold WHERE id IN (1, 3); ALTER TABLE hold ENABLE TRIGGER legal_hold');
 $run = retain('hold');
 is(partitions('hold'), 'hold_now', '... the partition leaves when it is empty');
@@ -240,7 +241,7 @@ is(sql('SELECT count(*) FROM each_2020'), 3, '... all of them');
 sql('DROP TRIGGER legal_hold ON each_2020; CREATE TRIGGER legal_hold BEFORE DELETE ON each FOR EACH STATEMENT EXECUTE FUNCTION refuse()');
 $run = retain('each');
 like(sql("SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run"),
-	qr/rests: trigger "legal_hold" of partitioned table public\.each is for each statement, and does not fire when rows of partitions are deleted.*pass_triggers => true/,
+	qr/is suspended: statement-level trigger "legal_hold" of partitioned table public\.each does not fire when rows of partitions are deleted.*pass_triggers => true/,
 	'one of the partitioned table: the policy rests');
 is(sql('SELECT count(*) FROM each_2020'), 3, '... and the rows stay, too');
 
@@ -254,7 +255,7 @@ ok( $node->poll_query_until('postgres',
 	'an empty partition, into which a session has written');
 $writer->query_safe('COMMIT');
 is(wait_for_end($node, $run), 'succeeded', '... the task waits for it');
-is(errors($run), 'rows were added after the task had been planned', '... and leaves the partition alone');
+is(errors($run), 'rows were added after the task was planned', '... and leaves the partition alone');
 is(sql('SELECT count(*) FROM filled'), 2, '... with its row');
 
 # a foreign key that would delete
@@ -277,7 +278,7 @@ is(partitions('refd'), 'refd_2021', '... then the partition does');
 # only some rows leave
 create('partly', 3, ", filter => 'id > 0'");
 retain('partly');
-like(findings(retain('partly')), qr/^partition public\.partly_2020 is older than .* and empty, but its policy is for some rows only; DROP TABLE public\.partly_2020 drops the partition$/,
+like(findings(retain('partly')), qr/^partition public\.partly_2020 is older than .* and empty, but is kept because the policy has a filter; to drop the partition: DROP TABLE public\.partly_2020$/,
 	'a policy with a filter: an empty partition is a finding');
 
 #
@@ -327,9 +328,9 @@ $reader->query_safe('BEGIN; SELECT count(*) FROM events_2018');
 $node->psql('postgres', q(SET lock_timeout = '100ms'; ALTER TABLE events_2018 DETACH PARTITION events_2018_eu CONCURRENTLY));
 $reader->query_safe('COMMIT');
 is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', 'a detachment below a partition that is old as a whole');
-like(findings(retain('events')), qr/partition public\.events_2018 is old enough to leave, but table public\.events_2018_eu, whose detachment is pending, depends on it; HINT: Execute ALTER TABLE public\.events_2018 DETACH PARTITION public\.events_2018_eu FINALIZE\./, '... is a finding, with the command');
+like(findings(retain('events')), qr/partition public\.events_2018 is older than the cut-off but cannot be dropped: table public\.events_2018_eu, whose detachment is pending, depends on the partition; HINT: Execute ALTER TABLE public\.events_2018 DETACH PARTITION public\.events_2018_eu FINALIZE\./, '... is a finding, with the command');
 is(partitions('events_2018'), 'events_2018_eu pending, events_2018_us', '... the partition stays');
-is(sql('SELECT count(*) FROM ONLY events_2018_eu'), 1, '... with the row that nobody would have archived');
+is(sql('SELECT count(*) FROM ONLY events_2018_eu'), 1, '... with the row that would not have been archived');
 sql('ALTER TABLE events_2018 DETACH PARTITION events_2018_eu FINALIZE');
 retain('events');
 is(partitions('events'), 'events_now', '... until that is finished');
@@ -455,7 +456,7 @@ $reader->query_safe('COMMIT');
 is(partitions('half'), 'half_2020 pending, half_now', 'a detachment that is pending');
 my $policy = sql(q(SELECT policy_id FROM pgmaint.retention_policies WHERE relation = 'half'::regclass));
 sql("UPDATE pgmaint_internal.detached_partitions SET policy_id = -1 WHERE relation = 'half_2020'::regclass");
-like(findings(retain('late')), qr/^the detachment of partition public\.half_2020 from public\.half is pending for a retention policy that was dropped, and its rows are not to be seen in that table; finish it with ALTER TABLE public\.half DETACH PARTITION public\.half_2020 FINALIZE$/,
+like(findings(retain('late')), qr/^the detachment of partition public\.half_2020 from public\.half is pending for a retention policy that was dropped, and queries on that table do not see its rows; finish the detachment with ALTER TABLE public\.half DETACH PARTITION public\.half_2020 FINALIZE$/,
 	'... of a policy that was dropped: a finding');
 sql("UPDATE pgmaint_internal.detached_partitions SET policy_id = $policy");
 $run = retain('half');
@@ -499,7 +500,7 @@ sql(q(UPDATE pgmaint.retention_policies SET keep = ((current_date - '2020-01-03'
 $run = retain('many');
 $reader->query_safe('COMMIT');
 is(sql("SELECT count(*), count(*) FILTER (WHERE state = 'succeeded') FROM pgmaint.tasks WHERE run_id = $run"), '19|19', '... those that are old leave');
-is(findings($run), 'public.many_3_0 is locked, and is left for the next run', '... none is looked at that is young, none is waited for');
+is(findings($run), 'public.many_3_0 was skipped because another session has locked it; the next run tries again', '... none is looked at that is young, none is waited for');
 is(sql(q(SELECT sum(rows) FROM pgmaint.archives WHERE relation = 'public.many')), 19, '... with their rows');
 
 $reader->quit;
@@ -507,6 +508,6 @@ $writer->quit;
 no_processes_left($node, 'no process is left');
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|was terminated by signal/, 'nothing has crashed');
-unlike(slurp_file($node->logfile), qr/deadlock detected/, 'nobody has failed for a deadlock');
+unlike(slurp_file($node->logfile), qr/deadlock detected/, 'no session has failed for a deadlock');
 
 done_testing();

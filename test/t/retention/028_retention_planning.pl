@@ -80,7 +80,7 @@ my $holder = $node->background_psql('postgres');
 $holder->query_safe('BEGIN; LOCK TABLE daily_103, daily_299 IN ACCESS EXCLUSIVE MODE');
 sql('SELECT pgmaint.drop_retention(policy_id) FROM pgmaint.retention_policies');
 retain('daily', '2020-04-13 00:01', 'archive => false');
-is(planned('daily', q(SET lock_timeout = '1ms';)), 'daily_100, daily_101, daily_102', 'partitions that are not due are locked: nobody waits for them');
+is(planned('daily', q(SET lock_timeout = '1ms';)), 'daily_100, daily_101, daily_102', 'partitions that are not due are locked: the plan does not wait for them');
 is( sql(q(BEGIN; SELECT count(*) FROM pgmaint.dry_run('daily'); SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation::regclass::text LIKE 'daily%')),
 	"3\n0", '... and nothing is kept locked');
 $holder->query_safe('COMMIT');
@@ -108,16 +108,16 @@ EOS
 retain('mixed', '2020-01-10 00:01', q(storage => 'archives'));
 my $run = sql(q(SELECT pgmaint.run_action('retention', '{"tables": "mixed"}')));
 is(wait_for_end($node, $run), 'succeeded', 'partitions that something stands in the way of, and others') or diag run_error($node, $run);
-is( sql("SELECT string_agg(regexp_replace(target, '^public\\.', '') || ': ' || coalesce(substring(reason FROM 'one by one.*'), 'whole'), '; ' ORDER BY target) FROM pgmaint.tasks WHERE run_id = $run"),
-	'mixed_0: whole; mixed_3: one by one, since trigger "noted" is for each row that is deleted; mixed_5: one by one, since foreign key "refs_5_id_fkey" of table public.refs_5 points at it; mixed_7: whole; mixed_8: whole',
+is( sql("SELECT string_agg(regexp_replace(target, '^public\\.', '') || ': ' || coalesce(substring(reason FROM 'deleted individually.*'), 'whole'), '; ' ORDER BY target) FROM pgmaint.tasks WHERE run_id = $run"),
+	'mixed_0: whole; mixed_3: deleted individually because trigger "noted" fires for each deleted row; mixed_5: deleted individually because foreign key "refs_5_id_fkey" of table public.refs_5 references the partition; mixed_7: whole; mixed_8: whole',
 	'... each is planned by what is about itself');
-is( sql("SELECT string_agg(regexp_replace(message, 'older than \\S+', 'older than ...'), '; ' ORDER BY finding_id) FROM pgmaint.findings WHERE run_id = $run AND check_id = 'retention'") =~
-	  s/of role "(?!tenant)\w+"/of role "..."/gr,
+is( sql("SELECT string_agg(regexp_replace(message, 'older than \\d\\S+', 'older than ...'), '; ' ORDER BY finding_id) FROM pgmaint.findings WHERE run_id = $run AND check_id = 'retention'") =~
+	  s/belongs to role "(?!tenant)\w+"/belongs to role "..."/gr,
 	join('; ',
-		'the policy is of role "...", but partition public.mixed_1 belongs to role "tenant"; HINT: Give it the owner of its table.',
-		'rule "kept" of table public.mixed_2 changes what a DELETE does; HINT: Make it a trigger, or disable it with ALTER TABLE ... DISABLE RULE.',
-		'partition public.mixed_4 is old enough to leave, but rule _RETURN on view public.shown depends on it',
-		'foreign key "refs_6_id_fkey" of table public.refs_6 would delete rows there when rows of public.mixed_6 are archived; HINT: Archive that table first and make the foreign key ON DELETE NO ACTION, or delete without an archive (archive => false).'),
+		'the policy belongs to role "...", but partition public.mixed_1 belongs to role "tenant"; HINT: Use ALTER TABLE ... OWNER TO to give the partition the owner of its table.',
+		'rule "kept" of table public.mixed_2 rewrites DELETE; HINT: Replace the rule with a trigger, or disable the rule with ALTER TABLE ... DISABLE RULE.',
+		'partition public.mixed_4 is older than the cut-off but cannot be dropped: rule _RETURN on view public.shown depends on the partition',
+		'foreign key "refs_6_id_fkey" of table public.refs_6 would delete rows of that table when rows of public.mixed_6 are archived; HINT: Make the foreign key ON DELETE NO ACTION and archive the rows of that table first, or add the policy with archive => false.'),
 	'... and said why it stays');
 is(sql('SELECT string_agg(id::text, $$,$$ ORDER BY id) FROM mixed'), '1,2,4,6,9', '... their rows stay, and those that are young');
 

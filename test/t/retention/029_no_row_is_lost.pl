@@ -67,7 +67,7 @@ my $taken = "archives/postgres/public.small/20210301T000000Z_20210302T000000Z-1-
 my %foreign = (
 	$taken => 'the name is taken',
 	'archives/postgres/public.big/20200101T000000Z_20210101T000000Z-0.csv' => 'of an earlier database',
-	'archives/postgres/public.small/notes.json' => '{"of": "somebody"}',
+	'archives/postgres/public.small/notes.json' => '{"of": "another"}',
 	'other/data' => 'of others');
 $s3->put('bucket', $_, $foreign{$_}) foreach keys %foreign;
 $s3->perform('POST', '/bucket/archives/postgres/public.big/unfinished.csv', query => { uploads => '' });
@@ -303,14 +303,14 @@ EOS
 	fail("$name: archives come faster than they can be read");
 }
 
-# Nothing is left open, and nothing in the bucket is nobody's.
+# No upload is left open, and each object in the bucket belongs to a database.
 sub nothing_is_left
 {
 	my ($name) = @_;
 	my %expected = map { $_ => 1 } keys %foreign, map { ($_, s/\.csv(\.gz)?$/.json/r) } split /\n/, sql('SELECT key FROM pgmaint.archives');
 	my %found = map { $_ => 1 } grep { !m{^\.pgmaint/owners/} } $s3->names('bucket');
 
-	is(join(' ', grep { !$expected{$_} && !m{^[.]pgmaint/owners/} } sort keys %found), '', "$name: no object is nobody's");
+	is(join(' ', grep { !$expected{$_} && !m{^[.]pgmaint/owners/} } sort keys %found), '', "$name: each object belongs to a database");
 	is(join(' ', grep { !$found{$_} } sort keys %expected), '', "$name: no object is missing");
 	is(join(', ', map { "$_->{key} $_->{id}" } $s3->uploads('bucket')), $foreign_upload, "$name: no upload is unfinished but that of others");
 }
@@ -354,7 +354,7 @@ sub errors_of
 	return sql("SELECT coalesce(string_agg(DISTINCT coalesce(error, state), '; '), '') FROM pgmaint.tasks WHERE run_id = $run AND state <> 'succeeded'");
 }
 
-# Runs until one goes through, and finds nothing to do when nobody writes.
+# Runs until one goes through, and finds nothing to do when no session writes.
 sub run_until_done
 {
 	my ($name) = @_;
@@ -381,9 +381,9 @@ sub worker_of
 	return sql("SELECT t.pid FROM pgmaint.tasks t JOIN pg_stat_activity a USING (pid) WHERE t.run_id = $run AND t.state = 'running' ORDER BY t.task_id LIMIT 1");
 }
 
-# Kill a task worker; the server starts again by itself, and sees to the run.
+# Kill a task worker; the server starts again by itself, and resumes the run.
 # Returns what became of it, or nothing if the process had ended.  One that can be
-# stopped has not begun to be a zombie, of whose death nobody would hear.
+# stopped has not begun to be a zombie, whose death would not be noticed.
 sub kill_worker
 {
 	my ($run, $pid) = @_;
@@ -415,7 +415,7 @@ start_writers();
 
 	is($run, 1, 'the first run');
 	is($state, 'failed', 'a name that is taken: the run fails');
-	like(errors_of($run), qr/there is an object of this name already/, '... and says why');
+	like(errors_of($run), qr/the object already exists/, '... and says why');
 	others_are_untouched('a name that is taken');
 	every_row_is_there('a name that is taken');
 	cmp_ok(sql('SELECT count(*) FROM pgmaint.archives'), '>', 3, '... the others have been archived');
@@ -461,7 +461,7 @@ foreach my $round (1, 2)
 	# the next run removes what is left
 	run_until_done("after the kills, $round");
 
-	# committed, and gone before anybody is told
+	# committed, and gone before the client is told
 	{
 		my $name = "killed after the commit, $round";
 		top_up();

@@ -1,5 +1,5 @@
 # Rows that leave and rows that come back: code that other roles have put where
-# the server evaluates it gets nobody's rights but their own, and is refused by
+# the server evaluates it gets no rights but their own, and is refused by
 # name; what belongs to those who are at work goes on working.
 
 use strict;
@@ -132,7 +132,7 @@ foreach my $role ($superuser, 'app')
 		{
 			sql($security ? traps("RAISE LOG 'TRAP as %', session_user;", $security) : $hostile, 'mallory');
 			$error = error_of($restore, $role);
-			like($error, qr/ERROR:  function m\.\w+\([a-z, ]*(double precision)?.*\) of role "mallory" would be called with the rights of role "$role"\nDETAIL:  It is called by .+\.\nHINT:  Restore into a table/, "$attack, $role $security: refused by name");
+			like($error, qr/ERROR:  function m\.\w+\([a-z, ]*(double precision)?.*\) of role "mallory" would be called with the rights of role "$role"\nDETAIL:  The function is called by .+\.\nHINT:  Restore into a table/, "$attack, $role $security: refused by name");
 		}
 		sql($harmless, 'mallory');
 		is(sql('SELECT count(*) FROM copy', $role), 0, "$attack, $role: no row");
@@ -143,12 +143,12 @@ foreach my $role ($superuser, 'app')
 
 # where it is called is said
 sql("CREATE TABLE copy $columns; ALTER TABLE copy ADD CONSTRAINT sane CHECK (m.sound(word))");
-like(error_of($restore), qr/DETAIL:  It is called by constraint sane on table (public\.)?copy\./, 'the constraint is named');
+like(error_of($restore), qr/DETAIL:  The function is called by constraint sane on table (public\.)?copy\./, 'the constraint is named');
 sql('DROP TABLE copy; CREATE TABLE copy (id int, at timestamptz, word m.word)');
-like(error_of($restore), qr/DETAIL:  It is called by constraint word_check of domain m\.word\./, 'the domain is named');
+like(error_of($restore), qr/DETAIL:  The function is called by constraint word_check of domain m\.word\./, 'the domain is named');
 sql('DROP TABLE copy');
 
-# functions of the server, which nobody owns who is distrusted
+# functions of the server, which no distrusted role owns
 my $stolen = "$folder/stolen";
 sql("ALTER DOMAIN m.plain ADD CHECK (pg_catalog.lo_export(4343, '$stolen') = 1) NOT VALID", 'mallory');
 sql(q(SELECT lo_from_bytea(4343, 'x'); GRANT SELECT ON LARGE OBJECT 4343 TO PUBLIC));
@@ -162,7 +162,7 @@ foreach my $object (sort keys %servers)
 	my $name = quotemeta($object =~ s{ within.*}{}r);
 
 	sql($servers{$object});
-	like(error_of($restore), qr/ERROR:  expressions of $name of role "mallory" would be evaluated with the rights of role "$superuser"\nHINT:  Restore into a table without it, or into one that role "mallory" owns\./, "$object: refused by name");
+	like(error_of($restore), qr/ERROR:  expressions of $name of role "mallory" would be evaluated with the rights of role "$superuser"\nHINT:  Restore into a table that does not depend on $name, or into a table that role "mallory" owns\./, "$object: refused by name");
 	is(sql('SELECT count(*) FROM copy'), 0, "$object: no row");
 	sql('DROP TABLE IF EXISTS above CASCADE; DROP TABLE IF EXISTS copy');
 }
@@ -173,7 +173,7 @@ sql($hostile, 'mallory');
 sql("CREATE TABLE copy $columns; CREATE FUNCTION careless() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN NEW.id := m.trap(NEW.id); RETURN NEW; END \$\$;
 	CREATE TRIGGER t BEFORE INSERT ON copy FOR EACH ROW EXECUTE FUNCTION careless()");
 my $offset = -s $node->logfile;
-like(error_of($restore), qr/ERROR:  function m\.trap\(integer\) of role "mallory" would be called with the rights of role "$superuser"\n(?:.*\n)*HINT:  Restore into a table without the trigger, default or constraint that leads there, and insert its rows into this one\./, 'what a function calls is refused, too');
+like(error_of($restore), qr/ERROR:  function m\.trap\(integer\) of role "mallory" would be called with the rights of role "$superuser"\n(?:.*\n)*HINT:  Restore into a table without the trigger, default or constraint that calls the function, then copy the rows with INSERT \.\.\. SELECT\./, 'what a function calls is refused, too');
 is(callers($offset), '', '... and not called');
 is(sql('SELECT count(*) FROM copy'), 0, '... and no row comes back');
 sql('DROP TABLE copy');
@@ -182,7 +182,7 @@ sql('DROP TABLE copy');
 sql('CREATE DOMAIN plain AS text CHECK (VALUE <> $$never$$); CREATE TABLE copy (id int, at timestamptz, word plain)');
 is(sql($restore), 100, "a domain of one's own");
 sql('DROP TABLE copy; CREATE TABLE copy (LIKE app.events)');
-like(error_of($restore), qr/function app\.fine\(text\) of role "app" would be called with the rights of role "$superuser"\n.*\nHINT:  Restore into a table that does not call it, or that role "app" owns\./, 'a copy that the superuser keeps');
+like(error_of($restore), qr/function app\.fine\(text\) of role "app" would be called with the rights of role "$superuser"\n.*\nHINT:  Restore into a table that does not call the function, or into a table that role "app" owns\./, 'a copy that the superuser keeps');
 sql('ALTER TABLE copy OWNER TO app');
 is(sql($restore), 100, 'a copy that the superuser has given to the owner of the table');
 is(sql('TRUNCATE copy; ' . $restore, 'app'), 100, '... into which the owner restores, too');

@@ -173,9 +173,9 @@ is( sql("SELECT a.relation = r.relation AND a.rows = r.rows AND a.bytes = r.byte
 		FROM pgmaint.archives a JOIN row_of r USING (key) WHERE a.archive_id = $adopted"), 't', 'the archive is adopted as it was');
 is(sql("CREATE TABLE back (LIKE events); SELECT pgmaint.restore_archive($adopted, 'back')"), sql("SELECT rows FROM row_of WHERE key = '$keys[0]'"), '... and restored');
 is(sql('SELECT count(*) FROM (SELECT * FROM back EXCEPT SELECT * FROM events_before) x'), 0, '... with the rows that were archived');
-like(error_of("SELECT pgmaint.adopt_archive('pgmaint_local', '$keys[0]')"), qr/is known already\nDETAIL:  It is that of archive $adopted\./, 'it is adopted once');
+like(error_of("SELECT pgmaint.adopt_archive('pgmaint_local', '$keys[0]')"), qr/is already in the ledger\nDETAIL:  The object belongs to archive $adopted\./, 'it is adopted once');
 like(error_of("SELECT pgmaint.adopt_archive('pgmaint_local', '$backup')"), qr/is not an archive/, 'a backup is no archive');
-like(error_of("SELECT pgmaint.adopt_archive('pgmaint_local', 'archives/none.csv.gz')"), qr/there is no object "archives\/none\.csv\.gz" on storage "pgmaint_local"/, 'no object');
+like(error_of("SELECT pgmaint.adopt_archive('pgmaint_local', 'archives/none.csv.gz')"), qr/object "archives\/none\.csv\.gz" does not exist in storage "pgmaint_local"/, 'no object');
 
 # Removing: nothing that the ledger knows, that is another's, or that is not
 # what its manifest says.

@@ -66,7 +66,7 @@ is(sql("SELECT t.result ->> 'archives_read' FROM pgmaint.tasks t WHERE t.run_id 
 $proxy->fault(kind => 'status', method => 'GET', path => quotemeta($keys[0]), status => 403, code => 'InvalidObjectState',
 	message => q(The operation is not valid for the object's storage class), times => 0);
 $run = validate();
-like(findings($run), qr/\Aarchive info far\/\Q$keys[0]\E: archive 1, object \Q$keys[0]\E on storage far, is not readable, and was not checked: .*the storage class of the object cannot be read[^\n]*\z/, 'a storage class that cannot be read');
+like(findings($run), qr/\Aarchive info far\/\Q$keys[0]\E: archive 1, object \Q$keys[0]\E on storage far, is not readable, and was not checked: .*the storage class of the object does not allow reading[^\n]*\z/, 'a storage class that cannot be read');
 is(sql('SELECT check_result, verified_at IS NOT NULL FROM pgmaint.archives WHERE archive_id = 1'), 'not readable|t', '... is noted');
 is(sql("SELECT t.result ->> 'archives_read' FROM pgmaint.tasks t WHERE t.run_id = $run AND t.target = 'storage far'"), @keys - 1, '... and the others were read');
 like(status(), qr/^ok /, '... and all is in order');

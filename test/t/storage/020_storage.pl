@@ -76,7 +76,7 @@ is(files("$data/pgmaint"), '', 'with its mark');
 sql(q(SELECT storage_put('outside', 'x', 'first', 'first')));
 like(
 	refusal(q(SELECT storage_put('outside', 'x', 'second', 'second'))),
-	qr/ERROR:  42710: object "x" in storage "outside" already exists\nDETAIL:  Objects are never replaced\.\nHINT:  Delete it first/,
+	qr/ERROR:  42710: object "x" in storage "outside" already exists\nDETAIL:  Objects are never replaced\.\nHINT:  Remove the object first/,
 	'an object that is there is not replaced');
 is(sql(q(SELECT storage_head('outside', 'x'), storage_get('outside', 'x') = 'first')), 'x 5 first|t', 'not even its mark');
 append_to_file("$folder/strange", 'not ours');
@@ -87,7 +87,7 @@ sql(q(SELECT storage_put('outside', 'folder/x', NULL, 'x')));
 like(refusal(q(SELECT storage_put('outside', 'folder', NULL, 'x'))), qr/42710: /, 'a folder is not replaced');
 is(sql(q(SELECT storage_head('outside', 'folder') IS NULL)), 't', 'and is no object');
 like(refusal(q(SELECT storage_get('outside', 'folder'))), qr/ERROR:  42809: could not open object "folder" in storage "outside": it is not a regular file/, 'and is not read');
-like(refusal(q(SELECT storage_put('outside', 'x/y', NULL, 'x'))), qr/could not make the folder of object "x\/y" in storage "outside"|could not create object "x\/y" in storage "outside": Not a directory/, 'an object is no folder');
+like(refusal(q(SELECT storage_put('outside', 'x/y', NULL, 'x'))), qr/could not create the folder of object "x\/y" in storage "outside"|could not create object "x\/y" in storage "outside": Not a directory/, 'an object is no folder');
 like(refusal(q(SELECT storage_get('outside', 'nothing'))), qr/ERROR:  58P01: could not open object "nothing" in storage "outside": No such file or directory\nDETAIL:  The storage is the folder "\Q$folder\E"\./, 'what is not there is not read');
 unlink "$folder/strange";
 sql(q(SELECT storage_drop('outside', k) FROM unnest('{x,folder/x}'::text[]) k));
@@ -109,17 +109,17 @@ is( sql(q(SELECT string_agg(left(key, 10), ' ' ORDER BY o) FROM pgmaint.list_obj
 sql(q(SELECT storage_drop('outside', key) FROM pgmaint.list_objects('outside')));
 is(files($folder), '', 'and deleted');
 my %bad = (
-	q('') => 'It is empty.',
-	q('/etc/passwd') => 'It begins with a slash.',
-	q('a//b') => 'It has nothing before or after a slash.',
-	q('a/') => 'It has nothing before or after a slash.',
-	q('../a') => 'It has a part that is "." or "..".',
-	q('a/../../b') => 'It has a part that is "." or "..".',
-	q('a/..') => 'It has a part that is "." or "..".',
-	q('.') => 'It has a part that is "." or "..".',
-	q(E'a\nb') => 'It has a control character.',
-	q(E'a\x7f') => 'It has a control character.',
-	q(repeat('k/', 450) || 'k') => 'It is longer than 900 bytes.',
+	q('') => 'The key is empty.',
+	q('/etc/passwd') => 'The key begins with a slash.',
+	q('a//b') => 'The key has an empty part before or after a slash.',
+	q('a/') => 'The key has an empty part before or after a slash.',
+	q('../a') => 'The key has a part that is "." or "..".',
+	q('a/../../b') => 'The key has a part that is "." or "..".',
+	q('a/..') => 'The key has a part that is "." or "..".',
+	q('.') => 'The key has a part that is "." or "..".',
+	q(E'a\nb') => 'The key contains a control character.',
+	q(E'a\x7f') => 'The key contains a control character.',
+	q(repeat('k/', 450) || 'k') => 'The key is longer than 900 bytes.',
 	q('a/.b.pgmaint-mark') => 'Hidden files that end in ".pgmaint-mark" or ".pgmaint-part" belong to other objects.',
 	q('.b.pgmaint-part') => 'Hidden files that end in ".pgmaint-mark" or ".pgmaint-part" belong to other objects.');
 foreach my $key (sort keys %bad)
@@ -184,14 +184,14 @@ like(refusal(q(SELECT storage_head('outside', 'there')), '-U', 'keeper'), qr/425
 is(sql(q(SET ROLE writer; SELECT string_agg(step || ' ' || status, ', ') FROM pgmaint.check_storage('outside'))),
 	'put ok, head ok, get failed, list failed, delete ok', 'a check by who may not read says so');
 like(sql(q(SET ROLE writer; SELECT detail FROM pgmaint.check_storage('outside') WHERE step = 'get')),
-	qr/^permission denied to read storage "outside"\. It is a folder of the server, and role "writer" does not have the privileges of role "pg_read_server_files"\. /, 'and why');
+	qr/^permission denied to read storage "outside"\. The storage is a folder of the server, and role "writer" does not have the privileges of role "pg_read_server_files"\. /, 'and why');
 
 # who owns the storage has chosen the folder
 my $other = PostgreSQL::Test::Utils::tempdir();
 is(refusal("CREATE SERVER of_keeper FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$other')", '-U', 'keeper'), 'it did not fail', 'a role with USAGE on the wrapper makes a storage');
 is(refusal("CREATE SERVER of_nobody FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$other')", '-U', 'nobody'), 'it did not fail', 'a role without rights on files too');
 is(refusal(q(SELECT storage_put('of_keeper', 'a', 'm', 'x')), '-U', 'keeper'), 'it did not fail', 'the one works');
-like(refusal(q(SELECT storage_put('of_nobody', 'b', 'm', 'x'))), qr/42501: permission denied to write to storage "of_nobody"\nDETAIL:  It is a folder of the server, and role "nobody"/,
+like(refusal(q(SELECT storage_put('of_nobody', 'b', 'm', 'x'))), qr/42501: permission denied to write to storage "of_nobody"\nDETAIL:  The storage is a folder of the server, and role "nobody"/,
 	'the other does not, not even for a superuser');
 is(files($other), '.a.pgmaint-mark a', 'nothing was written');
 
@@ -213,7 +213,7 @@ is(files("$folder/dir"), '.half.pgmaint-part', 'an object that is being written 
 is(sql(q(SELECT storage_head('outside', 'dir/half') IS NULL)), 't', 'not for us either');
 is(sql(q(SELECT count(*) FROM pgmaint.list_objects('outside', 'dir'))), '0', 'nor is it listed');
 like(refusal(q(SELECT storage_put('outside', 'dir/half', 'm', 'x'))), qr/ERROR:  55006: object "dir\/half" in storage "outside" is being written by another process/, 'somebody else does not write to it');
-is(sql(q(SELECT storage_clean('outside', 'dir/half'))), '', 'nor is it taken for what somebody left');
+is(sql(q(SELECT storage_clean('outside', 'dir/half'))), '', 'nor is it taken for a leftover');
 is(files("$folder/dir"), '.half.pgmaint-part', 'it is still there');
 sql("SELECT pg_cancel_backend($pid)");
 $handle->finish;
@@ -235,7 +235,7 @@ is(files("$folder/dir"), '.half.pgmaint-mark .half.pgmaint-part .half2.pgmaint-p
 sql(q(SELECT storage_clean('outside', 'dir/half')));
 is(files("$folder/dir"), '.half2.pgmaint-part', 'and goes when its own is');
 append_to_file("$folder/dir/.half.pgmaint-part", 'left');
-append_to_file("$folder/dir/.half.pgmaint-mark", 'a longer mark of somebody else');
+append_to_file("$folder/dir/.half.pgmaint-mark", 'a longer mark of another writer');
 sql(q(SELECT storage_put('outside', 'dir/half', 'm', 'whole')));
 is(sql(q(SELECT storage_head('outside', 'dir/half'))), 'dir/half 5 m', 'a new writer does not mind what was left');
 is(files("$folder/dir"), '.half.pgmaint-mark .half2.pgmaint-part half', 'and takes it away');
@@ -278,7 +278,7 @@ SKIP:
 	chmod 0500, "$folder/closed";
 	sql("CREATE SERVER closed FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder/closed')");
 	is(sql(q(SELECT string_agg(step || ' ' || status, ', ') FROM pgmaint.check_storage('closed'))), 'put failed, head not tried, get not tried, list ok, delete ok', 'a folder that cannot be written is found out');
-	like(sql(q(SELECT detail FROM pgmaint.check_storage('closed') WHERE step = 'put')), qr/^could not create object "\.pgmaint-check-[0-9a-f]{16}" in storage "closed": Permission denied\. The storage is the folder "\Q$folder\E\/closed"\. Give the folder, and what is in it, to the server's user, with mode 0700\.$/, 'and told');
+	like(sql(q(SELECT detail FROM pgmaint.check_storage('closed') WHERE step = 'put')), qr/^could not create object "\.pgmaint-check-[0-9a-f]{16}" in storage "closed": Permission denied\. The storage is the folder "\Q$folder\E\/closed"\. Make the server's user the owner of the folder and of its contents, with mode 0700\.$/, 'and told');
 	chmod 0700, "$folder/closed";
 }
 

@@ -105,7 +105,7 @@ CREATE USER MAPPING FOR postgres SERVER machine OPTIONS (access_key_id 'MAPKEY',
 CREATE USER MAPPING FOR plain SERVER "plain's" OPTIONS (access_key_id 'PLAINKEY', secret_access_key '$mapping[0]', session_token '$mapping[1]');
 EOS
 is(keys_of('machine'), "MAPKEY|$mapping[0]|user mapping", 'a user mapping goes before the environment');
-is(keys_of("plain''s", role => 'plain'), "PLAINKEY|$mapping[0]|$mapping[1]|user mapping", 'and serves a storage of anybody');
+is(keys_of("plain''s", role => 'plain'), "PLAINKEY|$mapping[0]|$mapping[1]|user mapping", 'and serves a storage of any role');
 like(keys_of('machine', role => 'plain'), qr/^ENVKEY\|.*\|environment$/, 'others than its user do not get it');
 $node->safe_psql('postgres', 'DROP USER MAPPING FOR postgres SERVER machine; DROP USER MAPPING FOR plain SERVER "plain\'s"');
 
@@ -118,11 +118,11 @@ environment(
 	AWS_EC2_METADATA_DISABLED => 'false', AWS_EC2_METADATA_SERVICE_ENDPOINT => $service->endpoint);
 foreach my $role (qw(postgres plain))
 {
-	is(keys_of("plain''s", role => $role), 'error', "a storage of somebody else gets none of them: $role");
+	is(keys_of("plain''s", role => $role), 'error', "a storage of another role gets none of them: $role");
 	is( $error =~ s/^psql:<stdin>:\d+: //mgr, <<"EOS" =~ s/\n$//r, 'and is told so');
-ERROR:  no keys for storage "plain's"
-DETAIL:  Your user mapping has none, and the keys of the server's machine serve only storages whose owner is a superuser, which "plain" is not.
-HINT:  Use CREATE USER MAPPING FOR $role SERVER "plain's" OPTIONS (access_key_id '...', secret_access_key '...'), or have a superuser own the foreign server.
+ERROR:  no access key for storage "plain's"
+DETAIL:  The user mapping has no access key. Access keys of the server's machine are used only for storages that a superuser owns, and role "plain" is not a superuser.
+HINT:  Add an access key with CREATE USER MAPPING FOR $role SERVER "plain's" OPTIONS (access_key_id '...', secret_access_key '...'), or make a superuser the owner of the foreign server.
 EOS
 }
 is($node->safe_psql('postgres', q(SELECT region_of('plain''s'))), '', 'nor a region');
@@ -138,14 +138,14 @@ $node->safe_psql('postgres', q(ALTER ROLE plain NOSUPERUSER));
 environment();
 is(keys_of('machine'), 'error', 'no keys anywhere');
 is( $error =~ s/^psql:<stdin>:\d+: //mgr, <<"EOS" =~ s/\n$//r, 'the error says where it looked');
-ERROR:  no keys for storage "machine"
-DETAIL:  user mapping: has none for you
+ERROR:  no access key for storage "machine"
+DETAIL:  user mapping: no access key for the current role
 environment: AWS_ACCESS_KEY_ID is not set
-profile: there is neither "$home/.aws/credentials" nor "$home/.aws/config"
+profile: neither "$home/.aws/credentials" nor "$home/.aws/config" exists
 web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set
 container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is not set
 instance metadata: AWS_EC2_METADATA_DISABLED is set
-HINT:  Use CREATE USER MAPPING FOR postgres SERVER machine OPTIONS (access_key_id '...', secret_access_key '...').
+HINT:  Add an access key with CREATE USER MAPPING FOR postgres SERVER machine OPTIONS (access_key_id '...', secret_access_key '...').
 EOS
 is($node->safe_psql('postgres', q(SELECT region_of('machine'))), '', 'nor a region');
 
@@ -204,27 +204,27 @@ is(keys_of('machine'), "ENVKEY|$secret[0]|environment", 'the environment goes be
 is(keys_of('work'), "WORKKEY|$secret[1]|$secret[2]|profile", 'but not before a profile that the storage names');
 environment(AWS_PROFILE => 'none');
 is(keys_of('machine'), 'error', 'a profile that does not exist');
-like($error, qr{profile: there is no profile "none" in "$home/.aws/credentials" or "$home/.aws/config"\n(?!web)}, 'ends the search');
+like($error, qr{profile: profile "none" does not exist in "$home/.aws/credentials" or "$home/.aws/config"\n(?!web)}, 'ends the search');
 environment(AWS_PROFILE => 'process');
 is(keys_of('machine'), 'error', 'a profile with a way that is not followed');
-like($error, qr/profile: profile "process" has "credential_process", which pgmaint does not follow/, 'is named');
+like($error, qr/profile: profile "process" uses "credential_process", which pgmaint does not support/, 'is named');
 my $elsewhere = file('elsewhere', "[default]\naws_access_key_id = ELSEKEY\naws_secret_access_key = $secret[0]\n");
 environment(AWS_SHARED_CREDENTIALS_FILE => $elsewhere);
 is(keys_of('machine'), "ELSEKEY|$secret[0]|profile", 'AWS_SHARED_CREDENTIALS_FILE');
 environment(AWS_SHARED_CREDENTIALS_FILE => $home);
 is(keys_of('machine'), 'error', 'a folder in the place of the file');
-like($error, qr{profile: "$home" is no regular file, or too large}, 'is named');
+like($error, qr{profile: file "$home" is not a regular file or is too large}, 'is named');
 SKIP:
 {
 	skip 'root may read everything', 2 if $> == 0;
 	environment(AWS_SHARED_CREDENTIALS_FILE => file('elsewhere', "[default]\n", 0));
 	is(keys_of('machine'), 'error', 'a file that may not be read');
-	like($error, qr{profile: could not open "$home/elsewhere": Permission denied}, 'ends the search');
+	like($error, qr{profile: could not open file "$home/elsewhere": Permission denied}, 'ends the search');
 }
 file('.aws/credentials', "[default]\naws_access_key_id = HALFKEY\n");
 environment();
 is(keys_of('machine'), 'error', 'half of a pair');
-like($error, qr/profile: profile "default" has one of aws_access_key_id and aws_secret_access_key only/, 'ends the search');
+like($error, qr/profile: profile "default" has only one of aws_access_key_id and aws_secret_access_key/, 'ends the search');
 file('.aws/credentials', '');
 
 #
@@ -295,13 +295,13 @@ is($request->{body},
 	'its form');
 foreach my $case (
 	[ 'an error', { status => 403, body => '<ErrorResponse xmlns="x"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized</Message></Error></ErrorResponse>' },
-		qr/answered 403 AccessDenied: Not authorized$/m ],
-	[ 'no XML', { body => '{"nothing": 1}' }, qr/the answer of http.* is not one of that service/m ],
-	[ 'a page', { body => '<html><body>Please log in</body></html>', headers => { 'Content-Type' => 'text/html' } }, qr{the answer of http.* is not one of that service \(content type text/html\)$}m ],
-	[ 'a document type', { body => "<!DOCTYPE a [<!ENTITY b 'c'>]>" . keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) }, qr/the answer of http.* is not one of that service/m ],
-	[ 'no token', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) =~ s/SessionToken/Other/gr }, qr/the answer lacks a key, a secret or a token$/m ],
-	[ 'expired keys', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], -1) }, qr/the answer has keys that expired at 20/ ],
-	[ 'no time', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 0) =~ s/<Expiration>.*?</<Expiration>soon</r }, qr/the answer has an expiration that is not understood$/m ],
+		qr/answered with status 403, AccessDenied: Not authorized$/m ],
+	[ 'no XML', { body => '{"nothing": 1}' }, qr/the answer from http.* is not from a credentials service/m ],
+	[ 'a page', { body => '<html><body>Please log in</body></html>', headers => { 'Content-Type' => 'text/html' } }, qr{the answer from http.* is not from a credentials service \(content type text/html\)$}m ],
+	[ 'a document type', { body => "<!DOCTYPE a [<!ENTITY b 'c'>]>" . keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) }, qr/the answer from http.* is not from a credentials service/m ],
+	[ 'no token', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600) =~ s/SessionToken/Other/gr }, qr/the answer does not contain an access key, its secret and a token$/m ],
+	[ 'expired keys', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], -1) }, qr/the answer contains an access key that expired at 20/ ],
+	[ 'no time', { body => keys_in_xml('WEBKEY', @secret[ 0, 1 ], 0) =~ s/<Expiration>.*?</<Expiration>soon</r }, qr/the answer contains an invalid expiration time$/m ],
 	[ 'too much', { body => keys_in_xml('WEBKEY', $secret[0], 'x' x 100000, 3600) }, qr/the answer is larger than 65536 bytes$/m ])
 {
 	my ($name, $answer, $expected) = @$case;
@@ -325,10 +325,10 @@ like($error, qr{^web identity: http://127.0.0.1:\d+/: .*(refused|connect)}mi, 'i
 $service->up;
 environment(%web, AWS_ROLE_ARN => '');
 keys_of('machine');
-like($error, qr/^web identity: there is a file with a token, but no role/m, 'a token without a role');
+like($error, qr/^web identity: a web identity token file is set, but AWS_ROLE_ARN is not/m, 'a token without a role');
 environment(%web, AWS_WEB_IDENTITY_TOKEN_FILE => "$home/nothing", AWS_ROLE_SESSION_NAME => 'mine');
 keys_of('machine');
-like($error, qr{^web identity: there is no file "$home/nothing"$}m, 'a token that is not there');
+like($error, qr{^web identity: file "$home/nothing" does not exist$}m, 'a token that is not there');
 file('.aws/config', "[profile work]\nrole_arn = arn:work\nweb_identity_token_file = $token_file\nrole_session_name = session\n");
 answer('POST', '/', keys_in_xml('WEBKEY', @secret[ 0, 1 ], 3600));
 like(keys_of('work'), qr/^WEBKEY.*web identity/, 'the role and the token of a profile');
@@ -351,11 +351,11 @@ answer('GET', '/container', keys_in_json('BOXKEY', @secret[ 0, 1 ], 3600));
 like(keys_of('machine'), qr/^BOXKEY/, 'container with a file');
 is(($service->requests)[0]{headers}{authorization}, $authorization, 'shows what is in it');
 foreach my $case (
-	[ 'an error', { status => 404 }, qr/answered 404$/m ],
-	[ 'no JSON', { body => "{\"SecretAccessKey\": \"$secret[0]\"" }, qr/the answer of http.* is not one of that service/m ],
-	[ 'an array', { body => "[\"$secret[0]\"]" }, qr/the answer of http.* is not one of that service/m ],
-	[ 'no secret', { body => '{"AccessKeyId": "KEY", "SecretAccessKey": 1}' }, qr/the answer lacks a key, a secret or a token$/m ],
-	[ 'bytes', { body => "\xff\xfe" }, qr/the answer of http.* is not one of that service/m ])
+	[ 'an error', { status => 404 }, qr/answered with status 404$/m ],
+	[ 'no JSON', { body => "{\"SecretAccessKey\": \"$secret[0]\"" }, qr/the answer from http.* is not from a credentials service/m ],
+	[ 'an array', { body => "[\"$secret[0]\"]" }, qr/the answer from http.* is not from a credentials service/m ],
+	[ 'no secret', { body => '{"AccessKeyId": "KEY", "SecretAccessKey": 1}' }, qr/the answer does not contain an access key, its secret and a token$/m ],
+	[ 'bytes', { body => "\xff\xfe" }, qr/the answer from http.* is not from a credentials service/m ])
 {
 	my ($name, $answer, $expected) = @$case;
 
@@ -370,11 +370,11 @@ foreach my $foreign ('http://10.0.0.1/', 'http://example.com/', 'http://127.0.0.
 {
 	environment(AWS_CONTAINER_CREDENTIALS_FULL_URI => $foreign);
 	keys_of('machine');
-	like($error, qr/^container: AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor an address/m, "$foreign is not asked");
+	like($error, qr/^container: AWS_CONTAINER_CREDENTIALS_FULL_URI is neither an https URL nor an address/m, "$foreign is not asked");
 }
 environment(AWS_CONTAINER_CREDENTIALS_FULL_URI => $uri, AWS_CONTAINER_AUTHORIZATION_TOKEN => "a\nX-Other: b");
 keys_of('machine');
-like($error, qr/^container: AWS_CONTAINER_AUTHORIZATION_TOKEN has several lines$/m, 'a token of several lines is not shown');
+like($error, qr/^container: AWS_CONTAINER_AUTHORIZATION_TOKEN contains a line break$/m, 'a token of several lines is not shown');
 environment(AWS_CONTAINER_CREDENTIALS_RELATIVE_URI => '/v2/credentials/id');
 keys_of('machine');
 like($error, qr{^container: http://169.254.170.2/v2/credentials/id}m, 'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI goes to the service of containers');
@@ -404,11 +404,11 @@ like($requests[0]{headers}{'x-aws-ec2-metadata-token-ttl-seconds'}, qr/^\d+$/, '
 is($requests[$_]{headers}{'x-aws-ec2-metadata-token'}, $session, "and is shown, step $_") foreach 1, 2;
 instance_answers();
 keys_of('machine');
-like($error, qr/^instance metadata: http.*role answered 404$/m, 'a role without keys');
+like($error, qr/^instance metadata: http.*role answered with status 404$/m, 'a role without keys');
 $service->clear;
 answer('PUT', '/latest/api/token', 'session');
 keys_of('machine');
-like($error, qr/^instance metadata: http.*security-credentials\/ answered 404$/m, 'an instance without a role');
+like($error, qr/^instance metadata: http.*security-credentials\/ answered with status 404$/m, 'an instance without a role');
 # a captive portal answers everything with its page
 my %page = (status => 200, headers => { 'Content-Type' => 'text/html' }, body => '<html><body>Please log in</body></html>');
 foreach my $portal ("\\A/", "\\A\Q$root\E")
@@ -417,7 +417,7 @@ foreach my $portal ("\\A/", "\\A\Q$root\E")
 	answer('PUT', '/latest/api/token', 'session') if $portal ne "\\A/";
 	$service->fault(kind => 'status', path => $portal, times => 0, %page);
 	keys_of('machine');
-	like($error, qr{^instance metadata: the answer of http\S+ is not one of that service \(content type text/html\)$}m, "a page in the place of $portal");
+	like($error, qr{^instance metadata: the answer from http\S+ is not from a credentials service \(content type text/html\)$}m, "a page in the place of $portal");
 }
 $service->clear;
 $service->fault(kind => 'stall', method => 'PUT');
@@ -472,11 +472,11 @@ $begun = time;
 answer('GET', "${root}role", keys_in_json('FOURTH', @secret[ 0, 1 ], 6), times => 1);
 $psql->query('SELECT discard_keys()');
 is(ask_until($psql, qr/./, 1), 'FOURTH', 'failed renewal: short-lived keys');
-like(ask_until($psql, qr/^(?!FOURTH)/, 60), qr/no keys|^$/, 'failed renewal: none in the end');
+like(ask_until($psql, qr/^(?!FOURTH)/, 60), qr/no access key|^$/, 'failed renewal: none in the end');
 cmp_ok(time - $begun, '>=', 4.9, 'failed renewal: but as long as they were good');
 my $log = substr slurp_file($node->logfile), $offset;
-like($log, qr/LOG:  could not renew the keys for storage "machine"\n.*DETAIL:  They are good until .*\n.*^\tinstance metadata: http.* answered 404$/ms, 'failed renewal: the log says so');
-like($log, qr/ERROR:  no keys for storage "machine"/, 'failed renewal: an error in the end');
+like($log, qr/LOG:  could not renew the access key for storage "machine"\n.*DETAIL:  The present access key expires at .*\n.*^\tinstance metadata: http.* answered with status 404$/ms, 'failed renewal: the log says so');
+like($log, qr/ERROR:  no access key for storage "machine"/, 'failed renewal: an error in the end');
 
 # nothing of it is where others look
 my $shown = $node->safe_psql('postgres', 'SELECT * FROM pg_stat_activity');

@@ -50,7 +50,7 @@ sub status
 	return $s3->request($method, $path, @options)->{status};
 }
 is(status('GET', '/first/a b/c+d', access_key => $access, secret_key => $secret), 403, "another user may not read it");
-is(status('GET', '/first/a b/c+d', access_key => $s3->access_key, secret_key => $secret), 403, 'nor somebody with a wrong secret');
+is(status('GET', '/first/a b/c+d', access_key => $s3->access_key, secret_key => $secret), 403, 'nor a client with a wrong secret');
 is(status('PUT', '/first/sum', content => 'x', headers => { 'content-md5' => '1B2M2Y8AsgTpgAmY7PhCfg==' }), 400, 'a wrong checksum is refused');
 
 # temporary keys

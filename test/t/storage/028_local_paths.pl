@@ -70,6 +70,6 @@ check('names of letters that have several bytes', 'ä' x 31, 'ö' x 31, 'ü' x 3
 my $key = 'k' x 70 . '{time}';
 my $run = $node->safe_psql('postgres', qq(SELECT pgmaint.run_action('backup', '{"databases": "postgres", "globals": false, "retries": 0, "key": "$key"}')));
 is(wait_for_end($node, $run), 'failed', 'a key that is too long');
-like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"), qr/key "k{70}\d{8}-\d{6}\.dump\.gz" exceeds \d+ bytes, the longest that storage "pgmaint_local" takes/, '... is refused');
+like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"), qr/key "k{70}\d{8}-\d{6}\.dump\.gz" is longer than \d+ bytes, the limit of storage "pgmaint_local"/, '... is refused');
 
 done_testing();

@@ -1,6 +1,6 @@
 # Others who write to the same storage: another cluster, a clone that nothing
 # tells from its original, a snapshot that was restored in place, a subscriber
-# that got the rows of the ledger, somebody who removes owner records.
+# that got the rows of the ledger, an administrator who removes owner records.
 #
 # long: one server is enough
 
@@ -99,7 +99,7 @@ my $run;
 	$run = expire($node, 2);
 	certain($node, $run, "the original of $name, told so");
 	is(backups_of($node), 'machine-one machine-two', '... has one series');
-	is($original->backups_stored, 'machine-one machine-two machine_clone-two', '... and nobody removes more');
+	is($original->backups_stored, 'machine-one machine-two machine_clone-two', '... and no database removes more');
 	$_->stop foreach $node, $clone;
 }
 
@@ -151,7 +151,7 @@ my $run;
 		is($state, 'succeeded', "$name: a backup is made");
 		certain($node, $backup, "$name, called $storage");
 	}
-	# what somebody else puts beside the records
+	# files that another program puts beside the records
 	append_to_file($_ . '/Thumbs.db', 'x') foreach glob "$folder/.pgmaint/owners/*";
 	sql($node, 'ALTER SERVER shared RENAME TO renamed; ALTER SERVER again RENAME TO shared');
 	$run = back_up($node, 'fourth');

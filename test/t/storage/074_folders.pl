@@ -73,7 +73,7 @@ sub untouched
 	is(join(' ', map { s/.*\///r } glob "$victim/{*,.[!.]*}"), 'file', '... and nothing is beside it');
 }
 
-my $link = 'it is, or is below, a symbolic link, which is not followed';
+my $link = 'its path contains a symbolic link, which is not followed';
 my $no_file = 'it is not a regular file';
 
 #
@@ -92,8 +92,8 @@ untouched('a second name of a file in the place of the next mark');
 is(sql(q(SELECT storage_head('planted', 'next'))), 'next 1 mark', 'the object has a mark of its own');
 
 symlink "$victim/new", "$folder/.part.pgmaint-part" or die;
-like(refusal(q(SELECT storage_put('planted', 'part', 'mark', 'x'))), qr/ERROR:  42809: could not open what is left of object "part" in storage "planted": \Q$link\E/, 'a link in the place of an unfinished file');
-like(refusal(q(SELECT storage_clean('planted', 'part'))), qr/ERROR:  42809: could not open what is left of object "part"/, 'is not removed as a leftover');
+like(refusal(q(SELECT storage_put('planted', 'part', 'mark', 'x'))), qr/ERROR:  42809: could not open the unfinished file of object "part" in storage "planted": \Q$link\E/, 'a link in the place of an unfinished file');
+like(refusal(q(SELECT storage_clean('planted', 'part'))), qr/ERROR:  42809: could not open the unfinished file of object "part"/, 'is not removed as a leftover');
 ok(-l "$folder/.part.pgmaint-part", 'it is still there');
 untouched('a link in the place of an unfinished file');
 unlink "$folder/.part.pgmaint-part";
@@ -107,7 +107,7 @@ unlink "$folder/object";
 # Links at the names of what it reads
 #
 symlink "$victim/file", "$folder/object" or die;
-like(refusal("SELECT $_('planted', 'object')"), qr/ERROR:  42809: could not (open|look at|delete) object "object" in storage "planted": \Q$link\E/, "$_ of a link is refused")
+like(refusal("SELECT $_('planted', 'object')"), qr/ERROR:  42809: could not (open|look up|delete) object "object" in storage "planted": \Q$link\E/, "$_ of a link is refused")
   foreach qw(storage_get storage_head storage_drop);
 ok(-l "$folder/object", 'it is still there');
 untouched('a link in the place of an object');
@@ -146,7 +146,7 @@ foreach my $call (sort keys %calls)
 }
 is( sql(q(SELECT string_agg(key, ' ') FROM pgmaint.list_objects('planted'))), 'marked next', 'a list has the files alone');
 my ($status, $out, $err) = $node->psql('postgres', q(SELECT FROM pgmaint.list_objects('planted')));
-like($err, qr/WARNING:  storage "planted" has 3 entries that are not regular files, such as "(dir|fifo|socket)"/, 'and says that there is more');
+like($err, qr/WARNING:  storage "planted" contains 3 entries that are not regular files, such as "(dir|fifo|socket)"/, 'and says that there is more');
 ($status, $out, $err) = $node->psql('postgres', q(SELECT FROM pgmaint.list_objects('planted', 'next')));
 is($err, '', 'but not when it was asked for others');
 unlink map { "$folder/$_" } qw(dir fifo socket .marked.pgmaint-mark .part.pgmaint-part marked);
@@ -219,12 +219,12 @@ SKIP:
 	skip 'root writes everywhere', 2 if $> == 0;
 	mkdir "$top/closed", 0500;
 	point_to("$top/closed");
-	like(refusal(q(SELECT storage_put('other', 'a', 'm', 'x'))), qr/Permission denied\nDETAIL:  .*\nHINT:  Give the folder, and what is in it, to the server's user, with mode 0700\./, 'a folder that cannot be written to: what to do');
+	like(refusal(q(SELECT storage_put('other', 'a', 'm', 'x'))), qr/Permission denied\nDETAIL:  .*\nHINT:  Make the server's user the owner of the folder and of its contents, with mode 0700\./, 'a folder that cannot be written to: what to do');
 	mkdir "$top/shut", 0700;
 	mkdir "$top/shut/in", 0700;
 	chmod 0, "$top/shut" or die;
 	point_to("$top/shut/in");
-	like(refusal(q(SELECT storage_head('other', 'a'))), qr/Permission denied\nHINT:  Let the server's user into the folder, and into those that it is in\./, 'a folder that cannot be reached: what to do');
+	like(refusal(q(SELECT storage_head('other', 'a'))), qr/Permission denied\nHINT:  Give the server's user access to the folder and to its parent folders\./, 'a folder that cannot be reached: what to do');
 	chmod 0700, "$top/shut" or die;
 }
 
@@ -254,7 +254,7 @@ sub put_meanwhile
 			qq(SELECT storage_put_gated('planted', '$key', 'm', 74))
 		],
 		'<', \undef, '>', \$out, '2>', \$err);
-	$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory')) or die 'nobody writes';
+	$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory')) or die 'no session writes';
 	$change->();
 	$gate->query_safe('SELECT pg_advisory_unlock(74)');
 	$gate->quit;
@@ -283,7 +283,7 @@ $error = put_meanwhile(
 		rename "$folder/sub", "$folder/moved" or die;
 		symlink $victim, "$folder/sub" or die;
 	});
-like($error, qr/ERROR:  could not make durable the folder of object "sub\/again" in storage "planted": \Q$link\E/, 'the folder of the object becomes a link while it is written');
+like($error, qr/ERROR:  could not sync the folder of object "sub\/again" in storage "planted": \Q$link\E/, 'the folder of the object becomes a link while it is written');
 untouched('a link in the place of a folder');
 is(join(' ', sort map { s/.*\///r } glob "$folder/moved/{*,.[!.]*}"), '.swapped.pgmaint-mark swapped', 'nothing is left of it');
 unlink "$folder/sub";

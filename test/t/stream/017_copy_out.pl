@@ -233,12 +233,12 @@ foreach my $way (@ways)
 # What is no query, or no option
 #
 foreach my $case (
-	[ q('SELECT 1; SELECT 2'), qr/42601: what is copied must be one statement, not 2/ ],
-	[ q(''), qr/42601: what is copied must be one statement, not 0/ ],
+	[ q('SELECT 1; SELECT 2'), qr/42601: cannot copy the output of 2 statements/ ],
+	[ q(''), qr/42601: cannot copy the output of 0 statements/ ],
 	[ q{'SELECT 1) TO $$/tmp/pgmaint_test_file$$ --'}, qr/42601: syntax error at or near "\)"/ ],
-	[ q('COPY old TO $$/tmp/pgmaint_test_file$$'), qr/0A000: the output of COPY cannot be copied/ ],
-	[ q('TRUNCATE old'), qr/0A000: the output of TRUNCATE TABLE cannot be copied/ ],
-	[ q('EXPLAIN ANALYZE DELETE FROM old'), qr/0A000: the output of EXPLAIN cannot be copied/ ],
+	[ q('COPY old TO $$/tmp/pgmaint_test_file$$'), qr/0A000: cannot copy the output of COPY/ ],
+	[ q('TRUNCATE old'), qr/0A000: cannot copy the output of TRUNCATE TABLE/ ],
+	[ q('EXPLAIN ANALYZE DELETE FROM old'), qr/0A000: cannot copy the output of EXPLAIN/ ],
 	[ q('SELECT 1 INTO made'), qr/0A000: COPY \(SELECT INTO\) is not supported/ ],
 	[ q('DELETE FROM old'), qr/0A000: COPY query must have a RETURNING clause/ ],
 	[ q('SELECT $1'), qr/42P02: there is no parameter \$1/ ],

@@ -56,7 +56,7 @@ foreach my $method (@methods)
 	foreach my $level ($levels{$method}[0] - 1, $levels{$method}[-1] + 1)
 	{
 		my ($status, $stdout, $stderr) = $node->psql('postgres', "SELECT compress_bytes('$method', $level, 'x')");
-		like($stderr, qr/ERROR:  invalid compression level for "$method": $level\nHINT:  The level must be from $levels{$method}[0] to $levels{$method}[-1]\./,
+		like($stderr, qr/ERROR:  invalid compression level for "$method": $level\nHINT:  Use a level from $levels{$method}[0] to $levels{$method}[-1]\./,
 			"$method: level $level is refused");
 	}
 	next if $method eq 'none';
@@ -101,7 +101,7 @@ foreach my $method (@methods)
 		[ q('this is not compressed at all'), 'is damaged' ],
 		[ 'set_byte(c, length(c) / 2, 255 - get_byte(c, length(c) / 2))', 'is damaged' ],
 		[ $method eq 'gzip' ? 'set_byte(c, length(c) - 6, 255 - get_byte(c, length(c) - 6))' : 'set_byte(c, length(c) - 1, 255 - get_byte(c, length(c) - 1))', 'is damaged' ],
-		[ q(c || 'and more'), $method eq 'gzip' ? 'is followed by something else' : 'is damaged' ])
+		[ q(c || 'and more'), $method eq 'gzip' ? 'is followed by other data' : 'is damaged' ])
 	{
 		my ($status, $stdout, $stderr) = $node->psql('postgres',
 			"SELECT decompress_bytes('$method', $case->[0]) FROM cases, compress_bytes('$method', NULL, bytes) c WHERE name = 'text'", extra_params => [ '-v', 'VERBOSITY=verbose' ]);
