@@ -129,7 +129,7 @@ COMMENT ON FUNCTION pgmaint.slow_queries(integer, interval, text) IS
 	'limit is the number of rows (null: all); the period begins with the last snapshot that is at least as old as since (null: 1 hour, and all that was counted where there is no such snapshot). '
 	'order_by is total, mean, max, calls, rows, reads, temp, wal or change. '
 	'Times are in milliseconds; total_percent is the share of the time of all queries, hit_percent the share of blocks found in shared buffers, both from 0 to 100; max_ms is the maximum since the statement is counted; change_percent compares mean_ms with mean_before_ms. '
-	'query is the beginning of the text, full_query the text, null where the caller may not see it. '
+	'query is the beginning of the text, full_query the whole text, null where pg_stat_statements has none. '
 	'Where pg_stat_statements cannot be read there are no rows, and a NOTICE tells why. Errors: an unknown order, a negative limit or since. Members of pg_monitor may call it.';
 
 REVOKE ALL ON FUNCTION
