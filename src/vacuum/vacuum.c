@@ -273,11 +273,11 @@ work_is_futile(const ClaimedTask *task, TransactionId *horizon, char **what)
 			(long long) sample.blocks);
 	}
 	else if (inserts)
-		*what = psprintf(
-			"%lld of %lld rows in %lld sampled pages can be frozen",
-			(long long) sample.settled,
-			(long long) sample.settled + (long long) sample.recent,
-			(long long) sample.blocks);
+		*what =
+			psprintf("%lld of %lld rows in %lld sampled pages can be frozen",
+					 (long long) sample.settled,
+					 (long long) sample.settled + (long long) sample.recent,
+					 (long long) sample.blocks);
 	else
 		*what = psprintf(
 			"the transaction ID age of the table, %lld, cannot be lowered below %lld",

@@ -190,7 +190,7 @@ sub refused
 }
 refused($keys[0], "The object is archive $adopted on storage pgmaint_local\\.", 'an archive of the ledger');
 refused($backup, 'The object is backup \d+ on storage pgmaint_local\.', 'a backup of the ledger');
-refused('.pgmaint/owners/x', 'It is a record', 'a record of its own');
+refused('.pgmaint/owners/x', "The object is one of pgmaint's own records\\.", 'a record of its own');
 sql("INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark) VALUES (1, 'retention', 'pgmaint_local', '$keys[1]', 'm')");
 refused($keys[1], 'Task 1 is writing the object, or was interrupted while writing the object\.', 'what is being written');
 $run = run_action('validate', '{"archive_check_days": 0}');
@@ -249,7 +249,7 @@ SKIP:
 	skip 'root reads every folder', 4 if $> == 0;
 	$run = run_action('validate', '{"archive_check_days": 0}', 'failed');
 	like(findings($run), qr/^failed warning storage pgmaint_local: compare storage pgmaint_local with the ledger failed: could not/, 'a folder that cannot be read');
-	like(status(), qr/^warning .*; the last attempt to compare it failed: could not/, '... validate() says so');
+	like(status(), qr/^warning .*; the last comparison failed: could not/, '... validate() says so');
 }
 chmod 0700, "$folder/archives";
 run_action('validate', '{"archive_check_days": 0}');
