@@ -1,4 +1,4 @@
--- Corruption: what was proven sound, and when; what will break next.
+-- Corruption: results of checks; sequences and constraints about to fail.
 
 CREATE TABLE pgmaint_internal.corruption_results (
 	relation oid PRIMARY KEY,
@@ -17,21 +17,21 @@ CREATE TABLE pgmaint_internal.corruption_results (
 	pass_begun_at timestamptz
 ) WITH (fillfactor = 70);
 
-COMMENT ON TABLE pgmaint_internal.corruption_results IS 'one row for each table and index that check_corruption has ever begun to check: pgmaint.corruption_checks shows them';
+COMMENT ON TABLE pgmaint_internal.corruption_results IS 'one row for each table and index that check_corruption has begun to check; pgmaint.corruption_checks shows the rows';
 COMMENT ON COLUMN pgmaint_internal.corruption_results.relation IS 'OID of the table, TOAST table, materialized view or index';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.begun_at IS 'when a check last began, whether it came to its end or not: least recently checked is what began longest ago';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.check_name IS 'what the last check that came to its end did: heap, index, index with parent; null: none did';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.run_id IS 'the run of that check; null: there was none';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.last_checked IS 'when that check ended; null: there was none';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.last_verified IS 'when the check began that last found the relation sound; null: never';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.outcome IS 'sound, damaged: what the last check found that came to its end; null: none did';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.problems IS 'number of problems that it found';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.begun_at IS 'when the last check began, finished or not; the relation with the oldest value is checked first';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.check_name IS 'kind of the last finished check: heap, index, index with parent; null: none was finished';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.run_id IS 'the run of the last finished check; null: none was finished';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.last_checked IS 'when the last finished check ended; null: none was finished';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.last_verified IS 'when the last check began that found the relation sound; null: never';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.outcome IS 'result of the last finished check: sound or damaged; null: none was finished';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.problems IS 'number of problems that the last finished check found';
 COMMENT ON COLUMN pgmaint_internal.corruption_results.problems_at IS 'when a check last found damage; null: never';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.duration IS 'how long it took, or its last part where several runs shared it';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.bytes IS 'size of the relation in bytes when it ended';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.message IS 'what the damage is; null: none was found';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.next_block IS 'where the next run goes on, because the time was used up in the middle of the table; null: it did not';
-COMMENT ON COLUMN pgmaint_internal.corruption_results.pass_begun_at IS 'when the part of the table before next_block began to be checked; null where next_block is';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.duration IS 'duration of the last finished check, or of its last part where several runs shared it';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.bytes IS 'size of the relation in bytes at the end of the last finished check';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.message IS 'the first problem that the last finished check found; null: none';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.next_block IS 'block from which the next run continues, where the time budget ended within the table; null: the check was finished';
+COMMENT ON COLUMN pgmaint_internal.corruption_results.pass_begun_at IS 'when the check of the blocks before next_block began; null where next_block is null';
 
 CREATE TABLE pgmaint_internal.checksum_readings (
 	database_id oid PRIMARY KEY,
@@ -42,16 +42,16 @@ CREATE TABLE pgmaint_internal.checksum_readings (
 	read_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
-COMMENT ON TABLE pgmaint_internal.checksum_readings IS 'checksum failures of every database of the server, as check_corruption last read them';
+COMMENT ON TABLE pgmaint_internal.checksum_readings IS 'counters of checksum failures of every database of the server, as of the last run of check_corruption';
 COMMENT ON COLUMN pgmaint_internal.checksum_readings.database_id IS 'OID of the database; 0: the objects that all databases share';
-COMMENT ON COLUMN pgmaint_internal.checksum_readings.database IS 'null: the objects that all databases share';
-COMMENT ON COLUMN pgmaint_internal.checksum_readings.failures IS 'pages with a wrong checksum that the server had counted';
-COMMENT ON COLUMN pgmaint_internal.checksum_readings.last_failure IS 'when it found the last of them; null: never';
-COMMENT ON COLUMN pgmaint_internal.checksum_readings.stats_reset IS 'since when it counted; null: since the statistics began';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.database IS 'name of the database; null: the objects that all databases share';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.failures IS 'number of pages with a wrong checksum, by the server''s counter';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.last_failure IS 'when the server found the last of these failures; null: never';
+COMMENT ON COLUMN pgmaint_internal.checksum_readings.stats_reset IS 'when the server last reset the counter; null: never';
 COMMENT ON COLUMN pgmaint_internal.checksum_readings.read_at IS 'when the counter was read';
 
--- What there is to check: tables, materialized views and their TOAST tables,
--- and the indexes of these.
+-- Relations to check: tables, materialized views, their TOAST tables, and the
+-- indexes of these.
 CREATE VIEW pgmaint_internal.checkable_relations AS
 SELECT
 	c.oid AS relation,
@@ -82,10 +82,10 @@ JOIN pg_catalog.pg_class c ON c.oid = m.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_am a ON a.oid = c.relam;
 
-COMMENT ON VIEW pgmaint_internal.checkable_relations IS 'every table, TOAST table and valid index that is not temporary, with the table that it belongs to';
-COMMENT ON COLUMN pgmaint_internal.checkable_relations.table_oid IS 'the table that the relation is or belongs to; its own where it is a table';
-COMMENT ON COLUMN pgmaint_internal.checkable_relations.schema IS 'schema of the relation itself, pg_toast for what belongs to a TOAST table';
-COMMENT ON COLUMN pgmaint_internal.checkable_relations.table_namespace IS 'OID of the schema of that table';
+COMMENT ON VIEW pgmaint_internal.checkable_relations IS 'every table, TOAST table and valid index that is not temporary, with the table that the relation belongs to';
+COMMENT ON COLUMN pgmaint_internal.checkable_relations.table_oid IS 'OID of the table that the relation is or belongs to';
+COMMENT ON COLUMN pgmaint_internal.checkable_relations.schema IS 'schema of the relation itself: pg_toast for TOAST tables and their indexes';
+COMMENT ON COLUMN pgmaint_internal.checkable_relations.table_namespace IS 'OID of the schema of the table';
 
 CREATE VIEW pgmaint.corruption_checks AS
 SELECT
@@ -107,25 +107,24 @@ FROM pgmaint_internal.checkable_relations c
 LEFT JOIN pgmaint_internal.corruption_results r ON r.relation = c.relation
 ORDER BY r.last_verified NULLS FIRST, c.relation;
 
-COMMENT ON VIEW pgmaint.corruption_checks IS
-	'when each table and index was last proven sound, least recently first: outcome is that of its last check, problems_at when damage was last found in it';
+COMMENT ON VIEW pgmaint.corruption_checks IS 'Shows when each table and index was last proven sound by the action check_corruption, least recently first. It has one row for each table, TOAST table, materialized view and valid index that is not temporary. outcome is the result of the last finished check; problems_at tells when damage was last found.';
 COMMENT ON COLUMN pgmaint.corruption_checks.relation IS 'the table, TOAST table, materialized view or index';
 COMMENT ON COLUMN pgmaint.corruption_checks.kind IS 'table or index';
 COMMENT ON COLUMN pgmaint.corruption_checks.method IS 'access method of the table or index';
-COMMENT ON COLUMN pgmaint.corruption_checks.last_verified IS 'when the check began that last found it sound, the first of its parts where several runs shared it; null: never';
-COMMENT ON COLUMN pgmaint.corruption_checks.outcome IS 'of the last check that came to its end: sound, damaged; else not finished (a check has begun), never checked';
-COMMENT ON COLUMN pgmaint.corruption_checks.checked IS 'what that check did: heap (verify_heapam), index (bt_index_check or gin_index_check), index with parent (bt_index_parent_check); null: none came to its end';
-COMMENT ON COLUMN pgmaint.corruption_checks.problems IS 'number of problems that it found; null where checked is';
+COMMENT ON COLUMN pgmaint.corruption_checks.last_verified IS 'when the last check began that found the relation sound, or the first of its parts where several runs shared it; null: never';
+COMMENT ON COLUMN pgmaint.corruption_checks.outcome IS 'result of the last finished check: sound or damaged; not finished where a check has begun and none was finished; never checked';
+COMMENT ON COLUMN pgmaint.corruption_checks.checked IS 'kind of the last finished check: heap (verify_heapam), index (bt_index_check or gin_index_check), index with parent (bt_index_parent_check); null: none was finished';
+COMMENT ON COLUMN pgmaint.corruption_checks.problems IS 'number of problems that the last finished check found; null: none was finished';
 COMMENT ON COLUMN pgmaint.corruption_checks.problems_at IS 'when a check last found damage; null: never';
-COMMENT ON COLUMN pgmaint.corruption_checks.last_checked IS 'when the last check came to its end; null: none did';
-COMMENT ON COLUMN pgmaint.corruption_checks.duration IS 'how long it took, or its last part where several runs shared it; null where checked is';
-COMMENT ON COLUMN pgmaint.corruption_checks.bytes IS 'size of the relation in bytes when that check ended; null where checked is';
-COMMENT ON COLUMN pgmaint.corruption_checks.message IS 'what the damage is; null: none was found';
-COMMENT ON COLUMN pgmaint.corruption_checks.begun_at IS 'when a check last began, whether it came to its end or not; null: never';
-COMMENT ON COLUMN pgmaint.corruption_checks.run_id IS 'the run whose check last came to its end, which may be forgotten by now; null where checked is';
+COMMENT ON COLUMN pgmaint.corruption_checks.last_checked IS 'when the last finished check ended; null: none was finished';
+COMMENT ON COLUMN pgmaint.corruption_checks.duration IS 'duration of the last finished check, or of its last part where several runs shared it; null: none was finished';
+COMMENT ON COLUMN pgmaint.corruption_checks.bytes IS 'size of the relation in bytes at the end of the last finished check; null: none was finished';
+COMMENT ON COLUMN pgmaint.corruption_checks.message IS 'the first problem that the last finished check found; null: none';
+COMMENT ON COLUMN pgmaint.corruption_checks.begun_at IS 'when the last check began, finished or not; null: never';
+COMMENT ON COLUMN pgmaint.corruption_checks.run_id IS 'the run of the last finished check, which pgmaint.keep_history may have removed; null: none was finished';
 
--- Columns with a default that a sequence feeds are filled by it whether they
--- own it or not.
+-- A sequence fills the columns whose default uses it, whether they own the
+-- sequence or not.
 CREATE VIEW pgmaint.sequence_usage AS
 SELECT
 	c.oid::pg_catalog.regclass AS sequence,
@@ -136,7 +135,7 @@ SELECT
 	l.last_possible,
 	CASE
 		WHEN l.last_value IS NULL THEN 0
-		-- the next step would be too long, however little that is
+		-- the next step would pass the last possible value
 		WHEN pg_catalog.div(l.last_possible::numeric - l.last_value, s.seqincrement) <= 0 THEN 1
 		WHEN s.seqincrement > 0 THEN pg_catalog.round(least(1,
 			(l.last_value::numeric - s.seqmin) / nullif(l.last_possible::numeric - s.seqmin, 0)), 4)
@@ -189,17 +188,16 @@ CROSS JOIN LATERAL (
 WHERE c.relpersistence <> 't'
 ORDER BY used_ratio DESC, sequence;
 
-COMMENT ON VIEW pgmaint.sequence_usage IS
-	'how much of each sequence is used up, by the smallest integer type among the sequence and the columns that it fills; last_value is null where it was never used or may not be read';
+COMMENT ON VIEW pgmaint.sequence_usage IS 'Shows which share of its values each sequence has used, most used first. The limit is that of the sequence, or of the smallest integer type of the columns that the sequence fills. last_value is null where the sequence was never used, or where the caller may not read it.';
 COMMENT ON COLUMN pgmaint.sequence_usage.sequence IS 'the sequence';
-COMMENT ON COLUMN pgmaint.sequence_usage."table" IS 'the table with the column of the smallest integer type that the sequence fills; null: it fills none';
-COMMENT ON COLUMN pgmaint.sequence_usage."column" IS 'that column; null: there is none';
-COMMENT ON COLUMN pgmaint.sequence_usage.type_name IS 'type of that column; null: there is none';
-COMMENT ON COLUMN pgmaint.sequence_usage.last_value IS 'the value that was given last; null: the sequence was never used, or may not be read';
+COMMENT ON COLUMN pgmaint.sequence_usage."table" IS 'the table with the column of the smallest integer type that the sequence fills; null: the sequence fills no column';
+COMMENT ON COLUMN pgmaint.sequence_usage."column" IS 'the column of the smallest integer type that the sequence fills; null: the sequence fills no column';
+COMMENT ON COLUMN pgmaint.sequence_usage.type_name IS 'type of the column; null: the sequence fills no column';
+COMMENT ON COLUMN pgmaint.sequence_usage.last_value IS 'last value that the sequence has given; null: the sequence was never used, or the caller may not read it';
 COMMENT ON COLUMN pgmaint.sequence_usage.last_possible IS 'the last value that both the sequence and the column allow';
-COMMENT ON COLUMN pgmaint.sequence_usage.used_ratio IS 'share of the values that are used up, 0 to 1; 0 also where last_value is null';
+COMMENT ON COLUMN pgmaint.sequence_usage.used_ratio IS 'share of the values that are used, 0 to 1; 0 also where last_value is null';
 COMMENT ON COLUMN pgmaint.sequence_usage.values_left IS 'how many values the sequence can still give';
-COMMENT ON COLUMN pgmaint.sequence_usage.cycles IS 'whether the sequence begins anew when it has come to its end';
+COMMENT ON COLUMN pgmaint.sequence_usage.cycles IS 'whether the sequence starts over at its end';
 
 CREATE VIEW pgmaint.unvalidated_constraints AS
 SELECT
@@ -215,19 +213,18 @@ WHERE NOT k.convalidated
 	AND k.conparentid = 0
 	AND (k.conislocal OR k.coninhcount = 0)
 	AND c.relkind IN ('r', 'p')
-	-- 18 and later: what is not enforced is not meant to hold
+	-- 18 and later: constraints that are not enforced need no validation
 	AND coalesce((pg_catalog.to_jsonb(k) ->> 'conenforced')::boolean, true)
 ORDER BY k.conrelid, k.conname;
 
-COMMENT ON VIEW pgmaint.unvalidated_constraints IS
-	'constraints that were added NOT VALID and never validated: rows that were there before may break them';
+COMMENT ON VIEW pgmaint.unvalidated_constraints IS 'Shows constraints that were added NOT VALID and never validated: rows that are older than the constraint may violate it. It has one row for each foreign key, check and not-null constraint, except inherited ones.';
 COMMENT ON COLUMN pgmaint.unvalidated_constraints.relation IS 'the table';
 COMMENT ON COLUMN pgmaint.unvalidated_constraints."constraint" IS 'name of the constraint';
 COMMENT ON COLUMN pgmaint.unvalidated_constraints.kind IS 'foreign key, check, not null';
-COMMENT ON COLUMN pgmaint.unvalidated_constraints.command IS 'the command that validates it';
+COMMENT ON COLUMN pgmaint.unvalidated_constraints.command IS 'the command that validates the constraint';
 
--- The catalog is asked, because the version does not tell: 19 was to have this
--- function, and its release candidate has not.
+-- The catalog decides, not the version: development versions of 19 have the
+-- function, and its release candidate does not.
 CREATE FUNCTION pgmaint_internal.checksums_hint()
 RETURNS text
 LANGUAGE sql STABLE
@@ -236,12 +233,12 @@ BEGIN ATOMIC
 	SELECT CASE WHEN EXISTS (
 			SELECT FROM pg_proc p
 			WHERE p.proname = 'pg_enable_data_checksums' AND p.pronamespace = 'pg_catalog'::regnamespace)
-		THEN 'SELECT pg_enable_data_checksums() adds them while the server runs, and pg_stat_progress_data_checksums shows how far it is'
-		ELSE 'pg_checksums --enable adds them while the server is down' END;
+		THEN 'enable them while the server runs with SELECT pg_enable_data_checksums(), which reports to pg_stat_progress_data_checksums'
+		ELSE 'enable them while the server is stopped with pg_checksums --enable' END;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.checksums_hint() IS
-	'how to turn data checksums on: with the server running where it can do that, else with the server stopped';
+	'how to enable data checksums: with the server running where it can do that, else with the server stopped';
 
 REVOKE ALL ON pgmaint_internal.corruption_results, pgmaint_internal.checksum_readings, pgmaint_internal.checkable_relations,
 	pgmaint.corruption_checks, pgmaint.sequence_usage, pgmaint.unvalidated_constraints FROM PUBLIC;

@@ -1,7 +1,7 @@
--- Indexes of partitioned tables that are invalid, and how they become valid.
+-- Invalid indexes of partitioned tables, and the commands that make them valid.
 
--- What the server keeps of an expression, but for where it stood in a command.
--- To have it as SQL would be to wait for the table's lock.
+-- The server's form of an expression without its position in the command.  To
+-- deparse it as SQL would wait for the table's lock.
 CREATE FUNCTION pgmaint_internal.comparable(expression pg_catalog.pg_node_tree)
 RETURNS text
 LANGUAGE sql IMMUTABLE STRICT
@@ -13,10 +13,10 @@ END;
 COMMENT ON FUNCTION pgmaint_internal.comparable(pg_catalog.pg_node_tree) IS
 	'the same text for the same expression of the same table; takes no lock';
 
--- Such an index is valid once every partition has a valid index attached to it:
--- CREATE INDEX ON ONLY begins without any.  The server looks at that when an
--- index is attached, and only then: where the last one was invalid and has been
--- rebuilt since, attaching it once more makes it look again.
+-- An index of a partitioned table is valid once every partition has a valid
+-- index attached to it: CREATE INDEX ON ONLY begins without any.  The server
+-- checks that only when an index is attached: where the last one was invalid
+-- and has been rebuilt since, attaching it again makes the server check again.
 CREATE FUNCTION pgmaint_internal.invalid_partitioned_indexes()
 RETURNS TABLE ("index" oid, relation oid, name text, being_built boolean, detail text, command text)
 LANGUAGE sql STABLE ROWS 1 COST 1000
@@ -38,7 +38,7 @@ BEGIN ATOMIC
 		LEFT JOIN pg_constraint o ON o.conindid = i.indexrelid AND o.conrelid = i.indrelid AND o.contype IN ('p', 'u', 'x')
 		WHERE NOT i.indisvalid AND c.relpersistence <> 't'
 	),
-	-- to have the definition as SQL is to wait for who has locked the table
+	-- to deparse the definition would wait for a lock on the table
 	defined AS MATERIALIZED (
 		SELECT v.indexrelid, CASE WHEN l.locked THEN NULL ELSE substr(pg_get_indexdef(v.indexrelid), length(v.head) + 1) END AS columns,
 			CASE WHEN v.con IS NOT NULL AND NOT l.locked THEN pg_get_constraintdef(v.con) END AS con_columns
@@ -56,7 +56,7 @@ BEGIN ATOMIC
 		JOIN pg_inherits h ON h.inhparent = v.indrelid
 		JOIN pg_class p ON p.oid = h.inhrelid
 		JOIN pg_namespace n ON n.oid = p.relnamespace
-		-- not longer than a name may be, whatever the bytes of a character
+		-- no longer than a name may be, in any encoding
 		CROSS JOIN LATERAL (
 			SELECT concat(left(p.relname, CASE WHEN octet_length(p.relname::text) = length(p.relname::text) THEN 34 ELSE 8 END),
 				'_', p.oid, '_', v.indexrelid, '_idx') AS name
@@ -67,7 +67,7 @@ BEGIN ATOMIC
 			JOIN pg_index i ON i.indexrelid = x.inhrelid
 			WHERE x.inhparent = v.indexrelid AND i.indrelid = p.oid
 		) a ON true
-		-- one that waits to be attached
+		-- an index that is not attached yet
 		LEFT JOIN LATERAL (
 			SELECT i.indexrelid, i.indisvalid
 			FROM pg_index i
@@ -92,7 +92,7 @@ BEGIN ATOMIC
 		LEFT JOIN pg_class c ON c.oid = coalesce(a.indexrelid, e.indexrelid)
 		LEFT JOIN pg_namespace cn ON cn.oid = c.relnamespace
 	),
-	-- what is missing at each partition, and the commands that mend it
+	-- the fault of each partition, and the commands that repair it
 	steps AS MATERIALIZED (
 		SELECT s.*, v.name,
 			CASE
@@ -100,7 +100,7 @@ BEGIN ATOMIC
 				WHEN s.attached THEN format('%s of partition %s is invalid', s.child_name, s.part_name)
 				WHEN s.relkind = 'f' THEN format('partition %s is a foreign table, which has no indexes', s.part_name)
 				WHEN s.child IS NOT NULL THEN format('%s of partition %s is not attached', s.child_name, s.part_name)
-				ELSE format('partition %s has no such index%s', s.part_name, CASE WHEN s.relkind = 'p' THEN ', nor may its own partitions' END) END AS fault,
+				ELSE format('partition %s has no such index%s', s.part_name, CASE WHEN s.relkind = 'p' THEN ', and its own partitions may lack one too' END) END AS fault,
 			CASE
 				WHEN s.relkind = 'f' OR s.attached AND s.valid OR s.child_kind = 'I' AND s.attached THEN ''
 				ELSE concat(
@@ -137,7 +137,7 @@ BEGIN ATOMIC
 	SELECT v.indexrelid, v.indrelid, v.name, s.being_built,
 		CASE
 			WHEN s.parts = 0 THEN 'the table has no partitions'
-			WHEN s.faults = 0 THEN 'the indexes of all partitions are valid meanwhile, but the server has not looked'
+			WHEN s.faults = 0 THEN 'the indexes of all partitions are valid now, but the server has not checked since'
 			ELSE concat(s.named, CASE WHEN s.faults > 5 THEN format('; and %s more', s.faults - 5) END) END,
 		CASE
 			WHEN s.columns IS NULL OR s.foreign_tables > 0 THEN NULL
@@ -151,7 +151,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.invalid_partitioned_indexes() IS
-	'indexes of partitioned tables that are invalid: which partitions have no valid index attached, and the commands that mend it; null where there are none, or the table is locked';
+	'invalid indexes of partitioned tables: detail names the partitions without a valid attached index, command the commands that repair the index; command is null where there are none, or the table is locked';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.comparable(pg_catalog.pg_node_tree), pgmaint_internal.invalid_partitioned_indexes() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.comparable(pg_catalog.pg_node_tree), pgmaint_internal.invalid_partitioned_indexes() TO pg_monitor;

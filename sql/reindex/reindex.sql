@@ -1,8 +1,8 @@
--- Which indexes need to be built anew, and why.
+-- Indexes that need a rebuild, and the reason.
 
--- What REINDEX CONCURRENTLY has begun, noted in the transaction that makes the
--- new index, so that what an interrupted rebuild leaves behind is told from what
--- others leave; and what the last rebuild of each index came to.
+-- Unfinished rebuilds by REINDEX CONCURRENTLY, and the last rebuild of each
+-- index.  A row is written in the transaction that makes the new index: it
+-- tells leftovers of pgmaint's interrupted rebuilds from those of other sessions.
 CREATE TABLE pgmaint_internal.index_rebuilds (
 	built oid PRIMARY KEY,
 	replaced oid NOT NULL,
@@ -20,19 +20,19 @@ CREATE TABLE pgmaint_internal.index_rebuilds (
 
 CREATE INDEX index_rebuilds_replaced ON pgmaint_internal.index_rebuilds (replaced);
 
-COMMENT ON TABLE pgmaint_internal.index_rebuilds IS 'the last rebuild of each index, and those that were not finished';
+COMMENT ON TABLE pgmaint_internal.index_rebuilds IS 'the last rebuild of each index, and unfinished rebuilds';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.task_id IS 'the task in pgmaint.tasks that built it';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.began_at IS 'when the rebuild was noted, before or while the new index was made';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.bytes_before IS 'size of the index in bytes before the rebuild; null: not known';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.bytes_after IS 'size of the new index in bytes; null: not finished';
-COMMENT ON COLUMN pgmaint_internal.index_rebuilds.built IS 'OID of the index that was built; the same as replaced where it was built in place';
-COMMENT ON COLUMN pgmaint_internal.index_rebuilds.replaced IS 'OID of the index before';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.built IS 'OID of the new index; the same as replaced where the index was rebuilt in place';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.replaced IS 'OID of the index before the rebuild';
 COMMENT ON COLUMN pgmaint_internal.index_rebuilds.relation IS 'OID of the table';
-COMMENT ON COLUMN pgmaint_internal.index_rebuilds.object IS 'the index, as it was named then';
-COMMENT ON COLUMN pgmaint_internal.index_rebuilds.finished_at IS 'null while it is being built, and when that was interrupted';
-COMMENT ON COLUMN pgmaint_internal.index_rebuilds.filenode IS 'relfilenode of the new index, by which a later rebuild by others is noticed';
-COMMENT ON COLUMN pgmaint_internal.index_rebuilds.writes IS 'rows inserted, updated and deleted in the table by then, as the server counts them';
-COMMENT ON COLUMN pgmaint_internal.index_rebuilds.collations IS 'versions of the collations that it was built with, by OID, where others are recorded in the catalogs';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.object IS 'qualified name of the index at the time of the rebuild';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.finished_at IS 'when the rebuild ended; null while it runs, and after an interruption';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.filenode IS 'relfilenode of the new index; another one now means that the index was rebuilt since';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.writes IS 'the server''s count of rows inserted, updated and deleted in the table at the time of the rebuild';
+COMMENT ON COLUMN pgmaint_internal.index_rebuilds.collations IS 'versions of the collations at the time of the rebuild, by OID, where the catalogs record other versions';
 
 CREATE FUNCTION pgmaint_internal.may_reindex(index oid, role oid)
 RETURNS boolean
@@ -40,7 +40,7 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_may_reindex';
 
 COMMENT ON FUNCTION pgmaint_internal.may_reindex(oid, oid) IS
-	'may the role REINDEX the index (owner of the table, superuser; from PostgreSQL 17 also MAINTAIN; all but superusers with USAGE on the schema)';
+	'whether the role may REINDEX the index: owner of the table and superuser, from PostgreSQL 17 on also roles with MAINTAIN; all but superusers need USAGE on the schema';
 
 CREATE FUNCTION pgmaint_internal.database_collation_version()
 RETURNS text
@@ -48,7 +48,7 @@ LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_database_collation_version';
 
 COMMENT ON FUNCTION pgmaint_internal.database_collation_version() IS
-	'version of the default collation as the operating system has it now; null before PostgreSQL 15';
+	'current version of the default collation in the operating system; null before PostgreSQL 15';
 
 CREATE FUNCTION pgmaint_internal.sample_indexes(
 	indexes oid[],
@@ -66,10 +66,10 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_sample_indexes';
 
 COMMENT ON FUNCTION pgmaint_internal.sample_indexes(oid[], double precision) IS
-	'as index_bloat, of these indexes; those that are locked or damaged are passed over with a message';
+	'like pgmaint.index_bloat(), for these indexes; indexes that are locked or damaged are skipped with a message';
 
--- Collations that are used by indexes and are not what they were: the order of
--- the entries may be wrong.
+-- Collations of indexes whose version has changed: the order of the entries may
+-- be wrong.
 CREATE FUNCTION pgmaint_internal.changed_collations()
 RETURNS TABLE (collation oid, name text, recorded text, actual text, refresh text)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 1 COST 1000
@@ -96,10 +96,10 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.changed_collations() IS
-	'collations of indexes whose version is another than the recorded one, and the command that records it once every index has been rebuilt';
+	'collations of indexes whose version differs from the recorded one; refresh is the command that records the new version once every index has been rebuilt';
 
 -- An index that is being built is invalid too.  The session that builds it holds
--- a lock on its table all the while, whatever else can be seen of the session.
+-- a lock on its table until it ends, and pg_locks shows it to every role.
 CREATE VIEW pgmaint_internal.index_build_locks AS
 SELECT DISTINCT l.relation, l.pid
 FROM pg_catalog.pg_locks l
@@ -109,11 +109,11 @@ WHERE l.locktype = 'relation' AND l.granted
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_vacuum v WHERE v.pid = l.pid)
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_analyze v WHERE v.pid = l.pid);
 
-COMMENT ON VIEW pgmaint_internal.index_build_locks IS 'the tables whose invalid indexes sessions may be building, by the locks that they hold';
+COMMENT ON VIEW pgmaint_internal.index_build_locks IS 'tables on which a session holds a lock that a build of an index may need, by pg_locks';
 COMMENT ON COLUMN pgmaint_internal.index_build_locks.relation IS 'OID of the table';
 COMMENT ON COLUMN pgmaint_internal.index_build_locks.pid IS 'process ID of the session; null: a prepared transaction';
 
--- Every index that outlives a session, with what is known without reading it.
+-- Every index except those of temporary tables, with figures that need no reads of its pages.
 CREATE FUNCTION pgmaint_internal.index_states(for_role oid)
 RETURNS TABLE (
 	index oid,
@@ -190,7 +190,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.index_states(oid) IS
-	'every index with its size, whether it is valid or being built, changed collations, and whether its last rebuild gained nothing';
+	'every index with its size, whether it is valid or being built, changes of its collations, and whether its last rebuild gained nothing';
 
 CREATE FUNCTION pgmaint.reindex_candidates(
 	bloat_threshold double precision DEFAULT 0.3,
@@ -245,21 +245,21 @@ BEGIN ATOMIC
 		j.index::regclass,
 		j.relation::regclass,
 		CASE
-			WHEN j.leftover AND j.ours THEN 'left by a rebuild of pgmaint that was interrupted'
-			WHEN j.leftover THEN 'left by a REINDEX CONCURRENTLY that was not pgmaint''s'
-			WHEN NOT j.live THEN 'left by a DROP INDEX CONCURRENTLY that was interrupted'
+			WHEN j.leftover AND j.ours THEN 'left by an interrupted rebuild of pgmaint'
+			WHEN j.leftover THEN 'left by an interrupted REINDEX CONCURRENTLY of another session'
+			WHEN NOT j.live THEN 'left by an interrupted DROP INDEX CONCURRENTLY'
 			ELSE concat_ws('; ',
 				j.collations,
 				CASE WHEN NOT j.valid THEN 'invalid: queries do not use it' END,
 				CASE WHEN j.bloated THEN format('bloat: %s of %s, %s %%', pg_size_pretty(j.bloat_bytes),
 					pg_size_pretty(j.bytes), round((100 * j.bloat_ratio)::numeric, 1)) END,
-				CASE WHEN everything THEN 'every index was asked for' END)
+				CASE WHEN everything THEN 'all indexes were requested' END)
 		END,
 		pg_size_pretty(j.bytes),
 		pg_size_pretty(j.bloat_bytes),
 		j.bloat_ratio,
 		j.margin,
-		-- the server cannot do others concurrently
+		-- the server cannot rebuild other indexes concurrently
 		CASE
 			WHEN j.leftover OR NOT j.live THEN 'DROP INDEX CONCURRENTLY ' || j.name
 			WHEN j.exclusion OR j.relation < 16384 AND j.schema = 'pg_catalog' THEN 'REINDEX INDEX ' || j.name
@@ -283,9 +283,12 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.reindex_candidates(double precision, bigint, double precision, boolean, oid[], timestamptz, oid) IS
-	'Lists indexes to rebuild, most urgent first: changed collation, invalid, B-trees with bloat in sampled blocks; and indexes that interrupted rebuilds left. '
-	'bloat_threshold and max_margin are shares from 0 to 1, min_size is in bytes; tables are OIDs (null: all); bloat that was measured since measured_since is not measured again. '
-	'total_bytes and bloat_bytes in bytes; bloat columns are null where nothing was measured.';
+	'Lists indexes to rebuild and leftovers of interrupted rebuilds, most urgent first, with the reason and the command. '
+	'An index is listed when the version of its collation has changed, when it is invalid, or when it is a B-tree of at least min_size bytes whose bloat ratio reaches bloat_threshold (0 to 1) by a sample of its pages. '
+	'max_margin (between 0 and 0.5) is the 95 % margin of the bloat ratio to reach; tables are the OIDs of tables whose indexes are considered (null: all); measurements made at or after measured_since are reused; with everything => true, all indexes are listed and none is measured. '
+	'for_role is the role that would do the work, by default the caller, and may_reindex tells whether that role may execute command. '
+	'size and bloat are for people, total_bytes and bloat_bytes in bytes; bloat columns are null where nothing was measured; causes names the reasons for machines. '
+	'Members of pg_monitor may call it.';
 
 REVOKE ALL ON pgmaint_internal.index_rebuilds, pgmaint_internal.index_build_locks FROM PUBLIC;
 REVOKE ALL ON FUNCTION

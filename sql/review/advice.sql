@@ -1,4 +1,4 @@
--- Which indexes the statements that pg_stat_statements counted would gain from.
+-- Indexes that statements counted by pg_stat_statements would gain from.
 
 CREATE FUNCTION pgmaint.index_advice(
 	min_calls bigint DEFAULT 5,
@@ -24,12 +24,16 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 20 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_index_advice';
 
 COMMENT ON FUNCTION pgmaint.index_advice(bigint, double precision, double precision, bigint, bigint) IS
-	'Lists indexes that the counted statements would gain from, best first, with the command that creates each; creates none, and executes no statement. '
-	'Looks at the max_statements costliest with min_calls and min_mean_ms milliseconds, for a gain of at least the share min_gain (0 to 1) on tables of min_size bytes. '
-	'gain_ms_per_day and write_ms_per_day in milliseconds a day, index_bytes in bytes, cost_left as shares from 0 to 1. A NOTICE names what was not looked at.';
+	'Lists indexes that the statements counted by pg_stat_statements would gain from, best first, with the command that creates each; it creates no index and executes no statement. '
+	'It examines the max_statements (1 to 10000) statements that took most time among those with at least min_calls calls and a mean time of min_mean_ms milliseconds. '
+	'An index is listed if it saves at least the share min_gain (0.01 to 1) of a statement''s cost, on a table of at least min_size bytes. '
+	'gain is the time saved a day, price the size of the index and the rows written a day, queries the statements with their costs before and after, checked how the gain was determined. '
+	'gain_ms_per_day and write_ms_per_day are in milliseconds a day, index_bytes in bytes; query_ids are the identifiers of the statements, and cost_left the share of the cost of each that is left, from 0 to 1. '
+	'A NOTICE names statements without advice and the reasons. '
+	'Superusers and roles with EXECUTE may call it; statements are planned only if the caller has the rights of the role that executed them.';
 
--- How many rows were written to each table.  The counters alone tell no rate: a
--- table is loaded once.
+-- Numbers of rows written to each table at two times.  The counters alone give
+-- no rate: a table is loaded once.
 CREATE TABLE pgmaint_internal.table_writes (
 	relation oid PRIMARY KEY,
 	writes bigint NOT NULL,
@@ -38,24 +42,24 @@ CREATE TABLE pgmaint_internal.table_writes (
 	noted_before timestamptz
 );
 
-COMMENT ON TABLE pgmaint_internal.table_writes IS 'rows that had been written to each table, as an index would notice it, noted with snapshots of statements once a week';
-COMMENT ON COLUMN pgmaint_internal.table_writes.writes IS 'rows written by then, since the counters began';
-COMMENT ON COLUMN pgmaint_internal.table_writes.noted_at IS 'when that was noted';
-COMMENT ON COLUMN pgmaint_internal.table_writes.writes_before IS 'what the note before said; null where the counters have begun anew since';
-COMMENT ON COLUMN pgmaint_internal.table_writes.noted_before IS 'when that was noted; null where writes_before is';
+COMMENT ON TABLE pgmaint_internal.table_writes IS 'number of rows written to each table that change its indexes, noted with snapshots of statements once a week';
+COMMENT ON COLUMN pgmaint_internal.table_writes.writes IS 'number of rows written when noted_at was, since the counters began';
+COMMENT ON COLUMN pgmaint_internal.table_writes.noted_at IS 'when writes was noted';
+COMMENT ON COLUMN pgmaint_internal.table_writes.writes_before IS 'number of rows written at noted_before; null where the counters were reset since';
+COMMENT ON COLUMN pgmaint_internal.table_writes.noted_before IS 'when writes_before was noted; null where writes_before is null';
 
 CREATE VIEW pgmaint_internal.table_write_counters AS
 SELECT
 	s.relid AS relation,
-	-- updates that touch no index leave a further one alone, too, as far as can be told
+	-- updates that change no index are assumed not to change a new one
 	s.n_tup_ins + s.n_tup_upd - s.n_tup_hot_upd + s.n_tup_del AS writes,
 	least(s.n_tup_ins, s.n_live_tup) AS loaded
 FROM pg_catalog.pg_stat_user_tables s
 WHERE s.schemaname NOT IN ('pgmaint', 'pgmaint_internal') AND s.schemaname !~ '^pg_temp';
 
-COMMENT ON VIEW pgmaint_internal.table_write_counters IS 'rows written to each table since the counters began, and how many of these may be what it was loaded with';
+COMMENT ON VIEW pgmaint_internal.table_write_counters IS 'rows written to each table since the counters began, and how many of them may be from the initial load';
 COMMENT ON COLUMN pgmaint_internal.table_write_counters.writes IS 'rows inserted, deleted, and updated in a way that changes indexes, since the counters began';
-COMMENT ON COLUMN pgmaint_internal.table_write_counters.loaded IS 'how many of these may be what the table was loaded with: inserted rows that are still live';
+COMMENT ON COLUMN pgmaint_internal.table_write_counters.loaded IS 'how many of these rows may be from the initial load: inserted rows that are still live';
 
 CREATE FUNCTION pgmaint_internal.note_table_writes()
 RETURNS void
@@ -75,10 +79,11 @@ BEGIN ATOMIC
 		writes = excluded.writes, noted_at = excluded.noted_at;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.note_table_writes() IS 'notes how many rows were written to each table so far, where the last note is a week old';
+COMMENT ON FUNCTION pgmaint_internal.note_table_writes() IS
+	'notes the number of rows written to each table, where the last note is at least a week old';
 
--- Since the older of two notes; where there is none yet, since the counters began,
--- but for the rows that may have come with the load.
+-- Counted since the older of two notes; without a note, since the counters began,
+-- without the rows that may be those of the initial load.
 CREATE FUNCTION pgmaint_internal.writes_per_day(relation oid)
 RETURNS double precision
 LANGUAGE sql STABLE
@@ -107,9 +112,9 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.writes_per_day(oid) IS
-	'rows that are written to a table and its partitions a day, as an index would notice it, apart from what it was loaded with';
+	'rows a day that are written to a table and its partitions and change indexes, without the initial load';
 
--- What the action index_advice has advised, and what became of it.
+-- Advice of the action index_advice, and whether the indexes have helped.
 CREATE TABLE pgmaint_internal.index_advices (
 	advice_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	relation oid NOT NULL,
@@ -130,24 +135,24 @@ CREATE TABLE pgmaint_internal.index_advices (
 	UNIQUE (relation, statement)
 );
 
-COMMENT ON TABLE pgmaint_internal.index_advices IS 'which indexes the action index_advice has advised, and whether they helped once somebody had made them';
+COMMENT ON TABLE pgmaint_internal.index_advices IS 'indexes that the action index_advice has advised, and whether those that were created have helped';
 COMMENT ON COLUMN pgmaint_internal.index_advices.relation IS 'OID of the table';
 COMMENT ON COLUMN pgmaint_internal.index_advices.object IS 'name of the table when the advice was given';
-COMMENT ON COLUMN pgmaint_internal.index_advices.statement IS 'the CREATE INDEX that was advised';
-COMMENT ON COLUMN pgmaint_internal.index_advices.given_at IS 'when it was advised first';
-COMMENT ON COLUMN pgmaint_internal.index_advices.last_given_at IS 'when it was advised last';
+COMMENT ON COLUMN pgmaint_internal.index_advices.statement IS 'the advised CREATE INDEX command';
+COMMENT ON COLUMN pgmaint_internal.index_advices.given_at IS 'when the index was first advised';
+COMMENT ON COLUMN pgmaint_internal.index_advices.last_given_at IS 'when the index was last advised';
 COMMENT ON COLUMN pgmaint_internal.index_advices.gain_ms_per_day IS 'milliseconds a day that the index was expected to save';
 COMMENT ON COLUMN pgmaint_internal.index_advices.index_bytes IS 'size in bytes that the index was expected to have';
-COMMENT ON COLUMN pgmaint_internal.index_advices.query_ids IS 'statements that were to gain from it';
-COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_before IS 'the mean time of these when the advice was given last';
-COMMENT ON COLUMN pgmaint_internal.index_advices.calls_then IS 'how often the statements had been executed when the index was noticed; null: it was not';
-COMMENT ON COLUMN pgmaint_internal.index_advices.total_ms_then IS 'what that had taken, in milliseconds; null: it was not';
-COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_after IS 'the mean time of their calls since then';
-COMMENT ON COLUMN pgmaint_internal.index_advices."index" IS 'the index, once there is one that begins as advised';
-COMMENT ON COLUMN pgmaint_internal.index_advices.noticed_at IS 'when that was first seen; calls_then and total_ms_then are what the statements had come to';
+COMMENT ON COLUMN pgmaint_internal.index_advices.query_ids IS 'identifiers of the statements that should gain from the index';
+COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_before IS 'mean time of these statements in milliseconds when the index was last advised';
+COMMENT ON COLUMN pgmaint_internal.index_advices.calls_then IS 'number of executions of these statements when the index was first seen; null: no such index was seen';
+COMMENT ON COLUMN pgmaint_internal.index_advices.total_ms_then IS 'time of these executions in milliseconds; null: no such index was seen';
+COMMENT ON COLUMN pgmaint_internal.index_advices.mean_ms_after IS 'mean time of later executions in milliseconds';
+COMMENT ON COLUMN pgmaint_internal.index_advices."index" IS 'OID of the index that was created as advised; null: there is none';
+COMMENT ON COLUMN pgmaint_internal.index_advices.noticed_at IS 'when that index was first seen; null: never';
 COMMENT ON COLUMN pgmaint_internal.index_advices.outcome IS 'helped, no help (the statements take as long as before), not used (the index was never read); null: not known yet';
 
--- What became of earlier advice: a row for each of which something is new.
+-- One row for each piece of advice whose outcome has changed.
 CREATE FUNCTION pgmaint_internal.review_index_advice()
 RETURNS TABLE (object text, message text, helped boolean)
 LANGUAGE sql VOLATILE ROWS 20 COST 1000000
@@ -155,7 +160,7 @@ SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	DELETE FROM pgmaint_internal.index_advices v
 	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = v.relation);
-	-- an index that begins as advised; parentheses and blanks are a matter of taste
+	-- an index as advised; parentheses and blanks may differ
 	UPDATE pgmaint_internal.index_advices v
 	SET "index" = m.indexrelid, noticed_at = pg_catalog.clock_timestamp(), calls_then = s.calls, total_ms_then = s.total_ms
 	FROM pgmaint_internal.index_advices w
@@ -176,7 +181,7 @@ BEGIN ATOMIC
 	WHERE v."index" IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = v."index");
 	WITH now AS (
 		SELECT w.advice_id, w.outcome AS before, coalesce(u.idx_scan, 0) AS scans, c.relname,
-			-- counters that are lower than they were began anew
+			-- counters that are lower than before were reset
 			CASE WHEN s.calls < w.calls_then THEN s.calls ELSE s.calls - w.calls_then END AS calls,
 			CASE WHEN s.calls < w.calls_then THEN s.total_ms ELSE s.total_ms - w.total_ms_then END AS total_ms
 		FROM pgmaint_internal.index_advices w
@@ -197,10 +202,10 @@ BEGIN ATOMIC
 		RETURNING v.*, n.before, n.scans, n.relname, n.calls
 	)
 	SELECT j.object, CASE j.outcome
-		WHEN 'helped' THEN pg_catalog.format('index %I was made as advised, and helped: %s calls since took %s ms on average, %s ms before; it was read %s times',
+		WHEN 'helped' THEN pg_catalog.format('index %I was created as advised and has helped: %s calls since took %s ms on average, %s ms before; the index was read %s times',
 			j.relname, j.calls, pg_catalog.round(j.mean_ms_after::numeric, 2), pg_catalog.round(j.mean_ms_before::numeric, 2), j.scans)
-		WHEN 'not used' THEN pg_catalog.format('index %I was made as advised, but was never read in %s calls: consider dropping it', j.relname, j.calls)
-		ELSE pg_catalog.format('index %I was made as advised, but did not help: %s calls since took %s ms on average, %s ms before',
+		WHEN 'not used' THEN pg_catalog.format('index %I was created as advised, but %s calls have not read the index: consider dropping the index', j.relname, j.calls)
+		ELSE pg_catalog.format('index %I was created as advised, but has not helped: %s calls since took %s ms on average, %s ms before',
 			j.relname, j.calls, pg_catalog.round(j.mean_ms_after::numeric, 2), pg_catalog.round(j.mean_ms_before::numeric, 2)) END,
 		j.outcome = 'helped'
 	FROM judged j
@@ -209,7 +214,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.review_index_advice() IS
-	'looks which indexes were made as index_advice had advised, and whether their statements became faster';
+	'reports indexes that were created as index_advice had advised, and whether their statements became faster; one row for each change';
 
 REVOKE ALL ON pgmaint_internal.index_advices, pgmaint_internal.table_writes, pgmaint_internal.table_write_counters FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.index_advices, pgmaint_internal.table_writes, pgmaint_internal.table_write_counters TO pg_monitor;
@@ -223,7 +228,8 @@ BEGIN ATOMIC
 	WHERE t.action = 'index_advice' AND t.state = 'succeeded' AND t.result ? 'reviewed';
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.last_index_advice() IS 'when the action index_advice last began a review of statements; null if the ledger has none';
+COMMENT ON FUNCTION pgmaint_internal.last_index_advice() IS
+	'when the action index_advice last began a review of statements; null if the ledger has no such run';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.review_index_advice(), pgmaint_internal.note_table_writes(), pgmaint_internal.writes_per_day(oid),
 	pgmaint_internal.last_index_advice() FROM PUBLIC;

@@ -1,4 +1,4 @@
--- Connections: who has them, how many there ever were, how many there should be.
+-- Connections: their use, their peak, and the recommended max_connections.
 
 CREATE TABLE pgmaint_internal.connection_samples (
 	sampled_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp() PRIMARY KEY,
@@ -9,12 +9,12 @@ CREATE TABLE pgmaint_internal.connection_samples (
 	max_connections integer NOT NULL
 );
 
-COMMENT ON TABLE pgmaint_internal.connection_samples IS 'how many clients were connected to the server, each time that tick() or the action connection_review looked';
+COMMENT ON TABLE pgmaint_internal.connection_samples IS 'samples of the number of client sessions of the server, taken by tick() and the action connection_review';
 COMMENT ON COLUMN pgmaint_internal.connection_samples.connections IS 'client sessions of the whole server';
-COMMENT ON COLUMN pgmaint_internal.connection_samples.active IS 'how many of these were executing something';
-COMMENT ON COLUMN pgmaint_internal.connection_samples.idle_in_transaction IS 'how many of these were idle in a transaction, aborted or not';
-COMMENT ON COLUMN pgmaint_internal.connection_samples.longest_idle_in_transaction IS 'for how long the session that was idle in a transaction longest had been so; null: none was';
-COMMENT ON COLUMN pgmaint_internal.connection_samples.max_connections IS 'what the setting was';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.active IS 'how many of these sessions were executing a command';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.idle_in_transaction IS 'how many of these sessions were idle in a transaction, aborted or not';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.longest_idle_in_transaction IS 'longest time that one of these sessions had been idle in its transaction; null: none was';
+COMMENT ON COLUMN pgmaint_internal.connection_samples.max_connections IS 'value of the setting max_connections';
 
 CREATE VIEW pgmaint_internal.connection_use AS
 SELECT
@@ -30,22 +30,22 @@ WHERE a.backend_type = 'client backend'
 GROUP BY a.datname, a.usename, a.application_name, a.state
 ORDER BY connections DESC, a.datname, a.usename, a.application_name, a.state;
 
-COMMENT ON VIEW pgmaint_internal.connection_use IS
-	'the clients that are connected, by database, role, application and state, with their share of all; longest_in_state is how long one of them has been in this state';
+COMMENT ON VIEW pgmaint_internal.connection_use IS 'number of client sessions by database, role, application and state, with their share of all sessions';
 COMMENT ON COLUMN pgmaint_internal.connection_use.database IS 'database of the sessions; null: none';
 COMMENT ON COLUMN pgmaint_internal.connection_use.role IS 'role of the sessions';
 COMMENT ON COLUMN pgmaint_internal.connection_use.application IS 'application_name of the sessions';
-COMMENT ON COLUMN pgmaint_internal.connection_use.state IS 'as pg_stat_activity has it; not known: the caller may not see it';
+COMMENT ON COLUMN pgmaint_internal.connection_use.state IS 'state in pg_stat_activity; not known: the caller may not see it';
 COMMENT ON COLUMN pgmaint_internal.connection_use.connections IS 'number of sessions';
 COMMENT ON COLUMN pgmaint_internal.connection_use.percent IS 'share of all client sessions in percent, 0 to 100';
-COMMENT ON COLUMN pgmaint_internal.connection_use.longest_in_state IS 'how long the session has been in this state that has been so longest';
+COMMENT ON COLUMN pgmaint_internal.connection_use.longest_in_state IS 'longest time that one of these sessions has been in this state';
 
 CREATE FUNCTION pgmaint_internal.memory_of_machine()
 RETURNS bigint
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_memory_of_machine';
 
-COMMENT ON FUNCTION pgmaint_internal.memory_of_machine() IS 'bytes of memory that the machine has, or that the server''s control group may use';
+COMMENT ON FUNCTION pgmaint_internal.memory_of_machine() IS
+	'bytes of memory of the machine, or the limit of the server''s control group if that is lower';
 
 CREATE FUNCTION pgmaint_internal.reserved_connections()
 RETURNS integer
@@ -57,12 +57,12 @@ BEGIN ATOMIC
 		+ coalesce(current_setting('reserved_connections', true)::integer, 0);
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.reserved_connections() IS 'how many of max_connections are reserved for superusers, or members of pg_use_reserved_connections';
+COMMENT ON FUNCTION pgmaint_internal.reserved_connections() IS
+	'how many of max_connections are reserved for superusers and members of pg_use_reserved_connections';
 
--- The arithmetic: room for half as many again as there ever were at a time.
--- What is not needed is only given back once four weeks have been looked at.
--- Each connection is reckoned with work_mem and 8 MB; with shared_buffers they
--- are to take no more than four fifths of the memory.
+-- The recommendation is 1.5 times the peak.  A lower max_connections is only
+-- recommended after four weeks of samples.  Each connection counts with work_mem
+-- and 8 MB; all of them and shared_buffers may take four fifths of the memory.
 CREATE FUNCTION pgmaint_internal.connection_limit(
 	OUT current integer,
 	OUT reserved integer,
@@ -104,7 +104,7 @@ BEGIN ATOMIC
 		SELECT
 			current_setting('max_connections')::integer AS current,
 			pgmaint_internal.reserved_connections() AS reserved,
-			-- as sessions begin with it, in kB
+			-- the value of new sessions, in kB
 			(SELECT w.reset_val::bigint * 1024 FROM pg_settings w WHERE w.name = 'work_mem') + 8 * 1024 * 1024 AS connection_bytes,
 			pg_size_bytes(current_setting('shared_buffers')) AS shared_bytes,
 			pgmaint_internal.memory_of_machine() AS memory_bytes
@@ -144,26 +144,26 @@ BEGIN ATOMIC
 		d.recommended,
 		CASE
 			WHEN d.connections > 0.8 * (d.current - d.reserved) AND d.recommended = d.current THEN format(
-				'a peak of %s comes close to the %s that there are, but memory does not allow for more: let the clients share connections through a pooler, such as PgBouncer',
+				'a peak of %s comes close to the %s available connections, but memory does not suffice for more: let clients share connections through a pooler, such as PgBouncer',
 				d.connections, d.current - d.reserved)
-			WHEN d.recommended > d.current THEN format('a peak of %s and half as many again, and %s reserved; %s would take %s of %s of memory',
+			WHEN d.recommended > d.current THEN format('1.5 times the peak of %s, and %s reserved; %s connections could take %s of %s of memory',
 				d.connections, d.reserved, d.recommended, pg_size_pretty(d.shared_bytes + d.recommended * d.connection_bytes), pg_size_pretty(d.memory_bytes))
 			WHEN d.recommended < d.current AND d.current > d.affordable THEN format(
-				'%s connections could take %s of %s of memory, and never more than %s were used at a time',
+				'%s connections could take %s of %s of memory, and the peak is %s',
 				d.current, pg_size_pretty(d.shared_bytes + d.current * d.connection_bytes), pg_size_pretty(d.memory_bytes), d.connections)
-			WHEN d.recommended < d.current THEN format('never more than %s were used at a time since %s', d.connections, to_char(d.since, 'YYYY-MM-DD'))
+			WHEN d.recommended < d.current THEN format('the peak is %s since %s', d.connections, to_char(d.since, 'YYYY-MM-DD'))
 			WHEN d.current > d.affordable THEN format(
-				'as it is; but all of them could take %s of %s of memory: see to work_mem, or to a pooler',
+				'unchanged; but all connections could take %s of %s of memory: reduce work_mem, or use a connection pooler',
 				pg_size_pretty(d.shared_bytes + d.current * d.connection_bytes), pg_size_pretty(d.memory_bytes))
-			ELSE format('as it is: a peak of %s leaves room', d.connections) END
+			ELSE format('unchanged: a peak of %s leaves room', d.connections) END
 	FROM decided d;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.connection_limit() IS
-	'what max_connections should be, by the peak of the last 90 days and the memory of the machine, and the figures that this rests on';
+	'the recommended max_connections, by the peak of the last 90 days and the memory of the machine, with the figures that it is computed from';
 
--- A standby refuses to go on when its primary has more connections than itself:
--- it replays no WAL until it was restarted with as many.
+-- A standby stops replaying WAL when its primary has a larger max_connections,
+-- until it is restarted with at least the same value.
 CREATE FUNCTION pgmaint_internal.physical_standbys()
 RETURNS text
 LANGUAGE sql STABLE
@@ -183,7 +183,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.physical_standbys() IS
-	'the standbys that this server knows, connected or with a slot; null: none';
+	'standbys that are connected to this server, or have a slot; null: none';
 
 CREATE FUNCTION pgmaint.connection_review()
 RETURNS TABLE (topic text, item text, connections bigint, detail text)
@@ -209,11 +209,11 @@ BEGIN ATOMIC
 	),
 	lines AS (
 		SELECT 1 AS part, 0::bigint AS nth, 'limit' AS topic, 'max_connections' AS item, l.current::bigint AS connections,
-			format('%s reserved for superusers and the like', l.reserved) AS detail
+			format('%s reserved for superusers and members of pg_use_reserved_connections', l.reserved) AS detail
 		FROM l
 		UNION ALL
 		SELECT 2, 0, 'in use', 'all', l.in_use,
-			format('%s %% of the %s that others may use', round(100.0 * l.in_use / nullif(l.current - l.reserved, 0)), l.current - l.reserved)
+			format('%s %% of the %s available to other roles', round(100.0 * l.in_use / nullif(l.current - l.reserved, 0)), l.current - l.reserved)
 		FROM l
 		UNION ALL
 		SELECT 3, u.nth, 'in use', concat_ws(', ', 'database ' || quote_ident(u.database), 'role ' || quote_ident(u.role), nullif(u.application, ''), u.state),
@@ -231,11 +231,11 @@ BEGIN ATOMIC
 		FROM idle i
 		UNION ALL
 		SELECT 6, 0, 'peak', format('since %s', date_trunc('minute', l.since)), l.peak,
-			format('at %s; looked at %s times', date_trunc('minute', l.peak_at), l.samples)
+			format('at %s; %s samples', date_trunc('minute', l.peak_at), l.samples)
 		FROM l
 		UNION ALL
 		SELECT 7, 0, 'memory', format('%s MB for each connection', l.connection_bytes / 1048576), l.affordable,
-			format('would fit, with shared_buffers of %s, into four fifths of %s', current_setting('shared_buffers'), pg_size_pretty(l.memory_bytes))
+			format('connections fit, with shared_buffers of %s, into four fifths of %s', current_setting('shared_buffers'), pg_size_pretty(l.memory_bytes))
 		FROM l
 		UNION ALL
 		SELECT 8, 0, 'recommendation', 'max_connections', l.recommended, l.reason
@@ -243,14 +243,14 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 9, 0, 'command', format('ALTER SYSTEM SET max_connections = %s', l.recommended), l.recommended,
 			CASE
-				WHEN s.names IS NULL THEN 'takes a restart of the server'
+				WHEN s.names IS NULL THEN 'takes effect after a restart of the server'
 				WHEN l.recommended > l.current THEN 'on each standby first, with a restart of it, then on this server, with a restart: ' || s.names
 				ELSE 'on this server first, with a restart, then on each standby: ' || s.names END
 		FROM l
 		CROSS JOIN (SELECT pgmaint_internal.physical_standbys() AS names) s
 		WHERE l.recommended <> l.current
 		UNION ALL
-		SELECT 10, 0, 'restart', 'max_connections', l.current, 'was changed, and waits for a restart of the server'
+		SELECT 10, 0, 'restart', 'max_connections', l.current, 'was changed; restart the server to apply the change'
 		FROM l
 		JOIN pg_settings s ON s.name = 'max_connections' AND s.pending_restart
 	)
@@ -260,8 +260,10 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.connection_review() IS
-	'Reviews connections, in rows with a topic: who uses them, the peak so far, and the recommended max_connections with the command that sets it. Changes nothing. '
-	'connections is a number of connections. Sees the sessions that the caller may see.';
+	'Reviews the use of connections and recommends max_connections; it changes nothing. '
+	'Each row has a topic (limit, in use, idle in transaction, peak, memory, recommendation, command, restart), the item, a number of connections, and detail. '
+	'The recommendation is computed from the peak of the last 90 days and the memory of the machine. '
+	'It shows the sessions that the caller may see: members of pg_monitor see all, and may call it.';
 
 REVOKE ALL ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -1,4 +1,4 @@
--- Which queries became slower with the last maintenance.
+-- Queries that became slower with the last maintenance.
 
 CREATE FUNCTION pgmaint_internal.may_change_plans(action text)
 RETURNS boolean
@@ -8,10 +8,11 @@ BEGIN ATOMIC
 	SELECT may_change_plans.action IN ('vacuum', 'vacuum_full', 'analyze', 'reindex');
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.may_change_plans(text) IS 'is an action maintenance of tables, after which queries may be executed in another way';
+COMMENT ON FUNCTION pgmaint_internal.may_change_plans(text) IS
+	'whether an action maintains tables, after which plans of queries may change';
 
--- The last maintenance that figures are there for: from before its first task,
--- from after its last, and from later.
+-- The last maintenance with snapshots before its first task, after its last task,
+-- and later.
 CREATE FUNCTION pgmaint_internal.last_maintenance(
 	OUT run_id bigint,
 	OUT plan text,
@@ -49,7 +50,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.last_maintenance() IS
-	'the last run that maintained tables and of which there are snapshots to compare: from a week before it, from before it, from after it, and the last one';
+	'the last run that maintained tables and has snapshots to compare: snapshots from a week before it, right before it, right after it, and the latest';
 
 CREATE FUNCTION pgmaint.degraded_queries(factor double precision DEFAULT 2, min_calls bigint DEFAULT 20, min_mean_ms double precision DEFAULT 5)
 RETURNS TABLE (
@@ -90,7 +91,7 @@ BEGIN ATOMIC
 		SELECT c.*, c.total_ms / c.calls AS mean FROM pgmaint_internal.statement_changes(m.before_that, m.until_then) c
 	) b ON b.queryid = a.queryid AND b.userid = a.userid AND b.toplevel = a.toplevel
 	LEFT JOIN LATERAL (
-		-- on tables that are named in it
+		-- tasks on tables that the query names
 		SELECT array_agg(DISTINCT t.command) AS tasks
 		FROM pgmaint.tasks t
 		CROSS JOIN LATERAL unnest(t.relations) AS r (oid)
@@ -100,14 +101,17 @@ BEGIN ATOMIC
 	) done ON true
 	WHERE m.run_id IS NOT NULL AND a.mean > degraded_queries.factor * b.mean AND a.mean >= degraded_queries.min_mean_ms
 		AND a.calls >= degraded_queries.min_calls AND b.calls >= degraded_queries.min_calls
-		-- neither maintenance nor what pgmaint itself asks
+		-- neither maintenance nor queries of pgmaint itself
 		AND a.query !~* E'^\\s*(VACUUM|ANALYZE|REINDEX|CLUSTER|CREATE|ALTER|DROP|CHECKPOINT|REPACK)\\M' AND NOT pgmaint_internal.is_own_statement(a.query)
 	ORDER BY (a.mean - b.mean) * a.calls DESC, a.queryid;
 END;
 
 COMMENT ON FUNCTION pgmaint.degraded_queries(double precision, bigint, double precision) IS
-	'Lists the queries whose mean time, from the last maintenance until the last snapshot, is more than factor times that of the week before it. '
-	'Queries below min_calls calls or min_mean_ms milliseconds are left out. Times in milliseconds; tasks are the maintenance of tables that the query names.';
+	'Lists queries that became slower with the last run that maintained tables, those that cost most time first. '
+	'A query is listed if its mean time, from the end of that run until the last snapshot, is more than factor times its mean time in the week before the run. '
+	'Queries with fewer than min_calls calls in one of the two periods, or with a mean time below min_mean_ms milliseconds since the run, are left out. '
+	'times is the ratio of the two means, mean_before_ms and mean_ms are in milliseconds, run_id is the run, and tasks are its commands on tables that the query names. '
+	'query is the beginning of the text, full_query the whole text. Members of pg_monitor may call it.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.may_change_plans(text),

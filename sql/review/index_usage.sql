@@ -1,5 +1,5 @@
--- Indexes that nobody needs, or that somebody would need: unused, duplicate,
--- redundant, invalid, and foreign keys without any.
+-- Unused, duplicate, redundant and invalid indexes, and foreign keys without an
+-- index.
 
 CREATE TABLE pgmaint_internal.index_scans (
 	"index" oid PRIMARY KEY,
@@ -11,19 +11,19 @@ CREATE TABLE pgmaint_internal.index_scans (
 	counted_since timestamptz
 );
 
-COMMENT ON TABLE pgmaint_internal.index_scans IS 'how often each index had been used when the action index_usage last looked, and since when it has said so';
-COMMENT ON COLUMN pgmaint_internal.index_scans.scans IS 'scans that the server had counted';
-COMMENT ON COLUMN pgmaint_internal.index_scans.looked_at IS 'when the action looked';
+COMMENT ON TABLE pgmaint_internal.index_scans IS 'scan counter of each index at the last run of the action index_usage, and since when it has that value';
+COMMENT ON COLUMN pgmaint_internal.index_scans.scans IS 'the server''s counter of scans';
+COMMENT ON COLUMN pgmaint_internal.index_scans.looked_at IS 'when the action read the counter';
 COMMENT ON COLUMN pgmaint_internal.index_scans.timeline IS 'timeline of the cluster that counts';
-COMMENT ON COLUMN pgmaint_internal.index_scans.since IS 'when the counter came to be what it is, as far as the server knows; else the first look at which it was';
-COMMENT ON COLUMN pgmaint_internal.index_scans.system_identifier IS 'with timeline: of the cluster that counts, which a restored copy or a promoted standby is not';
-COMMENT ON COLUMN pgmaint_internal.index_scans.counted_since IS 'when counters of this index (19 and later), of this database (before) or of the server were last reset, as they are by a crash';
+COMMENT ON COLUMN pgmaint_internal.index_scans.since IS 'since when the counter has this value, as far as the server tells; else when the action first read this value';
+COMMENT ON COLUMN pgmaint_internal.index_scans.system_identifier IS 'identifies, with timeline, the cluster that counts; a restored copy or a promoted standby differs';
+COMMENT ON COLUMN pgmaint_internal.index_scans.counted_since IS 'when the counters of this index (19 and later), of this database (before) or of the server were last reset; a crash resets them';
 
--- The counters as they are, and what tells them from others of the same index.
+-- The present counters, and what identifies the period that they cover.
 --
--- From 19 on each index knows when its own counters were reset, with those of
--- the whole database too; there, the database's time is that of any relation.  A
--- crash leaves no time but the server's.
+-- From 19 on each index has the time when its counters were reset, which a reset
+-- for the whole database sets too; there, the database's time is that of any
+-- relation.  A crash sets only the server's time.
 CREATE VIEW pgmaint_internal.index_counters AS
 SELECT
 	s.indexrelid AS "index",
@@ -42,7 +42,7 @@ CROSS JOIN LATERAL (
 					AND a.attname IN ('last_idx_scan', 'stats_reset'))
 			THEN pg_catalog.to_jsonb(s) END AS counters
 	) c
-	-- made once for each row, not for each place that reads it
+	-- computed once for each row, not for each reference
 	OFFSET 0
 ) j
 CROSS JOIN pg_catalog.pg_control_system() y
@@ -51,14 +51,15 @@ CROSS JOIN pg_catalog.pg_stat_bgwriter b
 JOIN pg_catalog.pg_stat_database d ON d.datname = pg_catalog.current_database()
 WHERE s.schemaname NOT IN ('pgmaint', 'pgmaint_internal');
 
-COMMENT ON VIEW pgmaint_internal.index_counters IS 'how often each index has been used, and who has counted since when';
-COMMENT ON COLUMN pgmaint_internal.index_counters.scans IS 'scans since the counters began';
+COMMENT ON VIEW pgmaint_internal.index_counters IS 'scan counters of indexes, with the cluster that counts and the time since when it does';
+COMMENT ON COLUMN pgmaint_internal.index_counters.scans IS 'number of scans since the counters were reset';
 COMMENT ON COLUMN pgmaint_internal.index_counters.counted_since IS 'when the counters of the index (19 and later), of the database (before) or of the server were last reset; null: never';
-COMMENT ON COLUMN pgmaint_internal.index_counters.idle_since IS 'the last scan (16 and later) or the last reset of the index''s own counters (19), whichever is later; null where the server knows of neither';
+COMMENT ON COLUMN pgmaint_internal.index_counters.idle_since IS 'the later of the last scan (16 and later) and the last reset of the index''s own counters (19); null where the server has neither';
 
--- One row for each index of users' tables, with what tells indexes apart.
--- Columns are compared with their operator class, collation and direction.  What
--- is volatile, as sizes are, would be computed even where nobody reads it.
+-- One row for each index of users' tables, with the properties that distinguish
+-- indexes.  Columns are compared with their operator class, collation and
+-- direction.  The view has no volatile columns, such as sizes: they would be
+-- computed even where a query does not use them.
 CREATE VIEW pgmaint_internal.index_definitions AS
 SELECT
 	i.indexrelid AS "index",
@@ -73,7 +74,7 @@ SELECT
 	i.indisvalid AND i.indisready AND i.indislive AS is_valid,
 	i.indisreplident AS is_replica_identity,
 	i.indisclustered AS is_clustered,
-	-- in a join, its cost would hide that of the joins
+	-- as a join, its cost estimate would dominate that of other joins
 	ARRAY(SELECT pg_catalog.format('%s|%s|%s|%s',
 			CASE i.indkey[s.nth - 1] WHEN 0 THEN pgmaint_internal.comparable(i.indexprs) ELSE i.indkey[s.nth - 1]::pg_catalog.text END,
 			i.indclass[s.nth - 1], i.indcollation[s.nth - 1], i.indoption[s.nth - 1])
@@ -100,13 +101,13 @@ WHERE t.relkind IN ('r', 'm', 'p')
 	AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pgmaint', 'pgmaint_internal')
 	AND n.nspname NOT LIKE E'pg\\_toast%';
 
-COMMENT ON VIEW pgmaint_internal.index_definitions IS 'every index of a table that is not temporary nor part of the system, with what tells it from others';
-COMMENT ON COLUMN pgmaint_internal.index_definitions.keys IS 'what each key column is and how it is compared: column or expression, operator class, collation, direction';
-COMMENT ON COLUMN pgmaint_internal.index_definitions.included IS 'numbers of the columns that are included, in ascending order';
-COMMENT ON COLUMN pgmaint_internal.index_definitions.predicate IS 'the condition of a partial index, as pgmaint_internal.comparable() has it; null: none';
-COMMENT ON COLUMN pgmaint_internal.index_definitions.has_constraint IS 'whether a constraint rests on the index';
-COMMENT ON COLUMN pgmaint_internal.index_definitions.is_part IS 'whether it is attached to an index of a partitioned table';
-COMMENT ON COLUMN pgmaint_internal.index_definitions.first_column IS 'number of its first column; 0: an expression';
+COMMENT ON VIEW pgmaint_internal.index_definitions IS 'every index of a table that is neither temporary nor part of the system, with its definition in comparable columns';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.keys IS 'each key column and its order: column or expression, operator class, collation, direction';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.included IS 'numbers of the included columns, in ascending order';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.predicate IS 'condition of a partial index, as pgmaint_internal.comparable() returns it; null: none';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.has_constraint IS 'whether a constraint uses the index';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.is_part IS 'whether the index is attached to an index of a partitioned table';
+COMMENT ON COLUMN pgmaint_internal.index_definitions.first_column IS 'number of the first column; 0: an expression';
 
 -- Foreign keys whose referencing columns no index begins with, in any order.
 CREATE VIEW pgmaint_internal.unindexed_foreign_keys AS
@@ -133,18 +134,17 @@ WHERE k.contype = 'f'
 		JOIN pg_catalog.pg_am m ON m.oid = x.relam AND m.amname IN ('btree', 'hash')
 		WHERE i.indrelid = k.conrelid AND i.indisvalid
 			AND (i.indpred IS NULL
-				-- rows without a value refer to nothing
+				-- rows with nulls refer to no row
 				OR (pg_catalog.cardinality(k.conkey) = 1 AND pgmaint_internal.comparable(i.indpred)
 					~ pg_catalog.format('^{NULLTEST :arg {VAR :varno 1 :varattno %s [^{}]*} :nulltesttype 1 [^{}]*}$', k.conkey[1])))
 			AND i.indnkeyatts >= pg_catalog.cardinality(k.conkey)
 			AND (i.indkey::pg_catalog.int2[])[0:pg_catalog.cardinality(k.conkey) - 1] @> k.conkey
 	);
 
-COMMENT ON VIEW pgmaint_internal.unindexed_foreign_keys IS
-	'foreign keys whose table has no index that begins with their columns: deleting or changing a row that they refer to reads all of it';
+COMMENT ON VIEW pgmaint_internal.unindexed_foreign_keys IS 'foreign keys whose table has no index that begins with their columns: deleting or changing a referenced row reads the whole table';
 COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.relation IS 'OID of the referencing table';
-COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.referenced IS 'OID of the table that it refers to';
-COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.command IS 'the command that would make an index';
+COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.referenced IS 'OID of the referenced table';
+COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.command IS 'command that creates an index for the foreign key';
 COMMENT ON COLUMN pgmaint_internal.unindexed_foreign_keys.table_bytes IS 'size of the referencing table in bytes';
 
 -- Since when each index has not been used, as far as that is known.
@@ -161,8 +161,8 @@ SELECT n.*,
 FROM pgmaint_internal.index_counters n
 LEFT JOIN pgmaint_internal.index_scans x ON x."index" = n."index";
 
-COMMENT ON VIEW pgmaint_internal.index_idleness IS 'the counters of each index, and since when it is known not to have been used';
-COMMENT ON COLUMN pgmaint_internal.index_idleness.since IS 'since when the index is known not to have been used; null: not known, or it was used';
+COMMENT ON VIEW pgmaint_internal.index_idleness IS 'counters of each index, and since when the index is known to be unused';
+COMMENT ON COLUMN pgmaint_internal.index_idleness.since IS 'since when the index is known to be unused; null: not known, or it was used';
 
 CREATE FUNCTION pgmaint_internal.unused_since("index" oid)
 RETURNS timestamptz
@@ -173,7 +173,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.unused_since(oid) IS
-	'since when an index is known not to have been used; null where that is not known: it was used since the last look, was never looked at, or its counter began anew, and the server does not know when';
+	'since when an index is known to be unused; null: it was used since the last run of index_usage, that action has not run yet, or the counter was reset at an unknown time';
 
 CREATE FUNCTION pgmaint_internal.take_index_scans()
 RETURNS bigint
@@ -195,7 +195,8 @@ BEGIN ATOMIC
 	SELECT pg_catalog.count(*) FROM taken;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.take_index_scans() IS 'notes how often each index has been used so far, and forgets those that are gone';
+COMMENT ON FUNCTION pgmaint_internal.take_index_scans() IS
+	'stores the scan counters of all indexes, removes rows of dropped indexes, and returns the number of indexes';
 
 CREATE FUNCTION pgmaint.index_usage(unused_for interval DEFAULT '30 days', min_size bigint DEFAULT 1048576)
 RETURNS TABLE (
@@ -212,23 +213,23 @@ LANGUAGE sql VOLATILE SECURITY DEFINER ROWS 500 COST 10000
 SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
--- where there are thousands of indexes, compiling would take longer than the rest,
+-- for thousands of indexes, compilation would take longer than the query,
 SET jit = off
--- and where the planner expects one, it would compare all of them with all others
+-- and a nested loop would compare all of them with all others
 SET enable_nestloop = off
 BEGIN ATOMIC
-	-- Of every index, no more than what is cheap to know: not its definition,
-	-- nor its size, for which a file is looked at.
+	-- Only cheap properties of every index: neither its definition nor its size,
+	-- for which a file is read.
 	WITH indexes AS MATERIALIZED (
 		SELECT d."index", d.relation, d.first_column, d.is_valid, d.is_unique, d.is_partitioned,
-			-- what something else relies on, even if there is another index like it
+			-- other objects depend on the index, even if there is another index like it
 			d.is_primary OR d.is_exclusion OR d.is_replica_identity OR d.is_clustered
 				OR d.has_constraint OR d.is_partitioned OR d.is_part
 				OR d."index" IN (SELECT p.refobjid FROM pg_catalog.pg_depend p
 					WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND p.refobjsubid = 0) AS is_bound
 		FROM pgmaint_internal.index_definitions d
 	),
-	-- what others may repeat: they begin with the same column
+	-- indexes that may be alike: they begin with the same column
 	alike AS MATERIALIZED (
 		SELECT d.*, s.is_bound, pg_catalog.format('%I.%I', d.schema, d.index_name) AS name,
 			pgmaint_internal.file_size(c.relfilenode, c.reltablespace, c.relpages) AS bytes,
@@ -265,10 +266,10 @@ BEGIN ATOMIC
 		WHERE x.is_valid
 			AND NOT x.is_bound
 			AND x.included <@ y.included
-			-- one that is unique goes only if the other allows no more
+			-- a unique index is listed only if the other one is as strict
 			AND (NOT x.is_unique OR y.is_unique AND y.is_immediate AND y.nulls_not_distinct = x.nulls_not_distinct)
 			AND (
-				-- the same; of two that may both go, the younger does
+				-- the same; of two that could both be dropped, the younger is listed
 				(x.keys = y.keys AND (x.included <> y.included OR y.is_bound
 					OR y.is_unique AND NOT x.is_unique OR y."index" < x."index"))
 				-- the beginning of a longer one
@@ -276,7 +277,7 @@ BEGIN ATOMIC
 			)
 		ORDER BY x."index", is_same DESC, y.bytes, y."index"
 	),
-	-- constraints that say what others say; which names them may be in statements
+	-- constraints that repeat others; statements may refer to them by name
 	constraints AS MATERIALIZED (
 		SELECT DISTINCT ON (x."index") x."index", x.relation, o.conname, y.name AS other,
 			pg_catalog.format('ALTER TABLE %I.%I DROP CONSTRAINT %I', x.schema, x.table_name, o.conname) AS command
@@ -291,7 +292,7 @@ BEGIN ATOMIC
 			AND x."index" NOT IN (SELECT f.conindid FROM pg_catalog.pg_constraint f WHERE f.contype = 'f')
 		ORDER BY x."index", p.contype, y."index"
 	),
-	-- that a foreign key needs, though nobody has deleted yet
+	-- indexes that foreign keys need when referenced rows are deleted
 	referring AS MATERIALIZED (
 		SELECT i.indexrelid AS "index"
 		FROM pg_catalog.pg_constraint f
@@ -303,7 +304,7 @@ BEGIN ATOMIC
 		FROM asked a
 		CROSS JOIN indexes x
 		JOIN pgmaint_internal.index_idleness n ON n."index" = x."index"
-		-- what is unique stands for more than reading faster
+		-- unique indexes also enforce a constraint
 		WHERE x.is_valid AND NOT x.is_bound AND NOT x.is_unique
 			AND n.since <= pg_catalog.now() - a.unused_for
 			AND x."index" NOT IN (SELECT p."index" FROM pairs p)
@@ -311,7 +312,7 @@ BEGIN ATOMIC
 	),
 	found AS (
 		SELECT 'H001'::text AS check_id, 'invalid' AS kind, x.relation, x."index",
-			'it is not used, and slows down writers' AS detail,
+			'queries do not use the index, and it slows down writers' AS detail,
 			CASE WHEN c.relname ~ '_ccnew[0-9]*$|_ccold[0-9]*$' THEN 'DROP' ELSE 'REINDEX' END AS verb, NULL AS command
 		FROM indexes x
 		JOIN pg_catalog.pg_class c ON c.oid = x."index"
@@ -324,8 +325,8 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 'H002', 'unused', i.relation, i."index",
 			pg_catalog.format('not used since %s%s', i.since::pg_catalog.date,
-				CASE WHEN s.number > 0 THEN pg_catalog.format('; whether %s uses it is not known here: ask there first',
-					CASE s.number WHEN 1 THEN 'the standby' ELSE pg_catalog.format('one of %s standbys', s.number) END) END),
+				CASE WHEN s.number > 0 THEN pg_catalog.format('; %s may use the index: check there first',
+					CASE s.number WHEN 1 THEN 'the standby' ELSE pg_catalog.format('one of the %s standbys', s.number) END) END),
 			'DROP', NULL
 		FROM idle i
 		CROSS JOIN standbys s
@@ -338,12 +339,12 @@ BEGIN ATOMIC
 		WHERE f.table_bytes >= index_usage.min_size
 		UNION ALL
 		SELECT 'H004', CASE WHEN p.is_same THEN 'duplicate' ELSE 'redundant' END, p.relation, p."index",
-			pg_catalog.format(CASE WHEN p.is_same THEN 'the same as %s' ELSE '%s begins with its columns' END, p.other),
+			pg_catalog.format(CASE WHEN p.is_same THEN 'the same as %s' ELSE '%s begins with the same columns' END, p.other),
 			'DROP', NULL
 		FROM pairs p
 		UNION ALL
 		SELECT 'H004', 'duplicate', c.relation, c."index",
-			pg_catalog.format('the same as %s; constraint %I rests on it, and says no more: drop it unless a statement names it', c.other, c.conname),
+			pg_catalog.format('the same as %s; its constraint %I repeats the one of that index: drop the constraint unless a statement refers to it by name', c.other, c.conname),
 			NULL, c.command
 		FROM constraints c
 	)
@@ -363,8 +364,12 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
-	'Lists indexes that are invalid (H001), not read for unused_for (H002), or duplicate or redundant (H004), and foreign keys without an index (H003), each with the command that ends it. '
-	'min_size in bytes holds for unused indexes and for tables of foreign keys; bytes is the size of the index in bytes.';
+	'Lists indexes to drop or rebuild, and foreign keys without an index, each with the command. '
+	'check_id is H001 for invalid indexes, H002 for indexes that were not used for the duration unused_for, H003 for foreign keys without an index, and H004 for duplicate and redundant indexes. '
+	'min_size, in bytes, leaves out smaller unused indexes and foreign keys of smaller tables. '
+	'index is null for foreign keys; size is for people, bytes the size of the index in bytes; detail gives the reason, and command is null where there is no single remedy. '
+	'How long an index was unused is known from runs of the action index_usage, and from the server from PostgreSQL 16 on. '
+	'Errors: unused_for that is null, negative or above 1000 years. Members of pg_monitor may call it.';
 
 REVOKE ALL ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys TO pg_monitor;

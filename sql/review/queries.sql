@@ -1,6 +1,6 @@
 
 --
--- Queries, and how they would be executed
+-- Plans of queries, and checks of arguments
 --
 
 CREATE FUNCTION pgmaint.generic_plan(query text)
@@ -9,7 +9,8 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'pgmaint_generic_plan';
 
 COMMENT ON FUNCTION pgmaint.generic_plan(text) IS
-	'Returns the plan, as EXPLAIN (FORMAT JSON), of one statement whose parameters $1, $2 ... have no values. The statement is not executed, but planning may call its functions that are not volatile. '
+	'Returns the plan of one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES whose parameters $1, $2 ... have no values, as EXPLAIN (FORMAT JSON) prints it. '
+	'query is a text as pg_stat_statements shows it. The statement is not executed; as with EXPLAIN, planning may call its functions that are not volatile, with the rights of the caller. '
 	'Errors: more than one statement, a statement that cannot be planned, missing rights on its tables.';
 
 REVOKE ALL ON FUNCTION pgmaint.generic_plan(text) FROM PUBLIC;
@@ -29,7 +30,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint_internal.check_duration(text, interval) IS 'the duration; an error that names the argument if there is none, or it is negative or absurdly long';
+COMMENT ON FUNCTION pgmaint_internal.check_duration(text, interval) IS
+	'returns the duration; null, a negative duration and one above 1000 years raise an error that names the argument';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.check_duration(text, interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.check_duration(text, interval) TO pg_monitor;

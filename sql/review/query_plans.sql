@@ -1,4 +1,4 @@
--- How the queries that take most time would be executed, and when that changed.
+-- Plans of the queries that take most time, and when they changed.
 
 CREATE TABLE pgmaint.query_plans (
 	plan_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -17,20 +17,20 @@ CREATE TABLE pgmaint.query_plans (
 CREATE INDEX query_plans_query ON pgmaint.query_plans (queryid, userid, last_seen_at);
 CREATE INDEX query_plans_run ON pgmaint.query_plans (run_id);
 
-COMMENT ON TABLE pgmaint.query_plans IS 'generic plans of the queries that took most time, a row for each time that it was found to be another than before; the action review_queries makes them, and executes nothing';
+COMMENT ON TABLE pgmaint.query_plans IS 'Generic plans of the queries that took most time, one row for each change of a plan. The action review_queries writes the rows; it plans the queries and executes none.';
 COMMENT ON COLUMN pgmaint.query_plans.plan_id IS 'key: number of the plan';
-COMMENT ON COLUMN pgmaint.query_plans.queryid IS 'identifier of the query, as pg_stat_statements has it';
+COMMENT ON COLUMN pgmaint.query_plans.queryid IS 'identifier of the query in pg_stat_statements';
 COMMENT ON COLUMN pgmaint.query_plans.userid IS 'OID of the role that executed the query';
-COMMENT ON COLUMN pgmaint.query_plans.role IS 'name of that role when the plan was first seen; the query was planned with its rights';
-COMMENT ON COLUMN pgmaint.query_plans.first_seen_at IS 'when the query was first found to be planned so, after another plan or none';
-COMMENT ON COLUMN pgmaint.query_plans.last_seen_at IS 'when the query was last found to be planned so';
-COMMENT ON COLUMN pgmaint.query_plans.run_id IS 'the run in pgmaint.runs that saw the plan last; null: the run is forgotten';
+COMMENT ON COLUMN pgmaint.query_plans.role IS 'name of that role when the plan was first seen; the query was planned with the rights of that role';
+COMMENT ON COLUMN pgmaint.query_plans.first_seen_at IS 'when the query first had this plan, after another plan or none';
+COMMENT ON COLUMN pgmaint.query_plans.last_seen_at IS 'when the query last had this plan';
+COMMENT ON COLUMN pgmaint.query_plans.run_id IS 'the run in pgmaint.runs that last saw the plan; null: the run was removed';
 COMMENT ON COLUMN pgmaint.query_plans.cost IS 'total cost in the planner''s units when the plan was last seen';
-COMMENT ON COLUMN pgmaint.query_plans.outline IS 'the plan without figures: what tells it from others';
-COMMENT ON COLUMN pgmaint.query_plans.plan IS 'the plan when it was last seen, as EXPLAIN (GENERIC_PLAN, FORMAT JSON) has it';
-COMMENT ON COLUMN pgmaint.query_plans.query IS 'text of the query when the plan was first seen, as pg_stat_statements has it';
+COMMENT ON COLUMN pgmaint.query_plans.outline IS 'the plan without figures; plans with the same outline are the same';
+COMMENT ON COLUMN pgmaint.query_plans.plan IS 'the plan when it was last seen, in the format of EXPLAIN (GENERIC_PLAN, FORMAT JSON)';
+COMMENT ON COLUMN pgmaint.query_plans.query IS 'text of the query in pg_stat_statements when the plan was first seen';
 
--- What sessions of a role begin with.
+-- The search path of new sessions of a role.
 CREATE FUNCTION pgmaint_internal.search_path_of(role oid)
 RETURNS text
 LANGUAGE sql STABLE
@@ -48,7 +48,8 @@ BEGIN ATOMIC
 		'"$user", public');
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.search_path_of(oid) IS 'the search path that sessions of a role begin with in this database';
+COMMENT ON FUNCTION pgmaint_internal.search_path_of(oid) IS
+	'the search path of new sessions of a role in this database';
 
 CREATE FUNCTION pgmaint_internal.plan_outline(plan jsonb, depth integer DEFAULT 0)
 RETURNS text
@@ -71,7 +72,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint_internal.plan_outline(jsonb, integer) IS 'a plan that EXPLAIN (FORMAT JSON) shows, without figures and conditions';
+COMMENT ON FUNCTION pgmaint_internal.plan_outline(jsonb, integer) IS
+	'a plan of EXPLAIN (FORMAT JSON) without figures and conditions';
 
 CREATE FUNCTION pgmaint_internal.keep_query_plan(
 	queryid bigint,
@@ -115,7 +117,7 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint_internal.keep_query_plan(bigint, oid, text, jsonb, bigint) IS
-	'keep a plan, unless it is the one that the query had before; changed_since is when that was last seen, null where the plan is the same or the first';
+	'stores a plan, unless it is the one that the query had before; changed_since is when the previous plan was last seen, null where the plan is the same or the first';
 
 REVOKE ALL ON pgmaint.query_plans FROM PUBLIC;
 REVOKE ALL ON FUNCTION

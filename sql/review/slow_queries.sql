@@ -1,4 +1,4 @@
--- Which queries take the time.
+-- Queries that take most time.
 
 -- A query in one line.
 CREATE FUNCTION pgmaint_internal.short_query(query text, length integer)
@@ -41,7 +41,7 @@ DECLARE
 	previous bigint;
 	counted timestamptz;
 BEGIN
-	-- names lead to whoever has taken them; what has a body of OIDs need not ask
+	-- after a rename, names may lead to objects of other roles; parsed bodies are safe
 	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint' AND e.extnamespace = to_regnamespace('pgmaint')
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')) THEN
 		RAISE EXCEPTION 'schema "pgmaint" or "pgmaint_internal" of extension "pgmaint" was renamed'
@@ -69,11 +69,11 @@ BEGIN
 	LIMIT 1;
 	counted := (SELECT i.counted_since FROM pgmaint_internal.statements_since() i);
 	IF first.snapshot_id IS NULL AND slow_queries.since IS NOT NULL THEN
-		RAISE NOTICE 'no snapshot is as old as that: this is all that pg_stat_statements has counted';
+		RAISE NOTICE 'no snapshot is as old as that: showing all that pg_stat_statements has counted';
 	ELSIF first.snapshot_id IS NOT NULL AND counted > first.taken_at THEN
-		RAISE NOTICE 'pg_stat_statements was reset at %: this is what it has counted since', date_trunc('second', counted);
+		RAISE NOTICE 'pg_stat_statements was reset at %: showing what was counted since', date_trunc('second', counted);
 	END IF;
-	-- as long a time before that, or what there is of it
+	-- a period of the same length before, as far as there are snapshots
 	previous := (
 		SELECT s.snapshot_id
 		FROM pgmaint_internal.statement_snapshots s
@@ -84,7 +84,7 @@ BEGIN
 	WITH now AS MATERIALIZED (
 		SELECT c.*, c.total_ms / c.calls AS mean
 		FROM pgmaint_internal.statement_changes(first.snapshot_id, NULL) c
-		-- which waits for what is counted by itself
+		-- this command waits for others that are counted themselves
 		WHERE coalesce(c.query, '') !~* E'^\\s*CALL\\s+pgmaint\\.run_and_wait\\M'
 	),
 	before AS MATERIALIZED (
@@ -95,7 +95,7 @@ BEGIN
 	SELECT
 		pgmaint_internal.short_query(n.query, 60),
 		n.calls,
-		-- what is nested in others is part of their time
+		-- the time of nested statements is part of the outer ones
 		round((100 * n.total_ms / nullif((SELECT sum(o.total_ms) FROM now o WHERE o.toplevel), 0))::numeric, 1),
 		round(n.mean::numeric, 3),
 		round(n.max_ms::numeric, 3),
@@ -125,8 +125,12 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint.slow_queries(integer, interval, text) IS
-	'Lists the queries that took most time since the last snapshot that is at least as old as since (null: 1 hour), with their mean time in the period before. '
-	'order_by is total, mean, max, calls, rows, reads, temp, wal or change. Times in milliseconds, percents from 0 to 100, sizes with units; no rows and a NOTICE where pg_stat_statements cannot be read.';
+	'Lists the queries that took most time since a snapshot of pg_stat_statements, with their mean time in the period before. '
+	'limit is the number of rows (null: all); the period begins with the last snapshot that is at least as old as since (null: 1 hour, and all that was counted where there is no such snapshot). '
+	'order_by is total, mean, max, calls, rows, reads, temp, wal or change. '
+	'Times are in milliseconds; total_percent is the share of the time of all queries, hit_percent the share of blocks found in shared buffers, both from 0 to 100; max_ms is the maximum since the statement is counted; change_percent compares mean_ms with mean_before_ms. '
+	'query is the beginning of the text, full_query the whole text, null where pg_stat_statements has none. '
+	'Where pg_stat_statements cannot be read there are no rows, and a NOTICE tells why. Errors: an unknown order, a negative limit or since. Members of pg_monitor may call it.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.short_query(text, integer),

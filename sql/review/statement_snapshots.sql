@@ -1,5 +1,5 @@
--- pg_stat_statements counts for ever; from snapshots of its figures comes what
--- happened in a period.
+-- Snapshots of pg_stat_statements, whose counters never end: the difference of two
+-- gives the figures of a period.
 
 CREATE TABLE pgmaint_internal.statement_snapshots (
 	snapshot_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -14,12 +14,12 @@ CREATE TABLE pgmaint_internal.statement_snapshots (
 CREATE INDEX statement_snapshots_time ON pgmaint_internal.statement_snapshots (taken_at);
 CREATE INDEX statement_snapshots_run ON pgmaint_internal.statement_snapshots (run_id);
 
-COMMENT ON TABLE pgmaint_internal.statement_snapshots IS 'each time that the figures of pg_stat_statements were kept: by tick() every six hours, and by runs';
-COMMENT ON COLUMN pgmaint_internal.statement_snapshots.run_id IS 'the run in pgmaint.runs that had it taken; null: tick() did, or the run is forgotten';
-COMMENT ON COLUMN pgmaint_internal.statement_snapshots.counted_since IS 'when pg_stat_statements was reset before that, as pgmaint_internal.statements_since() says it';
-COMMENT ON COLUMN pgmaint_internal.statement_snapshots.evicted IS 'how often pg_stat_statements had forgotten statements for want of room; null: it does not count that';
-COMMENT ON COLUMN pgmaint_internal.statement_snapshots.statements IS 'how many statements there were; those that had taken most time were kept';
-COMMENT ON COLUMN pgmaint_internal.statement_snapshots.total_ms IS 'what all of them had taken, in milliseconds';
+COMMENT ON TABLE pgmaint_internal.statement_snapshots IS 'snapshots of pg_stat_statements, taken by tick() every six hours, and by runs';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.run_id IS 'the run in pgmaint.runs that took the snapshot; null: tick() took it, or the run was removed';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.counted_since IS 'when pg_stat_statements was last reset before the snapshot, by pgmaint_internal.statements_since()';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.evicted IS 'how often pg_stat_statements had evicted statements for lack of room; null: this version does not count that';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.statements IS 'number of statements in pg_stat_statements; the snapshot has those that took most time';
+COMMENT ON COLUMN pgmaint_internal.statement_snapshots.total_ms IS 'time of all statements in milliseconds';
 
 CREATE TABLE pgmaint_internal.statement_figures (
 	snapshot_id bigint NOT NULL REFERENCES pgmaint_internal.statement_snapshots ON DELETE CASCADE,
@@ -38,24 +38,24 @@ CREATE TABLE pgmaint_internal.statement_figures (
 	PRIMARY KEY (snapshot_id, queryid, userid, toplevel)
 );
 
-COMMENT ON TABLE pgmaint_internal.statement_figures IS 'what pg_stat_statements had counted of each statement when a snapshot was taken';
+COMMENT ON TABLE pgmaint_internal.statement_figures IS 'counters of each statement in a snapshot';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.userid IS 'OID of the role that executed the statement';
-COMMENT ON COLUMN pgmaint_internal.statement_figures.queryid IS 'identifier of the statement, as pg_stat_statements has it';
-COMMENT ON COLUMN pgmaint_internal.statement_figures.toplevel IS 'whether it was executed by a client, not within a function';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.queryid IS 'identifier of the statement in pg_stat_statements';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.toplevel IS 'true: executed by a client; false: within a function';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.total_ms IS 'execution time in milliseconds';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.max_ms IS 'longest execution in milliseconds';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.shared_hit IS 'blocks found in shared buffers';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.shared_read IS 'blocks read from outside shared buffers';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.temp_blocks IS 'blocks of temporary files read and written';
 COMMENT ON COLUMN pgmaint_internal.statement_figures.wal_bytes IS 'bytes of WAL; null: this version does not count them';
-COMMENT ON COLUMN pgmaint_internal.statement_figures.stats_since IS 'since when the statement was counted; null: pg_stat_statements did not say';
+COMMENT ON COLUMN pgmaint_internal.statement_figures.stats_since IS 'since when the statement is counted; null: this version does not tell';
 
 CREATE TABLE pgmaint_internal.statement_texts (
 	queryid bigint PRIMARY KEY,
 	query text NOT NULL
 );
 
-COMMENT ON TABLE pgmaint_internal.statement_texts IS 'the texts of the statements in pgmaint_internal.statement_figures, as pg_stat_statements shows them; up to 10000 characters';
+COMMENT ON TABLE pgmaint_internal.statement_texts IS 'texts of the statements in pgmaint_internal.statement_figures, as pg_stat_statements shows them, up to 10000 characters';
 
 CREATE FUNCTION pgmaint_internal.take_statement_snapshot(run_id bigint DEFAULT NULL)
 RETURNS bigint
@@ -99,7 +99,7 @@ BEGIN
 	SET statements = c.statements, total_ms = c.total_ms
 	FROM (SELECT count(*) AS statements, coalesce(sum(o.total_ms), 0) AS total_ms FROM counted o) c
 	WHERE s.snapshot_id = taken;
-	-- those between runs are needed for less long
+	-- snapshots between runs are needed for a shorter time
 	DELETE FROM pgmaint_internal.statement_snapshots s
 	WHERE s.taken_at < clock_timestamp() - CASE WHEN s.run_id IS NULL THEN interval '35 days' ELSE interval '400 days' END
 		OR s.snapshot_id IN (SELECT o.snapshot_id FROM pgmaint_internal.statement_snapshots o ORDER BY o.taken_at DESC OFFSET 500);
@@ -113,11 +113,11 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint_internal.take_statement_snapshot(bigint) IS
-	'keep what pg_stat_statements has counted so far of the 500 statements that took most time, and forget old snapshots; null where it does not count';
+	'stores the counters of the 500 statements that took most time, and removes old snapshots; null where pg_stat_statements cannot be read';
 
--- A statement's figures go on from one snapshot to the next unless it was
--- forgotten in between, for want of room or by a reset; then they began anew.
--- So did those of a statement that was not kept before.
+-- The counters of a statement continue from one snapshot to the next, unless
+-- pg_stat_statements has evicted the statement or was reset in between; then they
+-- began at zero, as did those of a statement that the first snapshot lacks.
 CREATE FUNCTION pgmaint_internal.statement_changes(start_snapshot bigint, end_snapshot bigint)
 RETURNS TABLE (
 	userid oid,
@@ -172,14 +172,14 @@ BEGIN ATOMIC
 	FROM latest l
 	LEFT JOIN earlier e ON e.queryid = l.queryid AND e.userid = l.userid AND e.toplevel = l.toplevel
 		AND e.calls <= l.calls AND e.total_ms <= l.total_ms
-		-- versions that do not say when they were reset are gone by the figures
+		-- where the version does not tell resets, lower counters do
 		AND CASE WHEN e.stats_since IS NOT NULL AND l.stats_since IS NOT NULL THEN e.stats_since = l.stats_since
 			ELSE l.evicted IS NULL OR e.counted_since = l.counted_since END
 	WHERE l.calls > coalesce(e.calls, 0);
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.statement_changes(bigint, bigint) IS
-	'what statements did between two snapshots: from the beginning where the first is null, until now where the second is; max_ms is since they are counted';
+	'figures of statements between two snapshots: from the beginning where the first is null, until now where the second is null; max_ms is the maximum since the statement is counted';
 
 REVOKE ALL ON pgmaint_internal.statement_snapshots, pgmaint_internal.statement_figures, pgmaint_internal.statement_texts FROM PUBLIC;
 REVOKE ALL ON FUNCTION

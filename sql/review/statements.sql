@@ -1,15 +1,15 @@
--- What pg_stat_statements knows of this database, in one set of columns for all
+-- The rows of pg_stat_statements for this database, in one set of columns for all
 -- of its versions, whatever schema it is in.
 
--- It is not asked by SQL, since its views and functions are in a schema where
--- others may have put their own, but in C by the OID of its function.
+-- They are not read by SQL, since other roles may create objects in the schema of
+-- its views and functions, but in C by the OID of its function.
 CREATE FUNCTION pgmaint_internal.statements_refused()
 RETURNS text
 LANGUAGE c STABLE
 AS 'MODULE_PATHNAME', 'pgmaint_statements_refused';
 
 COMMENT ON FUNCTION pgmaint_internal.statements_refused() IS
-	'why the function pg_stat_statements of this database is not called; null where it is';
+	'why pgmaint does not call the function pg_stat_statements of this database; null where it does';
 
 CREATE FUNCTION pgmaint_internal.statements_missing()
 RETURNS text
@@ -17,7 +17,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	SELECT CASE
-		-- a name that nobody has defined can be set, too, but to text only
+		-- a setting that no module has defined exists once it is set, as text only
 		WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_settings s
 				WHERE s.name = 'pg_stat_statements.max' AND s.vartype = 'integer')
 			THEN 'pg_stat_statements is not loaded: add it to shared_preload_libraries, restart the server, '
@@ -26,14 +26,14 @@ BEGIN ATOMIC
 			THEN 'pg_stat_statements is loaded, but this database does not have it: '
 				'execute CREATE EXTENSION pg_stat_statements'
 		WHEN pgmaint_internal.statements_refused() IS NOT NULL
-			THEN 'pg_stat_statements is not asked: ' || pgmaint_internal.statements_refused()
+			THEN 'pg_stat_statements is not used: ' || pgmaint_internal.statements_refused()
 		WHEN pg_catalog.current_setting('pg_stat_statements.track', true) = 'none'
 			THEN 'pg_stat_statements counts nothing: set pg_stat_statements.track to top or all'
 	END;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.statements_missing() IS
-	'why there are no statement statistics, and what to do about it; null where there are';
+	'why there are no statistics of statements, and how to enable them; null where there are';
 
 CREATE FUNCTION pgmaint_internal.statement_statistics()
 RETURNS TABLE (
@@ -76,16 +76,16 @@ LANGUAGE c VOLATILE ROWS 500 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_statement_statistics';
 
 COMMENT ON FUNCTION pgmaint_internal.statement_statistics() IS
-	'what pg_stat_statements counted in this database, in the same columns for all of its versions; null is what this version does not count, and there are no rows where statements_missing() says why';
+	'the rows of pg_stat_statements for this database, in the same columns for all of its versions: columns that the version lacks are null; no rows where statements_missing() gives a reason';
 
--- Since when it counts.  Before 1.9 it does not say; it has done so since the
--- server started, unless it was told to forget or keeps its file.
+-- When counting began.  Versions before 1.9 do not tell; then it is the start of
+-- the server, unless pg_stat_statements was reset or has kept its file.
 CREATE FUNCTION pgmaint_internal.statements_since(OUT counted_since timestamptz, OUT evicted bigint)
 LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_statements_since';
 
 COMMENT ON FUNCTION pgmaint_internal.statements_since() IS
-	'since when pg_stat_statements counts, and how often it had to forget statements for want of room since then; nulls where it does not count';
+	'since when pg_stat_statements counts, and how often it has evicted statements for lack of room since then; nulls where it does not count';
 
 CREATE FUNCTION pgmaint_internal.is_own_statement(query text)
 RETURNS boolean
@@ -93,7 +93,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 RETURN coalesce(query ~ E'\\mpgmaint(_internal)?\\.', false);
 
-COMMENT ON FUNCTION pgmaint_internal.is_own_statement(text) IS 'whether a statement asks something of pgmaint; false where its text is not known';
+COMMENT ON FUNCTION pgmaint_internal.is_own_statement(text) IS
+	'whether a statement uses pgmaint; false where its text is null';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.statements_refused(), pgmaint_internal.statements_missing(), pgmaint_internal.statement_statistics(),
 	pgmaint_internal.statements_since(), pgmaint_internal.is_own_statement(text) FROM PUBLIC;

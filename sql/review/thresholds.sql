@@ -1,5 +1,5 @@
--- From where on the checks of pgmaint.validate() warn, or are critical: data,
--- which each group of checks brings for its own.
+-- The limits from which on checks of pgmaint.validate() are a warning or critical.
+-- Each group of checks inserts its own rows.
 
 CREATE TABLE pgmaint.thresholds (
 	check_id text NOT NULL,
@@ -14,16 +14,16 @@ CREATE TABLE pgmaint.thresholds (
 		ELSE value::pg_catalog.numeric >= 0 AND value::pg_catalog.numeric <> 'NaN' END)
 );
 
-COMMENT ON TABLE pgmaint.thresholds IS 'from where on a check of pgmaint.validate() warns, or is critical: change value';
+COMMENT ON TABLE pgmaint.thresholds IS 'Limits of the checks of pgmaint.validate(): one row for each check and status. To change a limit, update value; null disables it. Superusers, the owner of the extension and roles with the level manage of pgmaint.grant_access() may do that; a value that is not of its kind raises an error. Changed values are dumped and restored with the database.';
 COMMENT ON COLUMN pgmaint.thresholds.check_id IS 'the check of pgmaint.validate(), or the condition on which an alert becomes critical';
-COMMENT ON COLUMN pgmaint.thresholds.threshold IS 'what the check, or the alert, becomes: warning or critical';
-COMMENT ON COLUMN pgmaint.thresholds.value IS 'the threshold in force, as a text of this kind; null: the check never becomes that';
-COMMENT ON COLUMN pgmaint.thresholds.default_value IS 'the threshold that comes with pgmaint, as a text of this kind';
-COMMENT ON COLUMN pgmaint.thresholds.kind IS 'what value must be: interval, number, or bytes (a number of bytes)';
-COMMENT ON COLUMN pgmaint.thresholds.description IS 'what is compared with the threshold';
+COMMENT ON COLUMN pgmaint.thresholds.threshold IS 'status of the check, or of the alert, from value on: warning or critical';
+COMMENT ON COLUMN pgmaint.thresholds.value IS 'the limit in force, as text; null: the check never has this status';
+COMMENT ON COLUMN pgmaint.thresholds.default_value IS 'the default limit, as text';
+COMMENT ON COLUMN pgmaint.thresholds.kind IS 'type of value: interval, number, or bytes (a number of bytes)';
+COMMENT ON COLUMN pgmaint.thresholds.description IS 'the figure or the condition that value limits';
 
--- What was changed is dumped; when it comes back, the row with the default is
--- there already.
+-- Changed thresholds are dumped; when they are restored, the row with the default
+-- exists already.
 CREATE FUNCTION pgmaint_internal.restore_threshold()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -36,7 +36,8 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION pgmaint_internal.restore_threshold() IS 'a threshold that comes out of a dump takes the place of the default';
+COMMENT ON FUNCTION pgmaint_internal.restore_threshold() IS
+	'replaces the default of a threshold with the value from a dump';
 
 CREATE TRIGGER restore_threshold BEFORE INSERT ON pgmaint.thresholds
 	FOR EACH ROW EXECUTE FUNCTION pgmaint_internal.restore_threshold();
@@ -55,9 +56,10 @@ BEGIN ATOMIC
 	WHERE t.check_id = threshold.check_id AND t.threshold = threshold.threshold;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.threshold(text, text) IS 'a threshold of a check; null where there is none';
+COMMENT ON FUNCTION pgmaint_internal.threshold(text, text) IS
+	'a threshold of a check; null where there is none';
 
--- The more the worse.
+-- For checks where higher values are worse.
 CREATE FUNCTION pgmaint_internal.judge(check_id text, measured numeric)
 RETURNS text
 LANGUAGE sql STABLE
@@ -69,7 +71,8 @@ BEGIN ATOMIC
 		ELSE 'ok' END;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.judge(text, numeric) IS 'what a check''s thresholds say of a number: critical, warning or ok';
+COMMENT ON FUNCTION pgmaint_internal.judge(text, numeric) IS
+	'status of a number by the thresholds of a check, where higher is worse: critical, warning or ok';
 
 CREATE FUNCTION pgmaint_internal.judge(check_id text, measured interval)
 RETURNS text
@@ -82,7 +85,8 @@ BEGIN ATOMIC
 		ELSE 'ok' END;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.judge(text, interval) IS 'what a check''s thresholds say of a time: critical, warning or ok';
+COMMENT ON FUNCTION pgmaint_internal.judge(text, interval) IS
+	'status of a duration by the thresholds of a check: critical, warning or ok';
 
 CREATE FUNCTION pgmaint_internal.expectation(check_id text, words text)
 RETURNS text
@@ -95,10 +99,11 @@ BEGIN ATOMIC
 		WHERE t.check_id = expectation.check_id AND t.value IS NOT NULL
 		ORDER BY t.threshold DESC
 		LIMIT 1),
-		'nothing: it has no threshold');
+		'no threshold is set');
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.expectation(text, text) IS 'what a check expects, in words that its first threshold is put into';
+COMMENT ON FUNCTION pgmaint_internal.expectation(text, text) IS
+	'what a check expects: words with its first threshold inserted';
 
 REVOKE ALL ON pgmaint.thresholds FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -1,9 +1,9 @@
--- Is everything in order?  One function for each group of checks, which returns
--- rows of check_id, status, detail, expected and object; validate() puts them
--- together.
+-- Checks of the database and its server.  Each group of checks has a function that
+-- returns rows of check_id, status, detail, expected and object; validate()
+-- combines them.
 
--- What the action validate found last, for those who ask every minute.  Rows of
--- another identity came with a copy, or through replication.
+-- Results of the last validation, for pgmaint.metrics, which is read every minute.
+-- Rows of another identity came with a copy, or through replication.
 CREATE TABLE pgmaint_internal.last_validation (
 	identity text NOT NULL DEFAULT pgmaint_internal.current_identity(),
 	check_id text NOT NULL,
@@ -12,10 +12,10 @@ CREATE TABLE pgmaint_internal.last_validation (
 	PRIMARY KEY (identity, check_id)
 );
 
-COMMENT ON TABLE pgmaint_internal.last_validation IS 'one row for each check: what the action validate found last; pgmaint.validate() looks anew';
+COMMENT ON TABLE pgmaint_internal.last_validation IS 'results of the last run of the action validate, one row for each check; pgmaint.validate() executes the checks again';
 COMMENT ON COLUMN pgmaint_internal.last_validation.identity IS 'the database that was validated, see pgmaint.identities';
-COMMENT ON COLUMN pgmaint_internal.last_validation.validated_at IS 'when the action made its checks';
-COMMENT ON COLUMN pgmaint_internal.last_validation.status IS 'ok, warning, critical: the worst of all objects';
+COMMENT ON COLUMN pgmaint_internal.last_validation.validated_at IS 'when the action executed the check';
+COMMENT ON COLUMN pgmaint_internal.last_validation.status IS 'worst status of all objects: ok, warning or critical';
 
 CREATE FUNCTION pgmaint_internal.check_group(name text)
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
@@ -26,7 +26,7 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off;
 
 COMMENT ON FUNCTION pgmaint_internal.check_group(text) IS
-	'the checks of a group, or one row that says why they could not be made';
+	'the checks of a group, or one row with the error that prevented them';
 
 CREATE FUNCTION pgmaint.validate()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
@@ -42,8 +42,10 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.validate() IS
-	'Checks whether everything is in order: a row for each check of each object, the worst first. status is ok, warning or critical, by the limits in pgmaint.thresholds; '
-	'detail says what was found, expected what should be. Changes nothing. Sees the sessions that the caller may see.';
+	'Checks backups, data, the server, replication, storages, maintenance and notifications: one row for each check of each object, worst first. '
+	'status is ok, warning or critical by the limits in pgmaint.thresholds; detail is what was found, expected what the check expects, object the object, null where the check is about the whole database. '
+	'It changes nothing; the state of storages is that of the last run of the action validate. Checks of sessions see those that the caller may see. '
+	'Members of pg_monitor may call it.';
 
 CREATE FUNCTION pgmaint.validate_ok()
 RETURNS boolean
@@ -54,7 +56,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.validate_ok() IS
-	'Returns false if a check of pgmaint.validate() is critical, else true: for machines.';
+	'Returns false if a check of pgmaint.validate() is critical, else true. It is meant for monitoring systems. Members of pg_monitor may call it.';
 
 REVOKE ALL ON pgmaint_internal.last_validation FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.last_validation TO pg_monitor;

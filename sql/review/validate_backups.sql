@@ -3,15 +3,15 @@
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
 FROM (VALUES
-	('backup_exists', 'critical', '1', 'number', 'there are fewer backups of a database than this'),
-	('backup_recent', 'warning', '26 hours', 'interval', 'the newest backup of a database was begun longer ago than this'),
-	('backup_recent', 'critical', '50 hours', 'interval', 'the newest backup of a database was begun longer ago than this'),
-	('backup_verified', 'warning', '35 days', 'interval', 'no backup of a database was restored to prove it for longer than this')
+	('backup_exists', 'critical', '1', 'number', 'a database has fewer backups than this'),
+	('backup_recent', 'warning', '26 hours', 'interval', 'the newest backup of a database began longer ago than this'),
+	('backup_recent', 'critical', '50 hours', 'interval', 'the newest backup of a database began longer ago than this'),
+	('backup_verified', 'warning', '35 days', 'interval', 'no backup of a database was proven by a restore for longer than this')
 ) AS d (check_id, threshold, value, kind, description);
 
--- Backups of this database, and of all others that were ever backed up from
--- here and are still there.  What holds a part of a database counts only where
--- nothing holds all of it.
+-- Backups of this database, and of all other existing databases that this one has
+-- ever backed up.  Backups of parts count only where there is none of the whole
+-- database.
 CREATE FUNCTION pgmaint_internal.validate_backups()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
 LANGUAGE sql STABLE ROWS 5 COST 10000
@@ -65,11 +65,11 @@ BEGIN ATOMIC
 			WHEN NOT l.whole THEN 'warning'
 			ELSE 'ok' END,
 		CASE
-			WHEN l.backups = 0 THEN format('there is no backup of database %s', l.object)
-			WHEN NOT l.whole THEN format('there are only backups of parts of database %s', l.object)
+			WHEN l.backups = 0 THEN format('no backup of database %s', l.object)
+			WHEN NOT l.whole THEN format('only backups of parts of database %s', l.object)
 			ELSE format('%s %s of database %s, %s, on %s', l.backups,
 				CASE WHEN l.backups = 1 THEN 'backup' ELSE 'backups' END, l.object, pg_size_pretty(l.bytes), l.storages) END,
-		coalesce('at least ' || t.least, 'any number'),
+		coalesce('at least ' || t.least, 'no threshold is set'),
 		l.object
 	FROM looked_at l
 	CROSS JOIN limits t
@@ -80,9 +80,9 @@ BEGIN ATOMIC
 			WHEN l.newest < clock_timestamp() - t.recent_critical::interval THEN 'critical'
 			WHEN l.newest < clock_timestamp() - t.recent_warning::interval THEN 'warning'
 			ELSE 'ok' END,
-		format('the newest backup of database %s was begun %s ago', l.object,
+		format('the newest backup of database %s began %s ago', l.object,
 			date_trunc('minute', justify_hours(greatest(clock_timestamp() - l.newest, interval '0')))),
-		coalesce('not longer ago than ' || coalesce(t.recent_warning, t.recent_critical), 'at any time'),
+		coalesce('begun within ' || coalesce(t.recent_warning, t.recent_critical), 'no threshold is set'),
 		l.object
 	FROM looked_at l
 	CROSS JOIN limits t
@@ -96,19 +96,20 @@ BEGIN ATOMIC
 			ELSE 'ok' END,
 		CASE
 			WHEN l.newest_bad > coalesce(l.newest_restorable, '-infinity') THEN format(
-				'the backup of database %s of %s could not be restored%s', l.object,
+				'the backup of database %s from %s could not be restored%s', l.object,
 				pgmaint_internal.utc_text(l.newest_bad), coalesce(': ' || l.bad_error, ''))
-			WHEN l.verified_at IS NULL THEN format('no backup of database %s was ever restored to prove it', l.object)
-			ELSE format('a backup of database %s was restored to prove it %s ago', l.object,
+			WHEN l.verified_at IS NULL THEN format('no backup of database %s was ever proven by a restore', l.object)
+			ELSE format('a backup of database %s was proven by a restore %s ago', l.object,
 				date_trunc('minute', justify_hours(greatest(clock_timestamp() - l.verified_at, interval '0')))) END,
-		coalesce('proven not longer ago than ' || t.verified_warning, 'not proven to be bad'),
+		coalesce('proven by a restore within ' || t.verified_warning, 'no backup that cannot be restored'),
 		l.object
 	FROM looked_at l
 	CROSS JOIN limits t
 	WHERE l.newest IS NOT NULL;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.validate_backups() IS 'the checks of backups: that there are some, that they are recent, that they were proven';
+COMMENT ON FUNCTION pgmaint_internal.validate_backups() IS
+	'checks of backups: that they exist, are recent, and were proven by a restore';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.validate_backups() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_backups() TO pg_monitor;

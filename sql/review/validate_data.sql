@@ -1,23 +1,23 @@
--- Checks of what is in the database.
+-- Checks of tables, indexes and sequences.
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
 FROM (VALUES
-	('bloat', 'warning', '0.3', 'number', 'this share of all that bloat_report measured last is bloat'),
-	('bloat', 'critical', '0.6', 'number', 'this share of all that bloat_report measured last is bloat'),
+	('bloat', 'warning', '0.3', 'number', 'share of bloat in all tables and indexes by their last measurement'),
+	('bloat', 'critical', '0.6', 'number', 'share of bloat in all tables and indexes by their last measurement'),
 	('bloat_measured', 'warning', '35 days', 'interval', 'bloat was not measured for longer than this'),
-	('statistics', 'warning', '1', 'number', 'so many tables were never analyzed, or have changed by half since they were'),
-	('wraparound', 'warning', '500000000', 'number', 'the oldest transaction ID, or multixact ID, of a database has this age'),
-	('wraparound', 'critical', '1500000000', 'number', 'the oldest transaction ID, or multixact ID, of a database has this age'),
-	('checksums_enabled', 'warning', '1', 'number', 'the server keeps fewer checksums of pages than this: 1 is with, 0 without'),
-	('checksum_failures', 'critical', '1', 'number', 'so many pages with a wrong checksum were read since the statistics were reset'),
-	('invalid_indexes', 'warning', '1', 'number', 'so many indexes are invalid, and none of them is being built'),
-	('sequences', 'warning', '0.75', 'number', 'this share of the values of a sequence, or of the column that it fills, is used up'),
-	('sequences', 'critical', '0.9', 'number', 'this share of the values of a sequence, or of the column that it fills, is used up')
+	('statistics', 'warning', '1', 'number', 'number of tables whose statistics are missing, or of which half the rows have changed since'),
+	('wraparound', 'warning', '500000000', 'number', 'age of the oldest transaction ID, or multixact ID, of a database'),
+	('wraparound', 'critical', '1500000000', 'number', 'age of the oldest transaction ID, or multixact ID, of a database'),
+	('checksums_enabled', 'warning', '1', 'number', 'data checksums (1: enabled, 0: disabled) are below this value'),
+	('checksum_failures', 'critical', '1', 'number', 'number of pages with a wrong checksum that were read since the statistics were reset'),
+	('invalid_indexes', 'warning', '1', 'number', 'number of invalid indexes that are not being built'),
+	('sequences', 'warning', '0.75', 'number', 'share of the values of a sequence, or of the column that it fills, that are used'),
+	('sequences', 'critical', '0.9', 'number', 'share of the values of a sequence, or of the column that it fills, that are used')
 ) AS d (check_id, threshold, value, kind, description);
 
--- What was measured is a small part of all that there is, and was measured many
--- times: from one relation to the next, the newest is found in the index.
+-- Few relations are measured, but each of them many times: the query looks up the
+-- newest row of one relation after the other in the index.
 CREATE VIEW pgmaint_internal.latest_bloat AS
 WITH RECURSIVE latest AS (
 	(SELECT m.* FROM pgmaint_internal.bloat_measurements m ORDER BY m.relation DESC, m.measured_at DESC LIMIT 1)
@@ -36,7 +36,7 @@ SELECT l.*
 FROM latest l
 WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = l.relation);
 
-COMMENT ON VIEW pgmaint_internal.latest_bloat IS 'the newest measurement of each table and index that is still there';
+COMMENT ON VIEW pgmaint_internal.latest_bloat IS 'the newest measurement of each existing table and index';
 
 CREATE FUNCTION pgmaint_internal.validate_data()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
@@ -45,7 +45,7 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
 BEGIN ATOMIC
-	-- of what was dropped meanwhile, nothing counts
+	-- dropped relations do not count
 	WITH measured AS MATERIALIZED (
 		SELECT m.* FROM pgmaint_internal.latest_bloat m
 	),
@@ -81,7 +81,7 @@ BEGIN ATOMIC
 	failures AS (
 		SELECT
 			coalesce(sum(s.checksum_failures), 0) AS pages,
-			string_agg(coalesce(quote_ident(s.datname), 'what all databases share'), ', ' ORDER BY s.datname)
+			string_agg(coalesce(quote_ident(s.datname), 'the objects that all databases share'), ', ' ORDER BY s.datname)
 				FILTER (WHERE s.checksum_failures > 0) AS databases,
 			max(s.checksum_last_failure) AS last_failure
 		FROM pg_stat_database s
@@ -90,9 +90,9 @@ BEGIN ATOMIC
 		SELECT
 			count(*) AS indexes,
 			concat_ws('; ',
-				string_agg(x.name, ', ' ORDER BY x.name) FILTER (WHERE x.detail IS NULL) || ': the action reindex rebuilds what is worth it',
+				string_agg(x.name, ', ' ORDER BY x.name) FILTER (WHERE x.detail IS NULL) || ': rebuild with the action reindex',
 				string_agg(format('%s: %s', x.name, x.detail), '; ' ORDER BY x.name) FILTER (WHERE x.detail IS NOT NULL)
-					|| ': pgmaint.index_usage() has the commands') AS faults
+					|| ': pgmaint.index_usage() lists the commands') AS faults
 		FROM (
 			SELECT i.indexrelid::regclass::text AS name, NULL AS detail
 			FROM pg_index i
@@ -112,7 +112,7 @@ BEGIN ATOMIC
 		SELECT
 			max(u.used_ratio) AS ratio,
 			count(*) FILTER (WHERE u.used_ratio >= l.lowest) AS many,
-			string_agg(format('%s is used up to %s %%, for %s', u.sequence, round(100 * u.used_ratio, 1), CASE WHEN u.table IS NULL THEN 'no column' ELSE format('%s.%I', u.table, u.column) END), ', '
+			string_agg(format('%s has used %s %% of its values, for %s', u.sequence, round(100 * u.used_ratio, 1), CASE WHEN u.table IS NULL THEN 'no column' ELSE format('%s.%I', u.table, u.column) END), ', '
 				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE u.used_ratio >= l.lowest) AS worst
 		FROM pgmaint.sequence_usage u
 		CROSS JOIN (
@@ -124,9 +124,9 @@ BEGIN ATOMIC
 	SELECT
 		'bloat',
 		pgmaint_internal.judge('bloat', b.ratio),
-		CASE WHEN b.relations = 0 THEN 'nothing was measured'
-			ELSE format('%s %% of what was measured, %s, is bloat%s', round(100 * b.ratio, 1), pg_size_pretty(b.bytes), ': ' || b.worst) END,
-		pgmaint_internal.expectation('bloat', 'less than %s of all that was measured'),
+		CASE WHEN b.relations = 0 THEN 'no bloat was measured yet'
+			ELSE format('%s %% of the measured tables and indexes, %s, is bloat%s', round(100 * b.ratio, 1), pg_size_pretty(b.bytes), ': ' || b.worst) END,
+		pgmaint_internal.expectation('bloat', 'bloat below %s of the measured size'),
 		NULL
 	FROM bloat b
 	UNION ALL
@@ -135,8 +135,8 @@ BEGIN ATOMIC
 		pgmaint_internal.judge('bloat_measured', clock_timestamp() - coalesce(b.measured_at, r.first)),
 		CASE
 			WHEN b.relations > 0 THEN format('bloat was measured %s ago', date_trunc('minute', clock_timestamp() - b.measured_at))
-			ELSE 'bloat was not measured yet: SELECT pgmaint.run_action(''bloat_report'')' END,
-		pgmaint_internal.expectation('bloat_measured', 'measured not longer ago than %s'),
+			ELSE 'bloat was not measured yet; measure it with SELECT pgmaint.run_action(''bloat_report'')' END,
+		pgmaint_internal.expectation('bloat_measured', 'measured within %s'),
 		NULL
 	FROM bloat b
 	CROSS JOIN (SELECT min(x.requested_at) AS first FROM pgmaint.runs x) r
@@ -145,17 +145,17 @@ BEGIN ATOMIC
 		'statistics',
 		pgmaint_internal.judge('statistics', s.tables),
 		CASE
-			WHEN s.tables = 0 THEN 'the statistics of all tables fit'
-			ELSE format('%s %s stale statistics, or none: %s%s', s.tables, CASE WHEN s.tables = 1 THEN 'table has' ELSE 'tables have' END,
+			WHEN s.tables = 0 THEN 'all tables have current statistics'
+			ELSE format('%s %s missing or stale statistics: %s%s', s.tables, CASE WHEN s.tables = 1 THEN 'table has' ELSE 'tables have' END,
 				s.largest, CASE WHEN s.tables > 3 THEN ', ...' END) END,
-		pgmaint_internal.expectation('statistics', 'fewer than %s such tables'),
+		pgmaint_internal.expectation('statistics', 'fewer than %s tables with missing or stale statistics'),
 		NULL
 	FROM stale s
 	UNION ALL
 	SELECT
 		'wraparound',
 		pgmaint_internal.judge('wraparound', a.age),
-		format('the oldest %s of database %I is %s transactions old; at 2 billion the server would stop', a.kind, a.datname,
+		format('the oldest %s of database %I is %s transactions old; the server stops accepting writes at 2 billion', a.kind, a.datname,
 			pgmaint.count_text(a.age)),
 		pgmaint_internal.expectation('wraparound', 'younger than %s'),
 		quote_ident(a.datname)
@@ -166,7 +166,7 @@ BEGIN ATOMIC
 		CASE WHEN c.has < pgmaint_internal.threshold('checksums_enabled', 'critical')::numeric THEN 'critical'
 			WHEN c.has < pgmaint_internal.threshold('checksums_enabled', 'warning')::numeric THEN 'warning' ELSE 'ok' END,
 		CASE WHEN c.has = 1 THEN 'pages have checksums'
-			ELSE 'pages have no checksums, so that damage to them may go unnoticed; ' || pgmaint_internal.checksums_hint() END,
+			ELSE 'pages have no checksums: damage by the storage goes undetected; ' || pgmaint_internal.checksums_hint() END,
 		'pages with checksums',
 		NULL
 	FROM (SELECT CASE WHEN current_setting('data_checksums') = 'on' THEN 1 ELSE 0 END AS has) c
@@ -174,7 +174,7 @@ BEGIN ATOMIC
 	SELECT
 		'checksum_failures',
 		pgmaint_internal.judge('checksum_failures', f.pages),
-		CASE WHEN f.pages = 0 THEN 'no page with a wrong checksum was read'
+		CASE WHEN f.pages = 0 THEN 'no checksum failures'
 			ELSE format('%s %s with a wrong checksum %s read in %s, the last %s', f.pages, CASE WHEN f.pages = 1 THEN 'page' ELSE 'pages' END,
 				CASE WHEN f.pages = 1 THEN 'was' ELSE 'were' END, f.databases, date_trunc('second', f.last_failure)) END,
 		'no page with a wrong checksum',
@@ -184,23 +184,23 @@ BEGIN ATOMIC
 	SELECT
 		'invalid_indexes',
 		pgmaint_internal.judge('invalid_indexes', i.indexes),
-		CASE WHEN i.indexes = 0 THEN 'no index is invalid'
+		CASE WHEN i.indexes = 0 THEN 'no invalid indexes'
 			ELSE i.faults END,
-		pgmaint_internal.expectation('invalid_indexes', 'fewer than %s'),
+		pgmaint_internal.expectation('invalid_indexes', 'fewer than %s invalid indexes'),
 		NULL
 	FROM invalid i
 	UNION ALL
 	SELECT
 		'sequences',
 		pgmaint_internal.judge('sequences', s.ratio),
-		CASE WHEN s.many = 0 OR s.many IS NULL THEN format('no sequence is used up to more than %s %%', coalesce(round(100 * s.ratio, 1), 0)) ELSE s.worst END,
+		CASE WHEN s.many = 0 OR s.many IS NULL THEN format('no sequence has used more than %s %% of its values', coalesce(round(100 * s.ratio, 1), 0)) ELSE s.worst END,
 		pgmaint_internal.expectation('sequences', 'less than %s of the values used'),
 		NULL
 	FROM sequences s;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.validate_data() IS
-	'the checks of what is in the database: bloat, statistics, transaction ID age, checksums, invalid indexes, sequences';
+	'checks of tables, indexes and sequences: bloat, statistics, transaction ID age, checksums, invalid indexes, sequences';
 
 REVOKE ALL ON pgmaint_internal.latest_bloat FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.latest_bloat TO pg_monitor;

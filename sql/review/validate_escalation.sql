@@ -1,12 +1,11 @@
--- Checks of escalation: that messages arrive, and that there is a contact while
--- alerts are critical.
+-- Checks of notifications: delivery of messages, and contacts for critical alerts.
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
 FROM (VALUES
-	('undelivered_messages', 'warning', '1 hour', 'interval', 'a message to a contact could not be delivered for longer than this'),
-	('undelivered_messages', 'critical', '1 day', 'interval', 'a message to a contact could not be delivered for longer than this'),
-	('nobody_is_told', 'warning', '1', 'number', 'so many alerts are critical, and there is no contact')
+	('undelivered_messages', 'warning', '1 hour', 'interval', 'a message to a contact was not delivered for longer than this'),
+	('undelivered_messages', 'critical', '1 day', 'interval', 'a message to a contact was not delivered for longer than this'),
+	('nobody_is_told', 'warning', '1', 'number', 'number of critical alerts while no contact is defined')
 ) AS d (check_id, threshold, value, kind, description);
 
 CREATE FUNCTION pgmaint_internal.validate_escalation()
@@ -16,8 +15,8 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
 BEGIN ATOMIC
-	-- What was given up counts until a later message arrives: a contact that
-	-- cannot be reached is not in order again because nobody tries any more.
+	-- Messages that were given up count until a later message arrives: a contact
+	-- that cannot be reached stays a fault when pgmaint stops trying.
 	WITH undelivered AS MATERIALIZED (
 		SELECT
 			c.name,
@@ -49,15 +48,15 @@ BEGIN ATOMIC
 		format('%s to contact %s %s %s old: %s', CASE WHEN u.messages = 1 THEN '1 message' ELSE u.messages || ' messages' END,
 			quote_ident(u.name),
 			CASE
-				WHEN u.messages = 1 THEN CASE WHEN u.given_up THEN 'was given up, and is' ELSE 'waits to be sent, and is' END
-				ELSE CASE WHEN u.given_up THEN 'were given up, the oldest is' ELSE 'wait to be sent, the oldest is' END END,
+				WHEN u.messages = 1 THEN CASE WHEN u.given_up THEN 'was given up and is' ELSE 'waits to be sent and is' END
+				ELSE CASE WHEN u.given_up THEN 'were given up; the oldest is' ELSE 'wait to be sent; the oldest is' END END,
 			date_trunc('second', justify_hours(u.age)),
-			coalesce(u.error || '; see pgmaint.notifications', 'it was not tried yet; pgmaint.tick(), which should be scheduled, sends it')),
+			coalesce(u.error || '; see pgmaint.notifications', 'not tried yet; pgmaint.tick() sends messages: schedule it with SELECT pgmaint.schedule(''tick'')')),
 		pgmaint_internal.expectation('undelivered_messages', 'delivered within %s'),
 		quote_ident(u.name)
 	FROM undelivered u
 	UNION ALL
-	SELECT 'undelivered_messages', 'ok', 'no message waits to be sent', pgmaint_internal.expectation('undelivered_messages', 'delivered within %s'), NULL
+	SELECT 'undelivered_messages', 'ok', 'no messages wait to be sent', pgmaint_internal.expectation('undelivered_messages', 'delivered within %s'), NULL
 	WHERE NOT EXISTS (SELECT FROM undelivered u)
 	UNION ALL
 	SELECT
@@ -74,7 +73,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.validate_escalation() IS
-	'the checks of escalation: messages that do not arrive, critical alerts without a contact';
+	'checks of notifications: messages that were not delivered, critical alerts without a contact';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.validate_escalation() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_escalation() TO pg_monitor;

@@ -1,4 +1,4 @@
--- The checks of who this database is.
+-- The check of the database's identity.
 
 CREATE FUNCTION pgmaint_internal.validate_identity()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
@@ -18,17 +18,18 @@ BEGIN ATOMIC
 		CASE
 			WHEN c.doubt IS NOT NULL THEN pgmaint_internal.doubt_message(c.doubt)
 			WHEN s.contacts > 0 THEN format('%s of another database %s suspended: %s; if this database is the successor: SELECT pgmaint.take_over(); '
-				'if it is a copy, and stays one: SELECT pgmaint.stay_copy()',
+				'if this database is a copy: SELECT pgmaint.stay_copy()',
 				CASE WHEN s.contacts = 1 THEN '1 contact' ELSE s.contacts || ' contacts' END,
 				CASE WHEN s.contacts = 1 THEN 'is' ELSE 'are' END, s.names)
-			ELSE 'this database is the one that the ledger is of' END,
-		'no sign of a copy',
+			ELSE 'the ledger belongs to this database' END,
+		'no sign that this database is a copy',
 		NULL
 	FROM suspended s
 	LEFT JOIN current c ON true;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.validate_identity() IS 'the check of who this database is: a copy, or a restored dump, must be told what it is';
+COMMENT ON FUNCTION pgmaint_internal.validate_identity() IS
+	'check of the identity of this database: a copy, or a restored dump, must be declared a successor or a copy';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.validate_identity() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_identity() TO pg_monitor;

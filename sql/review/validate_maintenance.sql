@@ -1,12 +1,12 @@
--- Checks of maintenance itself.
+-- Checks of runs and schedules.
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
 FROM (VALUES
-	('failed_runs', 'warning', '1', 'number', 'the last so many runs of a plan did not succeed'),
-	('failed_runs', 'critical', '3', 'number', 'the last so many runs of a plan did not succeed'),
-	('schedules', 'warning', '1', 'number', 'so many schedules should have begun a run within the last week, and did not'),
-	('nothing_scheduled', 'warning', '1', 'number', 'fewer plans are scheduled')
+	('failed_runs', 'warning', '1', 'number', 'number of runs of a plan in a row that did not succeed'),
+	('failed_runs', 'critical', '3', 'number', 'number of runs of a plan in a row that did not succeed'),
+	('schedules', 'warning', '1', 'number', 'number of schedules that missed a run within the last week'),
+	('nothing_scheduled', 'warning', '1', 'number', 'fewer plans than this are scheduled')
 ) AS d (check_id, threshold, value, kind, description);
 
 CREATE FUNCTION pgmaint_internal.validate_maintenance()
@@ -16,8 +16,8 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
 BEGIN ATOMIC
-	-- what a person has cancelled counts neither way; an action by itself, or a
-	-- plan that was dropped since, may never run again
+	-- cancelled runs count neither as success nor as failure; a single action, or
+	-- a plan that was dropped since, may never run again
 	WITH plans AS (
 		SELECT d.plan FROM pgmaint.plan_definitions d
 		UNION
@@ -55,23 +55,23 @@ BEGIN ATOMIC
 		pgmaint_internal.judge('failed_runs', f.times),
 		format('%s of plan %s did not succeed, the last with: %s', CASE WHEN f.times = 1 THEN 'the last run' ELSE format('the last %s runs', f.times) END,
 			f.plan, coalesce(f.error, 'interrupted')) || format('; see pgmaint.report(%s)', f.last_run),
-		pgmaint_internal.expectation('failed_runs', 'fewer than %s in a row'),
+		pgmaint_internal.expectation('failed_runs', 'fewer than %s runs in a row that did not succeed'),
 		f.plan
 	FROM failing f
 	UNION ALL
 	SELECT 'failed_runs', 'ok',
-		CASE WHEN EXISTS (SELECT FROM ended e) THEN 'the last run of every plan has succeeded' ELSE 'nothing was run yet' END,
-		pgmaint_internal.expectation('failed_runs', 'fewer than %s in a row'), NULL
+		CASE WHEN EXISTS (SELECT FROM ended e) THEN 'the last run of every plan has succeeded' ELSE 'no run has ended yet' END,
+		pgmaint_internal.expectation('failed_runs', 'fewer than %s runs in a row that did not succeed'), NULL
 	WHERE NOT EXISTS (SELECT FROM failing f)
 	UNION ALL
 	SELECT
 		'schedules',
 		pgmaint_internal.judge('schedules', s.missed),
 		CASE
-			WHEN s.missed > 0 THEN format('did not begin when it was due: %s; see pgmaint.schedules', s.which)
+			WHEN s.missed > 0 THEN format('scheduled runs were missed: %s; see pgmaint.schedules', s.which)
 			WHEN s.plans = 0 THEN 'no plan is scheduled'
-			ELSE 'every schedule has begun its runs' END,
-		pgmaint_internal.expectation('schedules', 'fewer than %s within a week'),
+			ELSE 'no scheduled run was missed' END,
+		pgmaint_internal.expectation('schedules', 'fewer than %s schedules with missed runs within a week'),
 		NULL
 	FROM scheduled s
 	UNION ALL
@@ -79,15 +79,15 @@ BEGIN ATOMIC
 		'nothing_scheduled',
 		pgmaint_internal.judge_rest('nothing_scheduled', s.plans),
 		CASE
-			WHEN s.plans = 0 THEN 'no plan is scheduled, so that nothing is maintained unless somebody asks: SELECT * FROM pgmaint.schedule_all()'
+			WHEN s.plans = 0 THEN 'no plan is scheduled; schedule the built-in plans with SELECT * FROM pgmaint.schedule_all()'
 			ELSE format('%s scheduled', CASE WHEN s.plans = 1 THEN '1 plan is' ELSE s.plans || ' plans are' END) END,
-		pgmaint_internal.expectation('nothing_scheduled', 'at least %s'),
+		pgmaint_internal.expectation('nothing_scheduled', 'at least %s scheduled plans'),
 		NULL
 	FROM scheduled s;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.validate_maintenance() IS
-	'the checks of maintenance itself: runs that failed, schedules that did not begin any';
+	'checks of runs and schedules: runs that did not succeed, schedules that missed runs';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.validate_maintenance() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_maintenance() TO pg_monitor;

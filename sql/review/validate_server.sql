@@ -1,29 +1,29 @@
--- Checks of the server that the database is on.
+-- Checks of the server.
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
 FROM (VALUES
-	('replication_lag', 'warning', '5 minutes', 'interval', 'a standby has replayed nothing that is younger than this'),
-	('replication_lag', 'critical', '1 hour', 'interval', 'a standby has replayed nothing that is younger than this'),
-	('replication_slots', 'warning', '1073741824', 'bytes', 'a replication slot keeps so many bytes of WAL'),
-	('replication_slots', 'critical', '10737418240', 'bytes', 'a replication slot keeps so many bytes of WAL'),
-	('archiver', 'warning', '5 minutes', 'interval', 'archiving of WAL fails, and has failed for so long'),
-	('archiver', 'critical', '1 hour', 'interval', 'archiving of WAL fails, and has failed for so long'),
-	('disk_headroom', 'warning', '0.2', 'number', 'what is free where a tablespace lies is less than this share of what is in it'),
-	('disk_headroom', 'critical', '0.05', 'number', 'what is free where a tablespace lies is less than this share of what is in it'),
-	('disk_free', 'warning', '2147483648', 'bytes', 'fewer bytes are free where a tablespace lies'),
-	('disk_free', 'critical', '536870912', 'bytes', 'fewer bytes are free where a tablespace lies'),
-	('long_transactions', 'warning', '1 hour', 'interval', 'a transaction of a session is open for so long'),
-	('long_transactions', 'critical', '12 hours', 'interval', 'a transaction of a session is open for so long'),
-	('prepared_transactions', 'warning', '1 hour', 'interval', 'a prepared transaction was neither committed nor rolled back for so long'),
-	('prepared_transactions', 'critical', '1 day', 'interval', 'a prepared transaction was neither committed nor rolled back for so long'),
-	('connections', 'warning', '0.8', 'number', 'this share of the connections that roles other than superusers may open is in use'),
-	('connections', 'critical', '0.95', 'number', 'this share of the connections that roles other than superusers may open is in use'),
-	('pending_restart', 'warning', '1', 'number', 'so many settings were changed, and wait for a restart'),
-	('extensions', 'warning', '1', 'number', 'so many extensions of the database are older than their files')
+	('replication_lag', 'warning', '5 minutes', 'interval', 'a standby is behind by longer than this'),
+	('replication_lag', 'critical', '1 hour', 'interval', 'a standby is behind by longer than this'),
+	('replication_slots', 'warning', '1073741824', 'bytes', 'WAL that a replication slot retains'),
+	('replication_slots', 'critical', '10737418240', 'bytes', 'WAL that a replication slot retains'),
+	('archiver', 'warning', '5 minutes', 'interval', 'archiving of WAL has failed for longer than this'),
+	('archiver', 'critical', '1 hour', 'interval', 'archiving of WAL has failed for longer than this'),
+	('disk_headroom', 'warning', '0.2', 'number', 'ratio of free space in the file system of a tablespace to the size of the tablespace is below this'),
+	('disk_headroom', 'critical', '0.05', 'number', 'ratio of free space in the file system of a tablespace to the size of the tablespace is below this'),
+	('disk_free', 'warning', '2147483648', 'bytes', 'free space in the file system of a tablespace is below this'),
+	('disk_free', 'critical', '536870912', 'bytes', 'free space in the file system of a tablespace is below this'),
+	('long_transactions', 'warning', '1 hour', 'interval', 'a transaction of a session is open for longer than this'),
+	('long_transactions', 'critical', '12 hours', 'interval', 'a transaction of a session is open for longer than this'),
+	('prepared_transactions', 'warning', '1 hour', 'interval', 'a prepared transaction is open for longer than this'),
+	('prepared_transactions', 'critical', '1 day', 'interval', 'a prepared transaction is open for longer than this'),
+	('connections', 'warning', '0.8', 'number', 'share of the connections available to roles other than superusers that are in use'),
+	('connections', 'critical', '0.95', 'number', 'share of the connections available to roles other than superusers that are in use'),
+	('pending_restart', 'warning', '1', 'number', 'number of changed settings that wait for a restart'),
+	('extensions', 'warning', '1', 'number', 'number of extensions with a newer version installed on the server')
 ) AS d (check_id, threshold, value, kind, description);
 
--- Those for which less is worse.
+-- For checks where lower values are worse.
 CREATE FUNCTION pgmaint_internal.judge_rest(check_id text, measured numeric)
 RETURNS text
 LANGUAGE sql STABLE
@@ -35,7 +35,8 @@ BEGIN ATOMIC
 		ELSE 'ok' END;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.judge_rest(text, numeric) IS 'what a check''s thresholds say of what is left of something: critical, warning or ok';
+COMMENT ON FUNCTION pgmaint_internal.judge_rest(text, numeric) IS
+	'status of a number by the thresholds of a check, where lower is worse: critical, warning or ok';
 
 CREATE FUNCTION pgmaint_internal.validate_replication()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
@@ -85,7 +86,7 @@ BEGIN ATOMIC
 		'recovery',
 		CASE WHEN h.standby THEN 'warning' ELSE 'ok' END,
 		CASE WHEN NOT h.standby THEN 'the server is a primary'
-			ELSE format('the server is in recovery, a standby or being restored; the last transaction replayed is of %s',
+			ELSE format('the server is in recovery (a standby, or being restored); the last replayed transaction is of %s',
 				coalesce(date_trunc('second', pg_last_xact_replay_timestamp())::text, 'an unknown time')) END,
 		'a primary',
 		NULL
@@ -108,9 +109,9 @@ BEGIN ATOMIC
 		s.status,
 		format('replication slot %s %s%s', quote_ident(s.name),
 			CASE
-				WHEN s.wal_status = 'lost' THEN 'has lost WAL that it needs: what reads from it has to be set up again'
-				ELSE format('keeps %s of WAL', pg_size_pretty(s.bytes)) END,
-			CASE WHEN NOT s.active THEN ', and nobody reads from it' ELSE '' END),
+				WHEN s.wal_status = 'lost' THEN 'has lost WAL that it needs: set up its standby or subscription again'
+				ELSE format('retains %s of WAL', pg_size_pretty(s.bytes)) END,
+			CASE WHEN NOT s.active THEN ' and is not in use' ELSE '' END),
 		pgmaint_internal.expectation('replication_slots', 'less than %s of WAL'),
 		quote_ident(s.name)
 	FROM judged_slots s
@@ -119,8 +120,8 @@ BEGIN ATOMIC
 	SELECT
 		'replication_slots',
 		'ok',
-		CASE count(*) WHEN 0 THEN 'there is no replication slot'
-			ELSE format('%s replication %s at most %s of WAL', count(*), CASE count(*) WHEN 1 THEN 'slot keeps' ELSE 'slots keep' END,
+		CASE count(*) WHEN 0 THEN 'no replication slots'
+			ELSE format('%s replication %s at most %s of WAL', count(*), CASE count(*) WHEN 1 THEN 'slot retains' ELSE 'slots retain' END,
 				coalesce(pg_size_pretty(max(s.bytes)), '0 bytes')) END,
 		pgmaint_internal.expectation('replication_slots', 'less than %s of WAL'),
 		NULL
@@ -132,17 +133,17 @@ BEGIN ATOMIC
 		pgmaint_internal.judge('archiver', a.failing_for),
 		CASE
 			WHEN a.mode = 'off' THEN 'archiving of WAL is off'
-			WHEN a.failing_for IS NOT NULL THEN format('archiving has failed for %s, last on %s: see the server''s log',
+			WHEN a.failing_for IS NOT NULL THEN format('archiving of WAL has failed for %s, last for %s; see the server''s log',
 				date_trunc('second', a.failing_for), a.last_failed_wal)
-			WHEN a.last_archived_time IS NULL THEN 'nothing had to be archived yet'
+			WHEN a.last_archived_time IS NULL THEN 'no WAL had to be archived yet'
 			ELSE format('WAL was archived %s ago', date_trunc('second', clock_timestamp() - a.last_archived_time)) END,
-		'nothing that fails',
+		'no failures of archiving',
 		NULL
 	FROM archiver a;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.validate_replication() IS
-	'the checks of where WAL goes: recovery, standbys, replication slots, archiver';
+	'checks of replication: recovery, standbys, replication slots, archiving of WAL';
 
 CREATE FUNCTION pgmaint_internal.validate_server()
 RETURNS TABLE (check_id text, status text, detail text, expected text, object text)
@@ -151,8 +152,9 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = 'ISO, MDY'
 SET intervalstyle = 'postgres'
 BEGIN ATOMIC
-	-- A folder may hold several tablespaces, which share what is free.  What is
-	-- in one is counted only where it matters, since that asks for every file.
+	-- Tablespaces in one file system share its free space.  The size of a
+	-- tablespace is computed only where it matters, since that reads every file's
+	-- size.
 	WITH tablespaces AS MATERIALIZED (
 		SELECT
 			t.oid,
@@ -199,7 +201,7 @@ BEGIN ATOMIC
 	outdated AS (
 		SELECT
 			count(*) AS extensions,
-			string_agg(format('%s is %s, %s is there: ALTER EXTENSION %1$s UPDATE', quote_ident(e.extname), e.extversion, v.default_version), '; '
+			string_agg(format('%s has version %s, and version %s is installed on the server: ALTER EXTENSION %1$s UPDATE', quote_ident(e.extname), e.extversion, v.default_version), '; '
 				ORDER BY e.extname) AS which
 		FROM pg_extension e
 		JOIN pg_available_extensions v ON v.name = e.extname
@@ -209,25 +211,25 @@ BEGIN ATOMIC
 		'disk_headroom',
 		CASE WHEN d.bytes IS NULL THEN 'ok' ELSE pgmaint_internal.judge_rest('disk_headroom', d.free / nullif(d.bytes, 0)::numeric) END,
 		CASE
-			WHEN d.bytes IS NULL THEN format('where tablespace %s lies, %s are used, and %s are free', quote_ident(d.name), pg_size_pretty(d.used), pg_size_pretty(d.free))
-			ELSE format('tablespace %s has %s, and %s are free', quote_ident(d.name), pg_size_pretty(d.bytes), pg_size_pretty(d.free)) END,
-		pgmaint_internal.expectation('disk_headroom', 'at least %s of what is in it free'),
+			WHEN d.bytes IS NULL THEN format('file system of tablespace %s: %s used, %s free', quote_ident(d.name), pg_size_pretty(d.used), pg_size_pretty(d.free))
+			ELSE format('tablespace %s: %s in size, %s free in its file system', quote_ident(d.name), pg_size_pretty(d.bytes), pg_size_pretty(d.free)) END,
+		pgmaint_internal.expectation('disk_headroom', 'free space of at least %s of its size'),
 		quote_ident(d.name)
 	FROM disk d
 	UNION ALL
 	SELECT
 		'disk_free',
 		pgmaint_internal.judge_rest('disk_free', d.free),
-		format('%s are free where tablespace %s lies', pg_size_pretty(d.free), quote_ident(d.name)),
-		pgmaint_internal.expectation('disk_free', 'at least %s'),
+		format('%s free in the file system of tablespace %s', pg_size_pretty(d.free), quote_ident(d.name)),
+		pgmaint_internal.expectation('disk_free', 'at least %s free'),
 		quote_ident(d.name)
 	FROM disk d
 	UNION ALL
 	SELECT
 		'long_transactions',
 		pgmaint_internal.judge('long_transactions', t.age),
-		CASE WHEN t.pid IS NULL THEN 'no session has a transaction open'
-			ELSE format('the oldest transaction is open for %s: %s', date_trunc('second', t.age), t.holder) END,
+		CASE WHEN t.pid IS NULL THEN 'no open transactions'
+			ELSE format('the oldest transaction has been open for %s: %s', date_trunc('second', t.age), t.holder) END,
 		pgmaint_internal.expectation('long_transactions', 'none open for %s'),
 		NULL
 	FROM (VALUES (1)) AS one (row)
@@ -236,10 +238,10 @@ BEGIN ATOMIC
 	SELECT
 		'prepared_transactions',
 		pgmaint_internal.judge('prepared_transactions', p.age),
-		CASE WHEN p.gid IS NULL THEN 'there is no prepared transaction'
-			ELSE format('the oldest prepared transaction, %L of role %s in database %s, waits for %s: COMMIT PREPARED or ROLLBACK PREPARED ends it',
+		CASE WHEN p.gid IS NULL THEN 'no prepared transactions'
+			ELSE format('the oldest prepared transaction, %L of role %s in database %s, has been open for %s: end it with COMMIT PREPARED or ROLLBACK PREPARED',
 				p.gid, quote_ident(p.owner), quote_ident(p.database), date_trunc('second', p.age)) END,
-		pgmaint_internal.expectation('prepared_transactions', 'none that waits for %s'),
+		pgmaint_internal.expectation('prepared_transactions', 'none open for %s'),
 		NULL
 	FROM (VALUES (1)) AS one (row)
 	LEFT JOIN prepared p ON true
@@ -248,30 +250,30 @@ BEGIN ATOMIC
 		'connections',
 		pgmaint_internal.judge('connections', c.used / nullif(c.available, 0)::numeric),
 		format('%s of %s connections are in use', c.used, c.available),
-		pgmaint_internal.expectation('connections', 'less than %s of them'),
+		pgmaint_internal.expectation('connections', 'less than %s of the available connections'),
 		NULL
 	FROM connections c
 	UNION ALL
 	SELECT
 		'pending_restart',
 		pgmaint_internal.judge('pending_restart', r.settings),
-		CASE WHEN r.settings = 0 THEN 'no setting waits for a restart'
+		CASE WHEN r.settings = 0 THEN 'no settings wait for a restart'
 			ELSE format('%s for a restart: %s', CASE WHEN r.settings = 1 THEN '1 setting waits' ELSE r.settings || ' settings wait' END, r.names) END,
-		'none',
+		'no settings that wait for a restart',
 		NULL
 	FROM restarts r
 	UNION ALL
 	SELECT
 		'extensions',
 		pgmaint_internal.judge('extensions', o.extensions),
-		coalesce(o.which, 'all extensions are as new as their files'),
-		'none that is older than its files',
+		coalesce(o.which, 'all extensions have the version that is installed on the server'),
+		'no extension older than the version that is installed on the server',
 		NULL
 	FROM outdated o;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.validate_server() IS
-	'the checks of the server: room on disk, long and prepared transactions, connections, settings that wait for a restart, extensions';
+	'checks of the server: disk space, long and prepared transactions, connections, settings that wait for a restart, extensions';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.judge_rest(text, numeric),

@@ -1,5 +1,5 @@
--- Checks of storages: that what the ledger has is on them, as the action
--- validate found it.
+-- Checks of storages, by the results of the action validate: the objects of the
+-- ledger are on their storages.
 
 INSERT INTO pgmaint.thresholds (check_id, threshold, value, default_value, kind, description)
 SELECT d.check_id, d.threshold, d.value, d.value, d.kind, d.description
@@ -21,8 +21,7 @@ BEGIN ATOMIC
 		WHERE a.check_result = 'damaged' AND a.identity IN (SELECT i.identity FROM pgmaint_internal.own_identities i)
 		GROUP BY a.storage
 	),
-	-- what another database found on it, before this one was copied from there,
-	-- is not what this one would find
+	-- results of another database, from which this one was copied, do not count
 	looked_at AS (
 		SELECT
 			u.storage,
@@ -49,32 +48,32 @@ BEGIN ATOMIC
 			WHEN NOT l.is_there OR l.error IS NOT NULL THEN 'warning'
 			ELSE pgmaint_internal.judge('storage', l.age) END,
 		concat_ws('; ',
-			CASE WHEN NOT l.is_there THEN concat(format('storage %I does not exist any more, and ', l.storage), CASE
-				WHEN l.known > 0 THEN format('the ledger has %s archives and backups on it', l.known)
-				ELSE 'retention policies archive to it' END) END,
+			CASE WHEN NOT l.is_there THEN concat(format('storage %I no longer exists, but ', l.storage), CASE
+				WHEN l.known > 0 THEN format('the ledger has %s archives and backups on this storage', l.known)
+				ELSE 'retention policies use this storage' END) END,
 			CASE
 				WHEN NOT l.is_there AND l.checked_at IS NULL THEN NULL
-				WHEN l.checked_at IS NULL THEN format('storage %I was not compared with the ledger yet: SELECT pgmaint.run_action(''validate'')', l.storage)
+				WHEN l.checked_at IS NULL THEN format('storage %I was not compared with the ledger yet; compare it with SELECT pgmaint.run_action(''validate'')', l.storage)
 				ELSE format('storage %I was compared with the ledger %s ago%s', l.storage,
 					date_trunc('minute', justify_hours(greatest(l.age, interval '0'))),
 					CASE WHEN l.wrong = 0 THEN ': no object is missing' END) END,
 			CASE WHEN l.missing > 0 THEN format('%s missing: %s', CASE WHEN l.missing = 1 THEN '1 object is' ELSE l.missing || ' objects are' END,
 				(SELECT string_agg(concat(o ->> 'of', ' (', o ->> 'key', ')'), ', ') FROM jsonb_path_query(l.detail, '$.missing[0 to 2]') o)) END,
-			CASE WHEN l.differing > 0 THEN format('%s another size than the ledger says: %s', CASE WHEN l.differing = 1 THEN '1 object has' ELSE l.differing || ' objects have' END,
+			CASE WHEN l.differing > 0 THEN format('%s another size than in the ledger: %s', CASE WHEN l.differing = 1 THEN '1 object has' ELSE l.differing || ' objects have' END,
 				(SELECT string_agg(concat(o ->> 'of', ' (', o ->> 'key', ')'), ', ') FROM jsonb_path_query(l.detail, '$.differing[0 to 2]') o)) END,
 			CASE WHEN l.damaged > 0 THEN format('%s damaged: %s', CASE WHEN l.damaged = 1 THEN '1 archive is' ELSE l.damaged || ' archives are' END,
 				array_to_string(l.first, ', ')) END,
-			CASE WHEN l.is_there THEN 'the last attempt to compare it failed: ' || l.error END),
-		pgmaint_internal.expectation('storage', 'every object of the ledger, compared not longer ago than %s'),
+			CASE WHEN l.is_there THEN 'the last comparison failed: ' || l.error END),
+		pgmaint_internal.expectation('storage', 'every object of the ledger, compared within %s'),
 		quote_ident(l.storage)
 	FROM looked_at l
 	UNION ALL
-	SELECT 'storage', 'ok', 'no archive or backup is on a storage', pgmaint_internal.expectation('storage', 'every object of the ledger, compared not longer ago than %s'), NULL
+	SELECT 'storage', 'ok', 'the ledger has no archives or backups', pgmaint_internal.expectation('storage', 'every object of the ledger, compared within %s'), NULL
 	WHERE NOT EXISTS (SELECT FROM looked_at l);
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.validate_storages() IS
-	'the checks of storages, as the action validate found them: that no archive or backup of the ledger is missing or damaged, and how long ago that was';
+	'checks of storages by the results of the action validate: no archive or backup of the ledger is missing or damaged, and the last comparison is recent';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.validate_storages() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.validate_storages() TO pg_monitor;

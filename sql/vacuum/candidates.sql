@@ -1,7 +1,7 @@
--- What needs work, and why.
+-- Tables that need VACUUM or ANALYZE, and the reason.
 --
--- These functions read catalogs and statistics of every table, and pgmaint's
--- own measurements; they change nothing, and call nothing that users define.
+-- These functions read catalogs, statistics of every table and pgmaint's own
+-- measurements; they change nothing, and call no functions that users define.
 
 CREATE FUNCTION pgmaint_internal.may_maintain(relation oid, role oid)
 RETURNS boolean
@@ -9,7 +9,7 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgmaint_may_maintain';
 
 COMMENT ON FUNCTION pgmaint_internal.may_maintain(oid, oid) IS
-	'may the role VACUUM and ANALYZE the relation (owner, database owner, superuser; from PostgreSQL 17 also MAINTAIN; all but superusers with USAGE on its schema)';
+	'whether the role may VACUUM and ANALYZE the relation: owner, database owner and superuser, from PostgreSQL 17 on also roles with MAINTAIN; all but superusers need USAGE on its schema';
 
 CREATE FUNCTION pgmaint_internal.file_size(filenode oid, tablespace oid, pages integer)
 RETURNS bigint
@@ -33,10 +33,10 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_used_bytes_of_tablespace';
 
 COMMENT ON FUNCTION pgmaint_internal.used_bytes_of_tablespace(oid) IS
-	'bytes that are used in the file system of a tablespace, by whomever, by reltablespace of pg_class';
+	'bytes in use in the file system of a tablespace, including files that are not the servers, by reltablespace of pg_class';
 
--- Every table and materialized view that outlives a session, with what the
--- server knows of it.  A TOAST table is part of its owner.
+-- Every table and materialized view except temporary ones, with the server's
+-- figures of it.  A TOAST table is part of its owner.
 CREATE FUNCTION pgmaint_internal.table_states(for_role oid)
 RETURNS TABLE (
 	relation oid,
@@ -103,8 +103,8 @@ COMMENT ON FUNCTION pgmaint_internal.table_states(oid) IS
 	'every table and materialized view with its row counts, ages and last maintenance';
 
 -- The counters are gone after a crash, pg_stat_reset(), a restore or an upgrade:
--- zero dead or changed rows mean nothing then.  What initdb made is as it made
--- it while it is small.
+-- zero dead or changed rows mean nothing then.  Small catalogs that were never
+-- vacuumed are as initdb made them.
 CREATE FUNCTION pgmaint_internal.counters_are_lost(
 	schema name,
 	estimated_rows double precision,
@@ -123,7 +123,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.counters_are_lost(name, double precision, bigint, bigint, bigint, timestamptz, timestamptz) IS
-	'whether the server''s counters know less of a table than the catalog does, and no VACUUM or ANALYZE either';
+	'whether the server''s counters cover fewer rows of a table than the catalog estimates, and no VACUUM or ANALYZE is recorded';
 
 CREATE FUNCTION pgmaint.stale_statistics(
 	min_modified_rows bigint DEFAULT 100,
@@ -177,7 +177,7 @@ BEGIN ATOMIC
 		FROM filled s
 		WHERE s.relation <> 'pg_catalog.pg_statistic'::regclass
 	),
-	-- read from pg_inherits, because pg_partition_tree() would lock them all
+	-- read from pg_inherits, because pg_partition_tree() would lock all partitions
 	members AS (
 		SELECT s.relation AS root, i.inhrelid AS member
 		FROM states s
@@ -201,8 +201,8 @@ BEGIN ATOMIC
 		JOIN filled x ON x.relation = m.member AND x.kind = 'r'
 		GROUP BY p.relation
 	),
-	-- autovacuum never analyzes a parent: what its partitions have seen since
-	-- the parent's own last ANALYZE has to be added up
+	-- autovacuum never analyzes a parent: changes to its partitions since the
+	-- parent's own last ANALYZE have to be added up
 	parents AS (
 		SELECT
 			s.relation,
@@ -226,13 +226,13 @@ BEGIN ATOMIC
 	SELECT
 		j.relation::regclass,
 		CASE
-			WHEN j.never AND j.parent THEN 'statistics of the partitioned table as a whole were never made'
-			WHEN j.never THEN 'statistics were never made'
+			WHEN j.never AND j.parent THEN 'the partitioned table as a whole has no statistics'
+			WHEN j.never THEN 'the table has no statistics'
 			WHEN j.stale THEN format('statistics are stale: %s rows changed since the last ANALYZE, of %s',
 				pgmaint.count_text(j.modified_rows),
 				pgmaint.count_text(j.known_rows::bigint))
-			WHEN j.unknown THEN 'it is not known what has changed: the server''s counters do not cover its rows'
-			ELSE 'every table was asked for'
+			WHEN j.unknown THEN 'number of changed rows is unknown: the server''s counters do not cover all rows of the table'
+			ELSE 'not due; all tables were requested'
 		END,
 		j.known_rows::bigint,
 		j.modified_rows,
@@ -244,10 +244,13 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.stale_statistics(bigint, double precision, boolean, oid) IS
-	'Lists tables whose planner statistics are missing or stale: min_modified_rows rows and the share min_modified_ratio (0 to 1) of them changed, or the counters of changed rows were lost. '
-	'everything lists all tables; may_maintain is about for_role (null: the caller).';
+	'Lists tables whose planner statistics are missing or stale, most urgent first, with the reason. '
+	'Statistics are stale when at least min_modified_rows rows, and at least the share min_modified_ratio of all rows (0.05 is 5 %), changed since the last ANALYZE, or when the server lost its counters of changed rows. '
+	'With everything => true, all tables are listed. for_role is the role that would do the work, by default the caller. '
+	'estimated_rows and modified_rows are numbers of rows; last_analyze is null for tables without a recorded ANALYZE; may_maintain tells whether for_role may ANALYZE the table. '
+	'Members of pg_monitor may call it.';
 
--- The server's own account, from 19 on: a TOAST table has a row of its own.
+-- The server's own scores, from 19 on: a TOAST table has a row of its own.
 CREATE FUNCTION pgmaint_internal.autovacuum_scores()
 RETURNS TABLE (
 	relation oid,
@@ -265,7 +268,7 @@ LANGUAGE c STABLE ROWS 200 COST 10000
 AS 'MODULE_PATHNAME', 'pgmaint_autovacuum_scores';
 
 COMMENT ON FUNCTION pgmaint_internal.autovacuum_scores() IS
-	'how urgent each table is to autovacuum, from 1 on due, and whether it is due (pg_stat_autovacuum_scores); no rows before PostgreSQL 19';
+	'score of each table for autovacuum, which is due from 1 on, and whether it is due (pg_stat_autovacuum_scores); no rows before PostgreSQL 19';
 
 CREATE FUNCTION pgmaint.vacuum_candidates(
 	min_dead_rows bigint DEFAULT 1000,
@@ -315,7 +318,7 @@ BEGIN ATOMIC
 						FROM pg_class f
 						WHERE f.oid = s.relation)
 					END AS inserts_due,
-			-- the server's counters are lost in a crash, what lies in the pages is not
+			-- a crash loses the server's counters, but not the rows in the pages
 			(
 				SELECT m.dead_bytes
 				FROM pgmaint_internal.bloat_measurements m
@@ -325,7 +328,7 @@ BEGIN ATOMIC
 				ORDER BY m.measured_at DESC
 				LIMIT 1
 			) AS sampled_dead_bytes,
-			-- what is larger is sampled by bloat_report, and counted by ANALYZE; a
+			-- larger tables are sampled by bloat_report, and counted by ANALYZE; a
 			-- page has no more than 291 rows
 			pgmaint_internal.counters_are_lost(s.schema, s.estimated_rows, s.live_rows, s.dead_rows, s.inserted_rows, s.last_vacuum, s.last_analyze) AND (
 				SELECT pgmaint_internal.file_size(f.relfilenode, f.reltablespace, f.relpages) BETWEEN min_dead_rows * 28 AND 67108864
@@ -356,14 +359,14 @@ BEGIN ATOMIC
 			CASE WHEN j.dead_due THEN format('dead rows: %s, %s %% of the table',
 				pgmaint.count_text(j.dead_rows),
 				round((100 * j.dead_rows / j.all_rows)::numeric, 1)) END,
-			CASE WHEN j.toast_due THEN format('dead rows in its TOAST table: %s',
+			CASE WHEN j.toast_due THEN format('dead rows in the TOAST table: %s',
 				pgmaint.count_text(j.toast_dead_rows)) END,
 			CASE WHEN j.sampled_dead_bytes IS NOT NULL AND NOT j.dead_due THEN format(
 				'dead rows: %s in sampled pages', pg_size_pretty(j.sampled_dead_bytes)) END,
 			CASE WHEN j.inserts_due THEN format('inserts without freeze: %s rows since the last VACUUM',
 				pgmaint.count_text(j.inserted_rows)) END,
-			CASE WHEN j.unknown_due THEN 'dead rows are not known: the server''s counters do not cover its rows' END), ''),
-			'every table was asked for'),
+			CASE WHEN j.unknown_due THEN 'number of dead rows is unknown: the server''s counters do not cover all rows of the table' END), ''),
+			'not due; all tables were requested'),
 		pg_size_pretty(b.total_bytes),
 		j.dead_rows,
 		j.dead_rows / j.all_rows,
@@ -396,11 +399,15 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.vacuum_candidates(bigint, double precision, double precision, double precision, boolean, oid) IS
-	'Lists tables that are due for VACUUM, most urgent first: wraparound, dead rows (counted, or seen in sampled blocks), inserted rows without a freeze, and up to 64 MB lost counters. '
-	'min_dead_rows is a number, the ratios are shares from 0 to 1; everything lists all tables; may_maintain is about for_role (null: the caller). '
-	'total_bytes in bytes, xid_age and multixact_age in transactions, autovacuum_score null before PostgreSQL 19.';
+	'Lists tables that are due for VACUUM, most urgent first, with the reason. '
+	'A table is due when it has at least min_dead_rows dead rows that make up at least the share min_dead_ratio of its rows, by the server''s counters or in sampled blocks; '
+	'when at least the share min_inserted_ratio of its rows was inserted since the last VACUUM; when its transaction ID or multixact age reaches the share min_wraparound_ratio of autovacuum_freeze_max_age; or, up to 64 MB, when the server lost its counters. '
+	'With everything => true, all tables are listed. for_role is the role that would do the work, by default the caller. '
+	'size is for people, total_bytes in bytes, both with the TOAST table; xid_age and multixact_age count transactions and multixacts; wraparound_ratio is the share of the way to a forced VACUUM; causes names the reasons for machines; may_maintain tells whether for_role may VACUUM the table. '
+	'autovacuum_score, null before PostgreSQL 19, is how urgent VACUUM of the table or its TOAST table is to autovacuum, which is due from 1 on; it orders tables that were never vacuumed, and tables that autovacuum would vacuum by force against wraparound come first. '
+	'Members of pg_monitor may call it.';
 
--- Whoever keeps dead rows from being removed, oldest first.
+-- Holders of old snapshots, which keep dead rows from being removed.
 CREATE FUNCTION pgmaint.xmin_holders()
 RETURNS TABLE (
 	kind text,
@@ -453,8 +460,10 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.xmin_holders() IS
-	'Lists sessions, prepared transactions, replication slots and standbys that keep VACUUM from removing dead rows of this database, oldest first. '
-	'xmin_age in transactions; catalogs_only: only rows of system catalogs are kept. Shows sessions of all roles.';
+	'Lists the sessions, prepared transactions, replication slots and standbys that keep VACUUM from removing dead rows of this database, oldest first. '
+	'kind is session, prepared transaction, replication slot or standby; holder names the holder with its role and state; xmin_age is the age of its oldest snapshot in transactions, and since when its transaction began, null where that is not known. '
+	'catalogs_only is true where only dead rows of the system catalogs are kept, as logical replication slots do. '
+	'Sessions of all roles are shown. Members of pg_monitor may call it.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.may_maintain(oid, oid),

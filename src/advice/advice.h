@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * advice.h
- *	  Advice in the making, for the files that make its parts.
+ *	  Structures of advice on indexes, shared by the files of the room.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@ typedef struct AdviceLimits
 	double min_bytes; /* of the table */
 } AdviceLimits;
 
-/* what one statement gains from one index */
+/* the gain of one statement from one index */
 typedef struct StatementGain
 {
 	const Statement *statement;
@@ -34,19 +34,19 @@ typedef struct Advice
 	Candidate *index;
 	List *gains; /* of StatementGain */
 	char *command;
-	char *note; /* what else there is to know, or NULL */
+	char *note; /* a remark, or NULL */
 	double bytes;
 	double writes_per_day; /* rows of the table */
 	double write_ms;	   /* a day, that these would cost */
 	double gain_ms;		   /* a day */
 } Advice;
 
-/* statements that were not looked at, or tables */
+/* statements, or tables, without advice */
 typedef struct LeftOut
 {
 	char *why;
 	int count;
-	char *example; /* NULL: not for the caller to see */
+	char *example; /* NULL: the caller may not see the statement */
 } LeftOut;
 
 typedef struct AdviceResult

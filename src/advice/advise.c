@@ -19,13 +19,13 @@
 #define WRITE_MS 0.01
 /* a gain has to be this many times what it costs writers */
 #define WORTH 2.0
-/* how much dearer a statement may become where two indexes become one */
+/* how much a statement's cost may grow where two indexes become one */
 #define MERGE_TOLERANCE 1.25
 #define PARTIAL_TOLERANCE 2.0
 
 /*
- * Would all statements of one piece of advice do about as well with another
- * index in its place?
+ * Would all statements of one piece of advice be about as fast with another
+ * index instead?
  */
 static bool
 can_do_with(const Advice *advice, Candidate *index, double tolerance)
@@ -77,7 +77,7 @@ begin_with(const Candidate *narrow, const Candidate *wide)
 }
 
 /*
- * Two pieces of advice become one where one index can do for both.
+ * Merge two pieces of advice where one index serves both.
  */
 static bool
 merge_two(Advice *narrow, Advice *wide)
@@ -113,7 +113,7 @@ merge_two(Advice *narrow, Advice *wide)
 }
 
 /*
- * As few indexes as will do.
+ * Merge advice until no index can replace another.
  */
 static void
 merge_advice(AdviceResult *result)
@@ -181,8 +181,7 @@ by_gain(const ListCell *one, const ListCell *other)
 }
 
 /*
- * Weigh what statements gain against what writers lose, and put the best
- * first.
+ * Compare the gain of statements with the cost for writers, and sort by gain.
  */
 static void
 weigh_advice(AdviceResult *result)
@@ -212,7 +211,7 @@ weigh_advice(AdviceResult *result)
 			leave_out(
 				result,
 				psprintf(
-					"an index on \"%s\" would cost writers more than it gains",
+					"an index on \"%s\" would cost more on writes than it saves on reads",
 					get_rel_name(advice->index->relation)),
 				((StatementGain *) linitial(advice->gains))->statement->text);
 		else
@@ -223,7 +222,7 @@ weigh_advice(AdviceResult *result)
 }
 
 /*
- * All of it.
+ * Evaluate all statements, and collect the advice.
  */
 void
 find_advice(const AdviceLimits *limits, AdviceResult *result)
@@ -240,7 +239,7 @@ find_advice(const AdviceLimits *limits, AdviceResult *result)
 	}
 	merge_advice(result);
 	weigh_advice(result);
-	/* so that names come out qualified */
+	/* names are printed with their schemas under this path */
 	settings = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * candidate.c
- *	  Indexes that could be: comparing them, their size, and their definition.
+ *	  Candidate indexes: comparison, size, and definition.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,12 +28,12 @@
 
 /* as B-trees are built */
 #define LEAF_FILL 0.9
-/* more partitions than these are not written out */
+/* limit of partitions whose commands are printed */
 #define MAX_PARTITIONS 30
 
 /*
- * Numbers stand for indexes in plans.  They begin where the server will not
- * come to give them to anything.
+ * Numbers stand for indexes in plans.  They are from a range of OIDs that the
+ * server does not assign.
  */
 Candidate *
 make_candidate(Oid relation, List *columns, List *predicate, double fraction)
@@ -61,7 +61,7 @@ same_column(const IndexColumn *one, const IndexColumn *other)
 }
 
 /*
- * Does the longer index begin with all of the shorter?
+ * Does the longer index begin with all columns of the shorter?
  */
 bool
 is_prefix_of(const Candidate *shorter, const Candidate *longer)
@@ -193,8 +193,8 @@ describe_columns(const Candidate *candidate)
 }
 
 /*
- * The command that makes the index.  A partitioned table takes no
- * CONCURRENTLY, but takes up the indexes that its partitions have already.
+ * The command that makes the index.  A partitioned table cannot use
+ * CONCURRENTLY, but adopts the indexes that its partitions have already.
  */
 char *
 create_index_command(const Candidate *candidate)
@@ -215,7 +215,7 @@ create_index_command(const Candidate *candidate)
 			continue;
 		if (list_length(family) > MAX_PARTITIONS)
 		{
-			/* no name of a user's in a comment: it may have lines */
+			/* no names of users in a comment: they may have line breaks */
 			appendStringInfoString(
 				&command, "-- first CREATE INDEX CONCURRENTLY on each "
 						  "partition, with the same columns\n");

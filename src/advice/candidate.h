@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * candidate.h
- *	  Indexes that could be.
+ *	  Candidate indexes.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "nodes/pg_list.h"
 #include "nodes/primnodes.h"
 
-/* one column, in which an expression speaks of its table as number 1 */
+/* one column, in which an expression refers to its table as number 1 */
 typedef struct IndexColumn
 {
 	AttrNumber attnum; /* 0: an expression */

@@ -1,10 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * column.c
- *	  What of a query could be a column of an index.
+ *	  Parts of a query that could be a column of an index.
  *
- * That is a column of a table, or an expression that is computed from its
- * columns and nothing else.
+ * That is a column of a table, or an expression of columns of one table only.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,7 +35,7 @@ in_index_terms(QueriedTable *table, Node *node)
 }
 
 /*
- * Does the node speak of this table, and of no other?
+ * Does the node refer to this table, and to no other?
  */
 bool
 speaks_of_table_only(QueriedTable *table, Node *node)
@@ -48,7 +47,7 @@ speaks_of_table_only(QueriedTable *table, Node *node)
 }
 
 /*
- * Does the node speak of this table, among others or not?
+ * Does the node refer to this table?
  */
 bool
 speaks_of_table(QueriedTable *table, Node *node)
@@ -76,9 +75,9 @@ strip_relabeling(Node *node)
 }
 
 /*
- * How many values there are; without statistics of a column, whatever the
- * planner thinks is worth nothing.  Those of an expression come with its
- * index.
+ * The number of distinct values.  Without statistics of a column, the
+ * planner's estimate is useless.  An expression has statistics once its index
+ * exists.
  */
 static double
 count_distinct(QueriedTable *table, Node *node)
@@ -98,8 +97,7 @@ count_distinct(QueriedTable *table, Node *node)
 }
 
 /*
- * What stands on one side of an operator as a column of a B-tree; NULL if it
- * cannot be one.
+ * One side of an operator as a column of a B-tree; NULL if it cannot be one.
  */
 IndexColumn *
 as_column(QueriedTable *table, Node *node)

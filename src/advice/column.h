@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * column.h
- *	  What of a query could be a column of an index.
+ *	  Parts of a query that could be a column of an index.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * combine.c
- *	  The indexes that could serve what a query asks of a table.
+ *	  The indexes that could serve the conditions and the order of a query.
  *
  * Columns that must be equal to something come first, the most selective
- * ahead, then one range, or the order that is wanted.  Which of the
- * combinations is worth anything is for the planner to say.
+ * ahead, then one range, or the order that is wanted.  The planner decides
+ * which of the combinations are useful.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@
 /* values of a column that tells states */
 #define MAX_STATES 50
 
-/* what candidates are made of, and those that were made */
+/* the columns for candidates, and the candidates */
 typedef struct Combination
 {
 	const Demand *demand;
@@ -183,8 +183,8 @@ combine(Combination *combination)
 }
 
 /*
- * Where a predicate is all there is, the index needs some column: that of the
- * order, or of the primary key.
+ * An index with a predicate only needs some column: that of the order, or of
+ * the primary key.
  */
 static void
 make_of_predicate(Combination *combination)
@@ -195,8 +195,8 @@ make_of_predicate(Combination *combination)
 }
 
 /*
- * Is it a state, of which there are few, rather than one value of many, for
- * which other statements will ask in its place?
+ * Is the value a state, of which there are few, rather than one of many values
+ * that other statements would replace with another?
  */
 static bool
 is_state(const Condition *condition)

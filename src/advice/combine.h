@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * combine.h
- *	  The indexes that could serve what a query asks of a table.
+ *	  The indexes that could serve the conditions and the order of a query.
  *
  *-------------------------------------------------------------------------
  */

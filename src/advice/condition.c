@@ -74,7 +74,8 @@ match_like(QueriedTable *table, OpExpr *clause)
 }
 
 /*
- * A comparison of a column with what does not speak of its table.
+ * A comparison of a column with an expression that does not refer to its
+ * table.
  */
 Condition *
 match_comparison(QueriedTable *table, OpExpr *clause)

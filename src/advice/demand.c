@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * demand.c
- *	  What a query asks of its tables that an index could answer.
+ *	  The conditions and orders of a query that an index could serve.
  *
- * The planner has sorted that out before it looks at indexes: the conditions
+ * The planner has determined them before it considers indexes: the conditions
  * on each table, what must be equal across tables, and the order wanted.
  *
  *-------------------------------------------------------------------------
@@ -233,7 +233,7 @@ find_key(QueriedTable *table)
 }
 
 /*
- * Is it a table that people make indexes on?
+ * Is it a table of a user, which can have indexes?
  */
 static bool
 is_of_interest(const RangeTblEntry *entry)

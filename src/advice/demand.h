@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * demand.h
- *	  What a query asks of its tables that an index could answer.
+ *	  The conditions and orders of a query that an index could serve.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * evaluate.c
- *	  What one statement would gain from indexes that could be.
+ *	  The gain of one statement from candidate indexes.
  *
- * The planner itself is asked: with each of them, with all of them, and then
- * for the smallest set that is about as good.
+ * The planner plans the statement with each of them, with all of them, and
+ * then with smaller sets, down to the smallest that is about as good.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,11 +36,11 @@ typedef struct Evaluation
 	List *gains_of; /* candidates, and in the next list what was gained */
 	List *gains;
 	char *unanalyzed;
-	char *why_not; /* there is no advice */
+	char *why_not; /* why there is no advice */
 } Evaluation;
 
 /*
- * The cost with these indexes; used is which of them the plan uses.
+ * The cost with these indexes; used receives those that the plan uses.
  */
 static double
 cost_of(Query *query, List *candidates, List **used)
@@ -215,8 +215,7 @@ choose(Query *query, List *candidates, double before, double min_gain,
 }
 
 /*
- * What keeps an index from being of use, or from being known to be, in case
- * none is found that is.
+ * Note why no index may be useful, for statements without advice.
  */
 static void
 note_why_not(Evaluation *evaluation, const Demand *demand)
@@ -236,7 +235,7 @@ note_why_not(Evaluation *evaluation, const Demand *demand)
 			"no B-tree index answers a condition on table \"%s\"", name);
 	else if (demand->unknown)
 		evaluation->why_not = psprintf(
-			"how many rows of table \"%s\" are found depends on parameters",
+			"number of rows found in table \"%s\" depends on parameters",
 			name);
 }
 
@@ -313,7 +312,7 @@ evaluate(Query *query, void *argument)
 }
 
 /*
- * Look at one statement, and add what it gains to the advice.
+ * Evaluate one statement, and add its gains to the advice.
  */
 void
 evaluate_statement(const Statement *statement, const AdviceLimits *limits,
@@ -326,7 +325,7 @@ evaluate_statement(const Statement *statement, const AdviceLimits *limits,
 
 	if (why != NULL)
 	{
-		/* what others execute is none of the caller's business */
+		/* the caller must not see statements of other roles */
 		leave_out(result, why,
 				  has_privs_of_role(GetUserId(), statement->role)
 					  ? statement->text
@@ -335,10 +334,12 @@ evaluate_statement(const Statement *statement, const AdviceLimits *limits,
 	}
 	result->looked_at++;
 	if (evaluation.unanalyzed != NULL)
-		leave_out(result,
-				  psprintf("table \"%s\" has no statistics: ANALYZE it",
-						   evaluation.unanalyzed),
-				  statement->text);
+		leave_out(
+			result,
+			psprintf(
+				"table \"%s\" has no statistics; run ANALYZE on the table",
+				evaluation.unanalyzed),
+			statement->text);
 	else if (evaluation.why_not != NULL && evaluation.gains == NIL)
 		leave_out(result, evaluation.why_not, statement->text);
 	forboth(index, evaluation.gains_of, cell, evaluation.gains)
@@ -379,8 +380,8 @@ find_cost(Query *query, void *argument)
 }
 
 /*
- * What a statement costs with these indexes; -1 if it cannot be planned any
- * more.
+ * The cost of a statement with these indexes; -1 if it can no longer be
+ * planned.
  */
 double
 cost_with(const Statement *statement, List *candidates)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * existing.c
- *	  What an index that is advised has to do with those that are there.
+ *	  Comparison of an advised index with existing ones.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,8 +43,8 @@ list_keys(const Candidate *index)
 }
 
 /*
- * An index that is there already but invalid is to be rebuilt, not made once
- * more; one whose columns the new one begins with can go.
+ * An existing index that is invalid should be rebuilt, not created again; one
+ * whose columns the new one begins with can be dropped.
  */
 void
 compare_with_existing(Advice *advice)
@@ -71,12 +71,11 @@ compare_with_existing(Advice *advice)
 	{
 		advice->command =
 			psprintf("REINDEX INDEX CONCURRENTLY %s", ledger_text(0, 1));
-		advice->note = "this index is there, but is invalid, unless somebody "
-					   "is building it now";
+		advice->note =
+			"the index exists but is invalid, unless a session is building it now";
 	}
 	else if (rows > 0)
-		advice->note =
-			psprintf("takes the place of %s, which can be dropped then",
-					 ledger_text(0, 1));
+		advice->note = psprintf("replaces %s, which can be dropped afterwards",
+								ledger_text(0, 1));
 	ledger_leave(&scope);
 }

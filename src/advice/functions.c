@@ -23,7 +23,7 @@
 PG_FUNCTION_INFO_V1(pgmaint_index_advice);
 
 /*
- * Arguments that make no sense are refused by name.
+ * Read a numeric argument; one that is out of range is an error.
  */
 static double
 checked_number(FunctionCallInfo fcinfo, int argument, const char *name,

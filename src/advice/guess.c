@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * guess.c
- *	  What stood in the place of parameters, as the executions tell it.
+ *	  Values of parameters, guessed from the number of rows that executions
+ *	  returned.
  *
  * The planner takes a third of the rows for a range whose end is a parameter,
- * and half of them for a boolean.  How many rows the executions found says
- * which value of the column's statistics the end, or the boolean, was like.
+ * and half of them for a boolean.  The number of rows that the executions
+ * found tells which value of the column's statistics is closest to the
+ * parameter.
  *
  *-------------------------------------------------------------------------
  */
@@ -81,7 +83,7 @@ share_found(Oid relation, const Statement *statement)
 }
 
 /*
- * Statistics show values of the column only to whom may read it.
+ * Use values from statistics only if the role may read the column.
  */
 static HeapTuple
 column_statistics(const RangeTblEntry *entry, AttrNumber attnum)
@@ -213,7 +215,7 @@ guess_values(Query *query, const Statement *statement)
 }
 
 /*
- * Is this the end of something that tells the time?
+ * Is the text before this position the end of an expression of a time type?
  */
 static bool
 ends_with_time(const char *begin, const char *end)
@@ -239,8 +241,9 @@ ends_with_time(const char *begin, const char *end)
 }
 
 /*
- * A parameter that is taken from a time would be taken for another time, but
- * was an interval where the statement makes no sense so: say it in its text.
+ * A parameter that is subtracted from a time would be parsed as another time,
+ * but was an interval where the statement fails that way: add a cast to its
+ * text.
  */
 char *
 cast_to_intervals(const char *text)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * guess.h
- *	  What stood in the place of parameters, as the executions tell it.
+ *	  Values of parameters, guessed from the number of rows that executions
+ *	  returned.
  *
  *-------------------------------------------------------------------------
  */

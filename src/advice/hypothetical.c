@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hypothetical.c
- *	  Telling the planner of indexes that could be.
+ *	  Hypothetical indexes for the planner.
  *
  * The server lets extensions add to what the planner knows of a table, for
  * this purpose: an index that is marked as hypothetical is never opened.
@@ -36,7 +36,7 @@ static List *pretended;
 static TableInfoHook next_hook;
 
 /*
- * From now on, these are the indexes that could be.
+ * Set the hypothetical indexes of the next plans.
  */
 void
 pretend_indexes(List *candidates, TableInfoHook next)
@@ -46,8 +46,8 @@ pretend_indexes(List *candidates, TableInfoHook next)
 }
 
 /*
- * An expression that speaks of the candidate's table as number 1, as one of a
- * relation of a query, which may be a partition.
+ * Convert an expression that refers to the candidate's table as number 1 to
+ * one of a relation of a query, which may be a partition.
  */
 static Node *
 for_relation(Node *expression, const Candidate *candidate, Oid relation,
@@ -152,7 +152,7 @@ make_index(Candidate *candidate, Oid relation, RelOptInfo *rel)
 }
 
 /*
- * The planner's hook for what it knows of a table.
+ * The planner's hook for the properties of a table.
  */
 void
 add_pretended_indexes(TABLE_INFO_ARGS)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hypothetical.h
- *	  Telling the planner of indexes that could be.
+ *	  Hypothetical indexes for the planner.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * planning.c
- *	  Planning counted statements, with indexes that could be.
+ *	  Planning of counted statements with hypothetical indexes.
  *
- * Nothing is executed.  What planning itself runs, it runs as a role that may
- * (trust.c), and leaves nothing behind (as_role.c).
+ * No statement is executed.  Functions that planning calls run as a role that
+ * may call them (trust.c), and their changes are rolled back (as_role.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +25,7 @@
 #include "parser/parse_param.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 
 #include "advice/demand.h"
 #include "advice/guess.h"
@@ -109,8 +110,8 @@ analyze_text(Analysis *analysis)
 }
 
 /*
- * Analyze and rewrite a statement as the role that executed it, which executes
- * nothing, and hand it on to be planned as a role that may.
+ * Analyze and rewrite a statement as the role that executed it, which calls no
+ * functions, then plan it as a role that may call its functions.
  */
 static void
 attempt_query(void *argument)
@@ -124,8 +125,10 @@ attempt_query(void *argument)
 	analyze_text(&analysis);
 	rewritten = QueryRewrite(analysis.query);
 	if (list_length(rewritten) != 1)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("rules make several statements of it")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("rules rewrite the statement into several statements")));
 	query = linitial_node(Query, rewritten);
 
 	become_restricted(
@@ -149,7 +152,9 @@ with_query(const Statement *statement, QueryWork work, void *argument)
 
 	if (!has_privs_of_role(attempt.caller, statement->role))
 		return psprintf(
-			"you have not the rights of the role that executed it");
+			"permission denied to plan statements of role \"%s\"",
+			NameStr(*DatumGetName(DirectFunctionCall1(
+				pg_get_userbyid, ObjectIdGetDatum(statement->role)))));
 	return try_as_role(statement->role, statement->search_path, attempt_query,
 					   &attempt);
 }
@@ -177,7 +182,7 @@ plan_with_indexes(Query *query, List *candidates, List **demands)
 			collect_demands(demands, path_hook);
 			set_rel_pathlist_hook = collect_demand;
 		}
-		/* past the hooks of others, who would count it */
+		/* without the hooks of other extensions, which would count it */
 		plan = plan_past_hooks(copy);
 	}
 	PG_FINALLY();

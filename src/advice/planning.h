@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * planning.h
- *	  Planning counted statements, with indexes that could be.
+ *	  Planning of counted statements with hypothetical indexes.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * query_mark.h
- *	  Telling our own queries from others that are planned meanwhile.
+ *	  The mark of queries that this room plans, among other queries.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reading.c
- *	  What a plan reads, and by which indexes.
+ *	  The tables that a plan reads, and the indexes that it uses.
  *
  *-------------------------------------------------------------------------
  */
@@ -68,8 +68,8 @@ add_reading(const Walk *walking, const Scan *scan, bool whole)
 }
 
 /*
- * An index that finds a large part of its table is read in the place of it,
- * because it is smaller: that is not what indexes are made for.
+ * An index that finds a large part of its table is read because it is smaller
+ * than the table, not for its order: it does not count.
  */
 static void
 add_index(const Walk *walking, const Scan *scan, Oid index, Above above)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reading.h
- *	  What a plan reads, and by which indexes.
+ *	  The tables that a plan reads, and the indexes that it uses.
  *
  *-------------------------------------------------------------------------
  */

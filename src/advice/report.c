@@ -104,7 +104,7 @@ list_query_ids(const Advice *advice)
 }
 
 /*
- * What is left of each statement's cost.
+ * The ratio of each statement's cost with the index to that without.
  */
 Datum
 list_cost_ratios(const Advice *advice)
@@ -125,7 +125,7 @@ list_cost_ratios(const Advice *advice)
 }
 
 /*
- * What was not looked at, and why, in lines.
+ * The statements without advice and the reasons, in lines.
  */
 char *
 describe_what_was_left(const AdviceResult *result)
@@ -159,8 +159,7 @@ report_left_out(const AdviceResult *result)
 {
 	if (result->left_out != NIL)
 		ereport(NOTICE,
-				(errmsg("%d statements were looked at; of some there is no "
-						"advice",
+				(errmsg("%d statements were examined; some have no advice",
 						result->looked_at),
 				 errdetail("%s", describe_what_was_left(result))));
 }

@@ -3,8 +3,9 @@
  * statement.c
  *	  Statements that were counted, in a form that can be planned.
  *
- * Only how a statement finds its rows matters, so that what changes rows
- * becomes a SELECT of the same: it takes no locks but AccessShareLock.
+ * Only how a statement finds its rows matters, so a statement that changes
+ * rows becomes a SELECT of these rows, which takes no locks but
+ * AccessShareLock.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +23,7 @@
 #include "base/compat.h"
 #include "base/subtransaction.h"
 
-/* looking for the texts in a raw statement */
+/* the search for text constants in a raw statement */
 typedef struct LiteralSearch
 {
 	List *constants;
@@ -49,7 +50,7 @@ check_with(WithClause *with)
 	foreach (cell, with->ctes)
 	{
 		if (!IsA(lfirst_node(CommonTableExpr, cell)->ctequery, SelectStmt))
-			refuse("WITH changes rows");
+			refuse("a WITH clause changes rows");
 	}
 }
 
@@ -97,7 +98,7 @@ select_from_insert(InsertStmt *insert)
 
 	if (select == NULL || select->valuesLists != NIL)
 	{
-		refuse("it reads no table");
+		refuse("the statement reads no table");
 		return NULL;
 	}
 	if (select->withClause == NULL)
@@ -122,7 +123,7 @@ select_from_merge(MergeStmt *merge)
 #endif
 
 /*
- * What a statement does to find its rows.
+ * The SELECT that finds the rows of a statement.
  */
 static SelectStmt *
 as_select(Node *statement)
@@ -140,7 +141,7 @@ as_select(Node *statement)
 			while (select->larg != NULL)
 				select = select->larg;
 			if (select->intoClause != NULL)
-				refuse("it makes a table");
+				refuse("the statement creates a table");
 			select = (SelectStmt *) statement;
 			break;
 		case T_InsertStmt:
@@ -174,8 +175,8 @@ as_select(Node *statement)
 
 /*
  * pg_stat_statements puts a parameter in the place of every constant, and so
- * makes  interval $1  of  interval '1 day', which is not SQL.  Put a cast
- * there instead: two colons after the parameter, and the type's name.
+ * makes interval $1 of interval '1 day', which is not SQL.  Replace it with a
+ * cast: two colons after the parameter, and the type's name.
  */
 static char *
 repair_typed_constants(const char *text)
@@ -255,14 +256,14 @@ parse_as_select(const char *text)
 		attempt.parsed =
 			raw_parser(repair_typed_constants(text), RAW_PARSE_DEFAULT);
 	if (list_length(attempt.parsed) != 1)
-		refuse("its text is not one statement");
+		refuse("the text is not a single statement");
 	raw = linitial_node(RawStmt, attempt.parsed);
 	raw->stmt = (Node *) as_select(raw->stmt);
 	return raw;
 }
 
 /*
- * Find the texts, and give up row locks on the way.
+ * Find the text constants, and remove row locks.
  */
 static bool
 /* NOLINTNEXTLINE(misc-no-recursion): a statement is a tree */
@@ -286,10 +287,9 @@ find_literals(Node *node, void *context)
 }
 
 /*
- * Put parameters in the place of all texts.  The parser would turn a text into
- * a value of the type that is wanted, and where that is made of domains their
- * checks would be executed, before anybody could have looked at whose they
- * are.  Returns what restore_literals() needs.
+ * Replace all text constants with parameters.  The parser would convert a text
+ * to the type of its context, and would execute the checks of its domains
+ * before their owners are known.  Returns what restore_literals() needs.
  */
 List *
 hide_literals(RawStmt *raw)
@@ -319,7 +319,7 @@ hide_literals(RawStmt *raw)
 			literal->text = text;
 			literals = lappend(literals, literal);
 		}
-		/* in its place: whatever points to the constant points to this */
+		/* overwritten in place: pointers to the constant stay valid */
 		StaticAssertStmt(sizeof(ParamRef) <= sizeof(A_Const),
 						 "a parameter is no larger than a constant");
 		parameter = (ParamRef *) constant;
@@ -367,7 +367,8 @@ restore_in(Node *node, void *context)
 }
 
 /*
- * Put the texts back, as values of the types that the parser found for them.
+ * Restore the text constants, as values of the types that the parser found for
+ * them.
  */
 Query *
 restore_literals(Query *query, List *literals)

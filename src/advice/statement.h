@@ -11,7 +11,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 
-/* what pg_stat_statements knows of one */
+/* the figures of one statement in pg_stat_statements */
 typedef struct Statement
 {
 	Oid role; /* that executed it */
@@ -25,7 +25,7 @@ typedef struct Statement
 	double days;   /* in which that was counted */
 } Statement;
 
-/* what was text in a statement, and is a parameter meanwhile */
+/* a text constant that a parameter replaces */
 typedef struct HiddenLiteral
 {
 	int number; /* of the parameter */

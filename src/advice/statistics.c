@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * statistics.c
- *	  The statements that are worth a look, and those that are left out.
+ *	  The statements to examine, and those that are left out.
  *
  *-------------------------------------------------------------------------
  */
@@ -73,7 +73,7 @@ read_statements(const AdviceLimits *limits)
 }
 
 /*
- * Count a statement, or a table, that was not looked at.
+ * Count a statement, or a table, without advice.
  */
 void
 leave_out(AdviceResult *result, const char *why, const char *example)

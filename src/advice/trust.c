@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * trust.c
- *	  Whose code planning a query may run, and with whose rights it may.
+ *	  The roles whose code the planning of a query may run, and the role to
+ *	  plan as.
  *
  * The planner computes what is constant, and asks operators about the values
  * in statistics: it runs functions of the query, of the indexes, constraints
  * and policies of its tables, and of its types.  So a query is planned with
- * the rights of a role that everybody who owns any of these has anyway.
+ * the rights of a role whose rights all owners of these objects have anyway.
  *
- * What these functions call, in turn, is not known beforehand: each call is asked
- * about when it comes (exec/trusted.c).  But that does not see the functions that
- * the server keeps with types.
+ * The functions that these functions call are not known beforehand: each call is
+ * checked when it comes (exec/trusted.c).  That check does not see the functions
+ * that the server keeps with types.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +36,7 @@
 #include "base/compat.h"
 #include "base/rights.h"
 
-/* how deep types are looked into */
+/* how deep the structure of types is followed */
 #define MAX_TYPE_DEPTH 8
 
 typedef struct Owners
@@ -53,12 +54,12 @@ owner_of(int cache, Oid object, AttrNumber column)
 
 	if (!OidIsValid(owner))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("an object of the statement is gone")));
+						errmsg("an object of the statement was dropped")));
 	return owner;
 }
 
 /*
- * What came with the server belongs to its first superuser.
+ * Objects of the server itself belong to its first superuser.
  */
 static void
 add_object(Owners *owners, int cache, Oid object, AttrNumber column)
@@ -140,8 +141,9 @@ add_type(Owners *owners, Oid type, int depth)
 	if (type < FirstNormalObjectId)
 		return;
 	if (depth > MAX_TYPE_DEPTH)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a type in it is too deeply nested")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a type in the statement is too deeply nested")));
 	add_object(owners, TYPEOID, type, Anum_pg_type_typowner);
 	add_kept_functions(owners, type);
 	inside = get_element_type(type);
@@ -162,7 +164,7 @@ add_type(Owners *owners, Oid type, int depth)
 }
 
 /*
- * A table's indexes, constraints and policies are the choice of its owner.
+ * The owner of a table chooses its indexes, constraints and policies.
  */
 static void
 add_relation(Owners *owners, Oid relation, bool with_children)
@@ -170,7 +172,7 @@ add_relation(Owners *owners, Oid relation, bool with_children)
 	ListCell *cell;
 	List *family = list_make1_oid(relation);
 
-	/* what a view is made of stands in the query, and its owner wrote that */
+	/* the query contains the view's definition, which its owner wrote */
 	if (get_rel_relkind(relation) == RELKIND_VIEW)
 	{
 		add_object(owners, RELOID, relation, Anum_pg_class_relowner);
@@ -184,7 +186,7 @@ add_relation(Owners *owners, Oid relation, bool with_children)
 
 		if (get_rel_persistence(lfirst_oid(cell)) == RELPERSISTENCE_TEMP)
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-							errmsg("it reads a temporary table")));
+							errmsg("the statement reads a temporary table")));
 		owners->code = list_append_unique_oid(owners->code, owner);
 		owners->tables = list_append_unique_oid(owners->tables, owner);
 	}
@@ -267,7 +269,7 @@ add_owners(Node *node, void *context)
 }
 
 /*
- * Has everybody in the list the rights of the role?
+ * Do all roles in the list have the rights of the role?
  */
 static bool
 all_have_rights_of(List *roles, Oid role, Oid *other)
@@ -286,8 +288,8 @@ all_have_rights_of(List *roles, Oid role, Oid *other)
 }
 
 /*
- * With whose rights may a rewritten query be planned?  Those of the role that
- * executed it, or of an owner of its tables; the caller must have them, too.
+ * The role to plan a rewritten query as: the one that executed it, or an owner
+ * of its tables; the caller must have the rights of that role, too.
  */
 Oid
 role_to_plan_as(Query *query, Oid role, Oid caller)

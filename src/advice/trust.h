@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * trust.h
- *	  Whose code planning a query may run, and with whose rights it may.
+ *	  The roles whose code the planning of a query may run, and the role to
+ *	  plan as.
  *
  *-------------------------------------------------------------------------
  */

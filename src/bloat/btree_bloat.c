@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * btree_bloat.c
- *	  How much smaller a B-tree would be if it were built anew.
+ *	  How much smaller a B-tree would be after a rebuild.
  *
- * Leaf pages are read at random.  Every one is put through a model of the
- * rebuild, less the share of it that turns out to be dead.  Where all entries
- * have one size, their number is that of the table's rows, and which of the
- * entries are dead need not be known.
+ * Leaf pages are read at random.  Each page goes through a model of the
+ * rebuild, without the share of its entries that turns out to be dead.  Where
+ * all entries have one size, their number is that of the table's rows, and
+ * which of the entries are dead need not be known.
  *
  *-------------------------------------------------------------------------
  */
@@ -70,7 +70,7 @@ typedef struct BTreeScan
 } BTreeScan;
 
 /*
- * Looks up rows of the leaf pages kept so far, and adds the pages to the
+ * Looks up rows that the kept leaf pages point to, and adds the pages to the
  * build and to the sample.
  */
 static void
@@ -110,12 +110,11 @@ finish_leaves(BTreeScan *scan)
 }
 
 /*
- * Takes a leaf page away in a copy, so that it is locked for no longer than
- * that.
+ * Copies a leaf page, to hold its lock for no longer than the copy takes.
  *
- * Internal pages stand and fall with the leaf pages below them.  In a sample
- * they count as average leaf pages: how many of the few that there are come
- * up in it is chance, and their downlinks tell better how many they are.
+ * The number of internal pages depends on the leaf pages below them.  In a
+ * sample they count as average leaf pages: how many of the few that there are
+ * come up in it is chance, and their downlinks tell better how many they are.
  */
 static void
 note_btree_page(Buffer buffer, void *context)
@@ -192,8 +191,8 @@ builds_with_posting_lists(Relation index)
 }
 
 /*
- * Gets ready for the pages of a round.  If it is the one that reads all of
- * them, whatever was read before does not count.
+ * Prepares for the pages of a round.  A round that reads all pages starts
+ * over: what earlier rounds read does not count.
  */
 static void
 begin_round(BTreeScan *scan, const BlockSample *sample, Relation index)
@@ -216,8 +215,8 @@ begin_round(BTreeScan *scan, const BlockSample *sample, Relation index)
 }
 
 /*
- * How many bytes a downlink takes, line pointer included.  Should no internal
- * page have been read there are few of them, and the guess matters little.
+ * How many bytes a downlink takes, line pointer included.  If no internal page
+ * has been read, the index has few of them, and a guess is good enough.
  */
 static double
 downlink_bytes(const BTreeScan *scan)
@@ -334,11 +333,11 @@ index_is_complete(Relation index)
 }
 
 /*
- * Gets at the number of leaf pages from the number of rows in the table.  That
- * takes entries of one size, one for each row: otherwise the size of those that
- * are dead may be another than that of the others.  Returns false, with nothing
- * done, where it is not so, or where the margin does not become as small as was
- * asked for.
+ * Computes the number of leaf pages from the number of rows in the table.
+ * This needs entries of one size, one for each row: otherwise dead entries may
+ * differ in size from live ones.  Returns false, with nothing done, where
+ * entries differ in size, or where the margin stays larger than the one asked
+ * for.
  */
 static bool
 count_entries(BTreeScan *scan, BlockSample *sample, Relation index,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * btree_bloat.h
- *	  How much smaller a B-tree would be if it were built anew.
+ *	  How much smaller a B-tree would be after a rebuild.
  *
  *-------------------------------------------------------------------------
  */

@@ -3,11 +3,11 @@
  * btreerows.c
  *	  Which part of a leaf page a rebuild would leave out as dead.
  *
- * Until VACUUM comes by, entries of dead rows look like any other.  So some
- * of the rows that a leaf page points to are looked up in the table, unless
- * the visibility map says that all rows there are visible.  What a rebuild
- * would write for these, with and without the dead ones, gives the share of
- * the page that is live.
+ * Until VACUUM removes them, entries of dead rows look like any other.  So
+ * some of the rows that a leaf page points to are looked up in the table,
+ * unless the visibility map says that all rows there are visible.  What a
+ * rebuild would write for these, with and without the dead ones, gives the
+ * share of the page that is live.
  *
  * Where a rebuild merges equal keys, the rows of a key are looked up together.
  * An UPDATE leaves two entries of one key, one of them dead: nothing is left
@@ -104,7 +104,7 @@ compare_rows(const void *a, const void *b)
 }
 
 /*
- * Has a row looked up, unless it is clear already what came of it.
+ * Queues a row for a lookup in the table, unless its state is known already.
  */
 static void
 probe_row(RowLookup *lookup, KeyProbe *key, ItemPointer tid)
@@ -114,8 +114,8 @@ probe_row(RowLookup *lookup, KeyProbe *key, ItemPointer tid)
 	key->nrows++;
 
 	/*
-	 * Beyond the table's end as we came: added since, so hardly dead, or an
-	 * entry that leads nowhere.
+	 * Beyond the end that the table had when the lookup began: a row added
+	 * since, hardly dead, or an entry that leads nowhere.
 	 */
 	if (block >= lookup->table_blocks)
 	{
@@ -132,8 +132,8 @@ probe_row(RowLookup *lookup, KeyProbe *key, ItemPointer tid)
 }
 
 /*
- * Picks rows of a leaf page: every so manieth, from a random start.  The keys
- * that these belong to are what is looked into.
+ * Picks rows of a leaf page at a fixed interval, from a random start.  The
+ * keys that these rows belong to are examined.
  */
 void
 pick_keys(RowLookup *lookup, Page page, LeafKeys *leaf)

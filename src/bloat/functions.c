@@ -38,11 +38,12 @@ read_arguments(FunctionCallInfo fcinfo, BloatCall *call)
 	call->precision = PG_GETARG_FLOAT8(1);
 	if (isnan(call->precision) || call->precision <= 0 ||
 		call->precision >= 0.5)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("max_margin must be greater than 0 and less than 0.5"),
-				 errhint("It is the margin to reach, as a share of the "
-						 "relation: 0.01 is one percentage point.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("max_margin must be greater than 0 and less than 0.5"),
+			 errhint(
+				 "max_margin is the margin to reach, as a share of the relation: 0.01 is one percentage point.")));
 
 	if (PG_ARGISNULL(2))
 	{
@@ -65,7 +66,8 @@ read_arguments(FunctionCallInfo fcinfo, BloatCall *call)
 
 /*
  * Measures the indexes of a table, if that is what was named instead of an
- * index.  The table stays open meanwhile, so that nobody rewrites it.
+ * index.  The table stays open meanwhile, so that no other session rewrites
+ * it.
  */
 static bool
 measure_indexes_of_table(BloatCall *call, Oid relid)

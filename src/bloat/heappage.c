@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * heappage.c
- *	  What is on a page of a table, and what of it a rewrite would keep.
+ *	  Live, dead and free space on a page of a table, and the rows that a
+ *	  rewrite would keep.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,7 +70,7 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 		return;
 	}
 
-	/* whatever VACUUM has set all-visible holds nothing dead */
+	/* a page that VACUUM has set all-visible holds no dead rows */
 	all_visible = PageIsAllVisible(page);
 	maxoff = PageGetMaxOffsetNumber(page);
 	tuple.t_tableOid = relid;
@@ -143,8 +144,8 @@ judge_heap_page(Oid relid, Buffer buffer, TransactionId horizon,
 }
 
 /*
- * Would VACUUM remove the index entries that point to tid?  That it does when
- * nothing of the row's HOT chain is left or visible to anybody.
+ * Would VACUUM remove the index entries that point to tid?  VACUUM does when
+ * no tuple of the row's HOT chain is left or visible to any session.
  *
  * The chain is followed as heap_hot_search_buffer does.  The buffer must be
  * locked.

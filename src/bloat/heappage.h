@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * heappage.h
- *	  What is on a page of a table, and what of it a rewrite would keep.
+ *	  Live, dead and free space on a page of a table, and the rows that a
+ *	  rewrite would keep.
  *
  *-------------------------------------------------------------------------
  */

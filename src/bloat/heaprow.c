@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * heaprow.c
- *	  What a rewrite makes of a row.
+ *	  The size of a row after a rewrite.
  *
- * VACUUM FULL takes rows apart and forms them anew: values of dropped columns
+ * VACUUM FULL takes rows apart and forms new tuples: values of dropped columns
  * become null, values that are stored nowhere but in the catalog are written
  * into every row, and long values are brought in from the TOAST table and
  * moved out again as if they had just been inserted.  Only the sizes of values

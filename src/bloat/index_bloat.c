@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * index_bloat.c
- *	  How much smaller an index would be if it were built anew.
+ *	  How much smaller an index would be after a rebuild.
  *
  *-------------------------------------------------------------------------
  */
@@ -76,7 +76,7 @@ measure_open_index(Relation index, Relation table, double precision,
 }
 
 /*
- * Measures one index, and raises an error if it cannot be judged.
+ * Measures one index, and raises an error if it cannot be measured.
  */
 void
 measure_index_bloat(Oid indexid, double precision, uint32 seed,

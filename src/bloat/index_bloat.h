@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * index_bloat.h
- *	  How much smaller an index would be if it were built anew.
+ *	  How much smaller an index would be after a rebuild.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@ typedef struct IndexBloat
 	const char *method;
 	int64 total_bytes;
 	bool has_bloat;		 /* the next three are known: B-trees only */
-	int64 bloat_bytes;	 /* what REINDEX would give back */
+	int64 bloat_bytes;	 /* what REINDEX would free */
 	double bloat_ratio;	 /* of total_bytes, 0 to 1 */
 	double margin;		 /* of bloat_ratio, at 95 % confidence */
 	double leaf_density; /* 0 to 1, B-trees only */

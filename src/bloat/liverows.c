@@ -4,9 +4,9 @@
  *	  How many rows of a table its indexes have to point to.
  *
  * A rebuild of an index that has all rows of the table writes one entry for
- * each row that VACUUM would keep.  A block of the table tells that of all of
- * its rows in one read.  To look up an entry of the index takes a read too,
- * but tells of one row only.
+ * each row that VACUUM would keep.  One read of a block of the table answers
+ * that for all of its rows.  A lookup of an index entry takes a read too, but
+ * answers for one row only.
  *
  *-------------------------------------------------------------------------
  */

@@ -43,8 +43,8 @@ next_result(BloatCall *call)
 
 /*
  * Gets the lock on a relation that was not asked for by name, without waiting
- * for it: whoever rewrites a table should not hold up the report on all the
- * others.  Returns NULL if the relation is locked or gone.
+ * for it: a session that rewrites one table must not hold up the report on all
+ * other tables.  Returns NULL if the relation is locked or gone.
  */
 static Relation
 open_without_waiting(Oid relid)
@@ -58,7 +58,7 @@ open_without_waiting(Oid relid)
 		if (name != NULL)
 			ereport(NOTICE,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("passing over \"%s\": it is locked", name)));
+					 errmsg("skipping \"%s\": lock not available", name)));
 		return NULL;
 	}
 	rel = try_relation_open(relid, NoLock);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * margin.c
- *	  How sure one can be after reading a sample.
+ *	  The 95 % margin of a sample.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,11 +26,10 @@ t_quantile(double df)
  * Computes the 95 % margin of the sum of the first value over all relations,
  * as a share of all blocks, part->unit being worth one block.
  *
- * To the variance that was seen, that of two more blocks is added, as far
- * from the mean as a block can be.  For shares near zero or one that is the
- * interval of Agresti and Coull, which keeps its promise where the normal
- * approximation does not: no empty page among hundreds does not mean that there
- * is none.
+ * To the variance that was seen, that of two more blocks is added, as far from
+ * the mean as a block can be.  For shares near zero or one that is the
+ * interval of Agresti and Coull, which holds where the normal approximation
+ * does not: no empty page among hundreds does not mean that there is none.
  */
 void
 sample_judge(BlockSample *sample)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * relations.c
- *	  Which relations can be judged, and who may have them judged.
+ *	  Which relations can be measured, and which roles may measure them.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,14 +29,14 @@
 #include "base/compat.h"
 #include "bloat/relations.h"
 
-#define UNLOGGED_DETAIL "It is unlogged, and so not on this standby."
-#define UNLOGGED_HINT "Measure it on the primary."
+#define UNLOGGED_DETAIL "Data of unlogged relations is not on a standby."
+#define UNLOGGED_HINT "Measure the relation on the primary."
 
 /* how many partitions a hint names */
 #define HINTED_PARTITIONS 3
 
 /*
- * The files of unlogged relations do not come along to a standby.
+ * A standby has no data of unlogged relations.
  */
 static bool
 is_on_this_server(Relation rel)
@@ -46,8 +46,8 @@ is_on_this_server(Relation rel)
 }
 
 /*
- * Owners and readers of a table may look at how it is stored, and so may
- * those who monitor the server.
+ * Owners of a table, roles that may read it, and roles that monitor the server
+ * may look at how it is stored.
  */
 bool
 may_measure(Oid relid)
@@ -111,13 +111,11 @@ complain_about_partitions(Relation rel)
 			 errmsg("cannot measure the bloat of \"%s\"",
 					RelationGetRelationName(rel)),
 			 rel->rd_rel->relkind == RELKIND_PARTITIONED_INDEX
-				 ? errdetail("It is a partitioned index, which has no "
-							 "storage.")
-				 : errdetail("It is a partitioned table, which has no "
-							 "storage."),
+				 ? errdetail("A partitioned index has no storage of its own.")
+				 : errdetail("A partitioned table has no storage of its own."),
 			 partitions[0] != '\0'
 				 ? errhint("Measure its partitions: %s.", partitions)
-				 : errhint("It has no partitions that could be measured.")));
+				 : 0));
 }
 
 static void
@@ -133,13 +131,13 @@ complain(Relation rel, const char *detail, const char *hint)
 static void
 complain_about_temporary(Relation rel)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot measure the bloat of \"%s\"",
-					RelationGetRelationName(rel)),
-			 errdetail("It is a temporary relation of another session, which "
-					   "holds its blocks in memory of its own."),
-			 errhint("Measure it in the session that it belongs to.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		 errmsg("cannot measure the bloat of \"%s\"",
+				RelationGetRelationName(rel)),
+		 errdetail("Temporary relations of other sessions cannot be read."),
+		 errhint("Measure the relation in the session that created it.")));
 }
 
 /*
@@ -178,14 +176,14 @@ complain_about_toast(Relation rel)
 					 quote_qualified_identifier(
 						 get_namespace_name(get_rel_namespace(owner)), name));
 	complain(rel,
-			 "It is a TOAST table, which is counted with the table that it "
-			 "belongs to.",
+			 "A TOAST table is measured with the table that it belongs to.",
 			 hint);
 }
 
 /*
- * A table that is stored by the heap access method, whose blocks can be read
- * from here.  If it cannot be judged, either complains or says so.
+ * Whether the relation is a table of the heap access method whose blocks this
+ * session can read.  If not, raises an error if "complains" is set, else
+ * returns false.
  */
 bool
 table_can_be_measured(Relation rel, bool complains)
@@ -207,29 +205,29 @@ table_can_be_measured(Relation rel, bool complains)
 				complain_about_toast(rel);
 			return false;
 		case RELKIND_FOREIGN_TABLE:
-			detail = "It is a foreign table, which is stored elsewhere.";
-			hint = "Measure it on the server that stores it.";
+			detail = "A foreign table is stored on another server.";
+			hint = "Measure the table on the server that stores it.";
 			break;
 		case RELKIND_INDEX:
 		case RELKIND_PARTITIONED_INDEX:
-			detail = "It is an index.";
-			hint = "Use pgmaint.index_bloat for indexes.";
+			detail = "The relation is an index.";
+			hint = "Use pgmaint.index_bloat() for indexes.";
 			break;
 		case RELKIND_SEQUENCE:
-			detail = "It is a sequence, which is a single row.";
+			detail = "A sequence consists of a single row.";
 			hint = "Name a table or a materialized view.";
 			break;
 		default:
-			detail = "It has no storage.";
+			detail = "The relation has no storage.";
 			hint = "Name a table or a materialized view.";
 			break;
 	}
 
 	if (detail == NULL && rel->rd_rel->relam != HEAP_TABLE_AM_OID)
 	{
-		detail = psprintf("Its access method is \"%s\".",
-						  get_am_name(rel->rd_rel->relam));
-		hint = "Only tables of access method \"heap\" can be judged.";
+		detail = psprintf(
+			"The relation uses access method \"%s\"; only tables of access method \"heap\" can be measured.",
+			get_am_name(rel->rd_rel->relam));
 	}
 	if (detail == NULL && !is_on_this_server(rel))
 	{
@@ -258,7 +256,8 @@ table_can_be_measured(Relation rel, bool complains)
 }
 
 /*
- * The same for an index of one of the server's own access methods.
+ * Like table_can_be_measured, for an index of one of the server's own access
+ * methods.
  */
 bool
 index_can_be_measured(Relation index, bool complains)
@@ -274,7 +273,7 @@ index_can_be_measured(Relation index, bool complains)
 	}
 	if (index->rd_rel->relkind != RELKIND_INDEX)
 	{
-		detail = "It is not an index.";
+		detail = "The relation is not an index.";
 		hint = "Name an index, or a table to have all of its indexes "
 			   "measured.";
 	}
@@ -290,10 +289,9 @@ index_can_be_measured(Relation index, bool complains)
 			case BRIN_AM_OID:
 				break;
 			default:
-				detail = psprintf("Its access method is \"%s\".",
-								  get_am_name(index->rd_rel->relam));
-				hint = "Only indexes of the server's own access methods can "
-					   "be judged.";
+				detail = psprintf(
+					"The index uses access method \"%s\"; only indexes of the server's own access methods can be measured.",
+					get_am_name(index->rd_rel->relam));
 				break;
 		}
 	}
@@ -332,9 +330,12 @@ open_to_measure(Oid relid)
 	Relation rel = try_relation_open(relid, AccessShareLock);
 
 	if (rel == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation with OID %u does not exist", relid),
-						errhint("It may have been dropped meanwhile.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation with OID %u does not exist", relid),
+			 errhint(
+				 "Check whether another session has dropped the relation.")));
 	return rel;
 }
 
@@ -367,7 +368,7 @@ open_index_to_measure(Oid indexid, Relation *table)
 }
 
 /*
- * The relations that a call for all of them looks at.  They may be gone when
+ * The relations that a call without a name measures.  They may be gone when
  * their turn comes.
  */
 List *

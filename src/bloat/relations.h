@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * relations.h
- *	  Which relations can be judged, and who may have them judged.
+ *	  Which relations can be measured, and which roles may measure them.
  *
  *-------------------------------------------------------------------------
  */

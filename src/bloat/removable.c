@@ -3,9 +3,9 @@
  * removable.c
  *	  Would VACUUM find anything that it may remove?
  *
- * A session that has been idle in its transaction for hours, a forgotten
- * replication slot: VACUUM reads a whole table and removes nothing.  A few
- * hundred random pages tell beforehand.
+ * Behind a session that has been idle in its transaction for hours, or a
+ * forgotten replication slot, VACUUM reads a whole table and removes nothing.
+ * A few hundred random pages show that beforehand.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,7 +38,7 @@ typedef struct RowCount
 } RowCount;
 
 /*
- * Count the rows of one page by what VACUUM would make of them.
+ * Count the rows of one page by what VACUUM would do with them.
  */
 static void
 count_rows(Page page, Buffer buffer, const RowCount *count)

@@ -12,9 +12,9 @@
 typedef struct RemovableSample
 {
 	int64 dead;			   /* VACUUM would remove them */
-	int64 recently_dead;   /* dead, but somebody may still see them */
-	int64 settled;		   /* live, and visible to everybody */
-	int64 recent;		   /* live, but not yet visible to everybody */
+	int64 recently_dead;   /* dead, but some snapshot may still see them */
+	int64 settled;		   /* live, and visible to all snapshots */
+	int64 recent;		   /* live, but not yet visible to all snapshots */
 	int64 blocks;		   /* pages looked at */
 	TransactionId horizon; /* the oldest transaction that matters */
 	int64 horizon_age;	   /* and its age */

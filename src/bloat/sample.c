@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sample.c
- *	  Which blocks are read, and how sure one can be after reading them.
+ *	  Which blocks are read, and the margin that they give.
  *
  * A relation is cut into strata of neighbouring blocks, and every stratum is
  * sampled at random, without replacement and at the same rate.  Bloat comes
@@ -9,9 +9,9 @@
  * the variance: only those that a stretch begins or ends in add to it.
  *
  * Reading goes on in rounds until the 95 % margin is as small as was asked
- * for.  There is no cap that would stop it before that.  Where a good part
- * of the blocks would have to be read, all of them are: that is as quick, in
- * order, and leaves nothing to chance.
+ * for.  There is no cap that would stop it before that.  Where a good part of
+ * the blocks would have to be read, all of them are: that is as quick, in
+ * order, and leaves no sampling error.
  *
  * What is left then is how well the caller can tell what a rewrite makes of
  * the blocks, which it says in BlockSample.model.
@@ -226,7 +226,8 @@ sampling_margin_to_reach(const BlockSample *sample)
 }
 
 /*
- * Says which blocks to read next, or that it is enough.
+ * Chooses the blocks to read next; returns false when the margin is small
+ * enough.
  *
  * Rounds grow by what the margin reached so far lets expect, so that there
  * are few of them: every look at the margin is another chance to stop at a
@@ -278,7 +279,7 @@ sample_next_round(BlockSample *sample)
 }
 
 /*
- * Takes up what was found on a block.  "within" is the variance of the first
+ * Records what was found on a block.  "within" is the variance of the first
  * value if that is an estimate itself, else zero.
  */
 void

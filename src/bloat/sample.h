@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sample.h
- *	  Which blocks are read, and how sure one can be after reading them.
+ *	  Which blocks are read, and the margin that they give.
  *
  * The room bloat: how much of a table or an index is waste, estimated from
  * pages read at random.

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * table_bloat.c
- *	  How much smaller a table would be if it were written anew.
+ *	  How much smaller a table would be after a rewrite.
  *
- * Bloat is what a rewrite (VACUUM FULL, CLUSTER, pg_repack) would give back
- * of the main forks of the table and of its TOAST table: dead rows, and free
- * space beyond what fillfactor reserves and wide tuples cannot use.  The free
- * space map and the visibility map are not counted; they are a few thousandths
- * of the table.
+ * Bloat is what a rewrite (VACUUM FULL, CLUSTER, pg_repack) would free in the
+ * main forks of the table and of its TOAST table: dead rows, and free space
+ * beyond what fillfactor reserves and wide tuples cannot use.  The free space
+ * map and the visibility map are not counted; they are a few thousandths of
+ * the table.
  *
  *-------------------------------------------------------------------------
  */
@@ -229,7 +229,7 @@ measure_open_table(Relation rel, double precision, uint32 seed,
 }
 
 /*
- * Measures one table, and raises an error if it cannot be judged.
+ * Measures one table, and raises an error if it cannot be measured.
  */
 void
 measure_table_bloat(Oid relid, double precision, uint32 seed,
@@ -243,7 +243,7 @@ measure_table_bloat(Oid relid, double precision, uint32 seed,
 }
 
 /*
- * What total_bytes would be.
+ * The value that total_bytes would have.
  */
 int64
 table_size(Relation rel)

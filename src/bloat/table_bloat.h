@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * table_bloat.h
- *	  How much smaller a table would be if it were written anew.
+ *	  How much smaller a table would be after a rewrite.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@ typedef struct TableBloat
 	int64 live_bytes;
 	int64 dead_bytes;
 	int64 free_bytes;
-	int64 bloat_bytes;	/* what a rewrite would give back */
+	int64 bloat_bytes;	/* what a rewrite would free */
 	double bloat_ratio; /* of total_bytes, 0 to 1 */
 	double margin;		/* of bloat_ratio, at 95 % confidence */
 	int64 tail_bytes;	/* that VACUUM could cut off; where it was asked for */

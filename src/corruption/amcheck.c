@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * amcheck.c
- *	  Which of amcheck's functions there are, and calling them.
+ *	  Lookup and calls of amcheck's functions.
  *
  * amcheck may be installed in any schema and in any version, so its functions
  * are found among the members of the extension, and called by OID.
@@ -41,7 +41,7 @@ static const char *const names[AMCHECK_KINDS] = {
 	"gin_index_check",
 };
 
-/* what the versions of amcheck have; that with most arguments comes first */
+/* the functions of amcheck's versions; the one with most arguments comes first */
 static const struct
 {
 	AmcheckKind kind;
@@ -58,7 +58,7 @@ static const struct
 	{AMCHECK_GIN, 1, {REGCLASSOID}},
 };
 
-/* one call, for carry_out() */
+/* one call, for call_in_subtransaction() */
 typedef struct AmcheckCall
 {
 	const Amcheck *amcheck;
@@ -87,8 +87,8 @@ amcheck_kind(const char *name)
 }
 
 /*
- * Look amcheck up, and what the role may do with it.  A function that is not
- * called counts only where there is no other for this kind of check.
+ * Look up amcheck's functions, and whether the role may execute them.  A
+ * refused function counts only where no other exists for this kind of check.
  */
 void
 find_amcheck(Oid role, Amcheck *amcheck)
@@ -173,8 +173,7 @@ amcheck_command(const Amcheck *amcheck, AmcheckKind kind, const char *target)
 }
 
 /*
- * These are no answer to the question whether a relation is sound, but the end
- * of the task.
+ * These errors do not tell whether a relation is sound; they end the task.
  */
 static bool
 ends_task(const ErrorData *error)
@@ -189,7 +188,7 @@ ends_task(const ErrorData *error)
  * Carry out a call in a subtransaction; returns its ERROR, or NULL.
  */
 static ErrorData *
-carry_out(void (*work)(void *call), AmcheckCall *call)
+call_in_subtransaction(void (*work)(void *call), AmcheckCall *call)
 {
 	ErrorData *error = try_in_subtransaction(work, call);
 
@@ -235,9 +234,9 @@ add_row(Problems *problems, TupleTableSlot *row)
 }
 
 /*
- * Some blocks of a table.  The rows are in a memory context of their own, since
- * a large table has many batches of blocks.  This runs nobody else's code:
- * operator classes and expressions have no part in it.
+ * Some blocks of a table.  The rows are in a memory context of their own,
+ * since a large table has many batches of blocks.  This executes no code of
+ * other roles: operator classes and expressions are not called.
  */
 static void
 verify_blocks(void *argument)
@@ -277,8 +276,8 @@ verify_blocks(void *argument)
 
 /*
  * Where some blocks cannot be read at all, the halves are tried, down to the
- * single block: so one that is bad hides none of the others.  After a number of
- * them the rest is only tried, and not searched any more.
+ * single block: so one that is bad hides none of the others.  After a number
+ * of bad blocks, ranges are only tried, and no longer searched.
  */
 void
 check_blocks(const Amcheck *amcheck, Oid relation, BlockNumber first,
@@ -302,7 +301,7 @@ check_blocks(const Amcheck *amcheck, Oid relation, BlockNumber first,
 
 		CHECK_FOR_INTERRUPTS();
 		call.last = ends[waiting - 1];
-		error = carry_out(verify_blocks, &call);
+		error = call_in_subtransaction(verify_blocks, &call);
 		if (error != NULL && !may_be_damage(error))
 			ReThrowError(error);
 		if (error != NULL && call.first < call.last &&
@@ -341,7 +340,7 @@ count_blocks(Oid relation, Problems *problems)
 	ErrorData *error;
 
 	call.relation = relation;
-	error = carry_out(read_length, &call);
+	error = call_in_subtransaction(read_length, &call);
 	if (error == NULL)
 		return call.last;
 	if (!may_be_damage(error))
@@ -394,7 +393,7 @@ verify_index(void *argument)
 }
 
 /*
- * The caller has seen to it that the role may execute the function.
+ * The caller has checked that the role may execute the function.
  */
 void
 check_index(const Amcheck *amcheck, AmcheckKind kind, Problems *problems,
@@ -408,7 +407,7 @@ check_index(const Amcheck *amcheck, AmcheckKind kind, Problems *problems,
 	call.relation = index;
 	call.owner = table_owner;
 	call.problems = problems;
-	error = carry_out(verify_index, &call);
+	error = call_in_subtransaction(verify_index, &call);
 	if (error == NULL)
 		return;
 	if (!may_be_damage(error))

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * amcheck.h
- *	  Which of amcheck's functions there are, and calling them.
+ *	  Lookup and calls of amcheck's functions.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,7 +45,7 @@ extern char *amcheck_command(const Amcheck *amcheck, AmcheckKind kind,
 extern const char *amcheck_name(AmcheckKind kind);
 extern AmcheckKind amcheck_kind(const char *name);
 
-/* as the role; what is wrong is added to the problems */
+/* as the role; damage is added to the problems */
 extern BlockNumber count_blocks(Oid relation, Problems *problems);
 extern void check_blocks(const Amcheck *amcheck, Oid relation,
 						 BlockNumber first, BlockNumber last,

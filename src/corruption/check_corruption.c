@@ -1,15 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * check_corruption.c
- *	  The action "check_corruption": is what is on disk still what was
- *	  written, and what will break next?
+ *	  The action "check_corruption": search for damage on disk, and for
+ *	  sequences and constraints that are about to fail.
  *
- * The room corruption: the search for damage on disk, and for what will
- * break next.
- *
- * One task for each table and each index, least recently checked first, as
- * far as the time goes; and one for each thing that is looked at in the
- * database as a whole.
+ * The room corruption: checks of tables, indexes and the database as a whole.
+ * One task for each table and each index, least recently checked first, within
+ * the time budget; and one for each check of the whole database.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,20 +28,20 @@ static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	PLAIN_OPTION(
 		"time_budget", OPTION_DURATION, "1 hour",
-		"no check begins, and none of a large table goes on, when this has passed since the checks were planned; 0: no limit"),
+		"begin no check, and continue none of a large table, when this much time has passed since the checks were planned; 0: no limit"),
 	PLAIN_OPTION(
 		"parent_check", OPTION_SWITCH, "auto",
-		"B-trees from top to bottom (bt_index_parent_check), which blocks writers; auto: while a maintenance window is open for long enough"),
+		"check B-trees from top to bottom (bt_index_parent_check), which blocks writers; auto: while a maintenance window is open for long enough"),
 	RANGE_OPTION("sequence_threshold", OPTION_NUMBER, 0, 1, "0.8",
-				 "a finding from this used share of a sequence on"),
+				 "report sequences from this used share of their values on"),
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
 
 /*
- * Are B-trees to be checked with bt_index_parent_check, under a lock that
- * writers wait for?
+ * Should B-trees be checked with bt_index_parent_check, under a lock that
+ * blocks writers?
  */
 static bool
 parents_are_due(PlanContext *context, const Amcheck *amcheck)
@@ -64,7 +61,8 @@ parents_are_due(PlanContext *context, const Amcheck *amcheck)
 }
 
 /*
- * Say what is not checked: nobody should take silence for health.
+ * Report the relations that are not checked: a run without findings must not
+ * suggest that they are sound.
  */
 static void
 note_left_out(PlanContext *context, const Amcheck *amcheck,
@@ -94,12 +92,12 @@ note_left_out(PlanContext *context, const Amcheck *amcheck,
 					quote_identifier(GetUserNameFromId(context->role, false))),
 				NULL);
 		else if (function->refusal != NULL)
-			plan_finding(context, "amcheck", "warning", NULL,
-						 psprintf("%lld relations were not checked, because a "
-								  "member of the extension amcheck is not "
-								  "called: %s",
-								  count, function->refusal),
-						 NULL);
+			plan_finding(
+				context, "amcheck", "warning", NULL,
+				psprintf(
+					"%lld relations were not checked, because pgmaint does not call a function of the extension amcheck: %s",
+					count, function->refusal),
+				NULL);
 		else if (kind != AMCHECK_GIN)
 			plan_finding(context, "amcheck", "warning", NULL,
 						 psprintf("%lld relations were not checked, because "
@@ -112,20 +110,20 @@ note_left_out(PlanContext *context, const Amcheck *amcheck,
 			uncheckable += count;
 	}
 	if (uncheckable > 0)
-		plan_finding(context, "amcheck", "info", NULL,
-					 psprintf("amcheck %s has no check for %lld %s of access "
-							  "methods other than B-tree%s",
-							  amcheck->version, uncheckable,
-							  uncheckable == 1 ? "index" : "indexes",
-							  OidIsValid(amcheck->functions[AMCHECK_GIN].oid)
-								  ? " and GIN"
-								  : ""),
-					 NULL);
+		plan_finding(
+			context, "amcheck", "info", NULL,
+			psprintf(
+				"amcheck %s cannot check %lld %s of access methods other than B-tree%s",
+				amcheck->version, uncheckable,
+				uncheckable == 1 ? "index" : "indexes",
+				OidIsValid(amcheck->functions[AMCHECK_GIN].oid) ? " and GIN"
+																: ""),
+			NULL);
 }
 
 /*
- * Tables and indexes.  Returns how many could be checked and are not planned,
- * because the time does not go as far.
+ * Plan the checks of tables and indexes.  Returns how many could be checked
+ * and are not planned, because the time budget does not reach them.
  */
 static int64
 plan_relations(PlanContext *context, const Amcheck *amcheck)
@@ -153,12 +151,12 @@ plan_relations(PlanContext *context, const Amcheck *amcheck)
 			left += checkable.by_kind[kind];
 	}
 	left -= plan_checks(context, &plan);
-	/* some may have come since they were counted */
+	/* relations may have been created since they were counted */
 	return Max(left, 0);
 }
 
 /*
- * A task about the database as a whole.
+ * Plan a task about the database as a whole.
  */
 static PlannedTask *
 plan_for_database(PlanContext *context, const char *check, const char *command,
@@ -198,32 +196,30 @@ plan_check_corruption(PlanContext *context)
 	{
 		(void) plan_for_database(
 			context, "sequences", "SELECT * FROM pgmaint.sequence_usage",
-			"a sequence that is used up stops every INSERT");
+			"INSERT fails when a sequence has no values left");
 		(void) plan_for_database(
 			context, "constraints",
 			"SELECT * FROM pgmaint.unvalidated_constraints",
-			"rows may break a constraint that was never "
-			"validated");
+			"rows may violate constraints that were never validated");
 	}
 	if (amcheck.version != NULL)
 		left = plan_relations(context, &amcheck);
-	/* what the checks themselves come across counts, too */
+	/* after the checks of relations: failures that these meet count too */
 	if (everything)
 		(void) plan_for_database(
 			context, "checksums",
 			"SELECT datname, checksum_failures FROM pg_catalog.pg_stat_database",
-			"pages whose checksum was wrong since the last look");
+			"pages may have failed their checksum since the last run");
 	if (amcheck.version != NULL)
 	{
 		PlannedTask *coverage = plan_for_database(
 			context, "coverage", "SELECT * FROM pgmaint.corruption_checks",
-			"what is left for the next run");
+			"coverage of the checks, and relations left for the next run");
 
 		if (left > 0)
 		{
 			coverage->reason = psprintf(
-				"%lld tables and indexes are left for the next run, because "
-				"time_budget does not reach them",
+				"time_budget does not reach %lld tables and indexes, which are left for the next run",
 				(long long) left);
 			coverage->evidence =
 				psprintf("{\"check\": \"coverage\", \"beyond_budget\": %lld}",
@@ -241,7 +237,7 @@ describe_check(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(check_corruption) = {
 	.name = "check_corruption",
 	.description =
-		"check tables and indexes with amcheck, least recently checked first; checksum failures, sequences near their end, constraints that were never validated",
+		"check tables and indexes with amcheck, least recently checked first; report checksum failures, sequences near their end, and constraints that were never validated",
 	.options = options,
 	.plan = plan_check_corruption,
 	.consider = consider_check,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * corruption_database.c
- *	  What "check_corruption" looks at in the database as a whole.
+ *	  The checks of "check_corruption" for the database as a whole.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,12 +17,12 @@
 #include "corruption/corruption_database.h"
 #include "ledger/ledger.h"
 
-/* from this used share of a sequence on there is no time to lose */
+/* a sequence is critical from this used share of its values on */
 #define SEQUENCE_IS_CRITICAL 0.95
 
 /*
- * Checksum failures of all databases, and of the objects that they share,
- * since the last look.  A counter that was reset begins again at zero.
+ * Report checksum failures of all databases, and of the objects that they
+ * share, since the last run.  A counter that was reset begins again at zero.
  */
 void
 check_checksums(TaskContext *context)
@@ -38,9 +38,9 @@ check_checksums(TaskContext *context)
 		(void) ledger_query(&query,
 							"SELECT pgmaint_internal.checksums_hint()");
 		note_finding(&context->findings, "checksums", "info", NULL, NULL)
-			->message = psprintf("data checksums are off: pages that the "
-								 "storage has changed go unnoticed; %s",
-								 ledger_text(0, 1));
+			->message = psprintf(
+			"data checksums are off: damage by the storage goes undetected; %s",
+			ledger_text(0, 1));
 		ledger_leave(&scope);
 		context->result =
 			"{\"enabled\": false, \"found\": \"data checksums are off\"}";
@@ -79,9 +79,7 @@ check_checksums(TaskContext *context)
 		fresh += named_bigint(row, "fresh");
 		finding->object = named_text(row, "datname");
 		finding->message = psprintf(
-			"%lld checksum failures in %s %s, the last at %s: the "
-			"storage gave back other bytes than it was given.  The "
-			"server log names the blocks",
+			"%lld checksum failures in %s %s, the last at %s: the storage returned other data than was written; the server log names the blocks",
 			(long long) named_bigint(row, "fresh"), named_text(row, "place"),
 			named_text(row, "since"), named_text(row, "last_failure"));
 		finding->detail = named_text(row, "detail");
@@ -102,7 +100,7 @@ check_checksums(TaskContext *context)
 }
 
 /*
- * Sequences that will soon have no values left.
+ * Report sequences that will soon have no values left.
  */
 void
 check_sequences(TaskContext *context, double threshold)
@@ -121,10 +119,9 @@ check_sequences(TaskContext *context, double threshold)
 		"pg_catalog.round(100 * u.used_ratio, 1)::pg_catalog.text AS percent, u.values_left::pg_catalog.text, "
 		"u.used_ratio >= $1::pg_catalog.numeric AND NOT u.cycles AS is_near_end, u.used_ratio::pg_catalog.float8, "
 		"CASE WHEN u.type_name IN ('smallint', 'integer') "
-		"THEN pg_catalog.format(' for column %I of %s, which is %s.  ALTER TABLE %s ALTER COLUMN %I TYPE bigint "
-		"writes the table anew and locks it meanwhile, and ALTER SEQUENCE %s AS bigint goes with it: plan it now', "
+		"THEN pg_catalog.format(' for column %I of %s, which is of type %s; plan now to execute ALTER TABLE %s ALTER COLUMN %I TYPE bigint, which rewrites and locks the table, and ALTER SEQUENCE %s AS bigint', "
 		"u.\"column\", u.\"table\", u.type_name, u.\"table\", u.\"column\", u.sequence) "
-		"ELSE pg_catalog.format(', the last being %s.  ALTER SEQUENCE %s AS bigint NO MAXVALUE NO MINVALUE gives it more', "
+		"ELSE pg_catalog.format(' up to %s; extend the sequence with ALTER SEQUENCE %s AS bigint NO MAXVALUE NO MINVALUE', "
 		"u.last_possible, u.sequence) END AS advice, "
 		"pg_catalog.jsonb_build_object('last_value', u.last_value, 'last_possible', u.last_possible, "
 		"'used_ratio', u.used_ratio, 'values_left', u.values_left, 'table', u.\"table\"::pg_catalog.text, "
@@ -145,7 +142,7 @@ check_sequences(TaskContext *context, double threshold)
 			used >= SEQUENCE_IS_CRITICAL ? "critical" : "warning", NULL, NULL);
 		finding->object = named_text(row, "sequence");
 		finding->message = psprintf(
-			"sequence %s is used up to %s %%: %s values are left%s",
+			"sequence %s has used %s %% of its values; %s values are left%s",
 			named_text(row, "sequence"), named_text(row, "percent"),
 			named_text(row, "values_left"), named_text(row, "advice"));
 		finding->detail = named_text(row, "detail");
@@ -157,7 +154,8 @@ check_sequences(TaskContext *context, double threshold)
 }
 
 /*
- * Constraints that only new rows are known to keep.
+ * Report constraints that were never validated: only rows written since are
+ * known to satisfy them.
  */
 void
 check_constraints(TaskContext *context)
@@ -177,12 +175,10 @@ check_constraints(TaskContext *context)
 			&context->findings, "constraints", "warning", NULL, NULL);
 
 		finding->object = named_text(row, "relation");
-		finding->message =
-			psprintf("%s constraint %s of %s was never validated: rows that "
-					 "were there before may break it.  %s reads the table, "
-					 "and lets others write meanwhile",
-					 named_text(row, "kind"), named_text(row, "name"),
-					 named_text(row, "relation"), named_text(row, "command"));
+		finding->message = psprintf(
+			"%s constraint %s of %s was never validated: older rows may violate it; validate it with %s, which reads the table and does not block writers",
+			named_text(row, "kind"), named_text(row, "name"),
+			named_text(row, "relation"), named_text(row, "command"));
 	}
 	ledger_leave(&scope);
 	context->result =
@@ -192,7 +188,8 @@ check_constraints(TaskContext *context)
 }
 
 /*
- * When the rest has its turn, if the runs to come get as far as this one.
+ * In how many runs all relations are checked, if later runs check as many as
+ * this one.
  */
 static char *
 describe_pace(int64 left, int64 reached)
@@ -202,13 +199,14 @@ describe_pace(int64 left, int64 reached)
 	if (reached == 0)
 		return "no check began in this run";
 	runs = (left + reached - 1) / reached;
-	return psprintf("at the pace of this run all have their turn within %lld "
-					"more %s",
-					(long long) runs, runs == 1 ? "run" : "runs");
+	return psprintf(
+		"at the pace of this run, all are checked within %lld more %s",
+		(long long) runs, runs == 1 ? "run" : "runs");
 }
 
 /*
- * How far the checks have come, over all runs; and forget what was dropped.
+ * Report the coverage of the checks over all runs, and drop the results of
+ * dropped relations.
  */
 void
 sum_up_checks(TaskContext *context)
@@ -243,18 +241,16 @@ sum_up_checks(TaskContext *context)
 		&query,
 		"SELECT pg_catalog.format('%s of %s tables and indexes were proven sound%s', "
 		"pg_catalog.count(*) FILTER (WHERE k.outcome = 'sound'), pg_catalog.count(*), "
-		"', the least recent of them on ' || pg_catalog.min(k.last_verified) "
+		"', the least recently on ' || pg_catalog.min(k.last_verified) "
 		"FILTER (WHERE k.outcome = 'sound')::pg_catalog.date) "
 		"FROM pgmaint.corruption_checks k WHERE k.method IN ('heap', 'btree')");
 	summary = ledger_text(0, 1);
 	ledger_leave(&scope);
 	if (left > 0)
 		note_finding(&context->findings, "corruption", "info", NULL, NULL)
-			->message =
-			psprintf("%lld tables and indexes were left for the next run, "
-					 "which goes on with them, least recently checked first; "
-					 "%s; so far, %s",
-					 (long long) left, describe_pace(left, reached), summary);
+			->message = psprintf(
+			"%lld tables and indexes were left for the next run, which begins with the least recently checked; %s; so far, %s",
+			(long long) left, describe_pace(left, reached), summary);
 	context->result =
 		psprintf("{\"left\": %lld, \"beyond_budget\": %lld, \"reached\": "
 				 "%lld, \"found\": \"%s\"}",

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * corruption_database.h
- *	  What is checked of the database as a whole.
+ *	  The checks of the database as a whole.
  *
  *-------------------------------------------------------------------------
  */

@@ -4,8 +4,8 @@
  *	  Which tables and indexes a step of "check_corruption" checks.
  *
  * A database may have more of them than a leader can keep in memory as tasks,
- * and than the time suffices for.  Rows come from a cursor, and no further than
- * the workers can get; a task takes the bytes that it needs and no more.
+ * and than the time budget allows.  Rows come from a cursor, only as many as
+ * the workers can check; the memory of a task is kept small.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 
 #define ROWS_AT_ONCE 1000
 
-/* the engine's guess, for a check that has to end within a window */
+/* the engine's estimate, for a check that must end within a window */
 #define CAUTIOUS_BYTES_PER_SECOND (5.0 * 1024 * 1024)
 
 typedef struct Planning
@@ -121,8 +121,8 @@ checkable_methods(const CheckPlan *plan)
  * Relations that can be checked, least recently checked first; what was never
  * checked comes before all, the largest first.
  *
- * The words are put together for rows that are fetched, and not for all those
- * that are sorted: hence the subquery, in whose order the rows stay.
+ * The subquery sorts, and the outer query builds the reasons, for the rows
+ * that are fetched only.
  */
 static Portal
 open_relations(PlanContext *context, const CheckPlan *plan)
@@ -145,7 +145,7 @@ open_relations(PlanContext *context, const CheckPlan *plan)
 		"WHEN s.next_block IS NOT NULL THEN pg_catalog.format('checked up to block %s on %s', "
 		"s.next_block, s.begun_at::pg_catalog.date) "
 		"WHEN s.last_checked IS NULL OR s.begun_at > s.last_checked THEN "
-		"pg_catalog.format('the check of %s did not come to its end', s.begun_at::pg_catalog.timestamptz(0)) "
+		"pg_catalog.format('the check of %s was not finished', s.begun_at::pg_catalog.timestamptz(0)) "
 		"WHEN s.outcome = 'damaged' THEN pg_catalog.format('found damaged on %s', s.problems_at::pg_catalog.date) "
 		"ELSE pg_catalog.format('last proven sound on %s', s.last_verified::pg_catalog.date) END, "
 		"pg_catalog.pg_size_pretty(s.bytes), "
@@ -174,8 +174,8 @@ open_relations(PlanContext *context, const CheckPlan *plan)
 }
 
 /*
- * When no check begins any more, for the evidence.  The time runs from here: to
- * sort the relations of a large database must not be all that it suffices for.
+ * The time from which on no check begins, for the evidence.  The budget runs
+ * from here: sorting the relations of a large database must not use it up.
  */
 static char *
 end_of_budget(double budget)
@@ -224,9 +224,9 @@ make_check(Planning *planning, uint64 row, AmcheckKind kind)
 }
 
 /*
- * Will the engine perhaps hold the task back?  It is told by the same signs
- * here.  Such tasks have a reach of their own: they stay the least recently
- * checked, and would keep all others from their turn.
+ * May the engine hold the task back?  The criteria are those of the engine.
+ * Such tasks have a reach of their own: they stay the least recently checked,
+ * and would keep all other relations from being checked.
  */
 static bool
 may_be_held_back(const Planning *planning, uint64 row, AmcheckKind kind,
@@ -242,8 +242,8 @@ may_be_held_back(const Planning *planning, uint64 row, AmcheckKind kind,
 }
 
 /*
- * What the last check of the relation took, or those of others; negative when
- * nothing is known.
+ * The duration of the last check of the relation, or an estimate from checks
+ * of other relations; negative when nothing is known.
  */
 static double
 known_seconds(uint64 row)
@@ -255,8 +255,8 @@ known_seconds(uint64 row)
 }
 
 /*
- * Add the task of a row, if the time may suffice for it.  Returns false when it
- * does not suffice for any other, either.
+ * Add the task of a row, if the time may suffice for it.  Returns false when
+ * the time suffices for no other task, either.
  */
 static bool
 plan_check(Planning *planning, uint64 row)

@@ -11,11 +11,11 @@
 #include "action/action.h"
 #include "corruption/amcheck.h"
 
-/* what the options of the step come to */
+/* the options of the step, evaluated */
 typedef struct CheckPlan
 {
 	const Amcheck *amcheck;
-	bool parents;	  /* B-trees are checked from top to bottom */
+	bool parents;	  /* check B-trees from top to bottom */
 	bool gently_also; /* ... but not where that takes too long */
 	bool any_time;	  /* ... whether a window is open or not */
 	double budget;	  /* seconds; 0: no limit */
@@ -25,7 +25,7 @@ typedef struct CheckPlan
 typedef struct Checkable
 {
 	int64 by_kind[AMCHECK_KINDS];
-	int64 without_check; /* of access methods that amcheck does not know */
+	int64 without_check; /* of access methods that amcheck does not support */
 } Checkable;
 
 /* inside a ledger scope */

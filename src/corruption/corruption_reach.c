@@ -21,7 +21,7 @@
 #define MARGIN 4
 #define GUESSED_BYTES_PER_SECOND (1024.0 * 1024 * 1024)
 
-/* as many are planned however long they are said to take */
+/* as many are planned whatever their estimated duration */
 #define FEWEST_CHECKS 100
 
 /*
@@ -60,8 +60,8 @@ is_within_reach(const Reach *reach)
 }
 
 /*
- * One more check, of this many bytes, which is said to take some seconds;
- * negative ones are unknown.
+ * Add one more check, of this many bytes and estimated seconds; negative
+ * seconds: unknown.
  */
 void
 extend_reach(Reach *reach, int64 bytes, double seconds)

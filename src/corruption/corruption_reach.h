@@ -13,7 +13,7 @@
 typedef struct Reach
 {
 	double limit;	 /* seconds of all workers together; 0: none */
-	double per_task; /* seconds that any task takes */
+	double per_task; /* seconds that any task takes at least */
 	int64 checks;
 	double seconds;
 } Reach;

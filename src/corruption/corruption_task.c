@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * corruption_task.c
- *	  How a task of the action "check_corruption" is carried out.
+ *	  Execution of a task of the action "check_corruption".
  *
- * A relation that is damaged makes its task fail, and with it the run: nobody
- * should read "succeeded" over a damaged table.  The other tasks go on.
+ * A damaged relation makes its task fail, and with it the run: a run over a
+ * damaged table must not be shown as succeeded.  The other tasks go on.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,13 +28,13 @@
 #include "ledger/ledger.h"
 
 /*
- * Blocks of a table that are looked at in one go: between two, progress is
- * reported, and the time looked at.
+ * Blocks of a table that one call checks: between calls, progress is reported
+ * and the time is checked.
  */
 #define BLOCKS_AT_ONCE 1024
 
-/* for whoever waits for the rest of the table */
-#define TIME_IS_UP "the time for this run is used up"
+/* why a check ends before the end of its table */
+#define TIME_IS_UP "time_budget of this run is used up"
 
 /* a relation, while it is checked */
 typedef struct Checked
@@ -64,8 +64,8 @@ end_of_time(const ClaimedTask *task)
 }
 
 /*
- * Is there time left?  Then write down that the check begins, before it does:
- * one that takes the server down with it must not come first again.
+ * Is there time left?  If so, record the start of the check before it begins:
+ * a check that crashes the server must not come first again.
  */
 HoldBack
 consider_check(TaskContext *context, char **reason)
@@ -121,15 +121,15 @@ lock_checked(const ClaimedTask *task, Checked *checked)
 }
 
 /*
- * A table, as far as the time goes.  Where damage was found it is checked to
- * its end, so that all of it is found at once.
+ * Check a table within the time budget.  A table in which damage was found is
+ * checked to its end, to find all damage at once.
  */
 static void
 check_table(const ClaimedTask *task, Checked *checked)
 {
 	checked->blocks = count_blocks(task->relation, &checked->problems);
 	checked->next = (BlockNumber) evidence_number(task, "from_block", 0);
-	/* it was truncated since */
+	/* the table was truncated since */
 	if (checked->next >= checked->blocks)
 		checked->next = 0;
 	while (checked->next < checked->blocks)
@@ -152,7 +152,7 @@ check_table(const ClaimedTask *task, Checked *checked)
 }
 
 /*
- * Where and what, for a person and for scripts.
+ * The first problem with its place, in words.
  */
 static char *
 describe_first_problem(const Problems *problems)
@@ -214,7 +214,7 @@ list_problems(const ClaimedTask *task, const Problems *problems)
 }
 
 /*
- * Tell everybody.
+ * Fail the task, and note a critical finding.
  */
 static void
 report_damage(TaskContext *context, const Checked *checked)
@@ -229,20 +229,17 @@ report_damage(TaskContext *context, const Checked *checked)
 	finding->object = task->target;
 	finding->detail = list_problems(task, &checked->problems);
 	if (checked->kind == AMCHECK_HEAP)
-		finding->message =
-			psprintf("table %s is damaged: %s.  Take a copy of the data "
-					 "directory before anything else, and restore the table "
-					 "from a backup that was made before",
-					 task->target, what);
+		finding->message = psprintf(
+			"table %s is damaged: %s; copy the data directory before anything else, then restore the table from a backup that is older than the damage",
+			task->target, what);
 	else
-		finding->message =
-			psprintf("index %s is damaged: %s.  REINDEX INDEX CONCURRENTLY %s "
-					 "builds it anew from its table, if that is sound",
-					 task->target, what, task->target);
+		finding->message = psprintf(
+			"index %s is damaged: %s; if its table is sound, rebuild the index with REINDEX INDEX CONCURRENTLY %s",
+			task->target, what, task->target);
 }
 
 /*
- * Write down what is known of the relation now.
+ * Record the result of the check.
  */
 static void
 keep_result(TaskContext *context, const Checked *checked)
@@ -306,16 +303,19 @@ check_relation(TaskContext *context, AmcheckKind kind)
 	ledger_leave(&scope);
 	function = &checked.amcheck.functions[kind];
 	if (function->refusal != NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("%s was not checked, because a member of the "
-							   "extension amcheck is not called: %s",
-							   task->target, function->refusal)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "%s was not checked, because pgmaint does not call a function of the extension amcheck: %s",
+				 task->target, function->refusal)));
 	if (!OidIsValid(function->oid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_FUNCTION),
-				 errmsg("function %s of the extension amcheck was dropped "
-						"after the task had been planned",
-						amcheck_name(kind))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg(
+				 "function %s of the extension amcheck was dropped after the task had been planned",
+				 amcheck_name(kind))));
 	if (!function->allowed)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for function %s",
@@ -329,7 +329,7 @@ check_relation(TaskContext *context, AmcheckKind kind)
 	if (checked.problems.count > 0)
 		report_damage(context, &checked);
 	keep_result(context, &checked);
-	/* a relation that is sound needs no lines of its own */
+	/* the report counts sound relations instead of listing them */
 	if (checked.next >= checked.blocks)
 		context->shown_as = SHOWN_AS_COUNT;
 	if (kind != AMCHECK_HEAP)
@@ -343,8 +343,9 @@ check_relation(TaskContext *context, AmcheckKind kind)
 			(long long) checked.problems.count, checked.next, checked.blocks,
 			checked.problems.count > 0 ? "damaged"
 			: checked.next < checked.blocks
-				? psprintf("sound up to block %u, where the next run goes on",
-						   checked.next)
+				? psprintf(
+					  "sound up to block %u, from which the next run continues",
+					  checked.next)
 				: "sound");
 }
 
@@ -355,7 +356,7 @@ execute_check(TaskContext *context)
 	AmcheckKind kind;
 
 	if (check == NULL)
-		elog(ERROR, "task %lld has no plan",
+		elog(ERROR, "task %lld names no check",
 			 (long long) context->task->task_id);
 	kind = amcheck_kind(check);
 	if (kind != AMCHECK_KINDS)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * corruption_task.h
- *	  How a task of the action "check_corruption" is carried out.
+ *	  Execution of a task of the action "check_corruption".
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * problems.c
- *	  What is wrong with a relation, as it came to light.
+ *	  The problems that a check of a relation has found.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,12 +10,10 @@
 #include "corruption/problems.h"
 
 /*
- * Does an ERROR say that something on disk is wrong?
- *
- * The class XX stands for what the server says of data that cannot be, its
- * internal errors among it: that is how damaged values mostly come to light.
- * A file that is missing is one of the relation's, or of the transaction
- * status, unless it was a library that was to be loaded.
+ * Does an ERROR mean damage on disk?  The server reports impossible data with
+ * class XX, internal errors included, which is how damaged values mostly
+ * appear.  A missing file is one of the relation, or of the transaction status,
+ * unless it was a library to load.
  */
 bool
 may_be_damage(const ErrorData *error)
@@ -36,9 +34,8 @@ may_be_damage(const ErrorData *error)
 }
 
 /*
- * Where amcheck and the server say in words which block it is: "tid=(3,4)",
- * "tuple (3,4)", "block 3", "Block=3".  Only figures that a person would find
- * there, too; the message is kept whole.
+ * The block number from the message of amcheck or the server: "tid=(3,4)",
+ * "tuple (3,4)", "block 3", "Block=3".  The message itself is kept whole.
  */
 static void
 read_block(const char *message, Problem *problem)
@@ -72,7 +69,7 @@ read_block(const char *message, Problem *problem)
 }
 
 /*
- * A problem of which nothing is known yet.
+ * Initialize a problem without known place.
  */
 Problem *
 next_problem(Problems *problems)

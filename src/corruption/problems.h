@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * problems.h
- *	  What is wrong with a relation, as it came to light.
+ *	  The problems that a check of a relation has found.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "nodes/pg_list.h"
 
-/* one thing that is wrong; numbers that nobody knows are negative */
+/* one problem; unknown numbers are negative */
 typedef struct Problem
 {
 	int64 block;
@@ -19,7 +19,7 @@ typedef struct Problem
 	char *message;
 } Problem;
 
-/* as many are kept as a person would read */
+/* limit of problems that are kept */
 #define MAX_PROBLEMS 20
 
 typedef struct Problems
@@ -29,7 +29,7 @@ typedef struct Problems
 	int sqlstate;
 } Problems;
 
-/* does an ERROR say that something on disk is wrong? */
+/* does an ERROR mean damage on disk? */
 extern bool may_be_damage(const ErrorData *error);
 
 /* room for one more; NULL: there are enough */

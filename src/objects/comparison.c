@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * comparison.c
- *	  Do the archives and backups of the ledger stand on their storage?
+ *	  Are the archives and backups of the ledger on their storage?
  *
  * The storage is listed first, and the ledger is read after that: an archive or
  * a backup that was finished since the listing began is left for the next
@@ -78,8 +78,8 @@ read_differences(Storage *storage, StorageListing *listing,
 }
 
 /*
- * The clock may have been set back since, and a list may be late: what is told
- * to be missing by name was asked for by name.
+ * The clock may have been set back since, and a list may be late: objects are
+ * reported as missing by name only after a request for that name.
  */
 static void
 ask_for_missing(Storage *storage, StorageComparison *comparison)

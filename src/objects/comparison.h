@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * comparison.h
- *	  Do the archives and backups of the ledger stand on their storage?
+ *	  Are the archives and backups of the ledger on their storage?
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +12,10 @@
 
 #include "objects/listing.h"
 
-/* so many objects are told by name */
+/* number of objects that a finding names */
 #define NAMED_OBJECTS 100
 
-/* an object that is not as the ledger says */
+/* an object that differs from its row in the ledger */
 typedef struct ComparedObject
 {
 	char *key;

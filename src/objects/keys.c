@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * keys.c
- *	  What objects, and what belongs to them, are called on a storage.
+ *	  The keys of objects, their manifests and records on a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,14 +12,14 @@
 
 #include "objects/keys.h"
 
-/* where the name of an object ends, and what it is made of begins */
+/* the end of an object's name, from which its formats follow */
 static const char *const kinds[] = {".csv", ".dump", ".sql"};
 
 /* "-" and eight digits */
 #define HASH_LENGTH 9
 
 /*
- * A path in a key: what could be taken for more than a name is written as %XX.
+ * A path in a key: characters with a meaning in keys are written as %XX.
  */
 void
 append_key_part(StringInfo key, const char *name)
@@ -83,7 +83,8 @@ stem_length(const char *key)
 }
 
 /*
- * What an earlier attempt sent may arrive late: no two write the same object.
+ * Data of an earlier attempt may arrive late: no two attempts write the same
+ * object.
  */
 char *
 key_of_attempt(const char *key, int attempt)
@@ -96,7 +97,7 @@ key_of_attempt(const char *key, int attempt)
 }
 
 /*
- * What objects that would have the same manifest share.
+ * The part of the key that objects with the same manifest share.
  */
 char *
 key_stem(const char *key)
@@ -114,7 +115,7 @@ manifest_key(const char *key)
 }
 
 /*
- * What is known of a backup since it was restored to prove it.
+ * The key of the record of a backup's last proof by a restore.
  */
 char *
 verification_key(const char *key)

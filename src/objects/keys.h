@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * keys.h
- *	  What objects, and what belongs to them, are called on a storage.
+ *	  The keys of objects, their manifests and records on a storage.
  *
  *-------------------------------------------------------------------------
  */

@@ -39,7 +39,7 @@ ends_with(const char *text, const char *suffix)
 }
 
 /*
- * What a storage may hold besides, of whatever size, is only counted.
+ * Other objects on a storage are only counted.
  */
 static bool
 visit_object(void *context, const StoredObject *object)

@@ -11,7 +11,7 @@
 #include "ledger/ledger.h"
 #include "storage/storage.h"
 
-/* keys of what pgmaint keeps on a storage for itself begin so */
+/* prefix of the keys of pgmaint's own records */
 #define OWN_PREFIX ".pgmaint"
 
 typedef struct StorageListing
@@ -24,9 +24,9 @@ typedef struct StorageListing
 } StorageListing;
 
 /*
- * In a transaction, outside of a ledger scope, as the role.  Memory is bounded:
- * what is too much for work_mem goes to a temporary file until the transaction
- * ends.
+ * In a transaction, outside of a ledger scope, as the role.  Memory is
+ * bounded: a list larger than work_mem goes to a temporary file until the
+ * transaction ends.
  */
 extern StorageListing *list_storage(Storage *storage);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * marks.c
- *	  Objects that are known by the mark that they carry.
+ *	  Lookup and removal of objects by their mark.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,8 +18,8 @@ find_marked(Storage *storage, const char *key, const char *mark,
 }
 
 /*
- * Whose it is, is looked at in the last moment.  How many bytes are gone is of
- * interest unless bytes is NULL.
+ * Remove an object if it carries the mark, which is checked right before the
+ * removal.  Adds the size of the object to bytes unless that is NULL.
  */
 bool
 remove_marked(Storage *storage, const char *key, const char *mark,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * marks.h
- *	  Objects that are known by the mark that they carry.
+ *	  Lookup and removal of objects by their mark.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "storage/storage.h"
 
-/* both with the rights of the current role; a mark that is NULL is nobody's */
+/* both with the rights of the current role; no object has a mark that is NULL */
 extern bool find_marked(Storage *storage, const char *key, const char *mark,
 						StoredObject *object);
 extern bool remove_marked(Storage *storage, const char *key, const char *mark,

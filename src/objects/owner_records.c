@@ -21,8 +21,8 @@ typedef struct Listing
 } Listing;
 
 /*
- * What is not named like a record was put there by somebody else, such as a file
- * manager, and says nothing of another database.
+ * Other programs, such as file managers, put objects there with other names,
+ * which are no sign of another database.
  */
 static bool
 note_nonce(void *context, const StoredObject *object)

@@ -21,7 +21,7 @@ typedef struct OwnerRecord
 {
 	char *identity;
 	char *state; /* of the identity */
-	char *nonce; /* NULL: another's records are only watched */
+	char *nonce; /* NULL: records of an identity that is only watched */
 	bool judged; /* by another worker of the run, or an earlier task */
 	bool written;
 } OwnerRecord;

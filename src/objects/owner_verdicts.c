@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * owner_verdicts.c
- *	  What the owner records on a storage say, and what may be removed.
+ *	  The verdict on the owner records of a storage, and whether an object may
+ *	  be removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,8 +31,9 @@ is_listed(const List *nonces, const char *nonce)
 }
 
 /*
- * How many of the records the ledger does not know, under whatever name of the
- * storage: it may have been renamed, or lead to the folder of another.
+ * The number of records that the ledger does not know under any name of the
+ * storage: the storage may have been renamed, or share the folder of another
+ * one.
  */
 static int64
 count_unknown(const char *identity, const List *nonces)
@@ -63,8 +65,8 @@ remember_unknown(const char *storage, const char *identity, const List *nonces)
 }
 
 /*
- * What was written before an identity was taken over is of no concern, but only
- * the first time that the storage is used since.
+ * Records that were written before an identity was taken over are ignored, but
+ * only when the storage is used for the first time since.
  */
 static bool
 is_first_use(const char *storage, const OwnerRecord *record, int64 run_id)
@@ -127,7 +129,7 @@ note_verdict(const char *storage, const OwnerRecord *record, int64 run_id,
 }
 
 /*
- * Another database calls itself by this identity, and is alive.
+ * Record that another database uses this identity.
  */
 static void
 note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
@@ -152,7 +154,7 @@ note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
 }
 
 /*
- * What the records on the storage say, in a ledger scope.
+ * Judge the records on the storage, in a ledger scope.
  */
 void
 judge_record(const char *storage, const OwnerRecord *record, int64 run_id,
@@ -186,16 +188,17 @@ judge_record(const char *storage, const OwnerRecord *record, int64 run_id,
 	note_verdict(storage, record, run_id, "gap");
 	add_finding(
 		run_id, 0, 0, "identity", "warning", storage,
-		psprintf("the owner record that an earlier run wrote to storage %s is "
-				 "gone: this run removes nothing from it; exclude keys that "
-				 "begin with " OWNER_RECORDS " from rules that expire objects",
-				 quote_identifier(storage)),
+		psprintf(
+			"the owner record that an earlier run wrote to storage %s is "
+			"gone: this run removes no objects from the storage; exclude keys that "
+			"begin with " OWNER_RECORDS " from rules that expire objects",
+			quote_identifier(storage)),
 		NULL);
 }
 
 /*
- * Backups and archives are made where the role may not do more than that, but
- * who else writes there is not known.
+ * Record that the owner records are unreadable.  Backups and archives are
+ * still written, but whether another database writes there is not known.
  */
 void
 note_unread(const char *storage, const List *records, int64 run_id,
@@ -213,16 +216,14 @@ note_unread(const char *storage, const List *records, int64 run_id,
 	add_finding(
 		run_id, 0, 0, "identity", "warning", storage,
 		psprintf(
-			"the owner records on storage %s cannot be written or listed, "
-			"so that this run removes nothing from it: %s; allow the role "
-			"to list objects, and to write those with keys that begin "
-			"with " OWNER_RECORDS,
+			"the owner records on storage %s cannot be written or listed: %s; this run removes no objects from the storage; allow the role to list objects, and to write objects with keys that begin with " OWNER_RECORDS,
 			quote_identifier(storage), error),
 		NULL);
 }
 
 /*
- * Why the ledger alone says that something must stay.
+ * The reason from the ledger alone that an object must not be removed, or
+ * NULL.
  */
 static char *
 forbidding_reason(const char *storage, const char *identity, int64 run_id)
@@ -239,8 +240,9 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 
 		return doubt != NULL
 				   ? doubt
-				   : psprintf("another database wrote it, of identity %s",
-							  identity == NULL ? "unknown" : identity);
+				   : psprintf(
+						 "the object was written by another database, with identity %s",
+						 identity == NULL ? "unknown" : identity);
 	}
 	bind_text(&query, storage);
 	bind_bigint(&query, run_id);
@@ -259,11 +261,11 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 		return "the owner records on the storage cannot be written or listed";
 	return strcmp(verdict, "clear") == 0
 			   ? NULL
-			   : "the owner records on the storage are not this database's alone";
+			   : "another database has owner records of this identity on the storage";
 }
 
 /*
- * The ledger is asked first, the storage right before the removal.
+ * The ledger is checked first, the storage right before the removal.
  */
 char *
 why_not_ours(Storage *storage, const char *identity, int64 run_id)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * owner_verdicts.h
- *	  What the owner records on a storage say, and what may be removed.
+ *	  The verdict on the owner records of a storage, and whether an object may
+ *	  be removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +19,7 @@ extern void note_unread(const char *storage, const List *records, int64 run_id,
 
 /*
  * In a transaction, outside of a ledger scope, as the role, right before the
- * removal: why it must not be, or NULL.
+ * removal: the reason against it, or NULL.
  */
 extern char *why_not_ours(Storage *storage, const char *identity,
 						  int64 run_id);

@@ -42,7 +42,7 @@
 #include "objects/owners.h"
 #include "objects/storage_names.h"
 
-/* what a worker does about the records of its run */
+/* the work of one worker on the records of its run */
 typedef struct Declaration
 {
 	Storage *storage;
@@ -111,7 +111,7 @@ note_records(const char *storage, int64 run_id, Oid extension)
 }
 
 /*
- * For a person who finds it; pgmaint goes by its key.
+ * The content of a record is for people; pgmaint uses its key only.
  */
 static char *
 describe_record(const OwnerRecord *record, int64 run_id)
@@ -198,7 +198,7 @@ read_verdicts(const List *records, const char *storage, int64 run_id)
 }
 
 /*
- * All are listed after all are written.
+ * All records are listed after all are written.
  */
 static void
 write_and_list(void *argument)

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * remove.c
- *	  remove_object: an object that the ledger does not know leaves its storage.
+ *	  pgmaint.remove_object(): removes an object that the ledger does not know.
  *
- * Its manifest says whose the object is, and the mark that both carry says that
- * the two belong together.  The manifest goes last: what is left when the storage
- * fails in between can be removed in the same way.
+ * The manifest names the database that wrote the object, and the mark that
+ * both carry shows that they belong together.  The manifest goes last: an
+ * object that is left when the storage fails in between can be removed in the
+ * same way.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,15 +44,15 @@ refuse(const Removal *removal, const char *reason, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("object \"%s\" on storage \"%s\" is not removed",
+			 errmsg("cannot remove object \"%s\" from storage \"%s\"",
 					removal->key, removal->name),
 			 errdetail("%s", reason), hint != NULL ? errhint("%s", hint) : 0));
 }
 
 /*
- * What the ledger knows goes by expiry, if at all.  An object of the same name
- * and content on another storage may be this very one: two foreign servers can
- * lead to one folder.
+ * Objects in the ledger are removed by expiry only.  An object of the same
+ * name and content on another storage may be this very one: two foreign
+ * servers can lead to one folder.
  */
 static void
 refuse_known(const Removal *removal, const char *sha256)
@@ -64,23 +65,23 @@ refuse_known(const Removal *removal, const char *sha256)
 	if (ledger_query(
 			&query,
 			"SELECT o.what FROM ("
-			"SELECT pg_catalog.format('It is archive %s on storage %I.', a.archive_id, a.storage) AS what, "
+			"SELECT pg_catalog.format('The object is archive %s on storage %I.', a.archive_id, a.storage) AS what, "
 			"a.storage, a.key, a.sha256 FROM pgmaint.archives a "
-			"UNION ALL SELECT pg_catalog.format('It is backup %s on storage %I.', b.backup_id, b.storage), "
+			"UNION ALL SELECT pg_catalog.format('The object is backup %s on storage %I.', b.backup_id, b.storage), "
 			"b.storage, b.key, b.sha256 FROM pgmaint_internal.backup_records b "
 			"WHERE b.state IN ('running', 'succeeded', 'expiring')) o "
 			"WHERE o.storage = $1::pg_catalog.name AND o.key = $2 "
 			"OR o.storage <> $1::pg_catalog.name AND o.sha256 = $3 "
 			"AND pg_catalog.regexp_replace(o.key, '^.*/', '') = pg_catalog.regexp_replace($2, '^.*/', '') "
-			"UNION ALL SELECT pg_catalog.format('Task %s is writing it, or has left it.', u.task_id) "
+			"UNION ALL SELECT pg_catalog.format('Task %s is writing the object, or was interrupted while writing the object.', u.task_id) "
 			"FROM pgmaint_internal.uploads u WHERE u.storage = $1::pg_catalog.name AND u.key = $2") >
 		0)
 		refuse(removal, ledger_text(0, 1), NULL);
 }
 
 /*
- * By what its manifest says: is it an archive or a backup of this database, and
- * unknown to the ledger?
+ * Refuse to remove an object unless its manifest describes an archive or a
+ * backup of this database that is not in the ledger.
  */
 static void
 refuse_others(const Removal *removal, const char *manifest)
@@ -107,10 +108,10 @@ refuse_others(const Removal *removal, const char *manifest)
 			"FROM (SELECT $1::pg_catalog.jsonb AS m) x "
 			"WHERE m ->> 'pgmaint' IN ('archive', 'backup') AND m ->> 'key' = $2") ==
 		0)
-		refuse(removal,
-			   "Its manifest is not that of an archive or a backup with this "
-			   "key.",
-			   NULL);
+		refuse(
+			removal,
+			"The manifest does not describe an archive or a backup with this key.",
+			NULL);
 	identity = named_text(0, "identity");
 	sha256 = named_text(0, "sha256");
 	is_own = named_boolean(0, "is_own");
@@ -118,18 +119,23 @@ refuse_others(const Removal *removal, const char *manifest)
 	refuse_known(removal, sha256);
 	ledger_leave(&scope);
 	if (identity == NULL)
-		refuse(removal, "Its manifest does not say which database wrote it.",
-			   NULL);
+		refuse(
+			removal,
+			"The manifest does not name the database that wrote the object.",
+			NULL);
 	if (!is_own)
-		refuse(removal,
-			   psprintf("A database of identity %s wrote it.", identity),
-			   psprintf("If this database is its successor: SELECT "
-						"pgmaint.take_over('%s').",
-						identity));
-	/* what the last run that wrote to the storage found, and what is there now */
+		refuse(
+			removal,
+			psprintf("A database with identity %s wrote the object.",
+					 identity),
+			psprintf(
+				"If this database is the successor of that database, take over its objects: SELECT pgmaint.take_over('%s').",
+				identity));
+	/* the verdict of the last run that wrote to the storage, and new records */
 	reason = why_not_ours(removal->storage, identity, run_id);
 	if (reason != NULL)
-		refuse(removal, psprintf("It must stay, since %s.", reason), NULL);
+		refuse(removal,
+			   psprintf("The object must not be removed: %s.", reason), NULL);
 }
 
 /*
@@ -146,13 +152,13 @@ pgmaint_remove_object(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("pgmaint.remove_object()");
 	removal.storage = storage_open(removal.name, STORAGE_WRITE);
 	if (strncmp(removal.key, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
-		refuse(&removal, "It is a record of pgmaint's own.", NULL);
+		refuse(&removal, "The object is one of pgmaint's own records.", NULL);
 	removal.object_found =
 		storage_stat(removal.storage, removal.key, &removal.object);
 	if (!storage_stat(removal.storage, manifest, &removal.manifest))
 	{
 		if (removal.object_found)
-			refuse(&removal, "There is no manifest beside it.", NULL);
+			refuse(&removal, "The object has no manifest.", NULL);
 		PG_RETURN_BOOL(false);
 	}
 	refuse_others(&removal, storage_get_text(removal.storage, manifest,
@@ -161,7 +167,8 @@ pgmaint_remove_object(PG_FUNCTION_ARGS)
 		(removal.object_found &&
 		 (removal.object.mark == NULL ||
 		  strcmp(removal.object.mark, removal.manifest.mark) != 0)))
-		refuse(&removal, "It does not carry the mark of its manifest.", NULL);
+		refuse(&removal, "The object does not carry the mark of its manifest.",
+			   NULL);
 	(void) remove_marked(removal.storage, removal.key, removal.manifest.mark,
 						 NULL);
 	(void) remove_marked(removal.storage, verification_key(removal.key),

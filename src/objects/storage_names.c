@@ -12,8 +12,8 @@
  * They follow the same server only, whose url its owner could have changed
  * anyway.  Rows under a name that another server has taken are set aside, by
  * another name that no server has: archives and backups of two storages must
- * not be taken for those of one, and nobody must get what was meant for another's
- * storage by giving his server its name.  The name alone counts for a server that
+ * not be mixed up, and no role may receive data for the storage of another
+ * role by giving a server its name.  The name alone counts for a server that
  * is new to this database, unless the name belonged to a server of another
  * owner.
  *
@@ -34,8 +34,8 @@
 #include "objects/storage_names.h"
 
 /*
- * Uploads come first: an archive is written by a transaction that has its upload
- * locked, and is seen by what comes after the wait for that.
+ * Uploads come first: the transaction that writes an archive has its upload
+ * locked, and the statements after the wait for that lock see the archive.
  */
 static const char *const tables[] = {"pgmaint.archives",
 									 "pgmaint.retention_policies",
@@ -59,7 +59,7 @@ typedef struct Renaming
 	char *from;
 	char *to;
 	char *between; /* while others are renamed */
-	bool found;	   /* the ledger had rows of it, or has some of the name */
+	bool found;	   /* the ledger has rows under the old or the new name */
 } Renaming;
 
 /*
@@ -120,8 +120,8 @@ rename_in_ledger(const char *from, const char *to)
 }
 
 /*
- * A name has another server now than the one that rows of the ledger are of.
- * Their new name belongs to the owner that the old one had.
+ * Give rows of the ledger another name when their storage's name belongs to
+ * another server now.  The new name belongs to the owner of the old one.
  */
 static void
 set_aside(const char *name)
@@ -156,9 +156,7 @@ set_aside(const char *name)
 	add_finding(
 		0, 0, 0, "storage_renamed", "info", aside,
 		psprintf(
-			"another server has the name of storage \"%s\" now: policies, "
-			"archives and backups of the former one are kept under the "
-			"name \"%s\"",
+			"storage \"%s\" is another foreign server now: policies, archives and backups of the former one are kept under the name \"%s\"",
 			name, aside),
 		NULL);
 }
@@ -180,7 +178,7 @@ note_server(Oid server, const char *name, Oid owner)
 }
 
 /*
- * Servers that have another name than they had.
+ * List the servers that were renamed.
  */
 static List *
 find_renamings(void)
@@ -204,7 +202,7 @@ find_renamings(void)
 		renaming->owner = named_oid(row, "owner");
 		renaming->from = named_text(row, "known_name");
 		renaming->to = named_text(row, "name");
-		/* not the name of anybody's server */
+		/* a name that no server has */
 		renaming->between = random_name(BETWEEN_BYTES);
 		renamings = lappend(renamings, renaming);
 	}
@@ -212,8 +210,8 @@ find_renamings(void)
 }
 
 /*
- * Names may have been swapped: all get out of each other's way first.  A server
- * of which the ledger has nothing is then as good as new.
+ * Names may have been swapped: all rows get an intermediate name first.  A
+ * server without rows in the ledger counts as new.
  */
 static void
 follow_renamings(List *renamings)
@@ -243,11 +241,12 @@ follow_renamings(List *renamings)
 		set_aside(renaming->to);
 		note_server(renaming->server, renaming->to, renaming->owner);
 		(void) rename_in_ledger(renaming->between, renaming->to);
-		add_finding(0, 0, 0, "storage_renamed", "info", renaming->to,
-					psprintf("storage \"%s\" was renamed to \"%s\", and is "
-							 "known by that name now",
-							 renaming->from, renaming->to),
-					NULL);
+		add_finding(
+			0, 0, 0, "storage_renamed", "info", renaming->to,
+			psprintf(
+				"storage \"%s\" was renamed to \"%s\"; policies, archives and backups use the new name now",
+				renaming->from, renaming->to),
+			NULL);
 	}
 }
 
@@ -295,8 +294,9 @@ note_new_servers(void)
 /*
  * Make the ledger name storages as their servers are named now.  The name of a
  * server that is gone stays known, with its owner but without the OID, which
- * another server may get.  What need not wait, such as tick(), leaves it to the
- * next run when a session is at it, or tasks that have their uploads locked.
+ * another server may get.  Callers that must not wait, such as tick(), leave
+ * it to the next run when another session is doing it, or when tasks have
+ * their uploads locked.
  */
 void
 follow_storage_names(bool wait)
@@ -331,9 +331,9 @@ follow_storage_names(bool wait)
 }
 
 /*
- * A task was planned for a storage by its name, and what it writes down goes by
- * that name.  Where another server has the name meanwhile, or the storage has
- * another, the next run knows better.
+ * A task was planned for the name of a storage, and records its results under
+ * that name.  It fails where another server has that name now, or the storage
+ * has another name; the next run looks up the names again.
  */
 void
 refuse_renamed_storage(const char *storage)
@@ -351,9 +351,8 @@ refuse_renamed_storage(const char *storage)
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_UNDEFINED_OBJECT),
-		 errmsg("storage \"%s\" was renamed or made anew while the run was "
-				"going on",
+		 errmsg("storage \"%s\" was renamed or replaced during the run",
 				storage),
-		 errhint("Start the run again: names of storages are looked up "
-				 "when a run begins.")));
+		 errhint(
+			 "Start the run again: a run looks up the names of storages when it begins.")));
 }

@@ -3,9 +3,10 @@
  * unknown.c
  *	  Objects on a storage that stand in no row of the ledger.
  *
- * What is written before its row is committed stands in pgmaint_internal.uploads until
- * then, so that it is known at every moment: the storage is listed first, and the
- * ledger is read after that.  Whose an object is, its manifest says.
+ * An object has a row in pgmaint_internal.uploads until its row in the ledger
+ * is committed, and so is known at every moment: the storage is listed first,
+ * and the ledger is read after that.  The manifest of an object names the
+ * database that wrote it.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +18,7 @@
 #include "base/subtransaction.h"
 #include "objects/unknown.h"
 
-/* each costs a request or two: so many manifests are read */
+/* limit of manifests that are read: each costs a request or two */
 #define READ_MANIFESTS 1000
 #define MAX_MANIFEST_BYTES ((size_t) 256 * 1024 * 1024)
 
@@ -93,7 +94,7 @@ read_candidates(Storage *storage, StorageListing *listing,
 }
 
 /*
- * What is read may be anybody's.
+ * A manifest may have been written by any role.
  */
 static void
 read_manifest(void *argument)
@@ -122,8 +123,8 @@ read_manifest(void *argument)
 }
 
 /*
- * One object, by what its manifest says.  What is no archive and no backup is
- * somebody else's business.
+ * Classify one object by its manifest.  Objects that are neither an archive
+ * nor a backup are ignored.
  */
 static void
 add_object(UnknownObjects *unknown, const Candidate *candidate,
@@ -152,8 +153,8 @@ add_object(UnknownObjects *unknown, const Candidate *candidate,
 }
 
 /*
- * A manifest that cannot be read tells nothing of its object, and keeps no other
- * from being read; a storage that does not answer is an ERROR.
+ * A manifest that cannot be read leaves its object unclassified, and the
+ * others are read; a storage that does not answer is an ERROR.
  */
 void
 find_unknown_objects(Storage *storage, StorageListing *listing,

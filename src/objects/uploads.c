@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * uploads.c
- *	  What is being written to storages, and what was left there.
+ *	  Uploads to storages, and leftovers of interrupted ones.
  *
- * Before the first byte of an object leaves, a row in pgmaint_internal.uploads says so,
- * and is committed.  The transaction that deletes what the object holds locks
- * that row, and deletes it.  So a row that nobody has locked is of an object
- * that does not count; it carries a mark, by which the object is known to be the
- * one that was meant.  Nothing else in a storage is ever removed.
+ * Before the first byte of an object leaves, a row in pgmaint_internal.uploads
+ * says so, and is committed.  The transaction that deletes what the object
+ * holds locks that row, and deletes it.  So a row that no session has locked
+ * is of an unfinished object; the row has the mark of the object, which
+ * identifies it.  No other objects in a storage are removed.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,8 +66,9 @@ find_upload(LedgerQuery *query, const char *sql, Upload *upload)
 }
 
 /*
- * What a task is to write now; false if it has noted no object of this key.  The
- * lock, kept until the transaction ends, tells everybody that somebody is at it.
+ * The upload of a task for this key; false if there is none.  The lock, kept
+ * until the transaction ends, tells other sessions that the upload is in
+ * progress.
  */
 bool
 lock_upload_of_task(int64 task_id, const char *key, Upload *upload)
@@ -83,8 +84,9 @@ lock_upload_of_task(int64 task_id, const char *key, Upload *upload)
 }
 
 /*
- * The newest of a task, without a lock, for what takes too long for an open transaction: here
- * the state of the task tells that somebody is at it.
+ * The newest upload of a task, without a lock, for uploads that take too long
+ * for an open transaction: here the state of the task tells that the upload is
+ * in progress.
  */
 bool
 find_upload_of_task(int64 task_id, Upload *upload)
@@ -98,7 +100,8 @@ find_upload_of_task(int64 task_id, Upload *upload)
 }
 
 /*
- * What was left, unless somebody is still at it or another database's it is.
+ * A leftover upload, unless a session is still writing it, or it belongs to
+ * another database.
  */
 bool
 lock_leftover(int64 upload_id, Upload *upload)
@@ -115,7 +118,7 @@ lock_leftover(int64 upload_id, Upload *upload)
 }
 
 /*
- * What earlier attempts of a task have left: their numbers.
+ * The numbers of uploads that earlier attempts of a task have left.
  */
 List *
 uploads_of_task(int64 task_id)
@@ -149,7 +152,7 @@ forget_upload(int64 upload_id)
 }
 
 /*
- * What a task noted from this upload on was never begun.
+ * Delete the rows of a task from this upload on, which were never begun.
  */
 void
 forget_uploads_since(int64 task_id, int64 upload_id)
@@ -163,9 +166,9 @@ forget_uploads_since(int64 task_id, int64 upload_id)
 }
 
 /*
- * A storage may still be at work on the last request of a process that is gone:
- * what was left is closed when nothing is found long after it was first looked
- * for.
+ * A storage may still be processing the last request of a process that is
+ * gone: a leftover is closed when no object is found long after the first
+ * search for it.
  */
 void
 close_leftover(int64 upload_id, bool found)
@@ -186,7 +189,7 @@ close_leftover(int64 upload_id, bool found)
 }
 
 /*
- * What stays for now: the time of the first look counts on.
+ * Keep a leftover for now: the time of the first search counts.
  */
 void
 note_leftover_seen(int64 upload_id)
@@ -201,8 +204,7 @@ note_leftover_seen(int64 upload_id)
 }
 
 /*
- * Is everything there, so that nothing but the ledger says that it does not
- * count?
+ * Is the object complete on the storage, and unfinished by the ledger only?
  */
 bool
 upload_is_complete(const Upload *upload)

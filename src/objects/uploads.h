@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * uploads.h
- *	  What is being written to storages, and what was left there.
+ *	  Uploads to storages, and leftovers of interrupted ones.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,11 +16,12 @@ typedef struct Upload
 	char *storage;
 	char *key;
 	char *mark;
-	char *identity;			 /* of the database that writes it */
-	TimestampTz searched_at; /* when it was first looked for; 0: never */
+	char *identity; /* of the database that writes it */
+	TimestampTz
+		searched_at; /* when the leftover was first searched for; 0: never */
 } Upload;
 
-/* what was left is looked for twice, this far apart */
+/* a leftover is searched for twice, this far apart */
 #define SEARCH_AGAIN \
 	"pg_catalog.clock_timestamp() - pg_catalog.make_interval(hours => 1)"
 

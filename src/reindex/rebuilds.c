@@ -22,7 +22,7 @@ bind_rebuild(LedgerQuery *query, int64 task_id, Oid replaced, Oid built,
 }
 
 /*
- * Write down that an index is being built in the place of another.
+ * Record that an index is being built to replace another one.
  */
 void
 note_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
@@ -38,7 +38,7 @@ note_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
 }
 
 /*
- * Write down what it came to, in the place of what the last one did.
+ * Record the result of a rebuild, which replaces that of the previous one.
  */
 void
 finish_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
@@ -68,8 +68,8 @@ finish_rebuild(int64 task_id, Oid replaced, Oid built, Oid relation,
 }
 
 /*
- * What has an unfinished rebuild left of this index: the new one, not yet in
- * its place, or the old one, no longer in it?
+ * Find the index that an unfinished rebuild has left: the new one before the
+ * swap of names, or the old one after it.
  */
 void
 find_leftover(Oid replaced, Leftover *leftover)
@@ -98,9 +98,9 @@ find_leftover(Oid replaced, Leftover *leftover)
 }
 
 /*
- * Drop the rows of indexes that are gone, and of rebuilds that left nothing
- * behind although nobody wrote down that they were finished: those of one
- * table, which is the caller's to work on, or, for InvalidOid, of all.
+ * Drop the rows of indexes that are gone, and of unfinished rebuilds that left
+ * no index behind: those of one table, on which the caller holds a lock, or,
+ * for InvalidOid, of all tables.
  */
 void
 forget_rebuilds(Oid relation)

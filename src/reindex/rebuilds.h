@@ -12,11 +12,11 @@
 
 #include "ledger/ledger.h"
 
-/* what a rebuild that was not finished has left of an index */
+/* the index that an unfinished rebuild has left */
 typedef struct Leftover
 {
-	char *name;	   /* to be dropped; NULL: nothing */
-	Oid successor; /* the new index, if it is in its place already */
+	char *name;	   /* the index to drop; NULL: none */
+	Oid successor; /* the new index, if the names were swapped already */
 	Oid relation;  /* the table */
 } Leftover;
 

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * reindex.c
- *	  The action "reindex": indexes that are bloated, invalid or older than
- *	  the version of their collation are built anew.
+ *	  The action "reindex": rebuild indexes that are bloated, invalid, or older
+ *	  than the version of their collation.
  *
- * The room reindex: indexes built anew while their tables are in use.
+ * The room reindex: rebuilds of indexes while their tables are in use.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,21 +25,21 @@
 #include "reindex/reindex_task.h"
 #include "reindex/sample_indexes.h"
 
-/* a transaction in which indexes are measured is not to last longer */
+/* limit of a transaction that measures indexes */
 #define SURVEY_TRANSACTION_MS 250
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	CHOICE_OPTION(
 		"scope", "due, all, database", NULL,
-		"due: what needs it (the default); all, or database: every index (the default where tables are named), of system catalogs only where these are named"),
+		"due: indexes that need a rebuild (the default); all or database: every index (the default where tables are named), of system catalogs only where these are named"),
 	RANGE_OPTION("bloat_threshold", OPTION_NUMBER, 0, 1, "0.3",
-				 "due from this bloat ratio on"),
+				 "rebuild B-trees from this bloat ratio on"),
 	PLAIN_OPTION("min_size", OPTION_BYTES, "8 MB",
-				 "measure B-trees from this size on"),
+				 "measure B-trees of at least this size"),
 	RANGE_OPTION(
 		"max_margin", OPTION_NUMBER, 0.0005, 0.2, "0.03",
-		"95 % margin of the bloat ratio to reach, 0.01 being one percentage point"),
+		"measure B-trees to this 95 % margin of the bloat ratio, 0.01 being one percentage point"),
 	MIN_FREE_OPTION,
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
@@ -93,8 +93,7 @@ bind_tables(PlanContext *context, LedgerQuery *query)
 }
 
 /*
- * The indexes that have to be measured before it is known whether they are
- * due.
+ * The indexes that must be measured to decide whether they are due.
  */
 static List *
 list_unmeasured(PlanContext *context)
@@ -123,7 +122,7 @@ list_unmeasured(PlanContext *context)
 }
 
 /*
- * Measure one index, and keep the figures.
+ * Measure one index, and store its figures.
  */
 static void
 measure(PlanContext *context, Oid index)
@@ -148,9 +147,9 @@ measure(PlanContext *context, Oid index)
 }
 
 /*
- * Measure the indexes that are large enough.  There may be thousands of them,
- * so it is done in many transactions, lest the snapshot of one hold back what
- * others do.
+ * Measure the indexes that are large enough.  There may be thousands of them:
+ * many short transactions measure them, because the snapshot of a long one
+ * would hold back VACUUM.
  */
 static void
 survey_indexes(PlanContext *context)
@@ -189,22 +188,23 @@ survey_indexes(PlanContext *context)
 }
 
 /*
- * What only a person should see to.
+ * Report a leftover that only a person should drop.
  */
 static void
 report_leftover(PlanContext *context, const char *name, const char *reason,
 				const char *command)
 {
-	plan_finding(context, "H001", "warning", unconstify(char *, name),
-				 psprintf("%s is invalid, %s; if nobody is at it any more, %s "
-						  "frees its space",
-						  name, reason, command),
-				 NULL);
+	plan_finding(
+		context, "H001", "warning", unconstify(char *, name),
+		psprintf(
+			"%s is invalid, %s; if no session is building or dropping the index, free its space with %s",
+			name, reason, command),
+		NULL);
 }
 
 /*
- * Collations whose indexes have all been built under the new version, or are
- * about to be: what is recorded is for the owner to change.
+ * Report collations whose version has changed.  Only their owner may record
+ * the new version, once every index has been rebuilt.
  */
 static void
 report_collations(PlanContext *context)
@@ -231,19 +231,19 @@ report_collations(PlanContext *context)
 			context, "collation", left > 0 ? "warning" : "info",
 			named_text(row, "name"),
 			left > 0
-				? psprintf("%s, and %lld %s may be in the wrong order until "
-						   "rebuilt",
-						   change, (long long) left,
-						   left == 1 ? "index" : "indexes")
-				: psprintf("%s, and every index has been rebuilt since: %s "
-						   "records that",
-						   change, named_text(row, "refresh")),
+				? psprintf(
+					  "%s; entries of %lld %s may be in the wrong order until a rebuild",
+					  change, (long long) left,
+					  left == 1 ? "index" : "indexes")
+				: psprintf(
+					  "%s; every index has been rebuilt since: record the new version with %s",
+					  change, named_text(row, "refresh")),
 			NULL);
 	}
 }
 
 /*
- * Every index that is due, most urgent first.
+ * Plan every index that is due, most urgent first.
  */
 static void
 plan_reindex(PlanContext *context)
@@ -327,7 +327,7 @@ plan_reindex(PlanContext *context)
 }
 
 /*
- * Is there still a reason for the task, and nothing in its way?
+ * Is there still a reason for the task, and no obstacle?
  */
 static HoldBack
 consider(TaskContext *context, char **reason)
@@ -353,7 +353,7 @@ consider(TaskContext *context, char **reason)
 DEFINE_ACTION(reindex) = {
 	.name = "reindex",
 	.description =
-		"rebuild the indexes that are bloated, invalid, or older than the version of their collation",
+		"rebuild indexes that are bloated, invalid, or older than the version of their collation",
 	.options = options,
 	.repeatable = true,
 	.survey = survey_indexes,

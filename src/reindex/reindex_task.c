@@ -1,15 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * reindex_task.c
- *	  One task of the action "reindex": an index is built anew, or what an
- *	  unfinished rebuild has left is dropped.
+ *	  One task of the action "reindex": rebuild an index, or drop the index
+ *	  that an unfinished rebuild has left.
  *
- * REINDEX CONCURRENTLY makes a new index beside the old one, and has it take
- * its name and its place at the end.  It holds no lock that keeps anybody from
- * writing, but waits several times for all transactions that could still know
- * the old state.  Those waits are bounded by pgmaint.max_wait, and only the
- * lock on the table, for which other maintenance may have to be waited for, by
- * pgmaint.lock_timeout.
+ * REINDEX CONCURRENTLY makes a new index beside the old one, and swaps their
+ * names at the end.  It holds no lock that blocks writers, but waits several
+ * times for all transactions that could still see the old state.  Those waits
+ * are bounded by pgmaint.max_wait, and only the lock on the table, for which
+ * other maintenance may have to be waited for, by pgmaint.lock_timeout.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,10 +37,10 @@
 #include "reindex/rebuilds.h"
 #include "reindex/reindex_task.h"
 
-/* a transaction this old will not go away while a task is tried again */
+/* a transaction this old is unlikely to end while a task is retried */
 #define OLD_TRANSACTION_MS 60000
 
-/* the rebuild that this process is at */
+/* the rebuild that this process carries out */
 static struct
 {
 	const TaskContext *context; /* NULL: none */
@@ -67,7 +66,7 @@ tablespace_of(Oid relation)
 }
 
 /*
- * Is there room for the new index, and will nobody stall it?
+ * Is there room for the new index, and no transaction that would stall it?
  */
 HoldBack
 consider_reindex(TaskContext *context, char **reason, int64 min_free)
@@ -95,7 +94,7 @@ consider_reindex(TaskContext *context, char **reason, int64 min_free)
 	if (holder == NULL)
 		return HOLD_BACK_NOTHING;
 	*reason = psprintf("the rebuild would have to wait for %s", holder);
-	/* one that has been begun has found out how long that may take */
+	/* an attempt that has begun knows how long the wait may take */
 	return task->attempt > 1 ? HOLD_BACK_RETRY : HOLD_BACK_SKIP;
 }
 
@@ -124,8 +123,8 @@ note_copy(ObjectAccessType access, Oid class_id, Oid object, int sub_id,
 }
 
 /*
- * What speaks against the task, now that nobody else can be building the index
- * or a part of it; NULL when nothing does.
+ * The reason against the task, checked under a lock that no other builder of
+ * the index can hold; NULL when there is none.
  */
 static const char *
 objection(const ClaimedTask *task)
@@ -148,9 +147,9 @@ objection(const ClaimedTask *task)
 }
 
 /*
- * Wait for the lock that the command will want, for as long as others may be
- * waited for, and look at the index once more under it.  Whoever builds an
- * index has such a lock all the while.
+ * Wait for the lock that the command needs, within the limit for waits, and
+ * check the index again under it.  A session that builds an index holds such a
+ * lock until it ends.
  */
 static bool
 table_is_free(TaskContext *context)
@@ -171,7 +170,7 @@ table_is_free(TaskContext *context)
 }
 
 /*
- * How long a lock, or a transaction, is waited for from now on.
+ * Set the limit of waits for locks and transactions.
  */
 static void
 set_lock_timeout(int milliseconds)
@@ -181,8 +180,8 @@ set_lock_timeout(int milliseconds)
 }
 
 /*
- * Drop what an unfinished attempt at this index has left, and tell whether
- * that had come as far as to put the new index in its place.
+ * Drop the index that an unfinished attempt has left, and return whether that
+ * attempt had swapped the indexes already.
  */
 static void
 drop_leftover(TaskContext *context)
@@ -204,7 +203,7 @@ drop_leftover(TaskContext *context)
 }
 
 /*
- * Carry out the command of the task.
+ * Execute the command of the task.
  */
 void
 perform_reindex(TaskContext *context)
@@ -243,8 +242,8 @@ perform_reindex(TaskContext *context)
 }
 
 /*
- * Keep what the rebuild came to, and what is known of the index, whose OID may
- * be another one now.
+ * Record the result of the rebuild and the figures of the index, whose OID may
+ * have changed.
  */
 void
 record_reindex(TaskContext *context)
@@ -282,7 +281,8 @@ describe_reindex(const ClaimedTask *task, Jsonb *result)
 }
 
 /*
- * Why an attempt that has built the new index, or was about to, was given up.
+ * Explain why an attempt at the rebuild was given up: name the transaction
+ * that it waited for.
  */
 static void
 explain_giving_up(TaskContext *context)
@@ -297,12 +297,12 @@ explain_giving_up(TaskContext *context)
 	context->gave_up = psprintf(
 		"given up after %g s (pgmaint.max_wait) of waiting for %s",
 		context->max_wait / 1000.0,
-		holder != NULL ? holder : "a transaction that is gone by now");
+		holder != NULL ? holder : "a transaction that has ended since");
 }
 
 /*
- * Set right what the attempt has left.  What cannot be dropped now is the
- * first thing that the next attempt, or the next run, sees to.
+ * Drop the index that the attempt has left.  If that fails, the next attempt,
+ * or the next run, drops it first.
  */
 void
 clean_up_reindex(TaskContext *context, const char *sqlstate)
@@ -325,9 +325,9 @@ clean_up_reindex(TaskContext *context, const char *sqlstate)
 		context->findings = NIL;
 		(void) note_finding(
 			&context->findings, "H001", "warning", leftover.name,
-			psprintf("%s is left over from the rebuild of %s; the next run of "
-					 "the action reindex drops it",
-					 leftover.name, context->task->target));
+			psprintf(
+				"%s is left over from an interrupted rebuild of %s; the next run of the action reindex drops it",
+				leftover.name, context->task->target));
 	}
 	drop_leftover(context);
 	context->findings = NIL;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sample_indexes.c
- *	  What is measured, and asked, of indexes before they are rebuilt.
+ *	  Measurements of indexes before a rebuild.
  *
  *-------------------------------------------------------------------------
  */
@@ -78,15 +78,15 @@ pgmaint_sample_indexes(PG_FUNCTION_ARGS)
 }
 
 /*
- * Is an index that was found to be bloated when the run was planned so by
- * another sample, too?  The caller is inside a ledger scope.
+ * Is an index that was found to be bloated when the run was planned also
+ * bloated by another sample?  The caller is inside a ledger scope.
  *
  * A rebuild costs a thousand times what a sample does, and the index may have
  * been rebuilt since.  The sample has half the margin of the first and other
- * blocks.  For an index of half the threshold (0.15 of 0.3, margins of 0.03 and
- * 0.015) to be rebuilt, the first would have to be 10 standard deviations off,
- * and this one 18: by Chebyshev's inequality, whatever the distribution, that
- * has a probability below 1e-4.  Those near the threshold are rebuilt.
+ * blocks.  For an index of half the threshold (0.15 of 0.3, margins of 0.03
+ * and 0.015) to be rebuilt, the first would have to be 10 standard deviations
+ * off, and this one 18: by Chebyshev's inequality, whatever the distribution,
+ * that has a probability below 1e-4.  Indexes near the threshold are rebuilt.
  */
 HoldBack
 confirm_bloat(Oid indexid, char **reason, double threshold, double max_margin)
@@ -101,15 +101,14 @@ confirm_bloat(Oid indexid, char **reason, double threshold, double max_margin)
 	if (call.nresults == 0)
 	{
 		*reason =
-			"the index could not be measured: it or its table is locked, or a page cannot be read";
+			"the index could not be measured: the index or its table is locked, or a page cannot be read";
 		return HOLD_BACK_RETRY;
 	}
 	bloat = &call.results.indexes[0];
 	if (bloat->bloat_ratio + bloat->margin >= threshold)
 		return HOLD_BACK_NOTHING;
 	*reason =
-		psprintf("there is not enough to gain: by another sample of its "
-				 "pages, %s of %s are bloat",
+		psprintf("not enough bloat by a second sample of pages: %s of %s",
 				 size_text(bloat->bloat_bytes), size_text(bloat->total_bytes));
 	return HOLD_BACK_SKIP;
 }

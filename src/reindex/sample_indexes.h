@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * sample_indexes.h
- *	  What is measured, and asked, of indexes before they are rebuilt.
+ *	  Measurements of indexes before a rebuild.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * archive_review.c
- *	  Reading archives in turn, so that damage does not stay unnoticed.
+ *	  Reads archives in turn, to detect damage.
  *
- * A run reads those that were not read for longest, up to a budget of bytes:
- * the share of all bytes that the time since the last run has in the time within
- * which all are to be read.  The archive with which the budget ends is read, too,
- * so that every run gets on.
+ * A run reads the archives that were read longest ago, up to a budget of
+ * bytes: all bytes, times the share that the time since the last run has in
+ * archive_check_days.  The archive that exceeds the budget is read too, so
+ * every run reads at least one.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@
 #include "retention/verify.h"
 #include "review/archive_review.h"
 
-/* so many damaged archives are told one by one */
+/* number of damaged archives with a finding each */
 #define NAMED_ARCHIVES 100
 
 /* one archive, while it is read */
@@ -38,7 +38,8 @@ typedef struct ArchiveTurn
 } ArchiveTurn;
 
 /*
- * What is not on the storage is told by the comparison, and cannot be read.
+ * Archives that are not on the storage are reported by the comparison, and
+ * cannot be read.
  */
 void
 choose_archives(ArchiveReview *review, StorageListing *listing,
@@ -91,9 +92,9 @@ read_in_turn(void *argument)
 }
 
 /*
- * Does the error say something about the object?  Any other one says nothing of
- * the archive, and may keep others from being read: a storage that does not
- * answer, a lock that does not come, rights that are missing.
+ * Is the error about the object itself?  Other errors do not tell whether the
+ * archive is damaged, and may prevent the check of others: a storage that does
+ * not answer, a lock timeout, missing rights.
  */
 static bool
 is_about_object(const ErrorData *error)
@@ -115,7 +116,7 @@ is_about_object(const ErrorData *error)
 }
 
 /*
- * Write down what came of one archive.
+ * Record the result for one archive.
  */
 static void
 note_turn(TaskContext *context, const ArchiveTurn *turn,
@@ -145,18 +146,19 @@ note_turn(TaskContext *context, const ArchiveTurn *turn,
 		(void) note_finding(
 			&context->findings, "archive", "info",
 			psprintf("%s/%s", archive->storage, archive->key),
-			psprintf("archive %lld, object %s on storage %s, is not readable, "
-					 "and was not checked: %s",
-					 (long long) turn->archive_id, archive->key,
-					 quote_identifier(archive->storage), reason));
+			psprintf(
+				"archive %lld, object %s on storage %s, could not be read and was not checked: %s",
+				(long long) turn->archive_id, archive->key,
+				quote_identifier(archive->storage), reason));
 }
 
 /*
- * Read one archive in a transaction of its own; false if the storage cannot be
- * read any more.
+ * Read one archive in a transaction of its own; false if the storage can no
+ * longer be read.
  */
 static bool
-take_turn(TaskContext *context, ArchiveReview *review, int64 archive_id)
+read_archive_in_turn(TaskContext *context, ArchiveReview *review,
+					 int64 archive_id)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(
@@ -197,10 +199,10 @@ take_turn(TaskContext *context, ArchiveReview *review, int64 archive_id)
 }
 
 /*
- * Every run tells all that are damaged, until each was found whole.
+ * Every run reports all damaged archives, until each was found whole.
  */
 static void
-tell_damaged(TaskContext *context, const char *storage)
+report_damaged(TaskContext *context, const char *storage)
 {
 	LedgerQuery query = {0};
 	uint64 rows;
@@ -211,7 +213,7 @@ tell_damaged(TaskContext *context, const char *storage)
 		&query,
 		"SELECT pg_catalog.concat(a.storage, '/', a.key), "
 		"pg_catalog.format('archive %s of %s is damaged: object %s on storage %I: %s; "
-		"SELECT * FROM pgmaint.verify_archive(%s) reads it again', "
+		"to read the archive again: SELECT * FROM pgmaint.verify_archive(%s)', "
 		"a.archive_id, a.relation, a.key, a.storage, a.check_error, a.archive_id) "
 		"FROM pgmaint.archives a "
 		"WHERE a.storage = $1::pg_catalog.name AND a.check_result = '" ARCHIVE_DAMAGED
@@ -223,7 +225,7 @@ tell_damaged(TaskContext *context, const char *storage)
 }
 
 /*
- * The budget is used up when all that was due was tried.
+ * The budget counts as used once all archives that were due were tried.
  */
 static void
 note_budget(const ArchiveReview *review)
@@ -252,13 +254,14 @@ review_archives(TaskContext *context, ArchiveReview *review)
 			psprintf("validate: reading archive %lld of %d on storage %s",
 					 (long long) review->read + 1, list_length(review->due),
 					 quote_identifier(review->storage)));
-		goes_on = take_turn(context, review, *(int64 *) lfirst(cell));
+		goes_on =
+			read_archive_in_turn(context, review, *(int64 *) lfirst(cell));
 		if (!goes_on)
 			break;
 	}
 	ledger_begin(&scope, context->extension);
 	if (goes_on && review->due_at != 0)
 		note_budget(review);
-	tell_damaged(context, review->storage);
+	report_damaged(context, review->storage);
 	ledger_commit(&scope);
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * archive_review.h
- *	  Reading archives in turn, so that damage does not stay unnoticed.
+ *	  Reads archives in turn, to detect damage.
  *
  *-------------------------------------------------------------------------
  */

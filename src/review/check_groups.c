@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * check_groups.c
- *	  The groups of checks of pgmaint.validate(), each by itself.
+ *	  The groups of checks of pgmaint.validate(), each executed by itself.
  *
- * One object of an odd kind may make a query fail that looks at all of them.
- * Then the group is a row that says so, and the other groups are not affected.
+ * One unusual object may make a query over all objects fail.  Then the group
+ * returns one row with the error, and the other groups are not affected.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,8 +53,8 @@ known_group(const char *name)
 }
 
 /*
- * The rows reach the result only when all of the group's checks are made, so
- * that a group is either whole or a failure.
+ * The rows reach the result only when all checks of the group have succeeded:
+ * a group is either complete or one failure.
  */
 static void
 make_checks(void *argument)
@@ -104,8 +104,8 @@ pgmaint_check_group(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(call.group);
 	values[1] = CStringGetTextDatum("warning");
 	values[2] = CStringGetTextDatum(
-		psprintf("checks could not be made: %s", error_text(error)));
-	values[3] = CStringGetTextDatum("checks that can be made");
+		psprintf("checks failed with an error: %s", error_text(error)));
+	values[3] = CStringGetTextDatum("all checks of the group succeed");
 	nulls[4] = true;
 	tuplestore_putvalues(call.result->setResult, call.result->setDesc, values,
 						 nulls);

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * connection_review.c
- *	  The action "connection_review": who uses the server's connections, and
- *	  whether there should be more of them, or fewer.
+ *	  The action "connection_review": reviews the use of the server's
+ *	  connections, and recommends max_connections.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,11 +21,10 @@
 static const ActionOption options[] = {
 	PLAIN_OPTION(
 		"apply", OPTION_BOOLEAN, "false",
-		"set max_connections to what is recommended, which takes a restart of the "
-		"server; a larger one is not set where standbys need it first"),
+		"set max_connections to the recommended value, which takes effect after a restart of the server; a larger value is not set while the server has standbys, which need it first"),
 	PLAIN_OPTION(
 		"max_idle", OPTION_DURATION, "15 minutes",
-		"a finding where a session is idle in a transaction for longer"),
+		"report sessions that are idle in a transaction for longer than this"),
 	END_OF_OPTIONS,
 };
 
@@ -57,7 +56,7 @@ read_limit(ConnectionLimit *limit)
 
 /*
  * A standby with fewer connections than its primary stops replaying WAL, so a
- * larger limit is set on the standbys first, which nobody can do from here.
+ * larger limit must be set on the standbys first, which this server cannot do.
  */
 static bool
 standbys_come_first(const ConnectionLimit *limit)
@@ -66,7 +65,8 @@ standbys_come_first(const ConnectionLimit *limit)
 }
 
 /*
- * In which order servers get the new limit; nothing where there is only one.
+ * The order in which servers get the new limit; empty where there are no
+ * standbys.
  */
 static char *
 order_of_servers(const ConnectionLimit *limit)
@@ -74,12 +74,12 @@ order_of_servers(const ConnectionLimit *limit)
 	if (limit->standbys == NULL)
 		return "";
 	if (standbys_come_first(limit))
-		return psprintf("; execute the command on each standby first and "
-						"restart it, then on this server: %s",
-						limit->standbys);
-	return psprintf("; execute the command on each standby only after this "
-					"server was restarted: %s",
-					limit->standbys);
+		return psprintf(
+			"; execute the command on each standby and restart it, then on this server: %s",
+			limit->standbys);
+	return psprintf(
+		"; execute the command on each standby after this server was restarted: %s",
+		limit->standbys);
 }
 
 static void
@@ -103,7 +103,8 @@ plan_connection_review(PlanContext *context)
 }
 
 /*
- * Each role and application whose sessions do not end their transactions.
+ * Report each role and application with sessions that do not end their
+ * transactions.
  */
 static void
 note_idle_sessions(TaskContext *context)
@@ -138,9 +139,9 @@ is_to_be_applied(const TaskContext *context)
 }
 
 /*
- * ALTER SYSTEM cannot run in a transaction.  The server checks whether the role
- * may, and reads the file again, so that pg_settings shows what waits for a
- * restart.
+ * ALTER SYSTEM cannot run in a transaction.  The server checks whether the
+ * role may, and is told to reload its configuration, so pg_settings shows the
+ * pending restart.
  */
 static void
 apply_limit(TaskContext *context)
@@ -167,9 +168,9 @@ execute_connection_review(TaskContext *context)
 		(void) note_finding(
 			&context->findings, "connections", "info",
 			pstrdup("max_connections"),
-			psprintf("max_connections was changed, and waits for a restart of "
-					 "the server%s",
-					 order_of_servers(&limit)));
+			psprintf(
+				"max_connections was changed; restart the server to apply the change%s",
+				order_of_servers(&limit)));
 	else if (limit.recommended != limit.current)
 		note_finding(
 			&context->findings, "connections",
@@ -213,7 +214,7 @@ describe_connections(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(connection_review) = {
 	.name = "connection_review",
 	.description =
-		"review who uses the server's connections and how many there should be; changes nothing unless told to",
+		"review the use of the server's connections and recommend max_connections; sets it only with option apply",
 	.options = options,
 	.repeatable = true,
 	.plan = plan_connection_review,

@@ -1,9 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * index_advice.c
- *	  The action "index_advice": indexes that statements would gain from
- *	  become findings and are remembered, so that the next run can say
- *	  whether they helped.
+ *	  The action "index_advice": reports indexes that statements would gain
+ *	  from, and keeps the advice: later runs report whether the indexes helped.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,18 +23,20 @@
 
 static const ActionOption options[] = {
 	RANGE_OPTION("min_calls", OPTION_INTEGER, 1, 1e15, "5",
-				 "statements that were executed at least so often"),
-	RANGE_OPTION("min_mean_ms", OPTION_NUMBER, 0, 1e9, "1",
-				 "and take at least so many milliseconds on average"),
+				 "examine statements with at least this many executions"),
+	RANGE_OPTION(
+		"min_mean_ms", OPTION_NUMBER, 0, 1e9, "1",
+		"examine statements with at least this mean time in milliseconds"),
 	RANGE_OPTION(
 		"min_gain", OPTION_NUMBER, 0.01, 1, "0.3",
-		"an index must save at least this share of a statement's cost"),
+		"advise indexes that save at least this share of a statement's cost"),
 	PLAIN_OPTION("min_size", OPTION_BYTES, "1 MB",
-				 "tables that are smaller are left alone"),
-	RANGE_OPTION("max_statements", OPTION_INTEGER, 1, 10000, "200",
-				 "so many statements, by the time that they took"),
+				 "advise no indexes on tables smaller than this"),
+	RANGE_OPTION(
+		"max_statements", OPTION_INTEGER, 1, 10000, "200",
+		"examine at most this many statements, those that took most time"),
 	RANGE_OPTION("max_findings", OPTION_INTEGER, 1, 1000, "10",
-				 "so many indexes become findings, the best first"),
+				 "report at most this many indexes, those with most gain"),
 	END_OF_OPTIONS,
 };
 
@@ -47,7 +48,8 @@ plan_index_advice(PlanContext *context)
 	task->action = "index_advice";
 	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
 	task->command = "SELECT * FROM pgmaint.index_advice()";
-	task->reason = "indexes that the slowest statements would gain from";
+	task->reason =
+		"search for indexes that would speed up the slowest statements";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
 }
@@ -60,8 +62,8 @@ add_advice_finding(TaskContext *context, char *object, char *message)
 }
 
 /*
- * What an index would save and cost, apart from the command that a person may
- * want to copy, as JSON.
+ * The gain and the cost of an index as JSON, apart from the command, which a
+ * person may want to copy.
  */
 static char *
 advice_detail(const Advice *advice, const char *summary)
@@ -78,7 +80,7 @@ advice_detail(const Advice *advice, const char *summary)
 }
 
 /*
- * Why there are no statistics of statements, or NULL.
+ * The reason why there are no statistics of statements, or NULL.
  */
 static char *
 look_for_statistics(void)
@@ -96,7 +98,7 @@ look_for_statistics(void)
 }
 
 /*
- * What became of what was advised before.
+ * Report whether indexes that were advised earlier have helped.
  */
 static int
 review(TaskContext *context)
@@ -117,7 +119,7 @@ review(TaskContext *context)
 }
 
 /*
- * Remember a piece of advice, with what its statements take now.
+ * Store a piece of advice, with the present times of its statements.
  */
 static void
 remember(const Advice *advice, char *object)
@@ -155,7 +157,7 @@ remember(const Advice *advice, char *object)
 }
 
 /*
- * The advice, the best first, and what was not looked at.
+ * Report the advice, best first, and the statements without advice.
  */
 static void
 execute_index_advice(TaskContext *context)
@@ -171,8 +173,7 @@ execute_index_advice(TaskContext *context)
 	if (missing != NULL)
 	{
 		(void) add_advice_finding(
-			context, NULL,
-			psprintf("there is no advice on indexes: %s", missing));
+			context, NULL, psprintf("no advice on indexes: %s", missing));
 		context->result = "{\"advised\": 0, \"looked_at\": 0}";
 		return;
 	}
@@ -213,10 +214,9 @@ execute_index_advice(TaskContext *context)
 				"%lld more indexes would help: SELECT * FROM pgmaint.index_advice()",
 				(long long) (given - most)));
 	if (result.left_out != NIL)
-		(void) add_advice_finding(
-			context, NULL,
-			psprintf("of some statements there is no advice: %s",
-					 describe_what_was_left(&result)));
+		(void) add_advice_finding(context, NULL,
+								  psprintf("no advice on some statements: %s",
+										   describe_what_was_left(&result)));
 	context->result =
 		psprintf("{\"looked_at\": %d, \"advised\": %d, \"reviewed\": %d}",
 				 result.looked_at, given, reviewed);
@@ -246,7 +246,7 @@ describe_index_advice(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(index_advice) = {
 	.name = "index_advice",
 	.description =
-		"look which indexes the slowest statements would gain from, and whether those that were made as advised helped; makes none",
+		"advise indexes that would speed up the slowest statements, and report whether indexes that were created as advised have helped; creates no indexes",
 	.options = options,
 	.repeatable = true,
 	.plan = plan_index_advice,

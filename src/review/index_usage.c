@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * index_usage.c
- *	  The action "index_usage": what pgmaint.index_usage() finds becomes
- *	  findings, and how often indexes were used is noted for the next time.
+ *	  The action "index_usage": reports the rows of pgmaint.index_usage() as
+ *	  findings, and stores the scan counters of indexes for the next run.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,10 +19,10 @@
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("unused_for", OPTION_DURATION, "30 days",
-				 "an index is unused when it was not used for that long"),
+				 "report indexes that were not used for this long"),
 	PLAIN_OPTION(
 		"min_size", OPTION_BYTES, "1 MB",
-		"smaller unused indexes, and foreign keys of smaller tables, are left alone"),
+		"report no unused indexes smaller than this, and no foreign keys of smaller tables"),
 	END_OF_OPTIONS,
 };
 
@@ -34,13 +34,15 @@ plan_index_usage(PlanContext *context)
 	task->action = "index_usage";
 	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
 	task->command = "SELECT * FROM pgmaint.index_usage()";
-	task->reason = "indexes that nobody needs, and foreign keys that need one";
+	task->reason =
+		"search for invalid, unused and redundant indexes, and for foreign keys without an index";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
 }
 
 /*
- * One finding for each kind, with the list, so that there is no flood of them.
+ * One finding for each kind, with a list of its indexes: one finding for each
+ * index would be too many.
  */
 static void
 execute_index_usage(TaskContext *context)
@@ -69,10 +71,10 @@ execute_index_usage(TaskContext *context)
 		"FROM (SELECT y.*, pg_catalog.row_number() OVER (PARTITION BY y.check_id ORDER BY y.bytes DESC NULLS LAST, y.index) AS nth "
 		"FROM pgmaint.index_usage(pg_catalog.make_interval(secs => $1), $2) y) x GROUP BY x.check_id) u "
 		"CROSS JOIN LATERAL (SELECT pg_catalog.format(CASE u.check_id "
-		"WHEN 'H001' THEN '%s invalid %s, which nobody is building' "
+		"WHEN 'H001' THEN '%s invalid %s, which no session is building' "
 		"WHEN 'H002' THEN '%s %s, %s in all, not used for long' "
 		"WHEN 'H003' THEN '%s foreign %s without an index' "
-		"ELSE '%s %s, %s in all, of which others can do the work' END, u.number, "
+		"ELSE '%s %s, %s in all, which other indexes can replace' END, u.number, "
 		"CASE WHEN u.check_id = 'H003' THEN 'key' ELSE 'index' END "
 		"|| CASE WHEN u.number = 1 THEN '' WHEN u.check_id = 'H003' THEN 's' ELSE 'es' END, "
 		"pg_catalog.pg_size_pretty(u.bytes)) AS summary) s ORDER BY u.check_id");
@@ -105,7 +107,7 @@ describe_index_usage(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(index_usage) = {
 	.name = "index_usage",
 	.description =
-		"look for indexes that are invalid, unused or redundant, and for foreign keys without one, by pgmaint.index_usage()",
+		"report invalid, unused and redundant indexes, and foreign keys without an index, as pgmaint.index_usage() lists them",
 	.options = options,
 	.repeatable = true,
 	.plan = plan_index_usage,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reasons.c
- *	  Why queries have no plan, in figures and for a report.
+ *	  The reasons why queries have no plan, as JSON and for a report.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,9 +10,10 @@
 #include "lib/stringinfo.h"
 #include "utils/json.h"
 
+#include "base/wording.h"
 #include "review/reasons.h"
 
-/* why queries were not planned, and how many */
+/* a reason why queries were not planned, and their number */
 typedef struct ReasonCount
 {
 	const char *reason;
@@ -102,7 +103,7 @@ remarks_on_reasons(List *reasons)
 
 		if (length >= ending &&
 			strcmp(reason + length - ending, NO_GENERIC_PLAN) == 0)
-			reason = "commands have none";
+			reason = "utility commands";
 		count_reason(&counts, reason);
 	}
 	list_sort(counts, compare_reasons);
@@ -118,14 +119,16 @@ remarks_on_reasons(List *reasons)
 			continue;
 		}
 		appendStringInfoString(&json, json.len == 1 ? "" : ", ");
-		escape_json(&json, psprintf("%d without a plan: %s", count->queries,
-									count->reason));
+		escape_json(&json,
+					psprintf("%s without a plan: %s",
+							 counted(count->queries, "query", "queries"),
+							 count->reason));
 	}
 	if (others > 0)
 	{
 		appendStringInfoString(&json, ", ");
-		escape_json(&json,
-					psprintf("%d without a plan for other reasons", others));
+		escape_json(&json, psprintf("%s without a plan for other reasons",
+									counted(others, "query", "queries")));
 	}
 	appendStringInfoChar(&json, ']');
 	return json.data;

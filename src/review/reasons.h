@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reasons.h
- *	  Why queries have no plan, in figures and for a report.
+ *	  The reasons why queries have no plan, as JSON and for a report.
  *
  *-------------------------------------------------------------------------
  */

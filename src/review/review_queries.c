@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * review_queries.c
- *	  The action "review_queries": which queries became slower after
- *	  maintenance, and how the worst would be executed.
+ *	  The action "review_queries": reports queries that became slower after
+ *	  maintenance, and stores the plans of the slowest.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,16 +23,18 @@
 static const ActionOption options[] = {
 	RANGE_OPTION(
 		"plans", OPTION_INTEGER, 0, 500, "20",
-		"keep the plans of so many queries, those that took most time in the last week"),
+		"store the plans of this many queries, those that took most time in the last week"),
 	RANGE_OPTION(
 		"degradation_factor", OPTION_NUMBER, 1.1, 1000, "2",
-		"a finding where the mean time of a query is more than so many times that of before the last maintenance"),
+		"report queries whose mean time is more than this many times the one before the last maintenance"),
 	RANGE_OPTION("critical_factor", OPTION_NUMBER, 1.1, 100000, "10",
-				 "from which factor on that is critical"),
-	RANGE_OPTION("min_calls", OPTION_INTEGER, 1, 1000000000, "20",
-				 "how often it must have been called, before and since"),
-	PLAIN_OPTION("min_mean", OPTION_DURATION, "5 ms",
-				 "which mean time it must have reached"),
+				 "make the finding critical from this factor on"),
+	RANGE_OPTION(
+		"min_calls", OPTION_INTEGER, 1, 1000000000, "20",
+		"compare queries with at least this many calls, both before the maintenance and since"),
+	PLAIN_OPTION(
+		"min_mean", OPTION_DURATION, "5 ms",
+		"report queries with at least this mean time since the maintenance"),
 	END_OF_OPTIONS,
 };
 
@@ -68,14 +70,14 @@ plan_review_queries(PlanContext *context)
 	task->reason =
 		missing != NULL
 			? missing
-			: "which of them became slower, and how they would be executed";
+			: "search for queries that became slower, and store plans";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
 }
 
 /*
- * Findings name queries by their ids: not everybody who reads findings may
- * read others' queries.  Returns how many there are.
+ * Findings name queries by their ids: roles that may read findings may not be
+ * allowed to read queries of other roles.  Returns their number.
  */
 static uint64
 note_degradation(TaskContext *context)
@@ -95,11 +97,10 @@ note_degradation(TaskContext *context)
 		&query,
 		"SELECT CASE WHEN d.times >= $4 THEN 'critical' ELSE 'warning' END AS severity, "
 		"pg_catalog.format('query %s', d.queryid) AS object, "
-		"pg_catalog.format('a query of role %s takes %s ms on average since run %s (%s) has maintained tables, "
-		"%s times the %s ms of before: %s calls since then, %s before; ', "
+		"pg_catalog.format('a query of role %s has taken %s ms on average since run %s (%s) maintained tables, %s times the %s ms before: %s calls since then, %s before; ', "
 		"pg_catalog.quote_ident(d.role), d.mean_ms, d.run_id, r.plan, d.times, d.mean_before_ms, d.calls, d.calls_before) "
-		"|| CASE pg_catalog.cardinality(d.tasks) WHEN 0 THEN 'nothing was done on tables that it names' "
-		"ELSE 'done on its tables: ' || pg_catalog.array_to_string(d.tasks[:5], ', ') "
+		"|| CASE pg_catalog.cardinality(d.tasks) WHEN 0 THEN 'the run maintained no table that the query names' "
+		"ELSE 'maintenance of its tables: ' || pg_catalog.array_to_string(d.tasks[:5], ', ') "
 		"|| CASE WHEN pg_catalog.cardinality(d.tasks) > 5 THEN pg_catalog.format(' and %s more', "
 		"pg_catalog.cardinality(d.tasks) - 5) ELSE '' END END AS message, "
 		"pg_catalog.jsonb_build_object('queryid', d.queryid, 'role', d.role, 'mean_before_ms', d.mean_before_ms, "
@@ -116,8 +117,8 @@ note_degradation(TaskContext *context)
 }
 
 /*
- * The queries that took most time.  Some of them will have no plan, so there
- * are more than asked for.
+ * The queries that took most time.  Some of them will have no plan, so more
+ * are returned than asked for.
  */
 static List *
 worst_queries(int64 wanted)
@@ -160,23 +161,22 @@ make_plan(void *argument)
 }
 
 /*
- * Returns why a query has no plan, or NULL.
+ * Plan a query; returns the reason why it has no plan, or NULL.
  */
 static char *
 try_to_plan(ReviewedQuery *query)
 {
 	if (query->text == NULL)
-		return "pg_stat_statements does not have its text";
+		return "pg_stat_statements has no text of the query";
 	if (!has_privs_of_role(GetUserId(), query->role))
-		return psprintf(
-			"role %s has not the rights of the role that executed "
-			"it",
-			quote_identifier(GetUserNameFromId(GetUserId(), false)));
+		return psprintf("permission denied to plan queries of role \"%s\"",
+						NameStr(*DatumGetName(DirectFunctionCall1(
+							pg_get_userbyid, ObjectIdGetDatum(query->role)))));
 	return try_as_role(query->role, query->search_path, make_plan, query);
 }
 
 /*
- * Keep a plan, and say where it is another than before.
+ * Store a plan, and report where it differs from the one before.
  */
 static bool
 keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
@@ -191,7 +191,7 @@ keep_plan(TaskContext *context, const ReviewedQuery *reviewed)
 	if (ledger_query(
 			&query,
 			"SELECT pg_catalog.format('query %s', $1) AS object, "
-			"pg_catalog.format('the plan of a query of role %s has changed since %s: its cost was reckoned as %s, and is now %s', "
+			"pg_catalog.format('the plan of a query of role %s has changed since %s: its estimated cost was %s and is now %s', "
 			"pg_catalog.quote_ident(pg_catalog.pg_get_userbyid($2)), "
 			"pg_catalog.date_trunc('second', k.changed_since), k.cost_before, k.cost) AS message, "
 			"pg_catalog.jsonb_build_object('queryid', $1, 'before', k.outline_before, 'now', k.outline)::pg_catalog.text AS detail "
@@ -286,7 +286,7 @@ describe_review(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(review_queries) = {
 	.name = "review_queries",
 	.description =
-		"look which queries became slower after maintenance, and keep the plans of those that take most time; none is executed",
+		"report queries that became slower after maintenance, and store the plans of those that take most time; executes no query",
 	.options = options,
 	.repeatable = true,
 	.plan = plan_review_queries,

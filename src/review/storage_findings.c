@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * storage_findings.c
- *	  What comparing a storage with the ledger has found, in words.
+ *	  The findings of the comparison of a storage with the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 
 #include "review/storage_findings.h"
 
-/* so many objects are named in a message */
+/* number of objects that a message names */
 #define NAMED_IN_MESSAGE 3
 
 static void
@@ -100,7 +100,7 @@ add_finding_about(const StorageReview *review, const char *check_id,
 }
 
 /*
- * Missing objects come first in the list of both.
+ * Missing objects come before differing ones in the list.
  */
 static char *
 name_objects(const StorageComparison *comparison)
@@ -125,7 +125,7 @@ name_objects(const StorageComparison *comparison)
 }
 
 static void
-tell_differences(const StorageReview *review, char *detail)
+report_differences(const StorageReview *review, char *detail)
 {
 	const StorageComparison *comparison = &review->comparison;
 	StringInfoData counts;
@@ -138,13 +138,13 @@ tell_differences(const StorageReview *review, char *detail)
 						 (long long) comparison->missing,
 						 comparison->missing == 1 ? "is" : "are");
 	if (comparison->differing > 0)
-		appendStringInfo(
-			&counts, "%s%lld %s another size than the ledger says",
-			counts.len > 0 ? ", " : "", (long long) comparison->differing,
-			comparison->differing == 1 ? "has" : "have");
+		appendStringInfo(&counts, "%s%lld %s another size than in the ledger",
+						 counts.len > 0 ? ", " : "",
+						 (long long) comparison->differing,
+						 comparison->differing == 1 ? "has" : "have");
 	add_finding_about(
 		review, "storage", "critical",
-		psprintf("of %lld %s that the ledger has on storage %s, %s: %s",
+		psprintf("of %lld %s of the ledger on storage %s, %s: %s",
 				 (long long) comparison->known,
 				 comparison->known == 1 ? "object" : "objects",
 				 quote_identifier(review->storage), counts.data,
@@ -153,10 +153,11 @@ tell_differences(const StorageReview *review, char *detail)
 }
 
 /*
- * What this database wrote, with the commands that adopt or remove it.
+ * Report objects that this database wrote and the ledger does not know, with
+ * the commands that adopt or remove them.
  */
 static void
-tell_own_unknown(const StorageReview *review, char *detail)
+report_own_unknown(const StorageReview *review, char *detail)
 {
 	List *own = review->unknown.own;
 	const char *archive = NULL;
@@ -169,11 +170,10 @@ tell_own_unknown(const StorageReview *review, char *detail)
 	initStringInfo(&message);
 	appendStringInfo(
 		&message,
-		"storage %s has %d complete %s of this database that %s in no row of "
-		"the ledger: ",
+		"storage %s has %d complete %s of this database that %s not in the ledger: ",
 		quote_identifier(review->storage), list_length(own),
 		list_length(own) == 1 ? "object" : "objects",
-		list_length(own) == 1 ? "stands" : "stand");
+		list_length(own) == 1 ? "is" : "are");
 	foreach (cell, own)
 	{
 		const UnknownObject *object = lfirst(cell);
@@ -189,13 +189,13 @@ tell_own_unknown(const StorageReview *review, char *detail)
 			backup = object->key;
 	}
 	if (backup != NULL)
-		appendStringInfo(&message, "; %s adopts backups",
+		appendStringInfo(&message, "; to adopt backups: %s",
 						 command_for("adopt_backups", review->storage, NULL));
 	if (archive != NULL)
 		appendStringInfo(
-			&message, "; %s adopts an archive",
+			&message, "; to adopt an archive: %s",
 			command_for("adopt_archive", review->storage, archive));
-	appendStringInfo(&message, "; %s removes an object",
+	appendStringInfo(&message, "; to remove an object: %s",
 					 command_for("remove_object", review->storage,
 								 archive != NULL ? archive : backup));
 	add_finding_about(review, "unknown_objects", "warning", message.data,
@@ -203,10 +203,11 @@ tell_own_unknown(const StorageReview *review, char *detail)
 }
 
 /*
- * Objects of others are counted: they are none of this database's business.
+ * Report the number of other unknown objects: this database must not touch
+ * them.
  */
 static void
-tell_other_unknown(const StorageReview *review)
+report_other_unknown(const StorageReview *review)
 {
 	const UnknownObjects *unknown = &review->unknown;
 	const char *storage = quote_identifier(review->storage);
@@ -224,35 +225,38 @@ tell_other_unknown(const StorageReview *review)
 	if (unknown->anonymous > 0)
 		add_finding_about(
 			review, "unknown_objects", "info",
-			psprintf("storage %s has %lld complete %s that no row of the "
-					 "ledger knows, and whose manifests name no database",
-					 storage, (long long) unknown->anonymous,
-					 unknown->anonymous == 1 ? "object" : "objects"),
+			psprintf(
+				"storage %s has %lld complete %s that %s not in the ledger, with manifests that name no database",
+				storage, (long long) unknown->anonymous,
+				unknown->anonymous == 1 ? "object" : "objects",
+				unknown->anonymous == 1 ? "is" : "are"),
 			NULL);
 	if (unknown->not_read > 0)
 		add_finding_about(
 			review, "unknown_objects", "info",
-			psprintf("storage %s has %lld more %s that no row of the ledger "
-					 "knows, and whose manifests were not read",
-					 storage, (long long) unknown->not_read,
-					 unknown->not_read == 1 ? "object" : "objects"),
+			psprintf(
+				"storage %s has %lld more %s that %s not in the ledger, with manifests that were not read",
+				storage, (long long) unknown->not_read,
+				unknown->not_read == 1 ? "object" : "objects",
+				unknown->not_read == 1 ? "is" : "are"),
 			NULL);
 	if (unknown->incomplete > 0)
 		add_finding_about(
 			review, "unknown_objects", "info",
-			psprintf("storage %s has %lld %s without a manifest that no row "
-					 "of the ledger knows: %s%s",
-					 storage, (long long) unknown->incomplete,
-					 unknown->incomplete == 1 ? "object" : "objects",
-					 unknown->incomplete_key,
-					 unknown->incomplete == 1 ? "" : ", ..."),
+			psprintf(
+				"storage %s has %lld %s without a manifest that %s not in the ledger: %s%s",
+				storage, (long long) unknown->incomplete,
+				unknown->incomplete == 1 ? "object" : "objects",
+				unknown->incomplete == 1 ? "is" : "are",
+				unknown->incomplete_key,
+				unknown->incomplete == 1 ? "" : ", ..."),
 			NULL);
 }
 
 void
-tell_comparison(const StorageReview *review, char *detail)
+report_comparison(const StorageReview *review, char *detail)
 {
-	tell_differences(review, detail);
-	tell_own_unknown(review, detail);
-	tell_other_unknown(review);
+	report_differences(review, detail);
+	report_own_unknown(review, detail);
+	report_other_unknown(review);
 }

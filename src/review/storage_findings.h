@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * storage_findings.h
- *	  What comparing a storage with the ledger has found, in words.
+ *	  The findings of the comparison of a storage with the ledger.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +25,6 @@ typedef struct StorageReview
 
 /* the first objects of each kind, as JSON for the ledger and for findings */
 extern char *describe_comparison(const StorageReview *review);
-extern void tell_comparison(const StorageReview *review, char *detail);
+extern void report_comparison(const StorageReview *review, char *detail);
 
 #endif /* PGMAINT_STORAGE_FINDINGS_H */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * storage_review.c
- *	  Tasks of the action "validate" that look at storages.
+ *	  Tasks of the action "validate" that check storages.
  *
- * A task lists one storage, holds the list against the ledger, and reads some of
- * the archives.  What it finds stands in pgmaint.storage_checks, for
- * pgmaint.validate(), which looks at no storage itself.
+ * A task lists one storage, compares the list with the ledger, and reads some
+ * of the archives.  The results are in pgmaint.storage_checks, for
+ * pgmaint.validate(), which accesses no storage itself.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@
 #include "review/storage_review.h"
 
 /*
- * One task for each storage that the ledger uses.
+ * Plan one task for each storage that the ledger uses.
  */
 void
 plan_storage_reviews(PlanContext *context)
@@ -37,7 +37,7 @@ plan_storage_reviews(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT u.storage::text, pg_catalog.has_server_privilege($1, s.oid, 'USAGE') AS may_use, "
-		"pg_catalog.format('%s archives and %s backups of the ledger are on it', u.archives, u.backups) AS reason "
+		"pg_catalog.format('the ledger has %s archives and %s backups on the storage', u.archives, u.backups) AS reason "
 		"FROM pgmaint_internal.storages_in_use u "
 		"JOIN pg_catalog.pg_foreign_server s ON s.srvname = u.storage "
 		"ORDER BY u.storage");
@@ -51,9 +51,9 @@ plan_storage_reviews(PlanContext *context)
 		{
 			plan_finding(
 				context, "privileges", "info", storage,
-				psprintf("storage %s is not compared with the ledger: the "
-						 "role of the run has no USAGE on it",
-						 quote_identifier(storage)),
+				psprintf(
+					"storage %s is not compared with the ledger: the role of the run has no USAGE privilege on the storage",
+					quote_identifier(storage)),
 				NULL);
 			continue;
 		}
@@ -112,7 +112,7 @@ record_comparison(const StorageReview *review, const char *detail)
 }
 
 /*
- * What was found before stays, with its age.
+ * Record an error; the results of the last comparison stay, with their age.
  */
 static void
 record_failure(const char *storage, const char *error)
@@ -129,7 +129,7 @@ record_failure(const char *storage, const char *error)
 }
 
 /*
- * List the storage once, and see what that says.
+ * List the storage once, and compare the list with the ledger.
  */
 static void
 compare_storage(void *argument)
@@ -153,12 +153,12 @@ compare_storage(void *argument)
 	ledger_enter(&scope);
 	record_comparison(review, detail);
 	ledger_leave(&scope);
-	tell_comparison(review, detail);
+	report_comparison(review, detail);
 }
 
 /*
- * A storage that the role may not use is skipped.  Anything else that kept the storage
- * from being compared makes the task fail.
+ * A storage that the role may not use is skipped.  Any other error of the
+ * comparison makes the task fail.
  */
 static void
 end_without_comparison(const StorageReview *review, const ErrorData *error)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * storage_review.h
- *	  Tasks of the action "validate" that look at storages.
+ *	  Tasks of the action "validate" that check storages.
  *
  *-------------------------------------------------------------------------
  */

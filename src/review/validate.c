@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * validate.c
- *	  The action "validate": what pgmaint.validate() finds not to be in order
- *	  becomes findings, the state of each check is kept for pgmaint.metrics, and
- *	  storages are compared with the ledger.
+ *	  The action "validate": reports the checks of pgmaint.validate() that are
+ *	  not ok, stores the status of each check for pgmaint.metrics, and compares
+ *	  storages with the ledger.
  *
- * The room review: what a person should look at: validation, statements,
+ * The room review: checks for a person's attention: validation, statements,
  * indexes, connections, storages.
  *
  *-------------------------------------------------------------------------
@@ -25,7 +25,7 @@
 static const ActionOption options[] = {
 	RANGE_OPTION(
 		"archive_check_days", OPTION_INTEGER, 0, 36500, "90",
-		"every archive is read within so many days, some in each run; 0: none is read"),
+		"read every archive once within this many days, some in each run; 0: read none"),
 	END_OF_OPTIONS,
 };
 
@@ -37,14 +37,14 @@ plan_validate(PlanContext *context)
 	task->action = "validate";
 	task->target = pstrdup(quote_identifier(get_database_name(MyDatabaseId)));
 	task->command = "SELECT * FROM pgmaint.validate()";
-	task->reason = "what is not in order becomes a finding";
+	task->reason = "execute the checks, and report those that are not ok";
 	task->bytes = -1;
 	context->tasks = list_make1(task);
 	plan_storage_reviews(context);
 }
 
 static void
-look_at_storage(TaskContext *context)
+execute_storage_review(TaskContext *context)
 {
 	char *storage = storage_to_review(context->task);
 
@@ -58,9 +58,10 @@ look_at_storage(TaskContext *context)
 	"'{critical,warning,ok}', v.status)))[1]"
 
 /*
- * Tasks of one run validate and look at storages at the same time.  Whichever
- * gets the lock later sees all that the others have found.  The checks of a
- * large database may take longer than lock_timeout, which is for users' tables.
+ * Tasks of one run validate and check storages at the same time.  The task
+ * that gets the lock last sees the results of all others.  The checks of a
+ * large database may take longer than lock_timeout, which is for users'
+ * tables.
  */
 static void
 lock_last_validation(void)
@@ -73,12 +74,12 @@ lock_last_validation(void)
 	(void) ledger_query(
 		&query,
 		"LOCK TABLE pgmaint_internal.last_validation IN SHARE ROW EXCLUSIVE MODE");
-	/* the checks themselves look at users' objects */
+	/* the checks themselves read users' objects */
 	AtEOXact_GUC(false, level);
 }
 
 /*
- * A storage was compared after the checks had been made, or at the same time.
+ * Update the state of the check after a storage was compared.
  */
 static void
 renew_storage_check(void)
@@ -98,8 +99,8 @@ renew_storage_check(void)
 }
 
 /*
- * The task succeeds whatever the checks say: looking was its work.  What there
- * is to say of a storage that a task of this run looks at, that task says.
+ * The task succeeds whatever the checks find.  Findings on a storage that a
+ * task of this run checks are left to that task.
  */
 static void
 execute_validate(TaskContext *context)
@@ -131,7 +132,7 @@ execute_validate(TaskContext *context)
 		"FROM checks v WHERE (v.check_id <> 'storage' OR NOT EXISTS ("
 		"SELECT FROM pgmaint.tasks t WHERE t.run_id = $1 AND t.action = 'validate' "
 		"AND pg_catalog.quote_ident(t.evidence ->> 'storage') = v.object)) "
-		/* every run tells it at its beginning */
+		/* every run reports it when it begins */
 		"AND (v.check_id <> 'identity' OR NOT EXISTS (SELECT FROM pgmaint.findings f "
 		"WHERE f.run_id = $1 AND f.check_id = 'identity' AND f.task_id IS NULL))");
 	for (uint64 row = 0; row < rows; row++)
@@ -176,8 +177,7 @@ describe_validation(const ClaimedTask *task, Jsonb *result)
 		int64 known = result_number(result, "known");
 		int64 archives = result_number(result, "archives_read");
 
-		appendStringInfo(&words,
-						 "%s: %s of %s objects of the ledger are there",
+		appendStringInfo(&words, "%s: %s of %s objects of the ledger found",
 						 task->target,
 						 count_text(known - result_number(result, "missing") -
 									result_number(result, "differing")),
@@ -192,10 +192,10 @@ describe_validation(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(validate) = {
 	.name = "validate",
 	.description =
-		"make findings of what pgmaint.validate() finds not to be in order, compare storages with the ledger, and read archives in turn",
+		"report the checks of pgmaint.validate() that are not ok, compare storages with the ledger, and read archives in turn",
 	.options = options,
 	.plan = plan_validate,
-	.outside = look_at_storage,
+	.outside = execute_storage_review,
 	.execute = execute_validate,
 	.describe = describe_validation,
 	.shown_as = SHOWN_WITH_STEP,

@@ -16,17 +16,18 @@ static const ActionOption options[] = {
 	SCOPE_OPTION,
 	RANGE_OPTION(
 		"min_modified_rows", OPTION_INTEGER, 0, 1e15, "100",
-		"stale from this many changed rows on, if min_modified_ratio is reached too"),
-	RANGE_OPTION("min_modified_ratio", OPTION_NUMBER, 0, 1e6, "0.05",
-				 "stale from this share of changed rows on"),
+		"analyze tables from this many changed rows on, if min_modified_ratio is reached too"),
+	RANGE_OPTION(
+		"min_modified_ratio", OPTION_NUMBER, 0, 1e6, "0.05",
+		"analyze tables from this share of changed rows on, if min_modified_rows is reached too"),
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
 
 /*
- * Every table whose statistics were never made or are stale, partitioned
- * parents first: up to PostgreSQL 17, ANALYZE of a parent does its partitions
- * too, so they need no tasks of their own then.
+ * Plan every table whose statistics are missing or stale, partitioned parents
+ * first: up to PostgreSQL 17, ANALYZE of a parent includes its partitions,
+ * which then need no tasks of their own.
  */
 static void
 plan_analyze(PlanContext *context)
@@ -54,10 +55,10 @@ plan_analyze(PlanContext *context)
 		"JOIN pg_catalog.pg_class c ON c.oid = s.relation "
 		"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
 		"WHERE " SELECTION_CONDITION("c.oid", "n.nspname", "$5", "$6")
-		/* the ledger's are the leader's, once the run is over: see upkeep.c */
+		/* the leader analyzes the ledger's tables at the end of the run: upkeep.c */
 		"AND ($5 IS NOT NULL OR $6 IS NOT NULL OR n.nspname NOT IN (" OWN_SCHEMAS
 		")) "
-		/* what VACUUM (ANALYZE) did in this run */
+		/* tables that VACUUM (ANALYZE) has analyzed in this run */
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $7 "
 		"AND t.relation = c.oid AND t.state = 'succeeded' AND t.result @> '{\"analyzed\": true}')) "
 		"SELECT d.oid AS relation, pg_catalog.format('%I.%I', d.nspname, d.relname) AS target, d.reason, d.may_maintain, "
@@ -67,7 +68,7 @@ plan_analyze(PlanContext *context)
 		"'modified_rows', d.modified_rows, 'last_analyze', d.last_analyze)::text AS evidence, "
 		"m.relations, d.relhassubclass "
 		"FROM due d "
-		/* pg_partition_tree() would lock them all */
+		/* pg_partition_tree() would lock all partitions */
 		"CROSS JOIN LATERAL (SELECT ARRAY(WITH RECURSIVE x (member) AS (SELECT d.oid UNION ALL "
 		"SELECT i.inhrelid FROM x JOIN pg_catalog.pg_inherits i ON i.inhparent = x.member "
 		"WHERE d.relkind = 'p') SELECT x.member FROM x) AS relations) m "
@@ -113,7 +114,7 @@ record_analyze(TaskContext *context)
 	if (nothing_was_done(context->task->relation, context->before.last_analyze,
 						 after.last_analyze))
 	{
-		context->not_done = "ANALYZE passed the table over";
+		context->not_done = "ANALYZE skipped the table";
 		return;
 	}
 	context->result = psprintf(
@@ -126,7 +127,7 @@ record_analyze(TaskContext *context)
 DEFINE_ACTION(analyze) = {
 	.name = "analyze",
 	.description =
-		"ANALYZE of the tables whose statistics are stale or were never made",
+		"run ANALYZE on tables whose statistics are missing or stale",
 	.options = options,
 	.repeatable = true,
 	.plan = plan_analyze,

@@ -27,35 +27,35 @@
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	PLAIN_OPTION("min_size", OPTION_BYTES, "8 MB",
-				 "measure tables and indexes from this size on"),
+				 "measure tables and indexes of at least this size"),
 	RANGE_OPTION(
 		"max_margin", OPTION_NUMBER, 0.0005, 0.2, "0.01",
-		"95 % margin of the bloat ratio to reach for tables, 0.01 being one percentage point; twice that for indexes"),
+		"measure tables to this 95 % margin of the bloat ratio, 0.01 being one percentage point, and indexes to twice that"),
 	RANGE_OPTION(
 		"bloat_threshold", OPTION_NUMBER, 0, 1, "0.4",
-		"a finding from this bloat ratio on, if at least min_size could be given back"),
+		"report tables and indexes from this bloat ratio on, if a rewrite would free at least min_size"),
 	PLAIN_OPTION(
 		"max_age", OPTION_DURATION, "30 days",
-		"figures up to this age stand for tables that have hardly changed since, unless tables are named; 0: measure all"),
+		"reuse figures up to this age for tables that have hardly changed since, unless tables are named; 0: measure all tables"),
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
 
-/* what was measured of a table or of one of its indexes */
+/* the measurement of a table or of one of its indexes */
 typedef struct Measurement
 {
 	Oid relation;
 	char kind; /* RELKIND_RELATION or RELKIND_INDEX */
 	char *object;
 	const char *method;
-	TableBloat bloat; /* of an index, without live, dead and free bytes */
+	TableBloat bloat; /* for an index without live, dead and free bytes */
 	bool has_density;
 	double leaf_density;
 } Measurement;
 
 /*
- * Up to which age figures of tables that have hardly changed stand for them.
- * Tables that are named are measured.
+ * The age up to which figures of tables that have hardly changed are reused.
+ * Tables that are named are always measured.
  */
 static double
 seconds_kept(PlanContext *context)
@@ -66,9 +66,9 @@ seconds_kept(PlanContext *context)
 }
 
 /*
- * One task for each table that is large enough, or has an index that is.  Of
- * those that have hardly changed since they were measured, one is measured: the
- * one whose figures are the oldest.
+ * Plan one task for each table that is large enough, or has an index that is.
+ * Of the tables that have hardly changed since they were measured, only the
+ * one with the oldest figures is measured.
  */
 static void
 plan_bloat_report(PlanContext *context)
@@ -154,8 +154,9 @@ plan_bloat_report(PlanContext *context)
 }
 
 /*
- * Keep the measurements.  All are written at the end, because whoever writes
- * has a transaction ID, and keeps dead rows elsewhere as long as it is open.
+ * Store the measurements.  All rows are written at the end, because a session
+ * that has written has a transaction ID, which keeps dead rows elsewhere as
+ * long as its transaction is open.
  */
 static void
 keep_measurements(TaskContext *context, List *measurements)
@@ -208,10 +209,10 @@ keep_measurements(TaskContext *context, List *measurements)
 }
 
 /*
- * A finding where much could be given back.
+ * Note a finding where a rewrite would free much.
  */
 static void
-judge(TaskContext *context, const Measurement *measured)
+report_bloat(TaskContext *context, const Measurement *measured)
 {
 	const TableBloat *bloat = &measured->bloat;
 	bool is_table = measured->kind == RELKIND_RELATION;
@@ -224,11 +225,10 @@ judge(TaskContext *context, const Measurement *measured)
 	note_finding(
 		&context->findings, is_table ? "F004" : "F005", "warning",
 		measured->object,
-		psprintf(
-			"%s is %.0f %% bloat: %s of %s would be given back by writing "
-			"it anew",
-			is_table ? "table" : "index", 100 * bloat->bloat_ratio,
-			size_text(bloat->bloat_bytes), size_text(bloat->total_bytes)))
+		psprintf("%s has %.0f %% bloat: a %s would free %s of %s",
+				 is_table ? "table" : "index", 100 * bloat->bloat_ratio,
+				 is_table ? "rewrite" : "rebuild",
+				 size_text(bloat->bloat_bytes), size_text(bloat->total_bytes)))
 		->detail = psprintf("{\"bloat_bytes\": %lld, \"total_bytes\": %lld, "
 							"\"bloat_ratio\": %.4f, \"margin\": %.4f}",
 							(long long) bloat->bloat_bytes,
@@ -237,8 +237,8 @@ judge(TaskContext *context, const Measurement *measured)
 }
 
 /*
- * From which size on an index is measured: those of tables that were named
- * always are.
+ * The size from which on an index is measured: indexes of tables that are
+ * named are measured whatever their size.
  */
 static int64
 smallest_index(Jsonb *given)
@@ -266,7 +266,7 @@ measure_index(TaskContext *context, Oid indexid, double max_margin)
 	if (!measurable || size < smallest_index(context->options))
 		return NULL;
 
-	/* an index costs more to judge: each entry has a row to look up */
+	/* an index costs more to measure: each entry has a row to look up */
 	measure_index_bloat(indexid, 2 * max_margin, sampler_seed(), &index);
 	measured = palloc0(sizeof(Measurement));
 	measured->relation = indexid;
@@ -322,7 +322,7 @@ execute_bloat_report(TaskContext *context)
 	}
 
 	foreach (cell, measurements)
-		judge(context, lfirst(cell));
+		report_bloat(context, lfirst(cell));
 	keep_measurements(context, measurements);
 	context->result = psprintf(
 		"{\"bloat_bytes\": %lld, \"bloat_ratio\": %.4f, \"margin\": %.4f, "
@@ -359,7 +359,7 @@ describe_bloat(const ClaimedTask *task, Jsonb *result)
 DEFINE_ACTION(bloat_report) = {
 	.name = "bloat_report",
 	.description =
-		"measure the bloat of tables and indexes from a sample of their blocks, and keep the figures",
+		"measure the bloat of tables and indexes on a sample of their blocks, and keep the figures",
 	.options = options,
 	.repeatable = true,
 	.plan = plan_bloat_report,

@@ -11,7 +11,7 @@
 #include "base/wording.h"
 #include "vacuum/gains.h"
 
-/* a transaction ID age that was lowered by less is not worth a word */
+/* a transaction ID age that was lowered by less is not reported */
 #define TELLING_AGE 1000000
 
 char *

@@ -4,7 +4,7 @@
  *	  Tables that have hardly changed since they were measured.
  *
  * Most tables of most databases are not written to from one week to the next.
- * What was measured of them still holds, and is not measured again.
+ * Their figures still hold, and they are not measured again.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,12 +14,13 @@
 #include "vacuum/kept_figures.h"
 
 /*
- * Say from when the figures of these tables are, and which of them, or of their
- * indexes, are bloated.  What was renamed since goes by its new name: the old one
- * may be that of another table.
+ * Report when these tables were measured, and which of them, or of their
+ * indexes, are bloated.  Relations renamed since appear under their new name:
+ * the old one may belong to another table now.
  *
- * Each task measures the table, but no index that has become too small: figures
- * of an index that are older than those of its table are of another file.
+ * Each task measures the table, but no index that has become too small:
+ * figures of an index that are older than those of its table belong to an
+ * earlier file.
  */
 void
 report_kept_figures(PlanContext *context, List *tables, double bloat_threshold,
@@ -44,15 +45,17 @@ report_kept_figures(PlanContext *context, List *tables, double bloat_threshold,
 		"CROSS JOIN LATERAL (SELECT b.* FROM pgmaint_internal.bloat_measurements b WHERE b.relation = o.oid "
 		"AND b.measured_at >= (SELECT pg_catalog.max(x.measured_at) FROM pgmaint_internal.bloat_measurements x "
 		"WHERE x.relation = o.table_oid) ORDER BY b.measured_at DESC LIMIT 1) m) "
-		"SELECT 'bloat_kept' AS check_id, 'info' AS severity, NULL AS object, pg_catalog.format('%s not measured again, having hardly changed since: "
-		"%s measured %s', CASE WHEN t.tables = 1 THEN '1 table was' ELSE t.tables || ' tables were' END, "
-		"CASE WHEN t.tables = 1 THEN 'it was' ELSE 'they were' END, "
-		"CASE WHEN t.first = t.last THEN 'on ' || t.first ELSE pg_catalog.format('from %s to %s', t.first, t.last) END) AS message, NULL AS detail "
+		"SELECT 'bloat_kept' AS check_id, 'info' AS severity, NULL AS object, "
+		"pg_catalog.format('%s not measured again, because %s hardly changed since; last measured %s', "
+		"CASE WHEN t.tables = 1 THEN '1 table was' ELSE t.tables || ' tables were' END, "
+		"CASE WHEN t.tables = 1 THEN 'it has' ELSE 'they have' END, "
+		"CASE WHEN t.first = t.last THEN 'on ' || t.first ELSE pg_catalog.format('between %s and %s', t.first, t.last) END) AS message, NULL AS detail "
 		"FROM (SELECT pg_catalog.cardinality($1) AS tables, pg_catalog.min(k.day)::text AS first, "
 		"pg_catalog.max(k.day)::text AS last FROM kept k) t "
 		"UNION ALL (SELECT CASE k.kind WHEN 'table' THEN 'F004' ELSE 'F005' END, 'warning', k.name, "
-		"pg_catalog.format('%s is %s %% bloat, as measured on %s: %s of %s would be given back by writing it anew', "
+		"pg_catalog.format('%s has %s %% bloat, measured on %s: a %s would free %s of %s', "
 		"k.kind, pg_catalog.round((100 * k.bloat_ratio)::pg_catalog.numeric), k.day, "
+		"CASE k.kind WHEN 'table' THEN 'rewrite' ELSE 'rebuild' END, "
 		"pg_catalog.pg_size_pretty(k.bloat_bytes), pg_catalog.pg_size_pretty(k.total_bytes)), "
 		"pg_catalog.jsonb_build_object('bloat_bytes', k.bloat_bytes, 'total_bytes', k.total_bytes, "
 		"'bloat_ratio', pg_catalog.round(k.bloat_ratio::pg_catalog.numeric, 4), "

@@ -11,8 +11,9 @@
 #include "action/action.h"
 
 /*
- * What was written to a relation, by the server's counters: w.prefix_writes,
- * w.prefix_dead_rows, and how many rows are few, half of the margin.
+ * The server's counters of rows written to a relation: w.prefix_writes,
+ * w.prefix_dead_rows, and w.prefix_few, the change that is ignored, which is
+ * half of the margin.
  */
 #define COUNTERS(relation, prefix, margin)                                   \
 	"pg_catalog.pg_stat_get_tuples_inserted(" relation                       \
@@ -23,11 +24,11 @@
 	" / 2)::pg_catalog.int8 AS " prefix "few"
 
 /*
- * What identifies a table's files, and what was written to it and to its TOAST
- * table: few rows may have most of the values that are stored there.  This is
- * read before the table is measured, so that what is written meanwhile counts as
- * a change.  counted_since is when counters were last lost: a reset is noted for
- * the database, a crash for counters of the whole server only.
+ * The file nodes of a table, and the counters of rows written to it and to its
+ * TOAST table: few rows may have most of the values that are stored there.
+ * They are read before the table is measured: rows that are written meanwhile
+ * count as a change. counted_since is when counters were last lost: a reset is
+ * noted for the database, a crash for counters of the whole server only.
  */
 #define STATE_OF_TABLE(table, toast, margin)                                                \
 	"CROSS JOIN LATERAL (SELECT pg_catalog.jsonb_agg(x.relfilenode "                        \
@@ -67,8 +68,8 @@
 	"dead_rows')::pg_catalog.int8) <= w." prefix "few "
 
 /*
- * Do the figures of that task still hold?  Where the server's counters were lost
- * nothing is known.
+ * Do the figures of that task still hold?  Not where the server's counters
+ * were lost.
  */
 #define HARDLY_CHANGED(max_age)                                               \
 	"p.finished_at > pg_catalog.clock_timestamp() "                           \

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * orphanfiles.c
- *	  Files that a crash in the middle of VACUUM FULL has left on disk.
+ *	  Files that a crash during VACUUM FULL has left on disk.
  *
  * The server forgets the unfinished copy of a table when it crashes, but not
- * its files.  They are reported, not removed: what the files of a data directory
- * are is for a person to decide.
+ * its files.  They are reported, not removed: only a person should remove
+ * files from a data directory.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,9 +15,9 @@
 #include "vacuum/orphanfiles.h"
 
 /*
- * Only after an interrupted task are there files to look at.  What was last
- * written to before the end of the server's recovery, and belongs to no
- * relation now, belongs to none that a transaction is about to make, either:
+ * Only files of interrupted tasks are examined.  A file that was last written
+ * before the server's recovery ended, and that belongs to no relation now,
+ * does not belong to a relation that an open transaction is creating, either:
  * the WAL writer starts when recovery has ended.
  */
 void
@@ -60,10 +60,7 @@ report_orphaned_files(PlanContext *context)
 		plan_finding(
 			context, "orphaned_files", "warning", named_text(row, "target"),
 			psprintf(
-				"%s of files belong to no relation: %s.  The server leaves "
-				"them when it crashes, as it did during VACUUM FULL of %s; "
-				"remove them once you have made sure, with "
-				"pg_filenode_relation(), that nothing uses them",
+				"files that belong to no relation use %s: %s; a crash of the server during VACUUM FULL of %s left them; check with pg_filenode_relation() that no relation uses them, then remove them",
 				named_text(row, "size"), named_text(row, "files"),
 				named_text(row, "target")),
 			named_text(row, "detail"));

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * orphanfiles.h
- *	  Files that a crash in the middle of VACUUM FULL has left on disk.
+ *	  Files that a crash during VACUUM FULL has left on disk.
  *
  *-------------------------------------------------------------------------
  */

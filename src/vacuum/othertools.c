@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * othertools.c
- *	  Other extensions that write tables anew, and how they are called.
+ *	  Other extensions that rewrite tables, and how they are called.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,11 +15,11 @@
 #include "action/selection.h"
 #include "vacuum/othertools.h"
 
-/* tables that are named, of those that are due */
+/* number of due tables that a finding names */
 #define NAMED_TABLES 5
 
 /*
- * How one of them is called for these tables, by their qualified names.
+ * The call of a tool for these tables, by their qualified names.
  */
 static char *
 describe_calls(bool repack, List *targets)
@@ -57,8 +57,8 @@ describe_calls(bool repack, List *targets)
 }
 
 /*
- * Where a tool is installed that writes tables anew beside other work, say how
- * it is used for these.  The caller is inside a ledger scope.
+ * Where a tool is installed that rewrites tables while they are in use, report
+ * how it is called for these tables.  The caller is inside a ledger scope.
  */
 void
 recommend_tools(PlanContext *context, List *targets)
@@ -78,7 +78,7 @@ recommend_tools(PlanContext *context, List *targets)
 		plan_finding(
 			context, "F004", "info", NULL,
 			psprintf(
-				"%d bloated %s can be written anew without keeping others out, by %s: %s",
+				"%d bloated %s can be rewritten without blocking other sessions by %s: %s",
 				list_length(targets),
 				list_length(targets) == 1 ? "table" : "tables", tool,
 				describe_calls(strcmp(tool, "pg_repack") == 0, targets)),

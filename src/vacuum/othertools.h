@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * othertools.h
- *	  Other extensions that write tables anew, and how they are called.
+ *	  Other extensions that rewrite tables, and how they are called.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * vacuum.c
- *	  The action "vacuum": VACUUM of the tables that are due.
+ *	  The action "vacuum": VACUUM of tables that are due.
  *
- * The room vacuum: tables kept in shape: VACUUM, ANALYZE, VACUUM FULL, and
- * the report on bloat.
+ * The room vacuum: maintenance of tables: VACUUM, ANALYZE, VACUUM FULL, and the
+ * report on bloat.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,36 +25,51 @@ static const ActionOption options[] = {
 	SCOPE_OPTION,
 	RANGE_OPTION(
 		"min_dead_rows", OPTION_INTEGER, 0, 1e15, "1000",
-		"due from this many dead rows on, if min_dead_ratio is reached too"),
-	RANGE_OPTION("min_dead_ratio", OPTION_NUMBER, 0, 1, "0.05",
-				 "due from this share of dead rows on"),
-	RANGE_OPTION("min_inserted_ratio", OPTION_NUMBER, 0, 1e6, "0.2",
-				 "due when this share of the rows came since the last VACUUM"),
+		"vacuum tables from this many dead rows on, if min_dead_ratio is reached too"),
+	RANGE_OPTION(
+		"min_dead_ratio", OPTION_NUMBER, 0, 1, "0.05",
+		"vacuum tables from this share of dead rows on, if min_dead_rows is reached too"),
+	RANGE_OPTION(
+		"min_inserted_ratio", OPTION_NUMBER, 0, 1e6, "0.2",
+		"vacuum tables to which this share of their rows was added since the last VACUUM"),
 	RANGE_OPTION(
 		"min_wraparound_ratio", OPTION_NUMBER, 0, 1, "0.7",
-		"due from this share of autovacuum_freeze_max_age on; such tables are "
-		"frozen"),
+		"vacuum tables whose transaction ID age reaches this share of autovacuum_freeze_max_age, with FREEZE"),
 	PLAIN_OPTION(
 		"analyze", OPTION_SWITCH, "auto",
-		"ANALYZE in the same command; auto: where statistics are stale"),
-	PLAIN_OPTION("freeze", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
-	PLAIN_OPTION("disable_page_skipping", OPTION_BOOLEAN, NULL,
-				 "as VACUUM's own"),
-	PLAIN_OPTION("index_cleanup", OPTION_SWITCH, NULL, "as VACUUM's own"),
-	PLAIN_OPTION("process_toast", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
-	PLAIN_OPTION("truncate", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
-	RANGE_OPTION("parallel", OPTION_INTEGER, 0, 1024, NULL, "as VACUUM's own"),
+		"analyze in the same command; auto: where statistics are missing or stale"),
+	PLAIN_OPTION(
+		"freeze", OPTION_BOOLEAN, NULL,
+		"option FREEZE of VACUUM: freeze all rows that can be frozen"),
+	PLAIN_OPTION(
+		"disable_page_skipping", OPTION_BOOLEAN, NULL,
+		"option DISABLE_PAGE_SKIPPING of VACUUM: read all pages of the table"),
+	PLAIN_OPTION(
+		"index_cleanup", OPTION_SWITCH, NULL,
+		"option INDEX_CLEANUP of VACUUM: remove index entries of dead rows"),
+	PLAIN_OPTION("process_toast", OPTION_BOOLEAN, NULL,
+				 "option PROCESS_TOAST of VACUUM: vacuum the TOAST table too"),
+	PLAIN_OPTION(
+		"truncate", OPTION_BOOLEAN, NULL,
+		"option TRUNCATE of VACUUM: cut off empty pages at the end of the table"),
+	RANGE_OPTION(
+		"parallel", OPTION_INTEGER, 0, 1024, NULL,
+		"option PARALLEL of VACUUM: number of parallel workers for indexes"),
 #if SERVER_HAS_VACUUM_16
-	PLAIN_OPTION("process_main", OPTION_BOOLEAN, NULL, "as VACUUM's own"),
-	PLAIN_OPTION("skip_database_stats", OPTION_BOOLEAN, NULL,
-				 "as VACUUM's own"),
-	PLAIN_OPTION("buffer_usage_limit", OPTION_BYTES, NULL, "as VACUUM's own"),
+	PLAIN_OPTION("process_main", OPTION_BOOLEAN, NULL,
+				 "option PROCESS_MAIN of VACUUM: vacuum the table itself"),
+	PLAIN_OPTION(
+		"skip_database_stats", OPTION_BOOLEAN, NULL,
+		"option SKIP_DATABASE_STATS of VACUUM: do not advance the database's oldest transaction ID"),
+	PLAIN_OPTION(
+		"buffer_usage_limit", OPTION_BYTES, NULL,
+		"option BUFFER_USAGE_LIMIT of VACUUM: size of the buffer ring"),
 #endif
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
 
-/* those that are VACUUM's own, and go into the command as they are */
+/* options of VACUUM, which go into the command unchanged */
 static const char *const passed_through[] = {
 	"disable_page_skipping",
 	"index_cleanup",
@@ -116,7 +131,7 @@ vacuum_command(Jsonb *given, const char *target, bool only, bool freeze,
 }
 
 /*
- * Every table that is due, most urgent first.
+ * Plan every table that is due, most urgent first.
  */
 static void
 plan_vacuum(PlanContext *context)
@@ -149,7 +164,7 @@ plan_vacuum(PlanContext *context)
 		"WHERE t.run_id = $10 AND t.action = 'retention' AND t.state = 'succeeded' "
 		"GROUP BY t.relation HAVING pg_catalog.sum((t.result ->> 'deleted_rows')::pg_catalog.int8) > 0) "
 		"SELECT " TARGET_TABLE ", " TABLE_WITH_TOAST ", "
-		"CASE WHEN h.rows IS NULL THEN v.reason ELSE pg_catalog.format('retention took %s rows out of it%s', "
+		"CASE WHEN h.rows IS NULL THEN v.reason ELSE pg_catalog.format('retention deleted %s rows of the table%s', "
 		"h.rows, CASE WHEN pg_catalog.cardinality(v.causes) > 0 THEN '; ' || v.reason END) END AS reason, "
 		"v.may_maintain, v.total_bytes AS bytes, "
 		"(pg_catalog.jsonb_build_object('causes', v.causes, 'dead_rows', v.dead_rows, "
@@ -170,7 +185,7 @@ plan_vacuum(PlanContext *context)
 		"LEFT JOIN thinned h ON h.relation = c.oid "
 		"LEFT JOIN pgmaint.stale_statistics(everything => $6, for_role => $7) s "
 		"ON s.relation = v.relation "
-		/* the ledger's statistics are renewed once the run is over: see upkeep.c */
+		/* the leader analyzes the ledger's tables at the end of the run: upkeep.c */
 		"CROSS JOIN LATERAL (SELECT CASE WHEN $8 IS NULL AND $9 IS NULL AND n.nspname IN (" OWN_SCHEMAS
 		") THEN false "
 		"WHEN $1 = 'auto' THEN s.relation IS NOT NULL "
@@ -227,8 +242,8 @@ has_cause(const ClaimedTask *task, const char *cause)
 /*
  * Would an old snapshot make the work futile?
  *
- * Judged by what lies in the pages, not by the age of the snapshot alone: as
- * long as one cause of the task still gains something, it is worth doing.
+ * Judged by the rows in sampled pages, not by the age of the snapshot alone:
+ * the task is worth doing as long as it gains something for one of its causes.
  */
 static bool
 work_is_futile(const ClaimedTask *task, TransactionId *horizon, char **what)
@@ -252,18 +267,20 @@ work_is_futile(const ClaimedTask *task, TransactionId *horizon, char **what)
 			sample.dead * 9 >= sample.recently_dead)
 			return false;
 		*what = psprintf(
-			"of %lld dead rows in %lld sampled pages, %lld can be removed so far",
+			"%lld of %lld dead rows in %lld sampled pages can be removed",
+			(long long) sample.dead,
 			(long long) sample.dead + (long long) sample.recently_dead,
-			(long long) sample.blocks, (long long) sample.dead);
+			(long long) sample.blocks);
 	}
 	else if (inserts)
-		*what = psprintf(
-			"of %lld rows in %lld sampled pages, %lld can be frozen so far",
-			(long long) sample.settled + (long long) sample.recent,
-			(long long) sample.blocks, (long long) sample.settled);
+		*what =
+			psprintf("%lld of %lld rows in %lld sampled pages can be frozen",
+					 (long long) sample.settled,
+					 (long long) sample.settled + (long long) sample.recent,
+					 (long long) sample.blocks);
 	else
 		*what = psprintf(
-			"its transaction ID age of %lld could be lowered to no less than %lld",
+			"the transaction ID age of the table, %lld, cannot be lowered below %lld",
 			(long long) age, (long long) sample.horizon_age);
 	return true;
 }
@@ -291,8 +308,9 @@ consider_vacuum(TaskContext *context, char **reason)
 }
 
 /*
- * What did it gain?  Whether it was done at all is read off the server's own
- * notes, as far as they tell: VACUUM of the TOAST table alone has none.
+ * Record what VACUUM gained.  The server's statistics tell whether VACUUM
+ * processed the table at all; they do not tell for VACUUM of the TOAST table
+ * alone.
  */
 static void
 record_vacuum(TaskContext *context)
@@ -306,7 +324,7 @@ record_vacuum(TaskContext *context)
 						 after.last_vacuum) &&
 		!option_given(context->options, "process_main"))
 	{
-		context->not_done = "VACUUM passed the table over";
+		context->not_done = "VACUUM skipped the table";
 		return;
 	}
 	if (nothing_was_done(context->task->relation, context->before.last_analyze,
@@ -329,7 +347,7 @@ record_vacuum(TaskContext *context)
 DEFINE_ACTION(vacuum) = {
 	.name = "vacuum",
 	.description =
-		"VACUUM of the tables that are due, with ANALYZE where statistics are stale",
+		"run VACUUM on tables that are due, with ANALYZE where statistics are missing or stale",
 	.options = options,
 	.repeatable = true,
 	.plan = plan_vacuum,

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * vacuum_full.c
- *	  The action "vacuum_full": write heavily bloated tables anew.
+ *	  The action "vacuum_full": rewrite heavily bloated tables.
  *
- * VACUUM FULL keeps everybody out of the table for as long as it takes, so it
- * is disruptive.  Where the free space lies at the end of the table, a plain
+ * VACUUM FULL blocks all other sessions for as long as it takes, so it is
+ * disruptive.  Where the free space lies at the end of the table, a plain
  * VACUUM that cuts it off does nearly as well, and comes first: it needs the
- * same lock for a moment only, and gives it up when somebody waits for it.
+ * same lock for a moment only, and releases it when another session waits for
+ * it.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,32 +29,33 @@
 #include "vacuum/orphanfiles.h"
 #include "vacuum/othertools.h"
 
-/* how exactly bloat is measured: it decides by wide margins */
+/* the margin to measure to: the thresholds leave room for it */
 #define MAX_MARGIN 0.02
 
 static const ActionOption options[] = {
 	SELECTION_OPTIONS,
 	PLAIN_OPTION("force", OPTION_BOOLEAN, "false",
-				 "rewrite every table, whatever that gives back"),
-	RANGE_OPTION("bloat_threshold", OPTION_NUMBER, 0, 1, "0.5",
-				 "due above this share of bloat, by sampled pages"),
+				 "rewrite every table, however little space that frees"),
+	RANGE_OPTION(
+		"bloat_threshold", OPTION_NUMBER, 0, 1, "0.5",
+		"rewrite tables above this bloat ratio, measured on sampled pages"),
 	PLAIN_OPTION("min_gain", OPTION_BYTES, "100 MB",
-				 "due if at least this much would be given back"),
+				 "rewrite a table only if that would free at least this much"),
 	MIN_FREE_OPTION,
 	PLAIN_OPTION(
 		"concurrently", OPTION_BOOLEAN, "false",
-		"from PostgreSQL 19 on, REPACK (CONCURRENTLY) of tables with a replica identity, still inside a window: " REPACK_WARNING),
+		"from PostgreSQL 19 on, use REPACK (CONCURRENTLY) for tables with a replica identity, also inside a window only: " REPACK_WARNING),
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };
 
-/* what can be done for a table */
+/* the command for a table */
 typedef enum Remedy
 {
 	REMEDY_CUT_OFF, /* VACUUM that truncates */
-	REMEDY_REPACK,	/* a rewrite beside the work on the table, 19 and later */
-	REMEDY_FULL		/* a rewrite that keeps everybody out */
+	REMEDY_REPACK,	/* a rewrite while the table is in use, 19 and later */
+	REMEDY_FULL		/* a rewrite that blocks all other sessions */
 } Remedy;
 
 /*
@@ -90,7 +92,7 @@ is_due(Jsonb *given, const TableBloat *bloat)
 }
 
 /*
- * Fill in what is to be done, and why.
+ * Fill in the command of a task and its reason.
  */
 static void
 complete_task(PlannedTask *task, Remedy remedy, bool only,
@@ -107,9 +109,9 @@ complete_task(PlannedTask *task, Remedy remedy, bool only,
 	{
 		case REMEDY_CUT_OFF:
 			task->command = psprintf("VACUUM (TRUNCATE true) %s", target);
-			task->reason =
-				psprintf("%s; %s of it at the end, which VACUUM can cut off",
-						 task->reason, size_text(bloat->tail_bytes));
+			task->reason = psprintf(
+				"%s; %s of it is at the end of the table, where VACUUM can cut it off",
+				task->reason, size_text(bloat->tail_bytes));
 			task->gain_bytes = bloat->tail_bytes;
 			break;
 		case REMEDY_REPACK:
@@ -131,8 +133,8 @@ complete_task(PlannedTask *task, Remedy remedy, bool only,
 }
 
 /*
- * Who keeps the dead rows, if anybody does.  The caller is inside a ledger
- * scope.
+ * The session or other holder that keeps dead rows of the table, or NULL.  The
+ * caller is inside a ledger scope.
  */
 static char *
 holder_of_dead_rows(Oid relation, int64 *seconds_held)
@@ -146,8 +148,9 @@ holder_of_dead_rows(Oid relation, int64 *seconds_held)
 }
 
 /*
- * Measure the table of a row, and see whether it is due.  A table whose dead
- * rows somebody keeps is planned, too, so that it is said who that is.
+ * Measure the table of a row, and decide whether it is due.  A table whose
+ * dead rows an old snapshot keeps is planned too: its task then names the
+ * holder.
  */
 static bool
 is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
@@ -163,7 +166,8 @@ is_candidate(PlanContext *context, uint64 row, TableBloat *bloat)
 }
 
 /*
- * Asked for, and possible: it takes a replica identity.
+ * Whether REPACK was asked for and is possible: the table needs a replica
+ * identity.
  */
 static bool
 may_repack(Jsonb *given, uint64 row)
@@ -173,7 +177,7 @@ may_repack(Jsonb *given, uint64 row)
 }
 
 /*
- * Cutting off the end comes first, unless the last time gave nothing back.
+ * Cutting off the end comes first, unless that freed nothing the last time.
  */
 static Remedy
 choose_remedy(Jsonb *given, uint64 row, const TableBloat *bloat)
@@ -185,8 +189,9 @@ choose_remedy(Jsonb *given, uint64 row, const TableBloat *bloat)
 }
 
 /*
- * Every heavily bloated table.  Tables of the system and of pgmaint itself,
- * which everybody waits for, are left out; a TOAST table is part of its owner.
+ * Plan every heavily bloated table.  Tables of the system and of pgmaint
+ * itself, whose locks would block all sessions, are left out; a TOAST table is
+ * part of its owner.
  */
 static void
 plan_vacuum_full(PlanContext *context)
@@ -228,12 +233,12 @@ plan_vacuum_full(PlanContext *context)
 		"+ coalesce(pgmaint_internal.file_size(x.relfilenode, x.reltablespace, x.relpages), 0) AS bytes) s "
 		"CROSS JOIN LATERAL (SELECT pg_catalog.pg_stat_get_live_tuples(c.oid) AS live, "
 		"pg_catalog.pg_stat_get_dead_tuples(c.oid) AS dead) d "
-		/* what the counters promise, but old snapshots may keep */
+		/* space of dead rows by the counters, which old snapshots may keep */
 		"CROSS JOIN LATERAL (SELECT d.dead > $4 * (d.live + d.dead) "
 		"AND s.bytes * d.dead / nullif(d.live + d.dead, 0) >= $3 AS many_dead) k "
 		"WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.oid >= 16384 "
 		"AND ($7 OR s.bytes >= $3) "
-		/* what this run has measured, and found not to be bloated */
+		/* tables that this run has measured and found not to be bloated */
 		"AND ($7 OR k.many_dead OR NOT EXISTS (SELECT FROM pgmaint_internal.bloat_measurements m WHERE m.run_id = $6 "
 		"AND m.relation = c.oid AND m.bloat_ratio + m.margin < $4 "
 		"AND NOT EXISTS (SELECT FROM pgmaint.tasks t WHERE t.run_id = $6 "
@@ -264,7 +269,8 @@ plan_vacuum_full(PlanContext *context)
 					  &bloat);
 		if (!all && !is_due(context->options, &bloat))
 			task->reason = psprintf(
-				"%s; more by the server's count of dead rows", task->reason);
+				"%s; more according to the server's count of dead rows",
+				task->reason);
 		if (task->disruptive)
 			disruptive = lappend(disruptive, task->target);
 	}
@@ -280,8 +286,8 @@ is_plain_vacuum(const ClaimedTask *task)
 }
 
 /*
- * Is there still something to gain?  A snapshot that is too old keeps dead
- * rows alive, and they would be copied.
+ * Would the rewrite still free enough?  It copies dead rows that an old
+ * snapshot may still see.
  */
 static HoldBack
 judge_gain(TaskContext *context, const TableBloat *bloat, char **reason)
@@ -294,11 +300,11 @@ judge_gain(TaskContext *context, const TableBloat *bloat, char **reason)
 	holder = holder_of_dead_rows(context->task->relation, &seconds_held);
 	*reason =
 		holder == NULL
-			? psprintf("there is no longer enough to gain: %s of %s are bloat",
+			? psprintf("not enough bloat is left: %s of %s",
 					   size_text(bloat->bloat_bytes),
 					   size_text(bloat->total_bytes))
 			: psprintf(
-				  "%s would be futile: it would give back %s of %s, because of %s",
+				  "%s would be futile: only %s of %s would be freed, because of %s",
 				  is_plain_vacuum(context->task) ? "VACUUM" : "VACUUM FULL",
 				  size_text(bloat->bloat_bytes), size_text(bloat->total_bytes),
 				  holder);
@@ -307,9 +313,9 @@ judge_gain(TaskContext *context, const TableBloat *bloat, char **reason)
 }
 
 /*
- * Look at the table once more.  Nothing is begun that is futile, that
- * fills the disk, or that makes everybody wait behind a lock that is not to be
- * had.
+ * Measure the table again right before the command.  A rewrite is held back
+ * that would free little, that would fill the disk, or whose lock request
+ * would block other sessions while it waits.
  */
 static HoldBack
 consider_vacuum_full(TaskContext *context, char **reason)
@@ -326,7 +332,7 @@ consider_vacuum_full(TaskContext *context, char **reason)
 		hold_back = HOLD_BACK_RETRY;
 	else if (!measure(task->relation, &bloat))
 	{
-		*reason = "the table is locked, and could not be measured";
+		*reason = "the table is locked and cannot be measured";
 		hold_back = HOLD_BACK_RETRY;
 	}
 	else
@@ -343,10 +349,9 @@ consider_vacuum_full(TaskContext *context, char **reason)
 				name_old_lock_holders(task->task_id, context->lock_timeout);
 			if (*reason != NULL)
 			{
-				*reason =
-					psprintf("others would wait behind it for a lock that is "
-							 "not to be had: %s",
-							 *reason);
+				*reason = psprintf(
+					"other sessions would wait behind the lock request: %s",
+					*reason);
 				hold_back = HOLD_BACK_RETRY;
 			}
 		}
@@ -356,7 +361,7 @@ consider_vacuum_full(TaskContext *context, char **reason)
 }
 
 /*
- * What did it gain?  A rewritten table has another file.
+ * Record what the rewrite gained.  A rewritten table has another file.
  */
 static void
 record_vacuum_full(TaskContext *context)
@@ -389,7 +394,7 @@ record_vacuum_full(TaskContext *context)
 DEFINE_ACTION(vacuum_full) = {
 	.name = "vacuum_full",
 	.description =
-		"VACUUM FULL of heavily bloated tables, inside a maintenance window; where it is enough, VACUUM that cuts off the free end",
+		"rewrite heavily bloated tables with VACUUM FULL inside a maintenance window, or cut off their free end with VACUUM where that is enough",
 	.options = options,
 	.plan = plan_vacuum_full,
 	.consider = consider_vacuum_full,

@@ -82,7 +82,7 @@ INSERT INTO hot SELECT g, 0 FROM generate_series(1, 20000) g;
 CREATE INDEX hot_id ON hot (id);
 UPDATE hot SET n = n + 1;
 SELECT index, bloat_bytes FROM pgmaint.index_bloat('hot');
--- as long as somebody may see a row, its entry stays
+-- as long as some snapshot may see a row, its entry stays
 BEGIN;
 DELETE FROM hot;
 SELECT index, bloat_bytes FROM pgmaint.index_bloat('hot_id');

@@ -40,7 +40,7 @@ RESET client_min_messages;
 
 SELECT u.kind, u.relation, u.index, u.detail, regexp_replace(u.command, '_\d+_\d+_idx', '_N_idx', 'g')
 	FROM pgmaint.index_usage('0', 0) u WHERE u.check_id = 'H001' AND u.index ~ '^index_faults' ORDER BY u.index COLLATE "C";
-SELECT v.status, v.detail ~ 'index_faults.t1_lower_idx: the action reindex' AND v.detail ~ 'index_faults.nowhere: partition index_faults.t1 has no such index;'
+SELECT v.status, v.detail ~ 'index_faults.t1_lower_idx: rebuild with the action reindex' AND v.detail ~ 'index_faults.nowhere: partition index_faults.t1 has no such index;'
 		AND v.detail !~ 'index_faults.ok:' FROM pgmaint.validate() v WHERE v.check_id = 'invalid_indexes';
 
 -- one that is being built is not broken, at whatever partition they are
@@ -48,7 +48,7 @@ BEGIN;
 LOCK TABLE t2 IN SHARE UPDATE EXCLUSIVE MODE;
 SELECT u.index FROM pgmaint.index_usage('0', 0) u WHERE u.check_id = 'H001' AND u.index ~ '^index_faults' ORDER BY u.index COLLATE "C";
 ROLLBACK;
--- nor does anybody wait for a table that is locked to say what is wrong
+-- a check does not wait for a table that is locked, either
 BEGIN;
 LOCK TABLE e;
 SELECT p.name, p.being_built, p.detail, p.command FROM pgmaint_internal.invalid_partitioned_indexes() p WHERE p.name ~ 'empty';

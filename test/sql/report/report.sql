@@ -22,7 +22,7 @@ $$;
 -- times and sizes differ, and how bloat is estimated is not for this test
 CREATE FUNCTION masked(run_id bigint DEFAULT NULL) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(replace(r, current_user, 'me'),
-		'\d\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d[+-][\d:]+', 'TIME', 'g'), '\d\d:\d\d:\d\d(\.\d+)?', 'DURATION', 'g'), '\d+\.\d s', 'N s', 'g'), '\d+ (bytes|kB|MB)', 'SIZE', 'g'), '(is |\()\d+(\.\d)? %( ± \d+\.\d)?', '\1N %\3', 'g')
+		'\d\d\d\d-\d\d-\d\d \d\d:\d\d:\d\d[+-][\d:]+', 'TIME', 'g'), '\d\d:\d\d:\d\d(\.\d+)?', 'DURATION', 'g'), '\d+\.\d s', 'N s', 'g'), '\d+ (bytes|kB|MB)', 'SIZE', 'g'), '(is |has |\()\d+(\.\d)? %( ± \d+\.\d)?', '\1N %\3', 'g')
 	FROM pgmaint.report(run_id) r
 $$;
 \pset format unaligned

@@ -24,7 +24,7 @@ ALTER ROLE CURRENT_USER SET work_mem = '64kB';
 SET client_min_messages = warning;
 SHOW max_connections;
 SELECT current, recommended, reason FROM seen(70, '1 day');
-SELECT current, recommended, regexp_replace(reason, 'would take .*', 'would take …') AS reason FROM seen(90, '1 day');
+SELECT current, recommended, regexp_replace(reason, 'could take .*', 'could take …') AS reason FROM seen(90, '1 day');
 -- an old peak is forgotten, a low one is no reason to go below what is usual
 SELECT current, recommended, reason FROM seen(100, '90 days 1 minute') WHERE recommended <> current;
 SELECT current, recommended FROM seen(2, '60 days');
@@ -41,7 +41,7 @@ ALTER ROLE CURRENT_USER SET work_mem = '64kB';
 \c -
 SET client_min_messages = warning;
 SELECT count(*) FROM seen(90, '1 day');
-SELECT topic, item, connections, regexp_replace(detail, 'would take .*', 'would take …') AS detail
+SELECT topic, item, connections, regexp_replace(detail, 'could take .*', 'could take …') AS detail
 FROM pgmaint.connection_review() WHERE topic IN ('recommendation', 'command');
 ALTER ROLE CURRENT_USER RESET work_mem;
 \c -
@@ -57,7 +57,7 @@ SELECT pgmaint.define_plan('review', '["connection_review"]');
 CALL pgmaint.run_and_wait('review');
 \o
 SELECT target, command, state, result FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs);
-SELECT check_id, severity, object, regexp_replace(message, 'would take .*', 'would take …') AS message, detail
+SELECT check_id, severity, object, regexp_replace(message, 'could take .*', 'could take …') AS message, detail
 FROM pgmaint.findings WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND object = 'max_connections';
 SELECT count(*) > 1 AS sampled FROM pgmaint_internal.connection_samples WHERE sampled_at > now() - interval '2 days';
 -- unless it is told to

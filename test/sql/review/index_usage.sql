@@ -1,5 +1,5 @@
 --
--- Indexes that nobody needs, and foreign keys that need one: planted ones, and
+-- Indexes that are not needed, and foreign keys that need one: planted ones, and
 -- look-alikes that are none
 --
 SET client_min_messages = warning;
@@ -98,7 +98,7 @@ CALL pgmaint.run_and_wait('index_usage_test') \g /dev/null
 RESET client_min_messages;
 SELECT f.check_id, f.severity, count(*), bool_and(f.detail -> 'objects' -> 0 ? 'command')
 	FROM pgmaint.findings f JOIN pgmaint.runs r USING (run_id) WHERE r.plan = 'index_usage_test' GROUP BY 1, 2 ORDER BY 1;
-SELECT f.message ~ '^\d+ invalid index.*index_usage.broken \(it is not used' FROM pgmaint.findings f JOIN pgmaint.runs r USING (run_id)
+SELECT f.message ~ '^\d+ invalid index.*index_usage.broken \(queries do not use the index' FROM pgmaint.findings f JOIN pgmaint.runs r USING (run_id)
 	WHERE r.plan = 'index_usage_test' AND f.check_id = 'H001';
 SELECT pgmaint.drop_plan('index_usage_test');
 

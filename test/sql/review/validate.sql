@@ -87,10 +87,10 @@ SELECT status, detail FROM server WHERE check_id = 'prepared_transactions';
 UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'connections' AND threshold = 'critical';
 SELECT status, detail ~ '^\d+ of \d+ connections are in use$' AS told FROM server WHERE check_id = 'connections';
 UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'disk_headroom';
-SELECT status, detail ~ '^where tablespace pg_default lies, .* are used, and .* are free$' AS asked_no_file FROM server WHERE check_id = 'disk_headroom' AND object = 'pg_default';
+SELECT status, detail ~ '^file system of tablespace pg_default: .* used, .* free$' AS asked_no_file FROM server WHERE check_id = 'disk_headroom' AND object = 'pg_default';
 UPDATE pgmaint.thresholds SET value = '1000000' WHERE check_id = 'disk_headroom' AND threshold = 'critical';
 UPDATE pgmaint.thresholds SET value = '1e18' WHERE check_id = 'disk_free' AND threshold = 'warning';
-SELECT check_id, status, object, detail ~ '^tablespace pg_default has .*, and .* are free$' AS counted FROM server WHERE check_id LIKE 'disk%' AND object = 'pg_default';
+SELECT check_id, status, object, detail ~ '^tablespace pg_default: .* in size, .* free in its file system$' AS counted FROM server WHERE check_id LIKE 'disk%' AND object = 'pg_default';
 UPDATE pgmaint.thresholds SET value = default_value;
 
 -- maintenance itself
@@ -122,12 +122,12 @@ SELECT p, 'r', '* * * * *', 1, 10, (SELECT oid FROM pg_database WHERE datname = 
 FROM (VALUES ('tick', current_database(), NULL::timestamptz), ('weekly', current_database(), '2001-01-01'), ('daily', 'template1', now())) AS v (p, d, n);
 SELECT * FROM maintenance WHERE check_id <> 'failed_runs' ORDER BY check_id;
 UPDATE pgmaint_internal.plan_schedules SET noted_at = now() WHERE plan = 'weekly';
-SELECT status, detail ~ '^did not begin when it was due: weekly, noticed ' AS told FROM maintenance WHERE check_id = 'schedules';
+SELECT status, detail ~ '^scheduled runs were missed: weekly, noticed ' AS told FROM maintenance WHERE check_id = 'schedules';
 DELETE FROM pgmaint_internal.plan_schedules;
 DELETE FROM pgmaint.runs;
 SELECT pgmaint.drop_plan('planted');
 
--- escalation: critical, and there is nobody to be told
+-- notifications: a critical alert without a contact
 SET client_min_messages = warning;
 CREATE VIEW telling AS SELECT check_id, status, regexp_replace(detail, ' is [^:]+(:\d\d)* old: ', ' is N old: ') AS detail, object FROM pgmaint_internal.validate_escalation();
 TRUNCATE pgmaint.contacts, pgmaint_internal.alert_records, pgmaint.notifications RESTART IDENTITY CASCADE;
@@ -176,7 +176,7 @@ SELECT setval('planted.numbers', 95) \g /dev/null
 SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
 SELECT status, detail FROM pgmaint.validate() WHERE check_id = 'sequences';
 DROP SEQUENCE planted.numbers;
--- steps that are too long, downwards, of a small type, and of nobody
+-- steps that are too long, downwards, of a small type, and of no column
 CREATE SEQUENCE planted.numbers MINVALUE -5 MAXVALUE 5 INCREMENT 6;
 SELECT nextval('planted.numbers'), nextval('planted.numbers') \g /dev/null
 SELECT values_left, used_ratio FROM pgmaint.sequence_usage WHERE sequence = 'planted.numbers'::regclass;
@@ -197,9 +197,9 @@ SELECT count(*) FROM pgmaint_internal.check_group('validate_nothing');
 -- where WAL goes
 SELECT check_id, status, detail FROM pgmaint_internal.validate_replication() WHERE check_id <> 'archiver';
 SELECT pg_create_physical_replication_slot('forgotten', true) \g /dev/null
-SELECT status, detail ~ '^1 replication slot keeps at most ' AS told FROM pgmaint_internal.validate_replication() WHERE check_id = 'replication_slots';
+SELECT status, detail ~ '^1 replication slot retains at most ' AS told FROM pgmaint_internal.validate_replication() WHERE check_id = 'replication_slots';
 UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'replication_slots' AND threshold = 'critical';
-SELECT status, detail ~ '^replication slot forgotten keeps .* of WAL, and nobody reads from it$' AS told, object
+SELECT status, detail ~ '^replication slot forgotten retains .* of WAL and is not in use$' AS told, object
 FROM pgmaint_internal.validate_replication() WHERE check_id = 'replication_slots';
 SELECT pg_drop_replication_slot('forgotten') \g /dev/null
 UPDATE pgmaint.thresholds SET value = default_value;

@@ -46,8 +46,8 @@ SELECT array(SELECT jsonb_object_keys(evidence) ORDER BY 1) AS evidence, array(S
 SELECT target, (result->>'indexes')::int AS indexes, (result->>'bloat_ratio')::float8 BETWEEN 0.3 AND 0.7 AS half, (result->>'index_bloat_bytes')::bigint > 100000 AS index_bloat
 FROM pgmaint.tasks WHERE target IN ('report.bloated', 'report.compact') ORDER BY target;
 
--- a finding where much could be given back
-SELECT check_id, severity, object, regexp_replace(message, '\d+ [kM]B', 'N', 'g') ~ 'is \d\d % bloat: N of N would be given back' AS message,
+-- a finding where a rewrite would free much
+SELECT check_id, severity, object, regexp_replace(message, '\d+ [kM]B', 'N', 'g') ~ '^(table has \d\d % bloat: a rewrite|index has \d\d % bloat: a rebuild) would free N of N$' AS message,
 	array(SELECT jsonb_object_keys(detail) ORDER BY 1) AS detail FROM pgmaint.findings ORDER BY check_id, object COLLATE "C";
 CALL pgmaint.run_and_wait('measure', '{"bloat_threshold": 0.9}');
 SELECT count(*) FROM pgmaint.findings WHERE run_id = 2;
@@ -123,7 +123,7 @@ SELECT * FROM last_findings;
 CALL pgmaint.run_and_wait('measure');
 CALL pgmaint.run_and_wait('measure');
 SELECT r.run_id - min(r.run_id) OVER () AS nth, f.check_id, f.object,
-	regexp_replace(f.message, '^(.*is )\d+( % bloat).*', '\1N\2') AS message, (f.message ~ ', as measured on \d\d\d\d-\d\d-\d\d: ') = (f.detail ? 'measured_at') AS agree
+	regexp_replace(f.message, '^(.*has )\d+( % bloat).*', '\1N\2') AS message, (f.message ~ ', measured on \d\d\d\d-\d\d-\d\d: ') = (f.detail ? 'measured_at') AS agree
 FROM pgmaint.runs r LEFT JOIN pgmaint.findings f ON f.run_id = r.run_id AND f.check_id = 'F004'
 WHERE r.run_id > (SELECT max(run_id) - 4 FROM pgmaint.runs) ORDER BY r.run_id;
 SELECT bool_or(f.detail ? 'measured_at') AS kept FROM pgmaint.findings f

@@ -77,7 +77,7 @@ VACUUM toasted;
 SELECT * FROM due('toasted');
 
 --
--- Inserts, at least 1,000 and 20 %: without a VACUUM nobody sets the pages
+-- Inserts, at least 1,000 and 20 %: without a VACUUM nothing sets the pages
 -- all-visible, and everything is frozen at once some day
 --
 CREATE TABLE filled (id int);
@@ -190,7 +190,7 @@ WHERE c.relfilenode <> 0 AND c.relpersistence <> 't';
 SELECT pgmaint_internal.file_size(f, t, 7) / current_setting('block_size')::int AS pages FROM (VALUES (1, 0), (1, 1), (0, 1664), (1, 1664), (NULL, 0)) AS v (f, t);
 
 --
--- Where the counters and times were lost, nobody knows of dead rows: a table that
+-- Where the counters and times were lost, dead rows are unknown: a table that
 -- could have enough of them is due, once
 --
 CREATE TABLE lost (id int);
@@ -210,7 +210,7 @@ CALL pgmaint.run_and_wait('weekly', '{"tables": ["lost", "lost_but_small"]}');
 SELECT command, state, result -> 'dead_rows_after' AS dead FROM pgmaint.tasks WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) ORDER BY task_id;
 SELECT * FROM due('lost', 'lost_but_small');
 
--- xmin_holders: nobody but a prepared transaction is in the way here
+-- xmin_holders: only a prepared transaction is in the way here
 CREATE FUNCTION holders() RETURNS TABLE (kind text, holder text, old boolean, since boolean, database boolean, pid boolean) LANGUAGE sql AS $$
 	SELECT h.kind, regexp_replace(h.holder, 'of role .*', 'of role …'), h.xmin_age > 0, h.since <= now(), h.database = current_database(), h.pid IS NOT NULL
 	FROM pgmaint.xmin_holders() h WHERE h.kind <> 'session'

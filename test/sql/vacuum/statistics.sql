@@ -96,7 +96,7 @@ SELECT relname, pg_stat_get_analyze_count(oid) AS analyzed, pg_stat_get_vacuum_c
 FROM pg_class WHERE relnamespace = 'statistics'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C";
 
 --
--- Partitioned tables: nobody but ANALYZE of the parent makes the statistics of the whole
+-- Partitioned tables: only ANALYZE of the parent makes the statistics of the whole
 --
 CREATE TABLE parent (id int, n int) PARTITION BY RANGE (id);
 CREATE TABLE part_1 PARTITION OF parent FOR VALUES FROM (0) TO (1000);
@@ -129,7 +129,7 @@ INSERT INTO parent SELECT 5000, g FROM generate_series(1, 500) g;
 CALL count_now();
 ANALYZE part_3;
 SELECT relation, reason FROM stale ORDER BY relation;
--- the partitions are the parent's to work on: nobody else has them at the same time
+-- the task of the parent covers the partitions: no other task has them at the same time
 SELECT cardinality(relations) FROM pgmaint.tasks WHERE run_id = 5 AND target = 'statistics.parent';
 -- which have files, where it has none: ANALYZE gives nothing back
 SELECT t.bytes_before > 0, t.bytes_after, r.gain FROM pgmaint.tasks t JOIN pgmaint.task_results r USING (task_id) WHERE t.run_id = 5 AND t.target = 'statistics.parent';
@@ -137,7 +137,7 @@ SELECT t.bytes_before > 0, t.bytes_after, r.gain FROM pgmaint.tasks t JOIN pgmai
 SELECT command FROM pgmaint.dry_run('weekly', '{"tables": "part_2", "min_size": "1 TB"}') WHERE action = 'vacuum' ORDER BY command COLLATE "C";
 SELECT count(*) FROM pgmaint.dry_run('weekly', '{"tables": "childless", "min_size": "1 TB"}') WHERE action <> 'analyze';
 
--- where the counters do not cover its rows, nobody knows what has changed
+-- where the counters do not cover its rows, the number of changes is unknown
 ANALYZE parent;
 SELECT relation FROM stale WHERE relation ~ 'part|parent';
 SELECT pg_stat_reset_single_table_counters('parent'::regclass);

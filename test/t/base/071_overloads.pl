@@ -135,7 +135,7 @@ SKIP:
 {
 	skip 'amcheck has a check for GIN', 2 if $newer;
 	is(findings($run, 'amcheck'),
-		'1 relations were not checked, because a member of the extension amcheck is not called: '
+		'1 relations were not checked, because pgmaint does not call a function of the extension amcheck: '
 		. 'function b.gin_index_check(regclass) of role "builder" is not written in C',
 		'a member that others have added is named');
 	is(sql($gin), 'never checked', '... and the index is not reported as checked');

@@ -128,11 +128,11 @@ sub says_of_checksums
 my $online = q(FROM pg_proc WHERE proname = 'pg_enable_data_checksums' AND pronamespace = 'pg_catalog'::regnamespace);
 my $has_online = sql("SELECT count(*) > 0 $online");
 my ($offline_run) = check('{"time_budget": 0.000001}');
-like(says_of_checksums($offline_run), $has_online eq 't' ? qr/pg_enable_data_checksums/ : qr/go unnoticed; pg_checksums --enable .* while the server is down; validate: .* unnoticed; pg_checksums --enable .* down$/,
+like(says_of_checksums($offline_run), $has_online eq 't' ? qr/pg_enable_data_checksums/ : qr/goes undetected; enable them while the server is stopped with pg_checksums --enable; validate: .* undetected; enable them while the server is stopped with pg_checksums --enable$/,
 	'checksums are off: how to turn them on');
 sql(q(CREATE FUNCTION pg_catalog.pg_enable_data_checksums() RETURNS void LANGUAGE sql AS '')) if $has_online ne 't';
 my ($online_run) = check('{"time_budget": 0.000001}');
-like(says_of_checksums($online_run), qr/go unnoticed; SELECT pg_enable_data_checksums\(\) .* pg_stat_progress_data_checksums .*validate: .* unnoticed; SELECT pg_enable_data_checksums\(\) /,
+like(says_of_checksums($online_run), qr/goes undetected; enable them .* with SELECT pg_enable_data_checksums\(\), .* pg_stat_progress_data_checksums.*validate: .* undetected; enable them .* with SELECT pg_enable_data_checksums\(\), /,
 	'... with the server running, where it can do that');
 sql(q(DROP FUNCTION pg_catalog.pg_enable_data_checksums())) if $has_online ne 't';
 is( sql(q(SELECT string_agg(relation || ' ' || outcome, ', ' ORDER BY relation::text COLLATE "C")
@@ -258,7 +258,7 @@ is(sql(q(SELECT checked FROM pgmaint.corruption_checks WHERE relation = 'alice.w
 	'index with parent', '... which is on record');
 
 # Where that would not come to its end in the window, the check that blocks
-# nobody takes its place.
+# no other task takes its place.
 sql("INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, disruptive, bytes_before, relation, started_at, finished_at)
 	SELECT run_id, step, action, target, command, reason, state, disruptive, bytes_before, relation, now() - interval '5 hours', now() - interval '2 hours'
 	FROM pgmaint.tasks, generate_series(1, 9) WHERE run_id = $run AND command ~ 'bt_index_parent_check'");
@@ -312,7 +312,7 @@ sql(q(CREATE OR REPLACE FUNCTION alice.watched(i int) RETURNS int LANGUAGE plpgs
 ($run, $state) = check('{"schemas": "alice"}');
 is($state, 'succeeded', 'the next run goes through');
 like(sql("SELECT reason FROM pgmaint.tasks WHERE run_id = $run AND target = 'alice.watched_index'"),
-	qr/did not come to its end/, '... and says why it checks the index');
+	qr/was not finished/, '... and says why it checks the index');
 no_processes_left($node, 'no process is left');
 
 done_testing();

@@ -73,9 +73,9 @@ is($stderr, '', 'xmin_holders() and progress work');
 # otherwise; a smaller one for the primary
 foreach my $case (
 	[ 205, '1 hour', 'more', qr/not set/, qr/^on each standby first, with a restart of it, then on this server, .*standby "standby"/,
-		qr/max_connections should be \d+ instead of 210: .*; execute the command on each standby first and restart it, then on this server: standby "standby"/ ],
+		qr/max_connections should be \d+ instead of 210: .*; execute the command on each standby and restart it, then on this server: standby "standby"/ ],
 	[ 5, '1 hour', 'fewer', qr/^100$/, qr/^on this server first, with a restart, then on each standby: standby "standby"/,
-		qr/max_connections was changed, and waits for a restart of the server; execute the command on each standby only after this server was restarted: standby "standby"/ ])
+		qr/max_connections was changed; restart the server to apply the change; execute the command on each standby after this server was restarted: standby "standby"/ ])
 {
 	my ($peak, $age, $name, $set, $detail, $message) = @$case;
 

@@ -201,7 +201,7 @@ my $waiting = q(SELECT state, attempts, error, next_attempt > now() FROM pgmaint
 is(sql($waiting), 'failed|1|the webhook answered with status 503|t', 'it waits');
 sql(q(UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'undelivered_messages'));
 my $checked = q(SELECT status, object, detail FROM pgmaint.validate() WHERE check_id = 'undelivered_messages');
-like(sql($checked), qr/^critical\|switch\|1 message to contact switch waits to be sent, and is .* old: the webhook answered with status 503; see pgmaint.notifications$/,
+like(sql($checked), qr/^critical\|switch\|1 message to contact switch waits to be sent and is .* old: the webhook answered with status 503; see pgmaint.notifications$/,
 	'which validate() finds');
 is(sql(q(SELECT string_agg(value::text, ' ' ORDER BY labels::text) FROM pgmaint.metrics WHERE name = 'pgmaint_unsent_messages')), '1 0', 'and the metrics have');
 escalate();
@@ -215,7 +215,7 @@ like((arrived('mail', 'dba@example.com'))[5]{subject}, qr/delivery switch/, 'of 
 unlink "$folder/down";
 is(escalate(q('{"retry": true}')), '{"sent": 1, "failed": 0}', 'when it is back, it is told');
 is(sql($waiting), 'sent|4||', 'the message is sent');
-is(sql($checked), 'ok||no message waits to be sent', 'and all is in order');
+is(sql($checked), 'ok||no messages wait to be sent', 'and all is in order');
 my %ids = map { $_->{headers}{'webhook-id'} => 1 } arrived('http', '/switch');
 is(scalar keys %ids, 1, 'always under the same id');
 escalate();

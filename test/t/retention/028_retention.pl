@@ -81,7 +81,7 @@ is( sql(q(SELECT count(*) FROM audit_before b FULL JOIN (SELECT * FROM audit_eve
 is( sql(q(SELECT count(*) FROM workflows_before b WHERE NOT EXISTS (SELECT FROM workflows w WHERE w.id = b.id)
 		AND (b.status = 'running' OR b.updated_at > now() - interval '30 days'))), 0, 'no other workflow has left');
 is(sql(q(SELECT count(*) FROM workflows WHERE status <> 'running' AND updated_at < now() - interval '31 days')), 0, 'deleted without an archive');
-is( sql("SELECT string_agg(target, ', ' ORDER BY target) FROM pgmaint.tasks WHERE run_id = $run AND action = 'vacuum' AND reason LIKE 'retention took % rows%'"),
+is( sql("SELECT string_agg(target, ', ' ORDER BY target) FROM pgmaint.tasks WHERE run_id = $run AND action = 'vacuum' AND reason LIKE 'retention deleted % rows%'"),
 	'public.audit_events, public.workflows', 'what was thinned out is vacuumed after it');
 like(sql("SELECT string_agg(line, ' ') FROM pgmaint.report($run) line"), qr/retention +\d+ of \d+ done in .* rows deleted, .* archived/, 'the report says so');
 is( sql("SELECT string_agg(DISTINCT regexp_replace(gain, '\\d[\\d,]*', 'N', 'g'), '; ' ORDER BY regexp_replace(gain, '\\d[\\d,]*', 'N', 'g')) FROM pgmaint.task_results WHERE run_id = $run AND action = 'retention'"),

@@ -65,7 +65,7 @@ sub manifest_of
 }
 
 # Nothing is there yet.
-like(status(), qr/^ok no archive or backup is on a storage$/, 'no storage is in use');
+like(status(), qr/^ok the ledger has no archives or backups$/, 'no storage is in use');
 is(sql(q(SELECT count(*) FROM pgmaint.dry_run('daily') WHERE action = 'validate')), 1, '... and none is looked at');
 
 # Three archives and a backup.
@@ -82,7 +82,7 @@ cmp_ok(scalar @keys, '>=', 3, 'archives');
 my $backup = sql('SELECT key FROM pgmaint_internal.backup_records');
 like(status(), qr/^ok storage pgmaint_local was not compared with the ledger yet/, 'not compared yet');
 sql(q(UPDATE pgmaint.thresholds SET value = '0' WHERE check_id = 'storage'));
-like(status(), qr/^warning storage pgmaint_local was not compared with the ledger yet: SELECT pgmaint\.run_action\('validate'\)/, '... which is a warning when it takes too long');
+like(status(), qr/^warning storage pgmaint_local was not compared with the ledger yet; compare it with SELECT pgmaint\.run_action\('validate'\)/, '... which is a warning when it takes too long');
 sql(q(UPDATE pgmaint.thresholds SET value = default_value));
 is(sql(q(SELECT string_agg(target, ', ' ORDER BY target) FROM pgmaint.dry_run('daily') WHERE action = 'validate')), 'postgres, storage pgmaint_local', 'a task for the storage');
 my $run = run_action('validate');
@@ -102,9 +102,9 @@ rename "$folder/$keys[0]", "$aside/archive.aside" or die;
 rename "$folder/$backup", "$aside/backup.aside" or die;
 append_to_file("$folder/$keys[1]", 'more');
 $run = run_action('validate');
-like(findings($run), qr/^storage critical pgmaint_local: of \d+ objects that the ledger has on storage pgmaint_local, 2 are missing, 1 has another size than the ledger says: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\), archive 2/m, 'missing and differing objects');
+like(findings($run), qr/^storage critical pgmaint_local: of \d+ objects of the ledger on storage pgmaint_local, 2 are missing, 1 has another size than in the ledger: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\), archive 2/m, 'missing and differing objects');
 like(findings($run), qr/SELECT \* FROM pgmaint\.verify_archive/, 'the one that has grown was read, too') if findings($run) =~ /archive critical/;
-like(status(), qr/^critical .*; 2 objects are missing: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\); 1 object has another size than the ledger says: archive 2/, 'validate() names them');
+like(status(), qr/^critical .*; 2 objects are missing: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\); 1 object has another size than in the ledger: archive 2/, 'validate() names them');
 is(sql('SELECT pgmaint.validate_ok()'), 'f', '... and is not ok');
 is(sql(q(SELECT value FROM pgmaint.metrics WHERE labels ->> 'check' = 'storage')), 2, '... as the run that found them has told the metrics');
 is(sql(q(SELECT detail -> 'differing' -> 0 ->> 'found_bytes' FROM pgmaint.storage_checks)), -s "$folder/$keys[1]", 'sizes are in the detail');
@@ -134,7 +134,7 @@ $run = run_action('validate', '{"archive_check_days": 0}');
 is(result($run, 'archives_read'), 0, 'reading can be switched off');
 sql(q(UPDATE pgmaint.storage_checks SET archives_read_at = archives_read_at - interval '90 days'));
 $run = run_action('validate');
-like(findings($run), qr/^archive critical pgmaint_local\/\Q$keys[2]\E: archive 3 of public\.events is damaged: object \Q$keys[2]\E on storage pgmaint_local: .*; SELECT \* FROM pgmaint\.verify_archive\(3\) reads it again$/m, 'a damaged archive');
+like(findings($run), qr/^archive critical pgmaint_local\/\Q$keys[2]\E: archive 3 of public\.events is damaged: object \Q$keys[2]\E on storage pgmaint_local: .*; to read the archive again: SELECT \* FROM pgmaint\.verify_archive\(3\)$/m, 'a damaged archive');
 is(sql(q(SELECT string_agg(archive_id::text, ', ') FROM pgmaint.archives WHERE check_result = 'damaged')), '3', '... is noted');
 is(sql(q(SELECT count(*) FROM pgmaint.archives WHERE checked_at < (SELECT max(checked_at) FROM pgmaint.storage_checks))), 0, 'after 90 days all are read');
 like(status(), qr/^critical .*: no object is missing; 1 archive is damaged: 3 \(\Q$keys[2]\E\)$/, 'validate() names it');
@@ -163,9 +163,9 @@ sql(q(CREATE TABLE row_of AS SELECT * FROM pgmaint.archives WHERE archive_id IN 
 	CREATE TABLE backup_row AS SELECT * FROM pgmaint_internal.backup_records; DELETE FROM pgmaint_internal.backup_records));
 $run = run_action('validate');
 my $told = findings($run);
-like($told, qr/^unknown_objects warning pgmaint_local: storage pgmaint_local has 3 complete objects of this database that stand in no row of the ledger: /m, 'unknown objects');
+like($told, qr/^unknown_objects warning pgmaint_local: storage pgmaint_local has 3 complete objects of this database that are not in the ledger: /m, 'unknown objects');
 is(sql("SELECT jsonb_array_length(detail -> 'unknown') FROM pgmaint.findings WHERE run_id = $run AND check_id = 'unknown_objects'"), 3, '... by key');
-like($told, qr/\Q; SELECT pgmaint.adopt_backups('pgmaint_local') adopts backups; SELECT pgmaint.adopt_archive('pgmaint_local', '\E(\Q$keys[0]\E|\Q$keys[1]\E)'\) adopts an archive; SELECT pgmaint\.remove_object\(/, '... with commands');
+like($told, qr/\Q; to adopt backups: SELECT pgmaint.adopt_backups('pgmaint_local'); to adopt an archive: SELECT pgmaint.adopt_archive('pgmaint_local', '\E(\Q$keys[0]\E|\Q$keys[1]\E)'\); to remove an object: SELECT pgmaint\.remove_object\(/, '... with commands');
 is(sql("SELECT pgmaint.adopt_backups('pgmaint_local')"), 1, 'the backup is adopted');
 my $adopted = sql("SELECT pgmaint.adopt_archive('pgmaint_local', '$keys[0]')");
 is( sql("SELECT a.relation = r.relation AND a.rows = r.rows AND a.bytes = r.bytes AND a.sha256 = r.sha256 AND a.range_from = r.range_from AND a.range_to = r.range_to
@@ -184,21 +184,21 @@ sub refused
 	my ($key, $why, $name) = @_;
 	my $objects = sql(q(SELECT count(*) FROM pgmaint.list_objects('pgmaint_local')));
 
-	like(error_of("SELECT pgmaint.remove_object('pgmaint_local', '$key')"), qr/object "\Q$key\E" on storage "pgmaint_local" is not removed\nDETAIL:  $why/, $name);
+	like(error_of("SELECT pgmaint.remove_object('pgmaint_local', '$key')"), qr/cannot remove object "\Q$key\E" from storage "pgmaint_local"\nDETAIL:  $why/, $name);
 	is(sql(q(SELECT count(*) FROM pgmaint.list_objects('pgmaint_local'))), $objects, '... and nothing is gone');
 	return;
 }
-refused($keys[0], "It is archive $adopted on storage pgmaint_local\\.", 'an archive of the ledger');
-refused($backup, 'It is backup \d+ on storage pgmaint_local\.', 'a backup of the ledger');
-refused('.pgmaint/owners/x', 'It is a record', 'a record of its own');
+refused($keys[0], "The object is archive $adopted on storage pgmaint_local\\.", 'an archive of the ledger');
+refused($backup, 'The object is backup \d+ on storage pgmaint_local\.', 'a backup of the ledger');
+refused('.pgmaint/owners/x', "The object is one of pgmaint's own records\\.", 'a record of its own');
 sql("INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark) VALUES (1, 'retention', 'pgmaint_local', '$keys[1]', 'm')");
-refused($keys[1], 'Task 1 is writing it, or has left it\.', 'what is being written');
+refused($keys[1], 'Task 1 is writing the object, or was interrupted while writing the object\.', 'what is being written');
 $run = run_action('validate', '{"archive_check_days": 0}');
 unlike(findings($run), qr/\Q$keys[1]\E/, '... which is not told either');
 sql('DELETE FROM pgmaint_internal.uploads');
 sql("CREATE SERVER same FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder/archives')");
 (my $key_there = $keys[0]) =~ s{^archives/}{};
-like(error_of("SELECT pgmaint.remove_object('same', '$key_there')"), qr/DETAIL:  Its manifest is not that/, 'the same folder by another name');
+like(error_of("SELECT pgmaint.remove_object('same', '$key_there')"), qr/DETAIL:  The manifest does not describe/, 'the same folder by another name');
 my $manifest = slurp_file("$folder/" . manifest_of($keys[1]));
 sub write_manifest
 {
@@ -211,7 +211,7 @@ sub write_manifest
 my $identity = sql('SELECT pgmaint_internal.current_identity()');
 (my $other = $manifest) =~ s/$identity/0123456789abcdef0123456789abcdef/ or die 'no identity in the manifest';
 write_manifest($other);
-refused($keys[1], 'A database of identity 0123456789abcdef0123456789abcdef wrote it\.\nHINT:  If this database is its successor: SELECT pgmaint\.take_over\(', 'what another database wrote');
+refused($keys[1], 'A database with identity 0123456789abcdef0123456789abcdef wrote the object\.\nHINT:  If this database is the successor of that database, take over its objects: SELECT pgmaint\.take_over\(', 'what another database wrote');
 $run = run_action('validate', '{"archive_check_days": 0}');
 is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 object of 1 other database', '... which is counted');
 # It may be adopted, to be read; whose it is goes on, and is not taken over by the way.
@@ -223,13 +223,13 @@ isnt(sql('BEGIN; SELECT pgmaint.stay_copy(); ROLLBACK'), $identity, '... nor doe
 sql("DELETE FROM pgmaint.archives WHERE archive_id = $foreign");
 ($other = $manifest) =~ s/^.*$identity.*\n//m;
 write_manifest($other);
-refused($keys[1], 'Its manifest does not say which database wrote it\.', 'what nobody wrote');
+refused($keys[1], 'The manifest does not name the database that wrote the object\.', 'a manifest without an identity');
 ($other = $manifest) =~ s/"name"/"nothing"/ or die 'no column in the manifest';
 write_manifest($other);
 like(error_of("SELECT pgmaint.adopt_archive('pgmaint_local', '$keys[1]')"), qr/is not an archive/, 'a column without a name');
 write_manifest('{"pgmaint": "archive"');
 $run = run_action('validate', '{"archive_check_days": 0}');
-is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 more object that no row of the ledger knows, and whose manifests were not read', 'a manifest that is none');
+is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 more object that is not in the ledger, with manifests that were not read', 'a manifest that is none');
 write_manifest($manifest);
 is(sql("SELECT pgmaint.remove_object('pgmaint_local', '$keys[1]')"), 't', 'what is unknown and its own is removed');
 ok(!-e "$folder/$keys[1]" && !-e "$folder/" . manifest_of($keys[1]), '... with its manifest');
@@ -238,8 +238,8 @@ is(sql("SELECT pgmaint.remove_object('pgmaint_local', '$keys[1]')"), 'f', '... o
 # An object without a manifest is told, and stays.
 append_to_file("$folder/archives/half.csv.gz", 'half');
 $run = run_action('validate', '{"archive_check_days": 0}');
-is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 object without a manifest that no row of the ledger knows: archives/half.csv.gz', 'an incomplete object');
-refused('archives/half.csv.gz', 'There is no manifest beside it\.', 'it is not removed');
+is(findings($run), 'unknown_objects info pgmaint_local: storage pgmaint_local has 1 object without a manifest that is not in the ledger: archives/half.csv.gz', 'an incomplete object');
+refused('archives/half.csv.gz', 'The object has no manifest\.', 'it is not removed');
 unlink "$folder/archives/half.csv.gz";
 
 # A storage that cannot be compared: what was found stays, with the reason.
@@ -249,25 +249,25 @@ SKIP:
 	skip 'root reads every folder', 4 if $> == 0;
 	$run = run_action('validate', '{"archive_check_days": 0}', 'failed');
 	like(findings($run), qr/^failed warning storage pgmaint_local: compare storage pgmaint_local with the ledger failed: could not/, 'a folder that cannot be read');
-	like(status(), qr/^warning .*; the last attempt to compare it failed: could not/, '... validate() says so');
+	like(status(), qr/^warning .*; the last comparison failed: could not/, '... validate() says so');
 }
 chmod 0700, "$folder/archives";
 run_action('validate', '{"archive_check_days": 0}');
 like(status(), qr/^ok /, 'compared again');
 
-# Whoever may not use the storage leaves it alone, and validate() goes on.
+# A role that may not use the storage skips it, and validate() goes on.
 sql(q(CREATE ROLE keeper LOGIN; GRANT USAGE ON SCHEMA pgmaint TO keeper; GRANT pg_monitor TO keeper;
 	GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO keeper));
 $run = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('validate')), extra_params => [ '-U', 'keeper' ]);
 is(wait_for_end($node, $run), 'succeeded', 'a role without USAGE');
-like(findings($run), qr/^privileges info pgmaint_local: storage pgmaint_local is not compared with the ledger: the role of the run has no USAGE on it$/m, '... which a finding says');
+like(findings($run), qr/^privileges info pgmaint_local: storage pgmaint_local is not compared with the ledger: the role of the run has no USAGE privilege on the storage$/m, '... which a finding says');
 sql('GRANT USAGE ON FOREIGN SERVER pgmaint_local TO keeper');
 $run = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('validate')), extra_params => [ '-U', 'keeper' ]);
 is(wait_for_end($node, $run), 'succeeded', 'a role without rights on files');
 like(findings($run), qr/^skipped warning storage pgmaint_local: compare storage pgmaint_local with the ledger was skipped: permission denied to read storage "pgmaint_local"/m, '... which a finding says, too');
 like($node->safe_psql('postgres', q(SELECT status FROM pgmaint.validate() WHERE check_id = 'storage'), extra_params => [ '-U', 'keeper' ]), qr/^ok$/, 'a role that monitors sees the check');
 
-# A storage that leads to the same folder, and gets another name: nobody else writes there.
+# A storage that leads to the same folder, and gets another name: no other database writes there.
 sql("CREATE SERVER twin FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url 'file://$folder')");
 run_action('backup', '{"databases": "postgres", "globals": false, "storage": "twin", "key": "twin/{time}"}');
 sql('ALTER SERVER twin RENAME TO renamed');
@@ -278,17 +278,17 @@ sql(q(DELETE FROM pgmaint_internal.backup_records WHERE storage IN ('twin', 'ren
 
 # A storage that is gone.
 sql(q(ALTER EXTENSION pgmaint DROP SERVER pgmaint_local; DROP SERVER pgmaint_local));
-like(status(), qr/^warning storage pgmaint_local does not exist any more, and the ledger has \d+ archives and backups on it; /, 'a storage that was dropped');
+like(status(), qr/^warning storage pgmaint_local no longer exists, but the ledger has \d+ archives and backups on this storage; /, 'a storage that was dropped');
 $run = run_action('validate');
-like(findings($run), qr/^storage warning pgmaint_local: storage pgmaint_local does not exist any more/m, '... is a finding');
+like(findings($run), qr/^storage warning pgmaint_local: storage pgmaint_local no longer exists/m, '... is a finding');
 sql(q(DELETE FROM pgmaint.archives; DELETE FROM pgmaint_internal.backup_records; DELETE FROM pgmaint.storage_checks));
-like(status(), qr/^warning storage pgmaint_local does not exist any more, and retention policies archive to it$/, '... of which nothing is left but a policy');
+like(status(), qr/^warning storage pgmaint_local no longer exists, but retention policies use this storage$/, '... of which nothing is left but a policy');
 
 # A machine that got another name, which two sessions see at once.
 sql(q(UPDATE pgmaint.identities SET host = 'elsewhere' WHERE state = 'current'));
 my $session = $node->background_psql('postgres');
 $session->query_safe('BEGIN; SELECT pgmaint.tick()');
-is(sql(q(SET statement_timeout = '60s'; SELECT pgmaint.tick())), 'f', 'another name of the machine: nobody waits for the session that notes it');
+is(sql(q(SET statement_timeout = '60s'; SELECT pgmaint.tick())), 'f', 'another name of the machine: tick() does not wait for the session that notes it');
 $session->query_safe('COMMIT');
 is(sql(q(SELECT count(*) FROM pgmaint.findings WHERE message LIKE 'the machine of the server has changed: %')), 1, '... it is told once');
 
@@ -355,7 +355,7 @@ is(named('one'), '1 1 1 1 1 1', 'a storage in use');
 sql('ALTER SERVER one RENAME TO two');
 is(sql('SELECT bool_and(ok) FROM pgmaint.verify_archive((SELECT max(archive_id) FROM pgmaint.archives))'), 't', 'it was renamed: its archive is found');
 is(named('one') . ', ' . named('two'), '0 0 0 0 0 0, 1 1 1 1 1 1', '... and all that names it follows');
-is(told('two'), 'info storage "one" was renamed to "two", and is known by that name now', '... which is told');
+is(told('two'), 'info storage "one" was renamed to "two"; policies, archives and backups use the new name now', '... which is told');
 archive_rows();
 is(wait_for_end($node, sql(q(SELECT pgmaint.run('mine')))), 'succeeded', '... and work goes on');
 is(named('two'), '1 2 2 1 1 1', '... under the new name');
@@ -377,11 +377,11 @@ is(named('two') . ', ' . named('three'), "$three, $two", 'two storages that exch
 is(sql('SELECT pgmaint.tick(), pgmaint.tick()'), 'f|f', '... once');
 is(named('two') . ', ' . named('three'), "$three, $two", '... and no more');
 
-# What a storage that is gone had is nobody's.
+# Rows of a storage that is gone belong to no other storage.
 sql('DROP SERVER two; ALTER SERVER three RENAME TO two; SELECT pgmaint.tick()');
 is(named('two'), $two, 'a storage with the name of one that was dropped has its own');
 is(named($_), $three, "... and what the other had is under another name") foreach sql(q(SELECT storage FROM pgmaint.retention_policies));
-like(told('two (former%'), qr/^info another server has the name of storage "two" now: policies, archives and backups of the former one are kept under the name "two \(former, /, '... which is told');
+like(told('two (former%'), qr/^info storage "two" is another foreign server now: policies, archives and backups of the former one are kept under the name "two \(former, /, '... which is told');
 is(sql(q{SELECT string_agg(server::text, ',') FROM pgmaint_internal.storage_names WHERE storage LIKE 'two (former%'}), '0', '... and no OID leads to it, which may be used again');
 archive_rows('failed');
 my $former = sql('SELECT storage FROM pgmaint.retention_policies');

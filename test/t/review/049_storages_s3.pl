@@ -62,11 +62,11 @@ my $run = validate();
 is(findings($run), '', 'all is there');
 is(sql("SELECT t.result ->> 'archives_read' FROM pgmaint.tasks t WHERE t.run_id = $run AND t.target = 'storage far'"), scalar @keys, '... and was read');
 
-# What somebody moved to another storage class is not damaged.
+# An object that was moved to another storage class is not damaged.
 $proxy->fault(kind => 'status', method => 'GET', path => quotemeta($keys[0]), status => 403, code => 'InvalidObjectState',
 	message => q(The operation is not valid for the object's storage class), times => 0);
 $run = validate();
-like(findings($run), qr/\Aarchive info far\/\Q$keys[0]\E: archive 1, object \Q$keys[0]\E on storage far, is not readable, and was not checked: .*the storage class of the object does not allow reading[^\n]*\z/, 'a storage class that cannot be read');
+like(findings($run), qr/\Aarchive info far\/\Q$keys[0]\E: archive 1, object \Q$keys[0]\E on storage far, could not be read and was not checked: .*the storage class of the object does not allow reading[^\n]*\z/, 'a storage class that cannot be read');
 is(sql('SELECT check_result, verified_at IS NOT NULL FROM pgmaint.archives WHERE archive_id = 1'), 'not readable|t', '... is noted');
 is(sql("SELECT t.result ->> 'archives_read' FROM pgmaint.tasks t WHERE t.run_id = $run AND t.target = 'storage far'"), @keys - 1, '... and the others were read');
 like(status(), qr/^ok /, '... and all is in order');
@@ -84,7 +84,7 @@ is(findings($run), '', 'it was read again, and is whole');
 is(sql('SELECT string_agg(DISTINCT check_result, $$,$$) FROM pgmaint.archives'), 'whole', '... and what could not be read, too');
 $s3->remove('bucket', "here/$keys[2]");
 $run = validate();
-like(findings($run), qr/\Astorage critical far: of \d+ objects that the ledger has on storage far, 1 is missing: archive 3 \(\Q$keys[2]\E\)\z/, 'a missing object');
+like(findings($run), qr/\Astorage critical far: of \d+ objects of the ledger on storage far, 1 is missing: archive 3 \(\Q$keys[2]\E\)\z/, 'a missing object');
 like(status(), qr/^critical .*1 object is missing: archive 3 \(\Q$keys[2]\E\)$/, '... validate() names it');
 
 # A server that does not answer: what was found stays.
@@ -170,7 +170,7 @@ sql($s3->storage('far', 'bucket', prefix => 'new/'));
 $proxy->release;
 is(wait_for_end($node, $run), 'failed', 'a storage that is renamed while a run uses it');
 is(sql("SELECT string_agg(DISTINCT state || ' ' || coalesce(error, ''), ', ' ORDER BY state || ' ' || coalesce(error, '')) FROM pgmaint.tasks WHERE run_id = $run"),
-	'failed storage "far" was renamed or made anew while the run was going on; HINT: Start the run again: names of storages are looked up when a run begins., succeeded ', '... one task ends well, the others are told why they do not');
+	'failed storage "far" was renamed or replaced during the run; HINT: Start the run again: a run looks up the names of storages when it begins., succeeded ', '... one task ends well, the others are told why they do not');
 is(wait_for_end($node, sql(q(SELECT pgmaint.run_action('retention')))), 'succeeded', '... and the next run does the rest');
 is(sql(q(SELECT string_agg(DISTINCT storage, ',') FROM pgmaint.archives)), 'farther', '... all of it on the same storage');
 is(sql(q(SELECT count(*) FROM pgmaint.archives a LEFT JOIN pgmaint.list_objects('farther') o ON o.key = a.key WHERE o.key IS NULL AND a.archive_id <> 3)), 0, '... where it is');

@@ -20,7 +20,7 @@ my $columns = $node->safe_psql('postgres',
 like($node->safe_psql('postgres', 'SELECT pgmaint_internal.statements_missing()'),
 	qr/add it to shared_preload_libraries, restart/, 'it says that the library is missing');
 like($node->safe_psql('postgres', 'SET pg_stat_statements.max = 7; SELECT pgmaint_internal.statements_missing()'),
-	qr/add it to shared_preload_libraries, restart/, 'nobody can pretend that it is there');
+	qr/add it to shared_preload_libraries, restart/, 'a setting cannot pretend that it is there');
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_stat_statements');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.statement_statistics()'),
 	'0', 'no rows, and no error, without the library');
@@ -69,12 +69,12 @@ is(scalar(split /,/, $columns), 34, 'as many columns as are documented');
 
 # for whom
 $node->safe_psql('postgres',
-	'CREATE EXTENSION pg_stat_statements; CREATE ROLE watcher LOGIN IN ROLE pg_monitor; CREATE ROLE nobody LOGIN');
+	'CREATE EXTENSION pg_stat_statements; CREATE ROLE watcher LOGIN IN ROLE pg_monitor; CREATE ROLE other LOGIN');
 ok($node->safe_psql('postgres', "SELECT count(*) FROM pgmaint_internal.statement_statistics() WHERE query LIKE 'CREATE EXTENSION%'",
 		extra_params => [ '-U', 'watcher' ]) > 0,
 	'pg_monitor may read them');
-isnt($node->psql('postgres', 'SELECT pgmaint_internal.statement_statistics()', extra_params => [ '-U', 'nobody' ]),
-	0, 'nobody else may');
+isnt($node->psql('postgres', 'SELECT pgmaint_internal.statement_statistics()', extra_params => [ '-U', 'other' ]),
+	0, 'no other role may');
 
 $node->safe_psql('postgres', "ALTER SYSTEM SET pg_stat_statements.track = 'none'; SELECT pg_reload_conf()");
 $node->poll_query_until('postgres', "SELECT pgmaint_internal.statements_missing() LIKE '%set pg_stat_statements.track%'");

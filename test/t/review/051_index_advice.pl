@@ -151,8 +151,8 @@ is(scalar(keys %given), scalar(@expected), 'nothing else');
 # what was not looked at is named
 like($notices, qr/relation "l14_gone" does not exist \(1, such as SELECT \* FROM l14_gone/, 'a table that is gone is named');
 like($notices, qr/relation "temporary" does not exist/, 'so is one that was temporary');
-like($notices, qr/table "l15" has no statistics: ANALYZE it/, 'so is one without statistics');
-like($notices, qr/an index on "l08" would cost writers more than it gains/, 'so is one that is written all the time');
+like($notices, qr/table "l15" has no statistics; run ANALYZE on the table/, 'so is one without statistics');
+like($notices, qr/an index on "l08" would cost more on writes than it saves on reads/, 'so is one that is written all the time');
 
 # nothing was created, nothing is locked, and the figures make sense
 is($node->safe_psql('postgres', q(SELECT count(*) FROM pg_class WHERE relkind = 'i' AND relname LIKE 'p01%')), '1', 'no index was created');
@@ -168,7 +168,7 @@ $node->safe_psql('postgres', q(CREATE INDEX p14_b ON p14 (b); UPDATE pg_index SE
 is($node->safe_psql('postgres', q(SELECT statement FROM pgmaint.index_advice() WHERE relation = 'p01'::regclass)),
 	'REINDEX INDEX CONCURRENTLY public.p01_c', 'an index that is invalid is to be rebuilt');
 is($node->safe_psql('postgres', q(SELECT statement || '; ' || note FROM pgmaint.index_advice() WHERE relation = 'p03'::regclass)),
-	'CREATE INDEX CONCURRENTLY ON public.p03 (a, c); takes the place of public.p03_a, which can be dropped then',
+	'CREATE INDEX CONCURRENTLY ON public.p03 (a, c); replaces public.p03_a, which can be dropped afterwards',
 	'one that is extended is named');
 unlike($node->safe_psql('postgres', q(SELECT statement FROM pgmaint.index_advice() WHERE relation = 'p14'::regclass)),
 	qr/REINDEX/, 'an invalid one of other columns is not');
@@ -219,7 +219,7 @@ my @hidden = (
 	[ 'h6', q(PREPARE h6_%d (interval) AS SELECT * FROM h6 WHERE t > now() - $1; EXECUTE h6_%d ('5 minutes')), '(t)' ],
 	[ 'h7', q(SELECT * FROM h7 WHERE now() - interval '39990 minutes' > t), '(t)' ],
 	# nor is there any advice where they say nothing, or nothing is to be gained
-	[ 'n1', q(SELECT count(*) FROM n1 WHERE t > now() - interval '5 minutes'), undef, 'how many rows of table "n1" are found depends on parameters' ],
+	[ 'n1', q(SELECT count(*) FROM n1 WHERE t > now() - interval '5 minutes'), undef, 'number of rows found in table "n1" depends on parameters' ],
 	[ 'n2', q(SELECT * FROM n2 WHERE js ->> 'k' = '77'), undef, 'no B-tree index answers a condition on table "n2"' ],
 	[ 'n3', 'SELECT * FROM n3 WHERE c = 77', undef, 'an index on table "n3" would not cover the tables that inherit from it' ],
 	[ 'n4', q(SELECT * FROM n4 WHERE t > now() - interval '35000 minutes'), undef, undef ],

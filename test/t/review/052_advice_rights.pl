@@ -1,4 +1,4 @@
-# Planning runs functions: nobody's may run with another's rights, whatever was
+# Planning runs functions: none may run with another role's rights, whatever was
 # done to a statement's functions, operators, types and tables since it was
 # executed.
 
@@ -121,16 +121,16 @@ unlike($notices, qr/could not open relation/, 'these know nothing of indexes tha
 like($notices, qr/would be called with the rights of role/, 'what functions call counts, too');
 like($advice, qr/ON v\.listed \(c\)/, 'functions in SQL are seen through');
 
-# What the server has looked up before in a session is not asked about any more.
+# Functions that the server has looked up before in a session are not checked again.
 $offset = -s $node->logfile;
 is($session->query('SELECT count(*) > 0 FROM pgmaint.index_advice(min_calls => 2, min_mean_ms => 0)'), 't', 'a session that has worked with these types');
 ok(!$node->log_contains(qr/TRAP as (?!hostile\b)/, $offset), '... runs no function with the rights of another');
 $session->quit;
 
-# A literal of a type with checks is not even parsed as somebody else.
+# A literal of a type with checks is not even parsed as another role.
 like($notices, qr/hostile.*such as .*h\.word|could run code of role "hostile"/s, 'types count, too');
 
-# somebody who is a member of the victim's role only
+# a role that is a member of the victim's role only
 $node->safe_psql('postgres', 'GRANT victim TO adviser');
 $offset = -s $node->logfile;
 $node->psql('postgres', 'SELECT statement FROM pgmaint.index_advice(min_calls => 2, min_mean_ms => 0)',
@@ -138,7 +138,7 @@ $node->psql('postgres', 'SELECT statement FROM pgmaint.index_advice(min_calls =>
 ok(!$node->log_contains(qr/TRAP/, $offset), 'members of a role run nothing of others');
 like($advice, qr/ON v\.own \(c\)/, 'they get advice for the statements of the role');
 unlike($advice, qr/rows_of_all|h\.own/, 'and for no others');
-like($notices, qr/you have not the rights of the role that executed it \(\d+\)/, 'nor do they see what others execute');
+like($notices, qr/permission denied to plan statements of role "\w+" \(\d+\)/, 'nor do they see what others execute');
 unlike($notices, qr/filler/, 'not even in messages');
 
 # The caller's identity and settings are as before.
@@ -147,7 +147,7 @@ is( $node->safe_psql('postgres', q(SET search_path = v; SELECT count(*) > 0 FROM
 			current_setting('lock_timeout'); CREATE TEMP TABLE works (a int))),
 	"t\nt|v|off|0", 'the session is as it was');
 
-# Nobody waits long for a table that is locked, and nothing else is lost by it.
+# A locked table is not waited for long, and other advice is not lost.
 my $locker = $node->background_psql('postgres');
 $locker->query_safe('BEGIN; LOCK TABLE rows_of_all');
 $node->psql('postgres', q(SET pgmaint.lock_timeout = '50ms'; SELECT statement FROM pgmaint.index_advice(min_calls => 2, min_mean_ms => 0)),

@@ -29,7 +29,7 @@ sub execute
 }
 
 $node->safe_psql('postgres', q(SELECT pgmaint.define_plan('advice', '["index_advice"]')));
-like(run_advice(), qr/^: there is no advice on indexes: pg_stat_statements is not loaded: add it to/, 'without pg_stat_statements a finding says what to do');
+like(run_advice(), qr/^: no advice on indexes: pg_stat_statements is not loaded: add it to/, 'without pg_stat_statements a finding says what to do');
 is(run_state($node, last_run($node)), 'succeeded', 'and the run succeeds');
 
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_stat_statements'");
@@ -61,11 +61,11 @@ $node->safe_psql('postgres', "ALTER DATABASE postgres SET enable_bitmapscan = of
 execute('SELECT * FROM other WHERE customer = 7');
 $node->safe_psql('postgres', 'ALTER DATABASE postgres RESET ALL');
 $findings = run_advice();
-like($findings, qr/^public\."Orders": index "Orders_customer_idx" was made as advised, and helped: 7 calls since took \S+ ms on average, \S+ ms before; it was read 7 times$/m, 'the next run says that it helped');
-like($findings, qr/"Orders_lower_idx" was made as advised, and helped/, 'so did that on an expression');
-like($findings, qr/^public\.other: index other_customer_idx was made as advised, but was never read in 7 calls: consider dropping it$/m, 'and that one did not');
+like($findings, qr/^public\."Orders": index "Orders_customer_idx" was created as advised and has helped: 7 calls since took \S+ ms on average, \S+ ms before; the index was read 7 times$/m, 'the next run says that it helped');
+like($findings, qr/"Orders_lower_idx" was created as advised and has helped/, 'so did that on an expression');
+like($findings, qr/^public\.other: index other_customer_idx was created as advised, but 7 calls have not read the index: consider dropping the index$/m, 'and that one did not');
 is($node->safe_psql('postgres', q(SELECT string_agg(outcome, ',' ORDER BY statement) FROM pgmaint_internal.index_advices)), 'helped,helped,not used', 'that is remembered');
-unlike(run_advice(), qr/was made as advised/, 'it is said once');
+unlike(run_advice(), qr/was created as advised/, 'it is said once');
 
 $node->safe_psql('postgres', 'DROP TABLE other; DROP INDEX "Orders_customer_idx"');
 run_advice();

@@ -89,7 +89,7 @@ my $offset = -s $node->logfile;
 my $run = $node->safe_psql('postgres', q(SELECT pgmaint.run_action('review_queries', '{"plans": 100}')));
 wait_for_end($node, $run);
 is(run_state($node, $run), 'succeeded', 'queries are reviewed');
-is(caught($offset), '', '... and nobody runs anything with the rights of others');
+is(caught($offset), '', '... and no code runs with the rights of others');
 my $reasons = $node->safe_psql('postgres', "SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run");
 like($reasons, qr/planning the query could run code of role \\"hostile\\" with the rights of role \\"\Q$_\E\\"/, "... the statements of $_ are refused, with the reason")
 	foreach $superuser, 'victim';
@@ -99,7 +99,7 @@ is($node->safe_psql('postgres', q(SELECT string_agg(DISTINCT (regexp_match(query
 $offset = -s $node->logfile;
 my ($advice, $notices);
 $node->psql('postgres', 'SELECT statement FROM pgmaint.index_advice(min_calls => 2, min_mean_ms => 0, min_size => 0)', stdout => \$advice, stderr => \$notices);
-unlike(caught($offset), qr/victim|\Q$superuser\E/, 'nor does anybody while indexes are advised');
+unlike(caught($offset), qr/victim|\Q$superuser\E/, 'nor while indexes are advised');
 like($notices, qr/planning the query could run code of role "hostile" with the rights of role/, '... whose statements are refused, with the reason');
 like($advice, qr/ON public\.words \(word\)/, '... and there is advice for others');
 

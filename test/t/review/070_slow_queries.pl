@@ -150,9 +150,9 @@ call(60, $query);
 set_mean_before($maintenance, 0.001);
 $run = review('{"min_mean": 0.00001, "degradation_factor": 20, "critical_factor": 100000}');
 like(findings($run, 'degradation'),
-	qr/^warning\|query -?\d+\|a query of role postgres takes [\d.]+ ms on average since run $maintenance \(vacuum\) has maintained tables, [\d.]+ times the [\d.]+ ms of before: 90 calls since then, \d+ before; done on its tables: VACUUM .*public\.orders$/,
+	qr/^warning\|query -?\d+\|a query of role postgres has taken [\d.]+ ms on average since run $maintenance \(vacuum\) maintained tables, [\d.]+ times the [\d.]+ ms before: 90 calls since then, \d+ before; maintenance of its tables: VACUUM .*public\.orders$/,
 	'a query that became slower after maintenance is a finding');
-like(findings($run, 'plan_changed'), qr/^info\|query -?\d+\|the plan of a query of role postgres has changed since .*: its cost was reckoned as [\d.]+, and is now [\d.]+$/,
+like(findings($run, 'plan_changed'), qr/^info\|query -?\d+\|the plan of a query of role postgres has changed since .*: its estimated cost was [\d.]+ and is now [\d.]+$/,
 	'... and so is its plan');
 is(outline('%WHERE customer = $1'), "Plain Aggregate\n  Seq Scan on orders", '... which is kept, too');
 $run = review('{"min_mean": 0.00001, "critical_factor": 1.1}');
@@ -182,9 +182,9 @@ like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"
 like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/"CREATE EXTENSION has no generic plan"|"DROP TABLE has no generic plan"/,
 	'... nor what has no plan');
 like(sql("SELECT string_agg(remark, '; ') FROM pgmaint.task_results t, unnest(t.remarks) remark WHERE t.run_id = $run"),
-	qr/^(?:\d+ without a plan: [^;]*(?:; |$))*\d+ without a plan: commands have none(?:; \d+ without a plan: [^;]*)*(?:; \d+ without a plan for other reasons)?$/, '... which a report remarks on');
+	qr/^(?:\d+ quer(?:y|ies) without a plan: [^;]*(?:; |$))*\d+ quer(?:y|ies) without a plan: utility commands(?:; \d+ quer(?:y|ies) without a plan: [^;]*)*(?:; \d+ quer(?:y|ies) without a plan for other reasons)?$/, '... which a report remarks on');
 
-# nobody's code gets the rights of others
+# code of a role never gets the rights of others
 sql(q(CREATE ROLE mallory LOGIN; CREATE ROLE victim LOGIN; GRANT CREATE ON SCHEMA public TO mallory; GRANT SELECT ON orders TO victim, mallory));
 my $hostile = q(CREATE OR REPLACE FUNCTION innocent() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN
 	RAISE LOG 'hostile function as %', current_user;
@@ -229,7 +229,7 @@ sql($hostile, '-U', 'mallory');
 my $log = -s $node->logfile;
 $run = review('{"plans": 100}');
 $log = substr PostgreSQL::Test::Utils::slurp_file($node->logfile), $log;
-unlike($log, qr/hostile (function|operator) (still )?as (?!mallory)/, 'code of others gets nobody\'s rights');
+unlike($log, qr/hostile (function|operator) (still )?as (?!mallory)/, 'code of other roles gets no rights');
 like($log, qr/hostile function as mallory/, '... but those of its owner');
 like($log, qr/hostile operator as mallory/, '... for operators, too');
 is(sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'mallory'"), 'f', '... and gets no further');
@@ -242,7 +242,7 @@ foreach my $trap (sort keys %traps)
 }
 like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/would be called with the rights of role/, '... and it is said why');
 like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/"permission denied for function pg_read_file": 2/, 'what is kept has only the rights of its owner');
-unlike(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/of (postgres|victim)\\"/, '... and nobody else\'s');
+unlike(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/of (postgres|victim)\\"/, '... and those of no other role');
 
 # a role plans what it may, and reads what it may
 sql('GRANT USAGE ON SCHEMA pgmaint TO victim; GRANT EXECUTE ON FUNCTION pgmaint.run_action(text, jsonb) TO victim');
@@ -251,7 +251,7 @@ sql("SELECT 'of the superuser', count(*) FROM orders");
 sql('TRUNCATE pgmaint.query_plans');
 $run = review('{"plans": 100}', '-U', 'victim');
 is(sql('SELECT string_agg(DISTINCT role::text, $$ $$) FROM pgmaint.query_plans'), 'victim', 'a role has its own queries planned');
-like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/role victim has not the rights of the role that executed it/, '... and no others');
+like(sql("SELECT result -> 'not_planned' FROM pgmaint.tasks WHERE run_id = $run"), qr/permission denied to plan queries of role \\"/, '... and no others');
 foreach my $table (qw(pgmaint.query_plans pgmaint_internal.statement_texts pgmaint_internal.statement_figures))
 {
 	isnt($node->psql('postgres', "SELECT FROM $table", extra_params => [ '-U', 'victim' ]), 0, "$table is not for everybody");

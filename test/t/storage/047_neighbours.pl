@@ -209,7 +209,7 @@ my $run;
 	chmod 0700, $original->folder or die $!;
 	$original->nothing_lost($name);
 	like(sql($node, "SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run AND check_id = 'identity'"),
-		qr/the owner records on storage shared cannot be written or listed, so that this run removes nothing from it: .*allow the role to list objects/, "$name: it is told");
+		qr/the owner records on storage shared cannot be written or listed: .*this run removes no objects from the storage; allow the role to list objects/, "$name: it is told");
 	is($original->backups_stored, 'first fourth second third', '... backups are made, and nothing is removed');
 	$run = expire($node, 1);
 	certain($node, $run, "$name, and can again");

@@ -54,7 +54,7 @@ sub is_skipped_for
 sub is_done
 {
 	my ($table, $name) = @_;
-	# whoever looks at the run has a snapshot too, for a moment
+	# a session that reads the run has a snapshot too, for a moment
 	my ($state, $error) = vacuum($table, 4);
 
 	is($state, 'succeeded', $name) or diag $error;
@@ -134,7 +134,7 @@ is_skipped_for('work', qr/process $pid of role/, 'slot and session');
 $session->query_safe('COMMIT');
 $node->safe_psql('postgres', q(SELECT pg_drop_replication_slot('subscriber')));
 
-# whoever waits for the run is in nobody's way
+# a session that waits for the run blocks no task
 create_work();
 $node->safe_psql('postgres', 'DELETE FROM work WHERE id % 2 = 0');
 $session->query(q(CALL pgmaint.run_and_wait('weekly', '{"vacuum": {"tables": "work"}}')));

@@ -61,7 +61,7 @@ $worker = wait_for_slow_vacuum($node, 'public.slow');
 sql("ALTER TABLE given OWNER TO new_owner; SELECT pg_cancel_backend($worker)");
 is(wait_for_end($node, $run), 'failed', 'given away: run');
 is(tasks($node, $run), 'public.given skipped, public.slow cancelled', 'given away: tasks');
-like(task_error($run, 'public.given'), qr/passed the table over/, 'given away: reason');
+like(task_error($run, 'public.given'), qr/skipped the table/, 'given away: reason');
 sql('ALTER TABLE slow OWNER TO postgres') if sql(q(SELECT count(*) FROM pg_roles WHERE rolname = 'postgres'));
 
 # names
@@ -179,7 +179,7 @@ like($stderr, qr/ERROR:  run $run failed: 1 of \d+ tasks did not succeed: vacuum
 is($status, 3, 'one that fails: and so does the exit status');
 sql('DROP TABLE failing');
 
-# one that is locked: it is passed over, whoever holds it is named, and neither
+# one that is locked: it is skipped, the holder of the lock is named, and neither
 # planning nor the other tables wait for it
 my $holder = $node->background_psql('postgres');
 $holder->query_safe(q(SET application_name = 'migration'));
@@ -214,10 +214,10 @@ $holder->query_safe('ROLLBACK');
 is(wait_for_end($node, $run), 'succeeded', 'a lock that is given up: run');
 is(sql("SELECT state, attempt > 1, error IS NULL FROM pgmaint.tasks WHERE run_id = $run AND target = 'kinds.plain'"), 'succeeded|t|t', 'a lock that is given up: task');
 
-# nobody else waits behind a task that waits for its lock
+# no session waits behind a task that waits for its lock
 $holder->query_safe('BEGIN; SELECT count(*) FROM kinds.plain');
 $run = sql(q(SELECT pgmaint.run_action('vacuum', '{"tables": "kinds.plain"}')));
-is(wait_for_end($node, $run), 'succeeded', 'readers are in nobody\'s way');
+is(wait_for_end($node, $run), 'succeeded', 'readers block no task');
 $holder->query_safe('ROLLBACK');
 $holder->quit;
 

@@ -1,4 +1,4 @@
-# vacuum_full: which tables are written anew, which only lose their end, what is
+# vacuum_full: which tables are rewritten, which only lose their end, what is
 # looked at before, and what a crash in the middle leaves behind.
 
 use strict;
@@ -86,7 +86,7 @@ is(commands($run), 'VACUUM (TRUNCATE true) public.stuck succeeded', 'the end is 
 sql(q(INSERT INTO stuck SELECT g, repeat('x', 500) FROM generate_series(5001, 20000) g; DELETE FROM stuck WHERE id > 5000));
 sql('VACUUM (TRUNCATE false) stuck');
 sql("UPDATE pgmaint.tasks SET bytes_after = bytes_before WHERE run_id = $run");
-is(commands(vacuum_full("{$due}")), 'VACUUM (FULL, ANALYZE) public.stuck succeeded', 'where that was in vain, the table is written anew');
+is(commands(vacuum_full("{$due}")), 'VACUUM (FULL, ANALYZE) public.stuck succeeded', 'where that was in vain, the table is rewritten');
 
 # room for the copy
 fill('large', 'id % 4 = 0');
@@ -106,23 +106,23 @@ sql('DROP TABLE large');
 $node->poll_query_until('postgres', q(SELECT n_dead_tup > 10000 FROM pg_stat_user_tables WHERE relname = 'held'));
 $run = vacuum_full("{$due}", 'SET pgmaint.lock_retries = 0;');
 is(commands($run), 'VACUUM (FULL, ANALYZE) public.held skipped', 'an old snapshot: skipped');
-like(error($run), qr/^VACUUM FULL would be futile: it would give back \S+ \S+ of \d+ MB, because of process \d+ of role \w+ \(analyst\), idle in transaction, since /,
+like(error($run), qr/^VACUUM FULL would be futile: only \S+ \S+ of \d+ MB would be freed, because of process \d+ of role \w+ \(analyst\), idle in transaction, since /,
 	'an old snapshot: named');
 $holder->query_safe('COMMIT');
 is(commands(vacuum_full("{$due}")), 'VACUUM (FULL, ANALYZE) public.held succeeded', 'an old snapshot: gone');
 
-# whoever has held any lock for longer than the lock timeout will not make way:
-# then nobody is made to wait behind a lock that is not to be had
+# a session that has held a lock for longer than the lock timeout will not release
+# it: VACUUM FULL must not make other sessions wait behind its lock request
 fill('locked', 'id % 4 = 0');
 $holder->query_safe('BEGIN; SELECT count(*) FROM locked');
 $node->poll_query_until('postgres', q(SELECT clock_timestamp() - xact_start > '100 ms' FROM pg_stat_activity WHERE application_name = 'analyst'));
 $run = vacuum_full("{$due}", q(SET pgmaint.lock_retries = 0; SET pgmaint.lock_timeout = '100ms';));
-like(error($run), qr/^others would wait behind it for a lock that is not to be had: process \d+ of role \w+ \(analyst\), idle in transaction, holds AccessShareLock on (public\.)?locked since /,
+like(error($run), qr/^other sessions would wait behind the lock request: process \d+ of role \w+ \(analyst\), idle in transaction, holds AccessShareLock on (public\.)?locked since /,
 	'an old lock: nothing is asked for, and the holder is named');
 $holder->query_safe('COMMIT');
 sql(q(BEGIN; INSERT INTO locked VALUES (0, ''); PREPARE TRANSACTION 'left'));
 $run = vacuum_full("{$due}", q(SET pgmaint.lock_retries = 0; SET pgmaint.lock_timeout = '10s';));
-like(error($run), qr/^others would wait behind it for a lock that is not to be had: a prepared transaction holds RowExclusiveLock on (public\.)?locked$/,
+like(error($run), qr/^other sessions would wait behind the lock request: a prepared transaction holds RowExclusiveLock on (public\.)?locked$/,
 	'a prepared transaction does not make way either');
 sql(q(ROLLBACK PREPARED 'left'));
 # a table that is locked altogether cannot be looked at when it is planned
@@ -168,10 +168,10 @@ is(sql('SELECT count(*) FROM pg_index WHERE NOT indisvalid'), '0', 'a crash: eve
 sql(q(CREATE OR REPLACE FUNCTION slow(n int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT n'));
 $run = vacuum_full("{$due}");
 is(run_state($node, $run), 'succeeded', 'after a crash: the next run') or diag run_error($node, $run);
-is(commands($run), 'VACUUM (FULL, ANALYZE) public.slow succeeded', 'after a crash: the table is written anew');
+is(commands($run), 'VACUUM (FULL, ANALYZE) public.slow succeeded', 'after a crash: the table is rewritten');
 my $orphans = "FROM pgmaint.findings f, jsonb_array_elements_text(f.detail -> 'files') l (path) WHERE f.check_id = 'orphaned_files' AND f.run_id";
 cmp_ok(sql("SELECT count(*) $orphans = $run"), '>', 0, 'after a crash: the files that the server has left are named');
-is(sql("SELECT count(*) $orphans = $run AND pg_filenode_relation(0, substring(path FROM '([0-9]+)[^/]*\$')::oid) IS NOT NULL"), 0, '... they are nobody\'s');
+is(sql("SELECT count(*) $orphans = $run AND pg_filenode_relation(0, substring(path FROM '([0-9]+)[^/]*\$')::oid) IS NOT NULL"), 0, '... they belong to no relation');
 unlink map { $node->data_dir . "/$_" } split /\n/, sql("SELECT path $orphans = $run");
 $run = vacuum_full("{$due}");
 is(sql("SELECT count(*) $orphans = $run"), 0, '... once they are gone nothing more is said of them');
