@@ -59,11 +59,11 @@ typedef struct Watch
 	TimestampTz last_finished; /* the last task that was shown */
 	int64 last_task;
 	int step; /* the step of the tasks that are shown */
-	int64 told;
-	int64 untold; /* tasks that were counted, but not shown yet */
+	int64 shown;
+	int64 not_shown; /* tasks that were counted, but not shown yet */
 	int64 planned;
 	int64 steps;
-	bool queued_said;
+	bool queued_shown;
 	TimestampTz last_launch;
 	int launch_interval;
 	MemoryContext context; /* the state that was last read */
@@ -75,7 +75,7 @@ typedef struct Watch
  * Commit, and make sure that no snapshot is left.
  */
 static void
-hold_nothing(void)
+release_snapshots(void)
 {
 	SPI_commit();
 	InvalidateCatalogSnapshot();
@@ -86,7 +86,7 @@ hold_nothing(void)
  * Read the number of tasks of the step, and of steps of the run.
  */
 static void
-begin_to_tell_step(Watch *watch, int step)
+begin_watching_step(Watch *watch, int step)
 {
 	LedgerQuery query = {0};
 
@@ -98,8 +98,8 @@ begin_to_tell_step(Watch *watch, int step)
 						"WHERE t.run_id = r.run_id AND t.step = $2) "
 						"FROM pgmaint.runs r WHERE r.run_id = $1");
 	watch->step = step;
-	watch->told = 0;
-	watch->untold = 0;
+	watch->shown = 0;
+	watch->not_shown = 0;
 	watch->steps = Max(ledger_bigint(0, 1), 1);
 	watch->planned = Max(ledger_bigint(0, 2), 1);
 }
@@ -111,7 +111,7 @@ begin_to_tell_step(Watch *watch, int step)
  * shown after each tenth of the step.
  */
 static void
-tell_finished_tasks(Watch *watch)
+show_finished_tasks(Watch *watch)
 {
 	LedgerQuery query = {0};
 	SPITupleTable *tasks;
@@ -142,31 +142,32 @@ tell_finished_tasks(Watch *watch)
 		SPI_tuptable = tasks;
 		step = (int) named_bigint(row, "step");
 		if (step != watch->step)
-			begin_to_tell_step(watch, step);
+			begin_watching_step(watch, step);
 		SPI_tuptable = tasks;
 		watch->last_finished =
 			DatumGetTimestampTz(named_datum(row, "finished_at", &isnull));
 		watch->last_task = named_bigint(row, "task_id");
-		watch->told++;
+		watch->shown++;
 		what = named_text(row, "line");
 		if (watch->planned > MANY_TASKS && !named_boolean(row, "worth_a_line"))
 		{
-			watch->untold++;
-			if (watch->told < watch->planned &&
-				watch->told * 10 / watch->planned ==
-					(watch->told - 1) * 10 / watch->planned)
+			watch->not_shown++;
+			if (watch->shown < watch->planned &&
+				watch->shown * 10 / watch->planned ==
+					(watch->shown - 1) * 10 / watch->planned)
 				continue;
-			what = psprintf("%lld of %s succeeded", (long long) watch->untold,
-							named_text(row, "action"));
-			watch->untold = 0;
+			what =
+				psprintf("%lld of %s succeeded", (long long) watch->not_shown,
+						 named_text(row, "action"));
+			watch->not_shown = 0;
 		}
 		ereport(NOTICE, (errmsg_internal(
 							"[%3d %%] %lld of %lld: %s",
 							(int) (100 *
 								   (watch->step - 1 +
-									(double) watch->told / watch->planned) /
+									(double) watch->shown / watch->planned) /
 								   watch->steps),
-							(long long) watch->told,
+							(long long) watch->shown,
 							(long long) watch->planned, one_line(what))));
 	}
 }
@@ -175,7 +176,7 @@ tell_finished_tasks(Watch *watch)
  * Read the state of the run.
  */
 static void
-look(Watch *watch)
+update_watch(Watch *watch)
 {
 	LedgerScope scope;
 	MemoryContext previous;
@@ -185,7 +186,7 @@ look(Watch *watch)
 	ledger_enter(&scope);
 	watch->state = read_run_state(watch->run_id, &watch->error);
 	if (watch->state != NULL)
-		tell_finished_tasks(watch);
+		show_finished_tasks(watch);
 	ledger_leave(&scope);
 	MemoryContextSwitchTo(previous);
 }
@@ -212,7 +213,7 @@ cancel_and_leave(Watch *watch)
 	add_cancellation(watch->run_id, GetUserNameFromId(GetUserId(), false));
 	ledger_leave(&scope);
 	launch_leader_at_commit(false);
-	hold_nothing();
+	release_snapshots();
 	/* where no leader can be started, waiting is useless */
 	while (!is_over(watch) && !ProcDiePending &&
 		   !TimestampDifferenceExceeds(since, GetCurrentTimestamp(),
@@ -221,8 +222,8 @@ cancel_and_leave(Watch *watch)
 	{
 		(void) WaitLatch(MyLatch, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
 						 PG_WAIT_EXTENSION);
-		look(watch);
-		hold_nothing();
+		update_watch(watch);
+		release_snapshots();
 	}
 	RESUME_CANCEL_INTERRUPTS();
 	ereport(NOTICE,
@@ -254,14 +255,14 @@ describe_wait(void)
 static void
 watch_queued_run(Watch *watch)
 {
-	if (!watch->queued_said)
+	if (!watch->queued_shown)
 	{
 		const char *wait = describe_wait();
 
 		ereport(NOTICE,
 				(errmsg("run %lld is queued", (long long) watch->run_id),
 				 errdetail("%s", wait)));
-		watch->queued_said = true;
+		watch->queued_shown = true;
 	}
 	if (!TimestampDifferenceExceeds(watch->last_launch, GetCurrentTimestamp(),
 									watch->launch_interval) ||
@@ -296,12 +297,12 @@ wait_for_end(Watch *watch)
 		CHECK_FOR_INTERRUPTS();
 
 		HOLD_CANCEL_INTERRUPTS();
-		look(watch);
+		update_watch(watch);
 		if (watch->state != NULL && strcmp(watch->state, "queued") == 0 &&
 			TimestampDifferenceExceeds(queued_since, GetCurrentTimestamp(),
 									   LAUNCH_INTERVAL_MS / 2))
 			watch_queued_run(watch);
-		hold_nothing();
+		release_snapshots();
 		RESUME_CANCEL_INTERRUPTS();
 		if (is_over(watch))
 			return;
@@ -379,7 +380,7 @@ pgmaint_run_and_wait(PG_FUNCTION_ARGS)
 	watch.last_finished = DT_NOBEGIN;
 	watch.context = AllocSetContextCreate(PortalContext, "pgmaint look",
 										  ALLOCSET_DEFAULT_SIZES);
-	hold_nothing();
+	release_snapshots();
 	wait_for_end(&watch);
 	SPI_finish();
 	raise_outcome(&watch);
