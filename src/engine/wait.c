@@ -86,7 +86,7 @@ release_snapshots(void)
  * Read the number of tasks of the step, and of steps of the run.
  */
 static void
-begin_step(Watch *watch, int step)
+begin_watching_step(Watch *watch, int step)
 {
 	LedgerQuery query = {0};
 
@@ -142,7 +142,7 @@ show_finished_tasks(Watch *watch)
 		SPI_tuptable = tasks;
 		step = (int) named_bigint(row, "step");
 		if (step != watch->step)
-			begin_step(watch, step);
+			begin_watching_step(watch, step);
 		SPI_tuptable = tasks;
 		watch->last_finished =
 			DatumGetTimestampTz(named_datum(row, "finished_at", &isnull));
