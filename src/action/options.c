@@ -19,6 +19,7 @@
 
 #include "action/option_values.h"
 #include "action/options.h"
+#include "base/compat.h"
 #include "action/step_settings.h"
 
 /* options are shorter, to prevent overflows of times */
@@ -45,8 +46,9 @@ list_options(const ActionOption *options)
 
 	initStringInfo(&names);
 	for (; options->name != NULL; options++)
-		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-						 options->name);
+		if (options->server <= SERVER_MAJOR)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 options->name);
 	return names.data;
 }
 
@@ -265,6 +267,12 @@ check_options(const char *action, const ActionOption *options, Jsonb *given)
 					 ? errhint("Remove the option: the action has no options.")
 					 : errhint("Valid options are: %s.",
 							   list_options(options))));
+		if (option->server > SERVER_MAJOR)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("option \"%s\" of action \"%s\" requires "
+								   "PostgreSQL %d or later",
+								   name, action, option->server),
+							errhint("Remove the option.")));
 		/* its value comes next */
 		(void) JsonbIteratorNext(&iterator, &element, true);
 		if (element.type != jbvNull)

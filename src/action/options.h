@@ -35,6 +35,7 @@ typedef struct ActionOption
 	const char *choices; /* of OPTION_CHOICE, comma-separated */
 	double minimum;		 /* of OPTION_INTEGER and OPTION_NUMBER */
 	double maximum;
+	int server; /* the first major version that has it; 0: all have it */
 } ActionOption;
 
 /* for the tables of options */
@@ -52,6 +53,11 @@ typedef struct ActionOption
 	{                                                                 \
 		.name = (option), .kind = (type), .minimum = (low),           \
 		.maximum = (high), .fallback = (value), .description = (text) \
+	}
+#define SERVER_OPTION(option, type, version, text)             \
+	{                                                          \
+		.name = (option), .kind = (type), .server = (version), \
+		.description = (text)                                  \
 	}
 #define END_OF_OPTIONS \
 	{                  \

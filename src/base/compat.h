@@ -101,8 +101,8 @@ extern char *find_missing_fix(ReleaseFix fix);
 	relation_ownercheck(relid, roleid)
 #endif
 
-/* options of VACUUM and ANALYZE that not every server has */
-#define SERVER_HAS_VACUUM_16 (PG_VERSION_NUM >= 160000)
+/* decides whether the server has an option of an action */
+#define SERVER_MAJOR (PG_VERSION_NUM / 10000)
 
 /*
  * Since 18, VACUUM and ANALYZE of a table with children do these too, each as

@@ -49,7 +49,11 @@ pgmaint_actions(PG_FUNCTION_ARGS)
 			nulls[3] = option->fallback == NULL;
 			if (!nulls[3])
 				values[3] = CStringGetTextDatum(option->fallback);
-			values[4] = CStringGetTextDatum(option->description);
+			values[4] = CStringGetTextDatum(
+				option->server == 0
+					? option->description
+					: psprintf("%s (PostgreSQL %d and later)",
+							   option->description, option->server));
 			tuplestore_putvalues(result->setResult, result->setDesc, values,
 								 nulls);
 		}

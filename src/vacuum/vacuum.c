@@ -55,16 +55,14 @@ static const ActionOption options[] = {
 	RANGE_OPTION(
 		"parallel", OPTION_INTEGER, 0, 1024, NULL,
 		"option PARALLEL of VACUUM: number of parallel workers for indexes"),
-#if SERVER_HAS_VACUUM_16
-	PLAIN_OPTION("process_main", OPTION_BOOLEAN, NULL,
-				 "option PROCESS_MAIN of VACUUM: vacuum the table itself"),
-	PLAIN_OPTION(
-		"skip_database_stats", OPTION_BOOLEAN, NULL,
+	SERVER_OPTION("process_main", OPTION_BOOLEAN, 16,
+				  "option PROCESS_MAIN of VACUUM: vacuum the table itself"),
+	SERVER_OPTION(
+		"skip_database_stats", OPTION_BOOLEAN, 16,
 		"option SKIP_DATABASE_STATS of VACUUM: do not advance the database's oldest transaction ID"),
-	PLAIN_OPTION(
-		"buffer_usage_limit", OPTION_BYTES, NULL,
+	SERVER_OPTION(
+		"buffer_usage_limit", OPTION_BYTES, 16,
 		"option BUFFER_USAGE_LIMIT of VACUUM: size of the buffer ring"),
-#endif
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,
 };

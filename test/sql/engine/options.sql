@@ -36,6 +36,10 @@ $$;
 \pset tuples_only on
 \set try 'SELECT o, try(a, o) FROM (SELECT :''action'' AS a, unnest(ARRAY[:values]::jsonb[]) AS o) x;'
 
+-- what this server may be too old for
+SELECT try('vacuum', '{"process_main": true}') = CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'taken'
+	ELSE E'0A000 option "process_main" of action "vacuum" requires PostgreSQL 16 or later\nRemove the option.' END AS as_the_server;
+
 \set action analyze
 \set values '''{}'', ''{"nonsense": 1}'', ''{"Scope": "all"}'', ''{"freeze": true}'', ''{"": 1}'''
 :try

@@ -84,6 +84,5 @@ SELECT pgmaint.run('Weekly');
 
 -- every action, and every option with what it takes
 SELECT action, description FROM pgmaint.actions() WHERE option IS NULL;
-SELECT action, option, value, default_value FROM pgmaint.actions()
-WHERE option NOT IN ('process_main', 'skip_database_stats', 'buffer_usage_limit');
+SELECT action, option, value, default_value FROM pgmaint.actions() WHERE option IS NOT NULL;
 SELECT action, option FROM pgmaint.actions() WHERE description IS NULL OR description = '';
