@@ -215,7 +215,7 @@ is(sql("SELECT count(*) FROM pgmaint.backups WHERE run_id = $run AND database = 
 is(sql("SELECT message FROM pgmaint.findings WHERE run_id = $run AND object = '\"half gone\"'"),
 	'database "half gone" is not backed up: the database is invalid because DROP DATABASE was interrupted; drop the database', '... but for one that is invalid, which a finding names');
 is(sql("SELECT string_agg(message, ',') FROM pgmaint.findings WHERE run_id = $run AND message ~ 'no connections'"),
-	'database closed is not backed up: it allows no connections', '... or closed');
+	'database closed is not backed up: the database allows no connections', '... or closed');
 sql(q{DROP DATABASE "half gone"});
 sql(q{DROP DATABASE closed});
 ($state, $error, $run) = backup('{"databases": "empty"}');
@@ -224,8 +224,8 @@ gunzip(\$roles => \my $statements) or die $GunzipError;
 unlike($statements, qr/PASSWORD/, 'roles without their passwords');
 like($statements, qr/CREATE ROLE "B o""b";/, '... but all of them');
 foreach my $case (
-	[ '{"key": "no time"}', qr/has no \{time\}/ ],
-	[ '{"databases": ["empty", "big"], "key": "{time}"}', qr/has no \{database\}/ ],
+	[ '{"key": "no time"}', qr/lacks the placeholder \{time\}/ ],
+	[ '{"databases": ["empty", "big"], "key": "{time}"}', qr/lacks the placeholder \{database\}/ ],
 	[ '{"databases": "empty", "all_databases": true}', qr/"databases" and "all_databases"/ ],
 	[ '{"compression": "rar"}', qr/rar.*(gzip|zstd)/s ],
 	[ '{"storage": "nowhere"}', qr/nowhere/ ])
