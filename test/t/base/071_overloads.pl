@@ -190,7 +190,7 @@ like($found, qr/^\d+ relations were not checked, .* function checks\.bt_index_ch
 	'... and so is bt_index_check');
 is(sql(q(SELECT string_agg(DISTINCT outcome, ' ') FROM pgmaint.corruption_checks WHERE relation::text ~ '^(damaged|sound)')), 'never checked',
 	'... and nothing is reported as checked');
-like(sql('SELECT pgmaint_internal.statements_missing()'), qr/not asked: function counts\.pg_stat_statements\(boolean\) belongs to role "builder", which is not a superuser/,
+like(sql('SELECT pgmaint_internal.statements_missing()'), qr/not used: function counts\.pg_stat_statements\(boolean\) belongs to role "builder", which is not a superuser/,
 	'that of pg_stat_statements is named, too');
 is(sql('SELECT count(*) FROM pgmaint_internal.statement_statistics()'), '0', '... and there are no rows');
 

@@ -91,7 +91,7 @@ like(status(), qr/^critical .*1 object is missing: archive 3 \(\Q$keys[2]\E\)$/,
 $proxy->down;
 $run = validate('failed');
 like(findings($run), qr/^failed warning storage far: compare storage far with the ledger failed: storage "far": could not list/, 'a storage that is down');
-like(status(), qr/^critical .*1 object is missing: .*; the last attempt to compare it failed: storage "far": could not list/, '... what was found stays, with the reason');
+like(status(), qr/^critical .*1 object is missing: .*; the last comparison failed: storage "far": could not list/, '... what was found stays, with the reason');
 $proxy->up;
 # it fails in the middle of the archives
 $proxy->fault(kind => 'reset', method => 'GET', path => quotemeta($keys[1]), times => 0);

@@ -266,7 +266,7 @@ sql("UPDATE pgmaint_internal.statement_snapshots SET taken_at = taken_at - inter
 my $of_runs = sql('SELECT count(*) FROM pgmaint_internal.statement_snapshots WHERE run_id IS NOT NULL');
 sql('SELECT pgmaint.tick()');
 is(sql('SELECT count(*) FROM pgmaint_internal.statement_snapshots'), $of_runs + 1, 'snapshots of runs stay longer than those of tick');
-is(sql('SELECT count(*) FROM pgmaint.query_plans') . sql('SELECT count(*) FROM pgmaint_internal.statement_texts WHERE queryid = 1'), '00', '... than plans and texts that nobody needs');
+is(sql('SELECT count(*) FROM pgmaint.query_plans') . sql('SELECT count(*) FROM pgmaint_internal.statement_texts WHERE queryid = 1'), '00', '... than plans and texts that are not needed');
 
 # queries are found where the role's sessions find their tables
 sql(q(CREATE SCHEMA app; CREATE TABLE app.hidden (a int); ALTER ROLE victim SET search_path = app; GRANT USAGE ON SCHEMA app TO victim; GRANT SELECT ON app.hidden TO victim));
