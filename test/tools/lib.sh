@@ -271,7 +271,7 @@ build_tree()
 	source=$work/source
 	pgxs_test=$(dirname "$("$pg_config" --pgxs)")/../test
 	mkdir "$source"
-	for item in Makefile pgmaint.control LICENSE META.json README.md CHANGELOG.md docs debian sql src expected test; do
+	for item in Makefile pgmaint.control LICENSE META.json README.md CHANGELOG.md contrib docs debian sql src expected test; do
 		if [ -e "$root/$item" ]; then cp -R "$root/$item" "$source"; fi
 	done
 	find "$source" \( -name '*.o' -o -name '*.bc' -o -name '*.so' -o -path "$source/sql/pgmaint--*.sql" \) -delete

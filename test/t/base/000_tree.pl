@@ -326,6 +326,44 @@ is(`'$^X' '$root/test/tools/check-figures' --write '$tree'`, "README.md was chan
 is(slurp("$tree/README.md") =~ s/8\.2/7.1/gr, $figures{'README.md'}, 'and nothing else is');
 like(slurp("$tree/README.md"), qr/-->8\.2<!-- --> times.*\| 8\.2× faster/s, 'they are the new ones');
 
+# Links lead somewhere, and the README is one that is read to its end.
+is_deeply([ check_tree('check-links') ], [ 0, '' ], 'links in README.md, CHANGELOG.md and docs/ lead somewhere');
+my %pages = (
+	'README.md' => "# One\n\n## What `it` does, and why?\n\n## Again\n\n## Again\n\n![a picture](docs/a.png) [web](https://example.com/x.md#y) `[code](none)`\n\n"
+	  . "```sh\n# [none](none)\n```\n\n[`it`](#what-it-does-and-why) [twice](#again-1) [there](docs/two.md#über-_uns_) [old](docs/reference.md#x)\n",
+	'docs/two.md' => "# Two\n\n## Über [_uns_](../README.md#one)\n\n[up](../README.md) [itself](#two)\n",
+	'docs/a.png' => '');
+is_deeply([ check_tree('check-links', %pages) ], [ 0, '' ], 'links in order pass');
+foreach my $bad (
+	[ 'README.md', 9, 'an image', [ 'a.png' => 'b.png' ], 'docs/b.png leads to docs/b.png, which is not there' ],
+	[ 'README.md', 15, 'an anchor', [ '#again-1' => '#again-2' ], '#again-2 leads to a heading that README.md has not' ],
+	[ 'README.md', 15, 'an anchor of another file', [ 'two.md#ü' => 'two.md#u' ], 'docs/two.md#uber-_uns_ leads to a heading that docs/two.md has not' ],
+	[ 'docs/two.md', 5, 'a file', [ '(../README.md)' => '(README.md)' ], 'README.md leads to docs/README.md, which is not there' ],
+	[ 'docs/two.md', 5, 'a file elsewhere', [ '(../README.md)' => '(../../README.md)' ], '../../README.md leads out of the sources' ],
+	[ 'docs/two.md', 5, 'a path from the root', [ '(../README.md)' => '(/README.md)' ], '/README.md is absolute' ],
+	[ 'docs/two.md', 5, 'an anchor of a picture', [ '(../README.md)' => '(a.png#x)' ], 'a.png#x leads to an anchor of docs/a.png, which has none' ])
+{
+	my ($file, $line, $name, $change, $expected) = @$bad;
+	my ($from, $to) = @$change;
+	my ($status, $complaints) = check_tree('check-links', %pages, $file => $pages{$file} =~ s/\Q$from/$to/r);
+
+	is($status, 1, "a link to $name: found");
+	is($complaints, "$file:$line: $expected\n", "a link to $name: named, with its line");
+}
+like((check_tree('check-links', %pages, 'docs/reference.md' => "# Reference\n"))[1], qr/^README\.md:15: docs\/reference\.md#x leads to a heading/, 'where the reference is, its anchors count');
+
+my $readme = slurp("$root/README.md");
+cmp_ok($readme =~ tr/\n//, '<=', 250, 'README.md has at most 250 lines');
+cmp_ok(length $readme, '<=', 15_000, '... and 15,000 bytes');
+foreach my $chapter (qw(plans bloat vacuum indexes windows storage retention backups restoring schedules corruption reviews
+	alerts monitoring security settings performance faq upgrading))
+{
+	my $text = -e "$root/docs/$chapter.md" ? slurp("$root/docs/$chapter.md") : '';
+
+	like($text, qr/\A# \S.*\n\n(?:(?!## )(?!```sql).*\n)*```sql\n/, "docs/$chapter.md begins with what to type");
+	ok($readme =~ /\]\(docs\/$chapter\.md\)/, '... and README.md leads to it');
+}
+
 # A row of the benchmarks says itself whether it is what was asked.
 sub rows
 {

@@ -272,6 +272,7 @@ ok($installed{"pgmaint--$default_version.sql"}, 'with the script of this version
 #
 
 my ($package_version) = slurp("$root/debian/changelog") =~ /\Apgmaint \(([^)]+)\) /;
+like(slurp("$root/debian/rules"), qr/^\tdh_installdocs --all README\.md docs contrib$/m, 'the package has README.md, docs and contrib');
 like($package_version, qr/^\Q$default_version\E-[0-9]/, 'debian/changelog has the version of pgmaint.control');
 
 (my $license = slurp("$root/LICENSE")) =~ s/\A.*?(?=Permission to use)//s;
