@@ -83,6 +83,7 @@ SQL_PARTS = $(wildcard \
 	sql/review/validate_storages.sql \
 	sql/review/validate.sql \
 	sql/report/report.sql \
+	sql/report/previous_runs.sql \
 	sql/report/page.sql \
 	sql/report/charts.sql \
 	sql/report/html_run.sql \
@@ -90,6 +91,9 @@ SQL_PARTS = $(wildcard \
 	sql/report/html_history.sql \
 	sql/report/report_html.sql \
 	sql/report/metrics.sql \
+	sql/report/help.sql \
+	sql/report/status.sql \
+	sql/report/report_json.sql \
 	sql/base/access.sql \
 	sql/base/default_rights.sql \
 )

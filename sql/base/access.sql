@@ -15,7 +15,7 @@ WITH entries AS (
 		('read'::text, 'TABLE'::text, 'SELECT'::text, 'pgmaint'::text,
 			'runs tasks findings task_results step_results finding_results progress plans plan_definitions windows maintenance_windows '
 			'schedules retention_policies archives backups storage_checks thresholds alerts bloat_history corruption_checks '
-			'sequence_usage unvalidated_constraints metrics'::text),
+			'sequence_usage unvalidated_constraints metrics status help'::text),
 		('read', 'ROUTINE', 'EXECUTE', 'pgmaint',
 			'report shown_tasks shown_findings message_pattern may_be_copied one_line count_text metrics_text actions window_open '
 			'window_hours next_run table_bloat index_bloat vacuum_candidates stale_statistics reindex_candidates index_usage backup_expiry'),
