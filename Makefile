@@ -5,6 +5,7 @@
 #   make demo              see it at work, on a private server with a private database
 #   make check             all tests, on a private server; TESTS="name ..." for some of them
 #   make bench             measure it; writes test/bench/RESULTS.md
+#   make picture           makes docs/report.png, the first screen of a report
 #   make figures           brings the figures in README.md and docs/ up to date with that
 #   make check-dates       the regression tests, at dates at which time is odd
 #   make check-servers     make check on every server that Debian can give: 15, 17, 18 and 19
@@ -83,10 +84,11 @@ SQL_PARTS = $(wildcard \
 	sql/review/validate_storages.sql \
 	sql/review/validate.sql \
 	sql/report/report.sql \
-	sql/report/previous_runs.sql \
 	sql/report/page.sql \
 	sql/report/charts.sql \
+	sql/report/html_checks.sql \
 	sql/report/html_run.sql \
+	sql/report/previous_runs.sql \
 	sql/report/html_queries.sql \
 	sql/report/html_history.sql \
 	sql/report/report_html.sql \
@@ -123,13 +125,13 @@ PROVE_TESTS = test/t/*/*.pl
 
 # These need no PGXS: they find or install a server first, and call make again.
 CHECKS = check-dates check-servers check-sanitizers check-package check-includes check-format check-lint
-TOOLS = check demo bench figures lint $(CHECKS)
+TOOLS = check demo bench picture figures lint $(CHECKS)
 
 ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)
 
 .PHONY: $(TOOLS)
 
-check demo bench $(CHECKS):
+check demo bench picture $(CHECKS):
 	@test/tools/$@
 
 figures:

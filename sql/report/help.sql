@@ -15,7 +15,7 @@ FROM (VALUES
 	(8, 'schedules', 'SELECT * FROM pgmaint.schedule_all();', 'run plans by pg_cron'),
 	(9, 'backups', 'SELECT pgmaint.run_action(''backup'');', 'back up this database'),
 	(10, 'backups', 'SELECT pgmaint.run_action(''verify_backup'');', 'prove it by restoring it'),
-	(11, 'restoring', 'SELECT pgmaint.run_action(''restore_backup'', ''{"database": "shop"}'');', 'restore the newest backup'),
+	(11, 'restoring', 'SELECT pgmaint.run_action(''restore_backup'', ''{"backup_id": 2}'');', 'restore backup 2 beside it'),
 	(12, 'storage', 'SELECT * FROM pgmaint.check_storage(''pgmaint_local'');', 'check a storage'),
 	(13, 'alerts', 'SELECT * FROM pgmaint.alerts;', 'list alerts'),
 	(14, 'bloat', 'SELECT * FROM pgmaint.table_bloat();', 'estimate bloat of tables'),

@@ -93,7 +93,7 @@ alerts AS MATERIALIZED (
 	SELECT a.severity, a.acknowledged, a.name,
 		pg_catalog.row_number() OVER (PARTITION BY a.severity ORDER BY a.acknowledged, a.last_seen DESC, a.alert_id) AS nth
 	FROM (
-		SELECT t.alert_id, t.severity, t.last_seen, pgmaint.one_line(pg_catalog.concat_ws(' ', t.check_id, pg_catalog."left"(t.object, 60))) AS name,
+		SELECT t.alert_id, t.severity, t.last_seen, pg_catalog.concat_ws(' ', t.check_id, pg_catalog."left"(t.object, 60)) AS name,
 			EXISTS (SELECT FROM pgmaint_internal.acknowledgements k
 				WHERE k.alert_id = t.alert_id AND (k.severity = 'critical' OR t.severity = 'warning')) AS acknowledged
 		FROM pgmaint_internal.alert_records t
@@ -171,7 +171,7 @@ policies AS MATERIALIZED (
 		FROM (
 			SELECT r.policy_id,
 				c.oid IS NULL OR a.attname IS NULL OR o.rolname IS DISTINCT FROM r.owner AS rests,
-				CASE WHEN c.oid IS NULL THEN 'its table is gone' ELSE pgmaint.one_line(pg_catalog.format('%I.%I', n.nspname, c.relname)) END AS name
+				CASE WHEN c.oid IS NULL THEN 'its table is gone' ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END AS name
 			FROM pgmaint.retention_policies r
 			LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relation
 			LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -219,7 +219,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	SELECT 1, 1, 'plans', 'runs',
 		CASE WHEN a.run_id IS NOT NULL AND NOT a.has_leader OR a.run_id IS NULL AND a.queued_since < h.now - '10 minutes'::interval THEN 'warning' ELSE 'ok' END,
 		coalesce(nullif(pg_catalog.concat_ws('; ',
-			(SELECT pg_catalog.format('run %s (%s) is running: step %s of %s', r.run_id, pgmaint.one_line(r.plan), r.current_step, pg_catalog.jsonb_array_length(r.steps))
+			(SELECT pg_catalog.format('run %s (%s) is running: step %s of %s', r.run_id, r.plan, r.current_step, pg_catalog.jsonb_array_length(r.steps))
 				|| CASE WHEN a.has_leader THEN '' ELSE ', but no leader is working on it' END
 			FROM pgmaint.runs r WHERE r.run_id = a.run_id),
 			CASE WHEN a.queued > 0 THEN pg_catalog.format('%s queued since %s', CASE WHEN a.queued = 1 THEN '1 run is' ELSE a.queued || ' runs are' END,
@@ -232,7 +232,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	CROSS JOIN here h
 	WHERE h.used
 	UNION ALL
-	SELECT 1, 1 + r.nth, 'plans', pgmaint.one_line(r.plan),
+	SELECT 1, 1 + r.nth, 'plans', r.plan,
 		CASE WHEN r.bad THEN 'warning' WHEN r.state = 'succeeded' THEN 'ok' ELSE 'info' END,
 		pg_catalog.concat(pg_catalog.format('run %s %s at %s', r.run_id,
 				CASE r.state WHEN 'cancelled' THEN 'was cancelled' WHEN 'interrupted' THEN 'was interrupted' ELSE r.state END,
@@ -267,7 +267,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 		pg_catalog.format('last runs of %s: %s', pg_catalog.concat_ws(' and ',
 				nullif(pg_catalog.count(*) FILTER (WHERE r.is_plan), 0) || ' other plans', nullif(pg_catalog.count(*) FILTER (WHERE NOT r.is_plan), 0) || ' single actions'),
 			CASE WHEN pg_catalog.bool_or(r.bad) THEN pg_catalog.count(*) FILTER (WHERE r.bad) || ' did not succeed: '
-				|| pg_catalog.string_agg(pgmaint.one_line(r.plan), ', ' ORDER BY r.run_id DESC) FILTER (WHERE r.bad AND r.nth <= 8)
+				|| pg_catalog.string_agg(r.plan, ', ' ORDER BY r.run_id DESC) FILTER (WHERE r.bad AND r.nth <= 8)
 				ELSE 'none failed within a day' END),
 		coalesce(pg_catalog.format('SELECT pgmaint.report(%s);', pg_catalog.max(r.run_id) FILTER (WHERE r.bad)), ''), NULL
 	FROM last_runs r
@@ -322,7 +322,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 				ELSE pg_catalog.format('backup %s of %s, %s, on %s; %s kept', b.backup_id, pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC'),
 					pg_catalog.pg_size_pretty(b.bytes), pg_catalog.quote_ident(b.storage), b.kept) END,
 			CASE WHEN b.selection IS NOT NULL THEN 'it holds a part of the database' END,
-			'the last attempt failed: ' || pgmaint.one_line(pg_catalog."left"(f.error, 100))),
+			'the last attempt failed: ' || pg_catalog."left"(f.error, 100)),
 		CASE WHEN b.backup_id IS NULL OR b.selection IS NOT NULL OR f.started_at IS NOT NULL OR b.started_at < h.now - least(l.backup_old, l.backup_too_old)
 			THEN 'SELECT pgmaint.run_action(''backup'');' ELSE '' END, 4
 	FROM here h
@@ -376,7 +376,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 		CASE WHEN b.objects = 0 THEN 'no table or index was measured'
 			ELSE pg_catalog.concat(pg_catalog.format('%s of %s (%s %%) at %s', pg_catalog.pg_size_pretty(b.bloat_bytes), pg_catalog.pg_size_pretty(b.total_bytes),
 					pg_catalog.round(100 * b.ratio), pg_catalog.to_char(b.measured_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')),
-				(SELECT pg_catalog.format('; most in table %s: %s of %s', pgmaint.one_line(pg_catalog.format('%I.%I', n.nspname, c.relname)),
+				(SELECT pg_catalog.format('; most in table %s: %s of %s', pg_catalog.format('%I.%I', n.nspname, c.relname),
 					pg_catalog.pg_size_pretty(b.worst_bytes), pg_catalog.pg_size_pretty(b.worst_total))
 				FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = b.worst)) END,
 		CASE
@@ -426,7 +426,8 @@ steps AS (
 		ORDER BY i.next_step, p.pressing, i.part, i.nth
 	) s
 )
-SELECT r.topic, r.item, r.status, r.detail, r.next_step
+-- names may hold lines of their own
+SELECT r.topic, pgmaint.one_line(r.item) AS item, r.status, pgmaint.one_line(r.detail) AS detail, r.next_step
 FROM (
 	SELECT i.part, i.nth, i.topic, i.item, i.status, i.detail, i.next_step
 	FROM items i

@@ -61,6 +61,8 @@ my @commands = split /\n/, $primary->safe_psql('shop', 'SELECT command FROM pgma
 is(scalar @commands, 20, 'twenty commands');
 foreach my $command (@commands)
 {
+	# the other backup is that of roles and tablespaces
+	$command =~ s/"backup_id": \d+/'"backup_id": ' . $primary->safe_psql('shop', "SELECT backup_id FROM pgmaint.backups WHERE kind = 'database'")/e;
 	my ($status, $out, $error) = $primary->psql('shop', $command);
 
 	if ($command =~ /schedule_all/ && !$with_cron)
