@@ -35,7 +35,7 @@ WITH entries AS (
 
 		-- statements and sessions of other roles, and what is told of the server itself
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint',
-			'slow_queries degraded_queries connection_review xmin_holders validate validate_ok report_html index_advice generic_plan'),
+			'slow_queries degraded_queries connection_review xmin_holders validate validate_ok report_html report_json index_advice generic_plan'),
 		('none', 'TABLE', 'SELECT', 'pgmaint', 'query_plans identities'),
 		-- the answer of a verification tells of rows that the role may not read
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint', 'add_verification drop_verification'),
