@@ -40,7 +40,7 @@ BEGIN ATOMIC
 		format('<li><b%s>%s</b>critical %s</li>', CASE WHEN f.critical > 0 THEN ' class="bad"' ELSE '' END, pgmaint.count_text(f.critical), CASE WHEN f.critical = 1 THEN 'finding' ELSE 'findings' END),
 		format('<li><b%s>%s</b>%s</li>', CASE WHEN f.warning > 0 THEN ' class="poor"' ELSE '' END, pgmaint.count_text(f.warning), CASE WHEN f.warning = 1 THEN 'warning' ELSE 'warnings' END),
 		'<li><b>' || pgmaint_internal.duration_text(extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)) || '</b>'
-			|| CASE WHEN r.finished_at IS NULL THEN 'so far' ELSE 'from begin to end' END || '</li>',
+			|| CASE WHEN r.finished_at IS NULL THEN 'so far' ELSE 'duration' END || '</li>',
 		E'</ul>\n',
 		pgmaint_internal.html_fold(
 			concat_ws(', ', 'Ended ' || pgmaint_internal.html_time(r.finished_at), CASE WHEN r.finished_at IS NULL THEN 'Began ' || pgmaint_internal.html_time(r.started_at) END,

@@ -237,6 +237,9 @@ footer{margin-top:3rem;padding-top:.75rem;border-top:2px solid var(--line);font-
 body{padding:1rem .875rem 2rem}
 .fold{padding:0 .5rem}
 .fold>summary{margin:0 -.5rem;padding:.5rem}
+.tiles{grid-template-columns:repeat(auto-fit,minmax(6.25rem,1fr));gap:.5rem;font-size:.875rem}
+.tiles li{padding:.375rem .5rem}
+.tiles b{white-space:normal;font-size:1.125rem}
 table,tbody,tr,th,td,caption{display:block}
 thead{display:none}
 tbody tr{padding:.5rem 0;border-bottom:1px solid var(--line)}

@@ -104,7 +104,7 @@ SELECT strpos(p, 'sha256-' || encode(sha256(convert_to(substring(p from '<style>
 SELECT m[1], m[2] FROM page, regexp_matches(p, '<th scope="row"><span class="state [a-z]+"><span aria-hidden="true">[^<]*</span> ([a-z]+)</span></th><td class="number" data-label="Tasks">(\d+)</td>', 'g') m;
 SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%<li>&#8230; and 8 more like these</li>%' AS findings, p LIKE '%<code>SELECT * FROM pgmaint.findings WHERE run_id = 1</code> has all.%' AS where FROM page;
 SELECT p LIKE '%<li>&#8230; and 3 more like these: <code>&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; %6</code>, %8</code></li>%' AS named FROM page;
-SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
+SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>duration%' FROM page;
 SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%policy dropped%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
 
 SELECT p LIKE '%</code>: odd<br/><code>ALTER SYSTEM SET a = &#39;&lt;b&gt;&#39;;</code></li>%' AS command, p LIKE '%<li>it is %' AS named_once,
