@@ -119,10 +119,6 @@ ALTER FUNCTION pgmaint_internal.resolve_troubles() RENAME TO resolve_alerts;
 ALTER FUNCTION pgmaint_internal.weigh_troubles() RENAME TO weigh_alerts;
 ALTER FUNCTION pgmaint_internal.queue_troubles() RENAME TO queue_alerts;
 ALTER FUNCTION pgmaint_internal.html_trouble(pgmaint.finding_results) RENAME TO html_alert;
--- these have other arguments or results now
-DROP FUNCTION pgmaint_internal.html_run(bigint);
-DROP FUNCTION pgmaint_internal.html_checks();
-DROP FUNCTION pgmaint_internal.html_steps(bigint);
 
 -- constraints: from PostgreSQL 18 on, NOT NULL is one with a name as well
 DO $$

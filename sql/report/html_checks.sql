@@ -74,7 +74,7 @@ END;
 
 COMMENT ON FUNCTION pgmaint_internal.check_guide() IS 'the subject of each check that makes findings, and what to do where its findings do not say it';
 
-CREATE FUNCTION pgmaint_internal.html_checks(OUT section text, OUT checks bigint, OUT critical bigint, OUT warning bigint)
+CREATE FUNCTION pgmaint_internal.html_check_results(OUT section text, OUT checks bigint, OUT critical bigint, OUT warning bigint)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
@@ -117,7 +117,18 @@ BEGIN ATOMIC
 	FROM counted n;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_checks() IS 'what validate() finds now, checks that are ok folded; and how many checks there are, critical ones and warnings';
+COMMENT ON FUNCTION pgmaint_internal.html_check_results() IS 'what validate() finds now, checks that are ok folded; and how many checks there are, critical ones and warnings';
 
-REVOKE ALL ON FUNCTION pgmaint_internal.check_guide(), pgmaint_internal.html_checks() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION pgmaint_internal.check_guide(), pgmaint_internal.html_checks() TO pg_monitor;
+-- The function has this name since 0.2, and roles may have been granted it.
+CREATE FUNCTION pgmaint_internal.html_checks()
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT c.section FROM pgmaint_internal.html_check_results() c;
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.html_checks() IS 'what validate() finds now, without the numbers of html_check_results()';
+
+REVOKE ALL ON FUNCTION pgmaint_internal.check_guide(), pgmaint_internal.html_check_results(), pgmaint_internal.html_checks() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint_internal.check_guide(), pgmaint_internal.html_check_results(), pgmaint_internal.html_checks() TO pg_monitor;

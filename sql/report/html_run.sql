@@ -1,18 +1,8 @@
 -- The parts of the page of report_html() that are about a run.  Each is null where it
 -- would be empty.
 
--- The first line says whether everything is in order; checks are those of now.
-CREATE FUNCTION pgmaint_internal.html_run(
-	run_id bigint,
-	planned bigint,
-	succeeded bigint,
-	failed bigint,
-	skipped bigint,
-	open bigint,
-	returned_bytes bigint,
-	checks bigint,
-	critical_checks bigint,
-	warning_checks bigint)
+-- The first line says whether everything is in order.
+CREATE FUNCTION pgmaint_internal.html_lead(run_id bigint, checks bigint, critical_checks bigint, warning_checks bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -24,19 +14,63 @@ BEGIN ATOMIC
 			WHEN r.finished_at IS NULL THEN pgmaint_internal.html_state('running', 'The run has not ended')
 			WHEN faults.list IS NOT NULL THEN ''
 			ELSE concat(pgmaint_internal.html_state('ok', 'Everything is in order'), ': ',
-				format('%s %s, no findings to act on, %s checks ok', pgmaint.count_text(s.succeeded), CASE WHEN s.succeeded = 1 THEN 'task succeeded' ELSE 'tasks succeeded' END,
-					pgmaint.count_text(html_run.checks))) END,
+				format('%s %s, no findings to act on, %s checks ok', pgmaint.count_text(t.succeeded), CASE WHEN t.succeeded = 1 THEN 'task succeeded' ELSE 'tasks succeeded' END,
+					pgmaint.count_text(html_lead.checks))) END,
 		CASE WHEN r.finished_at IS NULL AND faults.list IS NOT NULL THEN '; ' END,
 		CASE WHEN faults.list IS NOT NULL THEN concat(
 			pgmaint_internal.html_state(CASE WHEN faults.worst THEN 'critical' ELSE 'warning' END, 'Not in order'), ': ', faults.list) END,
 		E'</p>\n',
-		'<p class="error">' || pgmaint_internal.html_text(pgmaint.one_line(r.error)) || E'</p>\n',
+		'<p class="error">' || pgmaint_internal.html_text(pgmaint.one_line(r.error)) || E'</p>\n')
+	FROM pgmaint.runs r
+	CROSS JOIN LATERAL (
+		SELECT
+			count(*) FILTER (WHERE x.state = 'succeeded') AS succeeded,
+			count(*) FILTER (WHERE x.state IN ('failed', 'cancelled', 'interrupted')) AS failed,
+			count(*) FILTER (WHERE x.state = 'skipped') AS skipped
+		FROM pgmaint.tasks x
+		WHERE x.run_id = r.run_id
+	) t
+	CROSS JOIN LATERAL (
+		SELECT
+			count(*) FILTER (WHERE x.severity = 'critical') AS critical,
+			count(*) FILTER (WHERE x.severity = 'warning') AS warning
+		FROM pgmaint.findings x
+		-- findings about tasks are counted as tasks
+		WHERE x.run_id = r.run_id AND x.check_id NOT IN ('failed', 'skipped')
+	) f
+	CROSS JOIN LATERAL (
+		SELECT
+			string_agg(x.words, ', ' ORDER BY x.nth) AS list,
+			bool_or(x.worst) AS worst
+		FROM (VALUES
+			(1, true, format('<a href="#findings">%s critical %s</a>', pgmaint.count_text(f.critical), CASE f.critical WHEN 1 THEN 'finding' ELSE 'findings' END), f.critical),
+			(2, false, format('<a href="#findings">%s</a>', pgmaint.count_text(f.warning) || CASE f.warning WHEN 1 THEN ' warning' ELSE ' warnings' END), f.warning),
+			(3, true, format('<a href="#not-done">%s failed or stopped</a>', pgmaint.count_text(t.failed) || CASE t.failed WHEN 1 THEN ' task' ELSE ' tasks' END), t.failed),
+			(4, false, format('<a href="#not-done">%s skipped</a>', pgmaint.count_text(t.skipped) || CASE t.skipped WHEN 1 THEN ' task' ELSE ' tasks' END), t.skipped),
+			(5, true, format('<a href="#checks">%s critical</a>', pgmaint.count_text(html_lead.critical_checks) || CASE html_lead.critical_checks WHEN 1 THEN ' check is' ELSE ' checks are' END), html_lead.critical_checks),
+			(6, false, format('<a href="#checks">%s</a>', CASE html_lead.warning_checks WHEN 1 THEN '1 check warns' ELSE pgmaint.count_text(html_lead.warning_checks) || ' checks warn' END), html_lead.warning_checks),
+			(7, true, format('the run %s', CASE r.state WHEN 'failed' THEN 'failed' ELSE 'was ' || r.state END),
+				CASE WHEN r.state IN ('failed', 'cancelled', 'interrupted') AND t.failed = 0 THEN 1 ELSE 0 END)) AS x (nth, worst, words, times)
+		WHERE x.times > 0
+	) faults
+	WHERE r.run_id = html_lead.run_id;
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.html_lead(bigint, bigint, bigint, bigint) IS
+	'the beginning of the page: which run it is, and whether everything is in order; the numbers are those of html_check_results()';
+
+CREATE FUNCTION pgmaint_internal.html_run(run_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT concat(
 		'<ul class="tiles">',
-		format('<li><b>%s</b>of %s %s done</li>', pgmaint.count_text(s.succeeded), pgmaint.count_text(s.planned), CASE WHEN s.planned = 1 THEN 'task' ELSE 'tasks' END),
-		format('<li><b%s>%s</b>failed or stopped</li>', CASE WHEN s.failed > 0 THEN ' class="bad"' ELSE '' END, pgmaint.count_text(s.failed)),
-		format('<li><b%s>%s</b>skipped</li>', CASE WHEN s.skipped > 0 THEN ' class="poor"' ELSE '' END, pgmaint.count_text(s.skipped)),
-		CASE WHEN s.open > 0 THEN format('<li><b>%s</b>to go</li>', pgmaint.count_text(s.open)) END,
-		format('<li><b>%s</b>returned</li>', pg_size_pretty(s.returned_bytes)),
+		format('<li><b>%s</b>of %s %s done</li>', pgmaint.count_text(t.succeeded), pgmaint.count_text(t.planned), CASE WHEN t.planned = 1 THEN 'task' ELSE 'tasks' END),
+		format('<li><b%s>%s</b>failed or stopped</li>', CASE WHEN t.failed > 0 THEN ' class="bad"' ELSE '' END, pgmaint.count_text(t.failed)),
+		format('<li><b%s>%s</b>skipped</li>', CASE WHEN t.skipped > 0 THEN ' class="poor"' ELSE '' END, pgmaint.count_text(t.skipped)),
+		CASE WHEN t.open > 0 THEN format('<li><b>%s</b>to go</li>', pgmaint.count_text(t.open)) END,
+		format('<li><b>%s</b>returned</li>', pg_size_pretty(t.returned_bytes)),
 		format('<li><b%s>%s</b>critical %s</li>', CASE WHEN f.critical > 0 THEN ' class="bad"' ELSE '' END, pgmaint.count_text(f.critical), CASE WHEN f.critical = 1 THEN 'finding' ELSE 'findings' END),
 		format('<li><b%s>%s</b>%s</li>', CASE WHEN f.warning > 0 THEN ' class="poor"' ELSE '' END, pgmaint.count_text(f.warning), CASE WHEN f.warning = 1 THEN 'warning' ELSE 'warnings' END),
 		'<li><b>' || pgmaint_internal.duration_text(extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - r.started_at)) || '</b>'
@@ -60,41 +94,26 @@ BEGIN ATOMIC
 	FROM pgmaint.runs r
 	CROSS JOIN LATERAL (
 		SELECT
-			coalesce(html_run.planned, 0) AS planned,
-			coalesce(html_run.succeeded, 0) AS succeeded,
-			coalesce(html_run.failed, 0) AS failed,
-			coalesce(html_run.skipped, 0) AS skipped,
-			coalesce(html_run.open, 0) AS open,
-			coalesce(html_run.returned_bytes, 0) AS returned_bytes
-	) s
-	CROSS JOIN LATERAL (
-		SELECT
-			-- findings about tasks are counted as tasks
-			count(*) FILTER (WHERE x.severity = 'critical' AND x.check_id NOT IN ('failed', 'skipped')) AS critical,
-			count(*) FILTER (WHERE x.severity = 'warning' AND x.check_id NOT IN ('failed', 'skipped')) AS warning
-		FROM pgmaint.findings x
+			count(*) AS planned,
+			count(*) FILTER (WHERE x.state = 'succeeded') AS succeeded,
+			count(*) FILTER (WHERE x.state IN ('failed', 'cancelled', 'interrupted')) AS failed,
+			count(*) FILTER (WHERE x.state = 'skipped') AS skipped,
+			count(*) FILTER (WHERE x.state IN ('pending', 'running')) AS open,
+			coalesce(sum(x.returned_bytes), 0)::bigint AS returned_bytes
+		FROM pgmaint.task_results x
 		WHERE x.run_id = r.run_id
-	) f
+	) t
 	CROSS JOIN LATERAL (
 		SELECT
-			string_agg(x.words, ', ' ORDER BY x.nth) AS list,
-			bool_or(x.worst) AS worst
-		FROM (VALUES
-			(1, f.critical > 0, format('<a href="#findings">%s critical %s</a>', pgmaint.count_text(nullif(f.critical, 0)), CASE f.critical WHEN 1 THEN 'finding' ELSE 'findings' END), f.critical),
-			(2, false, format('<a href="#findings">%s</a>', pgmaint.count_text(f.warning) || CASE f.warning WHEN 1 THEN ' warning' ELSE ' warnings' END), f.warning),
-			(3, true, format('<a href="#not-done">%s failed or stopped</a>', pgmaint.count_text(s.failed) || CASE s.failed WHEN 1 THEN ' task' ELSE ' tasks' END), s.failed),
-			(4, false, format('<a href="#not-done">%s skipped</a>', pgmaint.count_text(s.skipped) || CASE s.skipped WHEN 1 THEN ' task' ELSE ' tasks' END), s.skipped),
-			(5, true, format('<a href="#checks">%s critical</a>', pgmaint.count_text(html_run.critical_checks) || CASE html_run.critical_checks WHEN 1 THEN ' check is' ELSE ' checks are' END), html_run.critical_checks),
-			(6, false, format('<a href="#checks">%s</a>', CASE html_run.warning_checks WHEN 1 THEN '1 check warns' ELSE pgmaint.count_text(html_run.warning_checks) || ' checks warn' END), html_run.warning_checks),
-			(7, true, format('the run %s', CASE r.state WHEN 'failed' THEN 'failed' ELSE 'was ' || r.state END),
-				CASE WHEN r.state IN ('failed', 'cancelled', 'interrupted') AND s.failed = 0 THEN 1 ELSE 0 END)) AS x (nth, worst, words, times)
-		WHERE x.times > 0
-	) faults
+			count(*) FILTER (WHERE x.severity = 'critical') AS critical,
+			count(*) FILTER (WHERE x.severity = 'warning') AS warning
+		FROM pgmaint.findings x
+		WHERE x.run_id = r.run_id AND x.check_id NOT IN ('failed', 'skipped')
+	) f
 	WHERE r.run_id = html_run.run_id;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_run(bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint) IS
-	'the head of the page: which run it was, and whether everything is in order; the numbers are those of html_steps() and html_checks()';
+COMMENT ON FUNCTION pgmaint_internal.html_run(bigint) IS 'the head of the page after html_lead(): the figures of a run, when it ran, where and for whom';
 
 CREATE FUNCTION pgmaint_internal.html_alert(finding pgmaint.finding_results)
 RETURNS text
@@ -198,29 +217,15 @@ END;
 
 COMMENT ON FUNCTION pgmaint_internal.html_findings(bigint) IS 'the findings of a run, the most severe first, with remedies; findings for information are folded';
 
--- With the sums over all steps, so that the tasks are read once.
-CREATE FUNCTION pgmaint_internal.html_steps(
-	run_id bigint,
-	OUT section text,
-	OUT planned bigint,
-	OUT succeeded bigint,
-	OUT failed bigint,
-	OUT skipped bigint,
-	OUT open bigint,
-	OUT returned_bytes bigint
-)
+CREATE FUNCTION pgmaint_internal.html_steps(run_id bigint)
+RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH told AS MATERIALIZED (
 		SELECT
 			s.step,
-			s.planned,
 			s.succeeded,
-			s.failed + s.stopped AS failed,
-			s.skipped,
-			s.open,
-			s.returned_bytes,
 			s.failed + s.stopped + s.skipped + s.open > 0 OR NOT s.reached AS unfinished,
 			ARRAY[
 				format('%s. %s', s.step, pgmaint_internal.html_text(s.action)),
@@ -247,14 +252,12 @@ BEGIN ATOMIC
 				CASE coalesce(sum(t.succeeded) FILTER (WHERE NOT t.unfinished), 0) WHEN 1 THEN ' task' ELSE ' tasks' END, ' succeeded'),
 			pgmaint_internal.html_table('Steps of the plan, in their order', ARRAY['Step', '#Done', 'Not done', '#Time', 'Result'],
 				array_agg(t.cells ORDER BY t.step) FILTER (WHERE NOT t.unfinished))),
-		pgmaint_internal.html_fold('Timeline', pgmaint_internal.svg_timeline(html_steps.run_id)))),
-		sum(t.planned)::bigint, sum(t.succeeded)::bigint, sum(t.failed)::bigint, sum(t.skipped)::bigint, sum(t.open)::bigint,
-		coalesce(sum(t.returned_bytes), 0)::bigint
+		pgmaint_internal.html_fold('Timeline', pgmaint_internal.svg_timeline(html_steps.run_id))))
 	FROM told t
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_steps(bigint) IS 'the results of the steps of a run, and when their tasks ran; with the sums of their tasks';
+COMMENT ON FUNCTION pgmaint_internal.html_steps(bigint) IS 'the results of the steps of a run, and when their tasks ran';
 
 CREATE FUNCTION pgmaint_internal.html_tasks(run_id bigint, OUT not_done text, OUT done text)
 LANGUAGE sql STABLE
@@ -323,14 +326,16 @@ END;
 COMMENT ON FUNCTION pgmaint_internal.html_tasks(bigint) IS 'the tasks of a run that did not succeed, with the reasons, and those that did, with their results';
 
 REVOKE ALL ON FUNCTION
-	pgmaint_internal.html_run(bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint),
+	pgmaint_internal.html_lead(bigint, bigint, bigint, bigint),
+	pgmaint_internal.html_run(bigint),
 	pgmaint_internal.html_alert(pgmaint.finding_results),
 	pgmaint_internal.html_findings(bigint),
 	pgmaint_internal.html_steps(bigint),
 	pgmaint_internal.html_tasks(bigint)
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
-	pgmaint_internal.html_run(bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint),
+	pgmaint_internal.html_lead(bigint, bigint, bigint, bigint),
+	pgmaint_internal.html_run(bigint),
 	pgmaint_internal.html_alert(pgmaint.finding_results),
 	pgmaint_internal.html_findings(bigint),
 	pgmaint_internal.html_steps(bigint),

@@ -18,7 +18,6 @@ DECLARE
 	main text;
 	contents text;
 	tasks record;
-	steps record;
 	checks record;
 BEGIN
 	-- what is called by name here may be another role's, where a schema was renamed
@@ -34,10 +33,8 @@ BEGIN
 			USING ERRCODE = 'undefined_object',
 				HINT = 'SELECT run_id, plan, state, requested_at FROM pgmaint.runs lists the runs.';
 	END IF;
-	SELECT c.* INTO checks FROM pgmaint_internal.html_checks() c;
-	SELECT h.* INTO steps FROM pgmaint_internal.html_steps(chosen) h;
-	head := coalesce(pgmaint_internal.html_run(chosen, steps.planned, steps.succeeded, steps.failed, steps.skipped, steps.open, steps.returned_bytes,
-		checks.checks, checks.critical, checks.warning), format(
+	SELECT c.* INTO checks FROM pgmaint_internal.html_check_results() c;
+	head := coalesce(pgmaint_internal.html_lead(chosen, checks.checks, checks.critical, checks.warning) || pgmaint_internal.html_run(chosen), format(
 		E'<header>\n<p class="kind">pgmaint</p>\n<h1>No run yet</h1>\n<p class="lead">There has been no run in database %s yet. '
 		'<code>SELECT pgmaint.run(''weekly'')</code> begins one.</p>\n</header>\n', pgmaint_internal.html_text(current_database())));
 	SELECT t.* INTO tasks FROM pgmaint_internal.html_tasks(chosen) t;
@@ -46,7 +43,7 @@ BEGIN
 		tasks.not_done,
 		checks.section,
 		pgmaint_internal.html_previous_runs(chosen),
-		steps.section,
+		pgmaint_internal.html_steps(chosen),
 		pgmaint_internal.html_queries(chosen),
 		pgmaint_internal.html_advice(),
 		pgmaint_internal.html_bloat(),

@@ -175,7 +175,7 @@ SELECT nth, previous_run FROM pgmaint_internal.previous_runs(3);
 SELECT regexp_replace(substring(h from '<p>(.*?)</p>'), '<[^>]*>', '', 'g') FROM generate_series(9, 11) r, pgmaint_internal.html_previous_runs(r) h;
 SELECT pgmaint_internal.html_previous_runs(3) IS NULL, pgmaint_internal.html_previous_runs(NULL) IS NULL;
 SELECT lead(pgmaint.report_html(r)) FROM generate_series(8, 11) r;
-SELECT lead(pgmaint_internal.html_run(11, 2, 2, 0, 0, 0, 0, 20, c, w)) FROM (VALUES (0, 0), (1, 2)) x (c, w);
+SELECT lead(pgmaint_internal.html_lead(11, 20, c, w)) FROM (VALUES (0, 0), (1, 2)) x (c, w);
 UPDATE pgmaint.runs SET finished_at = NULL, state = 'running' WHERE run_id = 11;
 SELECT lead(pgmaint.report_html(11));
 
