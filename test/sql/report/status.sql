@@ -2,6 +2,8 @@
 -- status: where a database stands, and what to do next; help: what to type
 --
 SET client_min_messages = warning;
+-- of an earlier test
+DO $$ BEGIN FOR i IN 1 .. 9000 LOOP EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'pgmaint leader'); PERFORM pg_sleep(0.02); PERFORM pg_stat_clear_snapshot(); END LOOP; END $$;
 TRUNCATE pgmaint.runs RESTART IDENTITY CASCADE;
 TRUNCATE pgmaint_internal.bloat_measurements, pgmaint_internal.backup_records, pgmaint.archives, pgmaint.retention_policies,
 	pgmaint_internal.plan_schedules, pgmaint.storage_checks RESTART IDENTITY;
