@@ -110,7 +110,7 @@ COMMENT ON VIEW pgmaint.backups IS 'every backup, newest first: its size, its du
 COMMENT ON COLUMN pgmaint.backups.backup_id IS 'key: number of the backup';
 COMMENT ON COLUMN pgmaint.backups.run_id IS 'the run that made the backup; its rows may have been deleted since; null: the backup was adopted from its manifest';
 COMMENT ON COLUMN pgmaint.backups.storage IS 'foreign server that is the storage of the object';
-COMMENT ON COLUMN pgmaint.backups.key IS 'key of the object on the storage';
+COMMENT ON COLUMN pgmaint.backups.key IS 'key of the object in the storage';
 COMMENT ON COLUMN pgmaint.backups.database IS 'name of the database; null: roles and tablespaces, see kind';
 COMMENT ON COLUMN pgmaint.backups.state IS 'running, succeeded, failed, interrupted (not usable), expiring (its removal has begun, and the next run completes it), expired (removed from its storage)';
 COMMENT ON COLUMN pgmaint.backups.bytes IS 'size of the object in bytes; null: the backup did not succeed';

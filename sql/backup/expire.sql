@@ -209,7 +209,7 @@ LANGUAGE c VOLATILE ROWS 100 COST 1000000
 AS 'MODULE_PATHNAME', 'pgmaint_list_backups';
 
 COMMENT ON FUNCTION pgmaint.list_backups(text) IS
-	'Lists the backups on a storage, newest first, as their manifests describe them. The objects themselves are not read: the action verify_backup does that. '
+	'Lists the backups in a storage, newest first, as their manifests describe them. The objects themselves are not read: the action verify_backup does that. '
 	'Returns the columns of pgmaint.backups as far as manifests contain them. backup_id is null for a backup that is not in the ledger. own says whether this database, or one that it has taken over, made the backup. '
 	'state is succeeded, or damaged with the reason in error: the object is missing or has another size than its manifest says, or the manifest cannot be read. bytes is the size of the object in bytes. '
 	'Raises an error for an unknown storage and if the storage cannot be read. Requires USAGE on the storage.';
@@ -220,7 +220,7 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'pgmaint_adopt_backups';
 
 COMMENT ON FUNCTION pgmaint.adopt_backups(text, name) IS
-	'Adds undamaged backups that are on a storage, but not in the ledger, to the ledger, and returns the number of added backups. '
+	'Adds undamaged backups that are in a storage, but not in the ledger, to the ledger, and returns the number of added backups. '
 	'database limits this to the backups of one database (null: backups of all databases, and of roles and tablespaces). Adopted backups can be verified and restored by number; those that this database made also expire. '
 	'Raises an error on a standby, in a read-only transaction and for an unknown storage. Requires USAGE on the storage.';
 

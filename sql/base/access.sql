@@ -2,7 +2,7 @@
 -- the levels of grant_access(), or to none.
 
 -- A level includes those before it.  No level has objects that show sessions and
--- statements of other roles, that read or remove objects on storages, or that act
+-- statements of other roles, that read or remove objects in storages, or that act
 -- with rights that the caller may not have.
 --
 -- The functions of pgmaint_internal are those that views of the level call: the server

@@ -51,14 +51,14 @@ CREATE TABLE pgmaint_internal.owner_records (
 	UNIQUE (run_id, storage, identity)
 );
 
-COMMENT ON TABLE pgmaint_internal.owner_records IS 'owner records on storages that this database knows: those that its runs wrote, and those that it found when it took over an identity';
+COMMENT ON TABLE pgmaint_internal.owner_records IS 'owner records in storages that this database knows: those that its runs wrote, and those that it found when it took over an identity';
 COMMENT ON COLUMN pgmaint_internal.owner_records.storage IS 'the foreign server';
 COMMENT ON COLUMN pgmaint_internal.owner_records.identity IS 'the identity under which the record was written, see pgmaint.identities';
 COMMENT ON COLUMN pgmaint_internal.owner_records.nonce IS 'random part of the record''s key';
 COMMENT ON COLUMN pgmaint_internal.owner_records.run_id IS 'run that wrote the record; null: another database wrote it';
 COMMENT ON COLUMN pgmaint_internal.owner_records.noted_at IS 'when the row was inserted, which is before the record is written if a run of this database writes it';
-COMMENT ON COLUMN pgmaint_internal.owner_records.written_at IS 'when the record was on the storage; null: unknown';
-COMMENT ON COLUMN pgmaint_internal.owner_records.verdict IS 'what the run found beside the record: clear (no unknown record), gap (the record of the previous run is missing, and nothing is removed), contested (records of another database), unread (the role may not write or list records on the storage, and nothing is removed)';
+COMMENT ON COLUMN pgmaint_internal.owner_records.written_at IS 'when the record was in the storage; null: unknown';
+COMMENT ON COLUMN pgmaint_internal.owner_records.verdict IS 'what the run found beside the record: clear (no unknown record), gap (the record of the previous run is missing, and nothing is removed), contested (records of another database), unread (the role may not write or list records in the storage, and nothing is removed)';
 
 CREATE VIEW pgmaint_internal.own_identities AS
 SELECT i.*

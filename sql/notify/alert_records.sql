@@ -201,7 +201,7 @@ BEGIN ATOMIC
 				(SELECT 'this database is no longer suspected to be a copy' FROM pgmaint_internal.own_identities i
 				WHERE i.state = 'current' AND i.doubt IS NULL AND NOT EXISTS (SELECT FROM pgmaint_internal.suspended_contacts))
 			WHEN t.check_id = 'identity' THEN coalesce(
-				(SELECT format('run %s found valid owner records on storage %I', r.run_id, t.object)
+				(SELECT format('run %s found valid owner records in storage %I', r.run_id, t.object)
 				FROM pgmaint_internal.owner_records r
 				WHERE r.storage = t.object AND r.verdict = 'clear' AND r.written_at > t.last_seen
 				ORDER BY r.written_at LIMIT 1),

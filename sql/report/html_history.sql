@@ -203,7 +203,7 @@ BEGIN ATOMIC
 				pgmaint_internal.html_time(t.range_to)
 			] ORDER BY t.bytes DESC NULLS LAST, t.relation))[1 : 50]),
 		CASE WHEN count(*) > 50 THEN format(E'<p>%s more: <code>SELECT * FROM pgmaint.retention_policies</code></p>\n', count(*) - 50) END,
-		CASE WHEN sum(t.rows) > 0 THEN format(E'<p>In all, %s rows in %s on storages.</p>\n', pgmaint.count_text(sum(t.rows)::bigint), pg_size_pretty(sum(t.bytes))) END)))
+		CASE WHEN sum(t.rows) > 0 THEN format(E'<p>In all, %s rows in %s in storages.</p>\n', pgmaint.count_text(sum(t.rows)::bigint), pg_size_pretty(sum(t.bytes))) END)))
 	FROM told t
 	HAVING count(*) > 0;
 END;

@@ -1,4 +1,4 @@
--- Archives: objects on storages with rows that retention policies removed.
+-- Archives: objects in storages with rows that retention policies removed.
 
 CREATE TABLE pgmaint.archives (
 	archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -36,7 +36,7 @@ COMMENT ON COLUMN pgmaint.archives.policy_id IS 'number of the retention policy 
 COMMENT ON COLUMN pgmaint.archives.run_id IS 'number of the run in the database that wrote the archive; the run may have been removed from the ledger since; 0: unknown';
 COMMENT ON COLUMN pgmaint.archives.relation IS 'table of the policy with its schema, as it was named when the archive was written';
 COMMENT ON COLUMN pgmaint.archives.storage IS 'storage (foreign server) that holds the object';
-COMMENT ON COLUMN pgmaint.archives.key IS 'key of the object on the storage';
+COMMENT ON COLUMN pgmaint.archives.key IS 'key of the object in the storage';
 COMMENT ON COLUMN pgmaint.archives.rows IS 'number of rows in the object';
 COMMENT ON COLUMN pgmaint.archives.bytes IS 'size of the object in bytes';
 COMMENT ON COLUMN pgmaint.archives.sha256 IS 'SHA-256 of the object, in hexadecimal';

@@ -57,7 +57,7 @@ COMMENT ON TABLE pgmaint_internal.uploads IS 'objects that are being written, or
 COMMENT ON COLUMN pgmaint_internal.uploads.task_id IS 'the task in pgmaint.tasks that writes the object';
 COMMENT ON COLUMN pgmaint_internal.uploads.action IS 'action of the task, which tells whether the object is an archive or a backup';
 COMMENT ON COLUMN pgmaint_internal.uploads.storage IS 'the foreign server';
-COMMENT ON COLUMN pgmaint_internal.uploads.key IS 'key of the object on the storage';
+COMMENT ON COLUMN pgmaint_internal.uploads.key IS 'key of the object in the storage';
 COMMENT ON COLUMN pgmaint_internal.uploads.mark IS 'mark that is stored with the object, to tell it from objects of other writers';
 COMMENT ON COLUMN pgmaint_internal.uploads.identity IS 'identity of the database that writes the object: a copy of the database removes no object of another identity';
 COMMENT ON COLUMN pgmaint_internal.uploads.begun_at IS 'when the row was written, before the first byte was sent';
@@ -106,7 +106,7 @@ COMMENT ON FUNCTION pgmaint.add_retention(regclass, name, interval, text, boolea
 	'time_column is a date, timestamp or timestamptz column; a warning is raised if no index begins with it. '
 	'keep is a positive interval of at most 1000 years. '
 	'filter is a condition as it would follow WHERE, with names outside pg_catalog schema-qualified (null: all rows of that age are removed). '
-	'If archive is true, rows are archived on storage, which is required then, before they are deleted; compression is gzip (the default), zstd or none, and compression_level is one of its levels (null: its default). '
+	'If archive is true, storage is required, and rows are archived in it before they are deleted; compression is gzip (the default), zstd or none, and compression_level is one of its levels (null: its default). '
 	'slice is the time range of one archive object, at least one minute, in months or in days and hours (null: chosen by size); timezone is a name in pg_timezone_names, in which the cut-off is computed (null: the time zone of the session). '
 	'If pass_triggers is true, partitions are dropped as a whole although their row-level DELETE triggers do not fire then. '
 	'For the owner of the table; archiving also requires USAGE on the storage, which is tested with a small object. '

@@ -49,7 +49,7 @@ BEGIN ATOMIC
 			ELSE pgmaint_internal.judge('storage', l.age) END,
 		concat_ws('; ',
 			CASE WHEN NOT l.is_there THEN concat(format('storage %I no longer exists, but ', l.storage), CASE
-				WHEN l.known > 0 THEN format('the ledger has %s archives and backups on this storage', l.known)
+				WHEN l.known > 0 THEN format('the ledger has %s archives and backups in this storage', l.known)
 				ELSE 'retention policies use this storage' END) END,
 			CASE
 				WHEN NOT l.is_there AND l.checked_at IS NULL THEN NULL

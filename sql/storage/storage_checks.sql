@@ -21,10 +21,10 @@ COMMENT ON TABLE pgmaint.storage_checks IS 'one row for each storage that the ac
 COMMENT ON COLUMN pgmaint.storage_checks.storage IS 'name of the storage (foreign server)';
 COMMENT ON COLUMN pgmaint.storage_checks.identity IS 'identity of the database that compared the storage, see pgmaint.identities';
 COMMENT ON COLUMN pgmaint.storage_checks.checked_at IS 'when the storage was last compared; null: never';
-COMMENT ON COLUMN pgmaint.storage_checks.objects IS 'number of objects on the storage; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.objects IS 'number of objects in the storage; null: never compared';
 COMMENT ON COLUMN pgmaint.storage_checks.known IS 'number of archives and backups of this database in the ledger; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.missing IS 'number of known objects that do not exist on the storage; null: never compared';
-COMMENT ON COLUMN pgmaint.storage_checks.differing IS 'number of known objects that have another size on the storage; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.missing IS 'number of known objects that do not exist in the storage; null: never compared';
+COMMENT ON COLUMN pgmaint.storage_checks.differing IS 'number of known objects that have another size in the storage; null: never compared';
 COMMENT ON COLUMN pgmaint.storage_checks.unknown IS 'number of complete objects of this database that are not in the ledger; null: never compared';
 COMMENT ON COLUMN pgmaint.storage_checks.foreign_objects IS 'number of complete objects that are not in the ledger and that another database or an unknown one wrote; null: never compared';
 COMMENT ON COLUMN pgmaint.storage_checks.incomplete IS 'number of objects that have no manifest and are not in the ledger; null: never compared';
@@ -58,8 +58,8 @@ GROUP BY u.storage;
 
 COMMENT ON VIEW pgmaint_internal.storages_in_use IS
 	'storages that hold archives or backups of this database, or that a retention policy names: the action validate compares them with the ledger';
-COMMENT ON COLUMN pgmaint_internal.storages_in_use.archives IS 'number of archives of this database on the storage';
-COMMENT ON COLUMN pgmaint_internal.storages_in_use.backups IS 'number of backups of this database on the storage';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.archives IS 'number of archives of this database in the storage';
+COMMENT ON COLUMN pgmaint_internal.storages_in_use.backups IS 'number of backups of this database in the storage';
 COMMENT ON COLUMN pgmaint_internal.storages_in_use.since IS 'when the first archive or backup was written, or the first policy added';
 
 CREATE FUNCTION pgmaint.adopt_archive(storage text, key text)
@@ -68,7 +68,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_adopt_archive';
 
 COMMENT ON FUNCTION pgmaint.adopt_archive(text, text) IS
-	'Adds an archive that is complete on a storage but not in the ledger to pgmaint.archives, as its manifest describes it, and returns its archive_id. '
+	'Adds an archive that is complete in a storage but not in the ledger to pgmaint.archives, as its manifest describes it, and returns its archive_id. '
 	'The object must have the size that its manifest says; verify_archive() compares its contents. '
 	'If another database wrote the archive, that database stays its owner: take_over() without an argument does not take that database over. '
 	'Requires USAGE on the storage. '

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * leftovers.c
- *	  Leftovers of interrupted tasks on storages, and their removal.
+ *	  Leftovers of interrupted tasks in storages, and their removal.
  *
  *-------------------------------------------------------------------------
  */
@@ -181,7 +181,7 @@ note_upload_of_attempt(TaskContext *context, const char *action,
 
 /*
  * After an ERROR, the uploads of this process are leftovers.  If its first
- * request was refused, nothing was begun on the storage, and there is nothing
+ * request was refused, nothing was begun in the storage, and there is nothing
  * to search for: a later run could not search either as long as the storage
  * refuses requests.
  */

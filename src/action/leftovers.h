@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * leftovers.h
- *	  Leftovers of interrupted tasks on storages, and their removal.
+ *	  Leftovers of interrupted tasks in storages, and their removal.
  *
  *-------------------------------------------------------------------------
  */

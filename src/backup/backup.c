@@ -2,12 +2,12 @@
  *
  * backup.c
  *	  The action "backup": dumps databases with pg_dump, and roles and
- *	  tablespaces with pg_dumpall, each into one object on a storage.
+ *	  tablespaces with pg_dumpall, each into one object in a storage.
  *
  * The room backup: backups are made, verified by restoring them, restored, and
  * removed when they expire.
  *
- * No file is written on this machine: a backup needs room only on its storage.
+ * No file is written on this machine: a backup needs room only in its storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -180,7 +180,7 @@ describe_last_backup(const char *kind, const char *storage,
 	{
 		*dump_bytes = 0;
 		*object_bytes = 0;
-		return psprintf("no earlier backup on storage %s",
+		return psprintf("no earlier backup in storage %s",
 						quote_identifier(storage));
 	}
 	*dump_bytes = named_bigint(0, "dump_bytes");
@@ -389,7 +389,7 @@ plan_backup(PlanContext *context)
 DEFINE_ACTION(backup) = {
 	.name = "backup",
 	.description = "dump databases, roles and tablespaces with pg_dump and "
-				   "pg_dumpall into objects on a storage",
+				   "pg_dumpall into objects in a storage",
 	.options = backup_options,
 	.uses_storage = true,
 	.plan = plan_backup,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * description.c
- *	  Parsing of the manifests and verification results on a storage.
+ *	  Parsing of the manifests and verification results in a storage.
  *
  * These objects can be written by others, so every field is checked before it
  * is used.

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * description.h
- *	  Parsing of the manifests and verification results on a storage.
+ *	  Parsing of the manifests and verification results in a storage.
  *
  * The result of the last verification of a backup is stored beside its object
  * and its manifest (manifest.h), as

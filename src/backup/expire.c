@@ -6,7 +6,7 @@
  * Before a removal, the objects are checked: the manifest must describe the
  * object as the ledger does, and both must carry the mark that the manifest
  * names.  Then the row is set to expiring, with that mark, and committed.  The
- * manifest is removed first, so that the backup no longer counts on the
+ * manifest is removed first, so that the backup no longer counts in the
  * storage, and the object last.  After an interruption, the next run uses the
  * row and its mark to complete the removal.  The row is set to expired when
  * all objects are removed.

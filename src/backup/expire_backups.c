@@ -22,7 +22,7 @@
 
 static const ActionOption options[] = {
 	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
-				 "remove only backups on this storage"),
+				 "remove only backups in this storage"),
 	PLAIN_OPTION("databases", OPTION_NAMES, NULL,
 				 "remove only backups of these databases"),
 	RANGE_OPTION("keep", OPTION_INTEGER, 1, 1000000, "30",
@@ -99,7 +99,7 @@ note_held_back(PlanContext *context)
 
 		plan_finding(
 			context, "expire_backups", "warning", named_text(row, "storage"),
-			psprintf("%lld %s of %s on storage %s %s due to expire, but %s "
+			psprintf("%lld %s of %s in storage %s %s due to expire, but %s "
 					 "kept: %s",
 					 (long long) count, count == 1 ? "backup" : "backups",
 					 named_text(row, "series"),

@@ -226,7 +226,7 @@ describe_backup(Storage *storage, const char *key)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("object \"%s\" on storage \"%s\" has no manifest \"%s\"",
+			 errmsg("object \"%s\" in storage \"%s\" has no manifest \"%s\"",
 					key, storage_name(storage), manifest_key(key)),
 			 errdetail("A backup without a manifest is not complete."),
 			 errhint("If the object is a dump, restore it with pg_restore.")));
@@ -234,7 +234,7 @@ describe_backup(Storage *storage, const char *key)
 	if (error != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("object \"%s\" on storage \"%s\" is not a valid "
+				 errmsg("object \"%s\" in storage \"%s\" is not a valid "
 						"manifest of this backup: %s",
 						manifest_key(key), storage_name(storage),
 						error->message)));
@@ -248,7 +248,7 @@ verify_object_size(Storage *storage, const BackupDescription *description)
 	StoredObject object;
 
 	if (!storage_stat(storage, description->key, &object))
-		return psprintf("object \"%s\" no longer exists on storage \"%s\"",
+		return psprintf("object \"%s\" no longer exists in storage \"%s\"",
 						description->key, storage_name(storage));
 	if (object.bytes != description->bytes)
 		return psprintf("the object has %lld bytes, but %lld were written",

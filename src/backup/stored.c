@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stored.c
- *	  Reading the backups on a storage without the ledger.
+ *	  Reading the backups in a storage without the ledger.
  *
  * All keys are listed once; then each manifest is read.  An error in one
  * backup does not hide the others.
@@ -234,7 +234,7 @@ keep_backup(Listing *listing, const StoredBackup *read, const char *error)
 
 /*
  * Keep a manifest that cannot be read, if its name or its object shows that it
- * is one: other JSON objects may be on the storage, too.
+ * is one: other JSON objects may be in the storage, too.
  */
 static void
 keep_unreadable(Listing *listing, const char *manifest, const char *message)

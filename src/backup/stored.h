@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * stored.h
- *	  Reading the backups on a storage without the ledger.
+ *	  Reading the backups in a storage without the ledger.
  *
  *-------------------------------------------------------------------------
  */

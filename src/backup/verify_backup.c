@@ -21,7 +21,7 @@ static const ActionOption options[] = {
 	RANGE_OPTION("backup_id", OPTION_INTEGER, 1, 1e15, NULL,
 				 "verify only the backup with this number in pgmaint.backups"),
 	PLAIN_OPTION("storage", OPTION_TEXT, NULL,
-				 "verify only backups on this storage; required with key"),
+				 "verify only backups in this storage; required with key"),
 	PLAIN_OPTION("key", OPTION_TEXT, NULL,
 				 "verify only the backup with this key, even if it is not in "
 				 "the ledger"),

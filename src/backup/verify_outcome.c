@@ -225,7 +225,7 @@ record_outcome(Verification *verification)
 			psprintf("not restorable: %s", verification->refusal);
 		context->failure_state = ERRCODE_DATA_CORRUPTED;
 		add_task_finding(context, "critical", verification->key,
-						 psprintf("backup %s on storage \"%s\" is not "
+						 psprintf("backup %s in storage \"%s\" is not "
 								  "restorable: %s",
 								  verification->key, verification->storage,
 								  verification->refusal));

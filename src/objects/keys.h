@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * keys.h
- *	  The keys of objects, their manifests and records on a storage.
+ *	  The keys of objects, their manifests and records in a storage.
  *
  *-------------------------------------------------------------------------
  */

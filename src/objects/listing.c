@@ -39,7 +39,7 @@ ends_with(const char *text, const char *suffix)
 }
 
 /*
- * Other objects on a storage are only counted.
+ * Other objects in a storage are only counted.
  */
 static bool
 visit_object(void *context, const StoredObject *object)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * owner_records.c
- *	  The owner records that are on a storage.
+ *	  The owner records that are in a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,7 @@
 
 #define NONCE_LENGTH ((size_t) 2 * OWNER_NONCE_BYTES)
 
-/* what is on the storage */
+/* what is in the storage */
 typedef struct Listing
 {
 	size_t prefix;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * owner_records.h
- *	  The owner records of a run, and those that are on a storage.
+ *	  The owner records of a run, and those that are in a storage.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #define OWNER_RECORDS ".pgmaint/owners/"
 #define OWNER_NONCE_BYTES 8
 
-/* one identity, on one storage, in one run */
+/* one identity, in one storage, in one run */
 typedef struct OwnerRecord
 {
 	char *identity;

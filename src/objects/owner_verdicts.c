@@ -154,7 +154,7 @@ note_contest(const char *storage, const OwnerRecord *record, int64 run_id)
 }
 
 /*
- * Judge the records on the storage, in a ledger scope.
+ * Judge the records in the storage, in a ledger scope.
  */
 void
 judge_record(const char *storage, const OwnerRecord *record, int64 run_id,
@@ -216,7 +216,7 @@ note_unread(const char *storage, const List *records, int64 run_id,
 	add_finding(
 		run_id, 0, 0, "identity", "warning", storage,
 		psprintf(
-			"the owner records on storage %s cannot be written or listed: %s; this run removes no objects from the storage; allow the role to list objects, and to write objects with keys that begin with " OWNER_RECORDS,
+			"the owner records in storage %s cannot be written or listed: %s; this run removes no objects from the storage; allow the role to list objects, and to write objects with keys that begin with " OWNER_RECORDS,
 			quote_identifier(storage), error),
 		NULL);
 }
@@ -251,17 +251,17 @@ forbidding_reason(const char *storage, const char *identity, int64 run_id)
 			"SELECT r.verdict FROM pgmaint_internal.owner_records r "
 			"WHERE r.identity = $1 AND r.storage = $2::pg_catalog.name AND r.run_id = $3") ==
 		0)
-		return "the run has no owner record on the storage";
+		return "the run has no owner record in the storage";
 	verdict = ledger_text(0, 1);
 	if (verdict == NULL)
-		return "the run has no owner record on the storage";
+		return "the run has no owner record in the storage";
 	if (strcmp(verdict, "gap") == 0)
 		return "the owner record that an earlier run wrote to the storage is gone";
 	if (strcmp(verdict, "unread") == 0)
-		return "the owner records on the storage cannot be written or listed";
+		return "the owner records in the storage cannot be written or listed";
 	return strcmp(verdict, "clear") == 0
 			   ? NULL
-			   : "another database has owner records of this identity on the storage";
+			   : "another database has owner records of this identity in the storage";
 }
 
 /*

@@ -53,7 +53,7 @@ typedef struct Declaration
 } Declaration;
 
 /*
- * The records that this run is to have on the storage, noted and committed
+ * The records that this run is to have in the storage, noted and committed
  * before they are written; and the identities whose records are watched.  That
  * the database is the one that it was, has been looked at since the run was
  * queued and the leader began.

@@ -3,7 +3,7 @@
  * owners.h
  *	  Who writes to a storage: the owner records on it.
  *
- * The room objects: what the ledger knows of objects on storages, whose
+ * The room objects: what the ledger knows of objects in storages, whose
  * they are, which are missing or unknown, and what may be removed.
  *
  *-------------------------------------------------------------------------

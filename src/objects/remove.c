@@ -51,7 +51,7 @@ refuse(const Removal *removal, const char *reason, const char *hint)
 
 /*
  * Objects in the ledger are removed by expiry only.  An object of the same
- * name and content on another storage may be this very one: two foreign
+ * name and content in another storage may be this very one: two foreign
  * servers can lead to one folder.
  */
 static void
@@ -65,9 +65,9 @@ refuse_known(const Removal *removal, const char *sha256)
 	if (ledger_query(
 			&query,
 			"SELECT o.what FROM ("
-			"SELECT pg_catalog.format('The object is archive %s on storage %I.', a.archive_id, a.storage) AS what, "
+			"SELECT pg_catalog.format('The object is archive %s in storage %I.', a.archive_id, a.storage) AS what, "
 			"a.storage, a.key, a.sha256 FROM pgmaint.archives a "
-			"UNION ALL SELECT pg_catalog.format('The object is backup %s on storage %I.', b.backup_id, b.storage), "
+			"UNION ALL SELECT pg_catalog.format('The object is backup %s in storage %I.', b.backup_id, b.storage), "
 			"b.storage, b.key, b.sha256 FROM pgmaint_internal.backup_records b "
 			"WHERE b.state IN ('running', 'succeeded', 'expiring')) o "
 			"WHERE o.storage = $1::pg_catalog.name AND o.key = $2 "

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * unknown.c
- *	  Objects on a storage that stand in no row of the ledger.
+ *	  Objects in a storage that stand in no row of the ledger.
  *
  * An object has a row in pgmaint_internal.uploads until its row in the ledger
  * is committed, and so is known at every moment: the storage is listed first,

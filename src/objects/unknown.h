@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * unknown.h
- *	  Objects on a storage that stand in no row of the ledger.
+ *	  Objects in a storage that stand in no row of the ledger.
  *
  *-------------------------------------------------------------------------
  */

@@ -204,7 +204,7 @@ note_leftover_seen(int64 upload_id)
 }
 
 /*
- * Is the object complete on the storage, and unfinished by the ledger only?
+ * Is the object complete in the storage, and unfinished by the ledger only?
  */
 bool
 upload_is_complete(const Upload *upload)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * adopt.c
- *	  adopt_archive: adds an object on a storage to pgmaint.archives.
+ *	  adopt_archive: adds an object in a storage to pgmaint.archives.
  *
  *-------------------------------------------------------------------------
  */

@@ -5,7 +5,7 @@
  *
  * There are four kinds of tasks: a slice of a table by time, a partition that
  * is removed as a whole, a partition that an earlier version detached, and an
- * object that an earlier task left on a storage.
+ * object that an earlier task left in a storage.
  *
  *-------------------------------------------------------------------------
  */

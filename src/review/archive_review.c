@@ -38,7 +38,7 @@ typedef struct ArchiveTurn
 } ArchiveTurn;
 
 /*
- * Archives that are not on the storage are reported by the comparison, and
+ * Archives that are not in the storage are reported by the comparison, and
  * cannot be read.
  */
 void
@@ -147,7 +147,7 @@ note_turn(TaskContext *context, const ArchiveTurn *turn,
 			&context->findings, "archive", "info",
 			psprintf("%s/%s", archive->storage, archive->key),
 			psprintf(
-				"archive %lld, object %s on storage %s, could not be read and was not checked: %s",
+				"archive %lld, object %s in storage %s, could not be read and was not checked: %s",
 				(long long) turn->archive_id, archive->key,
 				quote_identifier(archive->storage), reason));
 }
@@ -212,7 +212,7 @@ report_damaged(TaskContext *context, const char *storage)
 	rows = ledger_query(
 		&query,
 		"SELECT pg_catalog.concat(a.storage, '/', a.key), "
-		"pg_catalog.format('archive %s of %s is damaged: object %s on storage %I: %s; "
+		"pg_catalog.format('archive %s of %s is damaged: object %s in storage %I: %s; "
 		"to read the archive again: SELECT * FROM pgmaint.verify_archive(%s)', "
 		"a.archive_id, a.relation, a.key, a.storage, a.check_error, a.archive_id) "
 		"FROM pgmaint.archives a "
@@ -251,7 +251,7 @@ review_archives(TaskContext *context, ArchiveReview *review)
 		CHECK_FOR_INTERRUPTS();
 		pgstat_report_activity(
 			STATE_RUNNING,
-			psprintf("validate: reading archive %lld of %d on storage %s",
+			psprintf("validate: reading archive %lld of %d in storage %s",
 					 (long long) review->read + 1, list_length(review->due),
 					 quote_identifier(review->storage)));
 		goes_on =

@@ -144,7 +144,7 @@ report_differences(const StorageReview *review, char *detail)
 						 comparison->differing == 1 ? "has" : "have");
 	add_finding_about(
 		review, "storage", "critical",
-		psprintf("of %lld %s of the ledger on storage %s, %s: %s",
+		psprintf("of %lld %s of the ledger in storage %s, %s: %s",
 				 (long long) comparison->known,
 				 comparison->known == 1 ? "object" : "objects",
 				 quote_identifier(review->storage), counts.data,

@@ -37,7 +37,7 @@ plan_storage_reviews(PlanContext *context)
 	rows = ledger_query(
 		&query,
 		"SELECT u.storage::text, pg_catalog.has_server_privilege($1, s.oid, 'USAGE') AS may_use, "
-		"pg_catalog.format('the ledger has %s archives and %s backups on the storage', u.archives, u.backups) AS reason "
+		"pg_catalog.format('the ledger has %s archives and %s backups in the storage', u.archives, u.backups) AS reason "
 		"FROM pgmaint_internal.storages_in_use u "
 		"JOIN pg_catalog.pg_foreign_server s ON s.srvname = u.storage "
 		"ORDER BY u.storage");

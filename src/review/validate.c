@@ -99,7 +99,7 @@ renew_storage_check(void)
 }
 
 /*
- * The task succeeds whatever the checks find.  Findings on a storage that a
+ * The task succeeds whatever the checks find.  Findings in a storage that a
  * task of this run checks are left to that task.
  */
 static void

@@ -41,7 +41,7 @@ struct Storage
 };
 
 /*
- * Set by a writer before it first changes anything on a storage.  Reset to its
+ * Set by a writer before it first changes anything in a storage.  Reset to its
  * former value only when the storage's answer proves that nothing was changed.
  */
 extern bool storage_written;

@@ -94,7 +94,7 @@ extern void storage_remove_unfinished(Storage *storage, const char *key);
 extern int64 storage_free_bytes(Storage *storage);
 
 /*
- * Whether a writer of this process may have changed anything on a storage since
+ * Whether a writer of this process may have changed anything in a storage since
  * storage_reset_written(): false only when no request that changes something was
  * sent, or the first was refused by the storage itself.
  */

@@ -1,4 +1,4 @@
-# What may be a copy of a database: an original with archives and backups on a
+# What may be a copy of a database: an original with archives and backups in a
 # storage, and the ways in which its data directory comes to be there twice.
 #
 #   my $prepared = PgmaintCopies->prepare('prepared');

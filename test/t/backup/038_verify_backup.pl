@@ -162,7 +162,7 @@ write_object($node, 'daily/good.dump.gz', substr($object, 0, length($object) - 1
 like("$state $error", qr/^failed not restorable: the object has \d+ bytes, but \d+ were written/, 'a truncated object is found');
 unlink folder_of($node) . '/daily/good.dump.gz';
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
-like("$state $error", qr/^failed not restorable: object "[^"]+" no longer exists on storage /, 'so is one that is gone');
+like("$state $error", qr/^failed not restorable: object "[^"]+" no longer exists in storage /, 'so is one that is gone');
 write_object($node, 'daily/good.dump.gz', $object);
 
 # A dump that is whole, but is not what the manifest says.
@@ -202,7 +202,7 @@ change_manifest($node, 'daily/good', '"extensions": \[', '"extensions": [{"name"
 like(told($run, 'info'), qr/without extension pg_cron: only one database of a server can have the extension$/m, 'what can only be elsewhere is left out');
 unlink folder_of($node) . '/daily/good.json';
 ($state, $error) = run_backup_action($node, 'verify_backup', '{}');
-like("$state $error", qr/^failed object "daily\/good.dump.gz" on storage "pgmaint_local" has no manifest "daily\/good.json"/, 'a missing manifest');
+like("$state $error", qr/^failed object "daily\/good.dump.gz" in storage "pgmaint_local" has no manifest "daily\/good.json"/, 'a missing manifest');
 no_verdict('a missing manifest');
 write_object($node, 'daily/good.json', $manifest);
 change_manifest($node, 'daily/good', '"sha256": "\w+"', '"sha256": "ab"');

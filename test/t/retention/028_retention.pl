@@ -1,4 +1,4 @@
-# Retention on a storage that is a folder: what leaves is archived to the byte
+# Retention in a storage that is a folder: what leaves is archived to the byte
 # or stays, whatever lies in the tables and whatever happens meanwhile.
 
 use strict;

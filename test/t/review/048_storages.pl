@@ -102,7 +102,7 @@ rename "$folder/$keys[0]", "$aside/archive.aside" or die;
 rename "$folder/$backup", "$aside/backup.aside" or die;
 append_to_file("$folder/$keys[1]", 'more');
 $run = run_action('validate');
-like(findings($run), qr/^storage critical pgmaint_local: of \d+ objects of the ledger on storage pgmaint_local, 2 are missing, 1 has another size than in the ledger: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\), archive 2/m, 'missing and differing objects');
+like(findings($run), qr/^storage critical pgmaint_local: of \d+ objects of the ledger in storage pgmaint_local, 2 are missing, 1 has another size than in the ledger: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\), archive 2/m, 'missing and differing objects');
 like(findings($run), qr/SELECT \* FROM pgmaint\.verify_archive/, 'the one that has grown was read, too') if findings($run) =~ /archive critical/;
 like(status(), qr/^critical .*; 2 objects are missing: archive 1 \(\Q$keys[0]\E\), backup 1 \(\Q$backup\E\); 1 object has another size than in the ledger: archive 2/, 'validate() names them');
 is(sql('SELECT pgmaint.validate_ok()'), 'f', '... and is not ok');
@@ -134,7 +134,7 @@ $run = run_action('validate', '{"archive_check_days": 0}');
 is(result($run, 'archives_read'), 0, 'reading can be switched off');
 sql(q(UPDATE pgmaint.storage_checks SET archives_read_at = archives_read_at - interval '90 days'));
 $run = run_action('validate');
-like(findings($run), qr/^archive critical pgmaint_local\/\Q$keys[2]\E: archive 3 of public\.events is damaged: object \Q$keys[2]\E on storage pgmaint_local: .*; to read the archive again: SELECT \* FROM pgmaint\.verify_archive\(3\)$/m, 'a damaged archive');
+like(findings($run), qr/^archive critical pgmaint_local\/\Q$keys[2]\E: archive 3 of public\.events is damaged: object \Q$keys[2]\E in storage pgmaint_local: .*; to read the archive again: SELECT \* FROM pgmaint\.verify_archive\(3\)$/m, 'a damaged archive');
 is(sql(q(SELECT string_agg(archive_id::text, ', ') FROM pgmaint.archives WHERE check_result = 'damaged')), '3', '... is noted');
 is(sql(q(SELECT count(*) FROM pgmaint.archives WHERE checked_at < (SELECT max(checked_at) FROM pgmaint.storage_checks))), 0, 'after 90 days all are read');
 like(status(), qr/^critical .*: no object is missing; 1 archive is damaged: 3 \(\Q$keys[2]\E\)$/, 'validate() names it');
@@ -188,8 +188,8 @@ sub refused
 	is(sql(q(SELECT count(*) FROM pgmaint.list_objects('pgmaint_local'))), $objects, '... and nothing is gone');
 	return;
 }
-refused($keys[0], "The object is archive $adopted on storage pgmaint_local\\.", 'an archive of the ledger');
-refused($backup, 'The object is backup \d+ on storage pgmaint_local\.', 'a backup of the ledger');
+refused($keys[0], "The object is archive $adopted in storage pgmaint_local\\.", 'an archive of the ledger');
+refused($backup, 'The object is backup \d+ in storage pgmaint_local\.', 'a backup of the ledger');
 refused('.pgmaint/owners/x', "The object is one of pgmaint's own records\\.", 'a record of its own');
 sql("INSERT INTO pgmaint_internal.uploads (task_id, action, storage, key, mark) VALUES (1, 'retention', 'pgmaint_local', '$keys[1]', 'm')");
 refused($keys[1], 'Task 1 is writing the object, or was interrupted while writing the object\.', 'what is being written');
@@ -278,7 +278,7 @@ sql(q(DELETE FROM pgmaint_internal.backup_records WHERE storage IN ('twin', 'ren
 
 # A storage that is gone.
 sql(q(ALTER EXTENSION pgmaint DROP SERVER pgmaint_local; DROP SERVER pgmaint_local));
-like(status(), qr/^warning storage pgmaint_local no longer exists, but the ledger has \d+ archives and backups on this storage; /, 'a storage that was dropped');
+like(status(), qr/^warning storage pgmaint_local no longer exists, but the ledger has \d+ archives and backups in this storage; /, 'a storage that was dropped');
 $run = run_action('validate');
 like(findings($run), qr/^storage warning pgmaint_local: storage pgmaint_local no longer exists/m, '... is a finding');
 sql(q(DELETE FROM pgmaint.archives; DELETE FROM pgmaint_internal.backup_records; DELETE FROM pgmaint.storage_checks));

@@ -66,7 +66,7 @@ is(sql("SELECT t.result ->> 'archives_read' FROM pgmaint.tasks t WHERE t.run_id 
 $proxy->fault(kind => 'status', method => 'GET', path => quotemeta($keys[0]), status => 403, code => 'InvalidObjectState',
 	message => q(The operation is not valid for the object's storage class), times => 0);
 $run = validate();
-like(findings($run), qr/\Aarchive info far\/\Q$keys[0]\E: archive 1, object \Q$keys[0]\E on storage far, could not be read and was not checked: .*the storage class of the object does not allow reading[^\n]*\z/, 'a storage class that cannot be read');
+like(findings($run), qr/\Aarchive info far\/\Q$keys[0]\E: archive 1, object \Q$keys[0]\E in storage far, could not be read and was not checked: .*the storage class of the object does not allow reading[^\n]*\z/, 'a storage class that cannot be read');
 is(sql('SELECT check_result, verified_at IS NOT NULL FROM pgmaint.archives WHERE archive_id = 1'), 'not readable|t', '... is noted');
 is(sql("SELECT t.result ->> 'archives_read' FROM pgmaint.tasks t WHERE t.run_id = $run AND t.target = 'storage far'"), @keys - 1, '... and the others were read');
 like(status(), qr/^ok /, '... and all is in order');
@@ -77,14 +77,14 @@ $proxy->clear;
 # Bytes that are others, and an object that is gone.
 $proxy->fault(kind => 'corrupt', method => 'GET', path => quotemeta($keys[1]), times => 0);
 $run = validate();
-like(findings($run), qr/\Aarchive critical far\/\Q$keys[1]\E: archive 2 of public\.events is damaged: object \Q$keys[1]\E on storage far: [^\n]*\z/, 'a damaged archive');
+like(findings($run), qr/\Aarchive critical far\/\Q$keys[1]\E: archive 2 of public\.events is damaged: object \Q$keys[1]\E in storage far: [^\n]*\z/, 'a damaged archive');
 $proxy->clear;
 $run = validate();
 is(findings($run), '', 'it was read again, and is whole');
 is(sql('SELECT string_agg(DISTINCT check_result, $$,$$) FROM pgmaint.archives'), 'whole', '... and what could not be read, too');
 $s3->remove('bucket', "here/$keys[2]");
 $run = validate();
-like(findings($run), qr/\Astorage critical far: of \d+ objects of the ledger on storage far, 1 is missing: archive 3 \(\Q$keys[2]\E\)\z/, 'a missing object');
+like(findings($run), qr/\Astorage critical far: of \d+ objects of the ledger in storage far, 1 is missing: archive 3 \(\Q$keys[2]\E\)\z/, 'a missing object');
 like(status(), qr/^critical .*1 object is missing: archive 3 \(\Q$keys[2]\E\)$/, '... validate() names it');
 
 # A server that does not answer: what was found stays.

@@ -187,7 +187,7 @@ my $run;
 	certain($node, $run, 'the next run');
 	is(backups_of($node), 'third', '... removes what it should');
 	escalate($node);
-	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint_internal.alert_records WHERE check_id = 'identity')), qr/^run $run found valid owner records on storage shared$/,
+	like(sql($node, q(SELECT string_agg(coalesce(resolution, 'open'), ', ') FROM pgmaint_internal.alert_records WHERE check_id = 'identity')), qr/^run $run found valid owner records in storage shared$/,
 		'... and the alert is over');
 	is($original->backups_stored, 'third', '... really');
 	escalate($node);
@@ -209,7 +209,7 @@ my $run;
 	chmod 0700, $original->folder or die $!;
 	$original->nothing_lost($name);
 	like(sql($node, "SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run AND check_id = 'identity'"),
-		qr/the owner records on storage shared cannot be written or listed: .*this run removes no objects from the storage; allow the role to list objects/, "$name: it is told");
+		qr/the owner records in storage shared cannot be written or listed: .*this run removes no objects from the storage; allow the role to list objects/, "$name: it is told");
 	is($original->backups_stored, 'first fourth second third', '... backups are made, and nothing is removed');
 	$run = expire($node, 1);
 	certain($node, $run, "$name, and can again");
