@@ -14,7 +14,7 @@ BEGIN
 	IF NOT pg_catalog.pg_has_role(SESSION_USER, owner, 'MEMBER') THEN
 		RAISE EXCEPTION 'permission denied to update extension "pgmaint"'
 			USING ERRCODE = 'insufficient_privilege',
-				DETAIL = pg_catalog.format('It belongs to role "%s", which role "%s" may not become.', owner, SESSION_USER),
+				DETAIL = pg_catalog.format('The extension belongs to role "%s", which role "%s" may not become.', owner, SESSION_USER),
 				HINT = 'Log in as a superuser, then execute ALTER EXTENSION pgmaint UPDATE.';
 	END IF;
 END

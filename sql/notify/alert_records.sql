@@ -230,7 +230,7 @@ BEGIN ATOMIC
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint_internal.plan_schedules s WHERE s.plan = t.object)
 					THEN format('plan %s is no longer scheduled', t.object) END)
 			WHEN t.check_id = 'delivery' THEN coalesce(
-				(SELECT format('a message to %s was sent', t.object)
+				(SELECT format('a message to contact %s was sent', t.object)
 				FROM pgmaint.notifications n WHERE n.contact = t.object AND n.sent_at > t.last_seen LIMIT 1),
 				CASE WHEN NOT EXISTS (SELECT FROM pgmaint.contacts c WHERE c.name = t.object)
 					THEN format('contact %s no longer exists', t.object) END)

@@ -24,14 +24,14 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint' AND e.extnamespace = to_regnamespace('pgmaint')
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')) THEN
 		RAISE EXCEPTION 'schema "pgmaint" or "pgmaint_internal" of extension "pgmaint" was renamed'
-			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The function tick() of the extension names the command that renames it back.';
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call the function tick() of the extension: its error message has the command that renames the schema back.';
 	END IF;
 	chosen := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));
 	style := pgmaint_internal.html_style();
 	IF report_html.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM pgmaint.runs r WHERE r.run_id = chosen) THEN
 		RAISE EXCEPTION 'run % does not exist', chosen
 			USING ERRCODE = 'undefined_object',
-				HINT = 'SELECT run_id, plan, state, requested_at FROM pgmaint.runs lists the runs.';
+				HINT = 'To list the runs: SELECT run_id, plan, state, requested_at FROM pgmaint.runs.';
 	END IF;
 	SELECT c.* INTO checks FROM pgmaint_internal.html_check_results() c;
 	head := coalesce(pgmaint_internal.html_lead(chosen, checks.checks, checks.critical, checks.warning) || pgmaint_internal.html_run(chosen), format(

@@ -398,7 +398,7 @@ AS $$
 BEGIN
 	RAISE EXCEPTION 'run % does not exist', run_id
 		USING ERRCODE = 'undefined_object',
-			HINT = 'SELECT run_id, plan, state, requested_at FROM pgmaint.runs lists the runs.';
+			HINT = 'To list the runs: SELECT run_id, plan, state, requested_at FROM pgmaint.runs.';
 END
 $$;
 

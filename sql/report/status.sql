@@ -171,7 +171,7 @@ policies AS MATERIALIZED (
 		FROM (
 			SELECT r.policy_id,
 				c.oid IS NULL OR a.attname IS NULL OR o.rolname IS DISTINCT FROM r.owner AS rests,
-				CASE WHEN c.oid IS NULL THEN 'its table is gone' ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END AS name
+				CASE WHEN c.oid IS NULL THEN 'the table was dropped' ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END AS name
 			FROM pgmaint.retention_policies r
 			LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relation
 			LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -287,7 +287,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	FROM scheduled s
 	CROSS JOIN here h
 	UNION ALL
-	SELECT 2, 2, 'schedules', 'late', 'warning', 'due, and not begun: ' || s.late, 'SELECT * FROM pgmaint.schedules;', NULL
+	SELECT 2, 2, 'schedules', 'late', 'warning', 'due but not begun: ' || s.late, 'SELECT * FROM pgmaint.schedules;', NULL
 	FROM scheduled s
 	WHERE s.late IS NOT NULL
 	UNION ALL
@@ -319,9 +319,9 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 			ELSE 'ok' END,
 		pg_catalog.concat_ws('; ',
 			CASE WHEN b.backup_id IS NULL THEN 'there is no backup of this database'
-				ELSE pg_catalog.format('backup %s of %s, %s, on %s; %s kept', b.backup_id, pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC'),
+				ELSE pg_catalog.format('backup %s of %s, %s, in storage %s; %s kept', b.backup_id, pg_catalog.to_char(b.started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC'),
 					pg_catalog.pg_size_pretty(b.bytes), pg_catalog.quote_ident(b.storage), b.kept) END,
-			CASE WHEN b.selection IS NOT NULL THEN 'it holds a part of the database' END,
+			CASE WHEN b.selection IS NOT NULL THEN 'the backup has only a part of the database' END,
 			'the last attempt failed: ' || pg_catalog."left"(f.error, 100)),
 		CASE WHEN b.backup_id IS NULL OR b.selection IS NOT NULL OR f.started_at IS NOT NULL OR b.started_at < h.now - least(l.backup_old, l.backup_too_old)
 			THEN 'SELECT pgmaint.run_action(''backup'');' ELSE '' END, 4
@@ -354,7 +354,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	UNION ALL
 	SELECT 5, 1, 'retention', 'policies', CASE WHEN p.resting > 0 THEN 'warning' WHEN p.policies = 0 THEN 'info' ELSE 'ok' END,
 		pg_catalog.concat(CASE p.policies WHEN 0 THEN 'no retention policies' WHEN 1 THEN '1 policy' ELSE p.policies || ' policies' END,
-			CASE WHEN p.resting > 0 THEN pg_catalog.format('; %s %s, since the table has changed: %s', p.resting, CASE p.resting WHEN 1 THEN 'rests' ELSE 'rest' END, p.named) END,
+			CASE WHEN p.resting > 0 THEN pg_catalog.format('; %s suspended because of changes to the table: %s', CASE p.resting WHEN 1 THEN '1 is' ELSE p.resting || ' are' END, p.named) END,
 			CASE WHEN p.resting > 3 THEN ', ...' END),
 		CASE WHEN p.resting > 0 THEN 'SELECT * FROM pgmaint.retention_policies;' ELSE '' END, NULL
 	FROM policies p
@@ -446,7 +446,7 @@ COMMENT ON VIEW pgmaint.status IS
 COMMENT ON COLUMN pgmaint.status.topic IS 'what the row is about, as a chapter of the documentation is named; next: what to do next, the most pressing first';
 COMMENT ON COLUMN pgmaint.status.item IS 'what of the topic: a plan, the newest backup and the like; the number of the step where topic is next';
 COMMENT ON COLUMN pgmaint.status.status IS 'ok, warning, critical, by the limits in pgmaint.thresholds; info: nothing to judge, or not configured';
-COMMENT ON COLUMN pgmaint.status.detail IS 'how it stands, in words';
+COMMENT ON COLUMN pgmaint.status.detail IS 'what was found, in words';
 COMMENT ON COLUMN pgmaint.status.next_step IS 'the command to type next; empty: none is needed';
 
 REVOKE ALL ON pgmaint.status FROM PUBLIC;

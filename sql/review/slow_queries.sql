@@ -45,7 +45,7 @@ BEGIN
 	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint' AND e.extnamespace = to_regnamespace('pgmaint')
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')) THEN
 		RAISE EXCEPTION 'schema "pgmaint" or "pgmaint_internal" of extension "pgmaint" was renamed'
-			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'The function tick() of the extension names the command that renames it back.';
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Call the function tick() of the extension: its error message has the command that renames the schema back.';
 	END IF;
 	missing := pgmaint_internal.statements_missing();
 	IF NOT coalesce(slow_queries.order_by = ANY (choices), false) THEN
@@ -69,7 +69,7 @@ BEGIN
 	LIMIT 1;
 	counted := (SELECT i.counted_since FROM pgmaint_internal.statements_since() i);
 	IF first.snapshot_id IS NULL AND slow_queries.since IS NOT NULL THEN
-		RAISE NOTICE 'no snapshot is as old as that: showing all that pg_stat_statements has counted';
+		RAISE NOTICE 'no snapshot is older than "since": showing all that pg_stat_statements has counted';
 	ELSIF first.snapshot_id IS NOT NULL AND counted > first.taken_at THEN
 		RAISE NOTICE 'pg_stat_statements was reset at %: showing what was counted since', date_trunc('second', counted);
 	END IF;

@@ -67,7 +67,7 @@ BEGIN ATOMIC
 		CASE
 			WHEN l.backups = 0 THEN format('no backup of database %s', l.object)
 			WHEN NOT l.whole THEN format('only backups of parts of database %s', l.object)
-			ELSE format('%s %s of database %s, %s, on %s', l.backups,
+			ELSE format('%s %s of database %s, %s, in storage %s', l.backups,
 				CASE WHEN l.backups = 1 THEN 'backup' ELSE 'backups' END, l.object, pg_size_pretty(l.bytes), l.storages) END,
 		coalesce('at least ' || t.least, 'no threshold is set'),
 		l.object

@@ -166,7 +166,7 @@ BEGIN ATOMIC
 		CASE WHEN c.has < pgmaint_internal.threshold('checksums_enabled', 'critical')::numeric THEN 'critical'
 			WHEN c.has < pgmaint_internal.threshold('checksums_enabled', 'warning')::numeric THEN 'warning' ELSE 'ok' END,
 		CASE WHEN c.has = 1 THEN 'pages have checksums'
-			ELSE 'pages have no checksums: damage by the storage goes undetected; ' || pgmaint_internal.checksums_hint() END,
+			ELSE 'pages have no checksums: damage by the disk goes undetected; ' || pgmaint_internal.checksums_hint() END,
 		'pages with checksums',
 		NULL
 	FROM (SELECT CASE WHEN current_setting('data_checksums') = 'on' THEN 1 ELSE 0 END AS has) c

@@ -50,7 +50,7 @@ plan_leftovers(PlanContext *context, const char *action)
 			plan_finding(
 				context, action, "warning", object,
 				psprintf(
-					"%s may be a leftover of task %lld, but its storage no longer exists",
+					"%s may be a leftover of task %lld, but the storage of the object no longer exists; if the object exists, remove it by hand",
 					object, (long long) named_bigint(row, "task_id")),
 				NULL);
 			continue;
@@ -64,7 +64,9 @@ plan_leftovers(PlanContext *context, const char *action)
 			"task %lld began to write the object at %s and did not commit%s",
 			(long long) named_bigint(row, "task_id"),
 			named_text(row, "begun_at"),
-			named_boolean(row, "searched") ? "; searched for again" : "");
+			named_boolean(row, "searched")
+				? "; the object is searched for once more"
+				: "");
 		task->evidence = psprintf(
 			"{\"kind\": \"leftover\", \"upload_id\": %lld, \"storage\": %s}",
 			(long long) named_bigint(row, "upload_id"),

@@ -83,14 +83,15 @@ check_room(const TaskContext *context, Storage *storage)
 
 	if (available < 0 || available >= expected + min_free)
 		return;
-	ereport(ERROR, (errcode(ERRCODE_DISK_FULL),
-					errmsg("not enough disk space for the backup in storage "
-						   "\"%s\": %s are free, about %s are needed, and %s "
-						   "must stay free",
-						   storage_name(storage), size_text(available),
-						   size_text(expected), size_text(min_free)),
-					errhint("Make room, remove old backups with the action "
-							"expire_backups, or use another storage.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_DISK_FULL),
+			 errmsg("not enough disk space for the backup in storage "
+					"\"%s\": %s are free, about %s are needed, and %s "
+					"must stay free",
+					storage_name(storage), size_text(available),
+					size_text(expected), size_text(min_free)),
+			 errhint("Free disk space, remove old backups with the action "
+					 "expire_backups, or use another storage.")));
 }
 
 /*

@@ -86,20 +86,21 @@ watch_proof(void)
 
 	check_private_server();
 	if (access(watched_folder, F_OK) != 0 && errno == ENOENT)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("folder \"%s\" of the private server was removed",
-						watched_folder),
-				 errhint("Do not remove folders of private servers, which "
-						 "pgmaint does, and verify the backup again. This "
-						 "failure does not count against the backup.")));
+		ereport(
+			ERROR,
+			(errcode_for_file_access(),
+			 errmsg("folder \"%s\" of the private server was removed",
+					watched_folder),
+			 errhint("Verify the backup again, and leave the removal of such "
+					 "folders to pgmaint. This "
+					 "failure does not count against the backup.")));
 	free_bytes = free_bytes_of_folder(watched_folder);
 	(void) yield_processes_in(watched_folder);
 	if (free_bytes < watched_min_free)
 		ereport(ERROR,
 				(errcode(ERRCODE_DISK_FULL),
-				 errmsg("verification was stopped before the disk of \"%s\" "
-						"is full: %s are free",
+				 errmsg("verification was stopped before the disk of folder "
+						"\"%s\" was full: %s are free",
 						watched_folder, size_text(free_bytes)),
 				 errdetail("%s must stay free.", size_text(watched_min_free)),
 				 errhint("Set pgmaint.proof_directory to a folder on a disk "

@@ -123,7 +123,7 @@ plan_restore_backup(PlanContext *context)
 	appendStringInfoChar(&evidence, '}');
 	task->action = "restore_backup";
 	task->target = key != NULL ? psprintf("%s/%s", storage, key)
-							   : psprintf("%s on %s",
+							   : psprintf("%s in storage %s",
 										  quote_identifier(database), storage);
 	task->command = psprintf(
 		"restore %s%s%s%s%s", key != NULL ? "" : "the newest backup of ",

@@ -75,7 +75,7 @@ read_backup(void *argument)
 	if (reading->is_backup &&
 		strcmp(manifest_key(reading->backup->key), reading->key) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-						errmsg("it describes another object, \"%s\"",
+						errmsg("the manifest describes another object, \"%s\"",
 							   reading->backup->key)));
 }
 

@@ -62,13 +62,12 @@ may_measure(Oid relid)
 static void
 complain_about_rights(Relation rel)
 {
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-		 errmsg("permission denied to measure the bloat of \"%s\"",
-				RelationGetRelationName(rel)),
-		 errhint("Own the table, or be granted SELECT on it or membership in "
-				 "pg_stat_scan_tables.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied to measure the bloat of \"%s\"",
+					RelationGetRelationName(rel)),
+			 errhint("Grant the role SELECT on the table, or membership in "
+					 "pg_stat_scan_tables.")));
 }
 
 /*

@@ -219,7 +219,7 @@ plan_check_corruption(PlanContext *context)
 		if (left > 0)
 		{
 			coverage->reason = psprintf(
-				"time_budget does not reach %lld tables and indexes, which are left for the next run",
+				"time_budget is too short for %lld tables and indexes, which are left for the next run",
 				(long long) left);
 			coverage->evidence =
 				psprintf("{\"check\": \"coverage\", \"beyond_budget\": %lld}",

@@ -39,7 +39,7 @@ check_checksums(TaskContext *context)
 							"SELECT pgmaint_internal.checksums_hint()");
 		note_finding(&context->findings, "checksums", "info", NULL, NULL)
 			->message = psprintf(
-			"data checksums are off: damage by the storage goes undetected; %s",
+			"data checksums are off: damage by the disk goes undetected; %s",
 			ledger_text(0, 1));
 		ledger_leave(&scope);
 		context->result =
@@ -79,7 +79,7 @@ check_checksums(TaskContext *context)
 		fresh += named_bigint(row, "fresh");
 		finding->object = named_text(row, "datname");
 		finding->message = psprintf(
-			"%lld checksum failures in %s %s, the last at %s: the storage returned other data than was written; the server log names the blocks",
+			"%lld checksum failures in %s %s, the last at %s: the disk returned other data than was written; the server log names the blocks",
 			(long long) named_bigint(row, "fresh"), named_text(row, "place"),
 			named_text(row, "since"), named_text(row, "last_failure"));
 		finding->detail = named_text(row, "detail");

@@ -181,7 +181,7 @@ pgmaint_drop_plan(PG_FUNCTION_ARGS)
 							  plan)
 					 : errmsg("plan \"%s\" does not exist", plan),
 				 names == NULL
-					 ? errhint("No plans have been defined here.")
+					 ? errhint("No user has defined a plan in this database.")
 					 : errhint("Plans that can be dropped are: %s.", names)));
 	}
 	ledger_leave(&scope);

@@ -76,9 +76,10 @@ handle_terminate(SIGNAL_ARGS)
 }
 
 /*
- * Code of a table's owner runs here while a step is planned, and may catch the
- * ERROR that a signal has become.  Its next message ends it, and this leader:
- * neither the leader nor the server's shutdown must wait forever.
+ * While a step is planned, code of a table's owner runs in this process, and
+ * may catch the ERROR that a signal has become.  ProcDiePending then ends the
+ * process at its next check for interrupts, which no code can catch: neither
+ * the leader nor the server's shutdown must wait forever.
  */
 static void
 /* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a callback */
@@ -93,10 +94,10 @@ heed_caught_signal(SubXactEvent event, SubTransactionId subtransaction,
 }
 
 /*
- * End for good.  The units of this leader are available to others now, but
- * their leaders may find no slot while a messenger or a parallel query has
- * it.  No other process would start them, so this process tries for a little
- * longer.
+ * End this process.  It releases its units, the shares of worker slots that
+ * locks.h describes, and starts leaders of databases that wait for them.  While
+ * a messenger or a parallel query has the slot, such a leader cannot start.  No
+ * other process would start it, so this process tries again for a while.
  */
 static void
 leave(int code, bool own)
@@ -239,7 +240,7 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		MemoryContextSwitchTo(context);
-		/* no handler has caught it before */
+		/* the process must live until leave_interrupted() has recorded it */
 		ProcDiePending = false;
 		RESUME_INTERRUPTS();
 		if (ShutdownRequestPending)
@@ -253,8 +254,8 @@ carry_out_run_safely(const Run *run, MemoryContext context)
 }
 
 /*
- * Execute the runs that are queued.  Returns false if one was queued again:
- * other runs would find no slot either.
+ * Execute the runs that are queued.  Returns false if a run was queued again
+ * because it found no worker slot: other runs would find none either.
  */
 static bool
 carry_out_queued_runs(void)
@@ -339,8 +340,9 @@ reconcile(void)
 }
 
 /*
- * Lead until no work is left.  Returns whether this database may need another
- * leader all the same.
+ * Lead until no run is queued.  Returns true if this database may start another
+ * leader, should a run have been queued since; false if another process leads,
+ * the extension was dropped, or no worker slot is free.
  */
 static bool
 lead(void)

@@ -150,8 +150,9 @@ check_job_is_possible(const CronServer *server, const char *plan,
 	if (strcmp(plan, TICK) == 0)
 	{
 		if (options != NULL)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("\"%s\" takes no options", TICK)));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("schedule of \"%s\" takes no options", TICK)));
 		return;
 	}
 	/* tables need the names of their schemas */

@@ -79,9 +79,10 @@ text_of_lock_failure(const TaskContext *context)
 	}
 	PG_END_TRY();
 
-	return psprintf("no lock within %d ms%s%s", context->lock_timeout,
-					holders == NULL ? "; its holder has ended since" : ": ",
-					holders == NULL ? "" : holders);
+	return psprintf(
+		"no lock within %d ms%s%s", context->lock_timeout,
+		holders == NULL ? "; the holder of the lock has ended since" : ": ",
+		holders == NULL ? "" : holders);
 }
 
 /*

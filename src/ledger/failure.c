@@ -89,8 +89,9 @@ describe_failure(const ErrorData *error)
 	if (is_about_missing_name(error->sqlerrcode))
 		text = text_with_hint(
 			text,
-			psprintf("Functions run with search_path = pg_catalog, pg_temp "
-					 "here: qualify the names in the function, or execute %s.",
-					 commands));
+			psprintf(
+				"Functions run with search_path = pg_catalog, pg_temp "
+				"in runs of pgmaint: qualify the names in the function, or execute %s.",
+				commands));
 	return psprintf("%s; CONTEXT: %s", text, functions);
 }

@@ -135,7 +135,7 @@ pgmaint_take_over(PG_FUNCTION_ARGS)
 		ereport(
 			NOTICE,
 			(errmsg(
-				"nothing to take over: this database is not in doubt and has no rows of another database")));
+				"nothing to take over: the identity of this database is not in doubt, and the ledger has no rows of another database")));
 	PG_RETURN_INT32((int32) count);
 }
 
@@ -188,7 +188,7 @@ forget_original(const char *identity)
 	ereport(
 		NOTICE,
 		(errmsg(
-			"forgotten backups of the original: %lld; dropped contacts: %lld",
+			"backups of the original that were removed from the ledger, not from storages: %lld; dropped contacts: %lld",
 			(long long) ledger_bigint(0, 1),
 			(long long) ledger_bigint(0, 2))));
 	/* so that take_over() does not find them in rows of a dump */

@@ -80,14 +80,14 @@ find_change(const Departure *departure)
 
 	if (departure->partitions == NIL)
 		return "the partition was detached, attached or dropped after the "
-			   "task was planned";
+			   "task had been planned";
 	if (!OidIsValid(departure->parent))
 		return NULL;
 	partition = linitial(departure->partitions);
 	if (partition->parent != departure->parent ||
 		!list_member_oid(get_partition_ancestors(departure->relation),
 						 policy->relation))
-		return "the partition was moved after the task was planned";
+		return "the partition was moved after the task had been planned";
 	if (!partition->timed || policy->filter != NULL ||
 		partition->upper >
 			time_as_number(

@@ -193,7 +193,7 @@ execute_departure(TaskContext *context, const RetentionWork *work,
 	context->not_done = find_objection(&departure, role);
 	ledger_leave(&scope);
 	if (context->not_done == NULL && work->empty && has_rows(&departure))
-		context->not_done = "rows were added after the task was planned";
+		context->not_done = "rows were added after the task had been planned";
 	if (context->not_done != NULL)
 		return;
 

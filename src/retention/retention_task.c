@@ -64,12 +64,12 @@ find_objection_to_slice(const RetentionPolicy *policy, Oid relation, Oid role)
 	Refusal refusal = {0};
 
 	if (get_rel_relkind(relation) == '\0')
-		return "the table was dropped after the task was planned";
+		return "the table was dropped after the task had been planned";
 	if (relation != policy->relation &&
 		!(get_rel_relispartition(relation) &&
 		  list_member_oid(get_partition_ancestors(relation),
 						  policy->relation)))
-		return "the partition was detached after the task was planned";
+		return "the partition was detached after the task had been planned";
 	refuse_policy(policy, relation, role, &refusal);
 	if (refusal.message == NULL)
 		return NULL;
@@ -77,7 +77,7 @@ find_objection_to_slice(const RetentionPolicy *policy, Oid relation, Oid role)
 }
 
 /*
- * Skip the task if its policy or table changed since the plan.  Otherwise
+ * Skip the task if its policy or table changed after planning.  Otherwise
  * register the objects that the task will write, which is committed before it
  * begins.
  */
@@ -101,8 +101,8 @@ consider_retention(TaskContext *context, char **reason)
 	ledger_enter(&scope);
 	if (!read_policy(work.policy_id, &policy))
 		refusal.message =
-			psprintf("retention policy %lld was dropped after the task was "
-					 "planned",
+			psprintf("retention policy %lld was dropped after the task had "
+					 "been planned",
 					 (long long) work.policy_id);
 	else if (is_whole(&work))
 	{

@@ -238,8 +238,8 @@ describe_index_advice(const ClaimedTask *task, Jsonb *result)
 					"statements"),
 			counted(result_number(result, "advised"), "index", "indexes"));
 	if (reviewed > 0)
-		add_phrase(&words, psprintf("%s created as advised before",
-									count_text(reviewed)));
+		add_phrase(&words, psprintf("%s created on earlier advice",
+									counted(reviewed, "index", "indexes")));
 	return words.data;
 }
 

@@ -199,7 +199,7 @@ open_folder_of(const Handle *top, const char *path, FolderWalk walk)
 }
 
 /*
- * The errno that stands for what is not a regular file.
+ * The errno for an entry that is not a regular file.
  */
 static int
 wrong_kind(const struct stat *status)

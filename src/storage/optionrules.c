@@ -305,7 +305,7 @@ refuse_name(Oid catalog, const char *name, const OptionRule *elsewhere)
 
 	initStringInfo(&hint);
 	if (elsewhere != NULL)
-		appendStringInfo(&hint, "The option belongs to the %s. ",
+		appendStringInfo(&hint, "Set this option on the %s. ",
 						 elsewhere->catalog == SERVER ? "server"
 													  : "user mapping");
 	else if (nearest != NULL)

@@ -144,7 +144,7 @@ SKIP:
 	unlink $filler or die;
 	is($end, 'failed', 'a disk that is filled ends the proof');
 	like($node->safe_psql('postgres', "SELECT error FROM pgmaint.tasks WHERE run_id = $run"),
-		qr/^verification was stopped before the disk of "\Q$server->{folder}\E" is full: .* are free; .* must stay free\..*pgmaint\.proof_directory/, '... before it is full');
+		qr/^verification was stopped before the disk of folder "\Q$server->{folder}\E" was full: .* are free; .* must stay free\..*pgmaint\.proof_directory/, '... before it is full');
 	is(verification_of($slow), 'never verified', '... which says nothing about the backup');
 	is(databases_left($node), '0|0|0', '... and nothing is left');
 }

@@ -294,7 +294,7 @@ $node->safe_psql('used', $gifts =~ s/ALL ON TYPES/ALL ON SCHEMAS/gr);
 # who may not become the owner is told what to do
 $node->safe_psql('postgres', 'CREATE ROLE member LOGIN IN ROLE somebody');
 my ($refused, $nothing, $reason) = $node->psql('used', 'SET ROLE somebody; ALTER EXTENSION pgmaint UPDATE', extra_params => [ '-U', 'member' ]);
-like($reason, qr/ERROR:  permission denied to update extension "pgmaint"\nDETAIL:  It belongs to role .*, which role "member" may not become\.\nHINT:  Log in as a superuser/,
+like($reason, qr/ERROR:  permission denied to update extension "pgmaint"\nDETAIL:  The extension belongs to role .*, which role "member" may not become\.\nHINT:  Log in as a superuser/,
 	"$previous in use: a session that cannot become the owner is refused, with a hint");
 
 # a function of the owner's can do it for others, where no role can be set

@@ -115,7 +115,7 @@ refused(q(SELECT pgmaint.schedule('nothing')), qr/ERROR:  plan "nothing" does no
 refused('SELECT pgmaint.schedule(' . literal($odd_plan) . ')', qr/has no default schedule\nHINT:  Pass a schedule, for example SELECT pgmaint\.schedule\(.*, '0 3 \* \* 0'\)/, 'no time');
 refused(q(SELECT pgmaint.schedule('weekly', options => '{"no": 1}')), qr/unrecognized option "no"/, 'no option');
 refused(q(SELECT pgmaint.schedule('weekly', options => '{"tables": "t"}')), qr/relation "t" does not exist/, 'a table without its schema');
-refused(q(SELECT pgmaint.schedule('tick', options => '{}')), qr/"tick" takes no options/, 'options for tick');
+refused(q(SELECT pgmaint.schedule('tick', options => '{}')), qr/schedule of "tick" takes no options/, 'options for tick');
 refused(q(SELECT pgmaint.schedule('weekly', '10 seconds')), qr/ERROR:  invalid schedule: 10 seconds\nHINT:  Use five fields of numbers, such as/, 'what an older pg_cron does not know')
   if $version =~ /^1\.[1-4](\D|$)/;
 

@@ -219,7 +219,7 @@ is(sql($checked), 'ok||no messages wait to be sent', 'and all is in order');
 my %ids = map { $_->{headers}{'webhook-id'} => 1 } arrived('http', '/switch');
 is(scalar keys %ids, 1, 'always under the same id');
 escalate();
-is(sql(q(SELECT state, resolution FROM pgmaint.alerts WHERE check_id = 'delivery')), 'resolved|a message to switch was sent', 'and that alert is over');
+is(sql(q(SELECT state, resolution FROM pgmaint.alerts WHERE check_id = 'delivery')), 'resolved|a message to contact switch was sent', 'and that alert is over');
 sql(q(SELECT pgmaint.drop_contact('switch')));
 
 #

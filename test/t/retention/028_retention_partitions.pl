@@ -242,7 +242,7 @@ sql('DROP TRIGGER legal_hold ON each_2020; CREATE TRIGGER legal_hold BEFORE DELE
 $run = retain('each');
 like(sql("SELECT string_agg(message, ' ') FROM pgmaint.findings WHERE run_id = $run"),
 	qr/is suspended: statement-level trigger "legal_hold" of partitioned table public\.each does not fire when rows of partitions are deleted.*pass_triggers => true/,
-	'one of the partitioned table: the policy rests');
+	'one of the partitioned table: the policy is suspended');
 is(sql('SELECT count(*) FROM each_2020'), 3, '... and the rows stay, too');
 
 # rows that come into an empty partition between plan and task
@@ -255,7 +255,7 @@ ok( $node->poll_query_until('postgres',
 	'an empty partition, into which a session has written');
 $writer->query_safe('COMMIT');
 is(wait_for_end($node, $run), 'succeeded', '... the task waits for it');
-is(errors($run), 'rows were added after the task was planned', '... and leaves the partition alone');
+is(errors($run), 'rows were added after the task had been planned', '... and leaves the partition alone');
 is(sql('SELECT count(*) FROM filled'), 2, '... with its row');
 
 # a foreign key that would delete
