@@ -444,7 +444,7 @@ ORDER BY r.part, r.nth;
 COMMENT ON VIEW pgmaint.status IS
 	'where this database stands, on one screen, and what to do next: last runs, schedules, alerts, backups, storages, retention, bloat, the last validation; times are UTC';
 COMMENT ON COLUMN pgmaint.status.topic IS 'what the row is about, as a chapter of the documentation is named; next: what to do next, the most pressing first';
-COMMENT ON COLUMN pgmaint.status.item IS 'what of the topic: a plan, the newest backup and the like; the number of the step where topic is next';
+COMMENT ON COLUMN pgmaint.status.item IS 'the part of the topic, such as a plan or the newest backup; the number of the step where topic is next';
 COMMENT ON COLUMN pgmaint.status.status IS 'ok, warning, critical, by the limits in pgmaint.thresholds; info: nothing to judge, or not configured';
 COMMENT ON COLUMN pgmaint.status.detail IS 'what was found, in words';
 COMMENT ON COLUMN pgmaint.status.next_step IS 'the command to type next; empty: none is needed';

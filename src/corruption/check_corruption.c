@@ -32,8 +32,9 @@ static const ActionOption options[] = {
 	PLAIN_OPTION(
 		"parent_check", OPTION_SWITCH, "auto",
 		"check B-trees from top to bottom (bt_index_parent_check), which blocks writers; auto: while a maintenance window is open for long enough"),
-	RANGE_OPTION("sequence_threshold", OPTION_NUMBER, 0, 1, "0.8",
-				 "report sequences from this used share of their values on"),
+	RANGE_OPTION(
+		"sequence_threshold", OPTION_NUMBER, 0, 1, "0.8",
+		"report sequences that have used at least this share of their values"),
 	WINDOW_OPTION,
 	SETTINGS_OPTION,
 	END_OF_OPTIONS,

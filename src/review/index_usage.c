@@ -72,7 +72,7 @@ execute_index_usage(TaskContext *context)
 		"FROM pgmaint.index_usage(pg_catalog.make_interval(secs => $1), $2) y) x GROUP BY x.check_id) u "
 		"CROSS JOIN LATERAL (SELECT pg_catalog.format(CASE u.check_id "
 		"WHEN 'H001' THEN '%s invalid %s, which no session is building' "
-		"WHEN 'H002' THEN '%s %s, %s in all, not used for long' "
+		"WHEN 'H002' THEN '%s unused %s, %s in all' "
 		"WHEN 'H003' THEN '%s foreign %s without an index' "
 		"ELSE '%s %s, %s in all, which other indexes can replace' END, u.number, "
 		"CASE WHEN u.check_id = 'H003' THEN 'key' ELSE 'index' END "
