@@ -5,6 +5,7 @@
 #   make demo              see it at work, on a private server with a private database
 #   make check             all tests, on a private server; TESTS="name ..." for some of them
 #   make bench             measure it; writes test/bench/RESULTS.md
+#   make picture           makes docs/report.png, the first screen of a report
 #   make figures           brings the figures in README.md and docs/ up to date with that
 #   make reference         brings docs/reference.md up to date with the extension
 #   make check-dates       the regression tests, at dates at which time is odd
@@ -86,11 +87,16 @@ SQL_PARTS = $(wildcard \
 	sql/report/report.sql \
 	sql/report/page.sql \
 	sql/report/charts.sql \
+	sql/report/html_checks.sql \
 	sql/report/html_run.sql \
+	sql/report/previous_runs.sql \
 	sql/report/html_queries.sql \
 	sql/report/html_history.sql \
 	sql/report/report_html.sql \
 	sql/report/metrics.sql \
+	sql/report/help.sql \
+	sql/report/status.sql \
+	sql/report/report_json.sql \
 	sql/base/access.sql \
 	sql/base/default_rights.sql \
 )
@@ -120,13 +126,13 @@ PROVE_TESTS = test/t/*/*.pl
 
 # These need no PGXS: they find or install a server first, and call make again.
 CHECKS = check-dates check-servers check-sanitizers check-package check-includes check-format check-lint
-TOOLS = check demo bench figures reference lint $(CHECKS)
+TOOLS = check demo bench picture figures reference lint $(CHECKS)
 
 ifneq ($(filter $(TOOLS),$(MAKECMDGOALS)),)
 
 .PHONY: $(TOOLS)
 
-check demo bench reference $(CHECKS):
+check demo bench picture reference $(CHECKS):
 	@test/tools/$@
 
 figures:

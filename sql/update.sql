@@ -76,8 +76,8 @@ BEGIN
 END
 $$;
 
--- Whoever could name what has moved can still do so, with the privileges that were
--- granted on it.
+-- Roles that could name the objects that have moved still can, with the privileges
+-- that were granted on them.
 DO $$
 DECLARE
 	role text;
@@ -96,8 +96,8 @@ BEGIN
 END
 $$;
 
--- What was a trouble, and an escalation, is an alert.  All of it is renamed, so that
--- rows, numbers, privileges and what depends on it stay.
+-- "troubles" and escalations of 0.2 are alerts.  Their tables and views are renamed,
+-- which keeps rows, numbers, privileges and dependent objects.
 ALTER VIEW pgmaint.escalations RENAME TO alerts;
 ALTER VIEW pgmaint.alerts RENAME COLUMN escalation_id TO alert_id;
 ALTER VIEW pgmaint.finding_results RENAME COLUMN trouble_severity TO alert_severity;

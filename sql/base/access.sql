@@ -15,7 +15,7 @@ WITH entries AS (
 		('read'::text, 'TABLE'::text, 'SELECT'::text, 'pgmaint'::text,
 			'runs tasks findings task_results step_results finding_results progress plans plan_definitions windows maintenance_windows '
 			'schedules retention_policies archives backups storage_checks thresholds alerts bloat_history corruption_checks '
-			'sequence_usage unvalidated_constraints metrics'::text),
+			'sequence_usage unvalidated_constraints metrics status help'::text),
 		('read', 'ROUTINE', 'EXECUTE', 'pgmaint',
 			'report shown_tasks shown_findings message_pattern may_be_copied one_line count_text metrics_text actions window_open '
 			'window_hours next_run table_bloat index_bloat vacuum_candidates stale_statistics reindex_candidates index_usage backup_expiry'),
@@ -35,7 +35,7 @@ WITH entries AS (
 
 		-- statements and sessions of other roles, and facts about the server itself
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint',
-			'slow_queries degraded_queries connection_review xmin_holders validate validate_ok report_html index_advice generic_plan'),
+			'slow_queries degraded_queries connection_review xmin_holders validate validate_ok report_html report_json index_advice generic_plan'),
 		('none', 'TABLE', 'SELECT', 'pgmaint', 'query_plans identities'),
 		-- the answer of a verification reveals rows that the role may not read
 		('none', 'ROUTINE', 'EXECUTE', 'pgmaint', 'add_verification drop_verification'),

@@ -115,8 +115,8 @@ COMMENT ON COLUMN pgmaint.alerts.action IS 'action that noticed the alert; null:
 COMMENT ON COLUMN pgmaint.alerts.first_finding IS 'number of its first finding';
 
 -- One message to each contact, however many alerts there are; the first 50 are
--- described.  The keys of version 0.2 stay in the payload for one version: troubles,
--- troubles_count, escalation_id, and trouble as the kind.
+-- described.  The keys of version 0.2 stay in the payload for one version:
+-- "troubles", "troubles_count", "escalation_id", and "trouble" as the kind.
 CREATE FUNCTION pgmaint_internal.queue_alerts()
 RETURNS void
 LANGUAGE sql VOLATILE

@@ -1,8 +1,8 @@
--- Plots for the page of report_html(), in SVG without a script.  What lies along
--- the time axis is placed in percent, so that a plot is as wide as its place is
--- and its text stays as large as it was.
+-- Plots for the page of report_html(), in SVG without a script.  Positions along the
+-- time axis are in percent, so that a plot is as wide as its place and its text keeps
+-- its size.
 
--- The end of a scale: a round number that is no less, and how it is written.
+-- The end of a scale: the next round number, and its label.
 CREATE FUNCTION pgmaint_internal.scale_end(value double precision, unit text, OUT top double precision, OUT label text)
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -24,7 +24,7 @@ BEGIN ATOMIC
 	LIMIT 1;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.scale_end(double precision, text) IS 'where a scale of bytes or of seconds ends that has room for a value';
+COMMENT ON FUNCTION pgmaint_internal.scale_end(double precision, text) IS 'the end of a scale of bytes or of seconds that has room for a value';
 
 CREATE FUNCTION pgmaint_internal.value_text(value double precision, unit text)
 RETURNS text
@@ -33,7 +33,7 @@ BEGIN ATOMIC
 	SELECT CASE unit WHEN 'bytes' THEN pg_size_pretty(value::bigint) ELSE pgmaint_internal.duration_text(value::numeric) END;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.value_text(double precision, text) IS 'a number of bytes or of seconds for people';
+COMMENT ON FUNCTION pgmaint_internal.value_text(double precision, text) IS 'a number of bytes or of seconds with a unit';
 
 CREATE FUNCTION pgmaint_internal.svg_series(id text, title text, description text, unit text, names text[], lines jsonb)
 RETURNS text
@@ -65,7 +65,7 @@ BEGIN ATOMIC
 		CROSS JOIN frame f
 		CROSS JOIN LATERAL pgmaint_internal.scale_end(f.highest, unit) e
 	),
-	-- of points that would hide each other, the highest is drawn
+	-- of points that hide each other, the highest is drawn
 	drawn AS (
 		SELECT DISTINCT ON (p.line, floor(p.x * 90)) p.*
 		FROM placed p
@@ -108,42 +108,58 @@ END;
 COMMENT ON FUNCTION pgmaint_internal.svg_series(text, text, text, text, text[], jsonb) IS
 	'a plot of one or two lines over time: arrays of {"at": seconds since 1970, "value": bytes or seconds}; null without points';
 
--- What was at work when, one lane for each worker of a step: every step has its
--- own.  Tasks that are too short to be seen are drawn together with their
--- neighbours.
+-- When tasks ran, with a lane for each worker of a step: every step has its own
+-- workers.  Tasks that are too short to be seen are drawn together.
 CREATE FUNCTION pgmaint_internal.svg_timeline(run_id bigint)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH work AS (
-		SELECT t.task_id, t.step, t.action, t.state, t.started_at,
-			coalesce(t.finished_at, clock_timestamp()) AS finished_at,
-			dense_rank() OVER (PARTITION BY t.step ORDER BY t.worker) AS lane
+	WITH begun AS MATERIALIZED (
+		SELECT t.task_id, t.step, t.action, t.state, t.worker, t.started_at, coalesce(t.finished_at, clock_timestamp()) AS finished_at
 		FROM pgmaint.tasks t
 		WHERE t.run_id = svg_timeline.run_id AND t.started_at IS NOT NULL AND t.worker IS NOT NULL
 	),
-	frame AS (
+	-- to number the few workers is cheaper than to sort tens of thousands of tasks
+	workers AS MATERIALIZED (
+		SELECT b.step, b.worker, row_number() OVER (PARTITION BY b.step ORDER BY b.worker) AS lane
+		FROM begun b
+		GROUP BY b.step, b.worker
+	),
+	work AS MATERIALIZED (
+		SELECT b.task_id, b.step, b.action, b.state, b.started_at, b.finished_at, w.lane
+		FROM begun b
+		JOIN workers w ON w.step = b.step AND w.worker = b.worker
+	),
+	frame AS MATERIALIZED (
 		SELECT
 			extract(epoch FROM min(w.started_at)) AS since,
 			greatest(extract(epoch FROM max(w.finished_at) - min(w.started_at)), 0.001) AS span,
+			greatest(date_part('epoch', max(w.finished_at) - min(w.started_at)), 0.001) / 100 AS percent,
 			min(w.started_at) AS first_start,
 			max(w.finished_at) AS last_end,
 			count(*) AS tasks,
 			max(w.lane) AS lanes,
-			-- the narrowest bar that is drawn by itself, in percent: the page of a
-			-- run of thousands of tasks is to be no larger than that of a short one
-			100.0 / CASE WHEN count(*) <= 300 THEN greatest(900 / greatest(least(max(w.lane), 24), 1), 40)
+			-- the narrowest bar that is drawn by itself, in percent: it limits the size
+			-- of the page for runs of thousands of tasks
+			100.0::float8 / CASE WHEN count(*) <= 300 THEN greatest(900 / greatest(least(max(w.lane), 24), 1), 40)
 				ELSE greatest(300 / greatest(least(max(w.lane), 24), 1), 20) END AS narrowest
 		FROM work w
 	),
-	placed AS MATERIALIZED (
+	-- numbers and times only, since there may be tens of thousands of rows
+	placed AS (
 		SELECT
-			w.*,
-			100 * extract(epoch FROM w.started_at - f.first_start)::float8 / f.span::float8 AS x,
-			100 * extract(epoch FROM w.finished_at - w.started_at)::float8 / f.span::float8 AS width,
-			CASE WHEN w.state IN ('failed', 'cancelled', 'interrupted') THEN 'fault' WHEN w.state = 'skipped' THEN 'hollow' ELSE 'c' || (w.step - 1) % 8 + 1 END AS class,
-			f.narrowest::float8 AS narrowest
+			w.task_id,
+			w.lane,
+			w.step,
+			w.action,
+			w.started_at,
+			w.finished_at,
+			date_part('epoch', w.started_at - f.first_start) / f.percent AS x,
+			date_part('epoch', w.finished_at - w.started_at) / f.percent AS width,
+			CASE WHEN w.state IN ('failed', 'cancelled', 'interrupted') THEN 2 WHEN w.state = 'skipped' THEN 1 ELSE 0 END AS fault,
+			f.narrowest,
+			f.percent
 		FROM work w
 		CROSS JOIN frame f
 		WHERE w.lane <= 24
@@ -151,19 +167,21 @@ BEGIN ATOMIC
 	drawn AS MATERIALIZED (
 		SELECT
 			p.lane,
-			p.class,
+			p.step,
+			min(p.action COLLATE "C") AS action,
+			CASE p.fault WHEN 2 THEN 'fault' WHEN 1 THEN 'hollow' ELSE 'c' || (p.step - 1) % 8 + 1 END AS class,
 			min(p.x) AS x,
 			max(p.x + p.width) AS until,
 			min(p.started_at) AS started_at,
 			max(p.finished_at) AS finished_at,
-			sum(p.finished_at - p.started_at) AS at_work,
+			sum(p.width * p.percent) AS at_work,
 			count(*) AS tasks,
 			min(p.task_id) AS task_id
 		FROM placed p
-		GROUP BY p.lane, p.class, p.step, CASE WHEN p.width < p.narrowest THEN floor(p.x / p.narrowest) END,
+		GROUP BY p.lane, p.fault, p.step, CASE WHEN p.width < p.narrowest THEN floor(p.x / p.narrowest) END,
 			CASE WHEN p.width >= p.narrowest THEN p.task_id END
 	),
-	bars AS (
+	bars AS MATERIALIZED (
 		SELECT
 			42 + (d.lane - 1) * 40 + 16 AS y,
 			d.class,
@@ -172,20 +190,20 @@ BEGIN ATOMIC
 			CASE WHEN d.tasks = 1 THEN t.target ELSE d.tasks || ' tasks' END AS label,
 			CASE WHEN d.tasks = 1 THEN format('%s: %s, %s from %s', t.what, t.state,
 				pgmaint_internal.duration_text(extract(epoch FROM d.finished_at - d.started_at)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM'))
-				ELSE format('%s tasks of %s: %s in all, from %s', d.tasks, t.action,
-				pgmaint_internal.duration_text(extract(epoch FROM d.at_work)), to_char(d.started_at, 'HH24:MI:SS TZH:TZM')) END AS title,
+				ELSE format('%s tasks of %s: %s in all, from %s', d.tasks, d.action,
+				pgmaint_internal.duration_text(d.at_work::numeric), to_char(d.started_at, 'HH24:MI:SS TZH:TZM')) END AS title,
 			d.tasks
 		FROM drawn d
-		-- the names of those that are drawn by themselves only
-		JOIN pgmaint.task_results t ON t.run_id = svg_timeline.run_id AND t.task_id = d.task_id
+		-- looked up one by one: only bars of a single task need a name
+		LEFT JOIN LATERAL (SELECT r.target, r.what, r.state FROM pgmaint.task_results r WHERE r.task_id = d.task_id AND d.tasks = 1 LIMIT 1) t ON true
 		UNION ALL
-		SELECT 16, 'c' || (p.step - 1) % 8 + 1, round(min(p.x)::numeric, 2), round((least(max(p.x + p.width), 100) - min(p.x))::numeric, 2),
-			p.step || '. ' || min(p.action COLLATE "C"), format('step %s, %s: %s', p.step, min(p.action COLLATE "C"),
-			pgmaint_internal.duration_text(extract(epoch FROM max(p.finished_at) - min(p.started_at)))), 1
-		FROM placed p
-		GROUP BY p.step
+		SELECT 16, 'c' || (d.step - 1) % 8 + 1, round(min(d.x)::numeric, 2), round((least(max(d.until), 100) - min(d.x))::numeric, 2),
+			d.step || '. ' || min(d.action COLLATE "C"), format('step %s, %s: %s', d.step, min(d.action COLLATE "C"),
+			pgmaint_internal.duration_text(extract(epoch FROM max(d.finished_at) - min(d.started_at)))), 1
+		FROM drawn d
+		GROUP BY d.step
 	),
-	-- a label is there if it fits at the width of a telephone, or of a desk
+	-- a label is drawn if it fits the bar on a wide screen, or also on a narrow one
 	shapes AS (
 		SELECT
 			b.y,
@@ -218,8 +236,8 @@ BEGIN ATOMIC
 	)
 	SELECT concat(
 		'<figure><figcaption>', t.description, CASE WHEN EXISTS (SELECT FROM bars b WHERE b.tasks > 1)
-			THEN format('  Tasks that took less than %s are drawn together.', pgmaint_internal.duration_text(greatest(f.span * f.narrowest / 100, 0.1))) END,
-		CASE WHEN f.lanes > 24 THEN '  What more than 24 workers did is left out.' END, E'</figcaption>\n',
+			THEN format('  Tasks that took less than %s are drawn together.', pgmaint_internal.duration_text(greatest((f.percent * f.narrowest)::numeric, 0.1))) END,
+		CASE WHEN f.lanes > 24 THEN '  Tasks of more than 24 workers are left out.' END, E'</figcaption>\n',
 		format(E'<svg role="img" aria-labelledby="timeline-t timeline-d" height="%s"><title id="timeline-t">Tasks by worker over time</title><desc id="timeline-d">%s</desc>\n',
 			l.bottom + 22, t.description),
 		'<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="hatch" d="M0,0V6"/></pattern></defs>',
@@ -231,10 +249,10 @@ BEGIN ATOMIC
 			CASE WHEN k.x < 8 THEN 'start' WHEN k.x > 92 THEN 'end' ELSE 'middle' END, k.label), '' ORDER BY k.x) FROM ticks k),
 		E'</svg></figure>\n<ul class="legend">',
 		(SELECT string_agg(format('<li><svg aria-hidden="true"><rect class="c%s" width="100%%" height="100%%"/></svg>%s. %s</li>',
-			(s.step - 1) % 8 + 1, s.step, pgmaint_internal.html_text(s.action)), '' ORDER BY s.step) FROM (SELECT DISTINCT w.step, w.action FROM work w) s),
-		CASE WHEN EXISTS (SELECT FROM work w WHERE w.state IN ('failed', 'cancelled', 'interrupted')) THEN
+			(s.step - 1) % 8 + 1, s.step, pgmaint_internal.html_text(s.action)), '' ORDER BY s.step) FROM (SELECT DISTINCT d.step, d.action FROM drawn d) s),
+		CASE WHEN EXISTS (SELECT FROM drawn d WHERE d.class = 'fault') THEN
 			'<li><svg aria-hidden="true"><rect class="fault" width="100%" height="100%"/><rect fill="url(#hatch)" width="100%" height="100%"/></svg>failed or stopped</li>' END,
-		CASE WHEN EXISTS (SELECT FROM work w WHERE w.state = 'skipped') THEN
+		CASE WHEN EXISTS (SELECT FROM drawn d WHERE d.class = 'hollow') THEN
 			'<li><svg aria-hidden="true"><rect class="hollow" width="100%" height="100%"/></svg>skipped</li>' END,
 		E'</ul>\n')
 	FROM frame f
@@ -246,7 +264,7 @@ BEGIN ATOMIC
 	WHERE f.tasks > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.svg_timeline(bigint) IS 'the tasks of a run by worker over time; null if none began';
+COMMENT ON FUNCTION pgmaint_internal.svg_timeline(bigint) IS 'a plot of the tasks of a run by worker over time; null if none began';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.scale_end(double precision, text),

@@ -1,5 +1,5 @@
--- The parts of the page of report_html() that are about how things went over
--- time.  Each is null where there is nothing to tell.
+-- The parts of the page of report_html() that show bloat, backups and archives, now
+-- and over time.  Each is null where it would be empty.
 
 CREATE FUNCTION pgmaint_internal.html_bloat()
 RETURNS text
@@ -26,7 +26,7 @@ BEGIN ATOMIC
 	),
 	plots AS (
 		SELECT l.kind, l.nth, concat(
-			format('<figure><figcaption><b>%s</b>: %s of %s are bloat (%s %%)', pgmaint_internal.html_text(pgmaint.one_line(l.object)),
+			format('<figure><figcaption><b>%s</b>: bloat %s of %s (%s %%)', pgmaint_internal.html_text(pgmaint.one_line(l.object)),
 				pg_size_pretty(l.bloat_bytes), pg_size_pretty(l.total_bytes), round((100 * l.bloat_ratio)::numeric, 1)),
 			CASE WHEN h.times = 1 THEN ', measured once' END,
 			E'</figcaption>\n',
@@ -49,9 +49,12 @@ BEGIN ATOMIC
 		) h
 		WHERE l.nth_of_kind <= 3 AND l.bloat_bytes > 0
 	)
-	SELECT pgmaint_internal.html_section('bloat', 'Bloat', concat(
-		pgmaint_internal.html_table(CASE WHEN min(l.total) > 15 THEN format('The 15 of %s measured tables and indexes with most bloat, when they were last measured', pgmaint.count_text(min(l.total)))
-				ELSE 'Tables and indexes when they were last measured' END, ARRAY['Object', 'Kind', '#Bloat', '#Of', '#Share', 'Measured'],
+	SELECT pgmaint_internal.html_section('bloat', 'Bloat', pgmaint_internal.html_fold(
+		format('%s of %s (%s %%) in %s measured %s', pg_size_pretty(sum(l.bloat_bytes)), pg_size_pretty(sum(l.total_bytes)),
+			round((100 * sum(l.bloat_bytes) / nullif(sum(l.total_bytes), 0))::numeric, 1), pgmaint.count_text(count(*)), CASE count(*) WHEN 1 THEN 'object' ELSE 'objects' END),
+		concat(
+		pgmaint_internal.html_table(CASE WHEN min(l.total) > 15 THEN format('The 15 of %s measured tables and indexes with most bloat, by their last measurement', pgmaint.count_text(min(l.total)))
+				ELSE 'Tables and indexes, by their last measurement' END, ARRAY['Object', 'Kind', '#Bloat', '#Of', '#Share', 'Measured'],
 			array_agg(ARRAY[
 				pgmaint_internal.html_name(l.object),
 				pgmaint_internal.html_name(l.kind, 'span'),
@@ -70,12 +73,12 @@ BEGIN ATOMIC
 			FROM plots p
 			GROUP BY p.kind
 		) k
-		HAVING count(*) > 0)))
+		HAVING count(*) > 0))))
 	FROM latest l
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_bloat() IS 'the bloat that was measured, now and over time';
+COMMENT ON FUNCTION pgmaint_internal.html_bloat() IS 'the measured bloat, now and over time';
 
 CREATE FUNCTION pgmaint_internal.html_backups()
 RETURNS text
@@ -112,7 +115,13 @@ BEGIN ATOMIC
 		FROM made m
 		GROUP BY m.what
 	)
-	SELECT pgmaint_internal.html_section('backups', 'Backups', concat(
+	SELECT pgmaint_internal.html_section('backups', 'Backups', pgmaint_internal.html_fold(
+		concat(CASE count(*) WHEN 1 THEN '1 database' ELSE pgmaint.count_text(count(*)) || ' databases' END, ', ',
+			pgmaint_internal.html_state(CASE WHEN count(s.newest) < count(*) THEN 'warning' ELSE 'ok' END, pgmaint.count_text(count(s.newest)) || ' with a backup'), ', ',
+			pgmaint_internal.html_state(CASE WHEN count(*) FILTER (WHERE n.verification = 'not restorable') > 0 THEN 'critical' WHEN count(s.verified_at) < count(*) THEN 'warning' ELSE 'ok' END,
+				pgmaint.count_text(count(s.verified_at)) || ' proven'),
+			CASE WHEN sum(s.failed) > 0 THEN ', ' || pgmaint_internal.html_state('failed', pgmaint.count_text(sum(s.failed)::bigint) || ' failed') END),
+		concat(
 		pgmaint_internal.html_table(CASE WHEN min(s.total) > 20 THEN format('20 of %s databases: the newest backup of each', min(s.total)) ELSE 'The newest backup of each database' END,
 			ARRAY['Database', 'Newest', '#Size', '#Took', 'Proven', '#Kept', '#Failed'],
 			array_agg(ARRAY[
@@ -130,7 +139,7 @@ BEGIN ATOMIC
 			format(E'<h3>%s over time</h3>\n<div class="charts">\n', pgmaint_internal.html_text(s.what)),
 			'<figure><figcaption>Size of the backups</figcaption>', pgmaint_internal.svg_series('backup-size-' || s.nth, format('Size of the backups of %s', s.what),
 				format('The newest has %s.', pg_size_pretty(n.bytes)), 'bytes', ARRAY['size'], jsonb_build_array(coalesce(s.sizes, '[]'))), E'</figure>\n',
-			'<figure><figcaption>How long they took: ',
+			'<figure><figcaption>Duration: ',
 			'<svg class="key" aria-hidden="true" viewBox="0 0 14 14"><path class="line s1" d="M0,7H14"/></svg> to make',
 			CASE WHEN s.restores IS NOT NULL THEN ', <svg class="key" aria-hidden="true" viewBox="0 0 14 14"><path class="line s2" d="M0,7H14"/></svg> to restore when they were proven' END,
 			'</figcaption>', pgmaint_internal.svg_series('backup-time-' || s.nth, format('How long backups of %s and proving them by restoring took', s.what),
@@ -138,7 +147,8 @@ BEGIN ATOMIC
 					'Restoring one to prove it took ' || s.restored_in || '.',
 					'Restoring one in this server, with fsync on, took ' || pgmaint_internal.duration_text(extract(epoch FROM s.safe_restore_duration)) || '.'),
 				'seconds', ARRAY['backup', 'restore'], jsonb_build_array(coalesce(s.durations, '[]'), coalesce(s.restores, '[]'))), E'</figure>\n</div>\n'),
-			'' ORDER BY s.nth) FILTER (WHERE s.nth <= 4 AND s.sizes IS NOT NULL)))
+			'' ORDER BY s.nth) FILTER (WHERE s.nth <= 4 AND s.sizes IS NOT NULL)),
+		count(*) FILTER (WHERE n.backup_id IS NULL OR n.verification = 'not restorable' OR s.failed_at > n.started_at OR s.verified_at IS NULL) > 0))
 	FROM series s
 	LEFT JOIN pgmaint.backups n ON n.backup_id = s.newest
 	HAVING count(*) > 0;
@@ -167,7 +177,7 @@ BEGIN ATOMIC
 	told AS (
 		SELECT
 			coalesce(p.relation::text, a.relation) AS relation,
-			CASE WHEN p.policy_id IS NULL THEN 'no policy any more' ELSE p.keep::text END AS keep,
+			CASE WHEN p.policy_id IS NULL THEN 'policy dropped' ELSE p.keep::text END AS keep,
 			CASE WHEN NOT p.archive THEN 'not archived' ELSE coalesce(a.storages, p.storage::text) END AS storages,
 			a.objects,
 			a.rows,
@@ -177,8 +187,11 @@ BEGIN ATOMIC
 		FROM pgmaint.retention_policies p
 		FULL JOIN archived a ON a.policy_id = p.policy_id
 	)
-	SELECT pgmaint_internal.html_section('retention', 'Retention', concat(
-		pgmaint_internal.html_table('What is aged out, and what has been archived', ARRAY['Table', 'Kept for', 'Archived in', '#Rows', '#Size', '#Objects', 'From', 'Until'],
+	SELECT pgmaint_internal.html_section('retention', 'Retention', pgmaint_internal.html_fold(
+		format('%s, %s rows archived in %s', CASE count(*) WHEN 1 THEN '1 table' ELSE pgmaint.count_text(count(*)) || ' tables' END,
+			pgmaint.count_text(coalesce(sum(t.rows), 0)::bigint), pg_size_pretty(coalesce(sum(t.bytes), 0))),
+		concat(
+		pgmaint_internal.html_table('Retention policies and their archives', ARRAY['Table', 'Kept for', 'Archived in', '#Rows', '#Size', '#Objects', 'From', 'Until'],
 			(array_agg(ARRAY[
 				pgmaint_internal.html_name(t.relation),
 				pgmaint_internal.html_name(t.keep, 'span'),
@@ -190,12 +203,12 @@ BEGIN ATOMIC
 				pgmaint_internal.html_time(t.range_to)
 			] ORDER BY t.bytes DESC NULLS LAST, t.relation))[1 : 50]),
 		CASE WHEN count(*) > 50 THEN format(E'<p>%s more: <code>SELECT * FROM pgmaint.retention_policies</code></p>\n', count(*) - 50) END,
-		CASE WHEN sum(t.rows) > 0 THEN format(E'<p>In all, %s rows in %s on storages.</p>\n', pgmaint.count_text(sum(t.rows)::bigint), pg_size_pretty(sum(t.bytes))) END))
+		CASE WHEN sum(t.rows) > 0 THEN format(E'<p>In all, %s rows in %s on storages.</p>\n', pgmaint.count_text(sum(t.rows)::bigint), pg_size_pretty(sum(t.bytes))) END)))
 	FROM told t
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_retention() IS 'what is aged out, and what has been archived';
+COMMENT ON FUNCTION pgmaint_internal.html_retention() IS 'the retention policies, and what has been archived';
 
 REVOKE ALL ON FUNCTION pgmaint_internal.html_bloat(), pgmaint_internal.html_backups(), pgmaint_internal.html_retention() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint_internal.html_bloat(), pgmaint_internal.html_backups(), pgmaint_internal.html_retention() TO pg_monitor;

@@ -1,6 +1,5 @@
--- The parts of the page of report_html() that are about queries: which took the
--- time, and which indexes were advised for them.  Each is null where there is
--- nothing to tell.
+-- The parts of the page of report_html() about queries: those that took most time, and
+-- the indexes that were advised for them.  Each is null where it would be empty.
 
 CREATE FUNCTION pgmaint_internal.ms_text(ms double precision)
 RETURNS text
@@ -13,11 +12,10 @@ BEGIN ATOMIC
 	END;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.ms_text(double precision) IS 'so many milliseconds in the units that people use';
+COMMENT ON FUNCTION pgmaint_internal.ms_text(double precision) IS 'a number of milliseconds in a unit that suits it';
 
--- What a run's snapshot ends, and what came before: a week where there are
--- snapshots of one, otherwise from the first that is an hour older on, otherwise
--- from when pg_stat_statements began to count.
+-- The period ends with the run's snapshot.  It begins a week before, or with the first
+-- snapshot that is at least an hour older, or when pg_stat_statements began to count.
 CREATE FUNCTION pgmaint_internal.run_period(
 	run_id bigint,
 	OUT since timestamptz,
@@ -59,15 +57,33 @@ END;
 COMMENT ON FUNCTION pgmaint_internal.run_period(bigint) IS
 	'the snapshots of statements that a run is judged by: the last one of the run, one from a week before, and one from as long before that';
 
--- A text, and a plan, is for those to whom pg_stat_statements shows it.  It knows no
+-- A text, and a plan, is shown to those who see it in pg_stat_statements.  It has no
 -- constants, except in commands that set a password.
-CREATE FUNCTION pgmaint_internal.html_queries(run_id bigint)
-RETURNS text
-LANGUAGE sql VOLATILE
+CREATE FUNCTION pgmaint_internal.run_queries(run_id bigint)
+RETURNS TABLE (
+	nth bigint,
+	since timestamptz,
+	until timestamptz,
+	compared boolean,
+	statements bigint,
+	shown bigint,
+	total_ms double precision,
+	own_ms double precision,
+	queryid bigint,
+	userid oid,
+	query text,
+	hidden text,
+	outline text,
+	calls bigint,
+	query_ms double precision,
+	mean_ms double precision,
+	mean_ms_before double precision
+)
+LANGUAGE sql VOLATILE ROWS 10
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
 	WITH period AS MATERIALIZED (
-		SELECT p.* FROM pgmaint_internal.run_period(html_queries.run_id) p WHERE p.last_snapshot IS NOT NULL
+		SELECT p.* FROM pgmaint_internal.run_period(run_queries.run_id) p WHERE p.last_snapshot IS NOT NULL
 	),
 	now AS MATERIALIZED (
 		SELECT c.*, c.total_ms / c.calls AS mean, pgmaint_internal.is_own_statement(c.query) AS ours
@@ -80,70 +96,86 @@ BEGIN ATOMIC
 		CROSS JOIN LATERAL pgmaint_internal.statement_changes(p.before_snapshot, p.first_snapshot) c
 		WHERE p.first_snapshot IS NOT NULL
 	),
-	-- what is nested in others is part of their time
+	-- the time of nested statements is part of that of the outer ones
 	whole AS (
 		SELECT
 			count(*) AS statements,
 			count(*) FILTER (WHERE NOT n.ours) AS shown,
-			sum(n.total_ms) FILTER (WHERE n.toplevel) AS total_ms,
-			sum(n.total_ms) FILTER (WHERE n.toplevel AND n.ours) AS our_ms
+			coalesce(sum(n.total_ms) FILTER (WHERE n.toplevel), 0) AS total_ms,
+			sum(n.total_ms) FILTER (WHERE n.toplevel AND n.ours) AS own_ms
 		FROM now n
 	),
 	worst AS (
-		SELECT
-			n.*,
-			b.mean AS mean_before,
-			round((100 * (n.mean / nullif(b.mean, 0) - 1))::numeric) AS change,
-			row_number() OVER (ORDER BY n.total_ms DESC, n.queryid, n.userid) AS nth
+		SELECT n.*, b.mean AS mean_before, row_number() OVER (ORDER BY n.total_ms DESC, n.queryid, n.userid) AS nth
 		FROM now n
 		LEFT JOIN before b ON b.queryid = n.queryid AND b.userid = n.userid AND b.toplevel = n.toplevel
 		WHERE NOT n.ours
-	),
-	told AS (
-		SELECT
-			w.*,
-			CASE
-				WHEN NOT m.may_read THEN '<span class="soft">the text is for members of pg_read_all_stats</span>'
-				WHEN w.query IS NULL THEN '<span class="soft">pg_stat_statements does not have the text</span>'
-				WHEN w.query ~* E'\\mpassword' AND w.query !~* E'^\\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\\M'
-					THEN '<span class="soft">the text is left out, since it may hold a password</span>'
-				ELSE format('<code>%s</code>', pgmaint_internal.html_text(pgmaint_internal.short_query(w.query, 240)))
-			END AS text,
-			(SELECT q.outline FROM pgmaint.query_plans q WHERE m.may_read AND q.queryid = w.queryid AND q.userid = w.userid
-				ORDER BY q.last_seen_at DESC, q.plan_id DESC LIMIT 1) AS outline
-		FROM worst w
-		CROSS JOIN LATERAL (
-			SELECT pg_has_role('pg_read_all_stats', 'USAGE') OR w.userid = (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user) AS may_read
-		) m
-		WHERE w.nth <= 10
+	)
+	SELECT w.nth, p.since, p.until, p.first_snapshot IS NOT NULL, h.statements, h.shown, h.total_ms, h.own_ms, w.queryid, w.userid,
+		CASE WHEN t.hidden IS NULL THEN w.query END,
+		t.hidden,
+		(SELECT q.outline FROM pgmaint.query_plans q WHERE m.may_read AND q.queryid = w.queryid AND q.userid = w.userid
+			ORDER BY q.last_seen_at DESC, q.plan_id DESC LIMIT 1),
+		w.calls, w.total_ms, w.mean, w.mean_before
+	FROM period p
+	CROSS JOIN whole h
+	JOIN worst w ON w.nth <= 10
+	CROSS JOIN LATERAL (
+		SELECT pg_has_role('pg_read_all_stats', 'USAGE') OR w.userid = (SELECT a.oid FROM pg_roles a WHERE a.rolname = current_user) AS may_read
+	) m
+	CROSS JOIN LATERAL (
+		SELECT CASE
+			WHEN NOT m.may_read THEN 'the text is for members of pg_read_all_stats'
+			WHEN w.query IS NULL THEN 'pg_stat_statements does not have the text'
+			WHEN w.query ~* E'\\mpassword' AND w.query !~* E'^\\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\\M'
+				THEN 'the text is left out, since it may hold a password' END AS hidden
+	) t
+	ORDER BY w.nth;
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.run_queries(bigint) IS
+	'up to ten queries that took most of the time before a run, with how that had changed, and in each row what all statements took; no rows without snapshots of statements';
+
+CREATE FUNCTION pgmaint_internal.html_queries(run_id bigint)
+RETURNS text
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	WITH told AS MATERIALIZED (
+		SELECT q.*, round((100 * (q.mean_ms / nullif(q.mean_ms_before, 0) - 1))::numeric) AS change
+		FROM pgmaint_internal.run_queries(html_queries.run_id) q
 	)
 	SELECT pgmaint_internal.html_section('queries', 'Slow queries', concat(
 		format('<p>From %s until %s, %s %s took <span class="nowrap">%s</span> in all%s.', pgmaint_internal.html_time(p.since), pgmaint_internal.html_time(p.until),
-			pgmaint.count_text(h.statements), CASE WHEN h.statements = 1 THEN 'statement' ELSE 'statements' END, pgmaint_internal.ms_text(coalesce(h.total_ms, 0)),
-			', of which <span class="nowrap">' || pgmaint_internal.ms_text(h.our_ms) || '</span> were pgmaint''s own, and are not shown'),
-		CASE WHEN p.first_snapshot IS NULL THEN ' There is nothing before that to compare with.' END,
+			pgmaint.count_text(p.statements), CASE WHEN p.statements = 1 THEN 'statement' ELSE 'statements' END, pgmaint_internal.ms_text(p.total_ms),
+			', of which <span class="nowrap">' || pgmaint_internal.ms_text(p.own_ms) || '</span> were pgmaint''s own, and are not shown'),
+		CASE WHEN NOT p.compared THEN ' There is nothing before that to compare with.' END,
 		E'</p>\n',
-		(SELECT pgmaint_internal.html_table(CASE WHEN h.shown > 10 THEN 'The ten that took most of it' ELSE 'What took most of it first' END,
-			CASE WHEN p.first_snapshot IS NULL THEN ARRAY['Query', 'Role', '#Share', '#Calls', '#Mean']
-				ELSE ARRAY['Query', 'Role', '#Share', '#Calls', '#Mean', '#Before', '#Change'] END,
-			array_agg(ARRAY[
-				concat(t.text, '<details><summary>how it is planned</summary><pre>' || pgmaint_internal.html_text(t.outline) || '</pre></details>'),
-				pgmaint_internal.html_name(pg_get_userbyid(t.userid)::text, 'span'),
-				round((100 * t.total_ms / nullif(h.total_ms, 0))::numeric, 1) || ' %',
-				pgmaint.count_text(t.calls),
-				pgmaint_internal.ms_text(t.mean)] || CASE WHEN p.first_snapshot IS NULL THEN '{}' ELSE ARRAY[
-				pgmaint_internal.ms_text(t.mean_before),
-				CASE WHEN t.mean_before IS NULL THEN '<span class="soft">new</span>' WHEN t.change >= 100 THEN format('<b class="bad">+%s %%</b>', t.change)
-					ELSE format('%s%s %%', CASE WHEN t.change > 0 THEN '+' ELSE '' END, t.change) END] END ORDER BY t.nth))
-		FROM told t)))
-	FROM period p
-	CROSS JOIN whole h
-	WHERE h.shown > 0;
+		pgmaint_internal.html_fold(
+			CASE WHEN p.shown > 10 THEN format('10 of %s queries', pgmaint.count_text(p.shown)) WHEN p.shown = 1 THEN '1 query' ELSE p.shown || ' queries' END,
+			(SELECT pgmaint_internal.html_table(CASE WHEN p.shown > 10 THEN 'The ten queries with most time' ELSE 'Queries, those with most time first' END,
+				CASE WHEN p.compared THEN ARRAY['Query', 'Role', '#Share', '#Calls', '#Mean', '#Before', '#Change']
+					ELSE ARRAY['Query', 'Role', '#Share', '#Calls', '#Mean'] END,
+				array_agg(ARRAY[
+					concat(coalesce('<span class="soft">' || t.hidden || '</span>', format('<code>%s</code>', pgmaint_internal.html_text(pgmaint_internal.short_query(t.query, 240)))),
+						'<details><summary>how it is planned</summary><pre>' || pgmaint_internal.html_text(t.outline) || '</pre></details>'),
+					pgmaint_internal.html_name(pg_get_userbyid(t.userid)::text, 'span'),
+					round((100 * t.query_ms / nullif(t.total_ms, 0))::numeric, 1) || ' %',
+					pgmaint.count_text(t.calls),
+					pgmaint_internal.ms_text(t.mean_ms)] || CASE WHEN NOT p.compared THEN '{}' ELSE ARRAY[
+					pgmaint_internal.ms_text(t.mean_ms_before),
+					CASE WHEN t.mean_ms_before IS NULL THEN '<span class="soft">new</span>' WHEN t.change >= 100 THEN format('<b class="bad">+%s %%</b>', t.change)
+						ELSE format('%s%s %%', CASE WHEN t.change > 0 THEN '+' ELSE '' END, t.change) END] END ORDER BY t.nth))
+			FROM told t),
+			-- unfolded where a query takes twice as long as before
+			EXISTS (SELECT FROM told t WHERE t.change >= 100))))
+	FROM told p
+	WHERE p.nth = 1;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.html_queries(bigint) IS 'the queries that took most of the time before a run, and how that had changed';
 
--- What was advised before the last review, but not by it, is not needed any more.
+-- What was advised before the last review, but not by it, is no longer needed.
 CREATE FUNCTION pgmaint_internal.html_advice()
 RETURNS text
 LANGUAGE sql STABLE
@@ -164,8 +196,10 @@ BEGIN ATOMIC
 		LEFT JOIN pg_class c ON c.oid = a."index"
 	)
 	SELECT pgmaint_internal.html_section('advice', 'Index advice', concat(
-		pgmaint_internal.html_table(CASE WHEN min(a.total) > 20 THEN format('20 of %s indexes that were advised', pgmaint.count_text(min(a.total)))
-				ELSE 'Indexes that were advised; pgmaint makes none' END, ARRAY['Command', '#Saves a day', '#Size', '#Queries', 'Advised', 'What became of it'],
+		pgmaint_internal.html_fold(CASE WHEN min(a.total) = 1 THEN '1 index was advised' ELSE pgmaint.count_text(min(a.total)) || ' indexes were advised' END
+				|| ', ' || count(*) FILTER (WHERE a."index" IS NULL AND NOT coalesce(a.past, false)) || ' not made',
+			concat(pgmaint_internal.html_table(CASE WHEN min(a.total) > 20 THEN format('20 of %s advised indexes', pgmaint.count_text(min(a.total)))
+				ELSE 'Advised indexes; pgmaint creates none' END, ARRAY['Command', '#Saves a day', '#Size', '#Queries', 'Advised', 'Result'],
 			array_agg(ARRAY[
 				CASE WHEN pgmaint.may_be_copied(a.statement) THEN format('<code>%s;</code>', replace(pgmaint_internal.html_text(a.statement), E'\n', '<br/>'))
 					ELSE format('on <code>%s</code>; the command, in <code>pgmaint_internal.index_advices</code>, has names with line breaks', pgmaint_internal.html_text(pgmaint.one_line(a.object))) END,
@@ -174,7 +208,7 @@ BEGIN ATOMIC
 				pgmaint.count_text(cardinality(a.query_ids)),
 				pgmaint_internal.html_time(a.last_given_at),
 				CASE
-					WHEN a."index" IS NULL AND a.past THEN '<span class="soft">not made, and not advised any more</span>'
+					WHEN a."index" IS NULL AND a.past THEN '<span class="soft">not made, and no longer advised</span>'
 					WHEN a."index" IS NULL THEN pgmaint_internal.html_state('plain', 'not made')
 					ELSE concat(
 						CASE a.outcome
@@ -186,22 +220,25 @@ BEGIN ATOMIC
 						CASE WHEN a.outcome IN ('helped', 'no help') THEN format(': %s a call, %s before',
 							pgmaint_internal.ms_text(a.mean_ms_after), pgmaint_internal.ms_text(a.mean_ms_before)) END) END
 			] ORDER BY a.nth) FILTER (WHERE a.nth <= 20)),
-		CASE WHEN min(a.total) > 20 THEN format(E'<p>%s more: <code>SELECT * FROM pgmaint_internal.index_advices</code></p>\n', pgmaint.count_text(min(a.total) - 20)) END))
+			CASE WHEN min(a.total) > 20 THEN format(E'<p>%s more: <code>SELECT * FROM pgmaint_internal.index_advices</code></p>\n', pgmaint.count_text(min(a.total) - 20)) END),
+			count(*) FILTER (WHERE a."index" IS NULL AND NOT coalesce(a.past, false)) > 0)))
 	FROM advised a
 	HAVING count(*) > 0;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_advice() IS 'which indexes were advised, whether they were made, and whether they helped';
+COMMENT ON FUNCTION pgmaint_internal.html_advice() IS 'the indexes that were advised, whether they were created, and whether they helped';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.ms_text(double precision),
 	pgmaint_internal.run_period(bigint),
+	pgmaint_internal.run_queries(bigint),
 	pgmaint_internal.html_queries(bigint),
 	pgmaint_internal.html_advice()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	pgmaint_internal.ms_text(double precision),
 	pgmaint_internal.run_period(bigint),
+	pgmaint_internal.run_queries(bigint),
 	pgmaint_internal.html_queries(bigint),
 	pgmaint_internal.html_advice()
 TO pg_monitor;

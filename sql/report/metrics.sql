@@ -1,5 +1,5 @@
--- What a monitoring system reads, in the naming of Prometheus: base units, times
--- as seconds since 1970, few values for each label.
+-- Samples for a monitoring system, in the naming of Prometheus: base units, times as
+-- seconds since 1970, few values for each label.
 
 CREATE FUNCTION pgmaint_internal.metric_families()
 RETURNS TABLE (name text, type text, help text)
@@ -20,24 +20,24 @@ BEGIN ATOMIC
 		('pgmaint_bloat_bytes', 'gauge', 'Bloat of the 50 tables and indexes with most of it, when they were last measured.'),
 		('pgmaint_bloat_ratio', 'gauge', 'Bloat of these as a share of their size, 0 to 1.'),
 		('pgmaint_backups', 'gauge', 'Backups of a whole database in the ledger.'),
-		('pgmaint_backup_start_timestamp_seconds', 'gauge', 'When the newest backup of a whole database that is there was begun.'),
+		('pgmaint_backup_start_timestamp_seconds', 'gauge', 'When the newest backup of a whole database was begun.'),
 		('pgmaint_backup_bytes', 'gauge', 'Size of the newest backup of a whole database.'),
 		('pgmaint_backup_duration_seconds', 'gauge', 'How long the newest backup of a whole database took.'),
 		('pgmaint_backup_verified_timestamp_seconds', 'gauge', 'When a backup of a whole database was last restored to prove it.'),
 		('pgmaint_backup_restore_duration_seconds', 'gauge', 'How long the last proof of a backup of a whole database took to restore it, which may be faster than in an emergency.'),
 		('pgmaint_backup_safe_restore_duration_seconds', 'gauge', 'How long the last restore of a backup of a whole database in this live server with fsync on took.'),
-		('pgmaint_schedule_late_seconds', 'gauge', 'For how long a scheduled run has been due and not begun; 0 if none is.'),
+		('pgmaint_schedule_late_seconds', 'gauge', 'How long a scheduled run has been due without having begun; 0 if none is.'),
 		('pgmaint_alerts', 'gauge', 'Alerts that are not resolved.'),
 		('pgmaint_troubles', 'gauge', 'Deprecated, the same as pgmaint_alerts: goes with the next version.'),
 		('pgmaint_unsent_messages', 'gauge', 'Messages to contacts that wait to be sent, or could not be sent so far.'),
 		('pgmaint_oldest_unsent_message_age_seconds', 'gauge', 'How old the oldest message to a contact is that was not sent so far; 0 if there is none.'),
-		('pgmaint_check_status', 'gauge', 'What the action validate last found in a check: 0 ok, 1 warning, 2 critical.'),
-		('pgmaint_last_validation_timestamp_seconds', 'gauge', 'When the action validate last made its checks.'),
+		('pgmaint_check_status', 'gauge', 'Status of a check when the action validate last ran: 0 ok, 1 warning, 2 critical.'),
+		('pgmaint_last_validation_timestamp_seconds', 'gauge', 'When the action validate last ran.'),
 		('pgmaint_transaction_id_age', 'gauge', 'Transactions since the oldest unfrozen transaction ID of a database.'),
 		('pgmaint_multixact_id_age', 'gauge', 'Multixacts since the oldest multixact ID of a database.');
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.metric_families() IS 'the names that pgmaint.metrics has, with their types and what they mean';
+COMMENT ON FUNCTION pgmaint_internal.metric_families() IS 'the names of the metrics, with their types and meanings';
 
 CREATE VIEW pgmaint.metrics AS
 WITH last_runs AS MATERIALIZED (
@@ -220,12 +220,12 @@ FROM samples s
 JOIN pgmaint_internal.metric_families() f USING (name)
 WHERE s.value IS NOT NULL;
 
-COMMENT ON VIEW pgmaint.metrics IS 'what a monitoring system reads, a sample in each row, in the naming of Prometheus';
+COMMENT ON VIEW pgmaint.metrics IS 'samples for a monitoring system, one in each row, in the naming of Prometheus';
 COMMENT ON COLUMN pgmaint.metrics.name IS 'name of the metric';
 COMMENT ON COLUMN pgmaint.metrics.labels IS 'labels of the sample, a JSON object of names and values';
 COMMENT ON COLUMN pgmaint.metrics.value IS 'value of the sample in the base unit of the metric: bytes, seconds, seconds since 1970-01-01 UTC, a share from 0 to 1, or a number';
-COMMENT ON COLUMN pgmaint.metrics.type IS 'gauge, or counter for what only grows';
-COMMENT ON COLUMN pgmaint.metrics.help IS 'what the metric means';
+COMMENT ON COLUMN pgmaint.metrics.type IS 'gauge, or counter: a value that only grows';
+COMMENT ON COLUMN pgmaint.metrics.help IS 'meaning of the metric';
 
 CREATE FUNCTION pgmaint.metrics_text()
 RETURNS text
@@ -246,7 +246,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.metrics_text() IS
-	'Returns pgmaint.metrics in the text format of Prometheus: sizes in bytes, durations in seconds, times in seconds since 1970.';
+	'Returns pgmaint.metrics in the text format of Prometheus. Sizes are in bytes, durations in seconds, times in seconds since 1970. For members of pg_monitor and roles with access read.';
 
 REVOKE ALL ON pgmaint.metrics FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmaint_internal.metric_families(), pgmaint.metrics_text() FROM PUBLIC;

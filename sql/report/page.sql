@@ -1,5 +1,5 @@
--- What the page of report_html() is made of: text that is safe in it, tables,
--- its style.  All of it is well-formed XML, whatever the names of objects hold.
+-- The elements of the page of report_html(): escaped text, tables, the style.  All of
+-- it is well-formed XML, whatever characters the names of objects have.
 
 CREATE FUNCTION pgmaint_internal.html_text(text)
 RETURNS text
@@ -11,7 +11,7 @@ BEGIN ATOMIC
 		E'[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]', '&#65533;', 'g');
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_text(text) IS 'a text as it must stand in an element or an attribute of HTML';
+COMMENT ON FUNCTION pgmaint_internal.html_text(text) IS 'a text, escaped for an element or an attribute of HTML';
 
 -- psql writes a page in the encoding of its session
 CREATE FUNCTION pgmaint_internal.html_charset()
@@ -26,7 +26,7 @@ BEGIN ATOMIC
 	FROM (SELECT pg_client_encoding()::text AS name) e;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_charset() IS 'what HTML calls the encoding of the session';
+COMMENT ON FUNCTION pgmaint_internal.html_charset() IS 'the name of the encoding of the session in HTML';
 
 CREATE FUNCTION pgmaint_internal.html_time(at timestamptz)
 RETURNS text
@@ -55,9 +55,9 @@ BEGIN ATOMIC
 	END;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.duration_text(numeric) IS 'so many seconds in the units that people use';
+COMMENT ON FUNCTION pgmaint_internal.duration_text(numeric) IS 'a number of seconds in units that suit it';
 
--- A table gives way to long names by breaking them, but to no short ones.
+-- A long name may be broken to fit its column, a short one is not.
 CREATE FUNCTION pgmaint_internal.html_name(name text, element text DEFAULT 'code')
 RETURNS text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -67,7 +67,7 @@ END;
 
 COMMENT ON FUNCTION pgmaint_internal.html_name(text, text) IS 'a name or a few words as the content of a cell';
 
--- The mark says the same as the colour.
+-- The mark and the word have the same meaning as the colour.
 CREATE FUNCTION pgmaint_internal.html_state(state text, words text DEFAULT NULL)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -87,7 +87,7 @@ BEGIN ATOMIC
 		pgmaint_internal.html_text(coalesce(words, state)));
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_state(text, text) IS 'a state or a severity, told by mark, word and colour';
+COMMENT ON FUNCTION pgmaint_internal.html_state(text, text) IS 'a state or a severity as mark, word and colour';
 
 CREATE FUNCTION pgmaint_internal.html_table(caption text, columns text[], cells text[])
 RETURNS text
@@ -111,7 +111,7 @@ BEGIN ATOMIC
 	lines AS (
 		SELECT string_agg(CASE
 			WHEN n.nth = 1 THEN format('<th scope="row"%s>%s</th>', h.class, n.cell)
-			-- a narrow screen shows a row as a list of what its cells are called
+			-- on a narrow screen a row is a list of names of columns and cells
 			WHEN n.cell <> '' THEN format('<td%s data-label="%s">%s</td>', h.class, h.name, n.cell)
 			ELSE format('<td%s></td>', h.class) END, '' ORDER BY n.nth) AS cells,
 			n.line
@@ -140,7 +140,24 @@ END;
 
 COMMENT ON FUNCTION pgmaint_internal.html_section(text, text, text) IS 'a part of the page; null if its content is';
 
--- Colours are named once for each theme; print is light.
+-- Parts that are in order are folded into one line.
+CREATE FUNCTION pgmaint_internal.html_fold(summary text, content text, open boolean DEFAULT false)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	-- an attribute of XML needs a value
+	SELECT format(E'<details class="fold"%s><summary>%s</summary>\n%s</details>\n', CASE WHEN html_fold.open THEN ' open="open"' ELSE '' END, html_fold.summary, html_fold.content)
+	WHERE html_fold.summary IS NOT NULL AND html_fold.content IS NOT NULL;
+END;
+
+COMMENT ON FUNCTION pgmaint_internal.html_fold(text, text, boolean) IS
+	'content below a line that unfolds it, both HTML already; open: unfolded from the start; null without a line or without content';
+
+-- Colours are named once for each theme; print is light.  On paper nothing can be
+-- unfolded, and without a script nothing opens an element details: where the browser
+-- knows ::details-content (Chrome 131, Firefox 143, Safari 18.4), its style shows what
+-- is folded; others print the lines only.
 CREATE FUNCTION pgmaint_internal.html_style()
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -193,6 +210,9 @@ ul.found li{margin:.25rem 0}
 pre{margin:.25rem 0;white-space:pre-wrap}
 summary{color:var(--soft);font-size:.875rem;cursor:pointer}
 summary:focus-visible{outline:3px solid var(--link);outline-offset:2px}
+.fold{margin:.75rem 0;padding:0 .75rem;border:1px solid var(--line);border-radius:.375rem}
+.fold>summary{margin:0 -.75rem;padding:.5rem .75rem;color:var(--text);font-size:1rem}
+.fold[open]>summary{margin-bottom:.5rem;border-bottom:1px solid var(--line)}
 figure{margin:0;min-width:0}
 figcaption{font-size:.875rem}
 figcaption b{color:var(--text)}
@@ -215,6 +235,11 @@ footer{margin-top:3rem;padding-top:.75rem;border-top:2px solid var(--line);font-
 @media (min-width:60rem){svg text.wide{display:inline}}
 @media screen and (max-width:60rem){
 body{padding:1rem .875rem 2rem}
+.fold{padding:0 .5rem}
+.fold>summary{margin:0 -.5rem;padding:.5rem}
+.tiles{grid-template-columns:repeat(auto-fit,minmax(6.25rem,1fr));gap:.5rem;font-size:.875rem}
+.tiles li{padding:.375rem .5rem}
+.tiles b{white-space:normal;font-size:1.125rem}
 table,tbody,tr,th,td,caption{display:block}
 thead{display:none}
 tbody tr{padding:.5rem 0;border-bottom:1px solid var(--line)}
@@ -239,11 +264,12 @@ tr,figure,.tiles li{break-inside:avoid}
 a{color:inherit;text-decoration:none}
 .tiles li,.error{border:1px solid var(--line)}
 svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+details::details-content{content-visibility:visible;block-size:auto}
 }
 '::text;
 END;
 
-COMMENT ON FUNCTION pgmaint_internal.html_style() IS 'how the page looks: light or dark as the reader has it, on paper, on a telephone';
+COMMENT ON FUNCTION pgmaint_internal.html_style() IS 'the style of the page: light or dark as the reader prefers, for wide and narrow screens and for paper';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.html_text(text),
@@ -254,6 +280,7 @@ REVOKE ALL ON FUNCTION
 	pgmaint_internal.html_state(text, text),
 	pgmaint_internal.html_table(text, text[], text[]),
 	pgmaint_internal.html_section(text, text, text),
+	pgmaint_internal.html_fold(text, text, boolean),
 	pgmaint_internal.html_style()
 FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
@@ -265,5 +292,6 @@ GRANT EXECUTE ON FUNCTION
 	pgmaint_internal.html_state(text, text),
 	pgmaint_internal.html_table(text, text[], text[]),
 	pgmaint_internal.html_section(text, text, text),
+	pgmaint_internal.html_fold(text, text, boolean),
 	pgmaint_internal.html_style()
 TO pg_monitor;

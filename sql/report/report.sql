@@ -1,8 +1,8 @@
--- What happened, for a person.  The words are in two views, for the lines of
+-- The report of a run, for a person.  Its texts are in views, for the lines of
 -- report() and for the page of report_html().
 --
--- What came of a task, its action has said in words.  The figures that are added
--- up, and remarks, have the same keys in the result of every action; see
+-- Each action describes the results of its tasks.  Remarks, and the figures that are
+-- added up, have the same keys in the result of every action; see
 -- src/action/result.h.
 
 CREATE VIEW pgmaint.task_results AS
@@ -48,7 +48,7 @@ FROM (
 	FROM pgmaint.tasks t
 ) t;
 
-COMMENT ON VIEW pgmaint.task_results IS 'what each task did, and in gain what came of it, in words; of tasks that versions before 0.3 carried out, the result';
+COMMENT ON VIEW pgmaint.task_results IS 'each task, with its result in words in gain; of tasks that versions before 0.3 carried out, the result as JSON';
 COMMENT ON COLUMN pgmaint.task_results.task_id IS 'the task in pgmaint.tasks';
 COMMENT ON COLUMN pgmaint.task_results.run_id IS 'the run in pgmaint.runs';
 COMMENT ON COLUMN pgmaint.task_results.step IS 'number of the step of the run, from 1';
@@ -63,15 +63,15 @@ COMMENT ON COLUMN pgmaint.task_results.finished_at IS 'when the task ended; null
 COMMENT ON COLUMN pgmaint.task_results.seconds IS 'how long the last attempt took, in seconds; null: it has not ended, or did not begin';
 COMMENT ON COLUMN pgmaint.task_results.reason IS 'why the task was planned, in one line';
 COMMENT ON COLUMN pgmaint.task_results.error IS 'why the task failed, was skipped or was stopped, in one line; null: none of these';
-COMMENT ON COLUMN pgmaint.task_results.gain IS 'what came of the task, in words, in one line; of tasks that versions before 0.3 carried out, the result; empty: nothing to tell';
-COMMENT ON COLUMN pgmaint.task_results.returned_bytes IS 'bytes that the task gave back to the file system; 0 also where that is not known';
+COMMENT ON COLUMN pgmaint.task_results.gain IS 'the result of the task in words, in one line; of tasks that versions before 0.3 carried out, the result as JSON; empty: no result';
+COMMENT ON COLUMN pgmaint.task_results.returned_bytes IS 'bytes that the task returned to the file system; 0 also where that is not known';
 COMMENT ON COLUMN pgmaint.task_results.removed_rows IS 'dead rows that the task removed; 0 also where that is not known';
-COMMENT ON COLUMN pgmaint.task_results.left_rows IS 'rows that left the table of a retention policy; null: another action, or not done';
-COMMENT ON COLUMN pgmaint.task_results.archived_bytes IS 'size in bytes of the objects that these rows were archived in; null: they were not archived';
+COMMENT ON COLUMN pgmaint.task_results.left_rows IS 'rows deleted by a retention policy; null: another action, or not done';
+COMMENT ON COLUMN pgmaint.task_results.archived_bytes IS 'size in bytes of the archives of these rows; null: they were not archived';
 COMMENT ON COLUMN pgmaint.task_results.bytes_before IS 'as in pgmaint.tasks';
-COMMENT ON COLUMN pgmaint.task_results.one_of_many IS 'whether a report counts it with others of its kind, unless it failed';
-COMMENT ON COLUMN pgmaint.task_results.one_for_all IS 'whether a step has one such task, so that a report tells it with the step, unless it failed';
-COMMENT ON COLUMN pgmaint.task_results.remarks IS 'what else there is to tell of the task, a line each; null: nothing';
+COMMENT ON COLUMN pgmaint.task_results.one_of_many IS 'whether a report counts the task with others of its action, unless it failed';
+COMMENT ON COLUMN pgmaint.task_results.one_for_all IS 'whether a report shows the task with its step, unless it failed';
+COMMENT ON COLUMN pgmaint.task_results.remarks IS 'remarks on the task, a line each; null: none';
 
 CREATE VIEW pgmaint.step_results AS
 SELECT
@@ -117,7 +117,7 @@ CROSS JOIN LATERAL (
 			CASE WHEN a.counted > 0 THEN pg_catalog.concat(
 				pg_catalog.btrim(pg_catalog.to_char(a.counted, '999,999,999,990')), CASE WHEN a.counted = 1 THEN ' object' ELSE ' objects' END,
 				' of ' || pg_catalog.pg_size_pretty(a.counted_bytes),
-				-- what came of all of them
+				-- the result that all of them have in common
 				(SELECT CASE WHEN pg_catalog.min(x.outcome) = pg_catalog.max(x.outcome) THEN ': ' || nullif(pgmaint.one_line(pg_catalog.min(x.outcome)), '') END
 				FROM pgmaint.tasks x
 				WHERE x.run_id = r.run_id AND x.step = s.step AND x.state = 'succeeded' AND x.shown_as = 'count')) END,
@@ -148,12 +148,12 @@ CROSS JOIN LATERAL (
 	) a
 ) g;
 
-COMMENT ON VIEW pgmaint.step_results IS 'what came of each step of each run, in words and in figures';
+COMMENT ON VIEW pgmaint.step_results IS 'the results of each step of each run, in words and in figures';
 COMMENT ON COLUMN pgmaint.step_results.run_id IS 'the run in pgmaint.runs';
 COMMENT ON COLUMN pgmaint.step_results.step IS 'number of the step of the run, from 1';
 COMMENT ON COLUMN pgmaint.step_results.action IS 'name of the action';
-COMMENT ON COLUMN pgmaint.step_results.outcome IS 'what came of the step, in words';
-COMMENT ON COLUMN pgmaint.step_results.gain IS 'what came of the tasks of the step, in words; null: nothing to tell';
+COMMENT ON COLUMN pgmaint.step_results.outcome IS 'the result of the step, in words';
+COMMENT ON COLUMN pgmaint.step_results.gain IS 'the results of the tasks of the step, in words; null: none';
 COMMENT ON COLUMN pgmaint.step_results.reached IS 'whether the run has begun the step';
 COMMENT ON COLUMN pgmaint.step_results.planned IS 'tasks of the step';
 COMMENT ON COLUMN pgmaint.step_results.succeeded IS 'how many of these have succeeded';
@@ -163,10 +163,10 @@ COMMENT ON COLUMN pgmaint.step_results.stopped IS 'how many of these were cancel
 COMMENT ON COLUMN pgmaint.step_results.open IS 'how many of these are pending or running';
 COMMENT ON COLUMN pgmaint.step_results.started_at IS 'when the first of these began; null: none has';
 COMMENT ON COLUMN pgmaint.step_results.seconds IS 'seconds from the first beginning of a task to the last end of one; 0: none has ended';
-COMMENT ON COLUMN pgmaint.step_results.returned_bytes IS 'bytes that the tasks gave back to the file system; null: there are no tasks';
-COMMENT ON COLUMN pgmaint.step_results.remarks IS 'what else there is to tell of the tasks that succeeded, a line each; null: nothing';
+COMMENT ON COLUMN pgmaint.step_results.returned_bytes IS 'bytes that the tasks returned to the file system; null: there are no tasks';
+COMMENT ON COLUMN pgmaint.step_results.remarks IS 'remarks on the tasks that succeeded, a line each; null: none';
 
--- A name may hold a line that is a command by itself.
+-- A name with a line break may have a line that is a command.
 CREATE FUNCTION pgmaint.may_be_copied(command text)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -178,13 +178,14 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.may_be_copied(text) IS
-	'Returns whether each line of some commands is a command, rather than a part of a name or a constant; used by pgmaint.report().';
+	'Returns whether each line of a text of commands is a command by itself: false where a name or a constant has a line break or another control character. '
+	'Reports leave out the commands for which it is false. For members of pg_monitor and roles with access read.';
 
 REVOKE ALL ON FUNCTION pgmaint.may_be_copied(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.may_be_copied(text) TO pg_monitor;
 
--- What names hold must not look like a line of ours, nor end the comment beside
--- a command that somebody is to copy.
+-- A name must not look like a line of the report, nor end the comment beside a
+-- command that a person copies.
 CREATE VIEW pgmaint.finding_results AS
 SELECT
 	f.finding_id,
@@ -192,7 +193,7 @@ SELECT
 	f.check_id,
 	f.severity,
 	pgmaint.one_line(f.object) AS object,
-	-- the lines of index_advice are its own
+	-- messages of index_advice have lines
 	CASE WHEN f.check_id = 'index_advice'
 		THEN (SELECT pg_catalog.string_agg(pgmaint.one_line(l.line), E'\n' ORDER BY l.nth)
 			FROM pg_catalog.string_to_table(coalesce(f.detail ->> 'summary', f.message), E'\n') WITH ORDINALITY AS l (line, nth))
@@ -227,31 +228,31 @@ CROSS JOIN LATERAL (
 		WHEN pg_catalog.jsonb_typeof(f.detail -> 'objects') = 'array' THEN f.detail -> 'objects' END) WITH ORDINALITY AS o (value, nth)
 	WHERE o.value ? 'command'
 ) c
--- the limit has it look for this one only
+-- the limit makes the planner look up this alert only
 LEFT JOIN LATERAL (SELECT x.* FROM pgmaint.alerts x WHERE x.alert_id = f.alert_id LIMIT 1) e ON true;
 
-COMMENT ON VIEW pgmaint.finding_results IS 'what each finding says, the commands that end it, and what became of the alert that it belongs to';
+COMMENT ON VIEW pgmaint.finding_results IS 'each finding, with the commands that help and the state of the alert that it belongs to';
 COMMENT ON COLUMN pgmaint.finding_results.finding_id IS 'the finding in pgmaint.findings';
 COMMENT ON COLUMN pgmaint.finding_results.run_id IS 'the run in pgmaint.runs that noticed it; null: no run did';
 COMMENT ON COLUMN pgmaint.finding_results.check_id IS 'which check it was, as in pgmaint.findings';
 COMMENT ON COLUMN pgmaint.finding_results.severity IS 'severity of the finding: info, warning, critical';
-COMMENT ON COLUMN pgmaint.finding_results.object IS 'what the finding is about, by name, in one line; null: nothing in particular';
-COMMENT ON COLUMN pgmaint.finding_results.message IS 'what was noticed, in one line, or in lines of its own for index_advice';
+COMMENT ON COLUMN pgmaint.finding_results.object IS 'name of the object that the finding is about, in one line; null: none';
+COMMENT ON COLUMN pgmaint.finding_results.message IS 'the message, in one line; for index_advice in several';
 COMMENT ON COLUMN pgmaint.finding_results.commands IS 'up to ten commands that a person may execute; null: there are none; remarks has as many elements';
-COMMENT ON COLUMN pgmaint.finding_results.remarks IS 'what each of the commands is about: a size, a detail; empty: nothing to tell';
+COMMENT ON COLUMN pgmaint.finding_results.remarks IS 'a remark on each of the commands: a size, a detail; empty: none';
 COMMENT ON COLUMN pgmaint.finding_results.more_commands IS 'number of commands in detail of pgmaint.findings beyond these ten';
 COMMENT ON COLUMN pgmaint.finding_results.state IS 'state of the alert, as in pgmaint.alerts; null: it belongs to no alert yet, or its severity is info';
 COMMENT ON COLUMN pgmaint.finding_results.alert_severity IS 'severity of the alert: warning, critical; null where state is';
 COMMENT ON COLUMN pgmaint.finding_results.condition IS 'the condition of escalation that made the alert critical; null: none';
 COMMENT ON COLUMN pgmaint.finding_results.occurrences IS 'how many runs noticed the alert; null where state is';
 COMMENT ON COLUMN pgmaint.finding_results.first_seen IS 'when the alert was first noticed; null where state is';
-COMMENT ON COLUMN pgmaint.finding_results.level IS 'the highest level of the contacts that were told; 0: none was; null where state is';
-COMMENT ON COLUMN pgmaint.finding_results.next_contact IS 'name of the contact who is told next; null: none is';
-COMMENT ON COLUMN pgmaint.finding_results.next_step IS 'when that contact is told; null: none is';
+COMMENT ON COLUMN pgmaint.finding_results.level IS 'the highest level of the contacts that were notified; 0: none was; null where state is';
+COMMENT ON COLUMN pgmaint.finding_results.next_contact IS 'name of the contact that is notified next; null: none is';
+COMMENT ON COLUMN pgmaint.finding_results.next_step IS 'when that contact is notified; null: none is';
 COMMENT ON COLUMN pgmaint.finding_results.acknowledged_by IS 'the role that acknowledged the alert; null: none has';
 COMMENT ON COLUMN pgmaint.finding_results.acknowledged_at IS 'when the alert was acknowledged; null: it was not';
 COMMENT ON COLUMN pgmaint.finding_results.resolved_at IS 'when the alert was resolved; null: it is not';
-COMMENT ON COLUMN pgmaint.finding_results.resolution IS 'why the alert counts as resolved; null: it is not';
+COMMENT ON COLUMN pgmaint.finding_results.resolution IS 'why the alert is resolved; null: it is not';
 COMMENT ON COLUMN pgmaint.finding_results.alert_id IS 'number of the alert, for pgmaint.acknowledge(); null: it belongs to no alert yet, or its severity is info';
 
 REVOKE ALL ON pgmaint.task_results, pgmaint.step_results, pgmaint.finding_results FROM PUBLIC;
@@ -264,12 +265,13 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN hashtextextended(regexp_replace(replace(left(message, 1000), coalesce(name, ''), '$'), '[0-9][0-9.,]*( bytes| [kMGT]B)?', '0', 'g') COLLATE "C", 0);
 
 COMMENT ON FUNCTION pgmaint.message_pattern(text, text) IS
-	'Returns a hash that is equal for messages that differ only in numbers, sizes and the object''s name; used by pgmaint.report().';
+	'Returns a hash that is equal for messages that differ only in numbers, sizes and the object''s name (null: none), by their first 1000 characters. '
+	'Reports show findings and tasks with the same hash together. For members of pg_monitor and roles with access read.';
 
--- A run may have tens of thousands of tasks: those that a report names are the
--- ones that matter.  One of each way to fail comes first, so that none of them
--- is hidden by tasks that are alike; reasons that differ in nothing but numbers
--- and the object's name are the same.  Only what is chosen is put into words.
+-- A run may have tens of thousands of tasks, of which a report names the most
+-- important.  One task for each reason comes first, so that none is hidden by tasks
+-- that are alike; reasons that differ only in numbers and the object's name are the
+-- same.  Texts are made for the chosen tasks only.
 CREATE FUNCTION pgmaint.shown_tasks(run_id bigint)
 RETURNS TABLE (task_id bigint, nth bigint, done boolean, alike bigint, nth_alike bigint, first_alike bigint)
 LANGUAGE sql STABLE ROWS 100
@@ -317,10 +319,11 @@ END;
 
 COMMENT ON FUNCTION pgmaint.shown_tasks(bigint) IS
 	'Lists the tasks of a run that its reports name, at most 100: of those that did not succeed up to 5 for each reason, then those that freed or removed most, then the longest. '
-	'nth is the position in the report; alike counts tasks with the same reason.';
+	'done says whether the task succeeded, nth is its position in the report among those, alike counts tasks with the same reason, nth_alike numbers them, first_alike is the first of them. '
+	'No rows for a run_id that does not exist. For members of pg_monitor and roles with access read.';
 
--- What a run found, likewise: of what differs in nothing but numbers and the
--- object's name, five are told, or ten where each comes with its own command.
+-- Findings likewise: of those that differ only in numbers and the object's name,
+-- five are shown, or ten where each has its own command.
 CREATE FUNCTION pgmaint.shown_findings(run_id bigint)
 RETURNS TABLE (finding_id bigint, nth bigint, alike bigint, nth_alike bigint, first_alike bigint, more bigint, more_objects text[])
 LANGUAGE sql STABLE ROWS 100
@@ -336,7 +339,7 @@ BEGIN ATOMIC
 			CASE WHEN f.detail ? 'command' OR f.detail ? 'objects' THEN 10 ELSE 5 END AS told,
 			pgmaint.message_pattern(coalesce(f.detail ->> 'summary', f.message), f.object) AS cause
 		FROM pgmaint.findings f
-		-- what was skipped is told as a task
+		-- skipped tasks are shown as tasks
 		WHERE f.run_id = shown_findings.run_id AND f.check_id NOT IN ('skipped', 'failed')
 	),
 	numbered AS (
@@ -372,8 +375,10 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.shown_findings(bigint) IS
-	'Lists the findings of a run that its reports tell, at most 100: one of each kind first, then the most severe. '
-	'nth is the position in the report; more counts findings like it that are left out, more_objects names up to 5 of their objects.';
+	'Lists the findings of a run that its reports show, at most 100: one of each kind first, then the most severe. '
+	'nth is the position in the report, alike counts findings of the kind, nth_alike numbers them, first_alike is the first of them. '
+	'more counts findings of the kind that are left out, more_objects names up to 5 of their objects. '
+	'No rows for a run_id that does not exist. For members of pg_monitor and roles with access read.';
 
 CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
@@ -397,7 +402,7 @@ BEGIN ATOMIC
 			count(*) FILTER (WHERE t.state IN ('cancelled', 'interrupted')) AS stopped,
 			count(*) FILTER (WHERE t.state = 'skipped') AS skipped,
 			count(*) FILTER (WHERE t.state IN ('pending', 'running')) AS open,
-			-- what is told by itself, unless there is too much of it
+			-- tasks that are shown by themselves, within the limit
 			count(*) FILTER (WHERE t.state NOT IN ('pending', 'running') AND (t.state <> 'succeeded' OR NOT t.one_of_many AND NOT t.one_for_all)) AS single
 		FROM pgmaint.task_results t
 		JOIN chosen c USING (run_id)
@@ -518,7 +523,7 @@ BEGIN ATOMIC
 		UNION ALL
 		SELECT 500, 0, E'\nDone' WHERE EXISTS (SELECT FROM shown s WHERE s.done)
 		UNION ALL
-		-- all of them are in the order of the plan
+		-- where all tasks are shown, they are in the order of the plan
 		SELECT 502, CASE WHEN n.single = (SELECT count(*) FROM shown) THEN s.task_id ELSE s.nth END, concat(
 			'  ', t.what, ' (', round(t.seconds, 1), ' s)',
 			E'\n      why:    ', t.reason,
@@ -528,7 +533,7 @@ BEGIN ATOMIC
 		CROSS JOIN counts n
 		WHERE s.done
 		UNION ALL
-		SELECT 600, 0, format(E'\n%s of %s tasks shown, of those not done up to five for each reason, then what gave back or removed most, then what took longest;'
+		SELECT 600, 0, format(E'\n%s of %s tasks shown, of those not done up to five for each reason, then those that freed or removed most, then the longest;'
 			' SELECT * FROM pgmaint.task_results WHERE run_id = %s has all', x.shown, pgmaint.count_text(n.tasks), c.run_id)
 		FROM chosen c
 		CROSS JOIN counts n
@@ -546,8 +551,8 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.report(bigint) IS
-	'Returns the report of a run (null: the latest) in lines of text, what is not in order first: what was done, why, what it gained, and what failed. '
-	'At most 100 tasks and 100 findings are shown, the others are counted. An unknown run_id gives a line that says so.';
+	'Returns the report of a run (null: the latest) in lines of text: the run, its findings, the tasks that did not succeed, its steps, and the tasks that did, with their reasons and results. '
+	'At most 100 tasks and 100 findings are shown, the others are counted. A run_id that does not exist gives a line that says so. For members of pg_monitor and roles with access read.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint.message_pattern(text, text),

@@ -1,4 +1,5 @@
--- What a run did, and how things stand, as one page that needs nothing else.
+-- The report of a run as one page that needs nothing else, for the reader of the
+-- morning: what is not in order comes first, what is in order stands in one line.
 
 CREATE FUNCTION pgmaint.report_html(run_id bigint DEFAULT NULL)
 RETURNS text
@@ -17,8 +18,9 @@ DECLARE
 	main text;
 	contents text;
 	tasks record;
+	checks record;
 BEGIN
-	-- names lead to whoever has taken them; what has a body of OIDs need not ask
+	-- what is called by name here may be another role's, where a schema was renamed
 	IF NOT EXISTS (SELECT FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pgmaint' AND e.extnamespace = to_regnamespace('pgmaint')
 		WHERE d.refclassid = 'pg_extension'::regclass AND d.classid = 'pg_namespace'::regclass AND d.objid = to_regnamespace('pgmaint_internal')) THEN
 		RAISE EXCEPTION 'schema "pgmaint" or "pgmaint_internal" of extension "pgmaint" was renamed'
@@ -31,15 +33,17 @@ BEGIN
 			USING ERRCODE = 'undefined_object',
 				HINT = 'SELECT run_id, plan, state, requested_at FROM pgmaint.runs lists the runs.';
 	END IF;
-	head := coalesce(pgmaint_internal.html_run(chosen), format(
+	SELECT c.* INTO checks FROM pgmaint_internal.html_check_results() c;
+	head := coalesce(pgmaint_internal.html_lead(chosen, checks.checks, checks.critical, checks.warning) || pgmaint_internal.html_run(chosen), format(
 		E'<header>\n<p class="kind">pgmaint</p>\n<h1>No run yet</h1>\n<p class="lead">There has been no run in database %s yet. '
 		'<code>SELECT pgmaint.run(''weekly'')</code> begins one.</p>\n</header>\n', pgmaint_internal.html_text(current_database())));
 	SELECT t.* INTO tasks FROM pgmaint_internal.html_tasks(chosen) t;
 	main := concat(
 		pgmaint_internal.html_findings(chosen),
 		tasks.not_done,
+		checks.section,
+		pgmaint_internal.html_previous_runs(chosen),
 		pgmaint_internal.html_steps(chosen),
-		pgmaint_internal.html_checks(),
 		pgmaint_internal.html_queries(chosen),
 		pgmaint_internal.html_advice(),
 		pgmaint_internal.html_bloat(),
@@ -68,8 +72,11 @@ END
 $$;
 
 COMMENT ON FUNCTION pgmaint.report_html(bigint) IS
-	'Returns the report of a run (null: the latest), and how queries, bloat, backups and archives stand, as a complete page of HTML, in the encoding and time zone of the session. '
-	'Shows statements and sessions that the caller may see.';
+	'Returns the report of a run (null: the latest) as a complete page of HTML, in the encoding and time zone of the session. '
+	'Findings that are warnings or critical, tasks that did not succeed and checks that are not ok come first; the rest is folded into one line each. '
+	'It compares the run with up to five runs of the plan before it, and shows queries, index advice, bloat, backups and archives as they are now. '
+	'At most 100 tasks and 100 findings are shown. The page has no scripts and loads nothing. '
+	'For members of pg_monitor; it shows statements and sessions that the caller may see. Error: a run_id that does not exist.';
 
 REVOKE ALL ON FUNCTION pgmaint.report_html(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.report_html(bigint) TO pg_monitor;

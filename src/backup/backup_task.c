@@ -84,7 +84,7 @@ check_room(const TaskContext *context, Storage *storage)
 	if (available < 0 || available >= expected + min_free)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_DISK_FULL),
-					errmsg("not enough room for the backup on storage "
+					errmsg("not enough disk space for the backup on storage "
 						   "\"%s\": %s are free, about %s are needed, and %s "
 						   "must stay free",
 						   storage_name(storage), size_text(available),

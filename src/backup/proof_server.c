@@ -67,7 +67,7 @@ lack_of_room_for_proof(const BackupDescription *description, int64 min_free)
 	free_bytes = free_bytes_of_folder(directory);
 	if (needed <= free_bytes && min_free <= free_bytes - needed)
 		return NULL;
-	return psprintf("not enough room on the disk: verification needs %s in "
+	return psprintf("not enough disk space: verification needs %s in "
 					"\"%s\", %s must stay free there, and %s are free; to "
 					"use another disk, set pgmaint.proof_directory",
 					size_text(needed), directory, size_text(min_free),

@@ -148,7 +148,7 @@ CREATE ROLE pgmaint_regress_no_indexer LOGIN;
 GRANT ALL ON SCHEMA reindexed TO pgmaint_regress_indexer;
 ALTER TABLE dense OWNER TO pgmaint_regress_indexer;
 SELECT pgmaint_internal.may_reindex('dense_pkey'::regclass, 'pgmaint_regress_indexer'::regrole) AS owner,
-	pgmaint_internal.may_reindex('dense_pkey'::regclass, 'pgmaint_regress_no_indexer'::regrole) AS nobody,
+	pgmaint_internal.may_reindex('dense_pkey'::regclass, 'pgmaint_regress_no_indexer'::regrole) AS no_role,
 	pgmaint_internal.may_reindex('bloated_pkey'::regclass, 'pgmaint_regress_indexer'::regrole) AS others,
 	pgmaint_internal.may_reindex('bloated_pkey'::regclass, 'postgres'::regrole) AS superuser,
 	pgmaint_internal.may_reindex(0, 'pgmaint_regress_indexer'::regrole) AS nothing;

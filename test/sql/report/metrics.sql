@@ -26,7 +26,7 @@ LEFT JOIN (SELECT check_id, max(CASE severity WHEN 'critical' THEN 2 WHEN 'warni
 WHERE m.name = 'pgmaint_check_status';
 SELECT m.value BETWEEN extract(epoch FROM r.started_at) AND extract(epoch FROM r.finished_at) AS then FROM pgmaint.metrics m, pgmaint.runs r
 WHERE m.name = 'pgmaint_last_validation_timestamp_seconds';
--- it is not made anew by who reads it, and another database's is not this one's
+-- reading does not validate, and the validation of another database does not count
 UPDATE pgmaint_internal.last_validation SET status = 'critical' WHERE check_id = 'recovery';
 SELECT v.status, m.value FROM pgmaint.validate() v, pgmaint.metrics m WHERE v.check_id = 'recovery' AND m.labels ->> 'check' = 'recovery';
 UPDATE pgmaint_internal.last_validation SET identity = repeat('f', 32);
@@ -85,7 +85,7 @@ FROM pg_database d, (VALUES ('late', '0 * * * *', interval '72 hours'), ('new', 
 WHERE d.datname = current_database();
 SELECT labels, value > 248400 AND value <= 259200 AS days, value > 0 AS late FROM pgmaint.metrics WHERE name = 'pgmaint_schedule_late_seconds' ORDER BY labels;
 
--- alerts that are not resolved, messages that did not go yet to somebody who is still there
+-- alerts that are not resolved, unsent messages to contacts that still exist
 SELECT metrics.of('alerts|troubles|message');
 INSERT INTO pgmaint.contacts (name, level, address, severity, after, windows, notice, added_by)
 VALUES ('dba', 1, 'https://example.com/secret-path', 'warning', '0', false, '1 hour', 'me');

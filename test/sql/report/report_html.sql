@@ -104,11 +104,23 @@ SELECT strpos(p, 'sha256-' || encode(sha256(convert_to(substring(p from '<style>
 SELECT m[1], m[2] FROM page, regexp_matches(p, '<th scope="row"><span class="state [a-z]+"><span aria-hidden="true">[^<]*</span> ([a-z]+)</span></th><td class="number" data-label="Tasks">(\d+)</td>', 'g') m;
 SELECT p LIKE '%&#8230; and 1 more</td>%' AS targets, p LIKE '%<li>&#8230; and 8 more like these</li>%' AS findings, p LIKE '%<code>SELECT * FROM pgmaint.findings WHERE run_id = 1</code> has all.%' AS where FROM page;
 SELECT p LIKE '%<li>&#8230; and 3 more like these: <code>&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; %6</code>, %8</code></li>%' AS named FROM page;
-SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>from begin to end%' FROM page;
-SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%no policy any more%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
+SELECT p LIKE '%told as a task%', p LIKE '%not reached%', p LIKE '%nothing due%', p LIKE '%<b>1</b>of 9 tasks done%', p LIKE '%<b>2 h</b>duration%' FROM page;
+SELECT p LIKE '%In all, 2,000,000 rows in 3906 kB%' AS archived, p LIKE '%policy dropped%' AS dropped, p LIKE '%<span>02:00:00 +01:00</span>%' AS zone FROM page;
 
 SELECT p LIKE '%</code>: odd<br/><code>ALTER SYSTEM SET a = &#39;&lt;b&gt;&#39;;</code></li>%' AS command, p LIKE '%<li>it is %' AS named_once,
 	p LIKE '%<b>What to do:</b> The action reindex rebuilds such indexes%' AS remedy FROM page;
+-- what is not in order is open, the rest is folded
+CREATE FUNCTION lead(page text) RETURNS text LANGUAGE sql AS $$
+	SELECT regexp_replace(regexp_replace(regexp_replace(substring(page from '<p class="lead">(.*?)</p>'), '<[^>]*>', '', 'g'), '(, )?\d+ checks? (is|are|warns?)( critical)?', '', 'g'), '\d+ checks ok', 'N checks ok')
+$$;
+-- the folds of a section, and whether it has more than these
+CREATE FUNCTION folds(page text, section text) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT regexp_replace(regexp_replace(concat(m[1], ' ') || regexp_replace(m[2], '<[^>]*>', '', 'g'), '\d+( of \d+)? checks', 'N checks'), '&#10003; \d+ of', '&#10003; N of')
+	FROM regexp_matches(substring(page from '<h2 id="' || section || '">(.*?)</section>'), '<details class="fold"( open="open")?><summary>([^\n]*)</summary>', 'g') m
+$$;
+SELECT lead(p) FROM page;
+SELECT h, folds(p, h) FROM page, unnest(ARRAY['findings', 'not-done', 'checks', 'steps', 'queries', 'advice', 'bloat', 'backups', 'retention', 'done']) h;
+SELECT array_agg(m[1]) FROM page, regexp_matches(substring(p from '<h2 id="steps">(.*?)<details'), '<th scope="row">([^<]*)</th>', 'g') m;
 -- slow queries: shares, means, what they were before
 CREATE FUNCTION cells(page text, section text) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT regexp_replace(regexp_replace(regexp_replace(replace(r[1], current_user, 'me'), '</t[hd]>', ' | ', 'g'), '<[^>]*>', '', 'g'), 'x{20,}', 'xx')
@@ -145,6 +157,27 @@ SELECT l FROM page, regexp_split_to_table(regexp_replace(substring(p from '<main
 WHERE l ~ '(findings|tasks) shown|more like|: 5,000' ORDER BY nth;
 SELECT m[1] FROM page, regexp_matches(p, '<b[^>]*>(7,500</b>of 10,000 tasks|2,500</b>skipped|5,000</b>warnings)', 'g') m;
 SELECT elements(substring(p from '<h2 id="done">(.*?)</section>'), 'tr') - 1 AS done, substring(p from '<h2 id="not-done">.*?data-label="Tasks">([0-9,]+)</td>') AS not_done FROM page;
+
+-- beside the runs of the plan before it; where everything is in order the first line says so
+INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
+SELECT 'nightly', 'me', t, CASE WHEN g <> 2 THEN t END, t + g * interval '10 min', CASE g WHEN 2 THEN 'cancelled' WHEN 6 THEN 'failed' ELSE 'succeeded' END, 10, 5, '[{"action": "bloat_report"}, {"action": "vacuum"}]', 2, '{}'
+FROM (SELECT g, '2026-11-01 01:00+00'::timestamptz + g * interval '1 day' AS t FROM generate_series(1, 9) g) x ORDER BY g;
+INSERT INTO pgmaint.tasks (run_id, step, action, target, command, reason, state, started_at, finished_at, bytes_before, bytes_after)
+SELECT r.run_id, 2, 'vacuum', 'a', 'VACUUM a', 'due', CASE WHEN g = 1 AND r.run_id IN (8, 10) THEN 'skipped' WHEN g = 2 AND r.run_id = 8 THEN 'failed' ELSE 'succeeded' END, r.started_at, r.finished_at, 8192 * r.run_id, 0
+FROM pgmaint.runs r, generate_series(1, 2) g WHERE r.plan = 'nightly' AND r.started_at IS NOT NULL;
+INSERT INTO pgmaint.findings (run_id, check_id, severity, message) VALUES (8, 'F004', 'critical', 'm'), (9, 'F004', 'warning', 'm'), (9, 'F005', 'warning', 'm'), (10, 'F005', 'warning', 'm'), (11, 'F005', 'info', 'm');
+TRUNCATE pgmaint_internal.bloat_measurements;
+INSERT INTO pgmaint_internal.bloat_measurements (run_id, measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
+SELECT r.run_id, r.started_at, o, 'x', 'table', 'heap', 10000000, b * 1024 * 1024, 0.1, 0, 1, 1
+FROM pgmaint.runs r JOIN (VALUES (8, '"<b>"'::regclass::oid, 4), (8, '"<b>_pkey"'::regclass, 1), (9, '"<b>"'::regclass, 7), (11, '"<b>"'::regclass, 2), (11, 1, 100)) x (run_id, o, b) USING (run_id);
+SELECT nth, previous_run, state, seconds, returned_bytes, critical, warning, info, failed, skipped, bloat_bytes / 1024 / 1024 AS mb FROM pgmaint_internal.previous_runs(11);
+SELECT nth, previous_run FROM pgmaint_internal.previous_runs(3);
+SELECT regexp_replace(substring(h from '<p>(.*?)</p>'), '<[^>]*>', '', 'g') FROM generate_series(9, 11) r, pgmaint_internal.html_previous_runs(r) h;
+SELECT pgmaint_internal.html_previous_runs(3) IS NULL, pgmaint_internal.html_previous_runs(NULL) IS NULL;
+SELECT lead(pgmaint.report_html(r)) FROM generate_series(8, 11) r;
+SELECT lead(pgmaint_internal.html_lead(11, 20, c, w)) FROM (VALUES (0, 0), (1, 2)) x (c, w);
+UPDATE pgmaint.runs SET finished_at = NULL, state = 'running' WHERE run_id = 11;
+SELECT lead(pgmaint.report_html(11));
 
 -- who may see it
 SET search_path = pg_catalog;

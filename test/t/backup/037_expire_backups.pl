@@ -123,7 +123,7 @@ sql("UPDATE pgmaint_internal.backup_records SET started_at = started_at + interv
 ($state) = run_backup_action($node, 'backup', '{"databases": "shop", "globals": false, "retries": 0, "min_free": "1000 TB", "key": "again/{time}"}');
 $run = run_action('expire_backups', '{"keep": 1, "minimum": 1}');
 is(outcomes($run), 'none', 'nothing leaves while the latest failed');
-like(told($run), qr/^1 backup of database shop on storage pgmaint_local is due to expire, but is kept: the latest attempt, at .* UTC, failed: not enough room for the backup/, '... and it is said');
+like(told($run), qr/^1 backup of database shop on storage pgmaint_local is due to expire, but is kept: the latest attempt, at .* UTC, failed: not enough disk space for the backup/, '... and it is said');
 ($id{seven}, $key{seven}) = back_up('seven');
 is(outcomes(run_action('expire_backups', '{"keep": 1, "minimum": 1}')), "five succeeded\nsix succeeded", 'after one that succeeded it does');
 

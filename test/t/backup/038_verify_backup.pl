@@ -214,7 +214,7 @@ write_object($node, 'daily/good.json', $manifest);
 like("$state $error", qr/^skipped not enough disk space: .* needed in .* and .* to be kept free there, but only .* free/, 'too little room');
 no_verdict('too little room');
 ($state, $error) = run_backup_action($node, 'verify_backup', '{"min_free": "1000000 TB"}');
-like("$state $error", qr/^skipped not enough room on the disk: verification needs .* in "\Q@{[$node->host]}\E", .* must stay free there, and .* are free; to use another disk, set pgmaint\.proof_directory$/,
+like("$state $error", qr/^skipped not enough disk space: verification needs .* in "\Q@{[$node->host]}\E", .* must stay free there, and .* are free; to use another disk, set pgmaint\.proof_directory$/,
 	'too little room for a server');
 no_verdict('too little room for a server');
 set_hba('reject');

@@ -226,7 +226,7 @@ for my $case (
 	[ '{"storage": "pgmaint_local", "key": "none.dump.gz"}', qr/has no manifest/ ],
 	[ qq({"backup_id": $backup, "into": "postgres"}), qr/database "postgres" already exists/ ],
 	[ qq({"backup_id": $backup, "into": "postgres", "replace": true}), qr/cannot be replaced by a run in the same database/ ],
-	[ qq({"backup_id": $backup, "min_free": "1000000 TB"}), qr/not enough room/ ])
+	[ qq({"backup_id": $backup, "min_free": "1000000 TB"}), qr/not enough disk space/ ])
 {
 	($state, $error) = run_backup_action($node, 'restore_backup', $case->[0]);
 	like("$state $error", $case->[1], "$case->[0] is refused");

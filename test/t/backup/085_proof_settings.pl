@@ -121,7 +121,7 @@ my $slow = back_up('slow', q{
 	BEGIN IF pg_catalog.current_database() ~ '^pgmaint_' THEN PERFORM pg_catalog.pg_sleep(3600); END IF; RETURN 1; END $f$;
 	CREATE MATERIALIZED VIEW m AS SELECT slow();
 });
-like(prove($slow, ', "min_free": "100 TB"'), qr/^skipped not enough room on the disk: verification needs .* in "\Q$parent\E", .* must stay free there/, 'no room');
+like(prove($slow, ', "min_free": "100 TB"'), qr/^skipped not enough disk space: verification needs .* in "\Q$parent\E", .* must stay free there/, 'no room');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pgmaint_internal.proof_servers'), '0', '... nothing was made');
 my ($free) = `df -B1 --output=avail '$parent'` =~ /(\d+)\s*$/;
 my $gigabyte = 1024 * 1024 * 1024;

@@ -155,6 +155,13 @@ foreach (1, 2)
 	$node->safe_psql('postgres', 'CREATE INDEX ON "<i>orders</i>" ("<u>customer</u>")') if $_ == 1;
 }
 
+# what cannot wait
+$node->safe_psql('postgres', <<"EOS");
+INSERT INTO pgmaint.findings (run_id, check_id, severity, object, message, detail)
+VALUES ($run, 'corruption', 'critical', 'public.aged', 'block 7 of table public.aged is damaged', '{"command": "SELECT * FROM aged"}'),
+	($run, 'H001', 'info', NULL, 'nothing to worry about', NULL);
+EOS
+
 my $browser = PgmaintBrowser->start;
 my ($file) = page('run', $run);
 $browser->look(1280, 900, 'light');
@@ -163,10 +170,13 @@ is(join("\n", $browser->requests), "file://$file", 'the page asks for nothing bu
 is(join("\n", $browser->complaints), '', 'the browser has nothing to complain about');
 is($browser->evaluate('document.title'), "weekly failed: run $run, postgres", 'title');
 is($browser->evaluate('document.querySelectorAll("script, img, iframe, object").length'), 0, 'names make no elements');
+my $unfold = q{document.querySelectorAll('details').forEach(d => { d.open = true })};
+$browser->evaluate($unfold);
 is($browser->evaluate(q{[`<script>document.title = 'taken'</script>`, `\u{1F418} &amp; ""quotes"" '<img src=x onerror=alert(1)>'`].every(n => document.body.innerText.includes(n))}),
 	JSON::PP::true, '... and are shown');
+$browser->open_file($file);
 is( $browser->evaluate(q{[...document.querySelectorAll('h2')].map(e => e.id).join(' ')}),
-	'findings not-done steps checks advice bloat backups retention done', 'every section is there');
+	'findings not-done checks runs steps advice bloat backups retention done', 'every section is there');
 is($browser->evaluate(q{document.getElementById('timeline-t').parentElement.querySelectorAll('rect').length > 5}), JSON::PP::true, 'the timeline has tasks');
 is($browser->evaluate(q{['bloat-1-t', 'backup-size-1-t', 'backup-time-1-t'].every(i => document.getElementById(i).parentElement.querySelectorAll('circle').length > 0)}),
 	JSON::PP::true, 'plots have points');
@@ -180,17 +190,48 @@ sub look_at_all_widths
 
 	foreach my $scheme (qw(light dark))
 	{
-		foreach my $width (375, 700, 1000, 1280)
+		foreach my $width (320, 375, 700, 1000, 1280)
 		{
 			$browser->look($width, 900, $scheme);
 			is(problems($browser, $layout), '', "$page, $scheme, $width wide: everything is in its place");
-			is(problems($browser, $contrast), '', "$page, $scheme, $width wide: everything is to be seen") if $width != 700;
+			is(problems($browser, $contrast), '', "$page, $scheme, $width wide: everything is to be seen") if $width != 320 && $width != 700;
 		}
 		$ground{$scheme} = $browser->evaluate('getComputedStyle(document.body).backgroundColor');
 	}
 	return;
 }
 
+# without a click: what is not in order, and one line for the rest
+my $faults = <<'JS';
+const seen = text => { const walker = document.createTreeWalker(document.getElementById('content'), NodeFilter.SHOW_ELEMENT);
+	for (let e; e = walker.nextNode();) if (e.checkVisibility() && [...e.childNodes].some(n => n.nodeType === 3 && n.data.includes(text))) return true; return false };
+for (const text of ['block 7 of table public.aged is damaged', 'SELECT * FROM aged;', 'tripped over', 'Tasks that did not succeed'])
+	if (!seen(text)) problems.push('not seen: ' + text);
+for (const text of ['nothing to worry about', 'Steps of the plan, in their order', 'Tasks that freed or removed most first, then the longest'])
+	if (seen(text)) problems.push('not folded: ' + text);
+const checks = document.getElementById('checks').closest('section');
+for (const row of checks.querySelectorAll('tbody tr'))
+	if (row.checkVisibility() === row.querySelector('.state').classList.contains('good')) problems.push('check: ' + row.textContent);
+const order = [...document.querySelectorAll('h2')].map(e => e.getBoundingClientRect().top);
+if (order.some((y, i) => i > 0 && y <= order[i - 1])) problems.push('sections overlap');
+JS
+foreach my $width (375, 1280)
+{
+	$browser->look($width, 900, 'light');
+	is(problems($browser, $faults), '', "$width wide: what is not in order is open, the rest is folded");
+}
+like($browser->evaluate(q{document.querySelector('.lead').innerText}), qr/Not in order: \d+ critical findings?, .*failed or stopped/, 'the first line says so');
+like($browser->evaluate(q{document.getElementById('runs').closest('section').innerText}), qr/Compared with run 1 of /, 'beside the run before');
+look_at_all_widths('maintenance, folded');
+
+# paper has no clicks
+my $printed = q{[...document.querySelectorAll('details:not([open]) table')].filter(e => e.checkVisibility()).length};
+$browser->look(680, 900, 'light');
+is($browser->evaluate($printed), 0, 'folded tables are not on the screen');
+$browser->look(680, 900, 'light', 'print');
+ok(!$browser->evaluate(q{CSS.supports('selector(::details-content)')}) || $browser->evaluate($printed) > 2, '... but on paper');
+
+$browser->evaluate($unfold);
 look_at_all_widths('maintenance');
 isnt($ground{light}, $ground{dark}, 'the dark is not the light');
 $browser->look(680, 900, 'dark', 'print');
@@ -218,7 +259,8 @@ $browser->open_file($reviews);
 is($browser->evaluate('document.title'), "reviews succeeded: run $reviewed, postgres", 'reviews: title');
 is($browser->evaluate('document.querySelectorAll("script, img, iframe, object, b b, i, u").length'), 0, 'reviews: names and texts make no elements');
 is( $browser->evaluate(q{[...document.querySelectorAll('h2')].map(e => e.id).join(' ')}),
-	'findings steps checks queries advice bloat backups retention', 'reviews: every section is there, and none that is empty');
+	'findings checks runs steps queries advice bloat backups retention', 'reviews: every section is there, and none that is empty');
+$browser->evaluate($unfold);
 my $queries = $browser->evaluate(q{document.getElementById('queries').closest('section').innerText});
 like($queries, qr/<script>document\.title = 'taken'<\/script>/, 'reviews: the text of a query');
 like($queries, qr/<b>role<\/b>/, '... and its role');
@@ -227,9 +269,9 @@ like($advice, qr/CREATE INDEX CONCURRENTLY ON public\."<i>orders<\/i>" \("<u>cus
 like($advice, qr/made, not judged yet/, '... and that it was made');
 my $found = $browser->evaluate(q{document.getElementById('findings').closest('section').innerText});
 like($found, qr/notified, noticed by \d+ runs since/, 'reviews: who was told');
-like($found, qr/acknowledged by \w+ at/, '... and who sees to it');
+like($found, qr/acknowledged by \w+ at/, '... and by whom it was acknowledged');
 unlike($found, qr/^\s*DROP TABLE/m, 'reviews: no name looks like a command');
-$browser->evaluate(q{document.querySelectorAll('details').forEach(d => { d.open = true })});
+$browser->evaluate($unfold);
 look_at_all_widths('reviews');
 
 # a run of 10,000 tasks
@@ -250,6 +292,7 @@ note sprintf '10,000 tasks: %d bytes in %.2f s', $size, $seconds;
 cmp_ok($size, '<', 250_000, '10,000 tasks: less than 250 kB');
 cmp_ok($seconds, '<', 10, '10,000 tasks: soon there');
 $browser->open_file($long);
+$browser->evaluate($unfold);
 is(problems($browser, $layout . $contrast), '', '10,000 tasks: everything is in its place and to be seen');
 like($browser->evaluate(q{document.getElementById('timeline-d').textContent}), qr/^10,000 tasks, up to 4 at a time/, '10,000 tasks: said to be so many');
 
@@ -260,6 +303,16 @@ my ($none) = page('none', '', 'fresh');
 $browser->open_file($none);
 is($browser->evaluate(q{document.querySelector('h1').textContent}), 'No run yet', 'no run: a page that says so');
 is(problems($browser, $layout), '', 'no run: everything is in its place');
+
+# where everything is in order, the first line says so, and nothing is open
+$node->safe_psql('fresh', 'UPDATE pgmaint.thresholds SET value = NULL');
+wait_for_end($node, $node->safe_psql('fresh', q(SELECT pgmaint.run_action('analyze'))), 'fresh');
+my ($clean) = page('clean', '', 'fresh');
+$browser->open_file($clean);
+like($browser->evaluate(q{document.querySelector('.lead').innerText}), qr/Everything is in order: \d+ tasks? succeeded, no findings to act on, \d+ checks ok/, 'in order: the first line says so')
+  or diag $browser->evaluate(q{document.body.innerText});
+is($browser->evaluate(q{document.querySelectorAll('details[open]').length}), 0, '... and nothing is open');
+look_at_all_widths('in order');
 is(join("\n", $browser->complaints), '', 'no complaints to the end');
 $browser->stop;
 
