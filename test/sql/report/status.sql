@@ -113,7 +113,7 @@ TRUNCATE pgmaint.storage_checks;
 INSERT INTO pgmaint.storage_checks (storage, error, failed_at) VALUES ('archives', 'no answer', now());
 SELECT status.told('storage');
 
--- retention: a policy rests when its table has changed
+-- retention: a policy is suspended when its table has changed
 CREATE TABLE status.orders (created_at timestamptz);
 CREATE TABLE status.gone (created_at timestamptz);
 INSERT INTO pgmaint.retention_policies (relation, time_column, keep, archive, storage, compression, owner, added_by)
