@@ -164,13 +164,13 @@ archives AS MATERIALIZED (
 policies AS MATERIALIZED (
 	SELECT
 		pg_catalog.count(*) AS policies,
-		pg_catalog.count(*) FILTER (WHERE x.rests) AS resting,
-		pg_catalog.string_agg(pg_catalog.format('%s (%s)', x.policy_id, x.name), ', ' ORDER BY x.policy_id) FILTER (WHERE x.rests AND x.nth_of_kind <= 3) AS named
+		pg_catalog.count(*) FILTER (WHERE x.suspended) AS suspended,
+		pg_catalog.string_agg(pg_catalog.format('%s (%s)', x.policy_id, x.name), ', ' ORDER BY x.policy_id) FILTER (WHERE x.suspended AND x.nth_of_kind <= 3) AS named
 	FROM (
-		SELECT p.policy_id, p.rests, p.name, pg_catalog.row_number() OVER (PARTITION BY p.rests ORDER BY p.policy_id) AS nth_of_kind
+		SELECT p.policy_id, p.suspended, p.name, pg_catalog.row_number() OVER (PARTITION BY p.suspended ORDER BY p.policy_id) AS nth_of_kind
 		FROM (
 			SELECT r.policy_id,
-				c.oid IS NULL OR a.attname IS NULL OR o.rolname IS DISTINCT FROM r.owner AS rests,
+				c.oid IS NULL OR a.attname IS NULL OR o.rolname IS DISTINCT FROM r.owner AS suspended,
 				CASE WHEN c.oid IS NULL THEN 'the table was dropped' ELSE pg_catalog.format('%I.%I', n.nspname, c.relname) END AS name
 			FROM pgmaint.retention_policies r
 			LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relation
@@ -352,11 +352,11 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 			WHEN s.storages = 0 THEN 'CREATE SERVER archives FOREIGN DATA WRAPPER pgmaint_storage OPTIONS (url ''file:///mnt/archives'');' ELSE '' END, 3
 	FROM storages s
 	UNION ALL
-	SELECT 5, 1, 'retention', 'policies', CASE WHEN p.resting > 0 THEN 'warning' WHEN p.policies = 0 THEN 'info' ELSE 'ok' END,
+	SELECT 5, 1, 'retention', 'policies', CASE WHEN p.suspended > 0 THEN 'warning' WHEN p.policies = 0 THEN 'info' ELSE 'ok' END,
 		pg_catalog.concat(CASE p.policies WHEN 0 THEN 'no retention policies' WHEN 1 THEN '1 policy' ELSE p.policies || ' policies' END,
-			CASE WHEN p.resting > 0 THEN pg_catalog.format('; %s suspended because of changes to the table: %s', CASE p.resting WHEN 1 THEN '1 is' ELSE p.resting || ' are' END, p.named) END,
-			CASE WHEN p.resting > 3 THEN ', ...' END),
-		CASE WHEN p.resting > 0 THEN 'SELECT * FROM pgmaint.retention_policies;' ELSE '' END, NULL
+			CASE WHEN p.suspended > 0 THEN pg_catalog.format('; %s suspended, because the table has changed: %s', p.suspended, p.named) END,
+			CASE WHEN p.suspended > 3 THEN ', ...' END),
+		CASE WHEN p.suspended > 0 THEN 'SELECT * FROM pgmaint.retention_policies;' ELSE '' END, NULL
 	FROM policies p
 	UNION ALL
 	SELECT 5, 2, 'retention', 'archives', CASE WHEN a.damaged > 0 THEN 'critical' ELSE 'ok' END,

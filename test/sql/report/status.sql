@@ -89,7 +89,7 @@ FROM (VALUES ('1', current_database(), NULL, 'succeeded', interval '60 hours', N
 SELECT status.told('backups');
 UPDATE pgmaint_internal.backup_records SET started_at = now() - interval '30 hours' WHERE key = '1';
 INSERT INTO pgmaint_internal.backup_records (storage, key, kind, database, state, compression, started_at, finished_at, error, identity)
-VALUES ('s', '5', 'database', current_database(), 'failed', 'gzip', now(), now(), E'no room\non the storage', pgmaint_internal.current_identity());
+VALUES ('s', '5', 'database', current_database(), 'failed', 'gzip', now(), now(), E'no room\nin the storage', pgmaint_internal.current_identity());
 SELECT status.told('backups');
 UPDATE pgmaint_internal.backup_records SET started_at = now() - interval '1 hour', verified_at = now(), verification = 'restorable', restore_duration = '75 s' WHERE key = '1';
 DELETE FROM pgmaint_internal.backup_records WHERE key = '5';
