@@ -148,9 +148,10 @@ check_relations(const char *action, const ActionOption *option,
 				ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table or materialized view", name),
-				 errhint("Option \"%s\" of action \"%s\" takes tables, "
-						 "partitioned tables and materialized views.",
-						 option->name, action)));
+				 errhint(
+					 "Name only tables, partitioned tables and materialized "
+					 "views in option \"%s\" of action \"%s\".",
+					 option->name, action)));
 	}
 }
 

@@ -326,17 +326,19 @@ raise_outcome(const Watch *watch)
 							   (long long) watch->run_id)));
 	if (strcmp(watch->state, "succeeded") == 0)
 		return;
-	ereport(ERROR,
-			(errcode(strcmp(watch->state, "cancelled") == 0
-						 ? ERRCODE_QUERY_CANCELED
-						 : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-			 errmsg("run %lld %s: %s", (long long) watch->run_id,
-					strcmp(watch->state, "failed") == 0
-						? "failed"
-						: psprintf("was %s", watch->state),
-					watch->error == NULL ? "no reason is known"
-										 : one_line(watch->error)),
-			 errhint("See pgmaint.report(%lld).", (long long) watch->run_id)));
+	ereport(
+		ERROR,
+		(errcode(strcmp(watch->state, "cancelled") == 0
+					 ? ERRCODE_QUERY_CANCELED
+					 : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+		 errmsg("run %lld %s: %s", (long long) watch->run_id,
+				strcmp(watch->state, "failed") == 0
+					? "failed"
+					: psprintf("was %s", watch->state),
+				watch->error == NULL ? "no reason is known"
+									 : one_line(watch->error)),
+		 errhint("To read the report of the run: SELECT pgmaint.report(%lld).",
+				 (long long) watch->run_id)));
 }
 
 /*

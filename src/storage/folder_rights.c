@@ -151,8 +151,7 @@ advise(const Check *check, const char *path, const struct stat *status,
 	if (is_ours)
 		return psprintf("Run: chmod go-w %s", quoted);
 	if (is_last && (status->st_mode & S_ISVTX) != 0)
-		return psprintf("Use a folder in it that belongs to user \"%s\".",
-						user);
+		return psprintf("Use a subfolder that belongs to user \"%s\".", user);
 	if (!is_last && is_trusted(check, status->st_uid))
 		return psprintf("Run as root: chmod go-w %s", quoted);
 	return is_writable

@@ -210,7 +210,7 @@ SKIP:
 
 	skip 'there is no /tmp as usual', 1 unless @tmp && $tmp[4] == 0 && ($tmp[2] & 01002) == 01002 && $> != 0;
 	point_to('/tmp');
-	like(refusal(q(SELECT storage_head('other', 'a'))), qr/$denied\nDETAIL:  Folder "\/tmp" .*\nHINT:  Use a folder in it that belongs to user "\Q$user\E"\.$/m, '/tmp itself is refused');
+	like(refusal(q(SELECT storage_head('other', 'a'))), qr/$denied\nDETAIL:  Folder "\/tmp" .*\nHINT:  Use a subfolder that belongs to user "\Q$user\E"\.$/m, '/tmp itself is refused');
 }
 
 # folders that the server's user cannot write to, or reach
