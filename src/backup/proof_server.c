@@ -104,7 +104,7 @@ watch_proof(void)
 						watched_folder, size_text(free_bytes)),
 				 errdetail("%s must stay free.", size_text(watched_min_free)),
 				 errhint("Set pgmaint.proof_directory to a folder on a disk "
-						 "with more room. This failure does not count "
+						 "with more free space. This failure does not count "
 						 "against the backup.")));
 }
 
