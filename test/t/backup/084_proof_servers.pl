@@ -39,7 +39,7 @@ sub unnoticed
 {
 	my ($case) = @_;
 	is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $begun_at, "$case: the server runs on");
-	unlike(slurp_file($node->logfile), qr/PANIC|was terminated by signal|reinitializing/, '... and noticed nothing');
+	unlike(slurp_file($node->logfile), qr/PANIC|process \(PID [0-9]+\) was terminated by signal|reinitializing/, '... and noticed nothing');
 	return;
 }
 
