@@ -241,7 +241,8 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 		pg_catalog.concat(pg_catalog.format('run %s %s at %s', r.run_id,
 				CASE r.state WHEN 'cancelled' THEN 'was cancelled' WHEN 'interrupted' THEN 'was interrupted' ELSE r.state END,
 				pg_catalog.to_char(r.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')),
-			' after ' || pg_catalog.to_char(r.finished_at - r.started_at, 'HH24:MI:SS'),
+			-- the difference has days, which HH24 leaves out
+			' after ' || pg_catalog.to_char(pg_catalog.make_interval(secs => pg_catalog.date_part('epoch', r.finished_at - r.started_at)), 'HH24:MI:SS'),
 			'; tasks: ' || nullif(pg_catalog.concat_ws(', ', nullif(t.succeeded, 0) || ' succeeded', nullif(t.failed, 0) || ' failed',
 				nullif(t.stopped, 0) || ' stopped', nullif(t.skipped, 0) || ' skipped'), ''),
 			'; findings: ' || nullif(pg_catalog.concat_ws(', ', nullif(f.critical, 0) || ' critical', nullif(f.warning, 0) || CASE f.warning WHEN 1 THEN ' warning' ELSE ' warnings' END,

@@ -125,6 +125,11 @@ is($node->safe_psql('shop', q(SELECT count(*) FROM pgmaint.validate() v WHERE v.
 $session->query_safe('ROLLBACK');
 $session->quit;
 
+# a day is not forgotten
+$node->safe_psql('shop', q(INSERT INTO pgmaint.runs (plan, requested_by, started_at, finished_at, state, role, database, steps, settings)
+	VALUES ('monthly', 'mallory', now() - interval '30 hours', now(), 'failed', 10, 1, '[]', '{}')));
+like(scalar as_role('watcher', 'SELECT item, detail FROM pgmaint.status'), qr/^monthly\|run \d+ failed at .* after 30:00:00/m, 'a run of more than a day');
+
 # many plans, runs and schedules: nothing is looked up once for each, nor compiled
 $node->safe_psql('shop', <<"EOS");
 INSERT INTO pgmaint.plan_definitions (plan, steps, defined_by) SELECT 'plan' || g, '["analyze"]', 'mallory' FROM generate_series(1, 2000) g;
