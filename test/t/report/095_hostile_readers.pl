@@ -48,13 +48,13 @@ sub readable
 	($status, my $page, $error) = as_role('watcher', 'SELECT pgmaint.report_html()');
 	is($status, 0, "$name: report_html()") or diag $error;
 	$page =~ s/^<!DOCTYPE html>\n//;
-	($status, undef, $error) = $node->psql('shop', q(SELECT xmlparse(DOCUMENT $page$) . $page . q($page$) IS DOCUMENT));
+	($status, undef, $error) = $node->psql('shop', 'SELECT xmlparse(DOCUMENT $page$' . $page . '$page$) IS DOCUMENT');
 	is($status, 0, "$name: well-formed") or diag substr($error, 0, 500);
 	return ($out, $page);
 }
 
 # names of mallory's
-my $name = q(evil ']]><!-- </title><script>alert("1")</script> \; %s $1 ) . "\x1b[2J\xc2\x9b31m\n-- \xe2\x80\xae \xef\xbf\xbe \xef\xbf\xbf";
+my $name = q(']]><script>"1"\; %s $1) . "\x1b[2J\xc2\x9b31m\n\xe2\x80\xae\xef\xbf\xbe\xef\xbf\xbf";
 my $quoted = $name =~ s/"/""/gr;
 as_role('mallory', qq(CREATE SCHEMA m; CREATE TABLE m."$quoted" (id serial PRIMARY KEY, at timestamptz); INSERT INTO m."$quoted" (at) SELECT now() FROM generate_series(1, 20000); ) .
 	qq(DELETE FROM m."$quoted" WHERE id % 3 < 2));
