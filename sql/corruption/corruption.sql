@@ -181,6 +181,14 @@ CROSS JOIN LATERAL (
 	SELECT
 		CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT, USAGE')
 				AND NOT (c.relpersistence = 'u' AND pg_catalog.pg_is_in_recovery())
+				-- to read it takes a lock, which would wait for these
+				AND c.oid NOT IN (
+					SELECT w.relation
+					FROM pg_catalog.pg_locks w
+					WHERE w.locktype = 'relation'
+						AND w.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())
+						AND w.pid <> pg_catalog.pg_backend_pid()
+						AND w.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
 			THEN pg_catalog.pg_sequence_last_value(c.oid) END AS last_value,
 		CASE WHEN s.seqincrement > 0 THEN least(s.seqmax, k.highest)
 			ELSE greatest(s.seqmin, -1 - k.highest) END AS last_possible
@@ -188,12 +196,12 @@ CROSS JOIN LATERAL (
 WHERE c.relpersistence <> 't'
 ORDER BY used_ratio DESC, sequence;
 
-COMMENT ON VIEW pgmaint.sequence_usage IS 'Shows which share of its values each sequence has used, most used first. The limit is that of the sequence, or of the smallest integer type of the columns that the sequence fills. last_value is null where the sequence was never used, or where the caller may not read it.';
+COMMENT ON VIEW pgmaint.sequence_usage IS 'Shows which share of its values each sequence has used, most used first. The limit is that of the sequence, or of the smallest integer type of the columns that the sequence fills. last_value is null where the sequence was never used, where another session has locked it, or where the caller may not read it.';
 COMMENT ON COLUMN pgmaint.sequence_usage.sequence IS 'the sequence';
 COMMENT ON COLUMN pgmaint.sequence_usage."table" IS 'the table with the column of the smallest integer type that the sequence fills; null: the sequence fills no column';
 COMMENT ON COLUMN pgmaint.sequence_usage."column" IS 'the column of the smallest integer type that the sequence fills; null: the sequence fills no column';
 COMMENT ON COLUMN pgmaint.sequence_usage.type_name IS 'type of the column; null: the sequence fills no column';
-COMMENT ON COLUMN pgmaint.sequence_usage.last_value IS 'last value that the sequence has given; null: the sequence was never used, or the caller may not read it';
+COMMENT ON COLUMN pgmaint.sequence_usage.last_value IS 'last value that the sequence has given; null: the sequence was never used, another session has locked it, or the caller may not read it';
 COMMENT ON COLUMN pgmaint.sequence_usage.last_possible IS 'the last value that both the sequence and the column allow';
 COMMENT ON COLUMN pgmaint.sequence_usage.used_ratio IS 'share of the values that are used, 0 to 1; 0 also where last_value is null';
 COMMENT ON COLUMN pgmaint.sequence_usage.values_left IS 'how many values the sequence can still give';

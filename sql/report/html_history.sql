@@ -167,8 +167,9 @@ BEGIN ATOMIC
 			max(a.relation) AS relation,
 			string_agg(DISTINCT a.storage::text, ', ') AS storages,
 			count(*) AS objects,
-			sum(a.rows)::bigint AS rows,
-			sum(a.bytes)::bigint AS bytes,
+			-- the rows of an adopted archive are what its manifest says
+			least(sum(a.rows), 1e15)::bigint AS rows,
+			sum(a.bytes) AS bytes,
 			min(a.range_from) AS range_from,
 			max(a.range_to) AS range_to
 		FROM pgmaint.archives a
@@ -189,7 +190,7 @@ BEGIN ATOMIC
 	)
 	SELECT pgmaint_internal.html_section('retention', 'Retention', pgmaint_internal.html_fold(
 		format('%s, %s rows archived in %s', CASE count(*) WHEN 1 THEN '1 table' ELSE pgmaint.count_text(count(*)) || ' tables' END,
-			pgmaint.count_text(coalesce(sum(t.rows), 0)::bigint), pg_size_pretty(coalesce(sum(t.bytes), 0))),
+			pgmaint.count_text(least(coalesce(sum(t.rows), 0), 1e15)::bigint), pg_size_pretty(coalesce(sum(t.bytes), 0))),
 		concat(
 		pgmaint_internal.html_table('Retention policies and their archives', ARRAY['Table', 'Kept for', 'Archived in', '#Rows', '#Size', '#Objects', 'From', 'Until'],
 			(array_agg(ARRAY[
@@ -203,7 +204,7 @@ BEGIN ATOMIC
 				pgmaint_internal.html_time(t.range_to)
 			] ORDER BY t.bytes DESC NULLS LAST, t.relation))[1 : 50]),
 		CASE WHEN count(*) > 50 THEN format(E'<p>%s more: <code>SELECT * FROM pgmaint.retention_policies</code></p>\n', count(*) - 50) END,
-		CASE WHEN sum(t.rows) > 0 THEN format(E'<p>In all, %s rows in %s in storages.</p>\n', pgmaint.count_text(sum(t.rows)::bigint), pg_size_pretty(sum(t.bytes))) END)))
+		CASE WHEN sum(t.rows) > 0 THEN format(E'<p>In all, %s rows in %s in storages.</p>\n', pgmaint.count_text(least(sum(t.rows), 1e15)::bigint), pg_size_pretty(sum(t.bytes))) END)))
 	FROM told t
 	HAVING count(*) > 0;
 END;

@@ -127,7 +127,7 @@ BEGIN ATOMIC
 		SELECT CASE
 			WHEN NOT m.may_read THEN 'the text is for members of pg_read_all_stats'
 			WHEN w.query IS NULL THEN 'pg_stat_statements does not have the text'
-			WHEN w.query ~* E'\\mpassword' AND w.query !~* E'^\\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\\M'
+			WHEN w.query ~* 'password|passphrase|passcode|secret|token|credential' AND w.query !~* E'^\\s*(SELECT|INSERT|UPDATE|DELETE|MERGE|WITH|VALUES)\\M'
 				THEN 'the text is left out, since it may hold a password' END AS hidden
 	) t
 	ORDER BY w.nth;

@@ -5,10 +5,11 @@ CREATE FUNCTION pgmaint_internal.html_text(text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-	-- control characters are not allowed in XML, not even as references
+	-- control characters and these two others are not allowed in XML, not even as
+	-- references
 	SELECT regexp_replace(
 		replace(replace(replace(replace(replace($1, '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;'), '''', '&#39;'),
-		E'[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f]', '&#65533;', 'g');
+		E'[\\x01-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ufffe\\uffff]', '&#65533;', 'g');
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.html_text(text) IS 'a text, escaped for an element or an attribute of HTML';

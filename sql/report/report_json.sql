@@ -327,8 +327,9 @@ BEGIN ATOMIC
 			max(a.relation) AS relation,
 			array_agg(DISTINCT a.storage::text) AS storages,
 			count(*) AS objects,
-			sum(a.rows)::bigint AS rows,
-			sum(a.bytes)::bigint AS bytes,
+			-- the rows of an adopted archive are what its manifest says
+			sum(a.rows) AS rows,
+			sum(a.bytes) AS bytes,
 			min(a.range_from) AS range_from,
 			max(a.range_to) AS range_to
 		FROM pgmaint.archives a

@@ -35,9 +35,9 @@ limits AS MATERIALIZED (
 last_runs AS MATERIALIZED (
 	SELECT l.*, pg_catalog.row_number() OVER (PARTITION BY l.is_plan ORDER BY l.bad DESC, l.run_id DESC) AS nth
 	FROM (
-		SELECT r.plan, r.run_id, r.state, r.started_at, r.finished_at, p.is_plan,
+		SELECT r.plan, r.run_id, r.state, r.started_at, r.finished_at, p.plan IS NOT NULL AS is_plan,
 			-- an action by itself may never run again
-			r.state IN ('failed', 'interrupted') AND (p.is_plan OR r.finished_at > h.now - '1 day'::interval) AS bad
+			r.state IN ('failed', 'interrupted') AND (p.plan IS NOT NULL OR r.finished_at > h.now - '1 day'::interval) AS bad
 		FROM (
 			SELECT DISTINCT ON (x.plan) x.*
 			FROM pgmaint.runs x
@@ -45,8 +45,11 @@ last_runs AS MATERIALIZED (
 			ORDER BY x.plan, x.run_id DESC
 		) r
 		CROSS JOIN here h
-		CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pgmaint.plan_definitions d WHERE d.plan = r.plan)
-			OR EXISTS (SELECT FROM pgmaint_internal.built_in_plans() b WHERE b.plan = r.plan) AS is_plan) p
+		LEFT JOIN (
+			SELECT d.plan FROM pgmaint.plan_definitions d
+			UNION
+			SELECT b.plan FROM pgmaint_internal.built_in_plans() b
+		) p ON p.plan = r.plan
 	) l
 ),
 active AS MATERIALIZED (
@@ -65,22 +68,23 @@ schedules AS MATERIALIZED (
 	SELECT
 		s.plan,
 		pgmaint.next_run(s.schedule) AS next,
-		CASE WHEN s.plan <> 'tick' AND NOT r.busy THEN pgmaint.next_run(s.schedule, greatest(r.requested_at, s.scheduled_at)) END AS due
+		CASE WHEN s.plan <> 'tick' AND r.busy IS NOT TRUE THEN pgmaint.next_run(s.schedule, greatest(r.requested_at, s.scheduled_at)) END AS due
 	FROM pgmaint_internal.plan_schedules s
 	JOIN here h ON h.database = s.database
-	CROSS JOIN LATERAL (
-		SELECT pg_catalog.max(x.requested_at) AS requested_at, coalesce(pg_catalog.bool_or(x.state IN ('queued', 'running')), false) AS busy
+	-- runs have no index by plan: they are read once for all schedules
+	LEFT JOIN (
+		SELECT x.plan, pg_catalog.max(x.requested_at) AS requested_at, pg_catalog.bool_or(x.state IN ('queued', 'running')) AS busy
 		FROM pgmaint.runs x
-		WHERE x.plan = s.plan
-	) r
+		GROUP BY x.plan
+	) r ON r.plan = s.plan
 ),
 scheduled AS MATERIALIZED (
 	SELECT
 		pg_catalog.count(DISTINCT s.plan) FILTER (WHERE s.plan <> 'tick') AS plans,
 		pg_catalog.bool_or(s.plan = 'tick') AS tick,
-		(pg_catalog.array_agg(s.plan ORDER BY s.next, s.plan) FILTER (WHERE s.plan <> 'tick'))[1] AS next_plan,
+		(pg_catalog.array_agg(pg_catalog."left"(s.plan, 60) ORDER BY s.next, s.plan) FILTER (WHERE s.plan <> 'tick'))[1] AS next_plan,
 		pg_catalog.min(s.next) FILTER (WHERE s.plan <> 'tick') AS next,
-		pg_catalog.string_agg(pg_catalog.format('%s since %s', s.plan, pg_catalog.to_char(s.due AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')), ', ' ORDER BY s.due)
+		pg_catalog.string_agg(pg_catalog.format('%s since %s', pg_catalog."left"(s.plan, 60), pg_catalog.to_char(s.due AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')), ', ' ORDER BY s.due)
 			-- as for findings: pg_cron does one thing after the other
 			FILTER (WHERE s.due < h.now - '10 minutes'::interval) AS late,
 		(SELECT pg_catalog.string_agg(b.plan, ', ') FROM (
@@ -104,7 +108,7 @@ contacts AS MATERIALIZED (
 	SELECT
 		(SELECT pg_catalog.count(*) FROM pgmaint.contacts c WHERE c.identity IN (SELECT o.identity FROM own o)) AS contacts,
 		(SELECT pg_catalog.count(*) FROM pgmaint.notifications n JOIN pgmaint.contacts c ON c.name = n.contact
-			WHERE n.state IN ('pending', 'failed') AND n.created_at < h.now - l.message_old) AS unsent,
+			WHERE n.state IN ('pending', 'failed') AND h.now - n.created_at > l.message_old) AS unsent,
 		(SELECT pg_catalog.count(*) FROM pgmaint_internal.suspended_contacts s) AS suspended
 	FROM here h
 	CROSS JOIN limits l
@@ -156,7 +160,7 @@ storages AS MATERIALIZED (
 archives AS MATERIALIZED (
 	SELECT
 		pg_catalog.count(*) AS archives,
-		pg_catalog.sum(a.bytes)::bigint AS bytes,
+		pg_catalog.sum(a.bytes) AS bytes,
 		pg_catalog.max(a.created_at) AS newest,
 		pg_catalog.count(*) FILTER (WHERE a.check_result = 'damaged') AS damaged
 	FROM pgmaint.archives a
@@ -219,7 +223,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	SELECT 1, 1, 'plans', 'runs',
 		CASE WHEN a.run_id IS NOT NULL AND NOT a.has_leader OR a.run_id IS NULL AND a.queued_since < h.now - '10 minutes'::interval THEN 'warning' ELSE 'ok' END,
 		coalesce(nullif(pg_catalog.concat_ws('; ',
-			(SELECT pg_catalog.format('run %s (%s) is running: step %s of %s', r.run_id, r.plan, r.current_step, pg_catalog.jsonb_array_length(r.steps))
+			(SELECT pg_catalog.format('run %s (%s) is running: step %s of %s', r.run_id, pg_catalog."left"(r.plan, 60), r.current_step, pg_catalog.jsonb_array_length(r.steps))
 				|| CASE WHEN a.has_leader THEN '' ELSE ', but no leader is working on it' END
 			FROM pgmaint.runs r WHERE r.run_id = a.run_id),
 			CASE WHEN a.queued > 0 THEN pg_catalog.format('%s queued since %s', CASE WHEN a.queued = 1 THEN '1 run is' ELSE a.queued || ' runs are' END,
@@ -237,13 +241,15 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 		pg_catalog.concat(pg_catalog.format('run %s %s at %s', r.run_id,
 				CASE r.state WHEN 'cancelled' THEN 'was cancelled' WHEN 'interrupted' THEN 'was interrupted' ELSE r.state END,
 				pg_catalog.to_char(r.finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')),
-			' after ' || pg_catalog.to_char(r.finished_at - r.started_at, 'HH24:MI:SS'),
+			-- the difference has days, which HH24 leaves out
+			' after ' || pg_catalog.to_char(pg_catalog.make_interval(secs => pg_catalog.date_part('epoch', r.finished_at - r.started_at)), 'HH24:MI:SS'),
 			'; tasks: ' || nullif(pg_catalog.concat_ws(', ', nullif(t.succeeded, 0) || ' succeeded', nullif(t.failed, 0) || ' failed',
 				nullif(t.stopped, 0) || ' stopped', nullif(t.skipped, 0) || ' skipped'), ''),
 			'; findings: ' || nullif(pg_catalog.concat_ws(', ', nullif(f.critical, 0) || ' critical', nullif(f.warning, 0) || CASE f.warning WHEN 1 THEN ' warning' ELSE ' warnings' END,
 				nullif(f.info, 0) || ' info'), '')),
 		CASE WHEN r.bad OR f.critical > 0 THEN pg_catalog.format('SELECT pgmaint.report(%s);', r.run_id) ELSE '' END, NULL
-	FROM last_runs r
+	-- the limit tells the planner that these are few, or it would have the view compiled
+	FROM (SELECT l.* FROM last_runs l WHERE l.is_plan AND l.nth <= 5 LIMIT 5) r
 	CROSS JOIN LATERAL (
 		SELECT
 			pg_catalog.count(*) FILTER (WHERE x.state = 'succeeded') AS succeeded,
@@ -261,15 +267,14 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 		FROM pgmaint.findings x
 		WHERE x.run_id = r.run_id
 	) f
-	WHERE r.is_plan AND r.nth <= 5
 	UNION ALL
 	SELECT 1, 9, 'plans', 'others', CASE WHEN pg_catalog.bool_or(r.bad) THEN 'warning' ELSE 'info' END,
 		pg_catalog.format('last runs of %s: %s', pg_catalog.concat_ws(' and ',
 				nullif(pg_catalog.count(*) FILTER (WHERE r.is_plan), 0) || ' other plans', nullif(pg_catalog.count(*) FILTER (WHERE NOT r.is_plan), 0) || ' single actions'),
 			CASE WHEN pg_catalog.bool_or(r.bad) THEN pg_catalog.count(*) FILTER (WHERE r.bad) || ' did not succeed: '
-				|| pg_catalog.string_agg(r.plan, ', ' ORDER BY r.run_id DESC) FILTER (WHERE r.bad AND r.nth <= 8)
+				|| pg_catalog.string_agg(pg_catalog."left"(r.plan, 60), ', ' ORDER BY r.run_id DESC) FILTER (WHERE r.bad AND r.nth <= 8)
 				ELSE 'none failed within a day' END),
-		coalesce(pg_catalog.format('SELECT pgmaint.report(%s);', pg_catalog.max(r.run_id) FILTER (WHERE r.bad)), ''), NULL
+		coalesce('SELECT pgmaint.report(' || pg_catalog.max(r.run_id) FILTER (WHERE r.bad) || ');', ''), NULL
 	FROM last_runs r
 	WHERE NOT r.is_plan OR r.nth > 5
 	HAVING pg_catalog.count(*) > 0
@@ -314,8 +319,8 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	UNION ALL
 	SELECT 4, 1, 'backups', 'newest',
 		CASE
-			WHEN b.backup_id IS NULL OR b.started_at < h.now - l.backup_too_old THEN 'critical'
-			WHEN b.selection IS NOT NULL OR b.started_at < h.now - l.backup_old OR f.started_at IS NOT NULL THEN 'warning'
+			WHEN b.backup_id IS NULL OR h.now - b.started_at > l.backup_too_old THEN 'critical'
+			WHEN b.selection IS NOT NULL OR h.now - b.started_at > l.backup_old OR f.started_at IS NOT NULL THEN 'warning'
 			ELSE 'ok' END,
 		pg_catalog.concat_ws('; ',
 			CASE WHEN b.backup_id IS NULL THEN 'there is no backup of this database'
@@ -323,7 +328,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 					pg_catalog.pg_size_pretty(b.bytes), pg_catalog.quote_ident(b.storage), b.kept) END,
 			CASE WHEN b.selection IS NOT NULL THEN 'the backup has only a part of the database' END,
 			'the last attempt failed: ' || pg_catalog."left"(f.error, 100)),
-		CASE WHEN b.backup_id IS NULL OR b.selection IS NOT NULL OR f.started_at IS NOT NULL OR b.started_at < h.now - least(l.backup_old, l.backup_too_old)
+		CASE WHEN b.backup_id IS NULL OR b.selection IS NOT NULL OR f.started_at IS NOT NULL OR h.now - b.started_at > least(l.backup_old, l.backup_too_old)
 			THEN 'SELECT pgmaint.run_action(''backup'');' ELSE '' END, 4
 	FROM here h
 	CROSS JOIN limits l
@@ -331,14 +336,14 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	LEFT JOIN failed_backup f ON true
 	UNION ALL
 	SELECT 4, 2, 'backups', 'proven',
-		CASE WHEN p.bad THEN 'critical' WHEN coalesce(p.verified_at, b.first_ever) < h.now - l.proof_old THEN 'warning' WHEN p.verified_at IS NULL THEN 'info' ELSE 'ok' END,
+		CASE WHEN p.bad THEN 'critical' WHEN h.now - coalesce(p.verified_at, b.first_ever) > l.proof_old THEN 'warning' WHEN p.verified_at IS NULL THEN 'info' ELSE 'ok' END,
 		CASE
 			WHEN p.bad THEN pg_catalog.format('backup %s could not be restored', p.bad_backup)
 			WHEN p.verified_at IS NULL THEN 'no backup of this database was restored to prove it'
 			ELSE pg_catalog.format('backup %s was restored at %s', p.backup_id, pg_catalog.to_char(p.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC'))
 				|| coalesce(' in ' || pg_catalog.to_char(p.took, 'HH24:MI:SS'), '') END,
 		CASE WHEN p.bad THEN 'SELECT * FROM pgmaint.backups;'
-			WHEN p.verified_at IS NULL OR p.verified_at < h.now - l.proof_old THEN 'SELECT pgmaint.run_action(''verify_backup'');' ELSE '' END, 5
+			WHEN p.verified_at IS NULL OR h.now - p.verified_at > l.proof_old THEN 'SELECT pgmaint.run_action(''verify_backup'');' ELSE '' END, 5
 	FROM newest_backup b
 	CROSS JOIN proof p
 	CROSS JOIN limits l
@@ -371,7 +376,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 		CASE
 			WHEN b.objects = 0 THEN 'info'
 			WHEN b.ratio >= l.bloat_too_high THEN 'critical'
-			WHEN b.ratio >= l.bloat_high OR b.measured_at < h.now - l.bloat_old THEN 'warning'
+			WHEN b.ratio >= l.bloat_high OR h.now - b.measured_at > l.bloat_old THEN 'warning'
 			ELSE 'ok' END,
 		CASE WHEN b.objects = 0 THEN 'no table or index was measured'
 			ELSE pg_catalog.concat(pg_catalog.format('%s of %s (%s %%) at %s', pg_catalog.pg_size_pretty(b.bloat_bytes), pg_catalog.pg_size_pretty(b.total_bytes),
@@ -380,7 +385,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 					pg_catalog.pg_size_pretty(b.worst_bytes), pg_catalog.pg_size_pretty(b.worst_total))
 				FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = b.worst)) END,
 		CASE
-			WHEN b.objects = 0 OR b.measured_at < h.now - l.bloat_old THEN 'SELECT pgmaint.run_action(''bloat_report'');'
+			WHEN b.objects = 0 OR h.now - b.measured_at > l.bloat_old THEN 'SELECT pgmaint.run_action(''bloat_report'');'
 			WHEN b.ratio >= least(l.bloat_high, l.bloat_too_high) THEN 'SELECT * FROM pgmaint.table_bloat();'
 			ELSE '' END, NULL
 	FROM bloat b
@@ -413,7 +418,7 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 steps AS (
 	SELECT s.next_step, s.status, s.reason, pg_catalog.row_number() OVER (ORDER BY s.pressing, s.part, s.nth) AS nth
 	FROM (
-		SELECT DISTINCT ON (i.next_step) i.next_step, i.status, pg_catalog.concat_ws(', ', i.topic, nullif(i.item, i.topic)) AS reason, i.part, i.nth, p.pressing
+		SELECT DISTINCT ON (i.next_step) i.next_step, i.status, pg_catalog.concat_ws(', ', i.topic, nullif(pg_catalog."left"(i.item, 60), i.topic)) AS reason, i.part, i.nth, p.pressing
 		FROM items i
 		CROSS JOIN here h
 		CROSS JOIN LATERAL (
@@ -426,8 +431,9 @@ steps AS (
 		ORDER BY i.next_step, p.pressing, i.part, i.nth
 	) s
 )
--- names may hold lines of their own
-SELECT r.topic, pgmaint.one_line(r.item) AS item, r.status, pgmaint.one_line(r.detail) AS detail, r.next_step
+-- names may hold lines of their own, and be as long as a page
+SELECT r.topic, pgmaint.one_line(pg_catalog."left"(r.item, 60)) AS item, r.status,
+	pgmaint.one_line(CASE WHEN pg_catalog.length(r.detail) > 1000 THEN pg_catalog."left"(r.detail, 1000) || '...' ELSE r.detail END) AS detail, r.next_step
 FROM (
 	SELECT i.part, i.nth, i.topic, i.item, i.status, i.detail, i.next_step
 	FROM items i

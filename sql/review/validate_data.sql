@@ -113,7 +113,12 @@ BEGIN ATOMIC
 			max(u.used_ratio) AS ratio,
 			count(*) FILTER (WHERE u.used_ratio >= l.lowest) AS many,
 			string_agg(format('%s has used %s %% of its values, for %s', u.sequence, round(100 * u.used_ratio, 1), CASE WHEN u.table IS NULL THEN 'no column' ELSE format('%s.%I', u.table, u.column) END), ', '
-				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE u.used_ratio >= l.lowest) AS worst
+				ORDER BY u.used_ratio DESC, u.sequence::text) FILTER (WHERE u.used_ratio >= l.lowest) AS worst,
+			-- as sequence_usage has it
+			(SELECT count(DISTINCT w.relation) FROM pg_locks w JOIN pg_class c ON c.oid = w.relation AND c.relkind = 'S'
+				WHERE w.locktype = 'relation' AND w.pid <> pg_backend_pid()
+					AND w.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+					AND w.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) AS locked
 		FROM pgmaint.sequence_usage u
 		CROSS JOIN (
 			SELECT least(pgmaint_internal.threshold('sequences', 'warning')::numeric, pgmaint_internal.threshold('sequences', 'critical')::numeric) AS lowest
@@ -193,7 +198,8 @@ BEGIN ATOMIC
 	SELECT
 		'sequences',
 		pgmaint_internal.judge('sequences', s.ratio),
-		CASE WHEN s.many = 0 OR s.many IS NULL THEN format('no sequence has used more than %s %% of its values', coalesce(round(100 * s.ratio, 1), 0)) ELSE s.worst END,
+		CASE WHEN s.many = 0 OR s.many IS NULL THEN format('no sequence has used more than %s %% of its values', coalesce(round(100 * s.ratio, 1), 0)) ELSE s.worst END
+			|| coalesce('; not read, as locked by other sessions: ' || nullif(s.locked, 0), ''),
 		pgmaint_internal.expectation('sequences', 'less than %s of the values used'),
 		NULL
 	FROM sequences s;
