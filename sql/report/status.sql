@@ -193,7 +193,10 @@ bloat AS MATERIALIZED (
 		pg_catalog.max(m.measured_at) AS measured_at,
 		(pg_catalog.array_agg(m.relation ORDER BY m.bloat_bytes DESC, m.relation) FILTER (WHERE m.kind = 'table' AND m.bloat_bytes > 0))[1] AS worst,
 		pg_catalog.max(m.bloat_bytes) FILTER (WHERE m.kind = 'table') AS worst_bytes,
-		(pg_catalog.array_agg(m.total_bytes ORDER BY m.bloat_bytes DESC, m.relation) FILTER (WHERE m.kind = 'table'))[1] AS worst_total
+		(pg_catalog.array_agg(m.total_bytes ORDER BY m.bloat_bytes DESC, m.relation) FILTER (WHERE m.kind = 'table'))[1] AS worst_total,
+		-- the action leaves out what is small, so that a small database has no figures
+		(SELECT pg_catalog.max(x.finished_at) FROM pgmaint.runs x
+			WHERE x.state = 'succeeded' AND x.steps @> '[{"action": "bloat_report"}]') AS reported_at
 	FROM pgmaint_internal.latest_bloat m
 ),
 validation AS MATERIALIZED (
@@ -374,18 +377,19 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 	UNION ALL
 	SELECT 6, 1, 'bloat', 'bloat',
 		CASE
-			WHEN b.objects = 0 THEN 'info'
+			WHEN b.objects = 0 AND b.reported_at IS NULL THEN 'info'
 			WHEN b.ratio >= l.bloat_too_high THEN 'critical'
-			WHEN b.ratio >= l.bloat_high OR h.now - b.measured_at > l.bloat_old THEN 'warning'
+			WHEN b.ratio >= l.bloat_high OR h.now - greatest(b.measured_at, b.reported_at) > l.bloat_old THEN 'warning'
 			ELSE 'ok' END,
 		CASE WHEN b.objects = 0 THEN 'no table or index was measured'
+				|| coalesce('; bloat_report, which leaves out small ones, last ran at ' || pg_catalog.to_char(b.reported_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC'), '')
 			ELSE pg_catalog.concat(pg_catalog.format('%s of %s (%s %%) at %s', pg_catalog.pg_size_pretty(b.bloat_bytes), pg_catalog.pg_size_pretty(b.total_bytes),
 					pg_catalog.round(100 * b.ratio), pg_catalog.to_char(b.measured_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC')),
 				(SELECT pg_catalog.format('; most in table %s: %s of %s', pg_catalog.format('%I.%I', n.nspname, c.relname),
 					pg_catalog.pg_size_pretty(b.worst_bytes), pg_catalog.pg_size_pretty(b.worst_total))
 				FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = b.worst)) END,
 		CASE
-			WHEN b.objects = 0 OR h.now - b.measured_at > l.bloat_old THEN 'SELECT pgmaint.run_action(''bloat_report'');'
+			WHEN coalesce(h.now - greatest(b.measured_at, b.reported_at) > l.bloat_old, true) THEN 'SELECT pgmaint.run_action(''bloat_report'');'
 			WHEN b.ratio >= least(l.bloat_high, l.bloat_too_high) THEN 'SELECT * FROM pgmaint.table_bloat();'
 			ELSE '' END, NULL
 	FROM bloat b

@@ -137,14 +137,21 @@ BEGIN ATOMIC
 	UNION ALL
 	SELECT
 		'bloat_measured',
-		pgmaint_internal.judge('bloat_measured', clock_timestamp() - coalesce(b.measured_at, r.first)),
+		pgmaint_internal.judge('bloat_measured', clock_timestamp() - coalesce(greatest(b.measured_at, r.last_report), r.first)),
 		CASE
 			WHEN b.relations > 0 THEN format('bloat was measured %s ago', date_trunc('minute', clock_timestamp() - b.measured_at))
+			WHEN r.last_report IS NOT NULL THEN format('no bloat was measured, and the action bloat_report last ran %s ago', date_trunc('minute', clock_timestamp() - r.last_report))
 			ELSE 'bloat was not measured yet; measure it with SELECT pgmaint.run_action(''bloat_report'')' END,
 		pgmaint_internal.expectation('bloat_measured', 'measured within %s'),
 		NULL
 	FROM bloat b
-	CROSS JOIN (SELECT min(x.requested_at) AS first FROM pgmaint.runs x) r
+	-- the action leaves out what is small, so that a small database has no figures
+	CROSS JOIN (
+		SELECT
+			min(x.requested_at) AS first,
+			max(x.finished_at) FILTER (WHERE x.state = 'succeeded' AND x.steps @> '[{"action": "bloat_report"}]') AS last_report
+		FROM pgmaint.runs x
+	) r
 	UNION ALL
 	SELECT
 		'statistics',

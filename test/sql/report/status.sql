@@ -127,7 +127,13 @@ SELECT status.told('retention');
 UPDATE pgmaint.archives SET check_result = 'damaged' WHERE key = '2';
 SELECT s FROM status.told('retention') s WHERE s ~ 'archives';
 
--- bloat
+-- bloat: a database of small tables has no figures, also when the action has run
+INSERT INTO pgmaint.runs (plan, requested_by, requested_at, started_at, finished_at, state, role, database, steps, current_step, settings)
+SELECT 'bloat_report', 'me', t, t, t, 'succeeded', 10, 5, '[{"action": "bloat_report"}]', 1, '{}' FROM (SELECT now() - interval '36 days') x (t);
+SELECT status.told('bloat');
+UPDATE pgmaint.runs SET finished_at = now() WHERE plan = 'bloat_report';
+SELECT status.told('bloat');
+DELETE FROM pgmaint.runs WHERE plan = 'bloat_report';
 INSERT INTO pgmaint_internal.bloat_measurements (measured_at, relation, object, kind, method, total_bytes, bloat_bytes, bloat_ratio, margin, sampled_blocks, total_blocks)
 SELECT now() - a, r, 'as it was named', k, 'heap', t * 1048576::bigint, b * 1048576::bigint, b / t::float8, 0, 1, 1
 FROM (VALUES (interval '1 day', 'status.orders'::regclass, 'table', 100, 90), ('0', 'status.orders', 'table', 100, 10), ('0', 'pg_class_oid_index', 'index', 100, 20)) x (a, r, k, t, b);
