@@ -96,6 +96,8 @@ SQL_PARTS = $(wildcard \
 	sql/report/metrics.sql \
 	sql/report/help.sql \
 	sql/report/status.sql \
+	sql/report/json_run.sql \
+	sql/report/json_database.sql \
 	sql/report/report_json.sql \
 	sql/base/access.sql \
 	sql/base/default_rights.sql \
