@@ -121,7 +121,7 @@ foreach my $call ('SELECT count(s::text) FROM pgmaint.status s', 'SELECT length(
 	is($status, 0, "$call waits for no lock") or diag $error;
 }
 is($node->safe_psql('shop', q(SET lock_timeout = '1s'; SELECT count(*) FROM pgmaint.validate() v WHERE v.check_id LIKE 'validate\_%')), '0', 'nor does a check fail for that');
-is($node->safe_psql('shop', q(SELECT count(*) FROM pgmaint.validate() v WHERE v.check_id = 'sequences' AND v.detail LIKE '%locked by other sessions: 1')), '1', '... and it says what it could not read');
+is($node->safe_psql('shop', q(SET lock_timeout = '1s'; SELECT count(*) FROM pgmaint.validate() v WHERE v.check_id = 'sequences' AND v.detail LIKE '%locked by other sessions: 1')), '1', '... and it says what it could not read');
 $session->query_safe('ROLLBACK');
 $session->quit;
 
