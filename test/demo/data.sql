@@ -107,7 +107,7 @@ DELETE FROM workflow_steps WHERE workflow_id % 10 < 7;
 
 SELECT pg_stat_force_next_flush() \g /dev/null
 
-\echo '  somebody vacuumed workflow_steps: its dead rows have become free space'
+\echo '  VACUUM of workflow_steps: its dead rows have become free space'
 VACUUM workflow_steps;
 
 \echo '  queries of the application, some of which read whole tables for a few rows'
