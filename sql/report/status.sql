@@ -262,7 +262,8 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 			pg_catalog.count(*) FILTER (WHERE x.severity = 'warning') AS warning,
 			pg_catalog.count(*) FILTER (WHERE x.severity = 'info') AS info
 		FROM pgmaint.findings x
-		WHERE x.run_id = r.run_id
+		-- as in the report, whose tasks say what was not done
+		WHERE x.run_id = r.run_id AND x.check_id NOT IN ('skipped', 'failed')
 	) f
 	WHERE r.is_plan AND r.nth <= 5
 	UNION ALL
