@@ -268,7 +268,8 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 			pg_catalog.count(*) FILTER (WHERE x.severity = 'warning') AS warning,
 			pg_catalog.count(*) FILTER (WHERE x.severity = 'info') AS info
 		FROM pgmaint.findings x
-		WHERE x.run_id = r.run_id
+		-- as in the report, whose tasks say what was not done
+		WHERE x.run_id = r.run_id AND x.check_id NOT IN ('skipped', 'failed')
 	) f
 	UNION ALL
 	SELECT 1, 9, 'plans', 'others', CASE WHEN pg_catalog.bool_or(r.bad) THEN 'warning' ELSE 'info' END,

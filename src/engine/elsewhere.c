@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "libpq/pqformat.h"
 #include "libpq/pqmq.h"
 #include "mb/pg_wchar.h"
@@ -93,6 +94,14 @@ start_worker(dsm_segment *segment)
 	dsm_handle shared = dsm_segment_handle(segment);
 	BackgroundWorkerHandle *handle;
 
+	/* the worker would begin after a promotion, and the session wait until then */
+	if (RecoveryInProgress())
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "pg_cron in another database cannot be queried during recovery"),
+			 errhint("Query its jobs on the primary.")));
 	if (!launch_worker("pgmaint cron worker", "pgmaint cron worker",
 					   "pgmaint_cron_worker_main", &shared, sizeof(shared),
 					   true, &handle))

@@ -315,8 +315,8 @@ interrupt_running_tasks(const char *error)
 }
 
 /*
- * The tasks of a run that did not succeed, for the run's error; NULL if there
- * are none.  A finding records each skipped task.
+ * The tasks of a run that failed or were stopped, for the error of the run; NULL
+ * if there are none.  A finding records each skipped task.
  */
 char *
 describe_unfinished_work(int64 run_id)
@@ -327,7 +327,7 @@ describe_unfinished_work(int64 run_id)
 	(void) ledger_query(
 		&query,
 		"SELECT pg_catalog.count(*) FILTER (WHERE t.bad)::text || ' of ' || pg_catalog.count(*)::text "
-		"|| ' tasks did not succeed: ' || pg_catalog.string_agg("
+		"|| ' tasks failed or were stopped: ' || pg_catalog.string_agg("
 		"t.action || ' ' || t.target || ' (' || t.state || ')', ', ' ORDER BY t.task_id) "
 		"FILTER (WHERE t.nth <= 10) "
 		"|| CASE WHEN pg_catalog.count(*) FILTER (WHERE t.bad) > 10 THEN ', ...' ELSE '' END "

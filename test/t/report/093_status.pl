@@ -95,6 +95,12 @@ $standby->start;
 $primary->wait_for_catchup($standby);
 my $there = told($standby, 'shop');
 like($there, qr/^monitoring\|server\|info\|this server is a standby/m, 'a standby says so');
+if ($with_cron)
+{
+	my ($status, $rows, $complaint) = $standby->psql('shop', "SET statement_timeout = '60s'; SELECT count(*) > 0 FROM pgmaint.schedules");
+	is($rows, 't', 'schedules on a standby: what the ledger knows');
+	like($complaint, qr/pg_cron in another database cannot be queried during recovery/, '... and that pg_cron was not asked');
+}
 like($there, qr/^plans\|weekly\|ok\|run 1 succeeded at /m, '... and what its primary did');
 $standby->stop;
 

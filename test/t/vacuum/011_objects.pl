@@ -172,10 +172,10 @@ is(run_state($node, $run), 'failed', 'one that fails: run');
 is(sql("SELECT string_agg(action || ' ' || target || ' ' || state, ', ' ORDER BY action, target) FROM pgmaint.tasks WHERE run_id = $run AND action = 'vacuum'"),
 	'vacuum kinds.matview succeeded, vacuum kinds.plain succeeded, vacuum public.failing failed', 'one that fails: the others are done')
   or diag sql("SELECT * FROM pgmaint.tasks WHERE run_id = $run");
-like(run_error($node, $run), qr/1 of \d+ tasks did not succeed: vacuum public\.failing \(failed\)/, 'one that fails: named by the run');
+like(run_error($node, $run), qr/1 of \d+ tasks failed or were stopped: vacuum public\.failing \(failed\)/, 'one that fails: named by the run');
 is(sql("SELECT sqlstate, error FROM pgmaint.tasks WHERE run_id = $run AND state = 'failed'"),
 	'XX123|no luck with this "table"; It is spoilt.; CONTEXT: function public.fails(integer)', 'one that fails: the error');
-like($stderr, qr/ERROR:  run $run failed: 1 of \d+ tasks did not succeed: vacuum public\.failing \(failed\)/, 'one that fails: run_and_wait() says so');
+like($stderr, qr/ERROR:  run $run failed: 1 of \d+ tasks failed or were stopped: vacuum public\.failing \(failed\)/, 'one that fails: run_and_wait() says so');
 is($status, 3, 'one that fails: and so does the exit status');
 sql('DROP TABLE failing');
 
