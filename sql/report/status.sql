@@ -423,14 +423,17 @@ items (part, nth, topic, item, status, detail, next_step, first_steps) AS (
 steps AS (
 	SELECT s.next_step, s.status, s.reason, pg_catalog.row_number() OVER (ORDER BY s.pressing, s.part, s.nth) AS nth
 	FROM (
-		SELECT DISTINCT ON (i.next_step) i.next_step, i.status, pg_catalog.concat_ws(', ', i.topic, nullif(pg_catalog."left"(i.item, 60), i.topic)) AS reason, i.part, i.nth, p.pressing
+		SELECT DISTINCT ON (i.next_step) i.next_step, i.status, pg_catalog.concat(i.topic, ', ' || nullif(pg_catalog."left"(i.item, 60), i.topic), ': ',
+				CASE WHEN pg_catalog.length(i.detail) > 160 THEN pg_catalog."left"(i.detail, 160) || '...' ELSE i.detail END) AS reason, i.part, i.nth, p.pressing
 		FROM items i
 		CROSS JOIN here h
 		CROSS JOIN LATERAL (
 			SELECT CASE WHEN NOT h.used THEN i.first_steps END AS first
 		) f
 		CROSS JOIN LATERAL (
-			SELECT coalesce(f.first, CASE i.status WHEN 'critical' THEN 10 WHEN 'warning' THEN 20 ELSE 30 END) AS pressing
+			-- a command that mends something comes before one that only lists what is wrong
+			SELECT coalesce(f.first, CASE i.status WHEN 'critical' THEN 10 WHEN 'warning' THEN 20 ELSE 30 END
+				+ CASE WHEN i.topic = 'alerts' OR i.item = 'validate' THEN 1 ELSE 0 END) AS pressing
 		) p
 		WHERE i.next_step <> '' AND (i.status <> 'ok')
 		ORDER BY i.next_step, p.pressing, i.part, i.nth

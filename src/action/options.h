@@ -30,12 +30,12 @@ typedef struct ActionOption
 {
 	const char *name;
 	OptionKind kind;
+	int server;			  /* the first major version that has it; 0: all */
 	const char *fallback; /* the default, as text */
 	const char *description;
 	const char *choices; /* of OPTION_CHOICE, comma-separated */
 	double minimum;		 /* of OPTION_INTEGER and OPTION_NUMBER */
 	double maximum;
-	int server; /* the first major version that has it; 0: all have it */
 } ActionOption;
 
 /* for the tables of options */

@@ -52,7 +52,7 @@ sub told
 
 my $fresh = told($primary, 'shop');
 like($fresh, qr/^plans\|runs\|info\|no plan has run/m, 'a fresh database');
-like($fresh, qr/^next\|1\|\w+\|[^|]*\|SELECT pgmaint\.run\('weekly'\);\nnext\|2\|\w+\|[^|]*\|SELECT \* FROM pgmaint\.schedule_all\(\);\nnext\|3\|\w+\|backups, newest\|/m,
+like($fresh, qr/^next\|1\|\w+\|[^|]*\|SELECT pgmaint\.run\('weekly'\);\nnext\|2\|\w+\|[^|]*\|SELECT \* FROM pgmaint\.schedule_all\(\);\nnext\|3\|\w+\|backups, newest: there is no backup of this database\|/m,
 	'... and what to do first');
 ($with_cron ? \&unlike : \&like)->($fresh, qr/pg_cron is not loaded/, 'whether pg_cron is there');
 
