@@ -69,7 +69,7 @@ COMMENT ON FUNCTION pgmaint.add_contact(text, text, integer, text, interval, int
 	'Adds a contact that is notified of alerts. address is https://host/path, mailto:name@host or notify:channel; server is its relay (null: the only one for mail). '
 	'level is 1 to 9, severity warning or critical (null: warning for level 1, else critical). The contact is notified when an alert lasts for after (null: 0, 1 hour, 4 hours, ... by level), or at once when repeats runs noticed it (null: never). '
 	'With windows, the contact is notified of scheduled plans, notice before a maintenance window opens. '
-	'To change a contact, drop and add it in one transaction. Errors: an invalid argument, an existing name, a relay that is missing, ambiguous or without USAGE for the caller. Requires access manage.';
+	'To change a contact, drop and add it in one transaction. Errors: an invalid argument, an existing name, a relay that is missing, ambiguous or without USAGE for the caller.';
 
 CREATE FUNCTION pgmaint.drop_contact(name text)
 RETURNS void
@@ -77,7 +77,7 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'pgmaint_drop_contact';
 
 COMMENT ON FUNCTION pgmaint.drop_contact(text) IS
-	'Drops a contact; its unsent messages are given up, unless a contact of the same name is added in the same transaction. Raises an error for an unknown name, on a standby and in a read-only transaction. Superusers and roles with access manage may execute it.';
+	'Drops a contact; its unsent messages are given up, unless a contact of the same name is added in the same transaction. Raises an error for an unknown name, on a standby and in a read-only transaction.';
 
 REVOKE ALL ON pgmaint.contacts FROM PUBLIC;
 REVOKE ALL ON FUNCTION

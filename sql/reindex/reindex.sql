@@ -287,8 +287,7 @@ COMMENT ON FUNCTION pgmaint.reindex_candidates(double precision, bigint, double 
 	'An index is listed when the version of its collation has changed, when it is invalid, or when it is a B-tree of at least min_size bytes whose bloat ratio reaches bloat_threshold (0 to 1) by a sample of its pages. '
 	'max_margin (between 0 and 0.5) is the 95 % margin of the bloat ratio to reach; tables are the OIDs of tables whose indexes are considered (null: all); measurements made at or after measured_since are reused; with everything => true, all indexes are listed and none is measured. '
 	'for_role is the role that would do the work, by default the caller, and may_reindex tells whether that role may execute command. '
-	'size and bloat are for people, total_bytes and bloat_bytes in bytes; bloat columns are null where nothing was measured; causes names the reasons for machines. '
-	'Members of pg_monitor may call it.';
+	'size and bloat are for people, total_bytes and bloat_bytes in bytes; bloat columns are null where nothing was measured; causes names the reasons for machines.';
 
 REVOKE ALL ON pgmaint_internal.index_rebuilds, pgmaint_internal.index_build_locks FROM PUBLIC;
 REVOKE ALL ON FUNCTION

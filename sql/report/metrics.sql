@@ -246,7 +246,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.metrics_text() IS
-	'Returns pgmaint.metrics in the text format of Prometheus. Sizes are in bytes, durations in seconds, times in seconds since 1970. For members of pg_monitor and roles with access read.';
+	'Returns pgmaint.metrics in the text format of Prometheus. Sizes are in bytes, durations in seconds, times in seconds since 1970.';
 
 REVOKE ALL ON pgmaint.metrics FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgmaint_internal.metric_families(), pgmaint.metrics_text() FROM PUBLIC;

@@ -179,7 +179,7 @@ END;
 
 COMMENT ON FUNCTION pgmaint.may_be_copied(text) IS
 	'Returns whether each line of a text of commands is a command by itself: false where a name or a constant has a line break or another control character. '
-	'Reports leave out the commands for which it is false. For members of pg_monitor and roles with access read.';
+	'Reports leave out the commands for which it is false.';
 
 REVOKE ALL ON FUNCTION pgmaint.may_be_copied(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.may_be_copied(text) TO pg_monitor;
@@ -266,7 +266,7 @@ RETURN hashtextextended(regexp_replace(replace(left(message, 1000), coalesce(nam
 
 COMMENT ON FUNCTION pgmaint.message_pattern(text, text) IS
 	'Returns a hash that is equal for messages that differ only in numbers, sizes and the object''s name (null: none), by their first 1000 characters. '
-	'Reports show findings and tasks with the same hash together. For members of pg_monitor and roles with access read.';
+	'Reports show findings and tasks with the same hash together.';
 
 -- A run may have tens of thousands of tasks, of which a report names the most
 -- important.  One task for each reason comes first, so that none is hidden by tasks
@@ -320,7 +320,7 @@ END;
 COMMENT ON FUNCTION pgmaint.shown_tasks(bigint) IS
 	'Lists the tasks of a run that its reports name, at most 100: of those that did not succeed up to 5 for each reason, then those that freed or removed most, then the longest. '
 	'done says whether the task succeeded, nth is its position in the report among those, alike counts tasks with the same reason, nth_alike numbers them, first_alike is the first of them. '
-	'No rows for a run_id that does not exist. For members of pg_monitor and roles with access read.';
+	'No rows for a run_id that does not exist.';
 
 -- Findings likewise: of those that differ only in numbers and the object's name,
 -- five are shown, or ten where each has its own command.
@@ -378,7 +378,7 @@ COMMENT ON FUNCTION pgmaint.shown_findings(bigint) IS
 	'Lists the findings of a run that its reports show, at most 100: one of each kind first, then the most severe. '
 	'nth is the position in the report, alike counts findings of the kind, nth_alike numbers them, first_alike is the first of them. '
 	'more counts findings of the kind that are left out, more_objects names up to 5 of their objects. '
-	'No rows for a run_id that does not exist. For members of pg_monitor and roles with access read.';
+	'No rows for a run_id that does not exist.';
 
 CREATE FUNCTION pgmaint.report(run_id bigint DEFAULT NULL)
 RETURNS SETOF text
@@ -552,7 +552,7 @@ END;
 
 COMMENT ON FUNCTION pgmaint.report(bigint) IS
 	'Returns the report of a run (null: the latest) in lines of text: the run, its findings, the tasks that did not succeed, its steps, and the tasks that did, with their reasons and results. '
-	'At most 100 tasks and 100 findings are shown, the others are counted. A run_id that does not exist gives a line that says so. For members of pg_monitor and roles with access read.';
+	'At most 100 tasks and 100 findings are shown, the others are counted. A run_id that does not exist gives a line that says so.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint.message_pattern(text, text),

@@ -76,7 +76,7 @@ COMMENT ON FUNCTION pgmaint.report_html(bigint) IS
 	'Findings that are warnings or critical, tasks that did not succeed and checks that are not ok come first; the rest is folded into one line each. '
 	'It compares the run with up to five runs of the plan before it, and shows queries, index advice, bloat, backups and archives as they are now. '
 	'At most 100 tasks and 100 findings are shown. The page has no scripts and loads nothing. '
-	'For members of pg_monitor; it shows statements and sessions that the caller may see. Error: a run_id that does not exist.';
+	'It shows statements and sessions that the caller may see. Error: a run_id that does not exist.';
 
 REVOKE ALL ON FUNCTION pgmaint.report_html(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pgmaint.report_html(bigint) TO pg_monitor;

@@ -78,7 +78,7 @@ COMMENT ON FUNCTION pgmaint.report_json(bigint) IS
 	'Returns what report_html() shows of a run (null: the latest) as a JSON object, for machines: the run, its steps, tasks and findings, what validate() finds now, queries, advice, bloat, backups, archives and previous runs. '
 	'Times are ISO 8601 in UTC, sizes numbers of bytes, durations numbers of seconds; nothing is formatted. '
 	'At most 100 tasks and 100 findings are named, all are counted. run is null where there has been no run. '
-	'docs/report_json.schema.json describes each key. For members of pg_monitor; statements of others are for members of pg_read_all_stats. Error: a run_id that does not exist.';
+	'docs/report_json.schema.json describes each key. Statements of other roles are shown to members of pg_read_all_stats. Error: a run_id that does not exist.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.refuse_unknown_run(bigint),

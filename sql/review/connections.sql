@@ -263,7 +263,7 @@ COMMENT ON FUNCTION pgmaint.connection_review() IS
 	'Reviews the use of connections and recommends max_connections; it changes nothing. '
 	'Each row has a topic (limit, in use, idle in transaction, peak, memory, recommendation, command, restart), the item, a number of connections, and detail. '
 	'The recommendation is computed from the peak of the last 90 days and the memory of the machine. '
-	'It shows the sessions that the caller may see: members of pg_monitor see all, and may call it.';
+	'It shows the sessions that the caller may see: members of pg_monitor see all.';
 
 REVOKE ALL ON pgmaint_internal.connection_samples, pgmaint_internal.connection_use FROM PUBLIC;
 REVOKE ALL ON FUNCTION

@@ -111,7 +111,7 @@ COMMENT ON FUNCTION pgmaint.degraded_queries(double precision, bigint, double pr
 	'A query is listed if its mean time, from the end of that run until the last snapshot, is more than factor times its mean time in the week before the run. '
 	'Queries with fewer than min_calls calls in one of the two periods, or with a mean time below min_mean_ms milliseconds since the run, are left out. '
 	'times is the ratio of the two means, mean_before_ms and mean_ms are in milliseconds, run_id is the run, and tasks are its commands on tables that the query names. '
-	'query is the beginning of the text, full_query the whole text. Members of pg_monitor may call it.';
+	'query is the beginning of the text, full_query the whole text.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.may_change_plans(text),

@@ -369,7 +369,7 @@ COMMENT ON FUNCTION pgmaint.index_usage(interval, bigint) IS
 	'min_size, in bytes, leaves out smaller unused indexes and foreign keys of smaller tables. '
 	'index is null for foreign keys; size is for people, bytes the size of the index in bytes; detail gives the reason, and command is null where there is no single remedy. '
 	'How long an index was unused is known from runs of the action index_usage, and from the server from PostgreSQL 16 on. '
-	'Errors: unused_for that is null, negative or above 1000 years. Members of pg_monitor may call it.';
+	'Errors: unused_for that is null, negative or above 1000 years.';
 
 REVOKE ALL ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.index_scans, pgmaint_internal.index_counters, pgmaint_internal.index_idleness, pgmaint_internal.index_definitions, pgmaint_internal.unindexed_foreign_keys TO pg_monitor;

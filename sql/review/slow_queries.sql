@@ -130,7 +130,7 @@ COMMENT ON FUNCTION pgmaint.slow_queries(integer, interval, text) IS
 	'order_by is total, mean, max, calls, rows, reads, temp, wal or change. '
 	'Times are in milliseconds; total_percent is the share of the time of all queries, hit_percent the share of blocks found in shared buffers, both from 0 to 100; max_ms is the maximum since the statement is counted; change_percent compares mean_ms with mean_before_ms. '
 	'query is the beginning of the text, full_query the whole text, null where pg_stat_statements has none. '
-	'Where pg_stat_statements cannot be read there are no rows, and a NOTICE tells why. Errors: an unknown order, a negative limit or since. Members of pg_monitor may call it.';
+	'Where pg_stat_statements cannot be read there are no rows, and a NOTICE tells why. Errors: an unknown order, a negative limit or since.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.short_query(text, integer),

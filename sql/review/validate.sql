@@ -44,8 +44,7 @@ END;
 COMMENT ON FUNCTION pgmaint.validate() IS
 	'Checks backups, data, the server, replication, storages, maintenance and notifications: one row for each check of each object, worst first. '
 	'status is ok, warning or critical by the limits in pgmaint.thresholds; detail is what was found, expected what the check expects, object the object, null where the check is about the whole database. '
-	'It changes nothing; the state of storages is that of the last run of the action validate. Checks of sessions see those that the caller may see. '
-	'Members of pg_monitor may call it.';
+	'It changes nothing; the state of storages is that of the last run of the action validate. Checks of sessions see those that the caller may see.';
 
 CREATE FUNCTION pgmaint.validate_ok()
 RETURNS boolean
@@ -56,7 +55,7 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION pgmaint.validate_ok() IS
-	'Returns false if a check of pgmaint.validate() is critical, else true. It is meant for monitoring systems. Members of pg_monitor may call it.';
+	'Returns false if a check of pgmaint.validate() is critical, else true. It is meant for monitoring systems.';
 
 REVOKE ALL ON pgmaint_internal.last_validation FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.last_validation TO pg_monitor;

@@ -247,8 +247,7 @@ COMMENT ON FUNCTION pgmaint.stale_statistics(bigint, double precision, boolean, 
 	'Lists tables whose planner statistics are missing or stale, most urgent first, with the reason. '
 	'Statistics are stale when at least min_modified_rows rows, and at least the share min_modified_ratio of all rows (0.05 is 5 %), changed since the last ANALYZE, or when the server lost its counters of changed rows. '
 	'With everything => true, all tables are listed. for_role is the role that would do the work, by default the caller. '
-	'estimated_rows and modified_rows are numbers of rows; last_analyze is null for tables without a recorded ANALYZE; may_maintain tells whether for_role may ANALYZE the table. '
-	'Members of pg_monitor may call it.';
+	'estimated_rows and modified_rows are numbers of rows; last_analyze is null for tables without a recorded ANALYZE; may_maintain tells whether for_role may ANALYZE the table.';
 
 -- The server's own scores, from 19 on: a TOAST table has a row of its own.
 CREATE FUNCTION pgmaint_internal.autovacuum_scores()
@@ -404,8 +403,7 @@ COMMENT ON FUNCTION pgmaint.vacuum_candidates(bigint, double precision, double p
 	'when at least the share min_inserted_ratio of its rows was inserted since the last VACUUM; when its transaction ID or multixact age reaches the share min_wraparound_ratio of autovacuum_freeze_max_age; or, up to 64 MB, when the server lost its counters. '
 	'With everything => true, all tables are listed. for_role is the role that would do the work, by default the caller. '
 	'size is for people, total_bytes in bytes, both with the TOAST table; xid_age and multixact_age count transactions and multixacts; wraparound_ratio is the share of the way to a forced VACUUM; causes names the reasons for machines; may_maintain tells whether for_role may VACUUM the table. '
-	'autovacuum_score, null before PostgreSQL 19, is how urgent VACUUM of the table or its TOAST table is to autovacuum, which is due from 1 on; it orders tables that were never vacuumed, and tables that autovacuum would vacuum by force against wraparound come first. '
-	'Members of pg_monitor may call it.';
+	'autovacuum_score, null before PostgreSQL 19, is how urgent VACUUM of the table or its TOAST table is to autovacuum, which is due from 1 on; it orders tables that were never vacuumed, and tables that autovacuum would vacuum by force against wraparound come first.';
 
 -- Holders of old snapshots, which keep dead rows from being removed.
 CREATE FUNCTION pgmaint.xmin_holders()
@@ -463,7 +461,7 @@ COMMENT ON FUNCTION pgmaint.xmin_holders() IS
 	'Lists the sessions, prepared transactions, replication slots and standbys that keep VACUUM from removing dead rows of this database, oldest first. '
 	'kind is session, prepared transaction, replication slot or standby; holder names the holder with its role and state; xmin_age is the age of its oldest snapshot in transactions, and since when its transaction began, null where that is not known. '
 	'catalogs_only is true where only dead rows of the system catalogs are kept, as logical replication slots do. '
-	'Sessions of all roles are shown. Members of pg_monitor may call it.';
+	'Sessions of all roles are shown.';
 
 REVOKE ALL ON FUNCTION
 	pgmaint_internal.may_maintain(oid, oid),

@@ -196,8 +196,8 @@ is(tasks($node, $run), 'public.mine succeeded', 'SET ROLE: tasks of that role on
 # the role changes between the call and the run's turn
 foreach my $case (
 	[ 'DROP ROLE short_lived', qr/role "short_lived" was dropped after the run was queued/, 'dropped' ],
-	[ 'ALTER ROLE short_lived NOLOGIN', qr/did not succeed: vacuum public\.briefly \(failed\)/, 'no longer able to log in' ],
-	[ 'REVOKE CONNECT ON DATABASE postgres FROM PUBLIC', qr/did not succeed: vacuum public\.briefly \(failed\)/, 'no longer able to connect' ])
+	[ 'ALTER ROLE short_lived NOLOGIN', qr/failed or were stopped: vacuum public\.briefly \(failed\)/, 'no longer able to log in' ],
+	[ 'REVOKE CONNECT ON DATABASE postgres FROM PUBLIC', qr/failed or were stopped: vacuum public\.briefly \(failed\)/, 'no longer able to connect' ])
 {
 	my ($change, $message, $name) = @$case;
 

@@ -56,7 +56,8 @@ sub verifies
 	$original->remember;
 
 	$earlier->init_from_backup($node, 'base', has_restoring => 1, standby => 0);
-	$earlier->append_conf('postgresql.conf', "recovery_target_name = 'earlier'\nrecovery_target_action = 'promote'\narchive_mode = off");
+	$earlier->append_conf('postgresql.conf', "recovery_target_name = 'earlier'\nrecovery_target_action = 'promote'\narchive_mode = off\n"
+		. "pgmaint.proof_directory = '" . $earlier->host . "'");
 	$earlier->start;
 	$earlier->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the recovery does not end';
 	tick($earlier);
