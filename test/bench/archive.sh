@@ -57,7 +57,7 @@ with_pgmaint()
 for ((i = 1; i <= runs; i++)); do
 	note "round $i of $runs"
 	BETWEEN=again by_turns "$i" by_hand piped with_pgmaint
-	left=$(sql "SELECT sum((t.result ->> 'rows')::bigint) FROM pgmaint.tasks t WHERE t.run_id = (SELECT max(run_id) FROM pgmaint.runs)")
+	left=$(sql "SELECT sum((t.result ->> 'deleted_rows')::bigint) FROM pgmaint.tasks t WHERE t.run_id = (SELECT max(run_id) FROM pgmaint.runs)")
 	[ "$left" -ge "$old" ] || { note "pgmaint archived $left rows, not $old"; exit 1; }
 	note "$(rounds by_hand piped with_pgmaint)"
 done

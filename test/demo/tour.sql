@@ -120,7 +120,7 @@ CALL pgmaint.run_and_wait('monthly');
 \echo :h'11. What left, and what of it is where':o
 \echo
 
-SELECT target, command, result ->> 'rows' AS rows_left
+SELECT target, command, result ->> 'deleted_rows' AS rows_deleted
   FROM pgmaint.tasks
  WHERE run_id = (SELECT max(run_id) FROM pgmaint.runs) AND action = 'retention'
  ORDER BY task_id;
