@@ -85,6 +85,7 @@ SQL_PARTS = $(wildcard \
 	sql/review/validate_storages.sql \
 	sql/review/validate.sql \
 	sql/report/report.sql \
+	sql/report/shared.sql \
 	sql/report/page.sql \
 	sql/report/charts.sql \
 	sql/report/html_checks.sql \

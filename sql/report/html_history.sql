@@ -161,32 +161,17 @@ RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	WITH archived AS (
+	WITH told AS (
 		SELECT
-			a.policy_id,
-			max(a.relation) AS relation,
-			string_agg(DISTINCT a.storage::text, ', ') AS storages,
-			count(*) AS objects,
-			-- the rows of an adopted archive are what its manifest says
-			least(sum(a.rows), 1e15)::bigint AS rows,
-			sum(a.bytes) AS bytes,
-			min(a.range_from) AS range_from,
-			max(a.range_to) AS range_to
-		FROM pgmaint.archives a
-		GROUP BY a.policy_id
-	),
-	told AS (
-		SELECT
-			coalesce(p.relation::text, a.relation) AS relation,
-			CASE WHEN p.policy_id IS NULL THEN 'policy dropped' ELSE p.keep::text END AS keep,
-			CASE WHEN NOT p.archive THEN 'not archived' ELSE coalesce(a.storages, p.storage::text) END AS storages,
+			a.relation,
+			CASE WHEN a.in_force THEN a.keep::text ELSE 'policy dropped' END AS keep,
+			CASE WHEN a.archive THEN nullif(array_to_string(a.storages, ', '), '') ELSE 'not archived' END AS storages,
 			a.objects,
-			a.rows,
+			least(a.rows, 1e15)::bigint AS rows,
 			a.bytes,
 			a.range_from,
 			a.range_to
-		FROM pgmaint.retention_policies p
-		FULL JOIN archived a ON a.policy_id = p.policy_id
+		FROM pgmaint_internal.archived_by_policy() a
 	)
 	SELECT pgmaint_internal.html_section('retention', 'Retention', pgmaint_internal.html_fold(
 		format('%s, %s rows archived in %s', CASE count(*) WHEN 1 THEN '1 table' ELSE pgmaint.count_text(count(*)) || ' tables' END,

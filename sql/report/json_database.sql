@@ -165,36 +165,6 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 SET intervalstyle = 'iso_8601'
 BEGIN ATOMIC
-	WITH archived AS (
-		SELECT
-			a.policy_id,
-			max(a.relation) AS relation,
-			array_agg(DISTINCT a.storage::text) AS storages,
-			count(*) AS objects,
-			-- the rows of an adopted archive are what its manifest says
-			sum(a.rows) AS rows,
-			sum(a.bytes) AS bytes,
-			min(a.range_from) AS range_from,
-			max(a.range_to) AS range_to
-		FROM pgmaint.archives a
-		GROUP BY a.policy_id
-	),
-	told AS (
-		SELECT
-			coalesce(p.policy_id, a.policy_id) AS policy_id,
-			p.policy_id IS NOT NULL AS in_force,
-			coalesce(p.relation::text, a.relation) AS relation,
-			p.keep,
-			coalesce(p.archive, true) AS archive,
-			coalesce(a.storages, array_remove(ARRAY[p.storage::text], NULL)) AS storages,
-			coalesce(a.objects, 0) AS objects,
-			coalesce(a.rows, 0) AS rows,
-			coalesce(a.bytes, 0) AS bytes,
-			a.range_from,
-			a.range_to
-		FROM pgmaint.retention_policies p
-		FULL JOIN archived a ON a.policy_id = p.policy_id
-	)
 	SELECT coalesce(jsonb_agg(jsonb_build_object(
 		'policy_id', t.policy_id,
 		'in_force', t.in_force,
@@ -202,12 +172,12 @@ BEGIN ATOMIC
 		'keep', t.keep::text,
 		'archive', t.archive,
 		'storages', t.storages,
-		'objects', t.objects,
-		'rows', t.rows,
-		'bytes', t.bytes,
+		'objects', coalesce(t.objects, 0),
+		'rows', coalesce(t.rows, 0),
+		'bytes', coalesce(t.bytes, 0),
 		'from', pgmaint_internal.json_time(t.range_from),
-		'until', pgmaint_internal.json_time(t.range_to)) ORDER BY t.bytes DESC, t.relation, t.policy_id), '[]')
-	FROM (SELECT x.* FROM told x ORDER BY x.bytes DESC, x.relation, x.policy_id LIMIT 50) t;
+		'until', pgmaint_internal.json_time(t.range_to)) ORDER BY t.bytes DESC NULLS LAST, t.relation, t.policy_id), '[]')
+	FROM (SELECT x.* FROM pgmaint_internal.archived_by_policy() x ORDER BY x.bytes DESC NULLS LAST, x.relation, x.policy_id LIMIT 50) t;
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.json_archives() IS 'up to 50 retention policies with their archives, as report_json() has them';

@@ -29,9 +29,7 @@ BEGIN
 	chosen := coalesce(report_html.run_id, (SELECT max(r.run_id) FROM pgmaint.runs r));
 	style := pgmaint_internal.html_style();
 	IF report_html.run_id IS NOT NULL AND NOT EXISTS (SELECT FROM pgmaint.runs r WHERE r.run_id = chosen) THEN
-		RAISE EXCEPTION 'run % does not exist', chosen
-			USING ERRCODE = 'undefined_object',
-				HINT = 'To list the runs: SELECT run_id, plan, state, requested_at FROM pgmaint.runs.';
+		PERFORM pgmaint_internal.refuse_unknown_run(chosen);
 	END IF;
 	SELECT c.* INTO checks FROM pgmaint_internal.html_check_results() c;
 	head := coalesce(pgmaint_internal.html_lead(chosen, checks.checks, checks.critical, checks.warning) || pgmaint_internal.html_run(chosen), format(

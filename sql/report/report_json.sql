@@ -1,21 +1,6 @@
 -- What report_html() shows, for machines.  docs/report_json.schema.json says what
 -- each key means; a test compares the two.
 
--- What is SQL cannot raise an error.
-CREATE FUNCTION pgmaint_internal.refuse_unknown_run(run_id bigint)
-RETURNS jsonb
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RAISE EXCEPTION 'run % does not exist', run_id
-		USING ERRCODE = 'undefined_object',
-			HINT = 'To list the runs: SELECT run_id, plan, state, requested_at FROM pgmaint.runs.';
-END
-$$;
-
-COMMENT ON FUNCTION pgmaint_internal.refuse_unknown_run(bigint) IS 'raises the error of a report on a run that does not exist';
-
 CREATE FUNCTION pgmaint.report_json(run_id bigint DEFAULT NULL)
 RETURNS jsonb
 LANGUAGE sql VOLATILE
@@ -80,11 +65,5 @@ COMMENT ON FUNCTION pgmaint.report_json(bigint) IS
 	'At most 100 tasks and 100 findings are named, all are counted. run is null where there has been no run. '
 	'docs/report_json.schema.json describes each key. Statements of other roles are shown to members of pg_read_all_stats. Error: a run_id that does not exist.';
 
-REVOKE ALL ON FUNCTION
-	pgmaint_internal.refuse_unknown_run(bigint),
-	pgmaint.report_json(bigint)
-FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION
-	pgmaint_internal.refuse_unknown_run(bigint),
-	pgmaint.report_json(bigint)
-TO pg_monitor;
+REVOKE ALL ON FUNCTION pgmaint.report_json(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pgmaint.report_json(bigint) TO pg_monitor;
