@@ -56,6 +56,7 @@ SQL_PARTS = $(wildcard \
 	sql/retention/retention.sql \
 	sql/retention/archives.sql \
 	sql/engine/schedules.sql \
+	sql/compact/compact.sql \
 	sql/reindex/reindex.sql \
 	sql/corruption/corruption.sql \
 	sql/review/connections.sql \

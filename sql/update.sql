@@ -144,6 +144,19 @@ ALTER TABLE pgmaint.tasks
 	ADD COLUMN outcome text,
 	ADD COLUMN shown_as text CHECK (shown_as IN ('step', 'count'));
 
+-- The action compact
+CREATE TABLE pgmaint_internal.hidden_space (
+	relation oid PRIMARY KEY,
+	first_block bigint NOT NULL,
+	noted_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE TABLE pgmaint.compact_tables (
+	relation regclass PRIMARY KEY,
+	added_by name NOT NULL,
+	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.compact_tables', '');
+
 -- An argument cannot be renamed by a command, and a function that is dropped loses
 -- its privileges, and what users made that calls it.
 UPDATE pg_catalog.pg_proc SET proargnames = '{alert_id}'

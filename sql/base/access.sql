@@ -14,11 +14,11 @@ WITH entries AS (
 	FROM (VALUES
 		('read'::text, 'TABLE'::text, 'SELECT'::text, 'pgmaint'::text,
 			'runs tasks findings task_results step_results finding_results progress plans plan_definitions windows maintenance_windows '
-			'schedules retention_policies archives backups storage_checks thresholds alerts bloat_history corruption_checks '
+			'schedules retention_policies compact_tables archives backups storage_checks thresholds alerts bloat_history corruption_checks '
 			'sequence_usage unvalidated_constraints metrics status help'::text),
 		('read', 'ROUTINE', 'EXECUTE', 'pgmaint',
 			'report shown_tasks shown_findings message_pattern may_be_copied one_line count_text metrics_text actions window_open '
-			'window_hours next_run table_bloat index_bloat vacuum_candidates stale_statistics reindex_candidates index_usage backup_expiry'),
+			'window_hours next_run table_bloat index_bloat vacuum_candidates compact_candidates stale_statistics reindex_candidates index_usage backup_expiry'),
 		('read', 'ROUTINE', 'EXECUTE', 'pgmaint_internal',
 			'built_in_plans window_clock open_until cron_jobs cron_command metric_families'),
 
@@ -28,7 +28,7 @@ WITH entries AS (
 		-- Only their owner may change plans, policies and schedules.  Windows, contacts
 		-- and thresholds belong to the database, independent of who added them.
 		('manage', 'ROUTINE', 'EXECUTE', 'pgmaint',
-			'define_plan drop_plan add_window drop_window schedule schedule_all unschedule tick add_retention drop_retention '
+			'define_plan drop_plan add_window drop_window schedule schedule_all unschedule tick add_retention drop_retention allow_compact '
 			'add_contact drop_contact acknowledge check_storage list_objects'),
 		('manage', 'TABLE', 'SELECT', 'pgmaint', 'contacts notifications'),
 		('manage', 'TABLE', 'UPDATE (value)', 'pgmaint', 'thresholds'),

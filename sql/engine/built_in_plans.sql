@@ -6,7 +6,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
 BEGIN ATOMIC
 	VALUES
 		('daily'::text, '["backup", "expire_backups", "validate", "escalate"]'::jsonb),
-		('weekly', '["bloat_report", "retention", "vacuum", "vacuum_full", "analyze", "validate", "escalate"]'),
+		('weekly', '["bloat_report", "retention", "vacuum", {"action": "compact", "options": {"compact": false}}, "vacuum_full", "analyze", "validate", "escalate"]'),
 		('monthly', '["retention", "reindex", "check_corruption", "verify_backup", "vacuum", "analyze", "validate", "escalate"]'),
 		('quarterly', '["review_queries", "index_advice", "index_usage", "connection_review", "validate", "escalate"]');
 END;

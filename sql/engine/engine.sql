@@ -87,6 +87,7 @@ SELECT
 	t.target,
 	coalesce(v.phase, a.phase, i.phase, u.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
 		WHEN t.action = 'check_corruption' THEN 'checking'
+		WHEN t.action = 'compact' THEN CASE WHEN s.query LIKE 'compact: waiting%' THEN 'waiting for older snapshots' ELSE 'moving rows' END
 		WHEN t.action IN ('verify_backup', 'restore_backup') THEN coalesce(pg_catalog.substring(s.query,
 			'^(making a private server|restoring: indexes and constraints|restoring|comparing with the manifest|checking indexes|asking verifications)'), 'working')
 		ELSE 'working' END) AS phase,
@@ -118,6 +119,10 @@ SELECT
 			FROM pg_catalog.regexp_match(s.query, E'^check_corruption: block (\\d+) of (\\d+) ') AS m (blocks)),
 			pg_catalog.round(least(99, 100 * pg_catalog.extract('epoch', pg_catalog.clock_timestamp() - t.started_at)
 				/ nullif(pg_catalog.extract('epoch', t.predicted), 0))::numeric, 1)) END,
+		-- of the pages at the end of the table from which rows may be moved
+		CASE WHEN t.action = 'compact' THEN
+			(SELECT pg_catalog.round(100.0 * m.pages[1]::pg_catalog.int8 / nullif(m.pages[2]::pg_catalog.int8, 0), 1)
+			FROM pg_catalog.regexp_match(s.query, E'^compact: (\\d+) of (\\d+) pages ') AS m (pages)) END,
 		-- of the bytes that the last dump had
 		CASE WHEN t.action = 'backup' THEN
 			(SELECT pg_catalog.round(100.0 * m.bytes[1]::pg_catalog.int8 / nullif(m.bytes[2]::pg_catalog.int8, 0), 1)

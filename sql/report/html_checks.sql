@@ -7,7 +7,8 @@ RETURNS TABLE (check_id text, title text, remedy text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 60
 BEGIN ATOMIC
 	VALUES
-		('F004'::text, 'table bloat'::text, 'The action vacuum_full rewrites such tables inside a maintenance window (pgmaint.add_window), or at any time with {"ignore_window": true}.'::text),
+		('F004'::text, 'table bloat'::text, 'The action compact gives the space back while the table is in use: SELECT * FROM pgmaint.compact_candidates(). The action vacuum_full rewrites such tables inside a maintenance window (pgmaint.add_window), or at any time with {"ignore_window": true}.'::text),
+		('compact', 'compaction of tables', 'SELECT * FROM pgmaint.compact_candidates() lists the tables, what each would gain, and what speaks against it.'),
 		('F005', 'index bloat', 'The action reindex rebuilds such indexes, concurrently where the server can: SELECT pgmaint.run_action(''reindex'').'),
 		('H001', 'invalid indexes', NULL),
 		('H002', 'unused indexes', 'DROP INDEX CONCURRENTLY drops one, once you know that neither a standby nor a yearly report needs it. pgmaint drops none.'),
@@ -45,7 +46,7 @@ BEGIN ATOMIC
 		('backup_exists', 'databases without a backup', 'SELECT pgmaint.run_action(''backup'') makes one of this database, SELECT pgmaint.schedule(''daily'') one each day.'),
 		('backup_recent', 'backups that are old', 'pgmaint.backups shows how the last attempts ended, pgmaint.schedules when the next one begins.'),
 		('backup_verified', 'backups that were not proven', 'SELECT pgmaint.run_action(''verify_backup'') restores the newest of each database into a private server, and compares.'),
-		('bloat', 'total bloat', 'The actions reindex and vacuum_full remove bloat.'),
+		('bloat', 'total bloat', 'The actions reindex, compact and vacuum_full remove bloat.'),
 		('bloat_measured', 'bloat that was not measured', 'SELECT pgmaint.run_action(''bloat_report'') measures it.'),
 		('checksum_failures', 'checksum failures', 'Check the disk, which fails again once it has failed. SELECT pgmaint.run_action(''check_corruption'') finds what is damaged.'),
 		('connections', 'connections', 'SELECT * FROM pgmaint.connection_review() shows which sessions use them, and recommends a value for max_connections.'),

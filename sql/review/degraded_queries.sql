@@ -5,7 +5,7 @@ RETURNS boolean
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT may_change_plans.action IN ('vacuum', 'vacuum_full', 'analyze', 'reindex');
+	SELECT may_change_plans.action IN ('vacuum', 'vacuum_full', 'compact', 'analyze', 'reindex');
 END;
 
 COMMENT ON FUNCTION pgmaint_internal.may_change_plans(text) IS

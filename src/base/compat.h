@@ -14,6 +14,7 @@
 #ifndef PGMAINT_COMPAT_H
 #define PGMAINT_COMPAT_H
 
+#include "access/tableam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
@@ -21,6 +22,7 @@
 #include "catalog/pg_proc.h"
 #include "commands/dbcommands.h"
 #include "common/relpath.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/plancat.h"
@@ -29,6 +31,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/sampling.h"
 
@@ -308,5 +311,45 @@ typedef struct SamplerState
 #define sampler_state_fract(state) sampler_random_fract((state)->values)
 #define sampler_seed() ((uint32) random())
 #endif
+
+/*
+ * 15 tells whether a table is published as part of what its relation cache
+ * entry has.
+ */
+extern bool relation_publishes_updates(Relation relation);
+
+/* 16 renamed files of relations */
+#if PG_VERSION_NUM >= 160000
+#define forget_cached_target(relation) \
+	CacheInvalidateSmgr(RelationGetSmgr(relation)->smgr_rlocator)
+#else
+#define forget_cached_target(relation) \
+	CacheInvalidateSmgr(RelationGetSmgr(relation)->smgr_rnode)
+#endif
+
+/* 19 updates rows without telling logical decoding */
+#define SERVER_MOVES_ROWS_SILENTLY (PG_VERSION_NUM >= 190000)
+
+/*
+ * Update a row that this transaction has locked with values of the slot, which
+ * gets its new place.  entries: whether indexes need new entries.
+ */
+extern TM_Result update_locked_row(Relation relation, ItemPointer place,
+								   TupleTableSlot *slot, bool *entries);
+
+/* entries for a row that was updated; the indexes that need another check */
+#if PG_VERSION_NUM >= 190000
+#define insert_entries_of_update(result, slot, estate) \
+	ExecInsertIndexTuples(result, estate, EIIT_IS_UPDATE, slot, NIL, NULL)
+#elif PG_VERSION_NUM >= 160000
+#define insert_entries_of_update(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL, false)
+#else
+#define insert_entries_of_update(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL)
+#endif
+
+/* the range table that the executor needs for the update of one table */
+extern void init_range_table_of(EState *estate, Relation relation);
 
 #endif /* PGMAINT_COMPAT_H */

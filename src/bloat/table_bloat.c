@@ -171,6 +171,9 @@ sum_up(const TableScan *scan, TableBloat *result)
 	result->bloat_bytes = (int64) bloat * BLCKSZ;
 	result->bloat_ratio =
 		result->total_blocks > 0 ? bloat / result->total_blocks : 0;
+	result->heap_bytes = (int64) scan->parts[0].sample->nblocks * BLCKSZ;
+	result->heap_bloat_bytes =
+		Max(result->heap_bytes - (int64) blocks_kept(scan, 0) * BLCKSZ, 0);
 	result->tail_bytes = 0;
 }
 

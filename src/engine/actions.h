@@ -19,6 +19,7 @@
 #define LIST_OF_ACTIONS(ACTION) \
 	ACTION(bloat_report) \
 	ACTION(vacuum) \
+	ACTION(compact) \
 	ACTION(vacuum_full) \
 	ACTION(analyze) \
 	ACTION(retention) \

@@ -36,6 +36,7 @@
 #include "base/rights.h"
 #include "base/settings.h"
 #include "base/subtransaction.h"
+#include "compact/free_space.h"
 #include "engine/crew.h"
 #include "engine/launch.h"
 #include "engine/leadership.h"
@@ -337,6 +338,7 @@ reconcile(void)
 	ledger_commit(&scope);
 	drop_scratches_left(arguments.extension);
 	end_proofs_left(arguments.extension);
+	show_free_space_left(arguments.extension);
 }
 
 /*

@@ -28,6 +28,7 @@
 
 #include "action/evidence.h"
 #include "base/compat.h"
+#include "base/recover.h"
 #include "base/subtransaction.h"
 #include "engine/disruptive.h"
 #include "engine/task.h"

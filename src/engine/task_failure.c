@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * task_failure.c
- *	  Recovery from the ERROR of a task, and its text.
+ *	  The text of the ERROR that ended a task.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,29 +16,9 @@
 #include "action/blockers.h"
 #include "base/compat.h"
 #include "base/error_text.h"
+#include "base/recover.h"
 #include "engine/task_failure.h"
 #include "ledger/failure.h"
-
-/*
- * Recover from an ERROR, outside of any transaction.
- */
-ErrorData *
-recover_from_error(MemoryContext caller)
-{
-	ErrorData *error;
-
-	HOLD_INTERRUPTS();
-	MemoryContextSwitchTo(caller);
-	error = CopyErrorData();
-	EmitErrorReport();
-	debug_query_string = NULL;
-	AbortCurrentTransaction();
-	PortalErrorCleanup();
-	FlushErrorState();
-	MemoryContextSwitchTo(caller);
-	RESUME_INTERRUPTS();
-	return error;
-}
 
 /*
  * The mode of the lock that was not available, as far as the action knows.

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * task_failure.h
- *	  Recovery from the ERROR of a task, and its text.
+ *	  The text of the ERROR that ended a task.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,6 @@
 
 #include "action/action.h"
 
-extern ErrorData *recover_from_error(MemoryContext caller);
 extern char *text_of_failure(const TaskContext *context,
 							 const ErrorData *error);
 extern char *text_of_lock_failure(const TaskContext *context);

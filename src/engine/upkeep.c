@@ -15,7 +15,7 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 
-#include "engine/task_failure.h"
+#include "base/recover.h"
 #include "engine/upkeep.h"
 #include "exec/toplevel.h"
 #include "ledger/ledger.h"

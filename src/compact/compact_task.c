@@ -1,0 +1,515 @@
+/*-------------------------------------------------------------------------
+ *
+ * compact_task.c
+ *	  One task of the action "compact": a table.
+ *
+ * A round moves rows until the front has no room, waits without a lock until
+ * no transaction needs their old versions, and lets VACUUM cut off the end.
+ * Each batch of moves is committed, so the task may end at any time: what was
+ * moved stays moved, and the next VACUUM goes on from there.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "executor/instrument.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/procarray.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
+
+#include "action/blockers.h"
+#include "base/compat.h"
+#include "base/wording.h"
+#include "compact/compact_task.h"
+#include "compact/free_space.h"
+#include "compact/move.h"
+#include "compact/pace.h"
+#include "exec/toplevel.h"
+
+/* rounds that did not get as far as they meant to, before the task ends */
+#define MAX_ROUNDS 3
+
+/* passes over the end of the table in a round: rows may have been locked */
+#define MAX_PASSES 3
+
+/* pages before those whose rows are moved that take no new rows, either */
+#define HIDDEN_AHEAD 4096
+
+/* autovacuum gets at the table after this time, in milliseconds */
+#define ROUND_MS (10 * 60 * 1000)
+
+/* transactions of users are expected to end within this time */
+#define FUTILE_MS 5000
+
+/* tries of a batch that other sessions rolled back, in a row */
+#define MAX_FAILURES 200
+
+/* pauses, in milliseconds */
+#define SHORT_PAUSE 20
+#define LOCKED_PAUSE 200
+#define REPORT_INTERVAL 200
+
+/* what came of the task, for record */
+static struct
+{
+	int64 task_id;
+	int64 pages_before;
+	int64 pages_after;
+	int64 index_bytes_before;
+	int64 index_bytes_after;
+	int64 rows_moved;
+	int64 rows_left;
+	int64 wal_bytes;
+	int rounds;
+} outcome;
+
+typedef struct Work
+{
+	TaskContext *context;
+	const CompactLimits *limits;
+	Compaction compaction;
+	Pace pace;
+	BlockNumber first_end; /* pages of the table at first */
+	bool timed_out;		   /* the round must end, and another one follow */
+	char *stopped;		   /* why no more rows are moved, or NULL */
+	TimestampTz next_report;
+	StringInfoData activity;
+} Work;
+
+/*
+ * Pages of the table and bytes of its indexes, and its file.
+ */
+static BlockNumber
+look_at_table(Oid relation, Oid *filenode, int64 *index_bytes)
+{
+	MemoryContext context = CurrentMemoryContext;
+	BlockNumber pages;
+	Relation rel;
+
+	StartTransactionCommand();
+	rel = try_relation_open(relation, AccessShareLock);
+	if (rel == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the table was dropped during the task")));
+	pages = RelationGetNumberOfBlocks(rel);
+	*filenode = rel->rd_rel->relfilenode;
+	*index_bytes = DatumGetInt64(
+		DirectFunctionCall1(pg_indexes_size, ObjectIdGetDatum(relation)));
+	relation_close(rel, NoLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return pages;
+}
+
+/*
+ * The oldest transaction whose snapshots matter to the table.
+ */
+static TransactionId
+oldest_horizon(Oid relation)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TransactionId horizon;
+	Relation rel;
+
+	StartTransactionCommand();
+	rel = try_relation_open(relation, AccessShareLock);
+	if (rel == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the table was dropped during the task")));
+	horizon = GetOldestNonRemovableTransactionId(rel);
+	relation_close(rel, NoLock);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return horizon;
+}
+
+/*
+ * Wait, without a transaction, until no snapshot is older than this
+ * transaction.  Returns false after the limit.
+ */
+static bool
+wait_for_snapshots(Oid relation, TransactionId transaction, int milliseconds)
+{
+	TimestampTz began = GetCurrentTimestamp();
+
+	pgstat_report_activity(STATE_RUNNING,
+						   "compact: waiting for older snapshots to end");
+	while (TransactionIdPrecedes(oldest_horizon(relation), transaction))
+	{
+		if (TimestampDifferenceExceeds(began, GetCurrentTimestamp(),
+									   milliseconds))
+			return false;
+		sleep_for(SHORT_PAUSE);
+	}
+	return true;
+}
+
+/*
+ * Consume a transaction ID, which the horizon will have to pass.
+ */
+static TransactionId
+mark_now(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TransactionId transaction;
+
+	StartTransactionCommand();
+	transaction = GetTopTransactionId();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return transaction;
+}
+
+static char *
+name_holder(TaskContext *context, TransactionId transaction, int64 *seconds)
+{
+	LedgerScope scope;
+	char *holder;
+
+	ledger_begin(&scope, context->extension);
+	holder = name_xmin_holder(context->task->relation, transaction, seconds);
+	ledger_commit(&scope);
+	return holder == NULL ? pstrdup("an old snapshot") : holder;
+}
+
+/*
+ * Rows that are moved leave dead versions behind, which VACUUM cannot remove
+ * while an old snapshot is in use: the table would only grow.
+ */
+static void
+refuse_if_futile(Work *work)
+{
+	TaskContext *context = work->context;
+	TransactionId now = mark_now();
+	int64 seconds;
+
+	if (wait_for_snapshots(context->task->relation, now + 1, FUTILE_MS))
+		return;
+	context->gave_up = psprintf("moving rows would be futile because of %s",
+								name_holder(context, now, &seconds));
+	context->tried_enough = holder_is_old(seconds);
+	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					errmsg_internal("%s", context->gave_up)));
+}
+
+/*
+ * The exclusive lock for cutting off the end is replayed on standbys, where no
+ * query makes it give way.
+ */
+static bool
+may_cut_off(const Work *work)
+{
+	return work->limits->any_time || work->context->window != NULL ||
+		   !standby_is_connected(work->context->extension);
+}
+
+static void
+vacuum_table(Work *work)
+{
+	bool truncate = may_cut_off(work);
+
+	execute_at_top_level(psprintf(
+		"VACUUM (INDEX_CLEANUP true, TRUNCATE %s, PROCESS_TOAST false) %s%s",
+		truncate ? "true" : "false", SERVER_HAS_VACUUM_ONLY ? "ONLY " : "",
+		work->context->task->target));
+	if (!truncate)
+		work->stopped =
+			"a standby is connected, and no maintenance window is open: VACUUM did not cut off the end of the table";
+}
+
+/*
+ * Report to pg_stat_activity, from which pgmaint.progress takes it.
+ */
+static void
+report_progress(Work *work)
+{
+	const Compaction *compaction = &work->compaction;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < work->next_report)
+		return;
+	work->next_report = TimestampTzPlusMilliseconds(now, REPORT_INTERVAL);
+	resetStringInfo(&work->activity);
+	appendStringInfo(&work->activity,
+					 "compact: %u of %u pages at the end of %s emptied",
+					 work->first_end - Min(compaction->tail, work->first_end),
+					 work->first_end - Min(compaction->floor, work->first_end),
+					 work->context->task->target);
+	pgstat_report_activity(STATE_RUNNING, work->activity.data);
+}
+
+/*
+ * Another session has a lock on the table: wait for its end without a lock.
+ * If it was VACUUM, hidden pages may have room for other sessions again.
+ */
+static void
+wait_for_lock(Work *work, TimestampTz *locked_since)
+{
+	TaskContext *context = work->context;
+	Compaction *compaction = &work->compaction;
+	LedgerScope scope;
+
+	if (*locked_since == 0)
+		*locked_since = GetCurrentTimestamp();
+	compaction->hidden = compaction->end;
+	compaction->rows_passed++;
+	if (!TimestampDifferenceExceeds(*locked_since, GetCurrentTimestamp(),
+									context->max_wait))
+	{
+		sleep_for(LOCKED_PAUSE);
+		return;
+	}
+	ledger_begin(&scope, context->extension);
+	context->gave_up =
+		name_lock_holders(context->task->task_id, ShareUpdateExclusiveLock);
+	ledger_commit(&scope);
+	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					errmsg("the table was locked for longer than %d ms",
+						   context->max_wait)));
+}
+
+/*
+ * Hide the next pages before rows are moved from them.  Returns false if the
+ * table is locked.
+ */
+static bool
+hide_ahead(Work *work)
+{
+	Compaction *compaction = &work->compaction;
+	BlockNumber from;
+
+	if (compaction->tail <= compaction->floor ||
+		compaction->tail - 1 >= compaction->hidden)
+		return true;
+	from =
+		compaction->tail > HIDDEN_AHEAD ? compaction->tail - HIDDEN_AHEAD : 0;
+	from = Max(from, compaction->floor);
+	if (!hide_free_space(compaction->relation, from, compaction->hidden))
+		return false;
+	compaction->hidden = from;
+	return true;
+}
+
+/*
+ * Take rows from the end of the table until the front has no room.
+ */
+static void
+move_pass(Work *work, TimestampTz round_ends)
+{
+	Compaction *compaction = &work->compaction;
+	TimestampTz locked_since = 0;
+	int failures = 0;
+	BatchEnd end;
+
+	begin_pass(compaction);
+	do
+	{
+		begin_to_count_cost();
+		end = move_batch(compaction);
+		if (end == BATCH_LOCKED || !hide_ahead(work))
+			wait_for_lock(work, &locked_since);
+		else
+			locked_since = 0;
+		failures = end == BATCH_FAILED ? failures + 1 : 0;
+		if (failures > MAX_FAILURES)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg(
+					 "%d tries in a row to move rows were in conflict with other sessions",
+					 failures)));
+		if (failures > 0)
+			sleep_for(Min(failures, SHORT_PAUSE));
+		keep_pace(&work->pace, work->context->extension);
+		report_progress(work);
+		if (work->pace.standby_is_late)
+			work->stopped = "a standby does not keep up";
+		else
+			work->stopped = multixacts_run_high();
+		work->timed_out = GetCurrentTimestamp() >= round_ends;
+	} while (end != BATCH_DONE && !work->timed_out && work->stopped == NULL);
+}
+
+static void
+move_rows_of_round(Work *work)
+{
+	Compaction *compaction = &work->compaction;
+	TimestampTz round_ends =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
+
+	compaction->front = 0;
+	compaction->full = false;
+	for (int pass = 1; pass <= MAX_PASSES; pass++)
+	{
+		move_pass(work, round_ends);
+		if (compaction->rows_passed == 0 || compaction->full ||
+			work->timed_out || work->stopped != NULL)
+			return;
+		sleep_for(LOCKED_PAUSE);
+	}
+}
+
+/*
+ * Is the table as small as the moves should have made it?
+ */
+static bool
+is_small_enough(const Work *work, BlockNumber pages)
+{
+	BlockNumber tail = work->compaction.tail;
+
+	return pages <= tail + Max(tail / 32, 256);
+}
+
+static void
+note_holder(Work *work)
+{
+	TaskContext *context = work->context;
+	int64 seconds;
+
+	note_finding(
+		&context->findings, "compact", "warning",
+		pstrdup(context->task->target),
+		psprintf(
+			"rows of %s were moved, but VACUUM cannot cut off the end of the table yet because of %s; a later VACUUM of the table will",
+			context->task->target,
+			name_holder(context, work->compaction.last, &seconds)));
+}
+
+/*
+ * Rounds of moves and VACUUM, until the table is small.
+ */
+static void
+compact_in_rounds(Work *work)
+{
+	Compaction *compaction = &work->compaction;
+	Oid relation = compaction->relation;
+	int tries = 0;
+
+	while (tries < MAX_ROUNDS && work->stopped == NULL)
+	{
+		int64 moved = compaction->rows_moved;
+		int64 index_bytes;
+		Oid filenode;
+
+		move_rows_of_round(work);
+		outcome.rows_moved = compaction->rows_moved;
+		if (compaction->rows_moved == moved)
+			return;
+		outcome.rounds++;
+		if (!wait_for_snapshots(relation, compaction->last,
+								work->context->max_wait))
+		{
+			note_holder(work);
+			tries = MAX_ROUNDS;
+		}
+		vacuum_table(work);
+		if (!work->timed_out &&
+			is_small_enough(work,
+							look_at_table(relation, &filenode, &index_bytes)))
+			return;
+		tries += work->timed_out ? 0 : 1;
+	}
+}
+
+/*
+ * Outside of any transaction, as the role of the run.
+ */
+void
+compact_table(TaskContext *context, const CompactLimits *limits)
+{
+	Work work = {0};
+	Compaction *compaction = &work.compaction;
+	uint64 wal = pgWalUsage.wal_bytes;
+
+	memset(&outcome, 0, sizeof(outcome));
+	outcome.task_id = context->task->task_id;
+	work.context = context;
+	work.limits = limits;
+	initStringInfo(&work.activity);
+	work.pace.max_wal_rate = limits->max_wal_rate;
+	work.pace.max_lag = limits->max_lag;
+	work.pace.max_wait = context->max_wait;
+	compaction->relation = context->task->relation;
+	compaction->published = limits->published;
+	compaction->floor = (BlockNumber) limits->kept_pages;
+	outcome.pages_before =
+		look_at_table(compaction->relation, &compaction->filenode,
+					  &outcome.index_bytes_before);
+
+	refuse_if_futile(&work);
+	note_hidden_space(context->extension, compaction->relation,
+					  compaction->floor);
+	/* rows can be moved to where dead rows are only after VACUUM */
+	vacuum_table(&work);
+	work.stopped = NULL;
+	work.first_end = look_at_table(compaction->relation, &compaction->filenode,
+								   &outcome.index_bytes_before);
+	begin_pace(&work.pace);
+	compact_in_rounds(&work);
+	(void) show_free_space(context->extension, compaction->relation);
+	/* the planner should know that the rows are in another order now */
+	if (compaction->rows_moved > 0)
+		execute_at_top_level(psprintf("ANALYZE %s%s",
+									  SERVER_HAS_VACUUM_ONLY ? "ONLY " : "",
+									  context->task->target));
+
+	outcome.rows_left = list_length(compaction->unmovable);
+	if (compaction->unmovable != NIL)
+		note_finding(&context->findings, "compact", "warning",
+					 pstrdup(context->task->target),
+					 psprintf("%s of %s could not be moved: %s",
+							  counted(outcome.rows_left, "row", "rows"),
+							  context->task->target, compaction->failure));
+	if (work.stopped != NULL)
+		note_finding(&context->findings, "compact", "info",
+					 pstrdup(context->task->target),
+					 psprintf("the compaction of %s stopped: %s",
+							  context->task->target, work.stopped));
+	outcome.pages_after =
+		look_at_table(compaction->relation, &compaction->filenode,
+					  &outcome.index_bytes_after);
+	outcome.wal_bytes = (int64) (pgWalUsage.wal_bytes - wal);
+}
+
+/*
+ * By how many bytes the indexes grew during the last task.
+ */
+int64
+index_growth(int64 *before)
+{
+	*before = outcome.index_bytes_before;
+	return outcome.index_bytes_after - outcome.index_bytes_before;
+}
+
+void
+record_compaction(TaskContext *context)
+{
+	context->result = psprintf(
+		"{\"pages_before\": %lld, \"pages_after\": %lld, \"rows_moved\": %lld, "
+		"\"rows_left\": %lld, \"rounds\": %d, \"wal_bytes\": %lld, "
+		"\"index_bytes_before\": %lld, \"index_bytes_after\": %lld, "
+		"\"returned_bytes\": %lld, \"analyzed\": %s}",
+		(long long) outcome.pages_before, (long long) outcome.pages_after,
+		(long long) outcome.rows_moved, (long long) outcome.rows_left,
+		outcome.rounds, (long long) outcome.wal_bytes,
+		(long long) outcome.index_bytes_before,
+		(long long) outcome.index_bytes_after,
+		(long long) context->returned_bytes,
+		outcome.rows_moved > 0 ? "true" : "false");
+}
+
+/*
+ * What was moved stays moved; new rows may be put on all pages again.
+ */
+void
+clean_up_compaction(TaskContext *context, const char *sqlstate)
+{
+	(void) show_free_space(context->extension, context->task->relation);
+}

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ *
+ * free_space.h
+ *	  The end of a table, hidden from the free space map while its rows are
+ *	  moved.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_FREE_SPACE_H
+#define PGMAINT_FREE_SPACE_H
+
+#include "storage/block.h"
+
+extern void note_hidden_space(Oid extension, Oid relation, BlockNumber from);
+extern bool hide_free_space(Oid relation, BlockNumber from, BlockNumber to);
+extern bool show_free_space(Oid extension, Oid relation);
+extern void show_free_space_left(Oid extension);
+
+#endif /* PGMAINT_FREE_SPACE_H */

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * measure.c
+ *	  How much a compaction would free.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "base/compat.h"
+#include "bloat/many.h"
+#include "compact/measure.h"
+
+/* the margin to measure to */
+#define MAX_MARGIN 0.02
+
+/*
+ * Measure a table now, unless it is locked or gone.
+ */
+bool
+measure_heap(Oid relation, TableBloat *bloat)
+{
+	BloatCall call = {0};
+
+	call.precision = MAX_MARGIN;
+	call.seed = sampler_seed();
+	call.context = CurrentMemoryContext;
+	measure_all(&call, list_make1_oid(relation));
+	if (call.nresults == 0)
+		return false;
+	*bloat = call.results.tables[0];
+	return true;
+}
+
+/*
+ * The TOAST table does not count: its rows are not moved.
+ */
+double
+heap_bloat_ratio(const TableBloat *bloat)
+{
+	return bloat->heap_bytes > 0
+			   ? (double) bloat->heap_bloat_bytes / (double) bloat->heap_bytes
+			   : 0;
+}

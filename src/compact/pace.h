@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * pace.h
+ *	  How fast a compaction may go.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGMAINT_PACE_H
+#define PGMAINT_PACE_H
+
+#include "utils/timestamp.h"
+
+typedef struct Pace
+{
+	int64 max_wal_rate; /* bytes per second; 0: any */
+	int64 max_lag;		/* bytes that a standby may be behind; 0: any */
+	int max_wait;		/* milliseconds to wait for standbys at a time */
+	TimestampTz began;
+	TimestampTz next_look; /* at standbys */
+	uint64 wal_at_begin;
+	bool standby_is_late;
+} Pace;
+
+extern void begin_pace(Pace *pace);
+extern void begin_to_count_cost(void);
+extern void keep_pace(Pace *pace, Oid extension);
+extern void sleep_for(int64 milliseconds);
+extern bool standby_is_connected(Oid extension);
+extern char *multixacts_run_high(void);
+
+#endif /* PGMAINT_PACE_H */
