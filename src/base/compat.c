@@ -7,14 +7,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_publication.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "parser/parse_relation.h"
 #include "utils/guc.h"
 #include "utils/relcache.h"
-#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
 #include "base/compat.h"
@@ -73,68 +70,15 @@ materialize_result(FunctionCallInfo fcinfo)
 
 #endif
 
-/*
- * Would an update of the table be sent to subscribers of a publication?
- */
+#ifndef relation_publishes_updates
+
 bool
 relation_publishes_updates(Relation relation)
 {
-#if PG_VERSION_NUM >= 150000
 	PublicationDesc description;
 
 	RelationBuildPublicationDesc(relation, &description);
 	return description.pubactions.pubupdate;
-#else
-	return GetRelationPublicationActions(relation)->pubupdate;
-#endif
 }
 
-TM_Result
-update_locked_row(Relation relation, ItemPointer place, TupleTableSlot *slot,
-				  bool *entries)
-{
-	TM_FailureData failure;
-	LockTupleMode mode;
-	TM_Result result;
-#if PG_VERSION_NUM >= 160000
-	TU_UpdateIndexes indexes;
-
-	result = table_tuple_update(
-		relation, place, slot, GetCurrentCommandId(true),
-#if PG_VERSION_NUM >= 190000
-		TABLE_UPDATE_NO_LOGICAL,
 #endif
-		GetActiveSnapshot(), InvalidSnapshot, true, &failure, &mode, &indexes);
-	*entries = indexes != TU_None;
-#else
-	result = table_tuple_update(
-		relation, place, slot, GetCurrentCommandId(true), GetActiveSnapshot(),
-		InvalidSnapshot, true, &failure, &mode, entries);
-#endif
-	return result;
-}
-
-void
-init_range_table_of(EState *estate, Relation relation)
-{
-	RangeTblEntry *entry = makeNode(RangeTblEntry);
-#if PG_VERSION_NUM >= 160000
-	List *permissions = NIL;
-#endif
-
-	entry->rtekind = RTE_RELATION;
-	entry->relid = RelationGetRelid(relation);
-	entry->relkind = relation->rd_rel->relkind;
-	entry->rellockmode = RowExclusiveLock;
-#if PG_VERSION_NUM >= 160000
-	(void) addRTEPermissionInfo(&permissions, entry);
-#endif
-#if PG_VERSION_NUM >= 180000
-	ExecInitRangeTable(estate, list_make1(entry), permissions,
-					   bms_make_singleton(1));
-#elif PG_VERSION_NUM >= 160000
-	ExecInitRangeTable(estate, list_make1(entry), permissions);
-#else
-	ExecInitRangeTable(estate, list_make1(entry));
-#endif
-}

@@ -312,11 +312,13 @@ typedef struct SamplerState
 #define sampler_seed() ((uint32) random())
 #endif
 
-/*
- * 15 tells whether a table is published as part of what its relation cache
- * entry has.
- */
+/* would an update of the table be sent to subscribers of a publication? */
+#if PG_VERSION_NUM >= 150000
 extern bool relation_publishes_updates(Relation relation);
+#else
+#define relation_publishes_updates(relation) \
+	(GetRelationPublicationActions(relation)->pubupdate)
+#endif
 
 /* 16 renamed files of relations */
 #if PG_VERSION_NUM >= 160000
@@ -330,12 +332,27 @@ extern bool relation_publishes_updates(Relation relation);
 /* 19 updates rows without telling logical decoding */
 #define SERVER_MOVES_ROWS_SILENTLY (PG_VERSION_NUM >= 190000)
 
-/*
- * Update a row that this transaction has locked with values of the slot, which
- * gets its new place.  entries: whether indexes need new entries.
- */
-extern TM_Result update_locked_row(Relation relation, ItemPointer place,
-								   TupleTableSlot *slot, bool *entries);
+/* 16 tells which indexes need entries for a row that was updated */
+#if PG_VERSION_NUM >= 160000
+typedef TU_UpdateIndexes UpdatedIndexes;
+#define NO_UPDATED_INDEXES TU_None
+#else
+typedef bool UpdatedIndexes;
+#define NO_UPDATED_INDEXES false
+#endif
+
+/* update a row that this transaction has locked */
+#if PG_VERSION_NUM >= 190000
+#define update_tuple(relation, place, slot, failure, mode, indexes)      \
+	table_tuple_update(relation, place, slot, GetCurrentCommandId(true), \
+					   TABLE_UPDATE_NO_LOGICAL, GetActiveSnapshot(),     \
+					   InvalidSnapshot, true, failure, mode, indexes)
+#else
+#define update_tuple(relation, place, slot, failure, mode, indexes)         \
+	table_tuple_update(relation, place, slot, GetCurrentCommandId(true),    \
+					   GetActiveSnapshot(), InvalidSnapshot, true, failure, \
+					   mode, indexes)
+#endif
 
 /* entries for a row that was updated; the indexes that need another check */
 #if PG_VERSION_NUM >= 190000
@@ -349,7 +366,17 @@ extern TM_Result update_locked_row(Relation relation, ItemPointer place,
 	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL)
 #endif
 
-/* the range table that the executor needs for the update of one table */
-extern void init_range_table_of(EState *estate, Relation relation);
+/* 16 took the permissions out of the range table, 18 added a set of entries */
+#if PG_VERSION_NUM >= 180000
+#define init_range_table(estate, entries, permissions) \
+	ExecInitRangeTable(estate, entries, permissions, bms_make_singleton(1))
+#elif PG_VERSION_NUM >= 160000
+#define init_range_table(estate, entries, permissions) \
+	ExecInitRangeTable(estate, entries, permissions)
+#else
+#define init_range_table(estate, entries, permissions) \
+	ExecInitRangeTable(estate, entries)
+#define addRTEPermissionInfo(permissions, entry) ((void) (permissions))
+#endif
 
 #endif /* PGMAINT_COMPAT_H */

@@ -34,6 +34,7 @@
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "parser/parse_relation.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
@@ -302,17 +303,19 @@ move_row(Batch *batch, ItemPointer place, Size length)
 	for (;;)
 	{
 		ItemPointerData old = *place;
-		bool entries;
+		TM_FailureData failure;
+		LockTupleMode mode;
+		UpdatedIndexes indexes;
 
 		CHECK_FOR_INTERRUPTS();
-		if (update_locked_row(batch->relation, &old, batch->slot, &entries) !=
-			TM_Ok)
+		if (update_tuple(batch->relation, &old, batch->slot, &failure, &mode,
+						 &indexes) != TM_Ok)
 			ereport(ERROR,
 					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 					 errmsg("row (%u,%u) was changed while it was moved",
 							block, ItemPointerGetOffsetNumber(place))));
 		*place = batch->slot->tts_tid;
-		if (entries)
+		if (indexes != NO_UPDATED_INDEXES)
 			insert_index_entries(batch);
 		CommandCounterIncrement();
 		if (ItemPointerGetBlockNumber(place) != block)
@@ -431,6 +434,23 @@ open_table(Compaction *compaction)
 	return relation;
 }
 
+/*
+ * The range table that the executor expects for the update of a table.
+ */
+static void
+set_range_table(EState *estate, Relation relation)
+{
+	RangeTblEntry *entry = makeNode(RangeTblEntry);
+	List *permissions = NIL;
+
+	entry->rtekind = RTE_RELATION;
+	entry->relid = RelationGetRelid(relation);
+	entry->relkind = relation->rd_rel->relkind;
+	entry->rellockmode = RowExclusiveLock;
+	(void) addRTEPermissionInfo(&permissions, entry);
+	init_range_table(estate, list_make1(entry), permissions);
+}
+
 static void
 open_batch(Batch *batch, Compaction *compaction, Relation relation)
 {
@@ -440,7 +460,7 @@ open_batch(Batch *batch, Compaction *compaction, Relation relation)
 		RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR);
 	batch->slot = table_slot_create(relation, NULL);
 	batch->estate = CreateExecutorState();
-	init_range_table_of(batch->estate, relation);
+	set_range_table(batch->estate, relation);
 	batch->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(batch->result, relation, 1, NULL, 0);
 	ExecOpenIndices(batch->result, false);
