@@ -383,7 +383,9 @@ note_holder(Work *work)
 }
 
 /*
- * Rounds of moves and VACUUM, until the table is small.
+ * Rounds of moves and VACUUM, until the table is small.  A single page that
+ * another process has pinned, or a row that was added meanwhile, keeps VACUUM
+ * from cutting off the pages before it.
  */
 static void
 compact_in_rounds(Work *work)
@@ -394,13 +396,12 @@ compact_in_rounds(Work *work)
 
 	while (tries < MAX_ROUNDS && work->stopped == NULL)
 	{
-		int64 moved = compaction->rows_moved;
 		int64 index_bytes;
 		Oid filenode;
 
 		move_rows_of_round(work);
 		outcome.rows_moved = compaction->rows_moved;
-		if (compaction->rows_moved == moved)
+		if (compaction->rows_moved == 0)
 			return;
 		outcome.rounds++;
 		if (!wait_for_snapshots(relation, compaction->last,
