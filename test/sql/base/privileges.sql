@@ -104,7 +104,7 @@ SELECT pgmaint.report();
 RESET ROLE;
 SELECT run_id, requested_by, role::regrole, state FROM pgmaint.runs ORDER BY run_id;
 SELECT run_id, step, command, state FROM pgmaint.tasks ORDER BY run_id, step, target COLLATE "C";
-SELECT run_id, check_id, severity, object, message FROM pgmaint.findings WHERE step < 6 ORDER BY finding_id;
+SELECT run_id, check_id, severity, object, message FROM pgmaint.findings WHERE step < 7 ORDER BY finding_id;
 SELECT relname, pg_stat_get_vacuum_count(oid) AS vacuumed FROM pg_class WHERE relnamespace = 'privileges'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C";
 SELECT pgmaint_internal.may_maintain('privileges.mine'::regclass, 'pgmaint_regress_owner'::regrole) AS mine, pgmaint_internal.may_maintain('privileges.theirs'::regclass, 'pgmaint_regress_owner'::regrole) AS theirs,
 	pgmaint_internal.may_maintain('pg_class'::regclass, 'pgmaint_regress_owner'::regrole) AS catalog, pgmaint_internal.may_maintain(1, 'pgmaint_regress_owner'::regrole) AS none,
