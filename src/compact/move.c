@@ -60,7 +60,7 @@
  * Pages that the fingers leave between them, at least: room for rows of other
  * sessions, which would else be added behind the end that is to be cut off.
  */
-#define RESERVED_PAGES 32
+#define RESERVED_PAGES 1
 #define RESERVED_SHARE 64
 
 /* rows that cannot be moved, before the table is given up */
@@ -132,8 +132,7 @@ room_needed(const Batch *batch, Size length)
 static BlockNumber
 front_limit(const Compaction *compaction)
 {
-	BlockNumber reserved =
-		Max(RESERVED_PAGES, compaction->tail / RESERVED_SHARE);
+	BlockNumber reserved = RESERVED_PAGES + compaction->tail / RESERVED_SHARE;
 
 	return compaction->tail > reserved ? compaction->tail - reserved : 0;
 }

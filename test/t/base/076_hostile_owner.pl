@@ -89,6 +89,7 @@ my @actions = (
 	[ 'bloat_report', qq({$all, "min_size": 0, "bloat_threshold": 0}), 'run' ],
 	[ 'vacuum', qq({$all, "scope": "all", "analyze": "on"}), 'alice' ],
 	[ 'vacuum_full', qq({$all, "min_gain": 0, "bloat_threshold": 0, "ignore_window": true}), 'alice' ],
+	[ 'compact', qq({$all, "min_gain": 0, "bloat_threshold": 0, "reorder": true, "published": true}), 'alice' ],
 	[ 'analyze', qq({$all, "scope": "all"}), 'alice' ],
 	[ 'retention', '{}', 'alice' ],
 	[ 'reindex', qq({$all, "scope": "all"}), 'alice' ],
@@ -128,7 +129,7 @@ foreach my $role ($superuser, 'keeper')
 	{
 		my ($action, $options, $honest) = @$case;
 
-		renew_rows($node) if $action =~ /vacuum_full|retention|bloat_report/;
+		renew_rows($node) if $action =~ /vacuum_full|compact|retention|bloat_report/;
 		execute_statements() if $action =~ /advice|review_queries/;
 		if ($action eq 'restore_backup')
 		{
@@ -235,7 +236,8 @@ foreach my $case (
 	wait_for_end($node, $run);
 	nothing_gained("$action of a table that became a $instead");
 	is( $node->safe_psql('postgres', "SELECT count(*) > 0, count(*) FILTER (WHERE state <> 'succeeded') FROM pgmaint.tasks WHERE run_id = $run AND target ~ '^alice[.]'"),
-		't|0', "$action of a table that became a $instead: alice's is done");
+		't|0', "$action of a table that became a $instead: alice's is done")
+		or diag $node->safe_psql('postgres', "SELECT state, error FROM pgmaint.tasks WHERE run_id = $run");
 	$session->query_safe("DROP $instead $name; DROP TABLE mallory.away");
 	$session->quit;
 }

@@ -71,7 +71,7 @@ wait_for_end($node, $slow);
 my $database = 'restored_custom';
 $node->safe_psql($database, q(SELECT pgmaint.drop_plan('weekly')));
 is( $node->safe_psql($database, q(SELECT string_agg(action || ' ' || origin, ', ' ORDER BY step) FROM pgmaint.plans WHERE plan = 'weekly')),
-	'bloat_report built-in, retention built-in, vacuum built-in, vacuum_full built-in, analyze built-in, validate built-in, escalate built-in',
+	'bloat_report built-in, retention built-in, vacuum built-in, compact built-in, vacuum_full built-in, analyze built-in, validate built-in, escalate built-in',
 	'the built-in plan shows again');
 
 # restoring again over what is there says what is wrong, and breaks nothing
