@@ -155,7 +155,7 @@ CREATE TABLE pgmaint.compact_tables (
 	added_by name NOT NULL,
 	added_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
-SELECT pg_catalog.pg_extension_config_dump('pgmaint.compact_tables', '');
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.compact_tables', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation)');
 
 -- An argument cannot be renamed by a command, and a function that is dropped loses
 -- its privileges, and what users made that calls it.

@@ -25,7 +25,7 @@ COMMENT ON COLUMN pgmaint.compact_tables.added_by IS 'the role that allowed the 
 COMMENT ON COLUMN pgmaint.compact_tables.added_at IS 'when the role allowed it';
 
 -- what is allowed belongs to the database, and is dumped and restored with it
-SELECT pg_catalog.pg_extension_config_dump('pgmaint.compact_tables', '');
+SELECT pg_catalog.pg_extension_config_dump('pgmaint.compact_tables', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = relation)');
 
 REVOKE ALL ON pgmaint_internal.hidden_space, pgmaint.compact_tables FROM PUBLIC;
 GRANT SELECT ON pgmaint_internal.hidden_space, pgmaint.compact_tables TO pg_monitor;

@@ -13,14 +13,9 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/transam.h"
 #include "access/xact.h"
 #include "executor/instrument.h"
-#include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/bufmgr.h"
-#include "storage/lmgr.h"
-#include "storage/procarray.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
 
@@ -29,32 +24,15 @@
 #include "base/wording.h"
 #include "compact/compact_task.h"
 #include "compact/free_space.h"
-#include "compact/move.h"
-#include "compact/pace.h"
+#include "compact/passes.h"
+#include "compact/snapshots.h"
 #include "exec/toplevel.h"
 
 /* rounds that did not get as far as they meant to, before the task ends */
 #define MAX_ROUNDS 3
 
-/* passes over the end of the table in a round: rows may have been locked */
-#define MAX_PASSES 3
-
-/* pages before those whose rows are moved that take no new rows, either */
-#define HIDDEN_AHEAD 4096
-
-/* autovacuum gets at the table after this time, in milliseconds */
-#define ROUND_MS (10 * 60 * 1000)
-
 /* transactions of users are expected to end within this time */
 #define FUTILE_MS 5000
-
-/* tries of a batch that other sessions rolled back, in a row */
-#define MAX_FAILURES 200
-
-/* pauses, in milliseconds */
-#define SHORT_PAUSE 20
-#define LOCKED_PAUSE 200
-#define REPORT_INTERVAL 200
 
 /* what came of the task, for record */
 static struct
@@ -69,19 +47,6 @@ static struct
 	int64 wal_bytes;
 	int rounds;
 } outcome;
-
-typedef struct Work
-{
-	TaskContext *context;
-	const CompactLimits *limits;
-	Compaction compaction;
-	Pace pace;
-	BlockNumber first_end; /* pages of the table at first */
-	bool timed_out;		   /* the round must end, and another one follow */
-	char *stopped;		   /* why no more rows are moved, or NULL */
-	TimestampTz next_report;
-	StringInfoData activity;
-} Work;
 
 /*
  * Pages of the table and bytes of its indexes, and its file.
@@ -109,77 +74,6 @@ look_at_table(Oid relation, Oid *filenode, int64 *index_bytes)
 }
 
 /*
- * The oldest transaction whose snapshots matter to the table.
- */
-static TransactionId
-oldest_horizon(Oid relation)
-{
-	MemoryContext context = CurrentMemoryContext;
-	TransactionId horizon;
-	Relation rel;
-
-	StartTransactionCommand();
-	rel = try_relation_open(relation, AccessShareLock);
-	if (rel == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("the table was dropped during the task")));
-	horizon = GetOldestNonRemovableTransactionId(rel);
-	relation_close(rel, NoLock);
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return horizon;
-}
-
-/*
- * Wait, without a transaction, until no snapshot is older than this
- * transaction.  Returns false after the limit.
- */
-static bool
-wait_for_snapshots(Oid relation, TransactionId transaction, int milliseconds)
-{
-	TimestampTz began = GetCurrentTimestamp();
-
-	pgstat_report_activity(STATE_RUNNING,
-						   "compact: waiting for older snapshots to end");
-	while (TransactionIdPrecedes(oldest_horizon(relation), transaction))
-	{
-		if (TimestampDifferenceExceeds(began, GetCurrentTimestamp(),
-									   milliseconds))
-			return false;
-		sleep_for(SHORT_PAUSE);
-	}
-	return true;
-}
-
-/*
- * Consume a transaction ID, which the horizon will have to pass.
- */
-static TransactionId
-mark_now(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-	TransactionId transaction;
-
-	StartTransactionCommand();
-	transaction = GetTopTransactionId();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return transaction;
-}
-
-static char *
-name_holder(TaskContext *context, TransactionId transaction, int64 *seconds)
-{
-	LedgerScope scope;
-	char *holder;
-
-	ledger_begin(&scope, context->extension);
-	holder = name_xmin_holder(context->task->relation, transaction, seconds);
-	ledger_commit(&scope);
-	return holder == NULL ? pstrdup("an old snapshot") : holder;
-}
-
-/*
  * Rows that are moved leave dead versions behind, which VACUUM cannot remove
  * while an old snapshot is in use: the table would only grow.
  */
@@ -190,7 +84,7 @@ refuse_if_futile(Work *work)
 	TransactionId now = mark_now();
 	int64 seconds;
 
-	if (wait_for_snapshots(context->task->relation, now + 1, FUTILE_MS))
+	if (wait_for_snapshots(context->task->relation, now, FUTILE_MS))
 		return;
 	context->gave_up = psprintf("moving rows would be futile because of %s",
 								name_holder(context, now, &seconds));
@@ -222,138 +116,6 @@ vacuum_table(Work *work)
 	if (!truncate)
 		work->stopped =
 			"a standby is connected, and no maintenance window is open: VACUUM did not cut off the end of the table";
-}
-
-/*
- * Report to pg_stat_activity, from which pgmaint.progress takes it.
- */
-static void
-report_progress(Work *work)
-{
-	const Compaction *compaction = &work->compaction;
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (now < work->next_report)
-		return;
-	work->next_report = TimestampTzPlusMilliseconds(now, REPORT_INTERVAL);
-	resetStringInfo(&work->activity);
-	appendStringInfo(&work->activity,
-					 "compact: %u of %u pages at the end of %s emptied",
-					 work->first_end - Min(compaction->tail, work->first_end),
-					 work->first_end - Min(compaction->floor, work->first_end),
-					 work->context->task->target);
-	pgstat_report_activity(STATE_RUNNING, work->activity.data);
-}
-
-/*
- * Another session has a lock on the table: wait for its end without a lock.
- * If it was VACUUM, hidden pages may have room for other sessions again.
- */
-static void
-wait_for_lock(Work *work, TimestampTz *locked_since)
-{
-	TaskContext *context = work->context;
-	Compaction *compaction = &work->compaction;
-	LedgerScope scope;
-
-	if (*locked_since == 0)
-		*locked_since = GetCurrentTimestamp();
-	compaction->hidden = compaction->end;
-	compaction->rows_passed++;
-	if (!TimestampDifferenceExceeds(*locked_since, GetCurrentTimestamp(),
-									context->max_wait))
-	{
-		sleep_for(LOCKED_PAUSE);
-		return;
-	}
-	ledger_begin(&scope, context->extension);
-	context->gave_up =
-		name_lock_holders(context->task->task_id, ShareUpdateExclusiveLock);
-	ledger_commit(&scope);
-	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					errmsg("the table was locked for longer than %d ms",
-						   context->max_wait)));
-}
-
-/*
- * Hide the next pages before rows are moved from them.  Returns false if the
- * table is locked.
- */
-static bool
-hide_ahead(Work *work)
-{
-	Compaction *compaction = &work->compaction;
-	BlockNumber from;
-
-	if (compaction->tail <= compaction->floor ||
-		compaction->tail - 1 >= compaction->hidden)
-		return true;
-	from =
-		compaction->tail > HIDDEN_AHEAD ? compaction->tail - HIDDEN_AHEAD : 0;
-	from = Max(from, compaction->floor);
-	if (!hide_free_space(compaction->relation, from, compaction->hidden))
-		return false;
-	compaction->hidden = from;
-	return true;
-}
-
-/*
- * Take rows from the end of the table until the front has no room.
- */
-static void
-move_pass(Work *work, TimestampTz round_ends)
-{
-	Compaction *compaction = &work->compaction;
-	TimestampTz locked_since = 0;
-	int failures = 0;
-	BatchEnd end;
-
-	begin_pass(compaction);
-	do
-	{
-		begin_to_count_cost();
-		end = move_batch(compaction);
-		if (end == BATCH_LOCKED || !hide_ahead(work))
-			wait_for_lock(work, &locked_since);
-		else
-			locked_since = 0;
-		failures = end == BATCH_FAILED ? failures + 1 : 0;
-		if (failures > MAX_FAILURES)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg(
-					 "%d tries in a row to move rows were in conflict with other sessions",
-					 failures)));
-		if (failures > 0)
-			sleep_for(Min(failures, SHORT_PAUSE));
-		keep_pace(&work->pace, work->context->extension);
-		report_progress(work);
-		if (work->pace.standby_is_late)
-			work->stopped = "a standby does not keep up";
-		else
-			work->stopped = multixacts_run_high();
-		work->timed_out = GetCurrentTimestamp() >= round_ends;
-	} while (end != BATCH_DONE && !work->timed_out && work->stopped == NULL);
-}
-
-static void
-move_rows_of_round(Work *work)
-{
-	Compaction *compaction = &work->compaction;
-	TimestampTz round_ends =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
-
-	compaction->front = 0;
-	compaction->full = false;
-	for (int pass = 1; pass <= MAX_PASSES; pass++)
-	{
-		move_pass(work, round_ends);
-		if (compaction->rows_passed == 0 || compaction->full ||
-			work->timed_out || work->stopped != NULL)
-			return;
-		sleep_for(LOCKED_PAUSE);
-	}
 }
 
 /*

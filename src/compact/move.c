@@ -14,69 +14,24 @@
  * generated column is executed.  Never delete and insert a row instead: other
  * sessions could not follow it to its new place.
  *
- * A batch of moves is one short transaction, because users wait for its row
- * locks.  It is SERIALIZABLE: the predicate locks of other transactions do not
- * follow a row to its new place, so that the server could not detect a write
- * skew between two of them if the batch were not known to it.
- *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/relation.h"
-#include "access/table.h"
 #include "access/tableam.h"
-#include "access/transam.h"
 #include "access/xact.h"
-#include "access/xlog.h"
-#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "parser/parse_relation.h"
-#include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
-#include "storage/freespace.h"
-#include "storage/lmgr.h"
-#include "storage/proc.h"
-#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
 #include "base/compat.h"
-#include "base/error_text.h"
-#include "base/recover.h"
-#include "base/rights.h"
-#include "base/subtransaction.h"
 #include "compact/move.h"
-
-/* users wait for no longer than this for the row locks of a batch */
-#define BATCH_MS 10
-
-/*
- * Pages that the fingers leave between them, at least: room for rows of other
- * sessions, which would else be added behind the end that is to be cut off.
- */
-#define RESERVED_PAGES 1
-#define RESERVED_SHARE 64
-
-/* rows that cannot be moved, before the table is given up */
-#define MAX_UNMOVABLE 100
-
-/* what a batch works with, from its begin to its end */
-typedef struct Batch
-{
-	Compaction *compaction;
-	Relation relation;
-	TupleTableSlot *slot;
-	EState *estate;
-	ResultRelInfo *result;
-	Size reserved; /* of each page, for fillfactor */
-	TimestampTz ends;
-} Batch;
+#include "compact/room.h"
 
 /* rows of a page, the longest first */
 typedef struct PageRows
@@ -88,87 +43,6 @@ typedef struct PageRows
 		uint16 length;
 	} rows[MaxHeapTuplesPerPage];
 } PageRows;
-
-/*
- * Begin at the end of the table, which other sessions may have extended.
- */
-void
-begin_pass(Compaction *compaction)
-{
-	compaction->end = 0;
-	compaction->rows_passed = 0;
-}
-
-/*
- * Settings that end with the transaction.  A wait of this process must end
- * before the server looks for deadlocks, or it could cancel another session
- * to resolve one.
- */
-static void
-set_for_batch(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
-}
-
-/*
- * The room that the server looks for to put a row of this length on another
- * page: that of RelationGetBufferForTuple().
- */
-static Size
-room_needed(const Batch *batch, Size length)
-{
-	Size nearly_empty =
-		MaxHeapTupleSize - (MaxHeapTuplesPerPage / 8 * sizeof(ItemIdData));
-	Size wanted = MAXALIGN(length) + batch->reserved;
-
-	return wanted > nearly_empty ? Max(MAXALIGN(length), nearly_empty)
-								 : wanted;
-}
-
-/*
- * The first page that the front finger may not enter.
- */
-static BlockNumber
-front_limit(const Compaction *compaction)
-{
-	BlockNumber reserved = RESERVED_PAGES + compaction->tail / RESERVED_SHARE;
-
-	return compaction->tail > reserved ? compaction->tail - reserved : 0;
-}
-
-/*
- * Make the next update that leaves its page use the first page with this much
- * room.  Looks at the pages themselves: the free space map may be out of date,
- * or lost in a crash.
- */
-static bool
-aim_at_front(Batch *batch, Size needed)
-{
-	Compaction *compaction = batch->compaction;
-	BlockNumber limit = front_limit(compaction);
-
-	while (compaction->front < limit)
-	{
-		Buffer buffer = ReadBuffer(batch->relation, compaction->front);
-		Size room;
-
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		room = PageIsNew(BufferGetPage(buffer))
-				   ? 0
-				   : PageGetHeapFreeSpace(BufferGetPage(buffer));
-		UnlockReleaseBuffer(buffer);
-		if (room >= needed)
-		{
-			RelationSetTargetBlock(batch->relation, compaction->front);
-			return true;
-		}
-		RecordPageWithFreeSpace(batch->relation, compaction->front, room);
-		compaction->front++;
-		CHECK_FOR_INTERRUPTS();
-	}
-	return false;
-}
 
 static bool
 is_unmovable(const Compaction *compaction, ItemPointer place)
@@ -279,19 +153,20 @@ insert_index_entries(Batch *batch)
 /*
  * Move one row.  An update leaves the page only if the new version does not
  * fit on it, so the first row of a page is updated until the page is full.
- * Returns false if the front has no room.
+ * Returns false if the front has no room, or the batch ended before it was
+ * found.
  */
 static bool
 move_row(Batch *batch, ItemPointer place, Size length)
 {
 	Compaction *compaction = batch->compaction;
 	BlockNumber block = ItemPointerGetBlockNumber(place);
-	Size needed = room_needed(batch, length);
+	BlockNumber target = find_room(batch, length);
 
 	compaction->current = *place;
-	if (!aim_at_front(batch, needed))
+	if (target == InvalidBlockNumber)
 	{
-		compaction->full = true;
+		compaction->full = !batch->time_is_up;
 		return false;
 	}
 	if (!lock_row(batch, place))
@@ -307,6 +182,7 @@ move_row(Batch *batch, ItemPointer place, Size length)
 		UpdatedIndexes indexes;
 
 		CHECK_FOR_INTERRUPTS();
+		RelationSetTargetBlock(batch->relation, target);
 		if (update_tuple(batch->relation, &old, batch->slot, &failure, &mode,
 						 &indexes) != TM_Ok)
 			ereport(ERROR,
@@ -319,7 +195,6 @@ move_row(Batch *batch, ItemPointer place, Size length)
 		CommandCounterIncrement();
 		if (ItemPointerGetBlockNumber(place) != block)
 			break;
-		RelationSetTargetBlock(batch->relation, compaction->front);
 	}
 	compaction->rows_moved++;
 	if (ItemPointerGetBlockNumber(place) >= compaction->tail)
@@ -344,11 +219,12 @@ empty_page(Batch *batch, BlockNumber block)
 		ItemPointerData place;
 
 		ItemPointerSet(&place, block, rows.rows[i].offset);
-		if (!move_row(batch, &place, rows.rows[i].length))
-			return false;
-		if (i + 1 < rows.count && GetCurrentTimestamp() >= batch->ends)
+		if (!move_row(batch, &place, rows.rows[i].length) ||
+			(i + 1 < rows.count && time_is_up(batch)))
 		{
-			compaction->rows_passed = passed;
+			/* those of this page are counted again */
+			if (!compaction->full)
+				compaction->rows_passed = passed;
 			return false;
 		}
 	}
@@ -360,7 +236,7 @@ empty_page(Batch *batch, BlockNumber block)
 /*
  * Move rows for as long as a batch may take.
  */
-static BatchEnd
+BatchEnd
 move_rows(Batch *batch)
 {
 	Compaction *compaction = batch->compaction;
@@ -369,8 +245,7 @@ move_rows(Batch *batch)
 	{
 		BlockNumber block;
 
-		if (compaction->full || compaction->tail <= compaction->floor ||
-			front_limit(compaction) <= compaction->front)
+		if (compaction->full || compaction->tail <= compaction->floor)
 			return BATCH_DONE;
 		block = compaction->tail - 1;
 		if (block < compaction->hidden)
@@ -379,190 +254,6 @@ move_rows(Batch *batch)
 		if (!empty_page(batch, block))
 			return compaction->full ? BATCH_DONE : BATCH_MORE;
 		compaction->tail = block;
-	} while (GetCurrentTimestamp() < batch->ends);
+	} while (!time_is_up(batch));
 	return BATCH_MORE;
-}
-
-/*
- * Subscribers may not want rows that were merely moved, and cannot find these
- * rows without a replica identity.
- */
-static void
-check_publications(const Compaction *compaction, Relation relation)
-{
-	if (SERVER_MOVES_ROWS_SILENTLY || !XLogLogicalInfoActive() ||
-		!relation_publishes_updates(relation))
-		return;
-	if (relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL &&
-		!OidIsValid(RelationGetReplicaIndex(relation)))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("table \"%s\" is published and has no replica identity",
-					RelationGetRelationName(relation))));
-	if (!compaction->published)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg(
-				 "table \"%s\" is published: subscribers would be sent each row that is moved",
-				 RelationGetRelationName(relation))));
-}
-
-/*
- * Open the table if no other session has a conflicting lock, or waits for one:
- * such a session waits for no more than the batch before this one.
- */
-static Relation
-open_table(Compaction *compaction)
-{
-	Relation relation;
-
-	if (!ConditionalLockRelationOid(compaction->relation,
-									ShareUpdateExclusiveLock))
-		return NULL;
-	relation = try_relation_open(compaction->relation, NoLock);
-	if (relation == NULL ||
-		relation->rd_rel->relfilenode != compaction->filenode)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg(
-				 "the table was dropped or rewritten while its rows were moved")));
-	check_publications(compaction, relation);
-	return relation;
-}
-
-/*
- * The range table that the executor expects for the update of a table.
- */
-static void
-set_range_table(EState *estate, Relation relation)
-{
-	RangeTblEntry *entry = makeNode(RangeTblEntry);
-	List *permissions = NIL;
-
-	entry->rtekind = RTE_RELATION;
-	entry->relid = RelationGetRelid(relation);
-	entry->relkind = relation->rd_rel->relkind;
-	entry->rellockmode = RowExclusiveLock;
-	(void) addRTEPermissionInfo(&permissions, entry);
-	init_range_table(estate, list_make1(entry), permissions);
-}
-
-static void
-open_batch(Batch *batch, Compaction *compaction, Relation relation)
-{
-	batch->compaction = compaction;
-	batch->relation = relation;
-	batch->reserved =
-		RelationGetTargetPageFreeSpace(relation, HEAP_DEFAULT_FILLFACTOR);
-	batch->slot = table_slot_create(relation, NULL);
-	batch->estate = CreateExecutorState();
-	set_range_table(batch->estate, relation);
-	batch->result = makeNode(ResultRelInfo);
-	InitResultRelInfo(batch->result, relation, 1, NULL, 0);
-	ExecOpenIndices(batch->result, false);
-	batch->ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BATCH_MS);
-}
-
-static void
-close_batch(Batch *batch)
-{
-	ExecDropSingleTupleTableSlot(batch->slot);
-	ExecCloseIndices(batch->result);
-	FreeExecutorState(batch->estate);
-	relation_close(batch->relation, NoLock);
-}
-
-/*
- * One batch as a transaction.  Its commit does not wait for the disk: after a
- * crash the rows are where they were.
- */
-static BatchEnd
-try_batch(Compaction *compaction)
-{
-	BatchEnd end = BATCH_LOCKED;
-	Relation relation;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	XactIsoLevel = XACT_SERIALIZABLE;
-	set_for_batch("synchronous_commit", "off");
-	set_for_batch("lock_timeout", psprintf("%d", Max(DeadlockTimeout / 2, 1)));
-	PushActiveSnapshot(GetTransactionSnapshot());
-	relation = open_table(compaction);
-	if (relation != NULL)
-	{
-		SavedRights caller;
-		Batch batch;
-
-		if (compaction->end == 0)
-		{
-			compaction->end = RelationGetNumberOfBlocks(relation);
-			compaction->tail = compaction->end;
-			compaction->hidden = compaction->end;
-		}
-		assume_table_owner(relation->rd_rel->relowner, &caller);
-		open_batch(&batch, compaction, relation);
-		end = move_rows(&batch);
-		close_batch(&batch);
-		resume_caller(&caller);
-	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	compaction->last = ReadNextTransactionId();
-	(void) pgstat_report_stat(false);
-	return end;
-}
-
-/*
- * Another session is the reason, and may be gone at the next try.
- */
-static bool
-is_transient(const ErrorData *error)
-{
-	return error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-		   error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
-}
-
-/*
- * Move rows in one transaction.  After an ERROR that another try would meet
- * again, such as that of an index expression, the row is left where it is.
- */
-BatchEnd
-move_batch(Compaction *compaction)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	Compaction before = *compaction;
-	BatchEnd volatile end = BATCH_FAILED;
-
-	ItemPointerSetInvalid(&compaction->current);
-	PG_TRY();
-	{
-		end = try_batch(compaction);
-	}
-	PG_CATCH();
-	{
-		ErrorData *error = recover_silently(caller);
-		ItemPointerData current = compaction->current;
-
-		*compaction = before;
-		if (asks_to_stop(error) || !ItemPointerIsValid(&current) ||
-			list_length(compaction->unmovable) >= MAX_UNMOVABLE)
-			ReThrowError(error);
-		if (!is_transient(error))
-		{
-			ItemPointer place = palloc(sizeof(ItemPointerData));
-
-			*place = current;
-			compaction->unmovable = lappend(compaction->unmovable, place);
-			if (compaction->failure == NULL)
-				compaction->failure = message_without_values(error);
-		}
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	return end;
 }
