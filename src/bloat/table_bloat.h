@@ -20,9 +20,9 @@ typedef struct TableBloat
 	int64 bloat_bytes;	/* what a rewrite would free */
 	double bloat_ratio; /* of total_bytes, 0 to 1 */
 	double margin;		/* of bloat_ratio, at 95 % confidence */
-	int64 heap_bytes; /* the same without the TOAST table */
+	int64 heap_bytes;	/* the same without the TOAST table */
 	int64 heap_bloat_bytes;
-	int64 tail_bytes;	/* that VACUUM could cut off; where it was asked for */
+	int64 tail_bytes; /* that VACUUM could cut off; where it was asked for */
 	int64 sampled_blocks;
 	int64 total_blocks;
 } TableBloat;

@@ -36,8 +36,12 @@
 #include "compact/batch.h"
 #include "compact/move.h"
 
-/* users wait for no longer than this for the row locks of a batch */
+/*
+ * Users wait for the row locks of a batch: it ends after the page during which
+ * the first time passes, or after the row during which the second one does.
+ */
 #define BATCH_MS 10
+#define LONGEST_BATCH_MS 20
 
 /* rows that cannot be moved, before the table is given up */
 #define MAX_UNMOVABLE 100
@@ -154,7 +158,10 @@ open_batch(Batch *batch, Compaction *compaction, Relation relation)
 	batch->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(batch->result, relation, 1, NULL, 0);
 	ExecOpenIndices(batch->result, false);
-	batch->ends = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BATCH_MS);
+	batch->page_ends =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BATCH_MS);
+	batch->row_ends =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_BATCH_MS);
 }
 
 static void
@@ -186,7 +193,7 @@ try_batch(Compaction *compaction)
 	if (relation != NULL)
 	{
 		SavedRights caller;
-		Batch batch;
+		Batch batch = {0};
 
 		if (compaction->end == 0)
 		{

@@ -80,8 +80,9 @@ typedef struct Batch
 	TupleTableSlot *slot;
 	EState *estate;
 	ResultRelInfo *result;
-	Size reserved; /* of each page, for fillfactor */
-	TimestampTz ends;
+	Size reserved;		   /* of each page, for fillfactor */
+	TimestampTz page_ends; /* no other page from then on */
+	TimestampTz row_ends;  /* no other row from then on */
 	bool time_is_up;
 } Batch;
 

@@ -254,6 +254,6 @@ move_rows(Batch *batch)
 		if (!empty_page(batch, block))
 			return compaction->full ? BATCH_DONE : BATCH_MORE;
 		compaction->tail = block;
-	} while (!time_is_up(batch));
+	} while (GetCurrentTimestamp() < batch->page_ends);
 	return BATCH_MORE;
 }

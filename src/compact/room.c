@@ -31,7 +31,7 @@ bool
 time_is_up(Batch *batch)
 {
 	batch->time_is_up =
-		batch->time_is_up || GetCurrentTimestamp() >= batch->ends;
+		batch->time_is_up || GetCurrentTimestamp() >= batch->row_ends;
 	return batch->time_is_up;
 }
 
