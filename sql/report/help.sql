@@ -19,7 +19,7 @@ FROM (VALUES
 	(12, 'storage', 'SELECT * FROM pgmaint.check_storage(''pgmaint_local'');', 'check a storage'),
 	(13, 'alerts', 'SELECT * FROM pgmaint.alerts;', 'list alerts'),
 	(14, 'bloat', 'SELECT * FROM pgmaint.table_bloat();', 'estimate bloat of tables'),
-	(15, 'vacuum', 'SELECT * FROM pgmaint.vacuum_candidates();', 'list tables that are due'),
+	(15, 'compact', 'SELECT * FROM pgmaint.compact_candidates();', 'list tables to shrink'),
 	(16, 'indexes', 'SELECT * FROM pgmaint.reindex_candidates();', 'list indexes that are due'),
 	(17, 'windows', 'SELECT pgmaint.add_window(''night'', ''{0}'', ''01:00'', ''4 hours'');', 'allow rewrites on Sundays'),
 	(18, 'retention', 'SELECT pgmaint.add_retention(''app.log'', ''at'', ''90 days'', storage => ''archives'');', 'archive and delete old rows'),

@@ -158,8 +158,8 @@ define_settings(void)
 
 	DefineCustomIntVariable(
 		"pgmaint.max_wait",
-		"Sets the maximum time that the rebuild of an index waits for the transactions of other sessions.",
-		"After it, the attempt ends, and the rebuild is tried again up to pgmaint.lock_retries times.  The waiting rebuild blocks no other session.",
+		"Sets the maximum time that the rebuild of an index or a compaction waits for other sessions.",
+		"After it, the attempt ends, and is made again up to pgmaint.lock_retries times.  A compaction that waited for older snapshots or for a standby moves no more rows instead, and keeps what it has gained.  No session is blocked meanwhile.",
 		&pgmaint_max_wait, 10 * 60 * 1000, 10, INT_MAX, PGC_SUSET, GUC_UNIT_MS,
 		NULL, NULL, NULL);
 

@@ -138,7 +138,25 @@ CREATE TABLE audit_events_again (LIKE audit_events);
 SELECT * FROM pgmaint.verify_archive(:archive);
 SELECT pgmaint.restore_archive(:archive, 'audit_events_again') AS rows_restored;
 
-\echo :h'13. Back up every day, and prove every month that the backup can be restored':o
+\echo :h'13. Give free space back to the disk, while sessions read and write the tables':o
+\echo '   What steps 7 and 10 left is free for new rows only. Rows are moved from the end of a table to its front,'
+\echo '   until VACUUM can cut off the end. The rows of a log are in order, so you decide whether that may change.'
+\echo
+
+SELECT relation, size, gain, to_char(100 * bloat_ratio, '990D0 %') AS bloat, obstacle
+  FROM pgmaint.compact_candidates(min_gain => 10 * 1024 * 1024);
+
+SELECT pgmaint.define_plan('shrink', '[{"action": "compact", "options": {"min_gain": "10 MB", "reorder": true}}, "reindex"]');
+CALL pgmaint.run_and_wait('shrink');
+
+SELECT target, pg_size_pretty(bytes_before) AS before, pg_size_pretty(bytes_after) AS after,
+       result -> 'rows_moved' AS rows_moved, result -> 'rounds' AS rounds,
+       round(extract(epoch FROM finished_at - started_at), 1) || ' s' AS took
+  FROM pgmaint.tasks
+ WHERE action = 'compact'
+ ORDER BY task_id;
+
+\echo :h'14. Back up every day, and prove every month that the backup can be restored':o
 \echo '   Straight into an object, with no file in between; proven in a database that is gone again afterwards.'
 \echo
 
@@ -150,7 +168,7 @@ SELECT key, database, size, duration, verification, restore_duration AS restore_
   FROM pgmaint.backups
  ORDER BY backup_id;
 
-\echo :h'14. Four times a year: look at queries, indexes and connections':o
+\echo :h'15. Four times a year: look at queries, indexes and connections':o
 \echo '   Nothing is changed: no index is created or dropped, no setting is altered.'
 \echo
 
@@ -168,7 +186,7 @@ SELECT kind, relation, index, size, detail
   FROM pgmaint.index_usage()
  LIMIT 5;
 
-\echo :h'15. Is everything in order?':o
+\echo :h'16. Is everything in order?':o
 \echo
 
 SELECT check_id, status, detail, expected
@@ -178,14 +196,14 @@ SELECT check_id, status, detail, expected
 \if :cron
 
 \echo
-\echo :h'16. And from now on at its times, by pg_cron, which lives in the database postgres':o
+\echo :h'17. And from now on at its times, by pg_cron, which lives in the database postgres':o
 \echo
 
 SELECT * FROM pgmaint.schedule_all();
 
 SELECT plan, schedule, next_run, command FROM pgmaint.schedules;
 
-\echo :h'17. A night, shortened to a minute: pg_cron begins the plan, and knows how it went':o
+\echo :h'18. A night, shortened to a minute: pg_cron begins the plan, and knows how it went':o
 \echo
 
 SELECT pgmaint.schedule('weekly', '* * * * *');
