@@ -205,7 +205,10 @@ BEGIN ATOMIC
 		b.margin,
 		t.obstacle,
 		t.allowed,
-		format('SELECT pgmaint.run_action(''compact'', %L)', jsonb_build_object('tables', t.name)),
+		CASE WHEN t.obstacle IS NULL THEN format('SELECT pgmaint.run_action(''compact'', %L)',
+			jsonb_build_object('tables', t.name)
+			|| CASE WHEN min_gain <> 104857600 THEN jsonb_build_object('min_gain', min_gain) ELSE '{}' END
+			|| CASE WHEN bloat_threshold <> 0.3 THEN jsonb_build_object('bloat_threshold', bloat_threshold) ELSE '{}' END) END,
 		b.total_bytes,
 		b.bloat_bytes,
 		t.may_maintain
@@ -219,7 +222,7 @@ COMMENT ON FUNCTION pgmaint.compact_candidates(bigint, double precision, oid) IS
 	'Lists tables whose free space the action compact would give back while they are in use, largest gain first. '
 	'A table is listed when at least min_gain bytes, and more than the share bloat_threshold of it (0.3 is 30 %), are bloat: of the table alone, without its TOAST table, measured on sampled pages. for_role is the role that would do the work, by default the caller. '
 	'size and gain are total_bytes and gain_bytes for people; margin is the 95 % margin of bloat_ratio, both are shares from 0 to 1. obstacle says why the action leaves the table alone, and which option allows it nevertheless; null: it does not. '
-	'allowed tells whether allow_compact() lets every plan compact the table, command compacts it now, and may_maintain tells whether for_role may. Tables that are locked are left out.';
+	'allowed tells whether allow_compact() lets every plan compact the table, command compacts it now (null where there is an obstacle), and may_maintain tells whether for_role may. Tables that are locked are left out.';
 
 REVOKE ALL ON FUNCTION pgmaint.allow_compact, pgmaint.compact_candidates, pgmaint_internal.publishes_updates,
 	pgmaint_internal.heap_bloat, pgmaint_internal.standby_is_connected, pgmaint_internal.compact_obstacle,

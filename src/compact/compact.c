@@ -10,6 +10,7 @@
 
 #include "access/transam.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 
 #include "action/blockers.h"
@@ -95,16 +96,40 @@ tables_option(List *targets)
 }
 
 static char *
-compact_command(List *targets)
+compact_command(const char *given)
 {
 	return psprintf("SELECT pgmaint.run_action('compact', %s)",
-					quote_literal_cstr(tables_option(targets)));
+					quote_literal_cstr(given));
+}
+
+/*
+ * The command that compacts one table with the options of the step.
+ */
+static char *
+command_of_task(Jsonb *given, const char *target)
+{
+	Datum all = DirectFunctionCall1(
+		jsonb_in, CStringGetDatum(
+					  tables_option(list_make1(unconstify(char *, target)))));
+
+	if (given != NULL)
+	{
+		Datum others = DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(given),
+										   CStringGetTextDatum("schemas"));
+
+		others = DirectFunctionCall2(jsonb_delete, others,
+									 CStringGetTextDatum("compact"));
+		all = DirectFunctionCall2(jsonb_concat, others, all);
+	}
+	return compact_command(
+		DatumGetCString(DirectFunctionCall1(jsonb_out, all)));
 }
 
 static void
-complete_task(PlannedTask *task, const TableBloat *bloat, bool standby)
+complete_task(PlannedTask *task, Jsonb *given, const TableBloat *bloat,
+			  bool standby)
 {
-	task->command = compact_command(list_make1(task->target));
+	task->command = command_of_task(given, task->target);
 	task->reason = describe_heap_bloat(bloat);
 	task->gain_bytes = bloat->heap_bloat_bytes;
 	task->disruptive = standby;
@@ -137,7 +162,8 @@ report_candidates(PlanContext *context, List *targets, int64 gain)
 				? (char *) linitial(targets)
 				: psprintf("%d tables", list_length(targets)),
 			list_length(targets) == 1 ? "it is" : "they are",
-			compact_command(targets), quote_literal_cstr(linitial(targets))),
+			compact_command(tables_option(targets)),
+			quote_literal_cstr(linitial(targets))),
 		psprintf("{\"tables\": %d, \"gain_bytes\": %lld}",
 				 list_length(targets), (long long) gain));
 }
@@ -208,8 +234,8 @@ plan_compact(PlanContext *context)
 			gain += bloat.heap_bloat_bytes;
 		}
 		else
-			complete_task(task_from_row(context, "compact", row), &bloat,
-						  named_boolean(row, "standby"));
+			complete_task(task_from_row(context, "compact", row), given,
+						  &bloat, named_boolean(row, "standby"));
 	}
 	note_left_alone(context, "a compaction", left_alone);
 	report_candidates(context, candidates, gain);

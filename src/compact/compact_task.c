@@ -16,7 +16,9 @@
 #include "access/xact.h"
 #include "executor/instrument.h"
 #include "storage/bufmgr.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "action/blockers.h"
@@ -94,6 +96,36 @@ refuse_if_futile(Work *work)
 }
 
 /*
+ * Commands name the table: another one may have its name by now.
+ */
+static void
+execute_on_table(Work *work, const char *command)
+{
+	const ClaimedTask *task = work->context->task;
+	MemoryContext context = CurrentMemoryContext;
+	bool is_named;
+	char *name;
+
+	StartTransactionCommand();
+	name = get_rel_name(task->relation);
+	is_named =
+		name != NULL &&
+		strcmp(
+			quote_qualified_identifier(
+				get_namespace_name(get_rel_namespace(task->relation)), name),
+			task->target) == 0;
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	if (!is_named)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("table %s was renamed during the task",
+							   task->target)));
+	execute_at_top_level(psprintf("%s %s%s", command,
+								  SERVER_HAS_VACUUM_ONLY ? "ONLY " : "",
+								  task->target));
+}
+
+/*
  * The exclusive lock for cutting off the end is replayed on standbys, where no
  * query makes it give way.
  */
@@ -109,10 +141,11 @@ vacuum_table(Work *work)
 {
 	bool truncate = may_cut_off(work);
 
-	execute_at_top_level(psprintf(
-		"VACUUM (INDEX_CLEANUP true, TRUNCATE %s, PROCESS_TOAST false) %s%s",
-		truncate ? "true" : "false", SERVER_HAS_VACUUM_ONLY ? "ONLY " : "",
-		work->context->task->target));
+	execute_on_table(
+		work,
+		psprintf(
+			"VACUUM (INDEX_CLEANUP true, TRUNCATE %s, PROCESS_TOAST false)",
+			truncate ? "true" : "false"));
 	if (!truncate)
 		work->stopped =
 			"a standby is connected, and no maintenance window is open: VACUUM did not cut off the end of the table";

@@ -29,6 +29,9 @@
 /* tries of a batch that other sessions rolled back, in a row */
 #define MAX_FAILURES 200
 
+/* of the time that rows have been moved for, VACUUM takes about this share */
+#define WINDOW_SHARE_OF_VACUUM 4
+
 /* pauses, in milliseconds */
 #define LOCKED_PAUSE 200
 #define REPORT_INTERVAL 200
@@ -107,6 +110,26 @@ hide_ahead(Work *work)
 }
 
 /*
+ * Why no more rows should be moved, although the table could become smaller;
+ * or NULL.  VACUUM takes part of the window's time, too.
+ */
+static char *
+reason_to_stop(const Work *work)
+{
+	const TaskContext *context = work->context;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (work->pace.standby_is_late)
+		return "a standby does not keep up";
+	if (context->window != NULL && context->window_ends != 0 &&
+		context->window_ends - now <
+			(now - work->pace.began) / WINDOW_SHARE_OF_VACUUM)
+		return psprintf("maintenance window \"%s\" is about to close",
+						context->window);
+	return multixacts_run_high();
+}
+
+/*
  * Take rows from the end of the table until the front has no room.
  */
 static void
@@ -138,10 +161,7 @@ move_pass(Work *work, TimestampTz round_ends)
 			sleep_for(Min(failures, SHORT_PAUSE));
 		keep_pace(&work->pace, work->context->extension);
 		report_progress(work);
-		if (work->pace.standby_is_late)
-			work->stopped = "a standby does not keep up";
-		else
-			work->stopped = multixacts_run_high();
+		work->stopped = reason_to_stop(work);
 		work->timed_out = GetCurrentTimestamp() >= round_ends;
 	} while (end != BATCH_DONE && !work->timed_out && work->stopped == NULL);
 }
