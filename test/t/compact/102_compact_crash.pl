@@ -51,12 +51,12 @@ EOS
 # Half-empty pages, so many that a slow compaction takes a second or two.
 sub fill
 {
-	return if sql(q(SELECT total_bytes > 8000000 AND bloat_ratio > 0.5 FROM pgmaint_internal.heap_bloat('big'::regclass))) eq 't';
-	sql(q(UPDATE numbers SET filled = filled + 20000;
+	return if sql(q(SELECT total_bytes > 5000000 AND bloat_ratio > 0.5 FROM pgmaint_internal.heap_bloat('big'::regclass))) eq 't';
+	sql(q(UPDATE numbers SET filled = filled + 12000;
 		INSERT INTO big SELECT n, md5(n::text), CASE WHEN n % 500 = 0 THEN repeat('n', 3000) END, repeat('x', 500)
-		FROM numbers, generate_series(filled - 19999, filled) n;
-		DELETE FROM big WHERE id > (SELECT filled - 20000 FROM numbers) AND id % 3 <> 0;
-		DELETE FROM big WHERE id < (SELECT filled - 60000 FROM numbers)));
+		FROM numbers, generate_series(filled - 11999, filled) n;
+		DELETE FROM big WHERE id > (SELECT filled - 12000 FROM numbers) AND id % 3 <> 0;
+		DELETE FROM big WHERE id < (SELECT filled - 30000 FROM numbers)));
 	sql('VACUUM (ANALYZE, TRUNCATE false) big');
 }
 
