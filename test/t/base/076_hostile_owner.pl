@@ -89,6 +89,7 @@ my @actions = (
 	[ 'bloat_report', qq({$all, "min_size": 0, "bloat_threshold": 0}), 'run' ],
 	[ 'vacuum', qq({$all, "scope": "all", "analyze": "on"}), 'alice' ],
 	[ 'vacuum_full', qq({$all, "min_gain": 0, "bloat_threshold": 0, "ignore_window": true}), 'alice' ],
+	[ 'compact', qq({$all, "min_gain": 0, "bloat_threshold": 0, "reorder": true}), 'alice' ],
 	[ 'analyze', qq({$all, "scope": "all"}), 'alice' ],
 	[ 'retention', '{}', 'alice' ],
 	[ 'reindex', qq({$all, "scope": "all"}), 'alice' ],
