@@ -46,6 +46,9 @@
 /* rows that cannot be moved, before the table is given up */
 #define MAX_UNMOVABLE 100
 
+/* batches that fail at the same row, before it counts as one of these */
+#define MAX_CONFLICTS 5
+
 /*
  * VACUUM may have made room since the last round.
  */
@@ -53,7 +56,7 @@ void
 begin_round(Compaction *compaction)
 {
 	memset(compaction->fingers, 0, sizeof(compaction->fingers));
-	compaction->full = false;
+	compaction->stuck = false;
 }
 
 /*
@@ -215,14 +218,22 @@ try_batch(Compaction *compaction)
 }
 
 /*
- * Another session is the reason, and may be gone at the next try.
+ * Another session is the reason, and may be gone at the next try?  Code of the
+ * table's owner can raise the same errors, time and again.
  */
 static bool
-is_transient(const ErrorData *error)
+is_transient(Compaction *compaction, const ErrorData *error, ItemPointer row)
 {
-	return error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-		   error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
-		   error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+	if (compaction->conflicts > 0 &&
+		ItemPointerEquals(&compaction->conflict, row))
+		compaction->conflicts++;
+	else
+		compaction->conflicts = 1;
+	compaction->conflict = *row;
+	return compaction->conflicts <= MAX_CONFLICTS &&
+		   (error->sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
+			error->sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED ||
+			error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
 }
 
 /*
@@ -250,7 +261,7 @@ move_batch(Compaction *compaction)
 		if (asks_to_stop(error) || !ItemPointerIsValid(&current) ||
 			list_length(compaction->unmovable) >= MAX_UNMOVABLE)
 			ReThrowError(error);
-		if (!is_transient(error))
+		if (!is_transient(compaction, error, &current))
 		{
 			ItemPointer place = palloc(sizeof(ItemPointerData));
 

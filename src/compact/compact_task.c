@@ -15,6 +15,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "executor/instrument.h"
+#include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -25,6 +26,7 @@
 #include "base/compat.h"
 #include "base/wording.h"
 #include "compact/compact_task.h"
+#include "compact/cut_off.h"
 #include "compact/free_space.h"
 #include "compact/passes.h"
 #include "compact/snapshots.h"
@@ -32,6 +34,9 @@
 
 /* rounds that did not get as far as they meant to, before the task ends */
 #define MAX_ROUNDS 3
+
+/* the share of pages that stay free on a busy table, for each further round */
+#define EXTRA_SHARE 32
 
 /* transactions of users are expected to end within this time */
 #define FUTILE_MS 5000
@@ -136,30 +141,41 @@ may_cut_off(const Work *work)
 		   !standby_is_connected(work->context->extension);
 }
 
+/*
+ * VACUUM does not cut off the end of the table: see cut_off.c.
+ */
 static void
 vacuum_table(Work *work)
 {
-	bool truncate = may_cut_off(work);
-
 	execute_on_table(
 		work,
-		psprintf(
-			"VACUUM (INDEX_CLEANUP true, TRUNCATE %s, PROCESS_TOAST false)",
-			truncate ? "true" : "false"));
-	if (!truncate)
-		work->stopped =
-			"a standby is connected, and no maintenance window is open: VACUUM did not cut off the end of the table";
+		"VACUUM (INDEX_CLEANUP true, TRUNCATE false, PROCESS_TOAST false)");
 }
 
 /*
- * Is the table as small as the moves should have made it?
+ * Cut off what has no rows left.  After the first round that was not enough,
+ * some pages stay for the new rows of other sessions.  Returns whether the
+ * table is as small as the moves should have made it.
  */
 static bool
-is_small_enough(const Work *work, BlockNumber pages)
+cut_off(Work *work, int tries)
 {
-	BlockNumber tail = work->compaction.tail;
+	const Compaction *compaction = &work->compaction;
+	BlockNumber to = compaction->tail + compaction->tail / EXTRA_SHARE * tries;
+	BlockNumber pages;
 
-	return pages <= tail + Max(tail / 32, 256);
+	if (!may_cut_off(work))
+	{
+		work->stopped =
+			"a standby is connected, and no maintenance window is open: the end of the table was not cut off";
+		return false;
+	}
+	pgstat_report_activity(STATE_RUNNING,
+						   "compact: cutting off the end of the table");
+	/* VACUUM has made the free space map show it */
+	(void) hide_free_space(compaction->relation, to, InvalidBlockNumber);
+	work->cut = cut_off_end(compaction, to, work->context->max_wait, &pages);
+	return pages <= to + Max(to / EXTRA_SHARE, 256);
 }
 
 static void
@@ -179,39 +195,43 @@ note_holder(Work *work)
 
 /*
  * Rounds of moves and VACUUM, until the table is small.  A single page that
- * another process has pinned, or a row that was added meanwhile, keeps VACUUM
- * from cutting off the pages before it.
+ * another process has pinned, or a row that was added meanwhile, keeps the
+ * pages before it from being cut off.
  */
 static void
 compact_in_rounds(Work *work)
 {
 	Compaction *compaction = &work->compaction;
-	Oid relation = compaction->relation;
 	int tries = 0;
 
 	while (tries < MAX_ROUNDS && work->stopped == NULL)
 	{
-		int64 index_bytes;
-		Oid filenode;
+		int64 moved = compaction->rows_moved;
+		bool held = false;
 
 		move_rows_of_round(work);
 		outcome.rows_moved = compaction->rows_moved;
-		if (compaction->rows_moved == 0)
-			return;
 		outcome.rounds++;
-		if (!wait_for_snapshots(relation, compaction->last,
-								work->context->max_wait))
+		if (compaction->rows_moved > moved || tries > 0)
+		{
+			held = !wait_for_snapshots(compaction->relation, compaction->last,
+									   work->context->max_wait);
+			vacuum_table(work);
+		}
+		if (cut_off(work, tries) && !work->timed_out)
+			return;
+		if (held)
 		{
 			note_holder(work);
-			tries = MAX_ROUNDS;
-		}
-		vacuum_table(work);
-		if (!work->timed_out &&
-			is_small_enough(work,
-							look_at_table(relation, &filenode, &index_bytes)))
 			return;
+		}
 		tries += work->timed_out ? 0 : 1;
 	}
+	if (work->stopped == NULL)
+		work->stopped =
+			work->cut == CUT_LOCKED
+				? "other sessions had locks on the table all the time: its end was not cut off"
+				: "other sessions added rows at the end of the table in each round";
 }
 
 /*
@@ -264,7 +284,7 @@ compact_table(TaskContext *context, const CompactLimits *limits)
 							  counted(outcome.rows_left, "row", "rows"),
 							  context->task->target, compaction->failure));
 	if (work.stopped != NULL)
-		note_finding(&context->findings, "compact", "info",
+		note_finding(&context->findings, "compact", "warning",
 					 pstrdup(context->task->target),
 					 psprintf("the compaction of %s stopped: %s",
 							  context->task->target, work.stopped));

@@ -52,11 +52,13 @@ typedef struct Compaction
 	BlockNumber tail;	/* pages from this one on were emptied or passed */
 	BlockNumber hidden; /* the free space map shows no room from here on */
 	BlockNumber end;	/* pages of the table when the pass began */
-	bool full;			/* a row has no room before the tail */
+	bool stuck;			/* a row has no room, or cannot be moved */
 	bool published;		/* subscribers may be sent the moved rows */
-	ItemPointerData current; /* the row that is being moved */
-	List *unmovable;		 /* ItemPointers: rows whose move failed */
-	char *failure;			 /* why, for the first of them */
+	ItemPointerData current;  /* the row that is being moved */
+	List *unmovable;		  /* ItemPointers: rows whose move failed */
+	char *failure;			  /* why, for the first of them */
+	ItemPointerData conflict; /* the row at which the last batch failed */
+	int conflicts;			  /* batches in a row that did */
 	int64 rows_moved;
 	int64 pages_emptied;
 	int64 rows_passed;	/* in this pass: locked or new */

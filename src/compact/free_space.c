@@ -83,12 +83,14 @@ hide_free_space(Oid relation, BlockNumber from, BlockNumber to)
 	rel = open_unless_locked(relation);
 	if (rel != NULL)
 	{
+		to = Min(to, RelationGetNumberOfBlocks(rel));
 		for (BlockNumber block = from; block < to; block++)
 		{
 			CHECK_FOR_INTERRUPTS();
 			RecordPageWithFreeSpace(rel, block, 0);
 		}
-		FreeSpaceMapVacuumRange(rel, from, to);
+		if (from < to)
+			FreeSpaceMapVacuumRange(rel, from, to);
 		forget_cached_target(rel);
 		relation_close(rel, NoLock);
 	}

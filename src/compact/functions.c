@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -43,6 +44,15 @@ check_relation(Oid relation)
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is not a table", name)));
+	if (relation < FirstNormalObjectId ||
+		is_own_schema(get_rel_namespace(relation)) ||
+		get_rel_persistence(relation) == RELPERSISTENCE_TEMP)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("rows of \"%s\" are not moved", name),
+			 errdetail(
+				 "System catalogs, the ledger and temporary tables are never compacted.")));
 	if (!may_maintain_relation(relation, GetUserId()))
 		ereport(
 			ERROR,

@@ -110,8 +110,9 @@ read_page(Batch *batch, BlockNumber block, PageRows *rows)
 		ItemPointerSet(&row.t_self, block, offset);
 		if (HeapTupleSatisfiesVisibility(&row, GetActiveSnapshot(), buffer))
 		{
+			/* nothing before this page can be cut off */
 			if (is_unmovable(compaction, &row.t_self))
-				compaction->rows_passed++;
+				compaction->stuck = true;
 			else
 				insert_by_length(rows, offset, (uint16) row.t_len);
 		}
@@ -166,7 +167,7 @@ move_row(Batch *batch, ItemPointer place, Size length)
 	compaction->current = *place;
 	if (target == InvalidBlockNumber)
 	{
-		compaction->full = !batch->time_is_up;
+		compaction->stuck = !batch->time_is_up;
 		return false;
 	}
 	if (!lock_row(batch, place))
@@ -198,8 +199,8 @@ move_row(Batch *batch, ItemPointer place, Size length)
 	}
 	compaction->rows_moved++;
 	if (ItemPointerGetBlockNumber(place) >= compaction->tail)
-		compaction->full = true;
-	return !compaction->full;
+		compaction->stuck = true;
+	return !compaction->stuck;
 }
 
 /*
@@ -214,6 +215,8 @@ empty_page(Batch *batch, BlockNumber block)
 	PageRows rows;
 
 	read_page(batch, block, &rows);
+	if (compaction->stuck)
+		return false;
 	for (int i = 0; i < rows.count; i++)
 	{
 		ItemPointerData place;
@@ -223,7 +226,7 @@ empty_page(Batch *batch, BlockNumber block)
 			(i + 1 < rows.count && time_is_up(batch)))
 		{
 			/* those of this page are counted again */
-			if (!compaction->full)
+			if (!compaction->stuck)
 				compaction->rows_passed = passed;
 			return false;
 		}
@@ -245,14 +248,14 @@ move_rows(Batch *batch)
 	{
 		BlockNumber block;
 
-		if (compaction->full || compaction->tail <= compaction->floor)
+		if (compaction->stuck || compaction->tail <= compaction->floor)
 			return BATCH_DONE;
 		block = compaction->tail - 1;
 		if (block < compaction->hidden)
 			return BATCH_MORE;
 		CHECK_FOR_INTERRUPTS();
 		if (!empty_page(batch, block))
-			return compaction->full ? BATCH_DONE : BATCH_MORE;
+			return compaction->stuck ? BATCH_DONE : BATCH_MORE;
 		compaction->tail = block;
 	} while (GetCurrentTimestamp() < batch->page_ends);
 	return BATCH_MORE;

@@ -15,6 +15,7 @@
 #include "compact/batch.h"
 #include "compact/free_space.h"
 #include "compact/passes.h"
+#include "compact/room.h"
 #include "compact/snapshots.h"
 
 /* passes in a round: rows may have been locked */
@@ -100,9 +101,8 @@ hide_ahead(Work *work)
 	if (compaction->tail <= compaction->floor ||
 		compaction->tail - 1 >= compaction->hidden)
 		return true;
-	from =
-		compaction->tail > HIDDEN_AHEAD ? compaction->tail - HIDDEN_AHEAD : 0;
-	from = Max(from, compaction->floor);
+	from = Min(first_page_to_hide(compaction, HIDDEN_AHEAD),
+			   compaction->tail - 1);
 	if (!hide_free_space(compaction->relation, from, compaction->hidden))
 		return false;
 	compaction->hidden = from;
@@ -159,8 +159,8 @@ move_pass(Work *work, TimestampTz round_ends)
 					 failures)));
 		if (failures > 0)
 			sleep_for(Min(failures, SHORT_PAUSE));
-		keep_pace(&work->pace, work->context->extension);
 		report_progress(work);
+		keep_pace(&work->pace, work->context->extension);
 		work->stopped = reason_to_stop(work);
 		work->timed_out = GetCurrentTimestamp() >= round_ends;
 	} while (end != BATCH_DONE && !work->timed_out && work->stopped == NULL);
@@ -177,7 +177,7 @@ move_rows_of_round(Work *work)
 	for (int pass = 1; pass <= MAX_PASSES; pass++)
 	{
 		move_pass(work, round_ends);
-		if (compaction->rows_passed == 0 || compaction->full ||
+		if (compaction->rows_passed == 0 || compaction->stuck ||
 			work->timed_out || work->stopped != NULL)
 			return;
 		sleep_for(LOCKED_PAUSE);

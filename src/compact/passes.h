@@ -12,6 +12,7 @@
 
 #include "action/action.h"
 #include "compact/compaction.h"
+#include "compact/cut_off.h"
 #include "compact/pace.h"
 
 typedef struct Work
@@ -21,6 +22,7 @@ typedef struct Work
 	Compaction compaction;
 	Pace pace;
 	BlockNumber first_end; /* pages of the table at first */
+	CutEnd cut;			   /* how the last cut ended */
 	bool timed_out;		   /* the round must end, and another one follow */
 	char *stopped;		   /* why no more rows are moved, or NULL */
 	TimestampTz next_report;

@@ -22,7 +22,7 @@
  * that is to be cut off.
  */
 #define RESERVED_PAGES 1
-#define RESERVED_SHARE 64
+#define RESERVED_SHARE 32
 
 /* pages with room for other rows only that are looked at again */
 #define PAGES_AGAIN 64
@@ -59,6 +59,23 @@ front_limit(const Compaction *compaction)
 	BlockNumber reserved = RESERVED_PAGES + compaction->tail / RESERVED_SHARE;
 
 	return compaction->tail > reserved ? compaction->tail - reserved : 0;
+}
+
+/*
+ * The first page that new rows of other sessions should not be put on: no more
+ * than this many before the tail, and not too near to where rows are moved to.
+ */
+BlockNumber
+first_page_to_hide(const Compaction *compaction, BlockNumber ahead)
+{
+	BlockNumber front = 0;
+	BlockNumber from = compaction->tail > ahead ? compaction->tail - ahead : 0;
+
+	for (int i = 0; i < FINGERS; i++)
+		front = Max(front, compaction->fingers[i].block);
+	if (front < compaction->tail)
+		from = Max(from, compaction->tail - (compaction->tail - front) / 2);
+	return Max(from, compaction->floor);
 }
 
 /*

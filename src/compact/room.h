@@ -11,6 +11,8 @@
 #include "compact/compaction.h"
 
 extern bool time_is_up(Batch *batch);
+extern BlockNumber first_page_to_hide(const Compaction *compaction,
+									  BlockNumber ahead);
 extern BlockNumber find_room(Batch *batch, Size length);
 
 #endif /* PGMAINT_ROOM_H */

@@ -129,7 +129,7 @@ foreach my $role ($superuser, 'keeper')
 	{
 		my ($action, $options, $honest) = @$case;
 
-		renew_rows($node) if $action =~ /vacuum_full|retention|bloat_report/;
+		renew_rows($node) if $action =~ /vacuum_full|compact|retention|bloat_report/;
 		execute_statements() if $action =~ /advice|review_queries/;
 		if ($action eq 'restore_backup')
 		{
