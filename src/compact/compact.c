@@ -24,6 +24,9 @@
 /* tables that a finding names */
 #define NAMED_TABLES 5
 
+/* dead rows are removed first if they take more than this share */
+#define DEAD_SHARE 20
+
 /* an index that has grown by so much, and by a twentieth, is reported */
 #define TELLING_GROWTH ((int64) 8 * 1024 * 1024)
 
@@ -55,6 +58,7 @@ static const ActionOption options[] = {
 
 /* of the table that this process has considered last */
 static int64 kept_pages;
+static bool has_dead_rows;
 
 static bool
 is_due(Jsonb *given, const TableBloat *bloat)
@@ -304,6 +308,7 @@ consider_compact(TaskContext *context, char **reason)
 	if (*reason != NULL)
 		return hold_back;
 	kept_pages = (bloat.heap_bytes - bloat.heap_bloat_bytes) / BLCKSZ;
+	has_dead_rows = bloat.dead_bytes * DEAD_SHARE > bloat.total_bytes;
 	return HOLD_BACK_NOTHING;
 }
 
@@ -317,6 +322,7 @@ execute_compact(TaskContext *context)
 	limits.any_time = option_boolean(options, given, "ignore_window");
 	limits.max_wal_rate = option_bytes(options, given, "max_wal_rate");
 	limits.max_lag = option_bytes(options, given, "max_lag");
+	limits.has_dead_rows = has_dead_rows;
 	/* the estimate has a margin */
 	limits.kept_pages = kept_pages - kept_pages / 20;
 	compact_table(context, &limits);

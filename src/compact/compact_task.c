@@ -15,6 +15,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "executor/instrument.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
@@ -33,10 +34,14 @@
 #include "exec/toplevel.h"
 
 /* rounds that did not get as far as they meant to, before the task ends */
-#define MAX_ROUNDS 3
+#define MAX_ROUNDS 4
 
-/* the share of pages that stay free on a busy table, for each further round */
-#define EXTRA_SHARE 32
+/*
+ * The share of pages that are left to new rows of other sessions after a round
+ * whose end could not be cut off because of these; after another one, twice as
+ * many.
+ */
+#define ROOM_SHARE 16
 
 /* transactions of users are expected to end within this time */
 #define FUTILE_MS 5000
@@ -153,15 +158,38 @@ vacuum_table(Work *work)
 }
 
 /*
- * Cut off what has no rows left.  After the first round that was not enough,
- * some pages stay for the new rows of other sessions.  Returns whether the
- * table is as small as the moves should have made it.
+ * On a busy server VACUUM goes as slowly as autovacuum, unless the settings of
+ * the step say otherwise.
+ */
+static void
+vacuum_table_slowly(Work *work)
+{
+	if (VacuumCostDelay > 0)
+	{
+		vacuum_table(work);
+		return;
+	}
+	SetConfigOption("vacuum_cost_delay", "2ms", PGC_USERSET, PGC_S_SESSION);
+	PG_TRY();
+	{
+		vacuum_table(work);
+	}
+	PG_FINALLY();
+	{
+		SetConfigOption("vacuum_cost_delay", "0", PGC_USERSET, PGC_S_SESSION);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Cut off what has no rows left.  Returns whether the table is as small as the
+ * moves should have made it.
  */
 static bool
-cut_off(Work *work, int tries)
+cut_off(Work *work)
 {
 	const Compaction *compaction = &work->compaction;
-	BlockNumber to = compaction->tail + compaction->tail / EXTRA_SHARE * tries;
+	BlockNumber to = compaction->tail;
 	BlockNumber pages;
 
 	if (!may_cut_off(work))
@@ -175,7 +203,7 @@ cut_off(Work *work, int tries)
 	/* VACUUM has made the free space map show it */
 	(void) hide_free_space(compaction->relation, to, InvalidBlockNumber);
 	work->cut = cut_off_end(compaction, to, work->context->max_wait, &pages);
-	return pages <= to + Max(to / EXTRA_SHARE, 256);
+	return pages <= to + Max(to / ROOM_SHARE, 256);
 }
 
 static void
@@ -194,6 +222,19 @@ note_holder(Work *work)
 }
 
 /*
+ * Other sessions need more room than the round has left them: give them pages
+ * behind those that the rows would fit on.
+ */
+static void
+leave_room(Work *work, BlockNumber goal, int tries)
+{
+	Compaction *compaction = &work->compaction;
+
+	compaction->floor = goal + ((goal / ROOM_SHARE) << tries);
+	show_free_space_between(compaction->relation, goal, compaction->floor);
+}
+
+/*
  * Rounds of moves and VACUUM, until the table is small.  A single page that
  * another process has pinned, or a row that was added meanwhile, keeps the
  * pages before it from being cut off.
@@ -202,6 +243,7 @@ static void
 compact_in_rounds(Work *work)
 {
 	Compaction *compaction = &work->compaction;
+	BlockNumber goal = 0;
 	int tries = 0;
 
 	while (tries < MAX_ROUNDS && work->stopped == NULL)
@@ -212,20 +254,27 @@ compact_in_rounds(Work *work)
 		move_rows_of_round(work);
 		outcome.rows_moved = compaction->rows_moved;
 		outcome.rounds++;
+		if (tries == 0)
+			goal = compaction->tail;
 		if (compaction->rows_moved > moved || tries > 0)
 		{
 			held = !wait_for_snapshots(compaction->relation, compaction->last,
 									   work->context->max_wait);
-			vacuum_table(work);
+			if (server_is_busy(&work->pace))
+				vacuum_table_slowly(work);
+			else
+				vacuum_table(work);
 		}
-		if (cut_off(work, tries) && !work->timed_out)
+		if (cut_off(work) && !work->timed_out)
 			return;
 		if (held)
 		{
 			note_holder(work);
 			return;
 		}
-		tries += work->timed_out ? 0 : 1;
+		if (work->timed_out)
+			continue;
+		leave_room(work, goal, tries++);
 	}
 	if (work->stopped == NULL)
 		work->stopped =
@@ -263,7 +312,8 @@ compact_table(TaskContext *context, const CompactLimits *limits)
 	note_hidden_space(context->extension, compaction->relation,
 					  compaction->floor);
 	/* rows can be moved to where dead rows are only after VACUUM */
-	vacuum_table(&work);
+	if (limits->has_dead_rows)
+		vacuum_table_slowly(&work);
 	work.stopped = NULL;
 	work.first_end = look_at_table(compaction->relation, &compaction->filenode,
 								   &outcome.index_bytes_before);

@@ -23,6 +23,7 @@ typedef struct CompactLimits
 	bool any_time;		/* cut off the end although a standby is connected */
 	int64 max_wal_rate; /* bytes per second; 0: any */
 	int64 max_lag;		/* bytes; 0: any */
+	bool has_dead_rows; /* that take much of the table */
 	int64 kept_pages;	/* a rewrite would need no fewer */
 } CompactLimits;
 

@@ -100,16 +100,15 @@ hide_free_space(Oid relation, BlockNumber from, BlockNumber to)
 }
 
 /*
- * Record the room on one page, unless the next VACUUM will look at it anyway.
+ * Record the room on one page.
  */
 static void
-show_page(Relation rel, BlockNumber block, Buffer *map)
+show_page(Relation rel, BlockNumber block)
 {
 	Buffer buffer;
 	Page page;
 
-	if (!VM_ALL_VISIBLE(rel, block, map) ||
-		GetRecordedFreeSpace(rel, block) > 0)
+	if (GetRecordedFreeSpace(rel, block) > 0)
 		return;
 	buffer = ReadBuffer(rel, block);
 	page = BufferGetPage(buffer);
@@ -133,13 +132,43 @@ show_pages(Relation rel, BlockNumber from)
 	for (BlockNumber block = from; block < to; block++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		show_page(rel, block, &map);
+		/* the next VACUUM will look at other pages anyway */
+		if (VM_ALL_VISIBLE(rel, block, &map))
+			show_page(rel, block);
 	}
 	if (BufferIsValid(map))
 		ReleaseBuffer(map);
 	if (from < to)
 		FreeSpaceMapVacuumRange(rel, from, to);
 	return to < end ? to : InvalidBlockNumber;
+}
+
+/*
+ * Show the room of some pages that are left to other sessions, unless the
+ * table is locked.
+ */
+void
+show_free_space_between(Oid relation, BlockNumber from, BlockNumber to)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Relation rel;
+
+	StartTransactionCommand();
+	rel = open_unless_locked(relation);
+	if (rel != NULL)
+	{
+		to = Min(to, RelationGetNumberOfBlocks(rel));
+		for (BlockNumber block = from; block < to; block++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			show_page(rel, block);
+		}
+		if (from < to)
+			FreeSpaceMapVacuumRange(rel, from, to);
+		relation_close(rel, NoLock);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
 }
 
 /*

@@ -13,6 +13,8 @@
 
 extern void note_hidden_space(Oid extension, Oid relation, BlockNumber from);
 extern bool hide_free_space(Oid relation, BlockNumber from, BlockNumber to);
+extern void show_free_space_between(Oid relation, BlockNumber from,
+									BlockNumber to);
 extern bool show_free_space(Oid extension, Oid relation);
 extern void show_free_space_left(Oid extension);
 

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <sys/resource.h>
+
 #include "access/multixact.h"
 #include "executor/instrument.h"
 #include "miscadmin.h"
@@ -23,6 +25,12 @@
 #include "base/compat.h"
 #include "compact/pace.h"
 #include "ledger/ledger.h"
+
+/* pauses of a busy server, as a multiple of the batches between them */
+#define SHARE_OF_OTHERS 3
+
+/* a busy server lets no more than all but this share of batches run alone */
+#define BUSY_SHARE 8
 
 /* how often standbys are looked at, in milliseconds */
 #define LOOK_INTERVAL 500
@@ -64,8 +72,9 @@ sleep_for(int64 milliseconds)
  * Let the server count what reading and writing pages costs, as in VACUUM.
  */
 void
-begin_to_count_cost(void)
+begin_to_count_cost(Pace *pace)
 {
+	pace->batch_began = GetCurrentTimestamp();
 	VacuumCostBalance = 0;
 	VacuumCostActive = VacuumCostDelay > 0;
 }
@@ -78,6 +87,36 @@ sleep_for_cost(void)
 		sleep_for(
 			(int64) (VacuumCostDelay * VacuumCostBalance / VacuumCostLimit));
 	VacuumCostBalance = 0;
+}
+
+/*
+ * A batch that was preempted has had to share its processor: other processes
+ * want it, too, and get it for some time.
+ */
+static void
+sleep_for_others(Pace *pace)
+{
+	struct rusage usage;
+	TimestampTz now = GetCurrentTimestamp();
+
+	getrusage(RUSAGE_SELF, &usage);
+	pace->batches++;
+	if (usage.ru_nivcsw > pace->preempted)
+	{
+		pace->shared++;
+		sleep_for((now - pace->batch_began) / 1000 * SHARE_OF_OTHERS);
+	}
+	getrusage(RUSAGE_SELF, &usage);
+	pace->preempted = usage.ru_nivcsw;
+}
+
+/*
+ * Did more than a few batches have to share their processor?
+ */
+bool
+server_is_busy(const Pace *pace)
+{
+	return pace->shared * BUSY_SHARE > pace->batches;
 }
 
 static void
@@ -138,6 +177,7 @@ void
 keep_pace(Pace *pace, Oid extension)
 {
 	sleep_for_cost();
+	sleep_for_others(pace);
 	sleep_for_wal(pace);
 	wait_for_standbys(pace, extension);
 	CHECK_FOR_INTERRUPTS();

@@ -18,12 +18,17 @@ typedef struct Pace
 	TimestampTz began;
 	TimestampTz next_look; /* at standbys */
 	uint64 wal_at_begin;
+	long preempted; /* times that this process was */
+	int64 batches;	/* since the round began ... */
+	int64 shared;	/* ... and those that had to share their processor */
+	TimestampTz batch_began;
 	bool standby_is_late;
 } Pace;
 
 extern void begin_pace(Pace *pace);
-extern void begin_to_count_cost(void);
+extern void begin_to_count_cost(Pace *pace);
 extern void keep_pace(Pace *pace, Oid extension);
+extern bool server_is_busy(const Pace *pace);
 extern void sleep_for(int64 milliseconds);
 extern bool standby_is_connected(Oid extension);
 extern char *multixacts_run_high(void);

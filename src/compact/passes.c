@@ -143,7 +143,7 @@ move_pass(Work *work, TimestampTz round_ends)
 	begin_pass(compaction);
 	do
 	{
-		begin_to_count_cost();
+		begin_to_count_cost(&work->pace);
 		end = move_batch(compaction);
 		if (end == BATCH_LOCKED || !hide_ahead(work))
 			wait_for_lock(work, &locked_since);
@@ -174,6 +174,8 @@ move_rows_of_round(Work *work)
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
 
 	begin_round(compaction);
+	work->pace.batches = 0;
+	work->pace.shared = 0;
 	for (int pass = 1; pass <= MAX_PASSES; pass++)
 	{
 		move_pass(work, round_ends);
