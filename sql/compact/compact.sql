@@ -90,7 +90,7 @@ BEGIN ATOMIC
 		WHEN n.nspname IN ('pgmaint', 'pgmaint_internal') THEN 'rows of the ledger are not moved'
 		WHEN a.amname <> 'heap' THEN format('its access method is %s: only heap is supported', a.amname)
 		WHEN current_setting('old_snapshot_threshold', true) <> '-1'
-			THEN 'old_snapshot_threshold is set: VACUUM gives no space back'
+			THEN 'old_snapshot_threshold is set: the end of a table must not be cut off'
 		WHEN l.logical AND p.publishes AND NOT i.has_identity
 			THEN 'it is published without a replica identity: subscribers could not find the rows'
 		WHEN l.logical AND NOT published AND p.publishes

@@ -87,7 +87,8 @@ SELECT
 	t.target,
 	coalesce(v.phase, a.phase, i.phase, u.phase, CASE WHEN s.wait_event_type = 'Lock' THEN 'waiting for a lock' WHEN k.pid IS NOT NULL THEN 'copying rows'
 		WHEN t.action = 'check_corruption' THEN 'checking'
-		WHEN t.action = 'compact' THEN CASE WHEN s.query LIKE 'compact: waiting%' THEN 'waiting for older snapshots' ELSE 'moving rows' END
+		WHEN t.action = 'compact' THEN CASE WHEN s.query LIKE 'compact: waiting%' THEN 'waiting for older snapshots'
+			WHEN s.query LIKE 'compact: cutting off%' THEN 'cutting off the end' WHEN s.query LIKE 'compact: % pages %' THEN 'moving rows' ELSE 'working' END
 		WHEN t.action IN ('verify_backup', 'restore_backup') THEN coalesce(pg_catalog.substring(s.query,
 			'^(making a private server|restoring: indexes and constraints|restoring|comparing with the manifest|checking indexes|asking verifications)'), 'working')
 		ELSE 'working' END) AS phase,

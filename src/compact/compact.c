@@ -370,7 +370,7 @@ record_compact(TaskContext *context)
 DEFINE_ACTION(compact) = {
 	.name = "compact",
 	.description =
-		"give free space of half-empty tables back while they are in use: move rows from the end of a table into free space at its front, then let VACUUM cut off the end",
+		"give free space of half-empty tables back while they are in use: move rows from the end of a table into free space at its front, run VACUUM, and cut off the end",
 	.options = options,
 	.plan = plan_compact,
 	.consider = consider_compact,

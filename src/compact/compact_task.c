@@ -4,7 +4,7 @@
  *	  One task of the action "compact": a table.
  *
  * A round moves rows until the front has no room, waits without a lock until
- * no transaction needs their old versions, and lets VACUUM cut off the end.
+ * no transaction needs their old versions, runs VACUUM, and cuts off the end.
  * Each batch of moves is committed, so the task may end at any time: what was
  * moved stays moved, and the next VACUUM goes on from there.
  *
@@ -43,6 +43,9 @@
  */
 #define ROOM_SHARE 16
 
+/* pages that do not matter */
+#define SMALL_REST 8
+
 /* transactions of users are expected to end within this time */
 #define FUTILE_MS 5000
 
@@ -59,6 +62,9 @@ static struct
 	int64 wal_bytes;
 	int rounds;
 } outcome;
+
+/* has vacuum_cost_delay been set for VACUUM? */
+static bool is_slowed;
 
 /*
  * Pages of the table and bytes of its indexes, and its file.
@@ -158,27 +164,31 @@ vacuum_table(Work *work)
 }
 
 /*
+ * Called outside of any transaction, which would take the setting back.
+ */
+static void
+resume_speed(void)
+{
+	if (is_slowed)
+		SetConfigOption("vacuum_cost_delay", "0", PGC_USERSET, PGC_S_SESSION);
+	is_slowed = false;
+}
+
+/*
  * On a busy server VACUUM goes as slowly as autovacuum, unless the settings of
  * the step say otherwise.
  */
 static void
 vacuum_table_slowly(Work *work)
 {
-	if (VacuumCostDelay > 0)
+	if (VacuumCostDelay == 0)
 	{
-		vacuum_table(work);
-		return;
+		SetConfigOption("vacuum_cost_delay", "2ms", PGC_USERSET,
+						PGC_S_SESSION);
+		is_slowed = true;
 	}
-	SetConfigOption("vacuum_cost_delay", "2ms", PGC_USERSET, PGC_S_SESSION);
-	PG_TRY();
-	{
-		vacuum_table(work);
-	}
-	PG_FINALLY();
-	{
-		SetConfigOption("vacuum_cost_delay", "0", PGC_USERSET, PGC_S_SESSION);
-	}
-	PG_END_TRY();
+	vacuum_table(work);
+	resume_speed();
 }
 
 /*
@@ -203,7 +213,7 @@ cut_off(Work *work)
 	/* VACUUM has made the free space map show it */
 	(void) hide_free_space(compaction->relation, to, InvalidBlockNumber);
 	work->cut = cut_off_end(compaction, to, work->context->max_wait, &pages);
-	return pages <= to + Max(to / ROOM_SHARE, 256);
+	return pages <= to + to / ROOM_SHARE + SMALL_REST;
 }
 
 static void
@@ -322,9 +332,7 @@ compact_table(TaskContext *context, const CompactLimits *limits)
 	(void) show_free_space(context->extension, compaction->relation);
 	/* the planner should know that the rows are in another order now */
 	if (compaction->rows_moved > 0)
-		execute_at_top_level(psprintf("ANALYZE %s%s",
-									  SERVER_HAS_VACUUM_ONLY ? "ONLY " : "",
-									  context->task->target));
+		execute_on_table(&work, "ANALYZE");
 
 	outcome.rows_left = list_length(compaction->unmovable);
 	if (compaction->unmovable != NIL)
@@ -377,5 +385,6 @@ record_compaction(TaskContext *context)
 void
 clean_up_compaction(TaskContext *context, const char *sqlstate)
 {
+	resume_speed();
 	(void) show_free_space(context->extension, context->task->relation);
 }

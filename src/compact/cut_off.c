@@ -29,7 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "base/recover.h"
-#include "base/subtransaction.h"
+#include "base/rights.h"
 #include "compact/cut_off.h"
 #include "compact/pace.h"
 
@@ -107,6 +107,10 @@ prepare_cut(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg(
 				 "the table was dropped or rewritten while its rows were moved")));
+	if (!may_maintain_relation(compaction->relation, GetUserId()))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for table %s",
+							   RelationGetRelationName(relation))));
 	*pages = RelationGetNumberOfBlocks(relation);
 	if (*pages > to)
 	{

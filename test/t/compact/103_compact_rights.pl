@@ -2,6 +2,7 @@
 # has its owner's rights, whatever it tries, and spoils no other table's
 # compaction.  Who may have which table compacted is who may VACUUM it.
 
+# long: one server is enough
 use strict;
 use warnings;
 

@@ -2,6 +2,7 @@
 # for a maintenance window, a standby that does not keep up ends the compaction,
 # and the standby has the rows of its primary.
 
+# long: one server is enough
 use strict;
 use warnings;
 
