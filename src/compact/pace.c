@@ -11,7 +11,8 @@
  */
 #include "postgres.h"
 
-#include <sys/resource.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "access/multixact.h"
 #include "executor/instrument.h"
@@ -26,11 +27,15 @@
 #include "compact/pace.h"
 #include "ledger/ledger.h"
 
-/* pauses of a busy server, as a multiple of the batches between them */
-#define SHARE_OF_OTHERS 3
+/*
+ * Pauses on a busy server, as a multiple of the time for which batches had to
+ * wait for a processor, and at most as a multiple of the batches themselves.
+ */
+#define SHARE_OF_OTHERS 10
+#define MAX_SHARE 5
 
-/* a busy server lets no more than all but this share of batches run alone */
-#define BUSY_SHARE 8
+/* on a busy server batches wait for more than this share of their time */
+#define BUSY_SHARE 16
 
 /* how often standbys are looked at, in milliseconds */
 #define LOOK_INTERVAL 500
@@ -69,12 +74,37 @@ sleep_for(int64 milliseconds)
 }
 
 /*
+ * Nanoseconds for which this process was ready to run, but other processes had
+ * the processors; 0 where the system does not tell.
+ */
+static uint64
+time_without_processor(void)
+{
+	char line[64];
+	uint64 waited = 0;
+	int file = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
+	ssize_t length;
+	char *space;
+
+	if (file < 0)
+		return 0;
+	length = read(file, line, sizeof(line) - 1);
+	(void) close(file);
+	line[Max(length, 0)] = '\0';
+	space = strchr(line, ' ');
+	if (space != NULL)
+		waited = strtoull(space, NULL, 10);
+	return waited;
+}
+
+/*
  * Let the server count what reading and writing pages costs, as in VACUUM.
  */
 void
 begin_to_count_cost(Pace *pace)
 {
 	pace->batch_began = GetCurrentTimestamp();
+	pace->waited = time_without_processor();
 	VacuumCostBalance = 0;
 	VacuumCostActive = VacuumCostDelay > 0;
 }
@@ -90,33 +120,27 @@ sleep_for_cost(void)
 }
 
 /*
- * A batch that was preempted has had to share its processor: other processes
- * want it, too, and get it for some time.
+ * Processes that this one has had to wait for want the processors as much as
+ * it does: let them have these for longer.
  */
 static void
 sleep_for_others(Pace *pace)
 {
-	struct rusage usage;
-	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz batch = GetCurrentTimestamp() - pace->batch_began;
+	int64 waited = (int64) (time_without_processor() - pace->waited) / 1000;
 
-	getrusage(RUSAGE_SELF, &usage);
-	pace->batches++;
-	if (usage.ru_nivcsw > pace->preempted)
-	{
-		pace->shared++;
-		sleep_for((now - pace->batch_began) / 1000 * SHARE_OF_OTHERS);
-	}
-	getrusage(RUSAGE_SELF, &usage);
-	pace->preempted = usage.ru_nivcsw;
+	pace->batches_took += batch;
+	pace->batches_waited += waited;
+	sleep_for(Min(waited * SHARE_OF_OTHERS, batch * MAX_SHARE) / 1000);
 }
 
 /*
- * Did more than a few batches have to share their processor?
+ * Have other processes wanted the processors for much of the time?
  */
 bool
 server_is_busy(const Pace *pace)
 {
-	return pace->shared * BUSY_SHARE > pace->batches;
+	return pace->batches_waited * BUSY_SHARE > pace->batches_took;
 }
 
 static void

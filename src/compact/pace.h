@@ -18,9 +18,9 @@ typedef struct Pace
 	TimestampTz began;
 	TimestampTz next_look; /* at standbys */
 	uint64 wal_at_begin;
-	long preempted; /* times that this process was */
-	int64 batches;	/* since the round began ... */
-	int64 shared;	/* ... and those that had to share their processor */
+	uint64 waited;		  /* for a processor, before the batch */
+	int64 batches_took;	  /* microseconds of this round's batches ... */
+	int64 batches_waited; /* ... in which they waited for a processor */
 	TimestampTz batch_began;
 	bool standby_is_late;
 } Pace;

@@ -174,8 +174,8 @@ move_rows_of_round(Work *work)
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ROUND_MS);
 
 	begin_round(compaction);
-	work->pace.batches = 0;
-	work->pace.shared = 0;
+	work->pace.batches_took = 0;
+	work->pace.batches_waited = 0;
 	for (int pass = 1; pass <= MAX_PASSES; pass++)
 	{
 		move_pass(work, round_ends);
