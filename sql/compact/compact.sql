@@ -91,6 +91,9 @@ BEGIN ATOMIC
 		WHEN a.amname <> 'heap' THEN format('its access method is %s: only heap is supported', a.amname)
 		WHEN current_setting('old_snapshot_threshold', true) <> '-1'
 			THEN 'old_snapshot_threshold is set: the end of a table must not be cut off'
+		WHEN coalesce((SELECT v.option_value FROM pg_options_to_table(c.reloptions) v WHERE v.option_name = 'vacuum_truncate'),
+				current_setting('vacuum_truncate', true)) IN ('off', 'false', 'no', '0', 'of', 'n', 'f')
+			THEN 'vacuum_truncate is off: the end of the table must not be cut off'
 		WHEN l.logical AND p.publishes AND NOT i.has_identity
 			THEN 'it is published without a replica identity: subscribers could not find the rows'
 		WHEN l.logical AND NOT published AND p.publishes

@@ -356,13 +356,18 @@ typedef bool UpdatedIndexes;
 
 /* entries for a row that was updated; the indexes that need another check */
 #if PG_VERSION_NUM >= 190000
-#define insert_entries_of_update(result, slot, estate) \
-	ExecInsertIndexTuples(result, estate, EIIT_IS_UPDATE, slot, NIL, NULL)
+#define insert_entries_of_update(result, slot, estate, indexes)        \
+	ExecInsertIndexTuples(                                             \
+		result, estate,                                                \
+		EIIT_IS_UPDATE |                                               \
+			((indexes) == TU_Summarizing ? EIIT_ONLY_SUMMARIZING : 0), \
+		slot, NIL, NULL)
 #elif PG_VERSION_NUM >= 160000
-#define insert_entries_of_update(result, slot, estate) \
-	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL, false)
+#define insert_entries_of_update(result, slot, estate, indexes)         \
+	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL, \
+						  (indexes) == TU_Summarizing)
 #else
-#define insert_entries_of_update(result, slot, estate) \
+#define insert_entries_of_update(result, slot, estate, indexes) \
 	ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL)
 #endif
 

@@ -127,6 +127,10 @@ open_table(Compaction *compaction)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg(
 				 "the table was dropped or rewritten while its rows were moved")));
+	if (!may_maintain_relation(compaction->relation, GetUserId()))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for table %s",
+							   RelationGetRelationName(relation))));
 	check_publications(compaction, relation);
 	return relation;
 }
@@ -177,6 +181,18 @@ close_batch(Batch *batch)
 }
 
 /*
+ * VACUUM of another session may have cut off the end since the last batch.
+ */
+static void
+heed_truncation(Compaction *compaction, Relation relation)
+{
+	BlockNumber pages = RelationGetNumberOfBlocks(relation);
+
+	compaction->tail = Min(compaction->tail, pages);
+	compaction->hidden = Min(compaction->hidden, pages);
+}
+
+/*
  * One batch as a transaction.  Its commit does not wait for the disk: after a
  * crash the rows are where they were.
  */
@@ -190,7 +206,9 @@ try_batch(Compaction *compaction)
 	StartTransactionCommand();
 	XactIsoLevel = XACT_SERIALIZABLE;
 	set_for_batch("synchronous_commit", "off");
-	set_for_batch("lock_timeout", psprintf("%d", Max(DeadlockTimeout / 2, 1)));
+	set_for_batch(
+		"lock_timeout",
+		psprintf("%d", Max(Min(DeadlockTimeout / 2, LONGEST_BATCH_MS), 1)));
 	PushActiveSnapshot(GetTransactionSnapshot());
 	relation = open_table(compaction);
 	if (relation != NULL)
@@ -204,6 +222,8 @@ try_batch(Compaction *compaction)
 			compaction->tail = compaction->end;
 			compaction->hidden = compaction->end;
 		}
+		else
+			heed_truncation(compaction, relation);
 		assume_table_owner(relation->rd_rel->relowner, &caller);
 		open_batch(&batch, compaction, relation);
 		end = move_rows(&batch);
@@ -237,6 +257,23 @@ is_transient(Compaction *compaction, const ErrorData *error, ItemPointer row)
 }
 
 /*
+ * Is the server the reason, and no row?
+ */
+static bool
+is_of_server(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * Move rows in one transaction.  After an ERROR that another try would meet
  * again, such as that of an index expression, the row is left where it is.
  */
@@ -258,10 +295,14 @@ move_batch(Compaction *compaction)
 		ItemPointerData current = compaction->current;
 
 		*compaction = before;
-		if (asks_to_stop(error) || !ItemPointerIsValid(&current) ||
-			list_length(compaction->unmovable) >= MAX_UNMOVABLE)
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE &&
+			!ItemPointerIsValid(&current))
+			end = BATCH_LOCKED;
+		else if (asks_to_stop(error) || !ItemPointerIsValid(&current) ||
+				 is_of_server(error) ||
+				 list_length(compaction->unmovable) >= MAX_UNMOVABLE)
 			ReThrowError(error);
-		if (!is_transient(compaction, error, &current))
+		else if (!is_transient(compaction, error, &current))
 		{
 			ItemPointer place = palloc(sizeof(ItemPointerData));
 

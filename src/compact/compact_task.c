@@ -199,7 +199,7 @@ static bool
 cut_off(Work *work)
 {
 	const Compaction *compaction = &work->compaction;
-	BlockNumber to = compaction->tail;
+	BlockNumber to = Max(compaction->tail, compaction->floor);
 	BlockNumber pages;
 
 	if (!may_cut_off(work))
@@ -286,11 +286,11 @@ compact_in_rounds(Work *work)
 			continue;
 		leave_room(work, goal, tries++);
 	}
-	if (work->stopped == NULL)
+	if (work->stopped == NULL && compaction->unmovable == NIL)
 		work->stopped =
 			work->cut == CUT_LOCKED
 				? "other sessions had locks on the table all the time: its end was not cut off"
-				: "other sessions added rows at the end of the table in each round";
+				: "after each round there were rows at its end, which other sessions added or VACUUM could not remove";
 }
 
 /*
@@ -327,6 +327,8 @@ compact_table(TaskContext *context, const CompactLimits *limits)
 	work.stopped = NULL;
 	work.first_end = look_at_table(compaction->relation, &compaction->filenode,
 								   &outcome.index_bytes_before);
+	compaction->tail = work.first_end;
+	compaction->hidden = work.first_end;
 	begin_pace(&work.pace);
 	compact_in_rounds(&work);
 	(void) show_free_space(context->extension, compaction->relation);

@@ -18,7 +18,6 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/storage.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -88,6 +87,13 @@ find_unused_end(Relation relation, BlockNumber end, BlockNumber to)
 	return end;
 }
 
+static void
+set_for_transaction(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /*
  * Get pages and WAL out of the way before other sessions have to wait for that.
  * Returns false if the last page is in use.
@@ -99,6 +105,8 @@ prepare_cut(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 	Relation relation;
 
 	StartTransactionCommand();
+	set_for_transaction("lock_timeout", psprintf("%d", LOCK_WAIT_MS));
+	set_for_transaction("synchronous_commit", "local");
 	relation = try_relation_open(compaction->relation, AccessShareLock);
 	if (relation == NULL ||
 		relation->rd_rel->relfilenode != compaction->filenode)
@@ -122,8 +130,10 @@ prepare_cut(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 		unused = page_is_unused(relation, *pages - 1);
 	}
 	relation_close(relation, NoLock);
+	/* flushes the WAL of the moves */
+	(void) GetTopTransactionId();
+	ForceSyncCommit();
 	CommitTransactionCommand();
-	XLogFlush(GetXLogInsertRecPtr());
 	return unused;
 }
 
@@ -138,11 +148,8 @@ cut_once(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 	BlockNumber end;
 
 	StartTransactionCommand();
-	(void) set_config_option("lock_timeout", psprintf("%d", LOCK_WAIT_MS),
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-							 true, 0, false);
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	set_for_transaction("lock_timeout", psprintf("%d", LOCK_WAIT_MS));
+	set_for_transaction("synchronous_commit", "off");
 	LockRelationOid(compaction->relation, AccessExclusiveLock);
 	relation = try_relation_open(compaction->relation, NoLock);
 	if (relation != NULL &&
@@ -160,17 +167,21 @@ cut_once(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 }
 
 /*
- * Returns false if the lock was not to be had.
+ * Returns false if the lock was not to be had.  unused: whether there was
+ * something to cut off.
  */
 static bool
-try_to_cut(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
+try_to_cut(const Compaction *compaction, BlockNumber to, BlockNumber *pages,
+		   bool *unused)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	bool volatile locked = true;
 
 	PG_TRY();
 	{
-		cut_once(compaction, to, pages);
+		*unused = prepare_cut(compaction, to, pages);
+		if (*unused)
+			cut_once(compaction, to, pages);
 	}
 	PG_CATCH();
 	{
@@ -193,21 +204,20 @@ CutEnd
 cut_off_end(const Compaction *compaction, BlockNumber to, int max_wait,
 			BlockNumber *pages)
 {
-	MemoryContext caller = CurrentMemoryContext;
 	TimestampTz since = GetCurrentTimestamp();
 	int pause = CUT_PAUSE_MS;
 
+	*pages = InvalidBlockNumber;
 	for (;;)
 	{
-		bool unused = prepare_cut(compaction, to, pages);
+		bool unused = false;
 
-		MemoryContextSwitchTo(caller);
-		if (*pages <= to)
-			return CUT_COMPLETE;
-		if (!unused)
-			return CUT_AT_ROW;
-		if (try_to_cut(compaction, to, pages))
+		if (try_to_cut(compaction, to, pages, &unused))
 		{
+			if (*pages <= to)
+				return CUT_COMPLETE;
+			if (!unused)
+				return CUT_AT_ROW;
 			since = GetCurrentTimestamp();
 			pause = CUT_PAUSE_MS;
 		}

@@ -26,14 +26,17 @@
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "base/compat.h"
 #include "base/recover.h"
 #include "compact/free_space.h"
 #include "ledger/ledger.h"
 
-/* pages that one transaction shows again, at most */
-#define PAGES_AT_ONCE 8192
+/* a transaction works on pages for so long, in milliseconds */
+#define AT_ONCE_MS 10
+
+typedef void (*PageWork)(Relation rel, BlockNumber block, Buffer *map);
 
 /*
  * Commit to the ledger that the free space map may show no room from this page
@@ -68,6 +71,95 @@ open_unless_locked(Oid relation)
 	return rel;
 }
 
+static void
+hide_page(Relation rel, BlockNumber block, Buffer *map)
+{
+	RecordPageWithFreeSpace(rel, block, 0);
+}
+
+/*
+ * Record the room on one page.
+ */
+static void
+show_page(Relation rel, BlockNumber block, Buffer *map)
+{
+	Buffer buffer;
+	Page page;
+	Size room;
+
+	if (GetRecordedFreeSpace(rel, block) > 0)
+		return;
+	buffer = ReadBuffer(rel, block);
+	page = BufferGetPage(buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	room = PageIsNew(page) ? 0 : PageGetHeapFreeSpace(page);
+	UnlockReleaseBuffer(buffer);
+	RecordPageWithFreeSpace(rel, block, room);
+}
+
+/*
+ * The same, unless the next VACUUM will look at the page anyway.
+ */
+static void
+show_visible_page(Relation rel, BlockNumber block, Buffer *map)
+{
+	if (VM_ALL_VISIBLE(rel, block, map))
+		show_page(rel, block, map);
+}
+
+/*
+ * Work on pages for a short time.  Returns the page to continue from.
+ */
+static BlockNumber
+work_for_a_while(Relation rel, PageWork work, BlockNumber from, BlockNumber to)
+{
+	TimestampTz until =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), AT_ONCE_MS);
+	Buffer map = InvalidBuffer;
+	BlockNumber block = from;
+
+	while (block < to && (block == from || GetCurrentTimestamp() < until))
+	{
+		CHECK_FOR_INTERRUPTS();
+		work(rel, block++, &map);
+	}
+	if (BufferIsValid(map))
+		ReleaseBuffer(map);
+	if (from < block)
+		FreeSpaceMapVacuumRange(rel, from, block);
+	return block;
+}
+
+/*
+ * Work on pages in short transactions: a session that waits for a lock on the
+ * table gets it between two of them.  Returns false if the table is locked.
+ */
+static bool
+work_on_pages(Oid relation, PageWork work, BlockNumber from, BlockNumber to)
+{
+	MemoryContext context = CurrentMemoryContext;
+	BlockNumber next = from;
+	Relation rel;
+
+	do
+	{
+		StartTransactionCommand();
+		rel = open_unless_locked(relation);
+		if (rel != NULL)
+		{
+			to = Min(to, RelationGetNumberOfBlocks(rel));
+			if (next < to)
+				next = work_for_a_while(rel, work, next, to);
+			if (next >= to && work == hide_page)
+				forget_cached_target(rel);
+			relation_close(rel, NoLock);
+		}
+		CommitTransactionCommand();
+		MemoryContextSwitchTo(context);
+	} while (rel != NULL && next < to);
+	return rel != NULL;
+}
+
 /*
  * Let the free space map show no room on these pages, and have all sessions
  * forget on which page they last found room.  Returns false if the table is
@@ -76,71 +168,7 @@ open_unless_locked(Oid relation)
 bool
 hide_free_space(Oid relation, BlockNumber from, BlockNumber to)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Relation rel;
-
-	StartTransactionCommand();
-	rel = open_unless_locked(relation);
-	if (rel != NULL)
-	{
-		to = Min(to, RelationGetNumberOfBlocks(rel));
-		for (BlockNumber block = from; block < to; block++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			RecordPageWithFreeSpace(rel, block, 0);
-		}
-		if (from < to)
-			FreeSpaceMapVacuumRange(rel, from, to);
-		forget_cached_target(rel);
-		relation_close(rel, NoLock);
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
-	return rel != NULL;
-}
-
-/*
- * Record the room on one page.
- */
-static void
-show_page(Relation rel, BlockNumber block)
-{
-	Buffer buffer;
-	Page page;
-
-	if (GetRecordedFreeSpace(rel, block) > 0)
-		return;
-	buffer = ReadBuffer(rel, block);
-	page = BufferGetPage(buffer);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	RecordPageWithFreeSpace(rel, block,
-							PageIsNew(page) ? 0 : PageGetHeapFreeSpace(page));
-	UnlockReleaseBuffer(buffer);
-}
-
-/*
- * Show the room on some pages again.  Returns the page to continue from;
- * InvalidBlockNumber at the end of the table, or if it is gone.
- */
-static BlockNumber
-show_pages(Relation rel, BlockNumber from)
-{
-	BlockNumber end = RelationGetNumberOfBlocks(rel);
-	BlockNumber to = Min(end, from + PAGES_AT_ONCE);
-	Buffer map = InvalidBuffer;
-
-	for (BlockNumber block = from; block < to; block++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		/* the next VACUUM will look at other pages anyway */
-		if (VM_ALL_VISIBLE(rel, block, &map))
-			show_page(rel, block);
-	}
-	if (BufferIsValid(map))
-		ReleaseBuffer(map);
-	if (from < to)
-		FreeSpaceMapVacuumRange(rel, from, to);
-	return to < end ? to : InvalidBlockNumber;
+	return work_on_pages(relation, hide_page, from, to);
 }
 
 /*
@@ -150,25 +178,7 @@ show_pages(Relation rel, BlockNumber from)
 void
 show_free_space_between(Oid relation, BlockNumber from, BlockNumber to)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Relation rel;
-
-	StartTransactionCommand();
-	rel = open_unless_locked(relation);
-	if (rel != NULL)
-	{
-		to = Min(to, RelationGetNumberOfBlocks(rel));
-		for (BlockNumber block = from; block < to; block++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			show_page(rel, block);
-		}
-		if (from < to)
-			FreeSpaceMapVacuumRange(rel, from, to);
-		relation_close(rel, NoLock);
-	}
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
+	(void) work_on_pages(relation, show_page, from, to);
 }
 
 /*
@@ -206,6 +216,19 @@ forget_hidden_space(Oid extension, Oid relation)
 	ledger_commit(&scope);
 }
 
+static bool
+table_is_there(Oid relation)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool is_there;
+
+	StartTransactionCommand();
+	is_there = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return is_there;
+}
+
 /*
  * Show the room of the hidden pages again.  Returns false if the table is
  * locked: the row in the ledger stays for the next leader.
@@ -213,27 +236,15 @@ forget_hidden_space(Oid extension, Oid relation)
 bool
 show_free_space(Oid extension, Oid relation)
 {
-	MemoryContext context = CurrentMemoryContext;
 	BlockNumber from = first_hidden_page(extension, relation);
-	bool locked = false;
 
-	while (from != InvalidBlockNumber)
-	{
-		Relation rel;
-
-		StartTransactionCommand();
-		rel = open_unless_locked(relation);
-		locked = rel == NULL &&
-				 SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation));
-		from = rel == NULL ? InvalidBlockNumber : show_pages(rel, from);
-		if (rel != NULL)
-			relation_close(rel, NoLock);
-		CommitTransactionCommand();
-		MemoryContextSwitchTo(context);
-	}
-	if (!locked)
-		forget_hidden_space(extension, relation);
-	return !locked;
+	if (from != InvalidBlockNumber &&
+		!work_on_pages(relation, show_visible_page, from,
+					   InvalidBlockNumber) &&
+		table_is_there(relation))
+		return false;
+	forget_hidden_space(extension, relation);
+	return true;
 }
 
 static List *

@@ -138,13 +138,13 @@ lock_row(Batch *batch, ItemPointer place)
 }
 
 static void
-insert_index_entries(Batch *batch)
+insert_index_entries(Batch *batch, UpdatedIndexes indexes)
 {
 	List *to_check;
 
 	ResetPerTupleExprContext(batch->estate);
-	to_check =
-		insert_entries_of_update(batch->result, batch->slot, batch->estate);
+	to_check = insert_entries_of_update(batch->result, batch->slot,
+										batch->estate, indexes);
 	if (to_check != NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -192,10 +192,14 @@ move_row(Batch *batch, ItemPointer place, Size length)
 							block, ItemPointerGetOffsetNumber(place))));
 		*place = batch->slot->tts_tid;
 		if (indexes != NO_UPDATED_INDEXES)
-			insert_index_entries(batch);
+			insert_index_entries(batch, indexes);
 		CommandCounterIncrement();
 		if (ItemPointerGetBlockNumber(place) != block)
 			break;
+		/* the server may have stored long values in another way */
+		if (!table_tuple_fetch_row_version(batch->relation, place, SnapshotAny,
+										   batch->slot))
+			elog(ERROR, "could not read a row that was updated");
 	}
 	compaction->rows_moved++;
 	if (ItemPointerGetBlockNumber(place) >= compaction->tail)

@@ -98,25 +98,32 @@ time_without_processor(void)
 }
 
 /*
- * Let the server count what reading and writing pages costs, as in VACUUM.
+ * Reading and writing pages costs what it does in VACUUM.  The server's own
+ * counting would let a batch sleep while it holds locks on rows.
  */
 void
 begin_to_count_cost(Pace *pace)
 {
 	pace->batch_began = GetCurrentTimestamp();
 	pace->waited = time_without_processor();
-	VacuumCostBalance = 0;
-	VacuumCostActive = VacuumCostDelay > 0;
+	pace->buffers = pgBufferUsage;
 }
 
 static void
-sleep_for_cost(void)
+sleep_for_cost(const Pace *pace)
 {
-	VacuumCostActive = false;
+	double cost = (double) (pgBufferUsage.shared_blks_hit -
+							pace->buffers.shared_blks_hit) *
+					  VacuumCostPageHit +
+				  (double) (pgBufferUsage.shared_blks_read -
+							pace->buffers.shared_blks_read) *
+					  VacuumCostPageMiss +
+				  (double) (pgBufferUsage.shared_blks_dirtied -
+							pace->buffers.shared_blks_dirtied) *
+					  VacuumCostPageDirty;
+
 	if (VacuumCostDelay > 0 && VacuumCostLimit > 0)
-		sleep_for(
-			(int64) (VacuumCostDelay * VacuumCostBalance / VacuumCostLimit));
-	VacuumCostBalance = 0;
+		sleep_for((int64) (VacuumCostDelay * cost / VacuumCostLimit));
 }
 
 /*
@@ -170,7 +177,7 @@ largest_lag(Oid extension)
 	(void) ledger_query(
 		&query,
 		"SELECT coalesce(pg_catalog.max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), r.replay_lsn)), 0)::pg_catalog.int8 "
-		"FROM pg_catalog.pg_stat_replication r WHERE r.state = 'streaming'");
+		"FROM pg_catalog.pg_stat_replication r");
 	lag = ledger_bigint(0, 1);
 	ledger_commit(&scope);
 	return lag;
@@ -200,7 +207,7 @@ wait_for_standbys(Pace *pace, Oid extension)
 void
 keep_pace(Pace *pace, Oid extension)
 {
-	sleep_for_cost();
+	sleep_for_cost(pace);
 	sleep_for_others(pace);
 	sleep_for_wal(pace);
 	wait_for_standbys(pace, extension);

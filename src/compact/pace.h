@@ -8,6 +8,7 @@
 #ifndef PGMAINT_PACE_H
 #define PGMAINT_PACE_H
 
+#include "executor/instrument.h"
 #include "utils/timestamp.h"
 
 typedef struct Pace
@@ -21,6 +22,7 @@ typedef struct Pace
 	uint64 waited;		  /* for a processor, before the batch */
 	int64 batches_took;	  /* microseconds of this round's batches ... */
 	int64 batches_waited; /* ... in which they waited for a processor */
+	BufferUsage buffers;
 	TimestampTz batch_began;
 	bool standby_is_late;
 } Pace;

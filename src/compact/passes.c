@@ -162,7 +162,8 @@ move_pass(Work *work, TimestampTz round_ends)
 		report_progress(work);
 		keep_pace(&work->pace, work->context->extension);
 		work->stopped = reason_to_stop(work);
-		work->timed_out = GetCurrentTimestamp() >= round_ends;
+		work->timed_out =
+			end != BATCH_LOCKED && GetCurrentTimestamp() >= round_ends;
 	} while (end != BATCH_DONE && !work->timed_out && work->stopped == NULL);
 }
 
