@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_publication.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/guc.h"

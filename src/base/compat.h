@@ -20,6 +20,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_publication.h"
 #include "commands/dbcommands.h"
 #include "common/relpath.h"
 #include "executor/executor.h"

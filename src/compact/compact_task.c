@@ -319,8 +319,7 @@ compact_table(TaskContext *context, const CompactLimits *limits)
 					  &outcome.index_bytes_before);
 
 	refuse_if_futile(&work);
-	note_hidden_space(context->extension, compaction->relation,
-					  compaction->floor);
+	note_hidden_space(context->extension, compaction);
 	/* rows can be moved to where dead rows are only after VACUUM */
 	if (limits->has_dead_rows)
 		vacuum_table_slowly(&work);

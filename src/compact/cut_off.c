@@ -145,7 +145,6 @@ static void
 cut_once(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 {
 	Relation relation;
-	BlockNumber end;
 
 	StartTransactionCommand();
 	set_for_transaction("lock_timeout", psprintf("%d", LOCK_WAIT_MS));
@@ -155,6 +154,8 @@ cut_once(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 	if (relation != NULL &&
 		relation->rd_rel->relfilenode == compaction->filenode)
 	{
+		BlockNumber end;
+
 		*pages = RelationGetNumberOfBlocks(relation);
 		end = find_unused_end(relation, *pages, to);
 		if (end < *pages)

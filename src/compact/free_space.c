@@ -39,18 +39,18 @@
 typedef void (*PageWork)(Relation rel, BlockNumber block, Buffer *map);
 
 /*
- * Commit to the ledger that the free space map may show no room from this page
- * on.
+ * Commit to the ledger that the free space map may show no room from the first
+ * page on that rows are moved from.
  */
 void
-note_hidden_space(Oid extension, Oid relation, BlockNumber from)
+note_hidden_space(Oid extension, const Compaction *compaction)
 {
 	LedgerScope scope;
 	LedgerQuery query = {0};
 
 	ledger_begin(&scope, extension);
-	bind_oid(&query, relation);
-	bind_bigint(&query, from);
+	bind_oid(&query, compaction->relation);
+	bind_bigint(&query, compaction->floor);
 	(void) ledger_query(
 		&query,
 		"INSERT INTO pgmaint_internal.hidden_space AS h (relation, first_block) VALUES ($1, $2) "

@@ -9,9 +9,9 @@
 #ifndef PGMAINT_FREE_SPACE_H
 #define PGMAINT_FREE_SPACE_H
 
-#include "storage/block.h"
+#include "compact/compaction.h"
 
-extern void note_hidden_space(Oid extension, Oid relation, BlockNumber from);
+extern void note_hidden_space(Oid extension, const Compaction *compaction);
 extern bool hide_free_space(Oid relation, BlockNumber from, BlockNumber to);
 extern void show_free_space_between(Oid relation, BlockNumber from,
 									BlockNumber to);

@@ -25,7 +25,7 @@
 #define HIDDEN_AHEAD 4096
 
 /* autovacuum gets at the table after this time, in milliseconds */
-#define ROUND_MS (10 * 60 * 1000)
+#define ROUND_MS 600000
 
 /* tries of a batch that other sessions rolled back, in a row */
 #define MAX_FAILURES 200

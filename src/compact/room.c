@@ -96,9 +96,10 @@ room_on_page(Relation relation, BlockNumber block)
 }
 
 /*
- * Find the first page with this much room before the tail; InvalidBlockNumber
- * if there is none, or if the batch ended during the search.  Of the pages that have room for shorter rows only, no more
- * than a few are looked at again.
+ * Find the first page before the tail that has room for a row of this length;
+ * InvalidBlockNumber if there is none, or if the batch ended during the search.
+ * Of the pages that have room for shorter rows only, no more than a few are
+ * looked at again.
  */
 BlockNumber
 find_room(Batch *batch, Size length)
