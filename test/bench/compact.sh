@@ -13,8 +13,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 rows=$(scaled 3900000)
-runs=3
-load_runs=3
+runs=1
+load_runs=1
 clients=4
 # seconds
 calm=$(($(scaled 15) + 2))
