@@ -140,7 +140,7 @@ SELECT pgmaint.restore_archive(:archive, 'audit_events_again') AS rows_restored;
 
 \echo :h'13. Give free space back to the disk, while sessions read and write the tables':o
 \echo '   What steps 7 and 10 left is free for new rows only. Rows are moved from the end of a table to its front,'
-\echo '   until VACUUM can cut off the end. The rows of a log are in order, so you decide whether that may change.'
+\echo '   and its end is cut off. The rows of a log are in order, so you decide whether that may change.'
 \echo
 
 SELECT relation, size, gain, to_char(100 * bloat_ratio, '990D0 %') AS bloat, obstacle
