@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = start_server('refusals', 'wal_level = logical', 'max_prepared_transactions = 2', 'pgmaint.lock_retries = 0', 'pgmaint.max_workers = 3', 'autovacuum_multixact_freeze_max_age = 10000');
-my $silent = $node->pg_version >= 19;
+my $silent = $node->safe_psql('postgres', 'SELECT current_setting($$server_version_num$$)::int >= 190000') eq 't';
 my $run;
 
 # A gate in the way of a compaction, which says with a lock that it is there; it
