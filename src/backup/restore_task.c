@@ -267,9 +267,8 @@ record_duration_if_possible(Restoration *restoration)
 	ErrorData *error;
 
 	begin_restoring();
-	(void) set_config_option(
-		"lock_timeout", psprintf("%d", restoration->context->max_wait),
-		PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	set_for_transaction("lock_timeout",
+						psprintf("%d", restoration->context->max_wait));
 	error = try_unless_stopped(record_duration, restoration);
 	end_restoring();
 	if (error != NULL)

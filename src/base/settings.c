@@ -251,6 +251,16 @@ pin_session_settings(void)
 }
 
 /*
+ * A setting that ends with the transaction.
+ */
+void
+set_for_transaction(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
  * Until the end of the current nest level of settings, values are written so
  * that they read back as the same values.
  */

@@ -27,6 +27,7 @@ extern int pgmaint_proof_memory;
 extern void define_settings(void);
 extern void pin_session_settings(void);
 extern void pin_round_trip_settings(void);
+extern void set_for_transaction(const char *name, const char *value);
 
 /* for PGOPTIONS */
 extern void append_pinned_settings(StringInfo settings, bool superuser);

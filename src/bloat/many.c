@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "base/compat.h"
 #include "base/subtransaction.h"
 #include "bloat/many.h"
 #include "bloat/relations.h"
@@ -206,4 +207,24 @@ measure_all(BloatCall *call, List *relids)
 	else
 		qsort(call->results.tables, call->nresults, sizeof(TableBloat),
 			  compare_tables);
+}
+
+/*
+ * Measures one table now, unless it is locked or gone.
+ */
+bool
+measure_unless_locked(Oid relid, double precision, bool tails,
+					  TableBloat *bloat)
+{
+	BloatCall call = {0};
+
+	call.tails = tails;
+	call.precision = precision;
+	call.seed = sampler_seed();
+	call.context = CurrentMemoryContext;
+	measure_all(&call, list_make1_oid(relid));
+	if (call.nresults == 0)
+		return false;
+	*bloat = call.results.tables[0];
+	return true;
 }

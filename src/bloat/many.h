@@ -34,5 +34,7 @@ typedef struct BloatCall
 
 extern void *next_result(BloatCall *call);
 extern void measure_all(BloatCall *call, List *relids);
+extern bool measure_unless_locked(Oid relid, double precision, bool tails,
+								  TableBloat *bloat);
 
 #endif /* PGMAINT_BLOAT_MANY_H */

@@ -25,13 +25,13 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
-#include "utils/guc.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "base/error_text.h"
 #include "base/recover.h"
 #include "base/rights.h"
+#include "base/settings.h"
 #include "base/subtransaction.h"
 #include "compact/batch.h"
 #include "compact/move.h"
@@ -70,18 +70,6 @@ begin_pass(Compaction *compaction)
 }
 
 /*
- * Settings that end with the transaction.  A wait of this process must end
- * before the server looks for deadlocks, or it could cancel another session
- * to resolve one.
- */
-static void
-set_for_batch(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
-}
-
-/*
  * Subscribers may not want rows that were merely moved, and cannot find these
  * rows without a replica identity.
  */
@@ -108,6 +96,26 @@ check_publications(const Compaction *compaction, Relation relation)
 }
 
 /*
+ * Is this still the table of the compaction, and may the run's role maintain
+ * it?  NULL: it was dropped.
+ */
+void
+check_table(const Compaction *compaction, Relation relation)
+{
+	if (relation == NULL ||
+		relation->rd_rel->relfilenode != compaction->filenode)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "the table was dropped or rewritten while its rows were moved")));
+	if (!may_maintain_relation(compaction->relation, GetUserId()))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("permission denied for table %s",
+							   RelationGetRelationName(relation))));
+}
+
+/*
  * Open the table if no other session has a conflicting lock, or waits for one:
  * such a session waits for no more than the batch before this one.
  */
@@ -120,17 +128,7 @@ open_table(Compaction *compaction)
 									ShareUpdateExclusiveLock))
 		return NULL;
 	relation = try_relation_open(compaction->relation, NoLock);
-	if (relation == NULL ||
-		relation->rd_rel->relfilenode != compaction->filenode)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg(
-				 "the table was dropped or rewritten while its rows were moved")));
-	if (!may_maintain_relation(compaction->relation, GetUserId()))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied for table %s",
-							   RelationGetRelationName(relation))));
+	check_table(compaction, relation);
 	check_publications(compaction, relation);
 	return relation;
 }
@@ -205,8 +203,9 @@ try_batch(Compaction *compaction)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	XactIsoLevel = XACT_SERIALIZABLE;
-	set_for_batch("synchronous_commit", "off");
-	set_for_batch(
+	set_for_transaction("synchronous_commit", "off");
+	/* a wait ends before the server looks for deadlocks, to cancel a session */
+	set_for_transaction(
 		"lock_timeout",
 		psprintf("%d", Max(Min(DeadlockTimeout / 2, LONGEST_BATCH_MS), 1)));
 	PushActiveSnapshot(GetTransactionSnapshot());

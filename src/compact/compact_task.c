@@ -52,7 +52,6 @@
 /* what came of the task, for record */
 static struct
 {
-	int64 task_id;
 	int64 pages_before;
 	int64 pages_after;
 	int64 index_bytes_before;
@@ -304,7 +303,6 @@ compact_table(TaskContext *context, const CompactLimits *limits)
 	uint64 wal = pgWalUsage.wal_bytes;
 
 	memset(&outcome, 0, sizeof(outcome));
-	outcome.task_id = context->task->task_id;
 	work.context = context;
 	work.limits = limits;
 	initStringInfo(&work.activity);

@@ -61,7 +61,6 @@ typedef struct Compaction
 	ItemPointerData conflict; /* the row at which the last batch failed */
 	int conflicts;			  /* batches in a row that did */
 	int64 rows_moved;
-	int64 pages_emptied;
 	int64 rows_passed;	/* in this pass: locked or new */
 	TransactionId last; /* the last batch is older than this transaction */
 } Compaction;

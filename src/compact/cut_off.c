@@ -23,12 +23,12 @@
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
 #include "storage/lmgr.h"
-#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "base/recover.h"
-#include "base/rights.h"
+#include "base/settings.h"
+#include "compact/batch.h"
 #include "compact/cut_off.h"
 #include "compact/pace.h"
 
@@ -87,13 +87,6 @@ find_unused_end(Relation relation, BlockNumber end, BlockNumber to)
 	return end;
 }
 
-static void
-set_for_transaction(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
-}
-
 /*
  * Get pages and WAL out of the way before other sessions have to wait for that.
  * Returns false if the last page is in use.
@@ -108,17 +101,7 @@ prepare_cut(const Compaction *compaction, BlockNumber to, BlockNumber *pages)
 	set_for_transaction("lock_timeout", psprintf("%d", LOCK_WAIT_MS));
 	set_for_transaction("synchronous_commit", "local");
 	relation = try_relation_open(compaction->relation, AccessShareLock);
-	if (relation == NULL ||
-		relation->rd_rel->relfilenode != compaction->filenode)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg(
-				 "the table was dropped or rewritten while its rows were moved")));
-	if (!may_maintain_relation(compaction->relation, GetUserId()))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied for table %s",
-							   RelationGetRelationName(relation))));
+	check_table(compaction, relation);
 	*pages = RelationGetNumberOfBlocks(relation);
 	if (*pages > to)
 	{

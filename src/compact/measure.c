@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "base/compat.h"
 #include "bloat/many.h"
 #include "compact/measure.h"
 
@@ -20,16 +19,7 @@
 bool
 measure_heap(Oid relation, TableBloat *bloat)
 {
-	BloatCall call = {0};
-
-	call.precision = MAX_MARGIN;
-	call.seed = sampler_seed();
-	call.context = CurrentMemoryContext;
-	measure_all(&call, list_make1_oid(relation));
-	if (call.nresults == 0)
-		return false;
-	*bloat = call.results.tables[0];
-	return true;
+	return measure_unless_locked(relation, MAX_MARGIN, false, bloat);
 }
 
 /*

@@ -235,8 +235,6 @@ empty_page(Batch *batch, BlockNumber block)
 			return false;
 		}
 	}
-	if (rows.count > 0 && compaction->rows_passed == passed)
-		compaction->pages_emptied++;
 	return true;
 }
 

@@ -20,6 +20,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/settings.h"
 #include "ledger/ledger.h"
 
 /*
@@ -66,8 +67,7 @@ ledger_begin(LedgerScope *scope, Oid extension)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	/* lock_timeout is meant for tables of users; the ledger has to wait */
-	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	set_for_transaction("lock_timeout", "0");
 	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
 	if (extension_oid(true) != extension)
 		ereport(ERROR,
@@ -96,8 +96,7 @@ ledger_commit_without_waiting(LedgerScope *scope)
 {
 	ledger_leave(scope);
 	/* not earlier, because the setting ends with those of the scope */
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	set_for_transaction("synchronous_commit", "off");
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(scope->context);
 }

@@ -23,6 +23,7 @@
 
 #include "base/locks.h"
 #include "base/subtransaction.h"
+#include "base/settings.h"
 #include "notify/address.h"
 #include "notify/followup.h"
 #include "notify/message.h"
@@ -48,9 +49,7 @@ static void
 begin_with_lock_timeout(const FollowUp *work, LedgerScope *scope)
 {
 	ledger_begin(scope, work->extension);
-	(void) set_config_option("lock_timeout",
-							 psprintf("%d", work->lock_timeout), PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	set_for_transaction("lock_timeout", psprintf("%d", work->lock_timeout));
 }
 
 static void

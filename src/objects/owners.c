@@ -36,6 +36,7 @@
 #include "base/locks.h"
 #include "base/random.h"
 #include "base/subtransaction.h"
+#include "base/settings.h"
 #include "ledger/identity.h"
 #include "objects/owner_records.h"
 #include "objects/owner_verdicts.h"
@@ -260,8 +261,7 @@ begin_to_declare(void)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	MemoryContextSwitchTo(context);
-	(void) set_config_option("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+	set_for_transaction("lock_timeout", "0");
 	lock_in_transaction(LOCK_OWNERS, true);
 }
 

@@ -64,17 +64,7 @@ typedef enum Remedy
 static bool
 measure(Oid relation, TableBloat *bloat)
 {
-	BloatCall call = {0};
-
-	call.tails = true;
-	call.precision = MAX_MARGIN;
-	call.seed = sampler_seed();
-	call.context = CurrentMemoryContext;
-	measure_all(&call, list_make1_oid(relation));
-	if (call.nresults == 0)
-		return false;
-	*bloat = call.results.tables[0];
-	return true;
+	return measure_unless_locked(relation, MAX_MARGIN, true, bloat);
 }
 
 static bool
